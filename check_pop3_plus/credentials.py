@@ -1,0 +1,129 @@
+"""Where a secret comes from: a file, the environment, a command, or a prompt.
+
+There is no way to give it as an argument: a process list, a stored check result and a log would
+show it. Everything here fails as `config`: it is our side, not the server's.
+"""
+
+import os
+import stat
+
+from check_pop3_plus.failures import Kind, ProbeError
+from check_pop3_plus.settings import Secret, SecretSource
+from check_pop3_plus.text import Printable, clean
+from check_pop3_plus.timing import Deadline
+
+SECRET_LIMIT = 4096
+"""Octets; a token of Microsoft 365 has about 2,000."""
+
+
+def read(source: SecretSource, deadline: Deadline) -> Secret:
+    """Return the secret: the first line of its source.
+
+    Raises ProbeError (config), with the reason, never with the content.
+    """
+    if source.file is not None:
+        return _checked(_read_file(source.file), "password file")
+    if source.env is not None:
+        return _checked(_take_variable(source.env), f"variable {clean(source.env)}")
+    if source.command is not None:
+        return _checked(_run(source.command, deadline), "output of the password command")
+    raise ProbeError(Kind.CONFIG, Printable("no source of the password given"))
+
+
+def ask(username: str) -> Secret:
+    """Ask on the terminal, without echo. Raises ProbeError (config) when nothing is entered."""
+    import getpass
+
+    try:
+        entered = getpass.getpass(f"Password of {clean(username)}: ")
+    except EOFError:
+        entered = ""
+    return _checked(entered.encode("utf-8", "surrogateescape"), "password entered")
+
+
+def _checked(content: bytes, what: str) -> Secret:
+    line = content.partition(b"\n")[0].removesuffix(b"\r")
+    if not line:
+        raise _refused(f"{what} is empty")
+    if any(byte < 0x20 or byte == 0x7F for byte in line):
+        raise _refused(f"{what} has control characters in its first line")
+    return Secret(line)
+
+
+def _read_file(path: str) -> bytes:
+    """Read a password file that only its owner, root and one group can read.
+
+    Opened without waiting, judged by what was opened: a FIFO does not block, and nothing can be
+    exchanged between the look and the opening. `root:nagios 0640` is how it is deployed.
+    """
+    try:
+        link = os.lstat(path)
+        if stat.S_ISLNK(link.st_mode) and link.st_uid not in (0, os.geteuid()):
+            raise _refused("password file is a symbolic link of another user")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except (OSError, ValueError) as error:
+        reason = clean(getattr(error, "strerror", None) or "invalid path")
+        raise _refused(f"cannot open password file {clean(path)}: {reason}") from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _refused("password file must be a regular file")
+        if status.st_uid not in (0, os.geteuid()):
+            raise _refused("password file must belong to root or to the user of this check")
+        if status.st_mode & (stat.S_IWGRP | stat.S_IRWXO):
+            mode = f"{stat.S_IMODE(status.st_mode):04o}"
+            raise _refused(f"password file must be mode 0600, or 0640 for a group; it is {mode}")
+        content = os.read(descriptor, SECRET_LIMIT + 1)
+    except OSError as error:
+        raise _refused(f"cannot read password file: {clean(error.strerror or '')}") from error
+    finally:
+        os.close(descriptor)
+    if len(content) > SECRET_LIMIT:
+        raise _refused(f"password file is longer than {SECRET_LIMIT} octets")
+    return content
+
+
+def _take_variable(name: str) -> bytes:
+    """Return a variable's value and remove it, so that no child process inherits it."""
+    value = os.environb.pop(os.fsencode(name), None)
+    if value is None:
+        raise _refused(f"environment variable {clean(name)} is not set")
+    return value
+
+
+def _run(command: str, deadline: Deadline) -> bytes:
+    """Return what a command prints. No shell; killed with its children at the deadline."""
+    import shlex
+    import signal
+    import subprocess
+
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the administrator's own command, no shell
+            shlex.split(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        reason = clean(getattr(error, "strerror", None) or "invalid command line")
+        raise _refused(f"password command cannot be run: {reason}") from error
+    try:
+        output, _ = process.communicate(timeout=deadline.remaining())
+    except subprocess.TimeoutExpired as error:
+        raise _refused("password command did not finish in time") from error
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if process.stdout:
+            process.stdout.close()
+    if process.returncode != 0:
+        raise _refused(f"password command failed with exit code {process.returncode}")
+    if len(output) > SECRET_LIMIT:
+        raise _refused(f"output of the password command is longer than {SECRET_LIMIT} octets")
+    return output
+
+
+def _refused(reason: str) -> ProbeError:
+    return ProbeError(Kind.CONFIG, Printable(reason))

@@ -1,0 +1,638 @@
+"""The one table of options: from argv, or a section of an INI file, to `Settings`.
+
+Everything a user can get wrong is found here, before anything is opened, and said in one line.
+"""
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import NoReturn
+
+from check_pop3_plus import ini, login
+from check_pop3_plus.failures import MEASURED, OURS, Kind, ProbeError
+from check_pop3_plus.settings import (
+    Expectation,
+    Family,
+    Limits,
+    Login,
+    RangePair,
+    Remaining,
+    SecretSource,
+    Security,
+    Settings,
+    State,
+    Target,
+    Thresholds,
+    TlsPolicy,
+    Verify,
+)
+from check_pop3_plus.text import Printable, clean
+
+PROGRAM = "check_pop3_plus"
+DEFAULT_TIMEOUT = 10.0
+LONGEST_TIMEOUT = 3600.0
+
+_STATES = {
+    "ok": State.OK,
+    "warning": State.WARNING,
+    "warn": State.WARNING,
+    "critical": State.CRITICAL,
+    "crit": State.CRITICAL,
+    "unknown": State.UNKNOWN,
+}
+
+_EPILOG = """\
+RANGE is the plugin guidelines' [@][start:][end]: alert outside of it, with @ inside;
+~ is minus infinity. KIND is the name on the `kind:` line of a result that is not OK.
+
+examples:
+  check_pop3_plus -H pop.example.org                                      # up and answering
+  check_pop3_plus -H pop.example.org -S -U monitor --password-file FILE   # can log in
+  check_pop3_plus -H pop.example.org -S                                   # certificate verified
+  check_pop3_plus -H pop.example.org -S -D 60                             # WARNING 60 days before
+
+Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; also 3 for this help and for --version."""
+
+
+class UsageError(ProbeError):
+    """The user's mistake, in one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Kind.CONFIG, Printable(message))
+
+
+class Asked(Exception):
+    """Help or version was asked for; the text is the message."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{clean(message, 150)} (--help shows the options)")
+
+
+class _Help(argparse.HelpFormatter):
+    """The same look on every Python: `-H, --hostname NAME`, and a fixed width."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=34, width=100)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        flags = ", ".join(action.option_strings)
+        if action.nargs == 0:
+            return flags
+        separator = "" if action.nargs == "?" else " "
+        return f"{flags}{separator}{self._format_args(action, (action.dest or '').upper())}"
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text
+
+    def _format_usage(self, *_: object) -> str:
+        return f"usage: {PROGRAM} -H NAME [options]\n\n"
+
+
+class _Tell(argparse.Action):
+    """--help and --version: raise what is to be printed, so that the exit code is 3."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:  # type: ignore[override]
+        raise Asked(parser.format_help() if self.dest == "help" else str(self.const))
+
+
+class _NotHere(argparse.Action):
+    """An option of check_pop that makes no sense here, with the reason."""
+
+    def __call__(self, *arguments: object) -> NoReturn:  # type: ignore[override]
+        raise UsageError(f"{arguments[-1]} of check_pop is not supported: {self.const}")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the table of options."""
+    from check_pop3_plus import __version__
+
+    table = _Parser(
+        prog=PROGRAM,
+        description="Check a POP3 server: does it answer, how fast, can a user log in, is its\n"
+        "certificate valid, and for how many days.",
+        epilog=_EPILOG,
+        formatter_class=_Help,
+        add_help=False,
+        allow_abbrev=False,
+    )
+
+    group = table.add_argument_group("target")
+    add = group.add_argument
+    add("-H", "--hostname", metavar="NAME", help="host name, IPv4 or IPv6 address; required")
+    add("-p", "--port", metavar="N", help="default 110; 995 with -S")
+    add("-4", "--use-ipv4", action="store_true", help="only IPv4")
+    add("-6", "--use-ipv6", action="store_true", help="only IPv6")
+    add(
+        "--connect-to",
+        metavar="ADDRESS",
+        help="open the connection there; the certificate is still judged for the name",
+    )
+    add("--source-address", metavar="ADDRESS", help="connect from this local address")
+
+    group = table.add_argument_group("TLS")
+    add = group.add_argument
+    add("-S", "--ssl", action="store_true", help="TLS from the first byte (port 995)")
+    add("--starttls", action="store_true", help="STLS on the plain port; it must succeed")
+    add(
+        "--verify",
+        choices=[mode.value for mode in Verify],
+        default="full",
+        help="what of the certificate must hold: full (chain and name, the default), chain, none",
+    )
+    add("--sni", metavar="NAME", help="send and verify this name in place of -H")
+    add("--ca-file", metavar="FILE", help="trust these certificates (PEM), not the system's store")
+    add("--ca-path", metavar="DIR", help="trust this hashed directory, not the system's store")
+    add(
+        "--tls-min",
+        choices=["1.1", "1.2", "1.3"],
+        default="1.2",
+        help="oldest TLS version: 1.1, 1.2 (the default), 1.3",
+    )
+    add("--client-cert", metavar="FILE", help="client certificate (PEM) to show")
+    add("--client-key", metavar="FILE", help="its key, where it is not in the same file")
+
+    group = table.add_argument_group("certificate")
+    group.add_argument(
+        "-D",
+        "--certificate",
+        metavar="WARN[,CRIT]",
+        help="alert when less is left: days (60), hours (12h), a share of the lifetime (33%%),"
+        " or the smaller of two (30d/33%%); implies -S without --starttls",
+    )
+
+    group = table.add_argument_group("login")
+    add = group.add_argument
+    add("-U", "--username", metavar="NAME", help="log in as this user")
+    add("--password-file", metavar="FILE", help="first line of this file; mode 0600 or 0640")
+    add("--password-env", metavar="NAME", help="from this environment variable")
+    add("--password-command", metavar="CMD", help="first line that this command prints; no shell")
+    add(
+        "--auth",
+        choices=["auto", *login.MECHANISMS],
+        default="auto",
+        help="how to log in; default auto: USER and PASS where offered",
+    )
+    add(
+        "--allow-insecure-login",
+        action="store_true",
+        help="send the password although the link is not fully verified TLS",
+    )
+
+    group = table.add_argument_group("mailbox (after login)")
+    add = group.add_argument
+    add("--messages-warning", metavar="RANGE", help="number of messages")
+    add("--messages-critical", metavar="RANGE", help="number of messages")
+    add("--size-warning", metavar="RANGE", help="size in octets; K, M, G are powers of 1024")
+    add("--size-critical", metavar="RANGE", help="size in octets; K, M, G are powers of 1024")
+
+    group = table.add_argument_group("time")
+    add = group.add_argument
+    add("-w", "--warning", metavar="RANGE", help="response time in seconds")
+    add("-c", "--critical", metavar="RANGE", help="response time in seconds")
+    phases = ", ".join(phase.value for phase in MEASURED)
+    add(
+        "--phase-warning",
+        metavar="PHASE=RANGE",
+        action="append",
+        help=f"time of one phase ({phases}); repeatable",
+    )
+    add("--phase-critical", metavar="PHASE=RANGE", action="append", help="the same; repeatable")
+    add(
+        "-t",
+        "--timeout",
+        metavar="N[:STATE]",
+        help="seconds for one look, name look-up included; default 10;"
+        " :STATE is short for --state timeout=STATE",
+    )
+    add("--run-timeout", metavar="N", help="seconds for the whole run; default what -t says")
+
+    group = table.add_argument_group("greeting")
+    add = group.add_argument
+    add(
+        "-e",
+        "--expect",
+        metavar="TEXT",
+        action="append",
+        help="the greeting must contain it, else WARNING; repeatable",
+    )
+    add("-A", "--all", action="store_true", help="all of them, not any")
+
+    group = table.add_argument_group("judgement")
+    add = group.add_argument
+    add(
+        "--state",
+        metavar="KIND=STATE",
+        action="append",
+        help="what one kind of failure counts as: ok, warning, critical, unknown; repeatable",
+    )
+    add("-r", "--refuse", metavar="STATE", help="short for --state refused=STATE")
+    add("-M", "--mismatch", metavar="STATE", help="short for --state expect=STATE")
+
+    group = table.add_argument_group("output and options")
+    add = group.add_argument
+    add(
+        "-v",
+        "--verbose",
+        action="count",
+        default=0,
+        help="more lines; -vv with settings and chain; -vvv with the redacted dialogue",
+    )
+    add(
+        "--extra-opts",
+        metavar="[SECTION][@FILE]",
+        nargs="?",
+        help="more options from an INI file; default section check_pop3_plus",
+    )
+    add("-V", "--version", action=_Tell, nargs=0, const=f"{PROGRAM} {__version__}", help="version")
+    add("-h", "--help", action=_Tell, nargs=0, help="this help")
+
+    for flags, nargs, reason in (
+        (("-s", "--send"), None, "the plugin speaks POP3 by itself"),
+        (("-q", "--quit"), None, "QUIT is sent by itself"),
+        (("-E", "--escape"), 0, "there is no --send and no --quit to escape in"),
+        (("-j", "--jail"), 0, "server text is always made harmless; it cannot be hidden"),
+        (("-m", "--maxbytes"), None, "limits on replies are built in"),
+        (("-d", "--delay"), None, "nothing is sent that a delay could stand before"),
+    ):
+        table.add_argument(
+            *flags, action=_NotHere, nargs=nargs, const=reason, help=argparse.SUPPRESS
+        )
+    return table
+
+
+def parse(argv: Sequence[str]) -> Settings:
+    """Return the settings that a command line means.
+
+    Raises UsageError (or ProbeError of kind config, for an INI file), and Asked.
+    """
+    table = parser()
+    expanded = _with_extra_options(list(argv))
+    chosen, rest = table.parse_known_args(_joined(table, expanded))
+    if rest:
+        raise UsageError(f"unknown argument {clean(rest[0], 60)} (--help shows the options)")
+    return _settings(chosen)
+
+
+# --- the command line before argparse --------------------------------------------------------
+
+
+def _with_extra_options(argv: list[str]) -> list[str]:
+    """Return the options of the INI sections named in argv, then argv without `--extra-opts`.
+
+    The order is monitoring-plugins': what stands on the command line comes last and wins.
+    """
+    from_files: list[str] = []
+    kept: list[str] = []
+    position = 0
+    while position < len(argv):
+        argument = argv[position]
+        position += 1
+        name, separator, locator = argument.partition("=")
+        if name != "--extra-opts":
+            kept.append(argument)
+            continue
+        if not separator and position < len(argv) and not argv[position].startswith("-"):
+            locator = argv[position]
+            position += 1
+        from_files += _section_options(locator)
+    return from_files + kept
+
+
+def _section_options(locator: str) -> list[str]:
+    name, _, path = locator.partition("@")
+    path = path or ini.find()
+    section = ini.read(path).get(name or PROGRAM)
+    if section is None:
+        raise UsageError(f"no section {clean(name or PROGRAM)} in {clean(path)}")
+    return section_to_argv(section)
+
+
+def section_to_argv(section: ini.Section) -> list[str]:
+    """Return an INI section as options: an empty value is a flag, a one-letter key a short one."""
+    options = []
+    for key, value in section:
+        flag = key if key.startswith("-") else f"-{key}" if len(key) == 1 else f"--{key}"
+        if flag == "--extra-opts":
+            raise UsageError("extra-opts cannot stand in an INI file")
+        options.append(f"{flag}={value}" if value else flag)
+    return options
+
+
+def _joined(table: argparse.ArgumentParser, argv: list[str]) -> list[str]:
+    """Join each option with the value behind it, so that `-w -5:10` is not taken for two options.
+
+    argparse takes what begins with a dash for an option, and with `-4` and `-6` in the table
+    negative numbers too.
+    """
+    valued = {
+        flag
+        for action in table._actions
+        if action.nargs is None and not isinstance(action, argparse._CountAction)
+        for flag in action.option_strings
+    }
+    joined: list[str] = []
+    words = iter(argv)
+    for word in words:
+        if word in valued:
+            value = next(words, None)
+            if value is None:
+                raise UsageError(f"{word} needs a value")
+            joined.append(f"{word}={value}")
+        else:
+            joined.append(word)
+    return joined
+
+
+# --- from words to settings ------------------------------------------------------------------
+
+
+def _settings(chosen: argparse.Namespace) -> Settings:
+    security = _security(chosen)
+    target = _target(chosen, security)
+    states = _states(chosen)
+    timeout = _timeout(chosen, states)
+    verify = Verify(chosen.verify)
+    run_timeout = _seconds(chosen.run_timeout, "--run-timeout") if chosen.run_timeout else timeout
+    return Settings(
+        target=target,
+        tls=TlsPolicy(
+            security=security,
+            verify=verify,
+            name=_host(chosen.sni, "--sni") if chosen.sni is not None else target.hostname,
+            minimum=chosen.tls_min,
+            ca_file=_path(chosen.ca_file, "--ca-file"),
+            ca_path=_path(chosen.ca_path, "--ca-path"),
+            client_cert=_path(chosen.client_cert, "--client-cert"),
+            client_key=_client_key(chosen),
+        ),
+        login=_login(chosen, security, verify),
+        limits=Limits(timeout, run_timeout),
+        thresholds=_thresholds(chosen),
+        expect=Expectation(tuple(chosen.expect or ()), chosen.all),
+        states=states,
+        verbosity=min(chosen.verbose, 3),
+    )
+
+
+def _security(chosen: argparse.Namespace) -> Security:
+    if chosen.ssl and chosen.starttls:
+        raise UsageError("-S and --starttls exclude each other: TLS from the first byte, or STLS")
+    if chosen.starttls:
+        return Security.STLS
+    return Security.IMPLICIT if chosen.ssl or chosen.certificate is not None else Security.PLAIN
+
+
+def _target(chosen: argparse.Namespace, security: Security) -> Target:
+    if chosen.hostname is None:
+        raise UsageError("-H/--hostname is required (--help shows the options)")
+    if chosen.use_ipv4 and chosen.use_ipv6:
+        raise UsageError("-4 and -6 exclude each other")
+    family = Family.IPV4 if chosen.use_ipv4 else Family.IPV6 if chosen.use_ipv6 else Family.ANY
+    hostname = _host(chosen.hostname, "--hostname")
+    connect_to = chosen.connect_to
+    if connect_to is not None:
+        connect_to = _host(connect_to, "--connect-to")
+    source = chosen.source_address
+    if source is not None:
+        source = _host(source, "--source-address")
+        if not _is_numeric(source):
+            raise UsageError(f"invalid --source-address {clean(source)}: not a numeric address")
+        of_source = Family.IPV6 if ":" in source else Family.IPV4
+        if family not in (Family.ANY, of_source):
+            raise UsageError(f"--source-address {clean(source)} is not of the family asked for")
+        family = of_source
+    number = chosen.port
+    if number is None:
+        port = 995 if security is Security.IMPLICIT else 110
+    elif re.fullmatch(r"[0-9]{1,5}", number) and 1 <= int(number) <= 65535:
+        port = int(number)
+    else:
+        raise UsageError(f"invalid --port {clean(number, 60)}: not from 1 to 65535")
+    where = connect_to or hostname
+    if _is_numeric(where) and family is not Family.ANY:
+        if (Family.IPV6 if ":" in where else Family.IPV4) is not family:
+            raise UsageError(f"{clean(where)} is not an {_FAMILY_NAMES[family]} address")
+    return Target(hostname, port, family, connect_to, source)
+
+
+_FAMILY_NAMES = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
+
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+
+
+def _host(value: str, option: str) -> str:
+    """Return a host name in its ASCII form, or an address, without brackets or a final dot."""
+    if value.startswith("[") and value.endswith("]"):
+        value = value[1:-1]
+        if ":" not in value:
+            raise UsageError(f"invalid {option}: brackets are for IPv6 addresses")
+    if _is_numeric(value):
+        return value
+    if not value.isascii():
+        try:
+            value = value.encode("idna").decode("ascii")
+        except UnicodeError as error:
+            raise UsageError(f"invalid {option}: not an internationalised host name") from error
+    name = value.removesuffix(".")
+    if not name:
+        raise UsageError(f"invalid {option}: empty")
+    if len(name) > 253:
+        raise UsageError(f"invalid {option}: longer than 253 characters")
+    if not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise UsageError(f"invalid {option} {clean(name, 60)}: not a host name or address")
+    return name
+
+
+def _is_numeric(host: str) -> bool:
+    import socket
+
+    address, percent, zone = host.partition("%")
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, address)
+        except (OSError, ValueError):
+            continue
+        if not percent:
+            return True
+        return family == socket.AF_INET6 and bool(re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", zone))
+    return False
+
+
+def _path(value: str | None, option: str) -> str | None:
+    if value is not None and (not value or "\0" in value):
+        raise UsageError(f"invalid {option}: not a path")
+    return value
+
+
+def _client_key(chosen: argparse.Namespace) -> str | None:
+    if chosen.client_key is not None and chosen.client_cert is None:
+        raise UsageError("--client-key needs --client-cert")
+    return _path(chosen.client_key, "--client-key")
+
+
+def _login(chosen: argparse.Namespace, security: Security, verify: Verify) -> Login | None:
+    sources = (chosen.password_file, chosen.password_env, chosen.password_command)
+    given = sum(source is not None for source in sources)
+    if chosen.username is None:
+        if given:
+            raise UsageError("a password source needs -U/--username")
+        if any((chosen.messages_warning, chosen.messages_critical)) or any(
+            (chosen.size_warning, chosen.size_critical)
+        ):
+            raise UsageError("mailbox thresholds need a login: -U/--username")
+        return None
+    if given > 1:
+        raise UsageError("only one of --password-file, --password-env, --password-command")
+    if "" in sources:
+        raise UsageError("the source of the password is empty")
+    if not chosen.username or re.search(r"[\x00-\x1f\x7f]", chosen.username):
+        raise UsageError("invalid --username: empty, or with control characters")
+    is_verified = security is not Security.PLAIN and verify is Verify.FULL
+    if not is_verified and not chosen.allow_insecure_login:
+        how = "without TLS" if security is Security.PLAIN else f"with --verify {verify.value}"
+        raise UsageError(
+            f"no password is sent {how}; use -S or --starttls with --verify full,"
+            " or --allow-insecure-login"
+        )
+    source = SecretSource(*sources)
+    return Login(chosen.username, source, chosen.auth, chosen.allow_insecure_login)
+
+
+def _states(chosen: argparse.Namespace) -> dict[str, State]:
+    states: dict[str, State] = {}
+    if chosen.refuse is not None:
+        states[Kind.REFUSED.value] = _state(chosen.refuse, "--refuse")
+    if chosen.mismatch is not None:
+        states[Kind.EXPECT.value] = _state(chosen.mismatch, "--mismatch")
+    for assignment in chosen.state or ():
+        kind, separator, state = assignment.partition("=")
+        if not separator:
+            raise UsageError(f"invalid --state {clean(assignment, 60)}: not KIND=STATE")
+        if kind not in {known.value for known in Kind} - {known.value for known in OURS}:
+            raise UsageError(f"invalid --state: no kind of failure is called {clean(kind, 60)}")
+        states[kind] = _state(state, "--state")
+    return states
+
+
+def _state(word: str, option: str) -> State:
+    state = _STATES.get(word.lower())
+    if state is None:
+        raise UsageError(
+            f"invalid {option} {clean(word, 60)}: not ok, warning, critical or unknown"
+        )
+    return state
+
+
+def _timeout(chosen: argparse.Namespace, states: dict[str, State]) -> float:
+    if chosen.timeout is None:
+        return DEFAULT_TIMEOUT
+    seconds, separator, state = chosen.timeout.partition(":")
+    if separator:
+        states.setdefault(Kind.TIMEOUT.value, _state(state, "--timeout"))
+    return _seconds(seconds, "--timeout")
+
+
+def _seconds(word: str, option: str) -> float:
+    seconds = float(word) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", word) else 0.0
+    if not 0 < seconds <= LONGEST_TIMEOUT:
+        raise UsageError(f"invalid {option} {clean(word, 60)}: not a number of seconds up to 3600")
+    return seconds
+
+
+# --- thresholds ------------------------------------------------------------------------------
+
+
+def _thresholds(chosen: argparse.Namespace) -> Thresholds:
+    phases: dict[str, RangePair] = {}
+    known = {phase.value for phase in MEASURED}
+    for option, level in (("--phase-warning", "warning"), ("--phase-critical", "critical")):
+        for assignment in getattr(chosen, f"phase_{level}") or ():
+            phase, separator, spec = assignment.partition("=")
+            if not separator or phase not in known:
+                raise UsageError(f"invalid {option} {clean(assignment, 60)}: not PHASE=RANGE")
+            pair = phases.get(phase, RangePair())
+            phases[phase] = pair._replace(**{level: _range(spec, option)})
+    warning, critical = _certificate(chosen.certificate)
+    return Thresholds(
+        time=_pair(chosen, "", _range),
+        phases=phases,
+        messages=_pair(chosen, "messages_", _range),
+        size=_pair(chosen, "size_", _size_range),
+        certificate_warning=warning,
+        certificate_critical=critical,
+    )
+
+
+def _pair(chosen: argparse.Namespace, prefix: str, check: "type[str] | object") -> RangePair:
+    limits = []
+    for level in ("warning", "critical"):
+        spec = getattr(chosen, prefix + level)
+        option = "--" + (prefix + level).replace("_", "-")
+        limits.append(None if spec is None else check(spec, option))  # type: ignore[operator]
+    return RangePair(*limits)
+
+
+_NUMBER = r"-?(?:[0-9]{1,18}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})"
+_RANGE = re.compile(rf"@?(?:(?P<start>~|{_NUMBER})?:)?(?P<end>{_NUMBER})?")
+
+
+def _range(spec: str, option: str) -> str:
+    """Check a range of the plugin guidelines: `[@][start:][end]`, start not above end."""
+    matched = _RANGE.fullmatch(spec)
+    if not matched or spec in ("", "@"):
+        raise UsageError(f"invalid range for {option}: {clean(spec, 60)}")
+    start, end = matched["start"], matched["end"]
+    if end is not None and start != "~" and float(start or 0) > float(end):
+        raise UsageError(f"invalid range for {option}: {clean(spec, 60)} (start above end)")
+    return spec
+
+
+_SUFFIXED = re.compile(r"([0-9.]+)([KMG])", re.I)
+_FACTORS = {"K": 1024, "M": 1024**2, "G": 1024**3}
+
+
+def _size_range(spec: str, option: str) -> str:
+    """Check a range of sizes, and turn K, M and G into octets."""
+
+    def octets(matched: re.Match[str]) -> str:
+        try:
+            return str(int(float(matched[1]) * _FACTORS[matched[2].upper()]))
+        except ValueError as error:
+            raise UsageError(f"invalid range for {option}: {clean(spec, 60)}") from error
+
+    return _range(_SUFFIXED.sub(octets, spec), option)
+
+
+def _certificate(spec: str | None) -> tuple[Remaining | None, Remaining | None]:
+    if spec is None:
+        return None, None
+    warning, separator, critical = spec.partition(",")
+    warn = _remaining(warning, spec)
+    if not separator:
+        return warn, None
+    crit = _remaining(critical, spec)
+    for above, below in ((crit.days, warn.days), (crit.share, warn.share)):
+        if above is not None and below is not None and above > below:
+            raise UsageError(f"invalid --certificate {clean(spec, 60)}: CRIT above WARN")
+    return warn, crit
+
+
+def _remaining(word: str, spec: str) -> Remaining:
+    days = share = None
+    for part in word.split("/"):
+        matched = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)([dh%]?)", part)
+        if not matched or (share if matched[2] == "%" else days) is not None:
+            raise UsageError(
+                f"invalid --certificate {clean(spec, 60)}: not WARN[,CRIT] as 60, 60d, 12h, 33%"
+                " or 30d/33%"
+            )
+        amount = float(matched[1])
+        if matched[2] == "%":
+            share = amount / 100
+        else:
+            days = amount / 24 if matched[2] == "h" else amount
+    if share is not None and share > 1:
+        raise UsageError(f"invalid --certificate {clean(spec, 60)}: more than 100%")
+    return Remaining(days, share)

@@ -1,0 +1,340 @@
+"""One conversation on one stream, written as a straight story (RFC 1939, 2449, 2595).
+
+It writes down facts into an `Attempt` and raises `ProbeError` where the story ends early. It
+knows no thresholds and no states. The first line of every reply is judged here, because the
+next step depends on it; what it means for the service is judged in `contexts`.
+"""
+
+from typing import TYPE_CHECKING
+
+from check_pop3_plus import login, pop3
+from check_pop3_plus.failures import CertificateRejected, Kind, Phase, ProbeError
+from check_pop3_plus.report import Address, Attempt, MailboxFacts, Note, TlsFacts
+from check_pop3_plus.settings import Secret, Security, Settings, Verify
+from check_pop3_plus.text import Cleaner, Printable, clean
+from check_pop3_plus.timing import Clock, Deadline
+from check_pop3_plus.transport import Stream, legacy_context
+
+if TYPE_CHECKING:
+    import ssl
+
+GOODBYE_SECONDS = 1.0
+"""How long the answer to QUIT is waited for (contract, section 4)."""
+
+_DIALOGUE_LIMIT = 200
+"""Lines kept for `-vvv`; the longest story has about 40."""
+
+
+class Conversation:
+    """The wire in terms of commands and replies; every line also goes into the dialogue."""
+
+    def __init__(self, stream: Stream, attempt: Attempt, clean: Cleaner) -> None:
+        self.stream = stream
+        self.attempt = attempt
+        self.clean = clean
+        self.is_usable = True
+        """Whether a QUIT would be understood: the peer is there, and no reply is half-read."""
+        self._lines = pop3.LineBuffer()
+
+    def ask(self, command: pop3.Command, has_body: bool = False) -> pop3.Reply:
+        """Send a command and return its reply.
+
+        Raises ProbeError (garbled) when something has arrived that nothing was asked for.
+        """
+        if self.unasked():
+            raise ProbeError(Kind.GARBLED, Printable("sent data that nothing had asked for"))
+        self.is_usable = False
+        self._note("> ", command.shown)
+        self.stream.send(command.wire)
+        return self.reply(has_body)
+
+    def reply(self, has_body: bool = False) -> pop3.Reply:
+        """Return the next reply, with its body where it has one.
+
+        Raises ProbeError: closed, garbled, oversized; DeadlineExceeded.
+        """
+        self.is_usable = False
+        line = self.line()
+        reply = pop3.parse_status(line)
+        if reply is None:
+            raise ProbeError(Kind.GARBLED, Printable(f"sent no POP3 reply: {self.clean(line)}"))
+        if reply.ok and has_body:
+            body = pop3.BodyReader()
+            while not body.add(self.line()):
+                pass
+            reply = reply._replace(body=tuple(body.lines))
+        self.attempt.ended = Clock()
+        self.is_usable = True
+        return reply
+
+    def line(self) -> bytes:
+        """Return the next line without its end."""
+        while (line := self._lines.next_line()) is None:
+            data = self.stream.receive()
+            if not data:
+                cut = "in the middle of a reply" if self._lines.pending else "without a reply"
+                raise ProbeError(Kind.CLOSED, Printable(f"closed the connection {cut}"))
+            self._lines.feed(data)
+        self._note("< ", self.clean(line))
+        return line
+
+    def unasked(self) -> bool:
+        """Return whether something has arrived that no command asked for."""
+        self._lines.feed(self.stream.arrived())
+        return bool(self._lines.pending)
+
+    def start_tls(self, context: "ssl.SSLContext", settings: Settings) -> None:
+        """Shake hands; all knowledge from before is dropped with the old buffer."""
+        self.is_usable = False
+        attempt = self.attempt
+        try:
+            attempt.tls = self.stream.start_tls(context, settings.tls.name)
+        except CertificateRejected as error:
+            attempt.tls = TlsFacts(None, None, error.chain, verified=False)
+            raise
+        self._lines = pop3.LineBuffer()
+        self.is_usable = True
+        self._note("= ", Printable(f"TLS: {attempt.tls.version} {attempt.tls.cipher}"))
+
+    def _note(self, mark: str, text: Printable) -> None:
+        if len(self.attempt.dialogue) < _DIALOGUE_LIMIT:
+            self.attempt.dialogue.append(Printable(mark + text))
+
+
+def converse(
+    stream: Stream,
+    settings: Settings,
+    attempt: Attempt,
+    context: "ssl.SSLContext | None",
+    secret: Secret | None,
+    clean: Cleaner,
+    deadline: Deadline,
+) -> None:
+    """Hold the whole conversation. `deadline` takes over once the server has greeted.
+
+    Raises ProbeError; what was learnt before stands in `attempt`.
+    """
+    talk = Conversation(stream, attempt, clean)
+    phase = attempt.timeline.phase
+    try:
+        if context and settings.tls.security is Security.IMPLICIT:
+            with phase(Phase.TLS):
+                talk.start_tls(context, settings)
+            _require_strength(attempt, settings, clean)
+        with phase(Phase.GREETING):
+            greet(talk, settings)
+        stream.deadline = deadline
+        if context and settings.tls.security is Security.STLS:
+            upgrade(talk, settings, context)
+            _require_strength(attempt, settings, clean)
+        if settings.login and secret:
+            log_in(talk, settings, secret)
+            with phase(Phase.STAT):
+                take_stock(talk)
+    finally:
+        if talk.is_usable:
+            say_goodbye(talk)
+
+
+def greet(talk: Conversation, settings: Settings) -> None:
+    """Read the greeting: one status line (RFC 1939 section 4).
+
+    Raises ProbeError: greeting, greeting-temporary, garbled, closed, oversized.
+    """
+    talk.is_usable = False
+    try:
+        line = talk.line()
+    except ProbeError as error:
+        if error.kind is Kind.CLOSED:
+            error.message = Printable(
+                f"{error.message} before the greeting".replace(" without a reply", "")
+            )
+        raise
+    talk.attempt.greeting = line
+    talk.attempt.ended = Clock()
+    reply = pop3.parse_status(line)
+    if reply is None and line[:3] == b"+ok":
+        # Seen in the wild; clients that compare without case accept it.
+        note(talk, Kind.GARBLED, "greeting in lower case")
+        reply = pop3.parse_status(b"+OK" + line[3:])
+    if reply is None:
+        guess = pop3.guess_protocol(line)
+        looks = f"is not POP3, looks like {guess}" if guess else "sent a malformed greeting"
+        raise ProbeError(Kind.GARBLED, Printable(f"{looks}: {talk.clean(line)}"))
+    talk.is_usable = True
+    if not reply.ok:
+        kind = Kind.GREETING_TEMPORARY if reply.code == "SYS/TEMP" else Kind.GREETING
+        raise ProbeError(kind, Printable(f"refuses service: {talk.clean(reply.text)}"))
+    if talk.unasked():
+        message = Printable("sent more than its greeting, unasked")
+        if settings.login or settings.tls.security is Security.STLS:
+            raise ProbeError(Kind.GARBLED, message)
+        note(talk, Kind.GARBLED, message)
+
+
+def capabilities(talk: Conversation) -> pop3.Capabilities | None:
+    """Ask for the capabilities; None where the server does not know CAPA (RFC 2449 section 5)."""
+    with talk.attempt.timeline.phase(Phase.CAPA):
+        reply = talk.ask(pop3.command(b"CAPA"), has_body=True)
+    if not reply.ok:
+        return None
+    talk.attempt.capabilities = tuple(talk.clean(line) for line in reply.body)
+    return pop3.parse_capabilities(reply.body)
+
+
+def upgrade(talk: Conversation, settings: Settings, context: "ssl.SSLContext") -> None:
+    """Go from plain text to TLS (RFC 2595 section 4); once asked for it must succeed.
+
+    Raises ProbeError: no-stls, injected, and what a handshake raises.
+    """
+    offered = capabilities(talk)
+    with talk.attempt.timeline.phase(Phase.STLS):
+        if offered is not None and "STLS" not in offered:
+            raise ProbeError(Kind.NO_STLS, Printable("does not offer STLS"))
+        reply = talk.ask(pop3.command(b"STLS"))
+        if not reply.ok:
+            raise ProbeError(Kind.NO_STLS, Printable(f"refuses STLS: {talk.clean(reply.text)}"))
+        # Whatever follows the reply was not protected, and would be read as if it had been.
+        if talk.unasked():
+            talk.is_usable = False
+            raise ProbeError(
+                Kind.INJECTED, Printable("sent plain data after the STLS reply (injection?)")
+            )
+    talk.attempt.capabilities = None
+    with talk.attempt.timeline.phase(Phase.TLS):
+        try:
+            talk.start_tls(context, settings)
+        except ProbeError as error:
+            if error.kind is Kind.CLOSED:
+                error.kind = Kind.TLS
+                error.message = Printable(f"accepted STLS and then {error.message}")
+            raise
+
+
+def log_in(talk: Conversation, settings: Settings, secret: Secret) -> None:
+    """Log in, once: a second try after a rejection would be a step towards a lock-out.
+
+    Raises ProbeError: no-mechanism, cleartext-refused, credentials, in-use, login-delay,
+    temporary, permanent, client-certificate.
+    """
+    wanted = settings.login
+    assert wanted is not None  # noqa: S101 - who calls this has asked for a login
+    _require_verified_link(talk, settings)
+    known = capabilities(talk) if wanted.mechanism == "auto" else None
+    with talk.attempt.timeline.phase(Phase.LOGIN):
+        encrypted = talk.stream.encrypted
+        steps = login.choose(wanted.mechanism, known, encrypted)(wanted.username, secret)
+        talk.attempt.login_began = True
+        reply = _carry(talk, steps)
+        if not reply.ok:
+            kind = login.rejection(reply, encrypted)
+            raise ProbeError(kind, login.described(reply, wanted.username, kind, talk.clean))
+    talk.attempt.logged_in_as = talk.clean(wanted.username)
+
+
+def _carry(talk: Conversation, steps: login.Steps) -> pop3.Reply:
+    try:
+        command = next(steps)
+        while True:
+            command = steps.send(talk.ask(command))
+    except StopIteration as end:
+        ended: pop3.Reply = end.value
+        return ended
+
+
+def _require_verified_link(talk: Conversation, settings: Settings) -> None:
+    """Refuse to send a secret over a link that is not verified, unless the user said so.
+
+    `options` refuses such settings; this is the lock on the door itself.
+    """
+    tls = talk.attempt.tls
+    allowed = settings.login is not None and settings.login.allow_insecure
+    if not allowed and not (talk.stream.encrypted and tls and tls.verified):
+        raise ProbeError(
+            Kind.CONFIG, Printable("no password is sent over a link that is not verified TLS")
+        )
+
+
+def _require_strength(attempt: Attempt, settings: Settings, clean: Cleaner) -> None:
+    """Look at the certificate's strength where OpenSSL was told not to.
+
+    TLS 1.1 needs security level 0, at which OpenSSL also takes weak certificates.
+    """
+    if settings.tls.minimum != "1.1" or settings.tls.verify is Verify.NONE or not attempt.tls:
+        return
+    from check_pop3_plus import certificate
+
+    for facts in certificate.read_chain(attempt.tls.chain, clean):
+        if facts.weakness:
+            attempt.tls = attempt.tls._replace(verified=False)
+            error = CertificateRejected(
+                Kind.WEAK, Printable("certificate is too weak"), attempt.tls.chain
+            )
+            error.phase = Phase.TLS
+            raise error
+
+
+def take_stock(talk: Conversation) -> None:
+    """Ask for messages and size (RFC 1939 section 5).
+
+    Raises ProbeError: mailbox; temporary or permanent where the server takes the login back.
+    """
+    # Dovecot says `+OK Logged in.` and, when the mailbox cannot be opened, at once an `-ERR`.
+    withdrawn = talk.unasked()
+    reply = talk.reply() if withdrawn else talk.ask(pop3.command(b"STAT"))
+    said = talk.clean(reply.text)
+    if not reply.ok:
+        kind = login.kind_of_code(reply.code)
+        if kind is not None:
+            raise ProbeError(kind, Printable(f"withdrew the login: {said}"))
+        raise ProbeError(Kind.MAILBOX, Printable(f"cannot read the mailbox: {said}"))
+    numbers = None if withdrawn else pop3.parse_stat(reply.text)
+    if numbers is None:
+        raise ProbeError(Kind.MAILBOX, Printable(f"sent a malformed STAT reply: {said}"))
+    talk.attempt.mailbox = MailboxFacts(*numbers)
+
+
+def agreed_on_legacy_terms(
+    stream: Stream, settings: Settings, modern: "ssl.SSLContext"
+) -> Printable | None:
+    """Shake hands on any terms and return what was agreed on, or None where it is modern.
+
+    Raises ProbeError where the server does not shake hands at all.
+    """
+    attempt = Attempt(Address("", 0))
+    talk = Conversation(stream, attempt, clean)
+    if settings.tls.security is Security.STLS:
+        talk.line()
+        talk.ask(pop3.command(b"STLS"))
+    talk.start_tls(legacy_context(), settings)
+    agreed = attempt.tls
+    acceptable = {cipher["name"] for cipher in modern.get_ciphers()}
+    if agreed is None or (
+        agreed.cipher in acceptable
+        and agreed.version
+        and agreed.version[4:] >= settings.tls.minimum
+    ):
+        return None
+    return Printable(f"{agreed.version} with {agreed.cipher}")
+
+
+def say_goodbye(talk: Conversation) -> None:
+    """Send QUIT and wait a second at most; nothing was deleted, so its failure is a note only.
+
+    The clock of `time` has stopped: `ended` stays as it was.
+    """
+    talk.stream.deadline = talk.stream.deadline.within(GOODBYE_SECONDS)
+    ended = talk.attempt.ended
+    try:
+        with talk.attempt.timeline.phase(Phase.QUIT):
+            reply = talk.ask(pop3.command(b"QUIT"))
+        if not reply.ok:
+            note(talk, Kind.GOODBYE, "QUIT was refused (nothing was deleted)")
+    except ProbeError:
+        note(talk, Kind.GOODBYE, "QUIT was not acknowledged (nothing was deleted)")
+    finally:
+        talk.attempt.ended = ended
+
+
+def note(talk: Conversation, kind: Kind, text: str) -> None:
+    talk.attempt.notes.append(Note(kind, Printable(text)))

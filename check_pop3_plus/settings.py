@@ -1,0 +1,142 @@
+"""What the user asked for, checked and frozen. Built once, by `options`."""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import NamedTuple
+
+
+class Secret:
+    """A password or token that cannot be printed by accident."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def reveal(self) -> bytes:
+        """Return the secret itself; only `login` sends it and only `text` masks it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret is not written anywhere")
+
+
+class Security(Enum):
+    """How the link is secured."""
+
+    PLAIN = "plain"
+    IMPLICIT = "ssl"
+    STLS = "starttls"
+
+
+class Verify(Enum):
+    """What of the certificate must hold before POP3 is spoken over the link."""
+
+    FULL = "full"
+    CHAIN = "chain"
+    NONE = "none"
+
+
+class Family(Enum):
+    ANY = "any"
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+
+
+class State(Enum):
+    """Plugin guidelines; the value is the exit code."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+
+
+class Target(NamedTuple):
+    hostname: str
+    port: int
+    family: Family = Family.ANY
+    connect_to: str | None = None
+    source_address: str | None = None
+
+
+class TlsPolicy(NamedTuple):
+    security: Security = Security.PLAIN
+    verify: Verify = Verify.FULL
+    name: str = ""
+    """Sent as SNI and verified: `--sni`, else the host name."""
+    minimum: str = "1.2"
+    ca_file: str | None = None
+    ca_path: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+
+
+class SecretSource(NamedTuple):
+    """Where the secret comes from: at most one of them; with none, a prompt."""
+
+    file: str | None = None
+    env: str | None = None
+    command: str | None = None
+
+
+class Login(NamedTuple):
+    username: str
+    source: SecretSource
+    mechanism: str = "auto"
+    allow_insecure: bool = False
+
+
+class Limits(NamedTuple):
+    """Seconds, counted from the first line of the program."""
+
+    timeout: float = 10.0
+    run_timeout: float = 10.0
+
+
+class Expectation(NamedTuple):
+    """Texts that the greeting must contain: any of them, or all."""
+
+    texts: tuple[str, ...] = ()
+    all: bool = False
+
+
+class Remaining(NamedTuple):
+    """A certificate threshold: what must be left, in days, as a share of the lifetime, or the
+    smaller of the two."""
+
+    days: float | None = None
+    share: float | None = None
+
+
+class RangePair(NamedTuple):
+    """Plugin guidelines' ranges, as text that was checked; None where not asked for."""
+
+    warning: str | None = None
+    critical: str | None = None
+
+
+class Thresholds(NamedTuple):
+    time: RangePair = RangePair()
+    phases: Mapping[str, RangePair] = {}
+    messages: RangePair = RangePair()
+    size: RangePair = RangePair()
+    certificate_warning: Remaining | None = None
+    certificate_critical: Remaining | None = None
+
+
+class Settings(NamedTuple):
+    target: Target
+    tls: TlsPolicy = TlsPolicy()
+    login: Login | None = None
+    limits: Limits = Limits()
+    thresholds: Thresholds = Thresholds()
+    expect: Expectation = Expectation()
+    states: Mapping[str, State] = {}
+    """What single kinds of failure count as, where the user says so."""
+    verbosity: int = 0

@@ -1,0 +1,97 @@
+"""The entry point: reads the clock, then imports the rest; the last safety net.
+
+Whatever happens, one clean line is printed and the exit code is from 0 to 3.
+"""
+
+import time
+
+STARTED = time.monotonic()  # before anything else is imported: the imports count, too
+
+import os  # noqa: E402
+import signal  # noqa: E402
+import sys  # noqa: E402
+from typing import NoReturn  # noqa: E402
+
+
+def run() -> NoReturn:
+    """Run the installed command."""
+    _secure_descriptors()
+    code = 3
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, _stop)
+        code = main(sys.argv[1:], STARTED)
+    finally:
+        # Not sys.exit: a resolver thread may be stuck in the C library, and there is nothing
+        # left to clean up or to flush.
+        os._exit(code)
+
+
+def main(argv: list[str], started: float) -> int:
+    """Return the exit code of one run; never raises but for a second signal."""
+    try:
+        try:
+            from check_pop3_plus import cli
+
+            return cli.main(argv, started)
+        except ImportError as error:
+            return _last_words(f"missing Python module {error.name or 'unknown'}", "config")
+        except Exception as error:
+            return _last_words(
+                f"internal error ({type(error).__name__})", "bug", _trace(argv, error)
+            )
+    except BaseException as error:  # Stopped, or a signal in one of the handlers above
+        seconds = time.monotonic() - started
+        name = type(error).__name__
+        if name not in ("Stopped", "KeyboardInterrupt"):
+            return _last_words(f"internal error ({name})", "bug")
+        return _last_words(f"stopped from outside after {seconds:.0f} s", "stopped")
+
+
+def _stop(*_: object) -> None:
+    from check_pop3_plus.failures import Stopped
+
+    # The first one ends the run; what is left then takes milliseconds.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    raise Stopped
+
+
+def _last_words(message: str, kind: str, trace: str = "") -> int:
+    shown = "".join(char if " " <= char <= "~" and char != "|" else "?" for char in message)
+    line = f"POP3 UNKNOWN - {shown[:150]}\nkind: {kind}\n{trace}"
+    try:
+        os.write(1, line.encode("ascii", "replace"))
+    except OSError:
+        pass
+    return 3
+
+
+def _trace(argv: list[str], error: Exception) -> str:
+    """Return where an internal error happened, with -vvv; never its text, which may quote a secret."""
+    if not any(word.startswith("-vvv") for word in argv):
+        return ""
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)
+    return "".join(
+        f"trace: {os.path.basename(frame.filename)}, line {frame.lineno}, {frame.name}\n"
+        for frame in frames
+    )
+
+
+def _secure_descriptors() -> None:
+    """See to it that descriptors 0 to 2 are taken, and that nothing reaches stderr.
+
+    Where one is closed, the next socket would get its number: the verdict would go to the mail
+    server. Standard output is then replaced by something that cannot be written, so that the
+    exit code is 3. Libraries in C and Rust write to stderr past Python's filters.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY)
+    null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    os.dup2(null, 2)
+    os.close(null)
