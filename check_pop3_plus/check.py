@@ -70,7 +70,7 @@ def run(settings: Settings, deadline: Deadline, secret: Secret | None = None) ->
     results = nagiosplugin.Results(*sorted(check.results.results, key=_severity, reverse=True))
     state = _state(results[0]) if len(results) else State.UNKNOWN
     is_problem = state is not State.OK
-    kinds = [result.hint for result in results.results if _state(result) is not State.OK]
+    kinds = [str(result.hint) for result in results.results if _state(result) is not State.OK]
     return Verdict(
         state,
         summary.problem(results) if is_problem else summary.ok(results),

@@ -157,7 +157,7 @@ class RangeContext(Judge):
             self.ranges.warning,
             self.ranges.critical,
             metric.min,
-            None if metric.max is None else number(metric.max),
+            metric.max,
         )
 
 
@@ -218,18 +218,13 @@ def in_days(remaining: Remaining | None, facts: CertificateFacts) -> float | Non
     return min(limits, default=None)
 
 
-def number(value: float) -> str:
-    """Return a number as perfdata takes it: fixed point, no needless zeros."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")
-
-
 def is_clock_plausible(now: datetime) -> bool:
     """Return whether the local clock is not before the day this version was released."""
     return now >= datetime.fromisoformat(RELEASED).replace(tzinfo=timezone.utc)
 
 
 def _at_least(threshold: float | None) -> str | None:
-    return None if threshold is None else f"{number(threshold)}:"
+    return None if threshold is None else f"{threshold:.2f}".rstrip("0").rstrip(".") + ":"
 
 
 def _report(resource: Resource) -> Report:

@@ -42,10 +42,8 @@ def find() -> str:
     if named:
         return named
     folders = os.environ.get("NAGIOS_CONFIG_PATH", "").split(":")
-    in_folders = (
-        os.path.join(folder, name) for folder in folders if folder for name in _FILE_NAMES
-    )
-    for path in (*in_folders, *SEARCH_PATH):
+    candidates = [f"{folder}/{name}" for folder in folders if folder for name in _FILE_NAMES]
+    for path in (*candidates, *SEARCH_PATH):
         if os.path.isfile(path):
             return path
     raise ProbeError(Kind.CONFIG, Printable("no file for --extra-opts found; name one by @FILE"))

@@ -80,8 +80,9 @@ class _Help(argparse.HelpFormatter):
         flags = ", ".join(action.option_strings)
         if action.nargs == 0:
             return flags
-        separator = "" if action.nargs == "?" else " "
-        return f"{flags}{separator}{self._format_args(action, (action.dest or '').upper())}"
+        if action.nargs == "?":
+            return f"{flags}={action.metavar}"
+        return f"{flags} {self._format_args(action, action.dest.upper())}"
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return text
@@ -93,14 +94,14 @@ class _Help(argparse.HelpFormatter):
 class _Tell(argparse.Action):
     """--help and --version: raise what is to be printed, so that the exit code is 3."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:  # type: ignore[override]
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         raise Asked(parser.format_help() if self.dest == "help" else str(self.const))
 
 
 class _NotHere(argparse.Action):
     """An option of check_pop that makes no sense here, with the reason."""
 
-    def __call__(self, *arguments: object) -> NoReturn:  # type: ignore[override]
+    def __call__(self, *arguments: object) -> NoReturn:
         raise UsageError(f"{arguments[-1]} of check_pop is not supported: {self.const}")
 
 
@@ -399,10 +400,9 @@ def _target(chosen: argparse.Namespace, security: Security) -> Target:
         source = _host(source, "--source-address")
         if not _is_numeric(source):
             raise UsageError(f"invalid --source-address {clean(source)}: not a numeric address")
-        of_source = Family.IPV6 if ":" in source else Family.IPV4
-        if family not in (Family.ANY, of_source):
+        if family not in (Family.ANY, _family(source)):
             raise UsageError(f"--source-address {clean(source)} is not of the family asked for")
-        family = of_source
+        family = _family(source)
     number = chosen.port
     if number is None:
         port = 995 if security is Security.IMPLICIT else 110
@@ -411,10 +411,13 @@ def _target(chosen: argparse.Namespace, security: Security) -> Target:
     else:
         raise UsageError(f"invalid --port {clean(number, 60)}: not from 1 to 65535")
     where = connect_to or hostname
-    if _is_numeric(where) and family is not Family.ANY:
-        if (Family.IPV6 if ":" in where else Family.IPV4) is not family:
-            raise UsageError(f"{clean(where)} is not an {_FAMILY_NAMES[family]} address")
+    if _is_numeric(where) and family not in (Family.ANY, _family(where)):
+        raise UsageError(f"{clean(where)} is not an {_FAMILY_NAMES[family]} address")
     return Target(hostname, port, family, connect_to, source)
+
+
+def _family(address: str) -> Family:
+    return Family.IPV6 if ":" in address else Family.IPV4
 
 
 _FAMILY_NAMES = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}

@@ -57,7 +57,7 @@ class MailboxFacts(NamedTuple):
 class Note(NamedTuple):
     """Something worth saying that did not end the attempt."""
 
-    kind: Kind | None
+    kind: Kind
     text: Printable
 
 

@@ -14,15 +14,13 @@ from check_pop3_plus.timing import Deadline, seconds_by_phase
 class Pop3(nagiosplugin.Resource):
     """A POP3 service, looked at once."""
 
+    name = "POP3"
+
     def __init__(self, settings: Settings, deadline: Deadline, secret: Secret | None) -> None:
         self._settings = settings
         self._deadline = deadline
         self._secret = secret
         self.report: Report | None = None
-
-    @property
-    def name(self) -> str:
-        return "POP3"
 
     def probe(self) -> list[nagiosplugin.Metric]:
         """Take the look and return what of it can be judged."""
@@ -34,7 +32,9 @@ def _metrics(report: Report, settings: Settings) -> Iterator[nagiosplugin.Metric
     if report.failure:
         yield nagiosplugin.Metric("failure", report.failure)
     if report.elapsed is not None:
-        yield nagiosplugin.Metric("time", report.elapsed, "s", min=0, max=settings.limits.timeout)
+        yield nagiosplugin.Metric(
+            "time", report.elapsed, "s", min=0, max=_whole(settings.limits.timeout)
+        )
     seconds = seconds_by_phase(report.laps())
     for phase in MEASURED:
         if phase in seconds:
@@ -51,3 +51,8 @@ def _metrics(report: Report, settings: Settings) -> Iterator[nagiosplugin.Metric
         yield nagiosplugin.Metric("greeting", attempt.greeting)
     for note in attempt.notes:
         yield nagiosplugin.Metric("note", note)
+
+
+def _whole(number: float) -> float:
+    """Return 10 for 10.0, so that perfdata has no needless zeros."""
+    return int(number) if number == int(number) else number

@@ -189,7 +189,7 @@ def upgrade(talk: Conversation, settings: Settings, context: "ssl.SSLContext") -
     """
     offered = capabilities(talk)
     with talk.attempt.timeline.phase(Phase.STLS):
-        if offered is not None and "STLS" not in offered:
+        if offered is not None and not offered.has("STLS"):
             raise ProbeError(Kind.NO_STLS, Printable("does not offer STLS"))
         reply = talk.ask(pop3.command(b"STLS"))
         if not reply.ok:
@@ -308,12 +308,11 @@ def agreed_on_legacy_terms(
         talk.ask(pop3.command(b"STLS"))
     talk.start_tls(legacy_context(), settings)
     agreed = attempt.tls
+    if agreed is None or agreed.version is None:
+        return None
     acceptable = {cipher["name"] for cipher in modern.get_ciphers()}
-    if agreed is None or (
-        agreed.cipher in acceptable
-        and agreed.version
-        and agreed.version[4:] >= settings.tls.minimum
-    ):
+    is_recent = agreed.version.removeprefix("TLSv") >= settings.tls.minimum
+    if is_recent and agreed.cipher in acceptable:
         return None
     return Printable(f"{agreed.version} with {agreed.cipher}")
 

@@ -7,6 +7,7 @@ import time
 
 STARTED = time.monotonic()  # before anything else is imported: the imports count, too
 
+import contextlib  # noqa: E402
 import os  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
@@ -30,21 +31,16 @@ def run() -> NoReturn:
 def main(argv: list[str], started: float) -> int:
     """Return the exit code of one run; never raises but for a second signal."""
     try:
-        try:
-            from check_pop3_plus import cli
+        from check_pop3_plus import cli
 
-            return cli.main(argv, started)
-        except ImportError as error:
-            return _last_words(f"missing Python module {error.name or 'unknown'}", "config")
-        except Exception as error:
-            return _last_words(
-                f"internal error ({type(error).__name__})", "bug", _trace(argv, error)
-            )
-    except BaseException as error:  # Stopped, or a signal in one of the handlers above
+        return cli.main(argv, started)
+    except ImportError as error:
+        return _last_words(f"missing Python module {error.name or 'unknown'}", "config")
+    except Exception as error:
+        trace = _trace(error) if any(word.startswith("-vvv") for word in argv) else ""
+        return _last_words(f"internal error ({type(error).__name__})", "bug", trace)
+    except BaseException:  # stopped by a signal, outside of the look itself
         seconds = time.monotonic() - started
-        name = type(error).__name__
-        if name not in ("Stopped", "KeyboardInterrupt"):
-            return _last_words(f"internal error ({name})", "bug")
         return _last_words(f"stopped from outside after {seconds:.0f} s", "stopped")
 
 
@@ -60,17 +56,13 @@ def _stop(*_: object) -> None:
 def _last_words(message: str, kind: str, trace: str = "") -> int:
     shown = "".join(char if " " <= char <= "~" and char != "|" else "?" for char in message)
     line = f"POP3 UNKNOWN - {shown[:150]}\nkind: {kind}\n{trace}"
-    try:
+    with contextlib.suppress(OSError):
         os.write(1, line.encode("ascii", "replace"))
-    except OSError:
-        pass
     return 3
 
 
-def _trace(argv: list[str], error: Exception) -> str:
-    """Return where an internal error happened, with -vvv; never its text, which may quote a secret."""
-    if not any(word.startswith("-vvv") for word in argv):
-        return ""
+def _trace(error: Exception) -> str:
+    """Return where an internal error happened; never its text, which may quote a secret."""
     import traceback
 
     frames = traceback.extract_tb(error.__traceback__)

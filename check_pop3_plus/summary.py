@@ -7,7 +7,7 @@ State first, then the one thing to know, then where. The foreign text in it is c
 from datetime import datetime, timedelta
 
 import nagiosplugin
-from nagiosplugin import Result, Results
+from nagiosplugin import Metric, Result, Results
 
 from check_pop3_plus.failures import OURS, Failure, Kind, Phase
 from check_pop3_plus.report import Attempt, CertificateFacts, Note, Report
@@ -46,7 +46,7 @@ class Summary(nagiosplugin.Summary):
         return ", ".join(parts) + self._insecure()
 
     def problem(self, results: Results) -> str:
-        """Say the worst finding; the others in short behind it."""
+        """Say the worst finding first, and the others behind it."""
         findings = [result for result in results.results if result.state != nagiosplugin.Ok]
         first, *others = findings
         also = "".join(f"; {self.sentence(other)}" for other in others)
@@ -54,21 +54,21 @@ class Summary(nagiosplugin.Summary):
 
     def sentence(self, result: Result) -> str:
         """Return one finding in words."""
+        assert result.metric is not None  # noqa: S101 - our contexts always give it
         value = result.metric.value
         if isinstance(value, Failure):
-            return self._failure(value, result.hint)
+            return self._failure(value, Kind(result.hint))
         if isinstance(value, Note):
             return f"{self.where}: {value.text}"
         if isinstance(value, CertificateFacts):
             return self._dates(value, Kind(result.hint))
         if isinstance(value, bytes):
             return f"greeting: {self.where} does not say what is expected: {clean(value)}"
-        return self._number(result)
+        return self._number(result, result.metric)
 
     # --- failures -------------------------------------------------------------------------
 
-    def _failure(self, failure: Failure, hint: str) -> str:
-        kind = Kind(hint)
+    def _failure(self, failure: Failure, kind: Kind) -> str:
         if kind is Kind.STOPPED:
             doing = f" while in phase {failure.phase.value}" if failure.phase else ""
             return failure.message + doing
@@ -116,7 +116,8 @@ class Summary(nagiosplugin.Summary):
         sent = len(self.report.attempts[-1].certificates) if self.report else 0
         if failure.message == "issuer is not trusted":
             missing = " (intermediate missing?)" if sent == 1 else ""
-            return f"is not trusted: unknown issuer; server sent {_count(sent, 'certificate')}{missing}"
+            served = _count(sent, "certificate")
+            return f"is not trusted: unknown issuer; server sent {served}{missing}"
         return f"is not trusted: {failure.message.removeprefix('certificate is ')}"
 
     def _dates(self, leaf: CertificateFacts, kind: Kind) -> str:
@@ -141,8 +142,8 @@ class Summary(nagiosplugin.Summary):
 
     # --- the rest -------------------------------------------------------------------------
 
-    def _number(self, result: Result) -> str:
-        name, value = result.metric.name, result.metric.value
+    def _number(self, result: Result, metric: Metric) -> str:
+        name, value = metric.name, metric.value
         ranges = result.context.ranges  # type: ignore[union-attr]
         is_critical = result.state == nagiosplugin.Critical
         limit = f"(limit {ranges.critical if is_critical else ranges.warning or ranges.critical})"
