@@ -5,7 +5,7 @@ Everything a user can get wrong is found here, before anything is opened, and sa
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from check_pop3_plus import ini, login
@@ -105,6 +105,17 @@ class _NotHere(argparse.Action):
         raise UsageError(f"{arguments[-1]} of check_pop is not supported: {self.const}")
 
 
+def _one_of(option: str, words: list[str]) -> Callable[[str], str]:
+    """Return a check that says in our own words what argparse words differently by version."""
+
+    def check(word: str) -> str:
+        if word not in words:
+            raise UsageError(f"invalid {option} {clean(word, 60)}: not {', '.join(words)}")
+        return word
+
+    return check
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the table of options."""
     from check_pop3_plus import __version__
@@ -138,7 +149,8 @@ def parser() -> argparse.ArgumentParser:
     add("--starttls", action="store_true", help="STLS on the plain port; it must succeed")
     add(
         "--verify",
-        choices=[mode.value for mode in Verify],
+        metavar="MODE",
+        type=_one_of("--verify", [mode.value for mode in Verify]),
         default="full",
         help="what of the certificate must hold: full (chain and name, the default), chain, none",
     )
@@ -147,7 +159,8 @@ def parser() -> argparse.ArgumentParser:
     add("--ca-path", metavar="DIR", help="trust this hashed directory, not the system's store")
     add(
         "--tls-min",
-        choices=["1.1", "1.2", "1.3"],
+        metavar="VERSION",
+        type=_one_of("--tls-min", ["1.1", "1.2", "1.3"]),
         default="1.2",
         help="oldest TLS version: 1.1, 1.2 (the default), 1.3",
     )
@@ -171,9 +184,11 @@ def parser() -> argparse.ArgumentParser:
     add("--password-command", metavar="CMD", help="first line that this command prints; no shell")
     add(
         "--auth",
-        choices=["auto", *login.MECHANISMS],
+        metavar="HOW",
+        type=_one_of("--auth", ["auto", *login.MECHANISMS]),
         default="auto",
-        help="how to log in; default auto: USER and PASS where offered",
+        help=f"how to log in: auto (the default: USER and PASS where offered),"
+        f" {', '.join(login.MECHANISMS)}",
     )
     add(
         "--allow-insecure-login",
@@ -250,12 +265,12 @@ def parser() -> argparse.ArgumentParser:
     add("-h", "--help", action=_Tell, nargs=0, help="this help")
 
     for flags, nargs, reason in (
-        (("-s", "--send"), None, "the plugin speaks POP3 by itself"),
-        (("-q", "--quit"), None, "QUIT is sent by itself"),
+        (("-s", "--send"), "?", "the plugin speaks POP3 by itself"),
+        (("-q", "--quit"), "?", "QUIT is sent by itself"),
         (("-E", "--escape"), 0, "there is no --send and no --quit to escape in"),
         (("-j", "--jail"), 0, "server text is always made harmless; it cannot be hidden"),
-        (("-m", "--maxbytes"), None, "limits on replies are built in"),
-        (("-d", "--delay"), None, "nothing is sent that a delay could stand before"),
+        (("-m", "--maxbytes"), "?", "limits on replies are built in"),
+        (("-d", "--delay"), "?", "nothing is sent that a delay could stand before"),
     ):
         table.add_argument(
             *flags, action=_NotHere, nargs=nargs, const=reason, help=argparse.SUPPRESS
@@ -568,12 +583,12 @@ def _thresholds(chosen: argparse.Namespace) -> Thresholds:
     )
 
 
-def _pair(chosen: argparse.Namespace, prefix: str, check: "type[str] | object") -> RangePair:
+def _pair(chosen: argparse.Namespace, prefix: str, check: Callable[[str, str], str]) -> RangePair:
     limits = []
     for level in ("warning", "critical"):
         spec = getattr(chosen, prefix + level)
         option = "--" + (prefix + level).replace("_", "-")
-        limits.append(None if spec is None else check(spec, option))  # type: ignore[operator]
+        limits.append(None if spec is None else check(spec, option))
     return RangePair(*limits)
 
 

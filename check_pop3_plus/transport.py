@@ -9,6 +9,7 @@ import os
 import socket
 import stat
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from check_pop3_plus.failures import CertificateRejected, DeadlineExceeded, Kind, ProbeError
@@ -318,14 +319,14 @@ def _load_client_certificate(context: "ssl.SSLContext", cert: str, key: str | No
         raise _ours(f"cannot load client certificate {clean(cert)}", error) from error
 
 
-def _require(path: str | None, is_kind: "object", what: str) -> None:
+def _require(path: str | None, is_kind: Callable[[int], bool], what: str) -> None:
     if path is None:
         return
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError) as error:
         raise _ours(f"cannot load {what} {clean(path)}", error) from error
-    if not is_kind(mode):  # type: ignore[operator]
+    if not is_kind(mode):
         raise ProbeError(
             Kind.CONFIG, Printable(f"cannot load {what} {clean(path)}: not of the right file type")
         )
