@@ -17,6 +17,8 @@ class Address(NamedTuple):
     host: str
     port: int
     is_ipv6: bool = False
+    zone: int = 0
+    """Index of the interface that a link-local IPv6 address is reached by."""
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if self.is_ipv6 else f"{self.host}:{self.port}"

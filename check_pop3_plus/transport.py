@@ -91,8 +91,9 @@ def _addresses(host: str, target: Target, flags: int) -> tuple[Address, ...]:
         flags,
     )
     addresses = []
-    for family, _, _, _, (numeric, *_) in found:
-        addresses.append(Address(str(numeric), target.port, family == socket.AF_INET6))
+    for family, _, _, _, (numeric, port, *rest) in found:
+        zone = rest[1] if rest else 0
+        addresses.append(Address(str(numeric), int(port), family == socket.AF_INET6, zone))
     return tuple(dict.fromkeys(addresses))
 
 
@@ -113,11 +114,8 @@ def connect(address: Address, source: str | None, deadline: Deadline) -> "Stream
         if source:
             _bind(sock, source)
         sock.settimeout(deadline.remaining())
-        # The numeric form with a zone index needs getaddrinfo, which does not block for it.
-        where = socket.getaddrinfo(
-            address.host, address.port, family, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST
-        )[0][4]
-        sock.connect(where)
+        where = (address.host, address.port)
+        sock.connect((*where, 0, address.zone) if address.is_ipv6 else where)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         sock.close()
