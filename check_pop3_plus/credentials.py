@@ -6,11 +6,15 @@ show it. Everything here fails as `config`: it is our side, not the server's.
 
 import os
 import stat
+from typing import TYPE_CHECKING
 
-from check_pop3_plus.failures import Kind, ProbeError
+from check_pop3_plus.failures import DeadlineExceeded, Kind, ProbeError
 from check_pop3_plus.settings import Secret, SecretSource
 from check_pop3_plus.text import Printable, clean
 from check_pop3_plus.timing import Deadline
+
+if TYPE_CHECKING:
+    from subprocess import Popen
 
 SECRET_LIMIT = 4096
 """Octets; a token of Microsoft 365 has about 2,000."""
@@ -98,8 +102,11 @@ def _run(command: str, deadline: Deadline) -> bytes:
     import subprocess
 
     try:
+        arguments = shlex.split(command)
+        if not arguments:
+            raise ValueError
         process = subprocess.Popen(  # noqa: S603 - the administrator's own command, no shell
-            shlex.split(command),
+            arguments,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -109,19 +116,34 @@ def _run(command: str, deadline: Deadline) -> bytes:
         reason = clean(getattr(error, "strerror", None) or "invalid command line")
         raise _refused(f"password command cannot be run: {reason}") from error
     try:
-        output, _ = process.communicate(timeout=deadline.remaining())
-    except subprocess.TimeoutExpired as error:
+        output = _output(process, deadline)
+        code = process.wait(deadline.remaining())
+    except (DeadlineExceeded, subprocess.TimeoutExpired) as error:
         raise _refused("password command did not finish in time") from error
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        if process.stdout:
-            process.stdout.close()
-    if process.returncode != 0:
-        raise _refused(f"password command failed with exit code {process.returncode}")
-    if len(output) > SECRET_LIMIT:
-        raise _refused(f"output of the password command is longer than {SECRET_LIMIT} octets")
+    if code != 0:
+        raise _refused(f"password command failed with exit code {code}")
+    return output
+
+
+def _output(process: "Popen[bytes]", deadline: Deadline) -> bytes:
+    """Read what a command prints, to its end; not with `communicate`, which has no limit."""
+    import select
+
+    assert process.stdout is not None  # noqa: S101 - it was started with a pipe
+    output = b""
+    with process.stdout as pipe:
+        while select.select([pipe], [], [], deadline.remaining())[0]:
+            chunk = os.read(pipe.fileno(), SECRET_LIMIT)
+            if not chunk:
+                break
+            output += chunk
+            if len(output) > SECRET_LIMIT:
+                what = "output of the password command"
+                raise _refused(f"{what} is longer than {SECRET_LIMIT} octets")
     return output
 
 

@@ -1,0 +1,184 @@
+"""The architecture, checked: who may import whom, and what a run loads."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "check_pop3_plus"
+
+LEVELS = {
+    "text": 0,
+    "settings": 0,
+    "failures": 1,
+    "timing": 2,
+    "ini": 2,
+    "report": 3,
+    "pop3": 4,
+    "certificate": 4,
+    "transport": 4,
+    "credentials": 4,
+    "login": 5,
+    "options": 6,
+    "session": 6,
+    "probe": 7,
+    "resource": 8,
+    "contexts": 8,
+    "summary": 8,
+    "details": 8,
+    "check": 9,
+    "cli": 11,
+    "start": 12,
+    "__main__": 13,
+}
+"""A module imports only from lower levels."""
+
+JUDGING = ("contexts", "summary", "details")
+OBSERVING = ("transport", "session", "probe", "resource", "credentials", "certificate", "login")
+
+
+def tree(module: str) -> ast.Module:
+    return ast.parse((PACKAGE / f"{module}.py").read_text())
+
+
+def own_imports(module: str) -> set[str]:
+    """Return the modules of the package that a module imports, anywhere in it."""
+    found: set[str] = set()
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "check_pop3_plus":
+                found |= {alias.name for alias in node.names}
+            elif node.module.startswith("check_pop3_plus."):
+                found.add(node.module.partition(".")[2])
+    return found & set(LEVELS)
+
+
+def foreign_imports(module: str) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def calls(module: str) -> set[str]:
+    return {
+        node.func.attr
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+
+
+def catches_everything(module: str) -> bool:
+    return any(
+        isinstance(node, ast.ExceptHandler)
+        and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id == "Exception"))
+        for node in ast.walk(tree(module))
+    )
+
+
+def test_every_module_has_a_level() -> None:
+    """A new room is given its place on purpose."""
+    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+
+    assert modules == set(LEVELS)
+
+
+@pytest.mark.parametrize("module", LEVELS)
+def test_imports_go_downwards(module: str) -> None:
+    """A module imports only from lower levels."""
+    upwards = {name for name in own_imports(module) if LEVELS[name] >= LEVELS[module]}
+
+    assert not upwards
+
+
+@pytest.mark.parametrize("module", JUDGING)
+def test_facts_and_judgement_share_no_wall(module: str) -> None:
+    """Who judges or words knows nothing of how it was observed."""
+    assert not own_imports(module) & set(OBSERVING)
+
+
+@pytest.mark.parametrize(
+    ("library", "rooms"),
+    [
+        ("cryptography", {"certificate"}),
+        ("ssl", {"transport", "session", "probe"}),
+        ("socket", {"transport", "options"}),
+        ("subprocess", {"credentials"}),
+        ("argparse", {"options"}),
+        ("nagiosplugin", {"resource", "contexts", "summary", "check"}),
+    ],
+)
+def test_libraries_stay_in_their_rooms(library: str, rooms: set[str]) -> None:
+    """Each library has few rooms, so that what depends on it is easy to find."""
+    users = {module for module in LEVELS if library in foreign_imports(module)}
+
+    assert users <= rooms
+
+
+def test_broad_guards_have_their_homes() -> None:
+    """`except Exception` stands only where a stranger's bug may not stop the run."""
+    assert {module for module in LEVELS if catches_everything(module)} == {"certificate", "start"}
+
+
+def test_only_transport_arms_time_limits() -> None:
+    """Nobody else calls settimeout, so that no call can forget the deadline."""
+    assert {module for module in LEVELS if "settimeout" in calls(module)} == {"transport"}
+
+
+def test_only_login_and_probe_reveal_a_secret() -> None:
+    """`login` sends it, `probe` makes the masking cleaner of it."""
+    assert {module for module in LEVELS if "reveal" in calls(module)} == {"login", "probe"}
+
+
+def test_no_command_changes_the_mailbox() -> None:
+    """DELE, RETR and TOP cannot be sent: they are not in the allow-list."""
+    from check_pop3_plus import pop3
+
+    for verb in (b"DELE", b"RETR", b"TOP", b"RSET", b"XTND"):
+        with pytest.raises(ValueError, match="not a command"):
+            pop3.command(verb)
+
+
+def loaded_modules(*arguments: str) -> set[str]:
+    """Return the modules that one run has loaded when it ends."""
+    script = (
+        "import json, os, sys, time\n"
+        "from check_pop3_plus import start\n"
+        "null = os.open(os.devnull, os.O_WRONLY); out = os.dup(1); os.dup2(null, 1)\n"
+        "start.main(sys.argv[1:], time.monotonic())\n"
+        "os.write(out, json.dumps(sorted(sys.modules)).encode())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script, *arguments], capture_output=True, check=True
+    )
+    return set(json.loads(done.stdout))
+
+
+NEVER = {"asyncio", "importlib.metadata", "dataclasses", "poplib", "http", "inspect"}
+
+
+def test_a_plain_check_stays_lean() -> None:
+    """A plain check pays neither for TLS nor for certificates."""
+    loaded = loaded_modules("-H", "127.0.0.1", "-p", "1")
+
+    unwanted = {"ssl", "cryptography", "hashlib", "subprocess", "email", "encodings.idna"}
+    assert loaded & (NEVER | unwanted) == set()
+
+
+def test_a_tls_check_loads_no_more_than_it_needs() -> None:
+    """TLS needs ssl and cryptography, and nothing else that is heavy."""
+    loaded = loaded_modules("-H", "127.0.0.1", "-p", "1", "-S")
+
+    assert {"ssl", "cryptography"} <= loaded
+    assert loaded & (NEVER | {"subprocess"}) == set()
+
+
+def test_help_loads_no_network_code() -> None:
+    """`--help` is answered without TLS and certificates."""
+    assert not loaded_modules("--help") & (NEVER | {"ssl", "cryptography"})

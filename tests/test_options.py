@@ -1,0 +1,399 @@
+"""From argv, or an INI section, to settings."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from check_pop3_plus import options
+from check_pop3_plus.failures import Kind, ProbeError
+from check_pop3_plus.settings import (
+    Family,
+    RangePair,
+    Remaining,
+    SecretSource,
+    Security,
+    Settings,
+    State,
+    Target,
+    Verify,
+)
+
+HOST = ("-H", "pop.example.test")
+
+
+def parsed(*argv: str) -> Settings:
+    return options.parse([*HOST, *argv])
+
+
+def refused(*argv: str) -> str:
+    with pytest.raises(ProbeError) as caught:
+        options.parse(argv)
+    assert caught.value.kind is Kind.CONFIG
+    return caught.value.message
+
+
+def test_a_host_is_enough() -> None:
+    """Everything else has the default that the contract names."""
+    settings = parsed()
+
+    assert settings.target == Target("pop.example.test", 110)
+    assert settings.tls.security is Security.PLAIN
+    assert settings.tls.verify is Verify.FULL
+    assert settings.tls.minimum == "1.2"
+    assert settings.login is None
+    assert settings.limits == (10.0, 10.0)
+    assert settings.verbosity == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "security", "port"),
+    [
+        ((), Security.PLAIN, 110),
+        (("-S",), Security.IMPLICIT, 995),
+        (("--starttls",), Security.STLS, 110),
+        (("-D", "60"), Security.IMPLICIT, 995),
+        (("-D", "60", "--starttls"), Security.STLS, 110),
+        (("-S", "-p", "1995"), Security.IMPLICIT, 1995),
+        (("-p", "65535"), Security.PLAIN, 65535),
+    ],
+)
+def test_the_port_follows_the_mode(argv: tuple[str, ...], security: Security, port: int) -> None:
+    """110; 995 with TLS from the first byte, which -D implies as in check_pop."""
+    settings = parsed(*argv)
+
+    assert (settings.tls.security, settings.target.port) == (security, port)
+
+
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("pop.example.test.", "pop.example.test"),
+        ("mail_1.example.test", "mail_1.example.test"),
+        ("bücher.example", "xn--bcher-kva.example"),
+    ],
+)
+def test_hosts(given: str, host: str) -> None:
+    """Brackets and a final dot are dropped, names become ASCII."""
+    assert options.parse(["-H", given]).target.hostname == host
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["", ".", "a..b", "-x", "x-", "a b", "a" * 64, "a." * 127 + "a", "a\nb", "a\0b", "[a]", "::1%",
+     "é" * 64, "a/b", "ü..x"],
+)  # fmt: skip
+def test_invalid_hosts(host: str) -> None:
+    """Fault 61: refused before anything is looked up."""
+    assert refused("-H", host).startswith("invalid --hostname")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ((), "-H/--hostname is required"),
+        ((*HOST, "-S", "--starttls"), "exclude each other"),
+        ((*HOST, "-4", "-6"), "exclude each other"),
+        ((*HOST, "-p", "0"), "invalid --port 0"),
+        ((*HOST, "-p", "65536"), "invalid --port 65536"),
+        ((*HOST, "-p", "\u0661\u0661\u0660"), "invalid --port"),
+        ((*HOST, "--use-ipv"), "unknown argument --use-ipv"),
+        ((*HOST, "--host", "x"), "unknown argument --host"),
+        ((*HOST, "extra"), "unknown argument extra"),
+        ((*HOST, "-w"), "-w needs a value"),
+        (("-H", "192.0.2.1", "-6"), "192.0.2.1 is not an IPv6 address"),
+        (("-H", "::1", "-4"), "::1 is not an IPv4 address"),
+        ((*HOST, "--connect-to", "::1", "-4"), "::1 is not an IPv4 address"),
+        ((*HOST, "--source-address", "name"), "not a numeric address"),
+        ((*HOST, "--source-address", "::1", "-4"), "not of the family"),
+        ((*HOST, "--verify", "maybe"), "invalid --verify maybe: not full, chain, none"),
+        ((*HOST, "--tls-min", "1.0"), "invalid --tls-min 1.0: not 1.1, 1.2, 1.3"),
+        ((*HOST, "--auth", "x"), "invalid --auth x"),
+        ((*HOST, "--client-key", "k"), "--client-key needs --client-cert"),
+        ((*HOST, "--ca-file", ""), "invalid --ca-file"),
+        ((*HOST, "-U", "u", "-S", "--password-file", "a", "--password-env", "b"), "only one of"),
+        ((*HOST, "--password-file", "a"), "needs -U/--username"),
+        ((*HOST, "--messages-warning", "5"), "need a login"),
+        ((*HOST, "--size-critical", "5"), "need a login"),
+        ((*HOST, "-S", "-U", "", "--password-file", "a"), "invalid --username"),
+        ((*HOST, "-S", "-U", "a\r\nb", "--password-file", "a"), "invalid --username"),
+        ((*HOST, "-S", "-U", "a", "--password-file", ""), "source of the password is empty"),
+        ((*HOST, "-t", "0"), "invalid --timeout 0"),
+        ((*HOST, "-t", "nan"), "invalid --timeout nan"),
+        ((*HOST, "-t", "99999"), "invalid --timeout 99999"),
+        ((*HOST, "-t", "5:sad"), "invalid --timeout sad"),
+        ((*HOST, "--run-timeout", "-1"), "invalid --run-timeout -1"),
+        ((*HOST, "--state", "refused"), "not KIND=STATE"),
+        ((*HOST, "--state", "nix=ok"), "no kind of failure is called nix"),
+        ((*HOST, "--state", "bug=ok"), "no kind of failure is called bug"),
+        ((*HOST, "--state", "refused=fine"), "invalid --state fine"),
+        ((*HOST, "-r", "fine"), "invalid --refuse fine"),
+        ((*HOST, "--phase-warning", "nix=1"), "not PHASE=RANGE"),
+        ((*HOST, "--phase-warning", "quit=1"), "not PHASE=RANGE"),
+        ((*HOST, "--phase-critical", "tls"), "not PHASE=RANGE"),
+    ],
+)
+def test_usage_errors(argv: tuple[str, ...], message: str) -> None:
+    """One clear line that names what is wrong."""
+    assert message in refused(*argv)
+
+
+@pytest.mark.parametrize("option", ["-s", "--send", "-q", "-E", "--escape", "-j", "-m", "-d"])
+def test_options_of_check_pop_that_make_no_sense(option: str) -> None:
+    """Refused with the reason, with a value behind them or not."""
+    assert "of check_pop is not supported: " in refused(*HOST, option)
+    if option not in ("-E", "--escape", "-j"):
+        assert "of check_pop is not supported: " in refused(*HOST, option, "x")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("-U", "monitor", "--password-file", "f"),
+        ("-U", "monitor", "--password-file", "f", "-S", "--verify", "none"),
+        ("-U", "monitor", "--password-file", "f", "-S", "--verify", "chain"),
+        ("-U", "monitor", "--password-file", "f", "--starttls", "--verify", "none"),
+    ],
+)
+def test_no_secret_goes_over_an_unverified_link(argv: tuple[str, ...]) -> None:
+    """Threat T5: unless the user says so in so many words."""
+    assert "no password is sent" in refused(*HOST, *argv)
+
+    login = parsed(*argv, "--allow-insecure-login").login
+
+    assert login is not None
+    assert login.allow_insecure
+
+
+def test_a_login() -> None:
+    """The secret itself has no option; its source has."""
+    login = parsed("-S", "-U", "monitor", "--password-env", "X").login
+
+    assert login == ("monitor", SecretSource(env="X"), "auto", False)
+
+
+@pytest.mark.parametrize(
+    "spec", ["10", "10:", "~:10", "10:20", "@10:20", "-5:10", "0", "@~:0", "1.5:2.25", ".5", ":10"]
+)
+@pytest.mark.parametrize("form", ["{0} {1}", "{0}={1}"])
+@pytest.mark.parametrize("option", ["-w", "--warning"])
+def test_ranges_pass_as_given(spec: str, form: str, option: str) -> None:
+    """The guidelines' ranges, also where they begin with a dash."""
+    argv = form.format(option, spec).split(" ")
+
+    assert parsed(*argv).thresholds.time == RangePair(spec, None)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["", "@", "20:10", "a", "1:2:3", "nan", "inf", "1e3", "1_000", "\u0661", "10%", "5s", "-", "~", "-5",
+     " 5", "5:~", "--5", "@@5"],
+)  # fmt: skip
+def test_invalid_ranges(spec: str) -> None:
+    """Fault 62."""
+    assert refused(*HOST, "-w", spec).startswith("invalid range for --warning")
+
+
+def test_sizes_know_powers_of_1024() -> None:
+    """10M is 10 x 1024 x 1024 octets."""
+    login = ("-S", "-U", "u", "--password-file", "f")
+    size = parsed(*login, "--size-warning", "1K:10M", "--size-critical", "1.5g").thresholds.size
+
+    assert size == RangePair("1024:10485760", "1610612736")
+    assert "invalid range" in refused(*HOST, *login, "--size-warning", "1.2.3K")
+
+
+def test_phases_have_thresholds_of_their_own() -> None:
+    """Repeatable, one pair a phase."""
+    phases = parsed(
+        "--phase-warning", "tls=1", "--phase-critical=tls=2", "--phase-warning", "greeting=3"
+    ).thresholds.phases
+
+    assert phases == {"tls": RangePair("1", "2"), "greeting": RangePair("3", None)}
+
+
+@pytest.mark.parametrize(
+    ("spec", "warning", "critical"),
+    [
+        ("60", Remaining(60), None),
+        ("60d", Remaining(60), None),
+        ("12h", Remaining(0.5), None),
+        ("33%", Remaining(None, 0.33), None),
+        ("30d/33%", Remaining(30, 0.33), None),
+        ("33%/30d", Remaining(30, 0.33), None),
+        ("30d/33%,7d/10%", Remaining(30, 0.33), Remaining(7, 0.1)),
+        ("60,14", Remaining(60), Remaining(14)),
+        ("0", Remaining(0), None),
+        ("14,14", Remaining(14), Remaining(14)),
+    ],
+)
+def test_certificate_thresholds(spec: str, warning: Remaining, critical: Remaining | None) -> None:
+    """Days, hours, a share of the lifetime, or the smaller of two."""
+    thresholds = parsed("-D", spec).thresholds
+
+    assert thresholds.certificate_warning == warning
+    assert thresholds.certificate_critical == critical
+
+
+@pytest.mark.parametrize(
+    "spec", ["", "x", "10,20", "10%,20%", "30d/33%,40d/10%", "1/2", "1%/2%", "-1", "101%", "5,",
+             "5,4,3", "5w", "1/2/3"],
+)  # fmt: skip
+def test_invalid_certificate_thresholds(spec: str) -> None:
+    """CRIT above WARN is a mistake, too."""
+    assert refused(*HOST, "-D", spec).startswith("invalid --certificate")
+
+
+def test_states() -> None:
+    """check_pop's letters are short forms; `-t N:STATE` is one too, and --state wins."""
+    states = parsed(
+        "-r", "warn", "-M", "CRIT", "-t", "5:unknown", "--state", "in-use=critical"
+    ).states
+
+    assert states == {
+        "refused": State.WARNING,
+        "expect": State.CRITICAL,
+        "timeout": State.UNKNOWN,
+        "in-use": State.CRITICAL,
+    }
+    assert parsed("-t", "5:unknown", "--state", "timeout=ok").states == {"timeout": State.OK}
+
+
+def test_the_family_follows_the_source_address() -> None:
+    """An IPv4 address cannot be the source of an IPv6 connection."""
+    assert parsed("--source-address", "127.0.0.1").target.family is Family.IPV4
+
+
+def test_help_and_version_are_asked_for() -> None:
+    """Both are text to print, not an error."""
+    with pytest.raises(options.Asked, match=r"^check_pop3_plus \d+\.\d+\.\d+$"):
+        options.parse(["-V"])
+    with pytest.raises(options.Asked, match="usage: check_pop3_plus -H NAME"):
+        options.parse(["--help"])
+
+
+# --- INI files -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ini(tmp_path: Path) -> Path:
+    file = tmp_path / "plugins.ini"
+    file.write_text(
+        "# comment\n[check_pop3_plus]\nwarning = 1\nssl=\n\n[pop]\n; comment\nH=x.example.test\n"
+        "expect = one\nexpect = two = 2\ncertificate=33%\nstarttls\n"
+    )
+    return file
+
+
+def test_options_from_a_section(ini: Path) -> None:
+    """An empty value is a flag, a key may be repeated, `%` stands as it is."""
+    settings = options.parse([f"--extra-opts=pop@{ini}"])
+
+    assert settings.target == Target("x.example.test", 110)
+    assert settings.expect.texts == ("one", "two = 2")
+    assert settings.thresholds.certificate_warning == Remaining(None, 0.33)
+    assert settings.tls.security is Security.STLS
+
+
+def test_the_command_line_wins_over_the_file(ini: Path) -> None:
+    """Options from the file are inserted before it, wherever --extra-opts stands."""
+    settings = options.parse([*HOST, "-w", "2", "--extra-opts", f"@{ini}"])
+
+    assert settings.thresholds.time.warning == "2"
+    assert settings.tls.security is Security.IMPLICIT
+
+
+@pytest.mark.parametrize("variable", ["MP_CONFIG_FILE", "NAGIOS_CONFIG_PATH"])
+def test_the_default_file_is_searched(
+    ini: Path, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By monitoring-plugins' variables, then its fixed places."""
+    monkeypatch.delenv("MP_CONFIG_FILE", raising=False)
+    monkeypatch.setenv(variable, str(ini if variable == "MP_CONFIG_FILE" else ini.parent))
+
+    assert parsed("--extra-opts").thresholds.time.warning == "1"
+
+
+@pytest.mark.parametrize(
+    ("locator", "message"),
+    [
+        ("nix@{ini}", "no section nix"),
+        ("@{ini}.missing", "No such file"),
+        ("@/dev/null", "not a regular file"),
+        ("@/", "cannot read /"),
+    ],
+)
+def test_sections_that_cannot_be_read(ini: Path, locator: str, message: str) -> None:
+    """Bad input gets one clear line."""
+    assert message in refused(f"--extra-opts={locator.format(ini=ini)}")
+
+
+@pytest.mark.parametrize("content", ["key=value", "[a]\n=x", "nonsense\n[check_pop3_plus]"])
+def test_broken_files_name_the_line(tmp_path: Path, content: str) -> None:
+    """The line that is wrong is named."""
+    file = tmp_path / "x.ini"
+    file.write_text(content)
+
+    assert "neither [section] nor key = value" in refused(f"--extra-opts=@{file}")
+
+
+def test_a_file_cannot_name_a_file(tmp_path: Path) -> None:
+    """Or two of them could name each other."""
+    file = tmp_path / "x.ini"
+    file.write_text("[check_pop3_plus]\nextra-opts=@y")
+
+    assert "cannot stand in an INI file" in refused(f"--extra-opts=@{file}")
+
+
+# --- anything at all -------------------------------------------------------------------------
+
+words = st.one_of(
+    st.sampled_from(
+        [
+            "-H",
+            "x",
+            "-p",
+            "-S",
+            "-D",
+            "-w",
+            "-c",
+            "-t",
+            "-U",
+            "-4",
+            "-6",
+            "-v",
+            "--verify",
+            "-e",
+            "--state",
+            "--phase-warning",
+            "5",
+            "-5:10",
+            "=",
+            "--",
+            "-",
+            "-SvD5",
+            "--starttls=x",
+        ]
+    ),
+    st.text(max_size=12),
+)
+
+
+@given(st.lists(words, max_size=8))
+def test_any_command_line_gives_settings_or_one_line(argv: list[str]) -> None:
+    """Never a traceback, never more than one line."""
+    with contextlib.suppress(options.Asked):
+        try:
+            options.parse(argv)
+        except ProbeError as error:
+            line = error.failure()
+        else:
+            return
+        assert line.kind is Kind.CONFIG
+        assert line.message.isprintable()

@@ -1,0 +1,200 @@
+"""The grammar: each case whole, byte by byte, and with a tail."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from check_pop3_plus.failures import Kind, ProbeError
+from check_pop3_plus.pop3 import (
+    BODY_LIMIT,
+    BODY_LINES_LIMIT,
+    LINE_LIMIT,
+    TOTAL_LIMIT,
+    BodyReader,
+    LineBuffer,
+    Reply,
+    command,
+    guess_protocol,
+    parse_capabilities,
+    parse_stat,
+    parse_status,
+)
+from check_pop3_plus.text import Printable
+
+
+def lines_of(chunks: Iterator[bytes]) -> list[bytes]:
+    buffer = LineBuffer()
+    lines = []
+    for chunk in chunks:
+        buffer.feed(chunk)
+        while (line := buffer.next_line()) is not None:
+            lines.append(line)
+    return lines
+
+
+@given(st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"")), max_size=8))
+def test_lines_do_not_depend_on_how_they_arrive(lines: list[bytes]) -> None:
+    """Whole, byte by byte, or with a tail: the same lines."""
+    data = b"".join(line + b"\r\n" for line in lines)
+
+    assert lines_of(iter([data])) == lines
+    assert lines_of(bytes([byte]) for byte in data) == lines
+    assert lines_of(iter([data, b"tail"])) == lines
+
+
+def test_a_line_may_end_in_lf_alone() -> None:
+    """Fault 15: seen in the wild, tolerated."""
+    assert lines_of(iter([b"+OK a\n+OK b\r\n"])) == [b"+OK a", b"+OK b"]
+
+
+@pytest.mark.parametrize("tail", [b"", b"\n"])
+def test_a_line_over_the_limit_is_refused_at_once(tail: bytes) -> None:
+    """Nobody waits for the end of an endless line."""
+    buffer = LineBuffer()
+    buffer.feed(b"x" * (LINE_LIMIT + 1) + tail)
+
+    with pytest.raises(ProbeError) as caught:
+        buffer.next_line()
+    assert caught.value.kind is Kind.OVERSIZED
+
+
+def test_a_line_at_the_limit_passes() -> None:
+    """The limit itself is allowed."""
+    assert lines_of(iter([b"x" * LINE_LIMIT + b"\n"])) == [b"x" * LINE_LIMIT]
+
+
+def test_a_conversation_has_a_limit_in_all() -> None:
+    """A flood of short lines ends, too."""
+    buffer = LineBuffer()
+    buffer.feed(bytes(TOTAL_LIMIT))
+
+    with pytest.raises(ProbeError) as caught:
+        buffer.feed(b"x")
+    assert caught.value.kind is Kind.OVERSIZED
+
+
+@pytest.mark.parametrize(
+    ("line", "reply"),
+    [
+        (b"+OK", Reply(True, b"")),
+        (b"+OK ", Reply(True, b"")),
+        (b"+OK ready", Reply(True, b"ready")),
+        (b"+OK\tready", Reply(True, b"ready")),
+        (b"-ERR", Reply(False, b"")),
+        (b"-ERR [AUTH] no", Reply(False, b"[AUTH] no", "AUTH")),
+        (b"-ERR [sys/temp] no", Reply(False, b"[sys/temp] no", "SYS/TEMP")),
+        (b"-ERR [LOGIN-DELAY 300] no", Reply(False, b"[LOGIN-DELAY 300] no", "LOGIN-DELAY")),
+        (b"-ERR no [AUTH]", Reply(False, b"no [AUTH]")),
+        (b"+OK \xff\0", Reply(True, b"\xff\0")),
+        (b"+", None),
+        (b"+NO", None),
+        (b"+OKAY", None),
+        (b"+okay", None),
+        (b"+ok ready", None),
+        (b"-ERROR", None),
+        (b" +OK", None),
+        (b"", None),
+        (b"OK", None),
+    ],
+)
+def test_status_lines(line: bytes, reply: Reply | None) -> None:
+    """RFC 1939 section 3: `+OK` and `-ERR`, upper case, to a blank or the end."""
+    assert parse_status(line) == reply
+
+
+def test_a_body_ends_at_the_dot_and_is_unstuffed() -> None:
+    """RFC 1939 section 3: byte-stuffing."""
+    body = BodyReader()
+
+    assert [body.add(line) for line in (b"USER", b"..x", b"", b".")] == [False, False, False, True]
+    assert body.lines == [b"USER", b".x", b""]
+
+
+@pytest.mark.parametrize(
+    ("line", "times"), [(b"", BODY_LINES_LIMIT + 1), (b"x" * 1024, BODY_LIMIT // 1024 + 1)]
+)
+def test_an_endless_body_is_refused(line: bytes, times: int) -> None:
+    """Fault 24: by lines and by octets."""
+    body = BodyReader()
+
+    with pytest.raises(ProbeError) as caught:
+        for _ in range(times):
+            body.add(line)
+    assert caught.value.kind is Kind.OVERSIZED
+
+
+def test_capabilities_are_read_with_tolerance() -> None:
+    """Faults 22 and 70: real servers send all of this."""
+    listed = parse_capabilities(
+        (
+            b"user",
+            b"",
+            b"SASL PLAIN login",
+            b"SASL",
+            b"EXPIRENEVER",
+            b"\xff\xfe",
+            b"SASL X",
+            b"STLS",
+        )
+    )
+
+    assert listed.tags["SASL"] == ("PLAIN", "LOGIN", "X")
+    assert listed.has("USER")
+    assert listed.has("STLS")
+    assert not listed.has("EXPIRE")
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        (b"2 320", (2, 320)),
+        (b"0 0", (0, 0)),
+        (b"2 320 octets", (2, 320)),
+        (b"2  320", (2, 320)),
+        (b"", None),
+        (b"7", None),
+        (b"seven 1", None),
+        (b"-1 5", None),
+        (b"1 -5", None),
+        (b"9" * 500 + b" 1", None),
+        (b"1 2x", None),
+        ("\u0661 \u0662".encode(), None),
+    ],
+)
+def test_stat_replies(text: bytes, numbers: tuple[int, int] | None) -> None:
+    """Fault 56."""
+    assert parse_stat(text) == numbers
+
+
+def test_a_command_is_redacted_at_birth() -> None:
+    """No transcript can leak what it was never given."""
+    built = command(b"PASS", b"s3cret", shown=Printable("***"))
+
+    assert built.wire == b"PASS s3cret\r\n"
+    assert built.shown == "PASS ***"
+
+
+@pytest.mark.parametrize("argument", [b"a\r\nDELE 1", b"a\n", b"a\0b"])
+def test_no_command_can_hold_a_second_one(argument: bytes) -> None:
+    """Threat 18."""
+    with pytest.raises(ValueError, match="line break"):
+        command(b"USER", argument)
+
+
+@pytest.mark.parametrize(
+    ("greeting", "guess"),
+    [
+        (b"* OK IMAP4rev1", "IMAP"),
+        (b"220 mx.example.test ESMTP Postfix", "SMTP"),
+        (b"220 FTP server ready", "SMTP or FTP"),
+        (b"SSH-2.0-OpenSSH_9.2", "SSH"),
+        (b"HTTP/1.1 400 Bad Request", "HTTP"),
+        (b"\x15\x03\x01\x00\x02\x02", "TLS"),
+        (b"hello", None),
+    ],
+)
+def test_foreign_greetings_are_recognised(greeting: bytes, guess: str | None) -> None:
+    """Fault 8, threat 27."""
+    assert guess_protocol(greeting) == guess

@@ -1,0 +1,103 @@
+"""Foreign bytes in, printable one-line text out."""
+
+import base64
+import urllib.parse
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from check_pop3_plus.text import QUOTE_LIMIT, clean, cleaner
+
+FORBIDDEN = set("|<>&\"'`$\\")
+
+foreign = st.one_of(st.binary(max_size=300), st.text(max_size=300))
+
+
+@given(foreign)
+def test_only_harmless_visible_ascii_passes(text: bytes | str) -> None:
+    """Every reader of the output may take the result as it is."""
+    cleaned = clean(text)
+
+    assert all(" " <= character <= "~" for character in cleaned)
+    assert not FORBIDDEN & set(cleaned)
+    assert len(cleaned) <= QUOTE_LIMIT
+
+
+@given(foreign)
+def test_cleaning_twice_changes_nothing(text: bytes | str) -> None:
+    """Text that passes two rooms looks the same as text that passes one."""
+    assert clean(clean(text)) == clean(text)
+
+
+def test_every_code_point_is_harmless() -> None:
+    """All of Unicode, lone surrogates included, one by one."""
+    for first in range(0, 0x110000, 64):
+        text = "".join(map(chr, range(first, first + 64)))
+        assert all(" " <= character <= "~" for character in clean(text))
+        assert not FORBIDDEN & set(clean(text))
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (b"+OK ready\r\n", "+OK ready"),
+        (b"+OK <1896.697170952@dbc.mtview.ca.us>", "+OK (1896.697170952@dbc.mtview.ca.us)"),
+        (b"a|time=0s;;;; ", "a?time=0s;;;;"),
+        (b"\x1b[31mred\x1b[0m", "?red?"),
+        (b"\x1b]0;title\x07text", "?text"),
+        ("Zürich", "Z?rich"),
+        (b"a\tb\0c\r\nd", "a?b?c??d"),
+        ("a\u2028b\u202ec", "a?b?c"),
+        (b"`id` $HOME \\n", "?id? ?HOME ?n"),
+        (b"x" * 101, "x" * 97 + "..."),
+        (b"", ""),
+    ],
+)
+def test_what_becomes_of_text(said: bytes | str, shown: str) -> None:
+    """Look is kept where it does no harm; `?` stands for the rest."""
+    assert clean(said) == shown
+
+
+SECRET = b"s3cret pa$$ w<rd"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        SECRET,
+        SECRET.upper(),
+        b"PASS " + SECRET + b" is wrong",
+        base64.b64encode(SECRET),
+        base64.b64encode(b"\0monitor\0" + SECRET),
+        base64.b64encode(b"x\0monitor\0" + SECRET + b"\n"),
+        base64.b64encode(b"xy\0monitor\0" + SECRET),
+        SECRET.hex().encode(),
+        SECRET.hex().upper().encode(),
+        urllib.parse.quote_from_bytes(SECRET).encode(),
+        repr(SECRET).encode(),
+        b"x" * 90 + SECRET,
+    ],
+)
+def test_a_secret_is_masked_however_a_server_echoes_it(said: bytes) -> None:
+    """No form of the secret passes, whole or cut."""
+    shown = cleaner([SECRET])(said)
+
+    for form in (
+        clean(SECRET),
+        SECRET.hex(),
+        clean(SECRET)[:8],
+        base64.b64encode(SECRET).decode()[:16],
+    ):
+        assert form.lower() not in shown.lower()
+    assert "***" in shown
+
+
+def test_a_secret_that_cleaning_would_make_is_masked() -> None:
+    """A server that sends a control byte where the secret has a `?` gains nothing."""
+    assert cleaner([b"what?now"])(b"what\x01now") == "***"
+
+
+def test_without_secrets_nothing_is_masked() -> None:
+    """A check without a login pays nothing for masking."""
+    assert cleaner([]) is clean
