@@ -5,6 +5,7 @@ are `summary`'s.
 """
 
 from datetime import datetime, timezone
+from math import floor
 
 import nagiosplugin
 from nagiosplugin import Metric, Performance, Range, Resource, Result
@@ -201,7 +202,8 @@ class CertificateContext(Judge):
         limits = self.settings.thresholds
         return Performance(
             "cert_days",
-            f"{left:.2f}",
+            # Rounded down: 12.999 days are not the 13 that the status line does not say either.
+            f"{floor(left * 100) / 100:.2f}",
             "",
             _at_least(in_days(limits.certificate_warning, facts)),
             _at_least(in_days(limits.certificate_critical, facts)),

@@ -33,6 +33,7 @@ HINTS: dict[tuple[Kind, Phase | None], str] = {
     " STLS (--starttls)",
     (Kind.OLD_TLS, None): "enable TLS 1.2 or 1.3 on the server; --tls-min 1.1 if it cannot",
     (Kind.EXPIRED, None): "renew the certificate; if it is renewed already, reload the server",
+    (Kind.EXPIRING, None): "renew the certificate; if it is renewed already, reload the server",
     (Kind.NOT_YET_VALID, None): "check the clocks of this machine and of the one that issued it",
     (Kind.NAME, None): "name the service as its certificate does (-H or --sni); see --connect-to",
     (Kind.UNTRUSTED, None): "send the intermediate certificates, or trust the issuer by --ca-file",

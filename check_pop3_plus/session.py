@@ -93,6 +93,7 @@ class Conversation:
             attempt.tls = TlsFacts(None, None, error.chain, verified=False)
             raise
         self._lines = pop3.LineBuffer()
+        attempt.ended = Clock()
         self.is_usable = True
         self._note("= ", Printable(f"TLS: {attempt.tls.version} {attempt.tls.cipher}"))
 
@@ -124,11 +125,17 @@ def converse(
         with phase(Phase.GREETING):
             greet(talk, settings)
         stream.deadline = deadline
-        if context and settings.tls.security is Security.STLS:
+        is_stls = context is not None and settings.tls.security is Security.STLS
+        if context and is_stls:
             upgrade(talk, settings, context)
             _require_strength(attempt, settings, clean)
+        known = None
+        # After STLS in any case: what was said before it is worth nothing (RFC 2595 section 4),
+        # and a server may refuse us only now (TLS 1.3 and client certificates).
+        if is_stls or (settings.login and settings.login.mechanism == "auto"):
+            known = capabilities(talk)
         if settings.login and secret:
-            log_in(talk, settings, secret)
+            log_in(talk, settings, secret, known)
             with phase(Phase.STAT):
                 take_stock(talk)
     finally:
@@ -211,7 +218,9 @@ def upgrade(talk: Conversation, settings: Settings, context: "ssl.SSLContext") -
             raise
 
 
-def log_in(talk: Conversation, settings: Settings, secret: Secret) -> None:
+def log_in(
+    talk: Conversation, settings: Settings, secret: Secret, known: pop3.Capabilities | None
+) -> None:
     """Log in, once: a second try after a rejection would be a step towards a lock-out.
 
     Raises ProbeError: no-mechanism, cleartext-refused, credentials, in-use, login-delay,
@@ -220,7 +229,6 @@ def log_in(talk: Conversation, settings: Settings, secret: Secret) -> None:
     wanted = settings.login
     assert wanted is not None  # noqa: S101 - who calls this has asked for a login
     _require_verified_link(talk, settings)
-    known = capabilities(talk) if wanted.mechanism == "auto" else None
     with talk.attempt.timeline.phase(Phase.LOGIN):
         encrypted = talk.stream.encrypted
         steps = login.choose(wanted.mechanism, known, encrypted)(wanted.username, secret)

@@ -1,0 +1,62 @@
+# `make` alone says what there is.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest -n auto
+
+# The real servers that the tests talk to, by Debian package.
+SERVERS := dovecot-pop3d
+SYSTEMS :=
+
+# Read by tests/demo.py.
+export HOST LOGIN PASSWORD_FILE
+
+.PHONY: help demo venv test test-systems lint clean servers systems
+
+help:
+	@echo 'make demo           see it work; against your own server with'
+	@echo '                    HOST=pop.example.org LOGIN=monitor PASSWORD_FILE=file'
+	@echo 'make test           style, types and tests; what needs a missing server is skipped'
+	@echo 'make test-systems   tests inside real monitoring systems'
+	@echo 'make lint           style and types'
+	@echo 'make clean          remove what the others made'
+	@echo 'INSTALL=1           with test or test-systems, as root on Debian: install missing servers'
+
+demo: $(STAMP)
+	@$(BIN)/python -m tests.demo
+
+venv: $(STAMP)
+
+# The real interpreter: a pyenv shim costs 90 ms at every start. pip reads the constraints from
+# the environment because only so they hold for the isolated build too.
+$(STAMP): setup.cfg pyproject.toml tests/requirements.txt
+	@echo 'Installing into $(VENV) ...'
+	@"$$($(PYTHON) -c 'import os, sys; print(os.path.realpath(sys.executable))')" -m venv $(VENV)
+	@PIP_CONSTRAINT=tests/requirements.txt PIP_BUILD_CONSTRAINT=tests/requirements.txt \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+test: servers lint
+	$(PYTEST) --ignore=tests/systems tests
+
+test-systems: systems $(STAMP)
+	$(PYTEST) tests/systems
+
+ifneq ($(filter 1,$(INSTALL))$(filter true,$(CI)),)
+servers:
+	@tests/install-servers $(SERVERS)
+
+systems:
+	@tests/install-servers $(SERVERS) $(SYSTEMS)
+endif
+
+clean:
+	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* build dist
+	rm -rf *.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +
