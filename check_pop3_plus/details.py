@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from check_pop3_plus.failures import MEASURED, Kind, Phase
 from check_pop3_plus.report import Attempt, CertificateFacts, Report
 from check_pop3_plus.settings import Security, Settings, Verify
+from check_pop3_plus.text import clean
 from check_pop3_plus.timing import seconds_by_phase
 
 DIALOGUE_TAIL = 4
@@ -23,7 +24,7 @@ HINTS: dict[tuple[Kind, Phase | None], str] = {
     (Kind.TIMEOUT, Phase.GREETING): "the service hangs, or this port expects TLS from the first"
     " byte (try -S)",
     (Kind.TIMEOUT, Phase.TLS): "the service hangs, or speaks plain text and waits (try --starttls)",
-    (Kind.TIMEOUT, Phase.LOGIN): "the server's authentication back end is slow or down",
+    (Kind.TIMEOUT, Phase.LOGIN): "the authentication back end of the server is slow or down",
     (Kind.CLOSED, Phase.GREETING): "too many connections, an access list, or a failing back end",
     (Kind.CLOSED, Phase.TLS): "a TLS service that is set up wrong, or an access list",
     (Kind.GARBLED, Phase.GREETING): "another service on this port, or TLS from the first byte"
@@ -45,9 +46,9 @@ HINTS: dict[tuple[Kind, Phase | None], str] = {
     (Kind.CLEARTEXT_REFUSED, None): "use -S or --starttls",
     (Kind.CREDENTIALS, None): "check user name and password; repeated tries may lock the account",
     (Kind.IN_USE, None): "another session holds the mailbox; use a mailbox for monitoring alone",
-    (Kind.LOGIN_DELAY, None): "raise the check interval above the server's login delay",
-    (Kind.TEMPORARY, None): "not the credentials: see the server's log for its back end",
-    (Kind.PERMANENT, None): "not the credentials: see the server's log for its back end",
+    (Kind.LOGIN_DELAY, None): "raise the check interval above the login delay of the server",
+    (Kind.TEMPORARY, None): "not the credentials: see the log of the server for its back end",
+    (Kind.PERMANENT, None): "not the credentials: see the log of the server for its back end",
 }
 """What to try, by kind and phase; None stands for every phase."""
 
@@ -121,14 +122,14 @@ def _more(report: Report) -> Iterator[str]:
 
 
 def _shown_greeting(attempt: Attempt) -> str:
-    said = (line[2:] for line in attempt.dialogue if line.startswith("< "))
+    said = (line[3:] for line in attempt.dialogue if line.startswith("S: "))
     return next(said, "")
 
 
 def _settings(settings: Settings) -> Iterator[str]:
     tls = settings.tls
     if tls.security is not Security.PLAIN:
-        trust = tls.ca_file or tls.ca_path or "the system's store"
+        trust = clean(tls.ca_file or tls.ca_path or "the store of the system")
         yield f"policy: TLS {tls.minimum} or newer, verify {tls.verify.value}, trust {trust}"
     limits = settings.limits
     yield f"limits: {limits.timeout:g} s for a look, {limits.run_timeout:g} s for the run"

@@ -100,9 +100,13 @@ def kind_of_code(code: str | None) -> Kind | None:
 
 def described(reply: Reply, username: str, kind: Kind, clean: Cleaner) -> Printable:
     """Return the refusal as a sentence about the server."""
-    said = clean(reply.text) or "(no reason given)"
-    verb = {
+    user = clean(username)
+    what = {
         Kind.CLEARTEXT_REFUSED: "demands TLS before a login",
         Kind.CLIENT_CERTIFICATE: "demands a client certificate",
-    }.get(kind, f"rejected user {clean(username)}")
-    return Printable(f"{verb}: {said}")
+        Kind.IN_USE: f"says that the mailbox of user {user} is in use",
+        Kind.LOGIN_DELAY: f"says that user {user} logs in too often",
+        Kind.TEMPORARY: f"cannot log in user {user} for now",
+        Kind.PERMANENT: f"cannot log in user {user}",
+    }.get(kind, f"rejected user {user}")
+    return Printable(f"{what}: {clean(reply.text) or '(no reason given)'}")

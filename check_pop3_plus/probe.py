@@ -145,7 +145,8 @@ class _Look:
             failure = attempt.failure
             return _ORDER.index(failure.phase) if failure and failure.phase else -1
 
-        return max(self.attempts, key=distance)
+        # The last of equals, so that the order tried stays as it is in what is told.
+        return max(reversed(self.attempts), key=distance)
 
     def phase(self) -> Phase | None:
         """Return the phase that is going on."""

@@ -44,7 +44,7 @@ class Conversation:
         if self.unasked():
             raise ProbeError(Kind.GARBLED, Printable("sent data that nothing had asked for"))
         self.is_usable = False
-        self._note("> ", command.shown)
+        self._note("C: ", command.shown)
         self.stream.send(command.wire)
         return self.reply(has_body)
 
@@ -75,7 +75,7 @@ class Conversation:
                 cut = "in the middle of a reply" if self._lines.pending else "without a reply"
                 raise ProbeError(Kind.CLOSED, Printable(f"closed the connection {cut}"))
             self._lines.feed(data)
-        self._note("< ", self.clean(line))
+        self._note("S: ", self.clean(line))
         return line
 
     def unasked(self) -> bool:
@@ -95,7 +95,7 @@ class Conversation:
         self._lines = pop3.LineBuffer()
         attempt.ended = Clock()
         self.is_usable = True
-        self._note("= ", Printable(f"TLS: {attempt.tls.version} {attempt.tls.cipher}"))
+        self._note("TLS: ", Printable(f"{attempt.tls.version} {attempt.tls.cipher}"))
 
     def _note(self, mark: str, text: Printable) -> None:
         if len(self.attempt.dialogue) < _DIALOGUE_LIMIT:
@@ -153,9 +153,8 @@ def greet(talk: Conversation, settings: Settings) -> None:
         line = talk.line()
     except ProbeError as error:
         if error.kind is Kind.CLOSED:
-            error.message = Printable(
-                f"{error.message} before the greeting".replace(" without a reply", "")
-            )
+            what = error.message.removesuffix(" without a reply")
+            error.message = Printable(f"{what} before the greeting")
         raise
     talk.attempt.greeting = line
     talk.attempt.ended = Clock()

@@ -161,12 +161,16 @@ class Stream:
             raise _translated(error) from error
 
     def arrived(self) -> bytes:
-        """Return what has arrived already, without waiting: usually nothing."""
+        """Return what has arrived already, without waiting: usually nothing.
+
+        Raises ProbeError (client-certificate, tls). That a peer has hung up is left for the
+        next call to find.
+        """
         try:
             self._sock.settimeout(0)
             return self._sock.recv(_RECEIVE_SIZE)
         except OSError as error:
-            if isinstance(error, BlockingIOError) or _is_want_read(error):
+            if not hasattr(error, "library") or _is_want_read(error) or _is_eof(error):
                 return b""
             raise _translated(error) from error
 
@@ -358,7 +362,7 @@ _REJECTIONS = {
     21: (Kind.UNTRUSTED, "issuer is not trusted"),
     62: (Kind.NAME, "certificate is for another name"),
     64: (Kind.NAME, "certificate is for another address"),
-    66: (Kind.WEAK, "certificate's key is too weak"),
+    66: (Kind.WEAK, "key of the certificate is too weak"),
     67: (Kind.WEAK, "key of an issuer is too weak"),
     68: (Kind.WEAK, "signature algorithm is too weak"),
 }

@@ -1,0 +1,253 @@
+"""Server certificates, good and bad, each made when it is first asked for."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import ssl
+import warnings
+from pathlib import Path
+
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+NAMES = ("localhost", "pop.example.test", "127.0.0.1", "::1")
+"""What a certificate is for, where nothing else is the point of it."""
+
+MANY_NAMES = 2000
+INTERMEDIATE_DAYS = 10
+"""What `intermediate_expiring` has left in its intermediate; its leaf has a year."""
+
+_BAD_CRYPTO = ("weak", "sha1")
+"""These need OpenSSL's security level 0 even to be served."""
+
+_TLS = {
+    "1.0": ssl.TLSVersion.TLSv1,
+    "1.1": ssl.TLSVersion.TLSv1_1,
+    "1.2": ssl.TLSVersion.TLSv1_2,
+    "1.3": ssl.TLSVersion.TLSv1_3,
+}
+# In DER, the object identifiers of the two signature algorithms differ in one byte.
+_SHA256_WITH_RSA = bytes.fromhex("06092a864886f70d01010b")
+_SHA1_WITH_RSA = bytes.fromhex("06092a864886f70d010105")
+
+
+def _days(days: float) -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
+
+
+class Pki:
+    """One trusted root in two keys, and what they have issued."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._root = trustme.CA()
+        # For what has to be signed by hand: RSA signatures have a fixed length.
+        self._odd_root = trustme.CA(key_type=trustme.KeyType.RSA)
+        self._files: dict[str, tuple[Path, Path]] = {}
+        self._contexts: dict[tuple[str, tuple[tuple[str, object], ...]], ssl.SSLContext] = {}
+        self.ca_file = folder / "ca.pem"
+        self.ca_file.write_bytes(self._root.cert_pem.bytes() + self._odd_root.cert_pem.bytes())
+        self.client_cert, self.client_key = self._save(
+            "client", self._root.issue_cert("client.example.test")
+        )
+
+    def server(self, name: str, **changes: object) -> ssl.SSLContext:
+        """A server's context with this certificate; `changes` are attributes of the context."""
+        key = (name, tuple(sorted(changes.items())))
+        if key not in self._contexts:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            if name in _BAD_CRYPTO:
+                context.set_ciphers("DEFAULT:@SECLEVEL=0")
+            context.load_cert_chain(*self.files(name))
+            for attribute, value in changes.items():
+                setattr(context, attribute, value)
+            self._contexts[key] = context
+        return self._contexts[key]
+
+    def expiring(self, days: float, lifetime: float = 90) -> ssl.SSLContext:
+        """A certificate with `days` left of `lifetime` days."""
+        name = f"expiring-{days}-{lifetime}"
+        if name not in self._files:
+            self._save(name, self._ordinary(*NAMES, start=days - lifetime, end=days))
+        return self.server(name)
+
+    def demanding_client_certificate(self, tls12_only: bool = False) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.files("good"))
+        context.load_verify_locations(self.ca_file)
+        context.verify_mode = ssl.CERT_REQUIRED
+        if tls12_only:
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+        return context
+
+    def only(self, version: str) -> ssl.SSLContext:
+        """This TLS version ("1.2", "1.3") and no other."""
+        return self.server("good", maximum_version=_TLS[version], minimum_version=_TLS[version])
+
+    def old_tls(self, version: str) -> ssl.SSLContext:
+        """TLS "1.0" or "1.1" and no other."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.load_cert_chain(*self.files("good"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = context.maximum_version = _TLS[version]
+        return context
+
+    def files(self, name: str) -> tuple[Path, Path]:
+        """Certificate (with what is sent besides it) and key, in PEM."""
+        return self._files.get(name) or self._save(name, self._make(name))
+
+    def _make(self, name: str) -> trustme.LeafCert:
+        match name:
+            case "good":
+                return self._ordinary(*NAMES)
+            case "expired":
+                return self._ordinary(*NAMES, start=-92, end=-2)
+            case "future":
+                return self._ordinary(*NAMES, start=3)
+            case "wrongname":
+                return self._ordinary("other.example.test")
+            case "wildcard":
+                return self._ordinary("*.example.test")
+            case "many_names":
+                many = (f"host{number}.example.test" for number in range(MANY_NAMES - len(NAMES)))
+                return self._ordinary(*many, *NAMES)
+            case "untrusted":
+                return self._ordinary(*NAMES, issuer=trustme.CA())
+            case "chain":
+                return self._ordinary(*NAMES, issuer=self._root.create_child_ca())
+            case "nochain":
+                # from_pem forgets the parent, so that the intermediate is not sent.
+                unsent = self._root.create_child_ca()
+                unsent = trustme.CA.from_pem(
+                    unsent.cert_pem.bytes(), unsent.private_key_pem.bytes()
+                )
+                return self._ordinary(*NAMES, issuer=unsent)
+            case "intermediate_expiring":
+                odd = self._odd(ca=True, end=INTERMEDIATE_DAYS)
+                intermediate = trustme.CA.from_pem(
+                    odd.cert_chain_pems[0].bytes(), odd.private_key_pem.bytes()
+                )
+                intermediate.parent_cert = self._odd_root  # so that it is sent
+                return self._ordinary(*NAMES, issuer=intermediate)
+            case "selfsigned":
+                return self._odd(*NAMES, self_signed=True)
+            case "cnonly":
+                return self._odd()
+            case "weak":
+                return self._odd(*NAMES, bits=1024)
+            case "sha1":
+                return self._odd(*NAMES, sha1=True)
+            case "negative_serial":
+                return self._odd(*NAMES, negative_serial=True)
+            case _:
+                raise ValueError(f"no certificate is called {name}")
+
+    def _ordinary(
+        self,
+        *names: str,
+        issuer: trustme.CA | None = None,
+        start: float = -1,
+        end: float = 365,
+    ) -> trustme.LeafCert:
+        return (issuer or self._root).issue_cert(
+            *names, not_before=_days(start), not_after=_days(end)
+        )
+
+    def _odd(
+        self,
+        *names: str,
+        bits: int = 2048,
+        ca: bool = False,
+        end: float = 365,
+        self_signed: bool = False,
+        sha1: bool = False,
+        negative_serial: bool = False,
+    ) -> trustme.LeafCert:
+        """What trustme does not make."""
+        key = rsa.generate_private_key(65537, bits)
+        key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+        subject = x509.Name(
+            [x509.NameAttribute(x509.NameOID.COMMON_NAME, "Odd CA" if ca else "pop.example.test")]
+        )
+        if self_signed:
+            issuer, issuer_key = subject, key
+        else:
+            root = x509.load_pem_x509_certificate(self._odd_root.cert_pem.bytes())
+            root_key = load_pem_private_key(self._odd_root.private_key_pem.bytes(), None)
+            assert isinstance(root_key, rsa.RSAPrivateKey)
+            issuer, issuer_key = root.subject, root_key
+        serial = x509.random_serial_number() | 1 << 158
+        builder = (
+            x509.CertificateBuilder(issuer, subject, key.public_key(), serial)
+            .not_valid_before(_days(-1))
+            .not_valid_after(_days(end))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+            )
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
+                critical=False,
+            )
+            .add_extension(
+                x509.KeyUsage(
+                    digital_signature=True,
+                    content_commitment=False,
+                    key_encipherment=not ca,
+                    data_encipherment=False,
+                    key_agreement=False,
+                    key_cert_sign=ca,
+                    crl_sign=ca,
+                    encipher_only=False,
+                    decipher_only=False,
+                ),
+                critical=True,
+            )
+        )
+        if names:
+            alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
+            builder = builder.add_extension(alternatives, critical=False)
+        certificate = builder.sign(issuer_key, hashes.SHA256())
+        der = certificate.public_bytes(Encoding.DER)
+        body = certificate.tbs_certificate_bytes
+        signature = certificate.signature
+        # The library refuses to build these two, rightly, so they are changed and signed anew.
+        new_body = body
+        algorithm: hashes.HashAlgorithm = hashes.SHA256()
+        if negative_serial:
+            positive = serial.to_bytes(20, "big")
+            new_body = new_body.replace(positive, bytes([positive[0] | 0x80]) + positive[1:])
+        if sha1:
+            algorithm = hashes.SHA1()
+            new_body = new_body.replace(_SHA256_WITH_RSA, _SHA1_WITH_RSA)
+            der = der.replace(_SHA256_WITH_RSA, _SHA1_WITH_RSA)
+            body = body.replace(_SHA256_WITH_RSA, _SHA1_WITH_RSA)
+        new_signature = issuer_key.sign(new_body, padding.PKCS1v15(), algorithm)
+        der = der.replace(body, new_body).replace(signature, new_signature)
+        return trustme.LeafCert(key_pem, ssl.DER_cert_to_PEM_cert(der).encode(), [])
+
+    def _save(self, name: str, leaf: trustme.LeafCert) -> tuple[Path, Path]:
+        certificate, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        certificate.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
+        key.touch(mode=0o600)
+        key.write_bytes(leaf.private_key_pem.bytes())
+        self._files[name] = certificate, key
+        return certificate, key
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

@@ -1,0 +1,68 @@
+"""Run the installed command the way a monitoring system does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, NamedTuple
+
+COMMAND = Path(sys.executable).with_name("check_pop3_plus")
+
+
+class Run(NamedTuple):
+    """What one run printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def line(self) -> str:
+        """The status line."""
+        return self.out.partition("\n")[0]
+
+    @property
+    def verdict(self) -> str:
+        """The status line without its perfdata."""
+        return self.line.partition(" | ")[0]
+
+    @property
+    def perfdata(self) -> dict[str, str]:
+        """Label to raw value string: `{"time": "0.0431s;2;5;0;10"}`."""
+        pairs = (item.partition("=") for item in self.line.partition(" | ")[2].split())
+        return {label: value for label, _, value in pairs}
+
+    @property
+    def long(self) -> list[str]:
+        """The lines after the first."""
+        return self.out.splitlines()[1:]
+
+
+def run(
+    *args: str | os.PathLike[str],
+    env: Mapping[str, str] | None = None,
+    stdin: int | IO[bytes] = subprocess.DEVNULL,
+    timeout: float = 30,
+    cwd: str | os.PathLike[str] | None = None,
+) -> Run:
+    """Run it with a small, known environment; one that hangs is killed and fails the test."""
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environment |= {"LC_ALL": "C.UTF-8", **(env or {})}
+    start = time.monotonic()
+    done = subprocess.run(
+        [COMMAND, *args],
+        env=environment,
+        stdin=stdin,
+        capture_output=True,
+        timeout=timeout,
+        cwd=cwd,
+        check=False,
+    )
+    seconds = time.monotonic() - start
+    # Not text=True: it would hide a carriage return, which must never be printed.
+    return Run(done.returncode, done.stdout.decode(), done.stderr.decode(), seconds)

@@ -1,0 +1,140 @@
+"""What every run has in common, whatever the server does: the tools of the fault tests."""
+
+import base64
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tests.certificates import Pki
+from tests.command import Run, run
+from tests.pop3_server import ScriptedServer, Step, expect, say, start_tls
+
+CANARY = "c4n4ry pa$$<w>rd"
+"""The password of every login: it may appear nowhere."""
+
+STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+
+GREETING = say(b"+OK ready\r\n")
+BEFORE_TLS = b"+OK\r\nUSER\r\nSTLS\r\nSASL PLAIN\r\n.\r\n"
+IN_TLS = b"+OK\r\nUSER\r\nRESP-CODES\r\n.\r\n"
+
+# name=value with a unit, and what Icinga 2 and Nagios take as thresholds: fixed point only.
+_PERFDATA = re.compile(
+    r"[a-z0-9_]+=-?\d+(?:\.\d+)?[sB]?(?:;[@~:.\d-]*){0,2}(?:;-?\d+(?:\.\d+)?)?(?:;\d+(?:\.\d+)?)?"
+)
+_LABELS = (
+    "time",
+    *(
+        f"time_{phase}"
+        for phase in ("resolve", "connect", "tls", "greeting", "capa", "stls", "login", "stat")
+    ),
+    "cert_days",
+    "messages",
+    "mailbox_size",
+)
+
+
+class Fault(NamedTuple):
+    """One row of the catalogue."""
+
+    name: str
+    steps: Sequence[Step]
+    """After the greeting in the modes `plain` and `tls`, after the second CAPA in `stls`."""
+    state: str
+    kind: str | None
+    text: str = ""
+    """What line 1 must say."""
+
+
+def honest(done: Run) -> Run:
+    """Assert what holds for every run, and return it."""
+    assert done.err == "", done.err
+    assert done.code in range(4)
+    head, _, perfdata = done.line.partition(" | ")
+    assert head.startswith(f"POP3 {STATES[done.code]} - "), done.out
+    assert len(head) <= 200
+    assert done.out.count("|") == (1 if perfdata else 0), done.out
+    assert all(" " <= character <= "~" or character == "\n" for character in done.out)
+    assert not set("<>&\"'`$\\") & set(done.out), done.out
+    assert len(done.out) <= 16 * 1024
+    words = perfdata.split()
+    assert all(_PERFDATA.fullmatch(word) for word in words), perfdata
+    labels = [word.partition("=")[0] for word in words]
+    assert labels == sorted(labels, key=_LABELS.index)
+    assert all(re.match(r"[a-z0-9 ]+: ", line) for line in done.long), done.out
+    assert_no_canary(done.out)
+    return done
+
+
+def assert_no_canary(text: str) -> None:
+    """Assert that the password appears in no form."""
+    lowered = text.lower()
+    for form in (
+        CANARY,
+        CANARY[:8],
+        CANARY.encode().hex(),
+        base64.b64encode(CANARY.encode()).decode()[:14],
+        base64.b64encode(b"\0monitor\0" + CANARY.encode()).decode()[12:26],
+        "c4n4ry%20",
+    ):
+        assert form.lower() not in lowered
+
+
+def kinds(done: Run) -> list[str]:
+    """Return the kinds of failure that a result names."""
+    return [line.removeprefix("kind: ").split(",")[0] for line in done.long if "kind: " in line]
+
+
+def flags(mode: str, pki: Pki, login: bool = False) -> list[str]:
+    """Return the options that a mode needs against a test server."""
+    options = {
+        "plain": [],
+        "tls": ["-S", "--ca-file", str(pki.ca_file)],
+        "stls": ["--starttls", "--ca-file", str(pki.ca_file)],
+    }[mode]
+    if login:
+        options += ["-U", "monitor", "--password-env", "CANARY"]
+        if mode == "plain":
+            options.append("--allow-insecure-login")
+    return options
+
+
+def check(server: ScriptedServer, *arguments: str, timeout: float = 30) -> Run:
+    """Run the plugin against a server; whatever comes must be honest."""
+    return honest(
+        run(
+            "-H",
+            "localhost",
+            "--connect-to",
+            server.address,
+            "-p",
+            str(server.port),
+            *arguments,
+            env={"CANARY": CANARY},
+            timeout=timeout,
+        )
+    )
+
+
+def upgraded(pki: Pki, *steps: Step) -> list[Step]:
+    """Return the dialogue of a good STLS, and `steps` behind the CAPA inside TLS."""
+    return [
+        GREETING,
+        expect(b"CAPA"),
+        say(BEFORE_TLS),
+        expect(b"STLS"),
+        say(b"+OK begin\r\n"),
+        start_tls(pki.server("good")),
+        expect(b"CAPA"),
+        say(IN_TLS),
+        *steps,
+    ]
+
+
+def served(mode: str, pki: Pki, steps: Sequence[Step], with_capa: bool) -> ScriptedServer:
+    """Return a server that plays `steps` once the link is as `mode` wants it."""
+    if mode == "stls":
+        return ScriptedServer(upgraded(pki, *steps))
+    asked = [expect(b"CAPA"), say(IN_TLS)] if with_capa else []
+    tls = pki.server("good") if mode == "tls" else None
+    return ScriptedServer([GREETING, *asked, *steps], tls=tls)

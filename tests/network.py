@@ -1,0 +1,109 @@
+"""A network of one's own for a single command: its own name servers, hosts and dead addresses.
+
+In namespaces that only the command's process tree lives in (util-linux' unshare, no root needed
+where the kernel lets users make them), so nothing outside is touched.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.command import COMMAND, Run
+
+# 192.0.2.0/24 leads to the loopback device, where nobody has these addresses: a SYN vanishes.
+_PROLOGUE = """
+set -e
+ip link set lo up
+ip route add 192.0.2.0/24 dev lo
+mount --bind {folder}/resolv.conf /etc/resolv.conf
+mount --bind {folder}/hosts /etc/hosts
+"""
+
+
+class Network:
+    """Runs the plugin where `hosts` and a name server on 127.0.0.1 are all there is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:5 attempts:2\n")
+        (folder / "hosts").write_text("127.0.0.1 localhost\n")
+
+    def add_host(self, name: str, *addresses: str) -> None:
+        with (self.folder / "hosts").open("a") as hosts:
+            hosts.writelines(f"{address} {name}\n" for address in addresses)
+
+    def run(self, *arguments: str, server: str = "", timeout: float = 30) -> Run:
+        """Run the plugin; `server` is Python code that is served beside it, and is killed with it.
+
+        It must print a line when it is ready.
+        """
+        script = _PROLOGUE.format(folder=self.folder)
+        if server:
+            script += (
+                f"{shlex.join([sys.executable, '-u', '-c', server])} > {self.folder}/ready &\n"
+                f"trap 'kill '$! EXIT\n"
+                f"while [ ! -s {self.folder}/ready ]; do sleep 0.02; done\n"
+            )
+        # The plugin itself says when it begins and ends, not the shell around it.
+        clock = (
+            "import subprocess, sys, time; began = time.monotonic();"
+            "done = subprocess.run(sys.argv[2:]);"
+            "open(sys.argv[1], 'w').write(str(time.monotonic() - began)); sys.exit(done.returncode)"
+        )
+        script += shlex.join(
+            [sys.executable, "-c", clock, f"{self.folder}/seconds", str(COMMAND), *arguments]
+        )
+        done = subprocess.run(
+            [*_unshare(), "sh", "-c", script],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout,
+            check=False,
+            env={"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"},
+        )
+        seconds = float((self.folder / "seconds").read_text())
+        return Run(done.returncode, done.stdout.decode(), done.stderr.decode(), seconds)
+
+
+def _unshare() -> list[str]:
+    return ["unshare", "--map-root-user", "--mount", "--net"]
+
+
+def network(folder: Path) -> Network:
+    """Return a network, or skip visibly; in CI it is there, or the test fails."""
+    try:
+        subprocess.run(
+            [*_unshare(), "ip", "link", "set", "lo", "up"], check=True, capture_output=True
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"cannot make a network namespace: {error}")
+    return Network(folder)
+
+
+SILENT_NAME_SERVER = """
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 53))
+print("ready")
+while True:
+    server.recv(512)
+"""
+
+POLITE_SERVER = """
+import time
+from tests.pop3_server import PoliteServer
+with PoliteServer({}, port=110):
+    print("ready")
+    time.sleep(60)
+"""
+
+
+def within(done: Run, limit: float, late: float) -> bool:
+    """Return whether a run ended at its limit, and at most `late` seconds after it."""
+    return limit - 0.1 <= done.seconds <= limit + late

@@ -1,0 +1,174 @@
+"""One absolute deadline, whatever stalls: the verdict in time, and the process gone.
+
+The contract allows 100 ms for the verdict and 250 ms for the process on an idle machine. These
+tests run beside others, so they allow a second; `make soak` is where the figures are measured.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.certificates import Pki
+from tests.faults import GREETING, IN_TLS, check, flags, honest, kinds, upgraded
+from tests.network import POLITE_SERVER, SILENT_NAME_SERVER, Network, network, within
+from tests.pop3_server import ScriptedServer, Step, drip, expect, say, silence
+
+LATE = 1.0
+LIMIT = 0.6
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Network:
+    return network(tmp_path)
+
+
+def test_a_name_server_that_never_answers(net: Network) -> None:
+    """Fault 2: no signal interrupts getaddrinfo, so nobody waits for it."""
+    done = honest(net.run("-H", "slow.example.test", "-t", "1", server=SILENT_NAME_SERVER))
+
+    assert done.line.startswith(
+        "POP3 CRITICAL - resolve: no answer while resolving slow.example.test within 1 s | "
+    )
+    assert kinds(done) == ["resolver"]
+    assert within(done, 1, LATE)
+
+
+def test_a_name_server_that_is_not_there(net: Network) -> None:
+    """Our name server fails: not the same as a name that does not exist."""
+    done = honest(net.run("-H", "some.example.test", "-t", "5"))
+
+    assert kinds(done) == ["resolver"]
+    assert done.code == 2
+
+
+def test_twenty_dead_addresses(net: Network) -> None:
+    """Threat T15: each has its share, none has more."""
+    net.add_host("dead.example.test", *(f"192.0.2.{number}" for number in range(1, 21)))
+
+    done = honest(net.run("-H", "dead.example.test", "-t", "1"))
+
+    assert done.line.startswith(
+        "POP3 CRITICAL - connect: no answer from dead.example.test:110 within 1 s"
+        " (192.0.2.1, 192.0.2.2, 192.0.2.3 and 17 more) | "
+    )
+    assert kinds(done) == ["timeout"]
+    assert within(done, 1, LATE)
+
+
+def test_the_first_address_is_dead_and_the_second_works(net: Network) -> None:
+    """Fault 5: like a client, with a note."""
+    net.add_host("half.example.test", "192.0.2.1", "127.0.0.1")
+
+    done = honest(net.run("-H", "half.example.test", "-t", "2", "-v", server=POLITE_SERVER))
+
+    assert done.code == 0, done.out
+    assert "1 of 2 addresses failed" in done.line
+    assert any(line.startswith("note: partial: 1 of 2 addresses tried") for line in done.long)
+    assert done.seconds < 2
+
+
+def test_some_addresses_refuse_and_one_works(net: Network) -> None:
+    """A refusal costs nothing, and its time goes to the others; the state can be changed."""
+    net.add_host("some.example.test", "127.0.0.2", "127.0.0.1")
+
+    arguments = ("-H", "some.example.test", "--state", "partial=warning")
+    done = honest(net.run(*arguments, server=POLITE_SERVER))
+
+    assert done.code == 1, done.out
+    assert kinds(done) == ["partial"]
+
+
+def test_nothing_listens_on_any_address(net: Network) -> None:
+    """Fault 3."""
+    net.add_host("refused.example.test", "127.0.0.2", "127.0.0.3")
+
+    done = honest(net.run("-H", "refused.example.test"))
+
+    assert done.verdict == (
+        "POP3 CRITICAL - connect: connection refused by refused.example.test:110"
+        " (127.0.0.2, 127.0.0.3)"
+    )
+
+
+def test_no_route(net: Network) -> None:
+    """Its own kind: the network, not the server."""
+    done = honest(net.run("-H", "198.51.100.1"))
+
+    assert kinds(done) == ["unreachable"]
+    assert done.code == 2
+
+
+LOGIN = [expect(b"USER"), say(b"+OK\r\n"), expect(b"PASS"), say(b"+OK\r\n")]
+SLOWLY = drip(b"+OK " + b"x" * 500, 0.05)
+
+STALLS: dict[str, list[Step]] = {
+    "greeting": [silence()],
+    "greeting drips": [SLOWLY],
+    "capa": [GREETING, expect(), silence()],
+    "capa drips": [GREETING, expect(), SLOWLY],
+    "capa has no end": [GREETING, expect(), say(b"+OK\r\nUSER\r\n"), silence()],
+    "user": [GREETING, expect(), say(IN_TLS), expect(), silence()],
+    "pass": [GREETING, expect(), say(IN_TLS), *LOGIN[:3], silence()],
+    "pass drips": [GREETING, expect(), say(IN_TLS), *LOGIN[:3], SLOWLY],
+    "stat": [GREETING, expect(), say(IN_TLS), *LOGIN, expect(), silence()],
+}
+
+
+@pytest.mark.parametrize("mode", ["plain", "tls", "stls"])
+@pytest.mark.parametrize("stall", STALLS)
+def test_stalls(stall: str, mode: str, pki: Pki) -> None:
+    """Threat T14: silence and drips, at every step, in every mode."""
+    steps = STALLS[stall]
+    if mode == "stls" and len(steps) > 3:
+        steps = upgraded(pki, *steps[3:])
+    tls = pki.server("good") if mode == "tls" else None
+    with ScriptedServer(steps, tls=tls) as server:
+        done = check(server, *flags(mode, pki, login=True), "-t", str(LIMIT))
+
+    assert " no answer from localhost:" in done.line
+    assert kinds(done) == ["timeout"]
+    assert within(done, LIMIT, LATE), done.seconds
+
+
+@pytest.mark.parametrize("mode", ["tls", "stls"])
+@pytest.mark.parametrize("tail", [[silence()], [drip(b"\x16\x03\x03\x20\x00" + b"x" * 99, 0.05)]])
+def test_handshakes_that_stall(mode: str, tail: list[Step], pki: Pki) -> None:
+    """Fault 43; a dripped record is the same."""
+    before = [
+        GREETING,
+        expect(b"CAPA"),
+        say(b"+OK\r\nSTLS\r\n.\r\n"),
+        expect(b"STLS"),
+        say(b"+OK\r\n"),
+    ]
+    # The drip must wait for the client's hello, or it is an injection.
+    with ScriptedServer([*(before if mode == "stls" else []), *tail]) as server:
+        done = check(server, *flags(mode, pki), "-t", str(LIMIT))
+
+    assert done.code == 2
+    assert within(done, LIMIT, LATE) or kinds(done) in (["injected"], ["tls"])
+
+
+def test_a_slow_drip_that_ends_in_time_is_fine() -> None:
+    """Fault 18: slow is not broken."""
+    with ScriptedServer([drip(b"+OK hello\r\n", 0.03), expect(), say(b"+OK\r\n")]) as server:
+        done = check(server, "-t", "5")
+
+    assert done.code == 0
+
+
+def test_the_state_of_a_timeout_can_be_chosen() -> None:
+    """`-t N:STATE`."""
+    with ScriptedServer([silence()]) as server:
+        done = check(server, "-t", "0.3:unknown")
+
+    assert done.line.startswith("POP3 UNKNOWN - greeting: no answer")
+
+
+def test_the_run_timeout_holds_too() -> None:
+    """The shorter of the two ends the run."""
+    with ScriptedServer([silence()]) as server:
+        done = check(server, "-t", "20", "--run-timeout", "0.3")
+
+    assert done.code == 2
+    assert done.seconds < 0.3 + LATE
