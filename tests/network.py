@@ -14,11 +14,14 @@ import pytest
 
 from tests.command import COMMAND, Run
 
-# 192.0.2.0/24 leads to the loopback device, where nobody has these addresses: a SYN vanishes.
+# 192.0.2.0/24 and 2001:db8::/64 lead to the loopback device, where nobody has these addresses but
+# 2001:db8::99: a SYN to the others vanishes. The resolver puts IPv6 first (RFC 6724).
 _PROLOGUE = """
 set -e
 ip link set lo up
 ip route add 192.0.2.0/24 dev lo
+ip addr add 2001:db8::99/64 dev lo nodad
+ip route add 2001:db8::/64 dev lo
 mount --bind {folder}/resolv.conf /etc/resolv.conf
 mount --bind {folder}/hosts /etc/hosts
 """

@@ -60,8 +60,9 @@ class Connection:
     def send(self, data: bytes) -> None:
         if self._tls:
             self._tls.write(data)
-            data = self._outgoing.read()
-        self.socket.sendall(data)
+            self._flush()
+        else:
+            self.socket.sendall(data)
 
     def receive(self) -> bool:
         """Take what has come; False at the end of the stream."""
@@ -118,7 +119,7 @@ class Connection:
                     pass
             with suppress(ssl.SSLWantReadError):  # does not wait for the client's close_notify
                 self._tls.unwrap()
-            self.socket.sendall(self._outgoing.read())
+            self._flush()
         self._half_close()
         self.drain()
 
@@ -146,22 +147,26 @@ class Connection:
         self.server.record(data, in_tls=self.in_tls)
         return bool(data)
 
+    def _flush(self) -> None:
+        if data := self._outgoing.read():  # even nothing cannot be sent after a FIN
+            self.socket.sendall(data)
+
     def _transfer(self, call: Callable[[], _T]) -> _T:
         """Carry bytes between TLS and socket until `call` is content."""
         while True:
             try:
                 result = call()
             except ssl.SSLWantReadError:
-                self.socket.sendall(self._outgoing.read())
+                self._flush()
                 if data := self.socket.recv(65536):
                     self._incoming.write(data)
                 else:
                     self._incoming.write_eof()
             except ssl.SSLError:
-                self.socket.sendall(self._outgoing.read())  # the alert
+                self._flush()  # the alert
                 raise
             else:
-                self.socket.sendall(self._outgoing.read())
+                self._flush()
                 return result
 
 

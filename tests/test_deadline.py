@@ -56,8 +56,8 @@ def test_twenty_dead_addresses(net: Network) -> None:
 
 
 def test_the_first_address_is_dead_and_the_second_works(net: Network) -> None:
-    """Fault 5: like a client, with a note."""
-    net.add_host("half.example.test", "192.0.2.1", "127.0.0.1")
+    """Fault 5: IPv6 that leads nowhere; like a client, with a note."""
+    net.add_host("half.example.test", "2001:db8::1", "127.0.0.1")
 
     done = honest(net.run("-H", "half.example.test", "-t", "2", "-v", server=POLITE_SERVER))
 
@@ -69,7 +69,7 @@ def test_the_first_address_is_dead_and_the_second_works(net: Network) -> None:
 
 def test_some_addresses_refuse_and_one_works(net: Network) -> None:
     """A refusal costs nothing, and its time goes to the others; the state can be changed."""
-    net.add_host("some.example.test", "127.0.0.2", "127.0.0.1")
+    net.add_host("some.example.test", "2001:db8::99", "127.0.0.1")
 
     arguments = ("-H", "some.example.test", "--state", "partial=warning")
     done = honest(net.run(*arguments, server=POLITE_SERVER))

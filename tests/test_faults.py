@@ -45,7 +45,13 @@ def ids(fault: Fault) -> str:
 
 GREETINGS = [
     Fault("7 closed", [drop()], "CRITICAL", "closed", "closed the connection before the greeting"),
-    Fault("7 reset", [reset()], "CRITICAL", "closed", "the connection before the greeting"),
+    Fault(
+        "7 reset",
+        [pause(0.05), reset()],
+        "CRITICAL",
+        "closed",
+        "the connection before the greeting",
+    ),
     Fault("8 IMAP", [say(b"* OK IMAP4rev1 ready\r\n"), silence()], "CRITICAL", "garbled", "IMAP"),
     Fault("8 SMTP", [say(b"220 mx ESMTP\r\n"), silence()], "CRITICAL", "garbled", "SMTP"),
     Fault("8 SSH", [say(b"SSH-2.0-x\r\n"), silence()], "CRITICAL", "garbled", "SSH"),
@@ -174,6 +180,8 @@ def test_odd_capability_lists_are_tolerated_before_stls(reply: bytes, pki: Pki) 
     else:
         assert kinds(done) == ["no-stls"]
 
+
+LISTING = [expect(b"CAPA"), say(b"+OK\r\n")]
 
 CAPABILITIES = [
     Fault(

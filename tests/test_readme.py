@@ -1,0 +1,36 @@
+"""What the README says is true."""
+
+import re
+from pathlib import Path
+
+from check_pop3_plus.contexts import FAILURE_STATES
+from check_pop3_plus.failures import Kind
+from tests.command import run
+from tests.test_house_rules import LEVELS
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def test_the_options_are_those_of_the_help() -> None:
+    """The list shown is what `--help` prints."""
+    shown = re.search(r"<!-- options: begin.*?```\n(.*?)```", README, re.DOTALL)
+
+    assert shown is not None
+    assert shown[1] == run("--help").out
+
+
+def test_every_kind_has_its_default_in_the_table() -> None:
+    """A kind stands in the row of its default state."""
+    rows = re.findall(r"^\| (`.*`) \| (CRITICAL|WARNING|OK|UNKNOWN|by)\b", README, re.MULTILINE)
+    documented = {kind: state for kinds, state in rows for kind in re.findall(r"`(.*?)`", kinds)}
+
+    assert set(documented) >= {kind.value for kind in Kind}
+    for kind, state in FAILURE_STATES.items():
+        assert documented[kind.value] == state.name
+
+
+def test_the_map_shows_every_module() -> None:
+    """In the order of the table of levels."""
+    modules = re.findall(r"^\| `(\w+)` \| [A-Za-z]", README, re.MULTILINE)
+
+    assert modules == [module for module in LEVELS if module != "__main__"]
