@@ -8,6 +8,7 @@ from check_pop3_plus.check import Verdict
 from check_pop3_plus.failures import ProbeError
 from check_pop3_plus.settings import Secret, SecretSource, Settings, State
 from check_pop3_plus.timing import Clock, Deadline
+from check_pop3_plus.values import UsageError
 
 
 def main(argv: list[str], started: float) -> int:
@@ -33,7 +34,7 @@ def _asked_for(settings: Settings, started: float) -> tuple[Secret | None, float
     if login is None or login.source != SecretSource():
         return None, started
     if not sys.stdin or not sys.stdin.isatty():
-        raise options.UsageError(
+        raise UsageError(
             "no source of the password: --password-file, --password-env or --password-command"
         )
     return credentials.ask(login.username), Clock()

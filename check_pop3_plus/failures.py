@@ -7,7 +7,7 @@ as is policy and lives in `contexts`; what to try next is advice and lives in `s
 from enum import Enum
 from typing import NamedTuple
 
-from check_pop3_plus.text import Printable
+from check_pop3_plus.text import Printable, clean
 
 
 class Phase(Enum):
@@ -123,3 +123,9 @@ class CertificateRejected(ProbeError):
 
 class Stopped(BaseException):
     """A signal asked the run to end. Not an Exception, so that no guard swallows it."""
+
+
+def config_error(what: str, error: Exception) -> ProbeError:
+    """Return a failure of our own machine: UNKNOWN, whatever the server is like."""
+    reason = clean(getattr(error, "strerror", None) or type(error).__name__)
+    return ProbeError(Kind.CONFIG, Printable(f"{what}: {reason}"))

@@ -8,15 +8,14 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from check_pop3_plus import ini, login
-from check_pop3_plus.failures import MEASURED, OURS, Kind, ProbeError
+from check_pop3_plus import ini, login, values
+from check_pop3_plus.failures import MEASURED, OURS, Kind
 from check_pop3_plus.settings import (
     Expectation,
     Family,
     Limits,
     Login,
     RangePair,
-    Remaining,
     SecretSource,
     Security,
     Settings,
@@ -26,21 +25,11 @@ from check_pop3_plus.settings import (
     TlsPolicy,
     Verify,
 )
-from check_pop3_plus.text import Printable, clean
+from check_pop3_plus.text import clean
+from check_pop3_plus.values import UsageError
 
 PROGRAM = "check_pop3_plus"
 DEFAULT_TIMEOUT = 10.0
-LONGEST_TIMEOUT = 3600.0
-
-_STATES = {
-    "ok": State.OK,
-    "warning": State.WARNING,
-    "warn": State.WARNING,
-    "critical": State.CRITICAL,
-    "crit": State.CRITICAL,
-    "unknown": State.UNKNOWN,
-}
-
 _EPILOG = """\
 RANGE is the plugin guidelines' [@][start:][end]: alert outside of it, with @ inside;
 ~ is minus infinity. KIND is the name on the `kind:` line of a result that is not OK.
@@ -52,13 +41,6 @@ examples:
   check_pop3_plus -H pop.example.org -S -D 60                             # WARNING 60 days before
 
 Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; also 3 for this help and for --version."""
-
-
-class UsageError(ProbeError):
-    """The user's mistake, in one line."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(Kind.CONFIG, Printable(message))
 
 
 class Asked(Exception):
@@ -105,17 +87,6 @@ class _NotHere(argparse.Action):
         raise UsageError(f"{arguments[-1]} of check_pop is not supported: {self.const}")
 
 
-def _one_of(option: str, words: list[str]) -> Callable[[str], str]:
-    """Return a check that says in our own words what argparse words differently by version."""
-
-    def check(word: str) -> str:
-        if word not in words:
-            raise UsageError(f"invalid {option} {clean(word, 60)}: not {', '.join(words)}")
-        return word
-
-    return check
-
-
 def parser() -> argparse.ArgumentParser:
     """Return the table of options."""
     from check_pop3_plus import __version__
@@ -150,7 +121,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--verify",
         metavar="MODE",
-        type=_one_of("--verify", [mode.value for mode in Verify]),
+        type=values.one_of("--verify", [mode.value for mode in Verify]),
         default="full",
         help="what of the certificate must hold: full (chain and name, the default), chain, none",
     )
@@ -160,7 +131,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--tls-min",
         metavar="VERSION",
-        type=_one_of("--tls-min", ["1.1", "1.2", "1.3"]),
+        type=values.one_of("--tls-min", ["1.1", "1.2", "1.3"]),
         default="1.2",
         help="oldest TLS version: 1.1, 1.2 (the default), 1.3",
     )
@@ -185,7 +156,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--auth",
         metavar="HOW",
-        type=_one_of("--auth", ["auto", *login.MECHANISMS]),
+        type=values.one_of("--auth", ["auto", *login.MECHANISMS]),
         default="auto",
         help=f"how to log in: auto (the default: USER and PASS where offered),"
         f" {', '.join(login.MECHANISMS)}",
@@ -370,17 +341,19 @@ def _settings(chosen: argparse.Namespace) -> Settings:
     states = _states(chosen)
     timeout = _timeout(chosen, states)
     verify = Verify(chosen.verify)
-    run_timeout = _seconds(chosen.run_timeout, "--run-timeout") if chosen.run_timeout else timeout
+    run_timeout = (
+        values.seconds(chosen.run_timeout, "--run-timeout") if chosen.run_timeout else timeout
+    )
     return Settings(
         target=target,
         tls=TlsPolicy(
             security=security,
             verify=verify,
-            name=_host(chosen.sni, "--sni") if chosen.sni is not None else target.hostname,
+            name=values.host(chosen.sni, "--sni") if chosen.sni is not None else target.hostname,
             minimum=chosen.tls_min,
-            ca_file=_path(chosen.ca_file, "--ca-file"),
-            ca_path=_path(chosen.ca_path, "--ca-path"),
-            client_cert=_path(chosen.client_cert, "--client-cert"),
+            ca_file=values.path(chosen.ca_file, "--ca-file"),
+            ca_path=values.path(chosen.ca_path, "--ca-path"),
+            client_cert=values.path(chosen.client_cert, "--client-cert"),
             client_key=_client_key(chosen),
         ),
         login=_login(chosen, security, verify),
@@ -406,18 +379,18 @@ def _target(chosen: argparse.Namespace, security: Security) -> Target:
     if chosen.use_ipv4 and chosen.use_ipv6:
         raise UsageError("-4 and -6 exclude each other")
     family = Family.IPV4 if chosen.use_ipv4 else Family.IPV6 if chosen.use_ipv6 else Family.ANY
-    hostname = _host(chosen.hostname, "--hostname")
+    hostname = values.host(chosen.hostname, "--hostname")
     connect_to = chosen.connect_to
     if connect_to is not None:
-        connect_to = _host(connect_to, "--connect-to")
+        connect_to = values.host(connect_to, "--connect-to")
     source = chosen.source_address
     if source is not None:
-        source = _host(source, "--source-address")
-        if not _is_numeric(source):
+        source = values.host(source, "--source-address")
+        if not values.is_numeric(source):
             raise UsageError(f"invalid --source-address {clean(source)}: not a numeric address")
-        if family not in (Family.ANY, _family(source)):
+        if family not in (Family.ANY, values.family_of(source)):
             raise UsageError(f"--source-address {clean(source)} is not of the family asked for")
-        family = _family(source)
+        family = values.family_of(source)
     number = chosen.port
     if number is None:
         port = 995 if security is Security.IMPLICIT else 110
@@ -426,68 +399,18 @@ def _target(chosen: argparse.Namespace, security: Security) -> Target:
     else:
         raise UsageError(f"invalid --port {clean(number, 60)}: not from 1 to 65535")
     where = connect_to or hostname
-    if _is_numeric(where) and family not in (Family.ANY, _family(where)):
+    if values.is_numeric(where) and family not in (Family.ANY, values.family_of(where)):
         raise UsageError(f"{clean(where)} is not an {_FAMILY_NAMES[family]} address")
     return Target(hostname, port, family, connect_to, source)
 
 
-def _family(address: str) -> Family:
-    return Family.IPV6 if ":" in address else Family.IPV4
-
-
 _FAMILY_NAMES = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
-
-_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-
-
-def _host(value: str, option: str) -> str:
-    """Return a host name in its ASCII form, or an address, without brackets or a final dot."""
-    if value.startswith("[") and value.endswith("]"):
-        value = value[1:-1]
-        if ":" not in value:
-            raise UsageError(f"invalid {option}: brackets are for IPv6 addresses")
-    if _is_numeric(value):
-        return value
-    if not value.isascii():
-        try:
-            value = value.encode("idna").decode("ascii")
-        except UnicodeError as error:
-            raise UsageError(f"invalid {option}: not an internationalised host name") from error
-    name = value.removesuffix(".")
-    if not name:
-        raise UsageError(f"invalid {option}: empty")
-    if len(name) > 253:
-        raise UsageError(f"invalid {option}: longer than 253 characters")
-    if not all(_LABEL.fullmatch(label) for label in name.split(".")):
-        raise UsageError(f"invalid {option} {clean(name, 60)}: not a host name or address")
-    return name
-
-
-def _is_numeric(host: str) -> bool:
-    import socket
-
-    address, percent, zone = host.partition("%")
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, address)
-        except (OSError, ValueError):
-            continue
-        if not percent:
-            return True
-        return family == socket.AF_INET6 and bool(re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", zone))
-    return False
-
-
-def _path(value: str | None, option: str) -> str | None:
-    if value is not None and (not value or "\0" in value):
-        raise UsageError(f"invalid {option}: not a path")
-    return value
 
 
 def _client_key(chosen: argparse.Namespace) -> str | None:
     if chosen.client_key is not None and chosen.client_cert is None:
         raise UsageError("--client-key needs --client-cert")
-    return _path(chosen.client_key, "--client-key")
+    return values.path(chosen.client_key, "--client-key")
 
 
 def _login(chosen: argparse.Namespace, security: Security, verify: Verify) -> Login | None:
@@ -521,26 +444,17 @@ def _login(chosen: argparse.Namespace, security: Security, verify: Verify) -> Lo
 def _states(chosen: argparse.Namespace) -> dict[str, State]:
     states: dict[str, State] = {}
     if chosen.refuse is not None:
-        states[Kind.REFUSED.value] = _state(chosen.refuse, "--refuse")
+        states[Kind.REFUSED.value] = values.state(chosen.refuse, "--refuse")
     if chosen.mismatch is not None:
-        states[Kind.EXPECT.value] = _state(chosen.mismatch, "--mismatch")
+        states[Kind.EXPECT.value] = values.state(chosen.mismatch, "--mismatch")
     for assignment in chosen.state or ():
         kind, separator, state = assignment.partition("=")
         if not separator:
             raise UsageError(f"invalid --state {clean(assignment, 60)}: not KIND=STATE")
         if kind not in {known.value for known in Kind} - {known.value for known in OURS}:
             raise UsageError(f"invalid --state: no kind of failure is called {clean(kind, 60)}")
-        states[kind] = _state(state, "--state")
+        states[kind] = values.state(state, "--state")
     return states
-
-
-def _state(word: str, option: str) -> State:
-    state = _STATES.get(word.lower())
-    if state is None:
-        raise UsageError(
-            f"invalid {option} {clean(word, 60)}: not ok, warning, critical or unknown"
-        )
-    return state
 
 
 def _timeout(chosen: argparse.Namespace, states: dict[str, State]) -> float:
@@ -548,15 +462,8 @@ def _timeout(chosen: argparse.Namespace, states: dict[str, State]) -> float:
         return DEFAULT_TIMEOUT
     seconds, separator, state = chosen.timeout.partition(":")
     if separator:
-        states.setdefault(Kind.TIMEOUT.value, _state(state, "--timeout"))
-    return _seconds(seconds, "--timeout")
-
-
-def _seconds(word: str, option: str) -> float:
-    seconds = float(word) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", word) else 0.0
-    if not 0 < seconds <= LONGEST_TIMEOUT:
-        raise UsageError(f"invalid {option} {clean(word, 60)}: not a number of seconds up to 3600")
-    return seconds
+        states.setdefault(Kind.TIMEOUT.value, values.state(state, "--timeout"))
+    return values.seconds(seconds, "--timeout")
 
 
 # --- thresholds ------------------------------------------------------------------------------
@@ -571,13 +478,13 @@ def _thresholds(chosen: argparse.Namespace) -> Thresholds:
             if not separator or phase not in known:
                 raise UsageError(f"invalid {option} {clean(assignment, 60)}: not PHASE=RANGE")
             pair = phases.get(phase, RangePair())
-            phases[phase] = pair._replace(**{level: _range(spec, option)})
-    warning, critical = _certificate(chosen.certificate)
+            phases[phase] = pair._replace(**{level: values.range_spec(spec, option)})
+    warning, critical = values.certificate_limits(chosen.certificate)
     return Thresholds(
-        time=_pair(chosen, "", _range),
+        time=_pair(chosen, "", values.range_spec),
         phases=phases,
-        messages=_pair(chosen, "messages_", _range),
-        size=_pair(chosen, "size_", _size_range),
+        messages=_pair(chosen, "messages_", values.range_spec),
+        size=_pair(chosen, "size_", values.size_range),
         certificate_warning=warning,
         certificate_critical=critical,
     )
@@ -590,67 +497,3 @@ def _pair(chosen: argparse.Namespace, prefix: str, check: Callable[[str, str], s
         option = "--" + (prefix + level).replace("_", "-")
         limits.append(None if spec is None else check(spec, option))
     return RangePair(*limits)
-
-
-_NUMBER = r"-?(?:[0-9]{1,18}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})"
-_RANGE = re.compile(rf"@?(?:(?P<start>~|{_NUMBER})?:)?(?P<end>{_NUMBER})?")
-
-
-def _range(spec: str, option: str) -> str:
-    """Check a range of the plugin guidelines: `[@][start:][end]`, start not above end."""
-    matched = _RANGE.fullmatch(spec)
-    if not matched or spec in ("", "@"):
-        raise UsageError(f"invalid range for {option}: {clean(spec, 60)}")
-    start, end = matched["start"], matched["end"]
-    if end is not None and start != "~" and float(start or 0) > float(end):
-        raise UsageError(f"invalid range for {option}: {clean(spec, 60)} (start above end)")
-    return spec
-
-
-_SUFFIXED = re.compile(r"([0-9.]+)([KMG])", re.I)
-_FACTORS = {"K": 1024, "M": 1024**2, "G": 1024**3}
-
-
-def _size_range(spec: str, option: str) -> str:
-    """Check a range of sizes, and turn K, M and G into octets."""
-
-    def octets(matched: re.Match[str]) -> str:
-        try:
-            return str(int(float(matched[1]) * _FACTORS[matched[2].upper()]))
-        except ValueError as error:
-            raise UsageError(f"invalid range for {option}: {clean(spec, 60)}") from error
-
-    return _range(_SUFFIXED.sub(octets, spec), option)
-
-
-def _certificate(spec: str | None) -> tuple[Remaining | None, Remaining | None]:
-    if spec is None:
-        return None, None
-    warning, separator, critical = spec.partition(",")
-    warn = _remaining(warning, spec)
-    if not separator:
-        return warn, None
-    crit = _remaining(critical, spec)
-    for above, below in ((crit.days, warn.days), (crit.share, warn.share)):
-        if above is not None and below is not None and above > below:
-            raise UsageError(f"invalid --certificate {clean(spec, 60)}: CRIT above WARN")
-    return warn, crit
-
-
-def _remaining(word: str, spec: str) -> Remaining:
-    days = share = None
-    for part in word.split("/"):
-        matched = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)([dh%]?)", part)
-        if not matched or (share if matched[2] == "%" else days) is not None:
-            raise UsageError(
-                f"invalid --certificate {clean(spec, 60)}: not WARN[,CRIT] as 60, 60d, 12h, 33%"
-                " or 30d/33%"
-            )
-        amount = float(matched[1])
-        if matched[2] == "%":
-            share = amount / 100
-        else:
-            days = amount / 24 if matched[2] == "h" else amount
-    if share is not None and share > 1:
-        raise UsageError(f"invalid --certificate {clean(spec, 60)}: more than 100%")
-    return Remaining(days, share)

@@ -8,7 +8,7 @@ attempts, and nothing here relies on the main thread.
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from check_pop3_plus import certificate, credentials, session, text, transport
+from check_pop3_plus import certificate, credentials, session, text, tls, transport
 from check_pop3_plus.failures import Failure, Kind, Phase, ProbeError, Stopped
 from check_pop3_plus.report import Address, Attempt, Note, Report
 from check_pop3_plus.settings import Secret, Security, Settings
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 LEGACY_SECONDS = 2.0
 """Longest second handshake, which tells an old server from a broken one."""
-
-# How far an attempt came: of several failed addresses the one that came furthest is reported.
-_ORDER = tuple(Phase)
 
 
 def run(settings: Settings, deadline: Deadline, secret: Secret | None = None) -> Report:
@@ -64,7 +61,7 @@ class _Look:
             self.clean = text.cleaner([self.secret.reveal()])
         if self.settings.tls.security is not Security.PLAIN:
             certificate.prepare()
-            self.context = transport.tls_context(self.settings.tls)
+            self.context = tls.context(self.settings.tls)
 
     def take(self) -> None:
         self.began = Clock()
@@ -141,12 +138,11 @@ class _Look:
             working.notes.append(Note(Kind.PARTIAL, Printable(message)))
 
     def _furthest(self) -> Attempt:
-        def distance(attempt: Attempt) -> int:
-            failure = attempt.failure
-            return _ORDER.index(failure.phase) if failure and failure.phase else -1
+        """Return the attempt that came furthest: of several failures it tells most.
 
-        # The last of equals, so that the order tried stays as it is in what is told.
-        return max(reversed(self.attempts), key=distance)
+        The last of equals, so that the order tried stays as it is in what is told.
+        """
+        return max(reversed(self.attempts), key=lambda attempt: len(attempt.timeline.laps))
 
     def phase(self) -> Phase | None:
         """Return the phase that is going on."""

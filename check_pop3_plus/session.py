@@ -7,13 +7,14 @@ next step depends on it; what it means for the service is judged in `contexts`.
 
 from typing import TYPE_CHECKING
 
-from check_pop3_plus import login, pop3
+from check_pop3_plus import certificate, login, pop3
 from check_pop3_plus.failures import CertificateRejected, Kind, Phase, ProbeError
 from check_pop3_plus.report import Address, Attempt, MailboxFacts, Note, TlsFacts
 from check_pop3_plus.settings import Secret, Security, Settings, Verify
 from check_pop3_plus.text import Cleaner, Printable, clean
 from check_pop3_plus.timing import Clock, Deadline
-from check_pop3_plus.transport import Stream, legacy_context
+from check_pop3_plus.tls import legacy_context
+from check_pop3_plus.transport import Stream
 
 if TYPE_CHECKING:
     import ssl
@@ -28,8 +29,11 @@ _DIALOGUE_LIMIT = 200
 class Conversation:
     """The wire in terms of commands and replies; every line also goes into the dialogue."""
 
-    def __init__(self, stream: Stream, attempt: Attempt, clean: Cleaner) -> None:
+    def __init__(
+        self, stream: Stream, settings: Settings, attempt: Attempt, clean: Cleaner
+    ) -> None:
         self.stream = stream
+        self.settings = settings
         self.attempt = attempt
         self.clean = clean
         self.is_usable = True
@@ -83,12 +87,12 @@ class Conversation:
         self._lines.feed(self.stream.arrived())
         return bool(self._lines.pending)
 
-    def start_tls(self, context: "ssl.SSLContext", settings: Settings) -> None:
+    def start_tls(self, context: "ssl.SSLContext") -> None:
         """Shake hands; all knowledge from before is dropped with the old buffer."""
         self.is_usable = False
         attempt = self.attempt
         try:
-            attempt.tls = self.stream.start_tls(context, settings.tls.name)
+            attempt.tls = self.stream.start_tls(context, self.settings.tls.name)
         except CertificateRejected as error:
             attempt.tls = TlsFacts(None, None, error.chain, verified=False)
             raise
@@ -115,27 +119,27 @@ def converse(
 
     Raises ProbeError; what was learnt before stands in `attempt`.
     """
-    talk = Conversation(stream, attempt, clean)
+    talk = Conversation(stream, settings, attempt, clean)
     phase = attempt.timeline.phase
     try:
         if context and settings.tls.security is Security.IMPLICIT:
             with phase(Phase.TLS):
-                talk.start_tls(context, settings)
-            _require_strength(attempt, settings, clean)
+                talk.start_tls(context)
+            _require_strength(talk)
         with phase(Phase.GREETING):
-            greet(talk, settings)
+            greet(talk)
         stream.deadline = deadline
         is_stls = context is not None and settings.tls.security is Security.STLS
         if context and is_stls:
-            upgrade(talk, settings, context)
-            _require_strength(attempt, settings, clean)
+            upgrade(talk, context)
+            _require_strength(talk)
         known = None
         # After STLS in any case: what was said before it is worth nothing (RFC 2595 section 4),
         # and a server may refuse us only now (TLS 1.3 and client certificates).
         if is_stls or (settings.login and settings.login.mechanism == "auto"):
             known = capabilities(talk)
         if settings.login and secret:
-            log_in(talk, settings, secret, known)
+            log_in(talk, secret, known)
             with phase(Phase.STAT):
                 take_stock(talk)
     finally:
@@ -143,7 +147,7 @@ def converse(
             say_goodbye(talk)
 
 
-def greet(talk: Conversation, settings: Settings) -> None:
+def greet(talk: Conversation) -> None:
     """Read the greeting: one status line (RFC 1939 section 4).
 
     Raises ProbeError: greeting, greeting-temporary, garbled, closed, oversized.
@@ -173,7 +177,7 @@ def greet(talk: Conversation, settings: Settings) -> None:
         raise ProbeError(kind, Printable(f"refuses service: {talk.clean(reply.text)}"))
     if talk.unasked():
         message = Printable("sent more than its greeting, unasked")
-        if settings.login or settings.tls.security is Security.STLS:
+        if talk.settings.login or talk.settings.tls.security is Security.STLS:
             raise ProbeError(Kind.GARBLED, message)
         note(talk, Kind.GARBLED, message)
 
@@ -188,7 +192,7 @@ def capabilities(talk: Conversation) -> pop3.Capabilities | None:
     return pop3.parse_capabilities(reply.body)
 
 
-def upgrade(talk: Conversation, settings: Settings, context: "ssl.SSLContext") -> None:
+def upgrade(talk: Conversation, context: "ssl.SSLContext") -> None:
     """Go from plain text to TLS (RFC 2595 section 4); once asked for it must succeed.
 
     Raises ProbeError: no-stls, injected, and what a handshake raises.
@@ -209,7 +213,7 @@ def upgrade(talk: Conversation, settings: Settings, context: "ssl.SSLContext") -
     talk.attempt.capabilities = None
     with talk.attempt.timeline.phase(Phase.TLS):
         try:
-            talk.start_tls(context, settings)
+            talk.start_tls(context)
         except ProbeError as error:
             if error.kind is Kind.CLOSED:
                 error.kind = Kind.TLS
@@ -217,17 +221,15 @@ def upgrade(talk: Conversation, settings: Settings, context: "ssl.SSLContext") -
             raise
 
 
-def log_in(
-    talk: Conversation, settings: Settings, secret: Secret, known: pop3.Capabilities | None
-) -> None:
+def log_in(talk: Conversation, secret: Secret, known: pop3.Capabilities | None) -> None:
     """Log in, once: a second try after a rejection would be a step towards a lock-out.
 
     Raises ProbeError: no-mechanism, cleartext-refused, credentials, in-use, login-delay,
     temporary, permanent, client-certificate.
     """
-    wanted = settings.login
+    wanted = talk.settings.login
     assert wanted is not None  # noqa: S101 - who calls this has asked for a login
-    _require_verified_link(talk, settings)
+    _require_verified_link(talk)
     with talk.attempt.timeline.phase(Phase.LOGIN):
         encrypted = talk.stream.encrypted
         steps = login.choose(wanted.mechanism, known, encrypted)(wanted.username, secret)
@@ -249,36 +251,35 @@ def _carry(talk: Conversation, steps: login.Steps) -> pop3.Reply:
         return ended
 
 
-def _require_verified_link(talk: Conversation, settings: Settings) -> None:
+def _require_verified_link(talk: Conversation) -> None:
     """Refuse to send a secret over a link that is not verified, unless the user said so.
 
     `options` refuses such settings; this is the lock on the door itself.
     """
     tls = talk.attempt.tls
-    allowed = settings.login is not None and settings.login.allow_insecure
+    login_wanted = talk.settings.login
+    allowed = login_wanted is not None and login_wanted.allow_insecure
     if not allowed and not (talk.stream.encrypted and tls and tls.verified):
         raise ProbeError(
             Kind.CONFIG, Printable("no password is sent over a link that is not verified TLS")
         )
 
 
-def _require_strength(attempt: Attempt, settings: Settings, clean: Cleaner) -> None:
+def _require_strength(talk: Conversation) -> None:
     """Look at the certificate's strength where OpenSSL was told not to.
 
     TLS 1.1 needs security level 0, at which OpenSSL also takes weak certificates.
     """
-    if settings.tls.minimum != "1.1" or settings.tls.verify is Verify.NONE or not attempt.tls:
+    policy, attempt = talk.settings.tls, talk.attempt
+    if policy.minimum != "1.1" or policy.verify is Verify.NONE or not attempt.tls:
         return
-    from check_pop3_plus import certificate
-
-    for facts in certificate.read_chain(attempt.tls.chain, clean):
-        if facts.weakness:
-            attempt.tls = attempt.tls._replace(verified=False)
-            error = CertificateRejected(
-                Kind.WEAK, Printable("certificate is too weak"), attempt.tls.chain
-            )
-            error.phase = Phase.TLS
-            raise error
+    chain = attempt.tls.chain
+    if any(facts.weakness for facts in certificate.read_chain(chain, talk.clean)):
+        attempt.tls = attempt.tls._replace(verified=False)
+        talk.is_usable = False
+        error = CertificateRejected(Kind.WEAK, Printable("certificate is too weak"), chain)
+        error.phase = Phase.TLS
+        raise error
 
 
 def take_stock(talk: Conversation) -> None:
@@ -309,11 +310,11 @@ def agreed_on_legacy_terms(
     Raises ProbeError where the server does not shake hands at all.
     """
     attempt = Attempt(Address("", 0))
-    talk = Conversation(stream, attempt, clean)
+    talk = Conversation(stream, settings, attempt, clean)
     if settings.tls.security is Security.STLS:
         talk.line()
         talk.ask(pop3.command(b"STLS"))
-    talk.start_tls(legacy_context(), settings)
+    talk.start_tls(legacy_context())
     agreed = attempt.tls
     if agreed is None or agreed.version is None:
         return None

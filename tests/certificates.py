@@ -187,7 +187,8 @@ class Pki:
             root_key = load_pem_private_key(self._odd_root.private_key_pem.bytes(), None)
             assert isinstance(root_key, rsa.RSAPrivateKey)
             issuer, issuer_key = root.subject, root_key
-        serial = x509.random_serial_number() | 1 << 158
+        # The first of the 20 bytes is given: negated, a chance 0x7f would be bad DER.
+        serial = 0x25 << 152 | x509.random_serial_number() >> 8
         builder = (
             x509.CertificateBuilder(issuer, subject, key.public_key(), serial)
             .not_valid_before(_days(-1))

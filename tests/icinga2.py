@@ -1,4 +1,4 @@
-"""A private Icinga 2 with the shipped CheckCommand: nothing of the machine's own is read."""
+"""Private Icinga 2 nodes with the shipped CheckCommand: nothing of the machine's own is read."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ import subprocess
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 from typing_extensions import Self
 
 from tests.command import COMMAND
 
-TEMPLATES = Path(__file__).parent.parent / "icinga-templates" / "icinga2"
+TEMPLATE = Path(__file__).parent.parent / "icinga-templates" / "icinga2" / "check_pop3_plus.conf"
 PROGRAM = shutil.which("icinga2", path=f"{os.environ['PATH']}:/usr/sbin")
 
-MASTER = "localhost"  # the name in the certificate of its API too
+MASTER = "localhost"  # its certificate serves for HTTPS too
 AGENT = "agent"
 
 CONFIG = """
@@ -35,7 +36,7 @@ const NodeName = "{name}"
 const PluginDir = "{plugins}"
 include <itl>
 include <plugins>
-include "{templates}/*.conf"
+include "{template}"
 object Endpoint "{master}" {{ }}
 object Endpoint "{agent}" {{ host = "127.0.0.1", port = {agent_port} }}
 object Zone "{master}" {{ endpoints = [ "{master}" ] }}
@@ -48,6 +49,8 @@ object ApiUser "test" {{
 }}
 """
 
+T = TypeVar("T")
+
 
 class Result(NamedTuple):
     """What Icinga made of one run of the plugin."""
@@ -56,7 +59,7 @@ class Result(NamedTuple):
     output: str
     perfdata: list[str]
     command: list[str]
-    everything: str
+    everything: dict[str, Any]
 
     @property
     def line(self) -> str:
@@ -64,81 +67,72 @@ class Result(NamedTuple):
 
 
 class Icinga:
-    """A certificate authority, and the nodes that trust it: a master, an agent."""
+    """A certificate authority for a master and an agent, and their addresses."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.ports = {MASTER: _free_port(), AGENT: _free_port()}
         self.password = secrets.token_hex()
-        self._pki("new-ca")
+        self.ports = {MASTER: _free_port(), AGENT: _free_port()}
+        self._options = _private(folder)
+        self.run("pki", "new-ca")
         for name in self.ports:
-            files = [f"--{what}={self.certificate(name, what)}" for what in ("key", "csr", "cert")]
-            self._pki("new-cert", f"--cn={name}", *files[:2])
-            self._pki("sign-csr", *files[1:])
+            key, request, certificate = (
+                f"--{what}={folder / name}.{what}" for what in ("key", "csr", "cert")
+            )
+            self.run("pki", "new-cert", f"--cn={name}", key, request)
+            self.run("pki", "sign-csr", request, certificate)
 
-    @property
-    def ca_file(self) -> Path:
-        return self.folder / "ca" / "ca.crt"
-
-    def certificate(self, name: str, what: str) -> Path:
-        return self.folder / f"{name}.{what}"
+    def run(self, *arguments: str) -> str:
+        """Run an icinga2 command to its end, and return its output."""
+        done = _icinga2(*arguments, *self._options)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
 
     def node(self, objects: str = "", name: str = MASTER) -> Node:
-        """Return a node, not yet started, with these hosts and services."""
-        return Node(self, name, objects)
-
-    def _pki(self, *arguments: str) -> None:
-        icinga2("pki", *arguments, f"-DDataDir={self.folder}").check_returncode()
-
-
-class Node:
-    """One Icinga 2 process, running inside the context."""
-
-    def __init__(self, icinga: Icinga, name: str, objects: str) -> None:
-        self._icinga = icinga
-        self._name = name
-        self.folder = icinga.folder / secrets.token_hex(4)
-        folders = {
-            constant: self.folder / constant
-            for constant in ("DataDir", "CacheDir", "LogDir", "SpoolDir", "InitRunDir", "ZonesDir")
-        }
-        certificates = folders["DataDir"] / "certs"
-        for folder in (*folders.values(), certificates):
-            folder.mkdir(parents=True)
-        shutil.copy(icinga.ca_file, certificates)
-        shutil.copy(icinga.certificate(name, "key"), certificates)
-        shutil.copy(icinga.certificate(name, "cert"), certificates / f"{name}.crt")
-        config = self.folder / "icinga2.conf"
+        """Return a node, not yet running, with these hosts and services."""
+        folder = self.folder / secrets.token_hex(4)
+        options = _private(folder)
+        certificates = folder / "DataDir" / "certs"
+        certificates.mkdir()
+        shutil.copy(self.folder / "DataDir" / "ca" / "ca.crt", certificates)
+        shutil.copy(self.folder / f"{name}.key", certificates)
+        shutil.copy(self.folder / f"{name}.cert", certificates / f"{name}.crt")
+        config = folder / "icinga2.conf"
         config.write_text(
             CONFIG.format(
                 name=name,
                 plugins=COMMAND.parent,
-                templates=TEMPLATES,
+                template=TEMPLATE,
                 master=MASTER,
                 agent=AGENT,
-                agent_port=icinga.ports[AGENT],
-                port=icinga.ports[name],
-                password=icinga.password,
+                agent_port=self.ports[AGENT],
+                port=self.ports[name],
+                password=self.password,
             )
             + objects
         )
-        self._arguments = [
-            "daemon",
-            f"--config={config}",
-            f"-DConfigDir={self.folder}",
-            f"-DRunAsUser={pwd.getpwuid(os.geteuid()).pw_name}",
-            f"-DRunAsGroup={grp.getgrgid(os.getegid()).gr_name}",
-            *(f"-D{constant}={folder}" for constant, folder in folders.items()),
-        ]
-        self._log = self.folder / "log"
+        return Node(self, name, folder / "log", ["daemon", f"--config={config}", *options])
+
+
+class Node:
+    """One Icinga 2, which runs inside the context."""
+
+    def __init__(self, icinga: Icinga, name: str, log: Path, arguments: list[str]) -> None:
+        self._url = f"https://{MASTER}:{icinga.ports[name]}/v1"
+        user = base64.b64encode(f"test:{icinga.password}".encode()).decode()
+        self._headers = {"Accept": "application/json", "Authorization": f"Basic {user}"}
+        self._tls = ssl.create_default_context(cafile=log.parent / "DataDir/certs/ca.crt")
+        self._tls.check_hostname = name == MASTER
+        self._log = log
+        self._arguments = arguments
 
     def validate(self) -> subprocess.CompletedProcess[str]:
-        return icinga2(*self._arguments, "--validate")
+        return _icinga2(*self._arguments, "--validate")
 
     def __enter__(self) -> Self:
         assert PROGRAM
         with self._log.open("wb") as log:
-            # A session of its own: Icinga is three processes, all to be ended.
+            # Several processes, in a session of their own so that all of them can be ended.
             self._process = subprocess.Popen(
                 [PROGRAM, *self._arguments],
                 stdin=subprocess.DEVNULL,
@@ -149,21 +143,21 @@ class Node:
         try:
             self._wait_for(self._answers, "the API")
         except BaseException:
-            self._kill()
+            self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._kill()
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def check(self, service: str) -> Result:
         """Run the check of `host!service` now, and return its result."""
         asked = time.time()
-        path = f"services/{urllib.parse.quote(service, safe='')}"
 
-        def result() -> Any:
-            found = self._attributes(path)["last_check_result"]
-            return found if found and found["schedule_start"] >= asked else None
+        def result() -> dict[str, Any] | None:
+            last: dict[str, Any] | None = self._attributes("services", service)["last_check_result"]
+            return last if last and last["schedule_start"] >= asked else None
 
         self._request(
             "actions/reschedule-check", {"type": "Service", "service": service, "force": True}
@@ -174,11 +168,11 @@ class Node:
             output=found["output"],
             perfdata=found["performance_data"],
             command=found["command"],
-            everything=json.dumps(found),
+            everything=found,
         )
 
     def wait_for_agent(self) -> None:
-        self._wait_for(lambda: self._attributes(f"endpoints/{AGENT}")["connected"], "the agent")
+        self._wait_for(lambda: self._attributes("endpoints", AGENT)["connected"], "the agent")
 
     def _answers(self) -> bool:
         assert self._process.poll() is None, self._log.read_text()
@@ -188,42 +182,54 @@ class Node:
             return False
         return True
 
-    def _attributes(self, path: str) -> dict[str, Any]:
-        results = self._request(f"objects/{path}")
-        attributes: dict[str, Any] = results[0]["attrs"]
+    def _attributes(self, kind: str, name: str) -> dict[str, Any]:
+        attributes: dict[str, Any] = self._request(f"objects/{kind}/{urllib.parse.quote(name)}")[0][
+            "attrs"
+        ]
         return attributes
 
     def _request(self, path: str, body: object = None) -> list[dict[str, Any]]:
         request = urllib.request.Request(
-            f"https://{MASTER}:{self._icinga.ports[self._name]}/v1/{path}",
+            f"{self._url}/{path}",
             data=None if body is None else json.dumps(body).encode(),
-            headers={
-                "Accept": "application/json",
-                "Authorization": "Basic "
-                + base64.b64encode(f"test:{self._icinga.password}".encode()).decode(),
-            },
+            headers=self._headers,
         )
-        context = ssl.create_default_context(cafile=self._icinga.ca_file)
-        context.check_hostname = self._name == MASTER
-        answer: IO[bytes]
-        with urllib.request.urlopen(request, timeout=10, context=context) as answer:
+        with urllib.request.urlopen(request, timeout=10, context=self._tls) as answer:
             results: list[dict[str, Any]] = json.load(answer)["results"]
-            return results
+        return results
 
-    def _wait_for(self, condition: Any, what: str, seconds: float = 20) -> Any:
-        end = time.monotonic() + seconds
+    def _wait_for(self, condition: Callable[[], T | None], what: str) -> T:
+        end = time.monotonic() + 20
         while not (value := condition()):
             assert time.monotonic() < end, f"waited for {what}\n{self._log.read_text()}"
             time.sleep(0.05)
         return value
 
-    def _kill(self) -> None:
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+
+def private_icinga(folder: Path) -> Icinga:
+    """Return an Icinga 2, or skip visibly; where it was to be installed, its absence fails."""
+    if PROGRAM is None:
+        message = "Icinga 2 is missing (make test-systems INSTALL=1, as root on Debian)"
+        if os.environ.get("CI") == "true" or os.environ.get("INSTALL") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    return Icinga(folder)
 
 
-def icinga2(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run an Icinga 2 command to its end; output and log come together."""
+def _private(folder: Path) -> list[str]:
+    """Make the folders of one Icinga 2, and return the options that keep it in there."""
+    options = [
+        f"-DConfigDir={folder}",
+        f"-DRunAsUser={pwd.getpwuid(os.geteuid()).pw_name}",
+        f"-DRunAsGroup={grp.getgrgid(os.getegid()).gr_name}",
+    ]
+    for constant in ("DataDir", "CacheDir", "LogDir", "SpoolDir", "InitRunDir", "ZonesDir"):
+        (folder / constant).mkdir(parents=True)
+        options.append(f"-D{constant}={folder / constant}")
+    return options
+
+
+def _icinga2(*arguments: str) -> subprocess.CompletedProcess[str]:
     assert PROGRAM
     return subprocess.run(
         [PROGRAM, *arguments],
@@ -236,17 +242,7 @@ def icinga2(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def private_icinga(folder: Path) -> Icinga:
-    """Return an Icinga 2, or skip visibly; where it was to be installed, its absence fails."""
-    if PROGRAM is None:
-        message = "Icinga 2 is not installed (make test-systems INSTALL=1, as root on Debian)"
-        if os.environ.get("CI") == "true" or os.environ.get("INSTALL") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
-    return Icinga(folder)
-
-
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
-        return port
+    return port

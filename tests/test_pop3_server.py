@@ -121,11 +121,11 @@ def test_what_follows_the_last_step_is_recorded_in_tls(pki: Pki) -> None:
 
 
 def test_drip_takes_its_time() -> None:
+    start = time.monotonic()
     with ScriptedServer([drip(b"+OK\r\n", 0.02)]) as server, connect(server) as client:
-        start = time.monotonic()
         assert read_all(client) == b"+OK\r\n"
 
-        assert time.monotonic() - start >= 0.1
+    assert time.monotonic() - start >= 0.1
 
 
 def test_reset_is_a_reset() -> None:

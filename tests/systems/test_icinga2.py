@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Mapping
 
 import pytest
 
 from tests.certificates import Pki
-from tests.command import COMMAND
-from tests.icinga2 import Icinga, Result, icinga2, private_icinga
-from tests.network import closed_port
+from tests.icinga2 import AGENT, MASTER, Icinga, Result, private_icinga
 from tests.pop3_server import PoliteServer
 
-SECRET = "c$n@ry pässword"
+OK, WARNING, CRITICAL = range(3)
+NAME = "pop.example.test"
+SECRET = "c$nary pässword"
+
+everywhere = pytest.mark.parametrize("endpoint", [MASTER, AGENT])
+"""Both must be tried: an agent gets its variables resolved, by rules of their own."""
 
 
 @pytest.fixture(scope="session")
@@ -20,24 +25,194 @@ def icinga(tmp_path_factory: pytest.TempPathFactory) -> Icinga:
     return private_icinga(tmp_path_factory.mktemp("icinga2"))
 
 
-def configured(host: str = "", service: str = "") -> str:
-    """One host, `pop`, and one service, `pop3`, with these lines in them."""
+def objects(endpoint: str, host: Mapping[str, object], service: Mapping[str, object]) -> str:
+    """Return the host `pop` and its service `pop3`, with these custom variables."""
     return f"""
     object Host "pop" {{
       check_command = "dummy"
       address = "127.0.0.1"
-      zone = "localhost"
-      {host}
+      {variables(host)}
     }}
     object Service "pop3" {{
       host_name = "pop"
+      zone = "{MASTER}"
+      command_endpoint = "{endpoint}"
       check_command = "pop3_plus"
-      zone = "localhost"
-      {service}
+      {variables({f"pop3_plus_{name}": value for name, value in service.items()})}
     }}
     """
 
 
-def checked(icinga: Icinga, host: str = "", service: str = "") -> Result:
-    with icinga.node(configured(host, service)) as node:
-        return node.check("pop!pop3")
+def variables(values: Mapping[str, object]) -> str:
+    return "\n".join(
+        f"vars.{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()
+    )
+
+
+def checked(
+    icinga: Icinga,
+    endpoint: str = MASTER,
+    host: Mapping[str, object] | None = None,
+    **service: object,
+) -> Result:
+    """Have the service checked once; `service` are its variables without `pop3_plus_`."""
+    with contextlib.ExitStack() as nodes:
+        if endpoint == AGENT:
+            nodes.enter_context(icinga.node(name=AGENT))
+        master = nodes.enter_context(icinga.node(objects(endpoint, host or {}, service)))
+        if endpoint == AGENT:
+            master.wait_for_agent()
+        return master.check("pop!pop3")
+
+
+def test_the_shipped_file_is_valid(icinga: Icinga) -> None:
+    """Icinga 2 takes it, and a service that uses it, and has nothing to say about it."""
+    done = icinga.node(objects(MASTER, {}, {"ssl": True})).validate()
+
+    assert done.returncode == 0, done.stdout
+    assert "warning" not in done.stdout
+
+
+@everywhere
+def test_ok(icinga: Icinga, endpoint: str) -> None:
+    """A server that answers is OK, and nothing is passed but what is set."""
+    with PoliteServer({}) as server:
+        result = checked(icinga, endpoint, port=server.port)
+
+    assert result.state == OK
+    assert result.line.startswith(f"POP3 OK - 127.0.0.1:{server.port} answered in ")
+    assert result.command[1:] == ["--hostname", "127.0.0.1", "--port", str(server.port)]
+
+
+def test_certificate_that_expires_soon(icinga: Icinga, pki: Pki) -> None:
+    """WARNING by the certificate's days; the long output comes along."""
+    with PoliteServer({}, tls=pki.expiring(13.5)) as server:
+        result = checked(icinga, port=server.port, certificate="30,7", ca_file=str(pki.ca_file))
+
+    assert result.state == WARNING
+    assert "expires in 13 days" in result.line
+    assert "\nkind: expiring" in result.output
+
+
+def test_dead_port(icinga: Icinga) -> None:
+    """CRITICAL when nobody listens."""
+    with PoliteServer({}) as server:
+        pass
+
+    result = checked(icinga, port=server.port)
+
+    assert result.state == CRITICAL
+    assert "connection refused" in result.line
+
+
+@everywhere
+def test_password_by_environment(icinga: Icinga, pki: Pki, endpoint: str) -> None:
+    """The login works, and nothing that Icinga keeps of it shows the password."""
+    with PoliteServer({"monitor": SECRET}, tls=pki.server("good")) as server:
+        result = checked(
+            icinga,
+            endpoint,
+            port=server.port,
+            ssl=True,
+            ca_file=str(pki.ca_file),
+            username="monitor",
+            password=SECRET.replace("$", "$$"),
+            verbose=3,
+        )
+
+    assert result.state == OK, result.output
+    assert server.logins == ["monitor"]
+    assert "-vvv" in result.command
+    assert "PASS ***" in result.output
+    assert "nary" not in str(result.everything)
+
+
+def test_name_and_address_apart(icinga: Icinga, pki: Pki) -> None:
+    """The certificate is verified for the name, which need not be resolvable."""
+    with PoliteServer({}, tls=pki.server("good")) as server:
+        result = checked(
+            icinga,
+            hostname=NAME,
+            connect_to="$host.address$",
+            port=server.port,
+            ssl=True,
+            ca_file=str(pki.ca_file),
+        )
+
+    assert result.state == OK, result.output
+    assert NAME in result.line
+
+
+def test_perfdata(icinga: Icinga, pki: Pki) -> None:
+    """Icinga's own parser takes every value, and every threshold that is a plain number."""
+    with PoliteServer({"monitor": "x"}, messages=7, octets=4096, tls=pki.server("good")) as server:
+        result = checked(
+            icinga,
+            port=server.port,
+            ca_file=str(pki.ca_file),
+            certificate="60,14",
+            username="monitor",
+            password="x",
+            warning="-5:9",
+            critical=9,
+            messages_warning=100,
+            size_critical="1M",
+        )
+    parsed = [
+        json.loads(icinga.run("console", "--eval", f'parse_performance_data("{word}")'))
+        for word in result.perfdata
+    ]
+    seen = {metric["label"]: metric for metric in parsed}
+
+    assert result.state == OK, result.output
+    assert list(seen) == [
+        *("time", "time_resolve", "time_connect", "time_tls", "time_greeting", "time_capa"),
+        *("time_login", "time_stat", "cert_days", "messages", "mailbox_size"),
+    ]
+    for word, metric in zip(result.perfdata, parsed, strict=True):
+        printed = word.partition("=")[2].partition(";")[0]
+        assert metric["value"] == float(printed.rstrip("sB"))
+        assert metric["unit"] == {"s": "seconds", "B": "bytes"}.get(printed[-1], "")
+    assert seen["time"].items() >= {"crit": 9, "min": 0, "max": 10}.items()
+    assert seen["messages"].items() >= {"value": 7, "warn": 100}.items()
+    assert seen["mailbox_size"].items() >= {"value": 4096, "crit": 2**20}.items()
+
+
+POP = {"pop_port": 1110, "pop_timeout": 7, "pop_all": True, "pop_expect": ["POP3", "ready"]}
+SPOP = {"spop_port": 1995, "spop_certificate_age": "30,7", "spop_ipv4": True}
+
+
+@everywhere
+@pytest.mark.parametrize(
+    ("host", "service", "passed"),
+    [
+        pytest.param(
+            POP | SPOP, {}, "--all --expect POP3 --expect ready --port 1110 --timeout 7", id="pop"
+        ),
+        pytest.param(
+            POP | SPOP, {"ssl": True}, "--certificate 30,7 --port 1995 --ssl --use-ipv4", id="spop"
+        ),
+        pytest.param(
+            {"pop_ssl": True, "pop_port": 1995, "spop_port": 2995},
+            {"ssl": True},
+            "--port 1995 --ssl",
+            id="pop with TLS",
+        ),
+        pytest.param(
+            POP | {"pop_address": "127.0.0.2"},
+            {"expect": "+OK", "all": False, "port": 2110, "timeout": 5},
+            "--expect +OK --hostname 127.0.0.2 --port 2110 --timeout 5",
+            id="own",
+        ),
+    ],
+)
+def test_variables_of_the_standard_library(
+    icinga: Icinga, endpoint: str, host: dict[str, object], service: dict[str, object], passed: str
+) -> None:
+    """They stand in where ours are not set; nobody needs to listen for this."""
+    result = checked(icinga, endpoint, host, **service)
+
+    expected = passed.split()
+    if "--hostname" not in expected:
+        expected += ["--hostname", "127.0.0.1"]
+    assert sorted(result.command[1:]) == sorted(expected)

@@ -1,0 +1,172 @@
+"""Words to checked values: hosts, numbers, ranges, states. One clear line for each that is wrong.
+
+Knows no option table and no argparse; an option's name is only a word for the message.
+"""
+
+import re
+from collections.abc import Callable
+
+from check_pop3_plus.failures import Kind, ProbeError
+from check_pop3_plus.settings import Family, Remaining, State
+from check_pop3_plus.text import Printable, clean
+
+LONGEST_TIMEOUT = 3600.0
+
+
+_STATES = {
+    "ok": State.OK,
+    "warning": State.WARNING,
+    "warn": State.WARNING,
+    "critical": State.CRITICAL,
+    "crit": State.CRITICAL,
+    "unknown": State.UNKNOWN,
+}
+
+
+class UsageError(ProbeError):
+    """The user's mistake, in one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Kind.CONFIG, Printable(message))
+
+
+def one_of(option: str, words: list[str]) -> Callable[[str], str]:
+    """Return a check that says in our own words what argparse words differently by version."""
+
+    def check(word: str) -> str:
+        if word not in words:
+            raise UsageError(f"invalid {option} {clean(word, 60)}: not {', '.join(words)}")
+        return word
+
+    return check
+
+
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+
+
+def host(value: str, option: str) -> str:
+    """Return a host name in its ASCII form, or an address, without brackets or a final dot."""
+    if value.startswith("[") and value.endswith("]"):
+        value = value[1:-1]
+        if ":" not in value:
+            raise UsageError(f"invalid {option}: brackets are for IPv6 addresses")
+    if is_numeric(value):
+        return value
+    if not value.isascii():
+        try:
+            value = value.encode("idna").decode("ascii")
+        except UnicodeError as error:
+            raise UsageError(f"invalid {option}: not an internationalised host name") from error
+    name = value.removesuffix(".")
+    if not name:
+        raise UsageError(f"invalid {option}: empty")
+    if len(name) > 253:
+        raise UsageError(f"invalid {option}: longer than 253 characters")
+    if not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise UsageError(f"invalid {option} {clean(name, 60)}: not a host name or address")
+    return name
+
+
+def is_numeric(host: str) -> bool:
+    import socket
+
+    address, percent, zone = host.partition("%")
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, address)
+        except (OSError, ValueError):
+            continue
+        if not percent:
+            return True
+        return family == socket.AF_INET6 and bool(re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", zone))
+    return False
+
+
+def family_of(address: str) -> Family:
+    return Family.IPV6 if ":" in address else Family.IPV4
+
+
+def path(value: str | None, option: str) -> str | None:
+    if value is not None and (not value or "\0" in value):
+        raise UsageError(f"invalid {option}: not a path")
+    return value
+
+
+def state(word: str, option: str) -> State:
+    state = _STATES.get(word.lower())
+    if state is None:
+        raise UsageError(
+            f"invalid {option} {clean(word, 60)}: not ok, warning, critical or unknown"
+        )
+    return state
+
+
+def seconds(word: str, option: str) -> float:
+    seconds = float(word) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", word) else 0.0
+    if not 0 < seconds <= LONGEST_TIMEOUT:
+        raise UsageError(f"invalid {option} {clean(word, 60)}: not a number of seconds up to 3600")
+    return seconds
+
+
+_NUMBER = r"-?(?:[0-9]{1,18}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})"
+_RANGE = re.compile(rf"@?(?:(?P<start>~|{_NUMBER})?:)?(?P<end>{_NUMBER})?")
+
+
+def range_spec(spec: str, option: str) -> str:
+    """Check a range of the plugin guidelines: `[@][start:][end]`, start not above end."""
+    matched = _RANGE.fullmatch(spec)
+    if not matched or spec in ("", "@"):
+        raise UsageError(f"invalid range for {option}: {clean(spec, 60)}")
+    start, end = matched["start"], matched["end"]
+    if end is not None and start != "~" and float(start or 0) > float(end):
+        raise UsageError(f"invalid range for {option}: {clean(spec, 60)} (start above end)")
+    return spec
+
+
+_SUFFIXED = re.compile(r"([0-9.]+)([KMG])", re.I)
+_FACTORS = {"K": 1024, "M": 1024**2, "G": 1024**3}
+
+
+def size_range(spec: str, option: str) -> str:
+    """Check a range of sizes, and turn K, M and G into octets."""
+
+    def octets(matched: re.Match[str]) -> str:
+        try:
+            return str(int(float(matched[1]) * _FACTORS[matched[2].upper()]))
+        except ValueError as error:
+            raise UsageError(f"invalid range for {option}: {clean(spec, 60)}") from error
+
+    return range_spec(_SUFFIXED.sub(octets, spec), option)
+
+
+def certificate_limits(spec: str | None) -> tuple[Remaining | None, Remaining | None]:
+    if spec is None:
+        return None, None
+    warning, separator, critical = spec.partition(",")
+    warn = _remaining(warning, spec)
+    if not separator:
+        return warn, None
+    crit = _remaining(critical, spec)
+    for above, below in ((crit.days, warn.days), (crit.share, warn.share)):
+        if above is not None and below is not None and above > below:
+            raise UsageError(f"invalid --certificate {clean(spec, 60)}: CRIT above WARN")
+    return warn, crit
+
+
+def _remaining(word: str, spec: str) -> Remaining:
+    days = share = None
+    for part in word.split("/"):
+        matched = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)([dh%]?)", part)
+        if not matched or (share if matched[2] == "%" else days) is not None:
+            raise UsageError(
+                f"invalid --certificate {clean(spec, 60)}: not WARN[,CRIT] as 60, 60d, 12h, 33%"
+                " or 30d/33%"
+            )
+        amount = float(matched[1])
+        if matched[2] == "%":
+            share = amount / 100
+        else:
+            days = amount / 24 if matched[2] == "h" else amount
+    if share is not None and share > 1:
+        raise UsageError(f"invalid --certificate {clean(spec, 60)}: more than 100%")
+    return Remaining(days, share)
