@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest -n auto
 
 # The real servers that the tests talk to, by Debian package.
 SERVERS := dovecot-pop3d
-SYSTEMS :=
+SYSTEMS := icinga2-bin icinga2-common
 
 # Read by tests/demo.py.
 export HOST LOGIN PASSWORD_FILE

@@ -24,7 +24,8 @@ def main(argv: list[str], started: float) -> int:
     except options.Asked as asked:
         return emit(f"{asked}\n".replace("\n\n\n", "\n\n"), State.UNKNOWN)
     except ProbeError as error:
-        verdict = Verdict(State.UNKNOWN, error.message, lines=(f"kind: {error.kind.value}",))
+        # One line: who mistyped an option needs no long output.
+        verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
     return emit(verdict.text(), verdict.state)
 
 

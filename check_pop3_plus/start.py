@@ -35,10 +35,10 @@ def main(argv: list[str], started: float) -> int:
 
         return cli.main(argv, started)
     except ImportError as error:
-        return _last_words(f"missing Python module {error.name or 'unknown'}", "config")
+        return _last_words(f"config: missing Python module {error.name or 'unknown'}", "config")
     except Exception as error:
         trace = _trace(error) if any(word.startswith("-vvv") for word in argv) else ""
-        return _last_words(f"internal error ({type(error).__name__})", "bug", trace)
+        return _last_words(f"bug: internal error ({type(error).__name__})", "bug", trace)
     except BaseException:  # stopped by a signal, outside of the look itself
         seconds = time.monotonic() - started
         return _last_words(f"stopped from outside after {seconds:.0f} s", "stopped")

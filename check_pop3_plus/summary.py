@@ -77,7 +77,7 @@ class Summary(nagiosplugin.Summary):
             doing = f" while in phase {failure.phase.value}" if failure.phase else ""
             return failure.message + doing
         if failure.kind in OURS:
-            return failure.message
+            return f"{failure.kind.value}: {failure.message}"
         if kind is Kind.CONFIG:
             return self._implausible_clock()
         phase = f"{failure.phase.value}: " if failure.phase else ""
