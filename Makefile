@@ -10,7 +10,13 @@ SERVERS := dovecot-pop3d
 SYSTEMS := icinga2-bin icinga2-common
 
 # Read by tests/demo.py.
-export HOST LOGIN PASSWORD_FILE
+export LOGIN PASSWORD_FILE
+# Not from the environment: some shells have the name of the machine itself there.
+ifeq ($(origin HOST),command line)
+export HOST
+else
+unexport HOST
+endif
 
 .PHONY: help demo venv test test-systems lint clean servers systems
 

@@ -8,7 +8,13 @@ next step depends on it; what it means for the service is judged in `contexts`.
 from typing import TYPE_CHECKING
 
 from check_pop3_plus import certificate, login, pop3
-from check_pop3_plus.failures import CertificateRejected, Kind, Phase, ProbeError
+from check_pop3_plus.failures import (
+    CertificateRejected,
+    DeadlineExceeded,
+    Kind,
+    Phase,
+    ProbeError,
+)
 from check_pop3_plus.report import Address, Attempt, MailboxFacts, Note, TlsFacts
 from check_pop3_plus.settings import Secret, Security, Settings, Verify
 from check_pop3_plus.text import Cleaner, Printable, clean
@@ -74,7 +80,12 @@ class Conversation:
     def line(self) -> bytes:
         """Return the next line without its end."""
         while (line := self._lines.next_line()) is None:
-            data = self.stream.receive()
+            try:
+                data = self.stream.receive()
+            except DeadlineExceeded as error:
+                if self._lines.pending:
+                    error.message = Printable("no complete answer in time")
+                raise
             if not data:
                 cut = "in the middle of a reply" if self._lines.pending else "without a reply"
                 raise ProbeError(Kind.CLOSED, Printable(f"closed the connection {cut}"))

@@ -93,7 +93,8 @@ class Summary(nagiosplugin.Summary):
             return f"{failure.message} {limit}" if late else failure.message
         if kind is Kind.TIMEOUT:
             where = self._addresses() if failure.phase is Phase.CONNECT else ""
-            return f"no answer from {self.where} {limit}{where}"
+            what = failure.message.removesuffix(" in time")
+            return f"{what} from {self.where} {limit}{where}"
         if kind is Kind.REFUSED:
             return f"connection refused by {self.where}{self._addresses()}"
         if kind is Kind.UNREACHABLE:
@@ -164,7 +165,9 @@ class Summary(nagiosplugin.Summary):
         leaf = attempt.certificates[0] if attempt.certificates else None
         if leaf and leaf.not_after:
             left = leaf.not_after - now
-            if left > timedelta(0):
+            if leaf.not_before and leaf.not_before > now:
+                parts.append(f"certificate not valid before {_date(leaf.not_before)}")
+            elif left > timedelta(0):
                 parts.append(f"certificate valid for {_span(left)}")
             else:
                 parts.append(f"certificate expired {_span(-left)} ago")

@@ -235,7 +235,7 @@ def _translated(error: OSError, tls: "ssl.SSLSocket | None" = None) -> ProbeErro
     if error.errno == errno.ECONNREFUSED:
         return ProbeError(Kind.REFUSED, Printable("connection refused"))
     if error.errno == errno.ETIMEDOUT:
-        return ProbeError(Kind.TIMEOUT, Printable("no answer (the system gave up)"))
+        return ProbeError(Kind.TIMEOUT, Printable("no answer in time"))
     if error.errno in _CLOSED:
         return ProbeError(Kind.CLOSED, Printable("reset the connection"))
     if error.errno in _UNREACHABLE:

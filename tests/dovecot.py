@@ -93,10 +93,7 @@ ssl_verify_client_cert = yes
 ssl_require_crl = no
 auth_ssl_require_client_cert = yes
 """,
-    "lock": """
-pop3_lock_session = yes
-mail_max_lock_timeout = 1 secs
-""",
+    "lock": "pop3_lock_session = yes\n",
     "one-connection": "mail_max_userip_connections = 1\n",
 }
 
@@ -126,6 +123,10 @@ service stats {{
 }}
 service anvil {{
   chroot =
+  # Without this, one rejected login slows down those after it by seconds.
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service pop3-login {{
   chroot =

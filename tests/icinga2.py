@@ -17,6 +17,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -243,6 +244,8 @@ def _icinga2(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+    """Return a port below those that the kernel gives out: no other test's server takes it."""
+    while True:
+        port = 20000 + secrets.randbelow(10000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

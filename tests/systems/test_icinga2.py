@@ -12,6 +12,8 @@ from tests.certificates import Pki
 from tests.icinga2 import AGENT, MASTER, Icinga, Result, private_icinga
 from tests.pop3_server import PoliteServer
 
+pytestmark = pytest.mark.real
+
 OK, WARNING, CRITICAL = range(3)
 NAME = "pop.example.test"
 SECRET = "c$nary pässword"
@@ -200,16 +202,22 @@ SPOP = {"spop_port": 1995, "spop_certificate_age": "30,7", "spop_ipv4": True}
         ),
         pytest.param(
             POP | {"pop_address": "127.0.0.2"},
-            {"expect": "+OK", "all": False, "port": 2110, "timeout": 5},
-            "--expect +OK --hostname 127.0.0.2 --port 2110 --timeout 5",
-            id="own",
+            {
+                "all": False,
+                "expect": "+OK",
+                "state": ["expect=ok", "refused=ok"],
+                "warning": "-5:9",
+            },
+            "--expect +OK --hostname 127.0.0.2 --port 1110 --state expect=ok --state refused=ok"
+            " --timeout 7 --warning -5:9",
+            id="own first",
         ),
     ],
 )
-def test_variables_of_the_standard_library(
+def test_what_is_passed(
     icinga: Icinga, endpoint: str, host: dict[str, object], service: dict[str, object], passed: str
 ) -> None:
-    """They stand in where ours are not set; nobody needs to listen for this."""
+    """Our variables, else the standard library's; nobody needs to listen for this."""
     result = checked(icinga, endpoint, host, **service)
 
     expected = passed.split()
