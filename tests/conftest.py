@@ -8,6 +8,7 @@ import pytest
 
 from tests import command
 from tests.certificates import Pki
+from tests.dovecot import dovecot as dovecot  # a fixture
 
 
 @pytest.fixture(scope="session")

@@ -14,12 +14,12 @@ import socket
 import ssl
 import subprocess
 import time
-import urllib.parse
-import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 import pytest
 from typing_extensions import Self
@@ -120,10 +120,12 @@ class Node:
 
     def __init__(self, icinga: Icinga, name: str, log: Path, arguments: list[str]) -> None:
         self._url = f"https://{MASTER}:{icinga.ports[name]}/v1"
+        tls = ssl.create_default_context(cafile=log.parent / "DataDir/certs/ca.crt")
+        tls.check_hostname = name == MASTER
         user = base64.b64encode(f"test:{icinga.password}".encode()).decode()
-        self._headers = {"Accept": "application/json", "Authorization": f"Basic {user}"}
-        self._tls = ssl.create_default_context(cafile=log.parent / "DataDir/certs/ca.crt")
-        self._tls.check_hostname = name == MASTER
+        # A proxy of the environment would be asked even for localhost.
+        self._http = build_opener(ProxyHandler({}), HTTPSHandler(context=tls))
+        self._http.addheaders = [("Accept", "application/json"), ("Authorization", f"Basic {user}")]
         self._log = log
         self._arguments = arguments
 
@@ -149,7 +151,8 @@ class Node:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.killpg(self._process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def check(self, service: str) -> Result:
@@ -184,18 +187,13 @@ class Node:
         return True
 
     def _attributes(self, kind: str, name: str) -> dict[str, Any]:
-        attributes: dict[str, Any] = self._request(f"objects/{kind}/{urllib.parse.quote(name)}")[0][
-            "attrs"
-        ]
+        [found] = self._request(f"objects/{kind}/{quote(name)}")
+        attributes: dict[str, Any] = found["attrs"]
         return attributes
 
     def _request(self, path: str, body: object = None) -> list[dict[str, Any]]:
-        request = urllib.request.Request(
-            f"{self._url}/{path}",
-            data=None if body is None else json.dumps(body).encode(),
-            headers=self._headers,
-        )
-        with urllib.request.urlopen(request, timeout=10, context=self._tls) as answer:
+        data = None if body is None else json.dumps(body).encode()
+        with self._http.open(f"{self._url}/{path}", data, timeout=10) as answer:
             results: list[dict[str, Any]] = json.load(answer)["results"]
         return results
 

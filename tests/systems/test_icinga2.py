@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.certificates import Pki
+from tests.command import COMMAND
 from tests.icinga2 import AGENT, MASTER, Icinga, Result, private_icinga
 from tests.pop3_server import PoliteServer
 
@@ -189,15 +190,21 @@ SPOP = {"spop_port": 1995, "spop_certificate_age": "30,7", "spop_ipv4": True}
     ("host", "service", "passed"),
     [
         pytest.param(
-            POP | SPOP, {}, "--all --expect POP3 --expect ready --port 1110 --timeout 7", id="pop"
+            POP | SPOP,
+            {},
+            "--all --expect POP3 --expect ready --hostname 127.0.0.1 --port 1110 --timeout 7",
+            id="pop",
         ),
         pytest.param(
-            POP | SPOP, {"ssl": True}, "--certificate 30,7 --port 1995 --ssl --use-ipv4", id="spop"
+            POP | SPOP,
+            {"ssl": True},
+            "--certificate 30,7 --hostname 127.0.0.1 --port 1995 --ssl --use-ipv4",
+            id="spop",
         ),
         pytest.param(
             {"pop_ssl": True, "pop_port": 1995, "spop_port": 2995},
             {"ssl": True},
-            "--port 1995 --ssl",
+            "--hostname 127.0.0.1 --port 1995 --ssl",
             id="pop with TLS",
         ),
         pytest.param(
@@ -220,7 +227,6 @@ def test_what_is_passed(
     """Our variables, else the standard library's; nobody needs to listen for this."""
     result = checked(icinga, endpoint, host, **service)
 
-    expected = passed.split()
-    if "--hostname" not in expected:
-        expected += ["--hostname", "127.0.0.1"]
-    assert sorted(result.command[1:]) == sorted(expected)
+    command, *options = " ".join(result.command).split(" --")
+    assert command == str(COMMAND)
+    assert sorted(options) == f" {passed}".split(" --")[1:]

@@ -1,0 +1,474 @@
+"""The installed command against a real Dovecot."""
+
+from __future__ import annotations
+
+import poplib
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from tests import command
+from tests.certificates import Pki
+from tests.command import Run
+from tests.dovecot import PASSWORDS, PERSONAS, Dovecot, running
+
+pytestmark = pytest.mark.real
+
+Check = Callable[..., Run]
+Login = Callable[..., tuple[str, ...]]
+
+HOST = "pop.example.test"
+S = r"\d+\.\d{4}s"
+"""A time in perfdata."""
+PHASE = rf"{S};;;0"
+CONNECTED = rf"time={S};;;0;10 time_resolve={PHASE} time_connect={PHASE}"
+CERT_DAYS = r"cert_days=364\.\d\d"
+MAILBOX = r"messages=3;;;0 mailbox_size=183B;;;0"
+
+
+@pytest.fixture
+def check(dovecot: Dovecot, pki: Pki) -> Check:
+    """Check a persona of the shared instance: on its TLS port, or with `tls=False` the other."""
+
+    def run(persona: str, *args: str, tls: bool = True) -> Run:
+        return check_at(dovecot, pki, persona, *args, tls=tls)
+
+    return run
+
+
+@pytest.fixture
+def login(tmp_path: Path) -> Login:
+    """The options of a login."""
+
+    def options(user: str = "monitor", password: str | None = None) -> tuple[str, ...]:
+        secret = tmp_path / user
+        secret.touch(mode=0o600)
+        secret.write_text((PASSWORDS[user] if password is None else password) + "\n")
+        return ("-U", user, "--password-file", str(secret))
+
+    return options
+
+
+def check_at(server: Dovecot, pki: Pki, persona: str, *args: str, tls: bool = True) -> Run:
+    done = command.run(
+        *("-H", HOST, "--connect-to", PERSONAS[persona].address),
+        *("--ca-file", pki.ca_file),
+        *(("-S", "-p", str(server.tls)) if tls else ("-p", str(server.plain))),
+        *args,
+    )
+    assert done.err == ""
+    return done
+
+
+def assert_line(done: Run, code: int, pattern: str) -> None:
+    """The whole status line, perfdata included."""
+    assert re.fullmatch(pattern, done.line), done.out
+    assert done.code == code
+
+
+def assert_failed(done: Run, code: int, kind: str, phase: str | None = None) -> None:
+    """The state, and the kind as the first thing after the status line."""
+    assert (done.code, done.long[:1]) == (
+        code,
+        [f"kind: {kind}" + (f", in phase {phase}" if phase else "")],
+    ), done.out
+
+
+def ends(pki: Pki, certificate: str) -> datetime:
+    pem = pki.files(certificate)[0].read_bytes()
+    return x509.load_pem_x509_certificate(pem).not_valid_after_utc
+
+
+def days_left(pki: Pki, certificate: str) -> float:
+    return (ends(pki, certificate) - datetime.now(timezone.utc)).total_seconds() / 86400
+
+
+@contextmanager
+def session(server: Dovecot, user: str) -> Iterator[None]:
+    """Somebody else's session with this mailbox."""
+    other = poplib.POP3(PERSONAS["good"].address, server.plain, timeout=10)
+    try:
+        other.user(user)
+        other.pass_(PASSWORDS[user])
+        yield
+    finally:
+        other.quit()
+
+
+# The four common uses.
+
+
+def test_up_and_answering(check: Check, dovecot: Dovecot) -> None:
+    """Use 1."""
+    assert_line(
+        check("good", tls=False),
+        0,
+        rf"POP3 OK - {HOST}:{dovecot.plain} answered in \d\.\d{{3}} s"
+        rf" \| {CONNECTED} time_greeting={PHASE}",
+    )
+
+
+def test_user_can_log_in(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """Use 2: with a space in the password."""
+    assert_line(
+        check("good", *login()),
+        0,
+        rf"POP3 OK - {HOST}:{dovecot.tls} answered in \d\.\d{{3}} s, TLSv1\.3,"
+        r" certificate valid for 364 days, user monitor logged in, 3 messages"
+        rf" \| {CONNECTED} time_tls={PHASE} time_greeting={PHASE} time_capa={PHASE}"
+        rf" time_login={PHASE} time_stat={PHASE} {CERT_DAYS} {MAILBOX}",
+    )
+
+
+@pytest.mark.parametrize("persona", ["good", "tls13"])
+def test_certificate_verified(check: Check, dovecot: Dovecot, persona: str) -> None:
+    """Use 3."""
+    assert_line(
+        check(persona),
+        0,
+        rf"POP3 OK - {HOST}:{dovecot.tls} answered in \d\.\d{{3}} s, TLSv1\.3,"
+        r" certificate valid for 364 days"
+        rf" \| {CONNECTED} time_tls={PHASE} time_greeting={PHASE} {CERT_DAYS}",
+    )
+
+
+def test_certificate_expires_soon(check: Check, dovecot: Dovecot, pki: Pki) -> None:
+    """Use 4."""
+    done = check("expiring", "-D", "60")
+
+    assert_line(
+        done,
+        1,
+        rf"POP3 WARNING - certificate of {HOST}:{dovecot.tls} expires in 4 days"
+        rf" \({ends(pki, 'expiring-5-90'):%Y-%m-%d %H:%M} UTC\)"
+        rf" \| {CONNECTED} time_tls={PHASE} time_greeting={PHASE} cert_days=4\.9\d;60:",
+    )
+    assert_failed(done, 1, "expiring")
+
+
+# Certificates.
+
+
+def test_certificate_expires_very_soon(check: Check) -> None:
+    """The second threshold is the critical one; the verification makes no difference to it."""
+    for verify in ("full", "none"):
+        done = check("expiring", "-D", "60,10", "--verify", verify)
+
+        assert_failed(done, 2, "expiring")
+        assert re.fullmatch(r"4\.9\d;60:;10:", done.perfdata["cert_days"])
+
+
+@pytest.mark.parametrize(
+    ("persona", "kind", "words"),
+    [
+        ("expired", "expired", r"expired 2 days ago \({ends:%Y-%m-%d %H:%M} UTC\)"),
+        ("future", "not-yet-valid", r"is not valid before \d{{4}}-\d\d-\d\d \d\d:\d\d UTC, .*"),
+        ("wrongname", "name", r"is not for {host} but for other\.example\.test"),
+        ("untrusted", "untrusted", r"is not trusted: unknown issuer; server sent 1 .*"),
+        ("nochain", "untrusted", r"is not trusted: .*\(intermediate missing\?\)"),
+        ("selfsigned", "untrusted", r"is not trusted: self-signed"),
+    ],
+)
+def test_bad_certificate(
+    check: Check, login: Login, dovecot: Dovecot, pki: Pki, persona: str, kind: str, words: str
+) -> None:
+    """Faults 30, 33, 34: named, with dates, and no login is tried, whatever else is asked for."""
+    before = dovecot.log()
+    expected = words.format(host=HOST, ends=ends(pki, persona))
+
+    done = check(persona, *login())
+
+    assert_line(
+        done,
+        2,
+        rf"POP3 CRITICAL - tls: certificate of {HOST}:{dovecot.tls} {expected}"
+        rf" \| time_resolve={PHASE} time_connect={PHASE} time_tls={PHASE} cert_days=-?\d+\.\d\d",
+    )
+    assert_failed(done, 2, kind, "tls")
+    assert f"to {ends(pki, persona):%Y-%m-%d %H:%M} UTC" in done.out
+    assert float(done.perfdata["cert_days"]) == pytest.approx(days_left(pki, persona), abs=0.02)
+    log = dovecot.log_since(before, f"lip={PERSONAS[persona].address}")
+    assert "Login:" not in log
+    assert "user=<monitor>" not in log
+
+
+@pytest.mark.parametrize("persona", ["untrusted", "nochain", "selfsigned", "wrongname"])
+def test_unverified_certificate_has_dates(check: Check, persona: str) -> None:
+    """-D works without verification, and the line says that there was none."""
+    done = check(persona, "-D", "60,10", "--verify", "none")
+
+    assert done.code == 0
+    assert done.verdict.endswith(", not verified")
+    assert re.fullmatch(r"364\.\d\d;60:;10:", done.perfdata["cert_days"])
+
+
+def test_unverified_expired_certificate(check: Check, pki: Pki) -> None:
+    """Without verification dates are judged only with -D."""
+    judged = check("expired", "-D", "60,10", "--verify", "none")
+    assert_failed(judged, 2, "expired")
+    assert f"expired 2 days ago ({ends(pki, 'expired'):%Y-%m-%d %H:%M} UTC)" in judged.verdict
+    assert re.fullmatch(r"-2\.\d\d;60:;10:", judged.perfdata["cert_days"])
+
+    ignored = check("expired", "--verify", "none")
+    assert (ignored.code, ignored.verdict.endswith(", not verified")) == (0, True)
+
+
+def test_chain_alone(check: Check) -> None:
+    """`--verify chain` leaves the name out, and nothing else."""
+    assert check("wrongname", "--verify", "chain").code == 0
+    assert_failed(check("untrusted", "--verify", "chain"), 2, "untrusted", "tls")
+
+
+def test_sni_is_verified_instead(check: Check) -> None:
+    """`--sni` names the certificate that is expected."""
+    assert check("wrongname", "--sni", "other.example.test").code == 0
+    assert_failed(check("good", "--sni", "other.example.test"), 2, "name", "tls")
+
+
+# TLS.
+
+
+def test_stls(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """STLS on the plain port, with a login after it."""
+    assert_line(
+        check("good", "--starttls", *login(), tls=False),
+        0,
+        rf"POP3 OK - {HOST}:{dovecot.plain} answered in \d\.\d{{3}} s, TLSv1\.3,"
+        r" certificate valid for 364 days, user monitor logged in, 3 messages"
+        rf" \| {CONNECTED} time_tls={PHASE} time_greeting={PHASE} time_capa={PHASE}"
+        rf" time_stls={PHASE} time_login={PHASE} time_stat={PHASE} {CERT_DAYS} {MAILBOX}",
+    )
+
+
+def test_no_stls(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """Fault 26: what was asked for is not done without."""
+    before = dovecot.log()
+
+    done = check("no-tls", "--starttls", *login(), tls=False)
+
+    assert done.verdict == f"POP3 CRITICAL - stls: {HOST}:{dovecot.plain} does not offer STLS"
+    assert_failed(done, 2, "no-stls", "stls")
+    log = dovecot.log_since(before, f"lip={PERSONAS['no-tls'].address}")
+    assert "Aborted login by logging out (no auth attempts" in log
+
+
+def test_tls_is_off(check: Check) -> None:
+    """Fault 42: the server hangs up in the handshake."""
+    assert_failed(check("no-tls"), 2, "closed", "tls")
+
+
+def test_stls_certificate(check: Check, login: Login) -> None:
+    """After STLS the certificate is judged as on the TLS port."""
+    done = check("expired", "--starttls", *login(), tls=False)
+
+    assert_failed(done, 2, "expired", "tls")
+    assert float(done.perfdata["cert_days"]) == pytest.approx(-2, abs=0.02)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_old_tls(pki: Pki, version: str) -> None:
+    """Fault 40: nothing newer than TLS 1.0 or 1.1; only the latter can be allowed."""
+    spoken = {"1.0": "TLSv1", "1.1": r"TLSv1\.1"}[version]
+    with running(pki, f"tls-{version}") as server:
+        for tls, how in ((True, ()), (False, ("--starttls",))):
+            port = server.tls if tls else server.plain
+            refused = check_at(server, pki, "good", *how, tls=tls)
+            allowed = check_at(server, pki, "good", *how, "--tls-min", "1.1", tls=tls)
+
+            assert re.match(
+                rf"POP3 CRITICAL - tls: {HOST}:{port} offers only {spoken} ", refused.verdict
+            ), refused.out
+            assert_failed(refused, 2, "old-tls", "tls")
+            if version == "1.0":
+                assert_failed(allowed, 2, "old-tls", "tls")
+            else:
+                assert allowed.code == 0, allowed.out
+                assert re.search(r" answered in \d\.\d{3} s, TLSv1\.1, ", allowed.verdict)
+
+
+def test_newest_tls_is_demanded(pki: Pki) -> None:
+    """A server whose newest version is 1.1 does not meet `--tls-min 1.3` either."""
+    with running(pki, "tls-1.1") as server:
+        assert_failed(check_at(server, pki, "good", "--tls-min", "1.3"), 2, "old-tls", "tls")
+
+
+def test_client_certificate(pki: Pki, login: Login) -> None:
+    """Fault 41. Dovecot demands it only at the login, as text."""
+    mine = ("--client-cert", str(pki.client_cert), "--client-key", str(pki.client_key))
+    with running(pki, "client-certificate") as server:
+        without = check_at(server, pki, "good", *login())
+        given = check_at(server, pki, "good", *login(), *mine)
+        no_login = check_at(server, pki, "good")
+
+    assert_failed(without, 2, "client-certificate", "login")
+    assert without.verdict.startswith(
+        f"POP3 CRITICAL - login: {HOST}:{server.tls} demands a client certificate: [AUTH] "
+    )
+    assert given.code == 0, given.out
+    assert ", user monitor logged in, " in given.verdict
+    assert no_login.code == 0, no_login.out
+
+
+# Logins.
+
+
+def test_wrong_password(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """Fault 46: said in the server's words, and tried once."""
+    before = dovecot.log()
+
+    done = check("good", *login("monitor", "wrong"))
+
+    assert done.verdict == (
+        f"POP3 CRITICAL - login: {HOST}:{dovecot.tls} rejected user monitor:"
+        " [AUTH] Authentication failed."
+    )
+    assert_failed(done, 2, "credentials", "login")
+    assert "messages" not in done.perfdata
+    assert dovecot.log_since(before, "1 attempts").count("Password mismatch") == 1
+
+
+def test_unknown_user(check: Check, tmp_path: Path) -> None:
+    """Dovecot does not tell the two apart, and neither do we."""
+    secret = tmp_path / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text("x\n")
+
+    done = check("good", "-U", "nobody", "--password-file", str(secret))
+
+    assert_failed(done, 2, "credentials", "login")
+
+
+@pytest.mark.parametrize("how", ["auto", "user"])
+def test_cleartext_is_refused(check: Check, login: Login, how: str) -> None:
+    """Fault 47: the server wants TLS first, said by its capabilities or by its reply."""
+    insecure = ("--allow-insecure-login", "--auth", how)
+
+    done = check("tls-required", *login(), *insecure, tls=False)
+
+    assert_failed(done, 2, "cleartext-refused", "login")
+    assert "TLS" in done.verdict
+
+
+def test_cleartext_is_not_tried(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """Threat T5: no password in clear unless told so; then the line says it."""
+    before = dovecot.log()
+    refused = check("good", *login(), tls=False)
+    assert (refused.code, refused.line[:15]) == (3, "POP3 UNKNOWN - ")
+    assert dovecot.log() == before
+
+    allowed = check("good", *login(), "--allow-insecure-login", tls=False)
+    assert allowed.code == 0, allowed.out
+    assert "cleartext" in allowed.verdict
+
+
+def test_tls_makes_the_login_possible(check: Check, login: Login) -> None:
+    """Where cleartext is refused, the capabilities after STLS count."""
+    done = check("tls-required", "--starttls", *login(), tls=False)
+
+    assert done.code == 0, done.out
+    assert ", user monitor logged in, 3 messages" in done.verdict
+
+
+def test_too_many_connections(pki: Pki, login: Login) -> None:
+    """Fault 48, at once: the server's limit for one user is reached."""
+    with running(pki, "one-connection") as server, session(server, "monitor"):
+        done = check_at(server, pki, "good", *login())
+        other = check_at(server, pki, "good", *login("empty"))
+
+    assert_failed(done, 1, "in-use", "login")
+    assert "[IN-USE] Maximum number of connections" in done.verdict
+    assert other.code == 0, other.out
+
+
+def test_mailbox_is_locked(pki: Pki, login: Login) -> None:
+    """Fault 48, after the 10 s for which Dovecot waits for the lock."""
+    with running(pki, "lock") as server, session(server, "monitor"):
+        done = check_at(server, pki, "good", *login(), "-t", "20")
+
+    assert_failed(done, 1, "in-use", "login")
+    assert "[IN-USE] Mailbox is locked" in done.verdict
+
+
+def test_broken_mailbox(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """Fault 69: `+OK Logged in.`, and at once an error that nobody asked for."""
+    done = check("good", *login("broken"))
+
+    assert re.match(
+        rf"POP3 WARNING - \w+: {HOST}:{dovecot.tls} withdrew the login:"
+        r" \[SYS/TEMP\] Internal error occurred\.",
+        done.verdict,
+    ), done.out
+    assert done.code == 1
+    assert done.long[0].startswith("kind: temporary, in phase ")
+    assert "dialogue: S: +OK Logged in." in done.long
+
+    changed = check("good", *login("broken"), "--state", "temporary=critical")
+    assert changed.code == 2
+
+
+# The mailbox.
+
+
+def test_empty_mailbox(check: Check, login: Login) -> None:
+    """None is a number too."""
+    done = check("good", *login("empty"), "--messages-warning", "1:")
+
+    assert_failed(done, 1, "messages")
+    assert done.perfdata["messages"] == "0;1:;;0"
+    assert done.perfdata["mailbox_size"] == "0B;;;0"
+
+
+def test_message_thresholds(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """Warning, critical, and neither."""
+    limits = ("--messages-warning", "500", "--messages-critical", "1000")
+
+    done = check("good", *login("many"), *limits)
+    assert done.verdict == (
+        f"POP3 WARNING - mailbox on {HOST}:{dovecot.tls} has 1000 messages (limit 500)"
+    )
+    assert_failed(done, 1, "messages")
+    assert done.perfdata["messages"] == "1000;500;1000;0"
+
+    assert_failed(check("good", *login("many"), *limits[:2], limits[2], "999"), 2, "messages")
+    assert check("good", *login("many"), "--messages-critical", "1000").code == 0
+
+
+def test_size_thresholds(check: Check, login: Login) -> None:
+    """K is 1024."""
+    many = check("good", *login("many"), "--size-warning", "1K", "--size-critical", "1M")
+
+    assert_failed(many, 1, "size")
+    assert re.fullmatch(r"\d+B;1024;1048576;0", many.perfdata["mailbox_size"])
+
+
+def test_mailbox_is_left_alone(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """Threat T19: byte for byte, indexes and all, once the server has made those."""
+    check("good", *login("many"))
+    before = dovecot.mailbox("many")
+
+    for args, tls in (((), True), (("--starttls",), False)):
+        assert check("good", *login("many"), *args, tls=tls).code == 0
+
+    assert sum(name.startswith("cur/") for name in before) == 1000
+    assert dovecot.mailbox("many") == before
+
+
+def test_sessions_end_with_quit(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """Threat T20: with and without login, after a rejection too."""
+    before = dovecot.log()
+    check("good")
+    check("good", *login())
+    check("good", *login("many"), "--messages-critical", "1")
+    check("good", "--starttls", *login(), tls=False)
+    check("good", *login("monitor", "wrong"))
+
+    log = dovecot.log_since(before, "1 attempts")
+
+    assert log.count("Disconnected: Logged out ") == 3
+    assert log.count("Aborted login by logging out (") == 2
+    assert "Connection closed" not in log
