@@ -23,7 +23,7 @@ NAMES = ("localhost", "pop.example.test", "127.0.0.1", "::1")
 """What a certificate is for, where nothing else is the point of it."""
 
 MANY_NAMES = 2000
-INTERMEDIATE_DAYS = 10
+INTERMEDIATE_DAYS = 3
 """What `intermediate_expiring` has left in its intermediate; its leaf has a year."""
 
 _BAD_CRYPTO = ("weak", "sha1")
@@ -74,7 +74,7 @@ class Pki:
         return self._contexts[key]
 
     def expiring(self, days: float, lifetime: float = 90) -> ssl.SSLContext:
-        """A certificate with `days` left of `lifetime` days."""
+        """A certificate with `days` left of `lifetime` days: any span, past and future too."""
         name = f"expiring-{days}-{lifetime}"
         if name not in self._files:
             self._save(name, self._ordinary(*NAMES, start=days - lifetime, end=days))

@@ -36,8 +36,7 @@ PASSWORDS = {
 MESSAGES = {"monitor": 3, "empty": 0, "many": 1000}
 """`broken` has no mailbox that could be opened: a file stands in its place."""
 
-# A server that is started and stopped within one test takes a port out of reach of the kernel's
-# choice for outgoing connections, so that nothing but another Dovecot can be in the way.
+# Below the ports that the kernel gives to outgoing connections: only another server is in the way.
 PORTS = range(10_000, 32_000)
 START_TRIES = 5
 PATIENCE = 10.0
@@ -110,7 +109,7 @@ default_login_user = {user}
 first_valid_uid = 1
 mail_location = maildir:{folder}/mail/%u
 mail_max_userip_connections = 100
-login_greeting = Test POP3 ready.
+login_greeting = {folder.name}
 auth_mechanisms = plain login
 auth_failure_delay = 0
 disable_plaintext_auth = no
@@ -278,7 +277,7 @@ def _start(folder: Path, pki: Pki, variant: str) -> tuple[Dovecot, subprocess.Po
             text=True,
             start_new_session=True,
         )
-        if _is_up(process, plain) and _is_up(process, tls):
+        if _is_up(process, plain, folder.name):
             return Dovecot(folder, plain, tls), process
         complaint = _stop(process)
     log = folder / "log"
@@ -294,13 +293,17 @@ def _stop(process: subprocess.Popen[str]) -> str:
     return printed
 
 
-def _is_up(process: subprocess.Popen[str], port: int) -> bool:
+def _is_up(process: subprocess.Popen[str], port: int, greeting: str) -> bool:
+    """Whether it comes to greet: every port is open before the first process serves one.
+
+    An open port says less: it may be one of those that Dovecot got before it gave up, or somebody
+    else's.
+    """
     deadline = time.monotonic() + PATIENCE
+    address = (PERSONAS["good"].address, port)
     while process.poll() is None and time.monotonic() < deadline:
-        try:
-            socket.create_connection((PERSONAS["good"].address, port), 1).close()
-        except ConnectionRefusedError:
-            time.sleep(0.02)
-        else:
-            return True
+        with suppress(OSError), socket.create_connection(address, PATIENCE) as connection:
+            if connection.recv(1024) == f"+OK {greeting}\r\n".encode():
+                return True
+        time.sleep(0.02)
     return False

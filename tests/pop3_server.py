@@ -293,11 +293,11 @@ def say(data: bytes) -> Step:
 
 
 def expect(prefix: bytes = b"") -> Step:
-    """Read one line; one that begins otherwise is a surprise."""
+    """Read one line; one that begins otherwise (in any case of letters) is a surprise."""
 
     def step(connection: Connection) -> None:
         line = connection.line()
-        if not line.startswith(prefix):
+        if not line.upper().startswith(prefix.upper()):
             connection.server.surprises.append(f"{line!r} where {prefix!r} was expected")
 
     return step
@@ -399,7 +399,7 @@ class PoliteServer(Server):
         self.users = users
         self.messages = messages
         self.octets = octets
-        self.logins: list[str] = []
+        self.logins: list[str] = []  # attempted: a second try locks accounts, accepted or not
         self.sessions = 0  # greeted
         self._quits = 0
         self._stls = stls
@@ -434,9 +434,9 @@ class PoliteServer(Server):
                     user = argument  # known or not: the answer must not tell
                     connection.send(b"+OK\r\n")
                 case "PASS", False if user is not None:
+                    self.logins.append(user)
                     logged_in = self.users.get(user) == argument
                     if logged_in:
-                        self.logins.append(user)
                         connection.send(b"+OK Logged in\r\n")
                     else:
                         connection.send(b"-ERR [AUTH] Authentication failed.\r\n")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -33,10 +33,17 @@ def parts(printed: str) -> list[str]:
     return printed.strip().split("\n\n")
 
 
+def children_seconds() -> float:
+    """CPU time, not wall time: that would judge how busy the machine is."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_every_run_ends_as_announced() -> None:
-    start = time.monotonic()
+    """Each state is the announced one, no secret is shown, and it is done soon."""
+    before = children_seconds()
     printed = run_demo()
-    seconds = time.monotonic() - start
+    seconds = children_seconds() - before
 
     pattern = re.compile(
         r"# .+: (?P<state>[A-Z]+)\n\$ check_pop3_plus -H localhost -p \d+.*\n"
@@ -51,6 +58,7 @@ def test_every_run_ends_as_announced() -> None:
 
 
 def test_with_a_host_every_result_will_do() -> None:
+    """Against a real server the demo reports; without a login it says what it leaves out."""
     plain, login, certificate, expiry = parts(run_demo("--host", "127.0.0.1"))
 
     assert plain.splitlines()[1] == "$ check_pop3_plus -H 127.0.0.1"
@@ -62,6 +70,7 @@ def test_with_a_host_every_result_will_do() -> None:
 
 
 def test_with_a_host_and_a_login_it_logs_in(tmp_path: Path) -> None:
+    """The command shown can be pasted, and holds no secret."""
     secret = tmp_path / "password file"
     secret.touch(mode=0o600)
     secret.write_text("xyzzy-secret\n")
@@ -72,6 +81,7 @@ def test_with_a_host_and_a_login_it_logs_in(tmp_path: Path) -> None:
 
 
 def test_another_state_than_announced_is_noticed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A demo that shows something else than it says fails."""
     assert not demo.show("version", "--version", state="OK")
     assert "exit code 3 (UNKNOWN)" in capsys.readouterr().out
     assert demo.show("version", "--version", state="UNKNOWN")
