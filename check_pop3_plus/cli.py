@@ -32,7 +32,7 @@ def main(argv: list[str], started: float) -> int:
 def _asked_for(settings: Settings, started: float) -> tuple[Secret | None, float]:
     """Ask for the password where no source is given; the clock starts after the answer."""
     login = settings.login
-    if login is None or login.source != SecretSource():
+    if login is None or not login.needs_secret or login.source != SecretSource():
         return None, started
     if not sys.stdin or not sys.stdin.isatty():
         raise UsageError(

@@ -1,54 +1,103 @@
-"""One way in per class, and the choice among them. No I/O.
+"""The ways in, and the choice among them. No I/O.
 
-A mechanism is a generator: it yields `Command`s, is sent the `Reply` to each, and returns when
-the server has accepted; the session carries them. A new mechanism is one class or function here
-and one row in `MECHANISMS`. This is the only room that reveals a secret.
+A way in is a generator: it yields `Command`s, is sent the `Reply` to each, and returns the last
+reply; the session carries them. USER/PASS and APOP are here, SASL in `sasl`. This is the only
+room that reveals a secret.
 """
 
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 
+from check_pop3_plus import sasl
 from check_pop3_plus.failures import Kind, ProbeError
 from check_pop3_plus.pop3 import Capabilities, Command, Reply, command
-from check_pop3_plus.settings import Secret
+from check_pop3_plus.sasl import Identity
+from check_pop3_plus.settings import Login, Secret, Target
 from check_pop3_plus.text import Cleaner, Printable
 
 Steps = Generator[Command, Reply, Reply]
 """Commands out, replies in; returns the reply that ended the login."""
 
-Mechanism = Callable[[str, Secret], Steps]
+SASL = {name.lower(): name for name in sasl.MECHANISMS}
+
+WAYS = ("user", "apop", *SASL)
+"""The names that `--auth` takes, `auto` aside."""
+
+# A message identifier (RFC 1939 section 7): anything looser lets a machine in the middle choose
+# the text whose digest it wants (CVE-2007-1558).
+_TIMESTAMP = re.compile(rb"<[!-;=?A-~]+@[!-;=?A-~]+>")
 
 
-def user_pass(username: str, secret: Secret) -> Steps:
+def begin(way: str, login: Login, secret: Secret | None, target: Target, greeting: bytes) -> Steps:
+    """Return the steps of one way in. Raises ProbeError (no-mechanism)."""
+    identity = Identity(
+        username=login.username.encode("utf-8", "surrogateescape"),
+        secret=secret.reveal() if secret else b"",
+        hostname=target.hostname,
+        port=target.port,
+        greeting=greeting,
+    )
+    if way == "user":
+        return user_pass(identity)
+    if way == "apop":
+        return apop(identity)
+    name = SASL[way]
+    return sasl.exchange(name, sasl.MECHANISMS[name], identity)
+
+
+def user_pass(identity: Identity) -> Steps:
     """USER and PASS (RFC 1939 section 7)."""
-    reply = yield command(b"USER", username.encode("utf-8", "surrogateescape"))
+    reply = yield command(b"USER", identity.username)
     if not reply.ok:
         return reply
-    return (yield command(b"PASS", secret.reveal(), shown=Printable("***")))
+    return (yield command(b"PASS", identity.secret, shown=Printable("***")))
 
 
-MECHANISMS: dict[str, Mechanism] = {
-    "user": user_pass,
-}
-"""By the name that `--auth` takes."""
+def apop(identity: Identity) -> Steps:
+    """APOP (RFC 1939 section 7): a digest of the greeting's timestamp and the password."""
+    import hashlib
 
-
-def choose(wanted: str, capabilities: Capabilities | None, is_encrypted: bool) -> Mechanism:
-    """Return the one mechanism to try, from the capabilities read after TLS.
-
-    `auto` is USER/PASS where the list has USER or there is no list. Raises ProbeError:
-    cleartext-refused where the server wants TLS first, no-mechanism where nothing fits.
-    """
-    if wanted != "auto":
-        return MECHANISMS[wanted]
-    if capabilities is None or capabilities.has("USER"):
-        return MECHANISMS["user"]
-    if not is_encrypted and capabilities.has("STLS"):
+    timestamp = _TIMESTAMP.search(identity.greeting)
+    if not timestamp:
         raise ProbeError(
-            Kind.CLEARTEXT_REFUSED, Printable("demands TLS before a login (USER is not offered)")
+            Kind.NO_MECHANISM, Printable("offers no APOP (no timestamp in the greeting)")
         )
-    offered = Printable(" ".join(sasl_mechanisms(capabilities)) or "none")
-    raise ProbeError(Kind.NO_MECHANISM, Printable(f"offers no USER/PASS login; SASL: {offered}"))
+    digest = hashlib.md5(timestamp[0] + identity.secret, usedforsecurity=False).hexdigest()
+    argument = identity.username + b" " + digest.encode()
+    return (yield command(b"APOP", argument, shown=Printable("***")))
+
+
+def needs_capabilities(way: str) -> bool:
+    """Return whether the choice depends on what the server offers."""
+    return way not in ("user", "apop")
+
+
+def choose(wanted: str, capabilities: Capabilities | None, is_encrypted: bool) -> str:
+    """Return the one way to try, from the capabilities read after TLS.
+
+    `auto` is USER/PASS where the list has USER or there is no list, else SASL PLAIN, else LOGIN;
+    nothing else, because servers advertise the others for users who have no such secret.
+    Raises ProbeError: cleartext-refused where the server wants TLS first, no-mechanism.
+    """
+    if wanted == "auto":
+        if capabilities is None or capabilities.has("USER"):
+            return "user"
+        acceptable: tuple[str, ...] = ("plain", "login")
+    elif capabilities is None or not needs_capabilities(wanted):
+        return wanted
+    else:
+        acceptable = (wanted,)
+    offered = sasl_mechanisms(capabilities)
+    for way in acceptable:
+        if SASL[way] in offered:
+            return way
+    if not is_encrypted and not offered and capabilities.has("STLS"):
+        raise ProbeError(
+            Kind.CLEARTEXT_REFUSED, Printable("demands TLS before a login (none is offered)")
+        )
+    wish = "USER, PLAIN or LOGIN" if wanted == "auto" else SASL[wanted]
+    message = f"offers {' '.join(offered) or 'no SASL mechanism'}, {wish} wanted"
+    raise ProbeError(Kind.NO_MECHANISM, Printable(message))
 
 
 def sasl_mechanisms(capabilities: Capabilities) -> tuple[str, ...]:

@@ -156,10 +156,10 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--auth",
         metavar="HOW",
-        type=values.one_of("--auth", ["auto", *login.MECHANISMS]),
+        type=values.one_of("--auth", ["auto", *login.WAYS]),
         default="auto",
-        help=f"how to log in: auto (the default: USER and PASS where offered),"
-        f" {', '.join(login.MECHANISMS)}",
+        help=f"how to log in: auto (the default: USER and PASS, else PLAIN, else LOGIN),"
+        f" {', '.join(login.WAYS)}",
     )
     add(
         "--allow-insecure-login",
@@ -426,6 +426,11 @@ def _login(chosen: argparse.Namespace, security: Security, verify: Verify) -> Lo
         return None
     if given > 1:
         raise UsageError("only one of --password-file, --password-env, --password-command")
+    if chosen.auth == "external":
+        if given:
+            raise UsageError("--auth external takes no password: the client certificate proves it")
+        if chosen.client_cert is None:
+            raise UsageError("--auth external needs --client-cert")
     if "" in sources:
         raise UsageError("the source of the password is empty")
     if not chosen.username or re.search(r"[\x00-\x1f\x7f]", chosen.username):

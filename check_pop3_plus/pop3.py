@@ -13,6 +13,9 @@ from check_pop3_plus.text import Printable, clean
 LINE_LIMIT = 2048
 """Octets of one line. RFC 2449 section 4 allows 512; poplib and real servers go to 2,048."""
 
+AUTH_LINE_LIMIT = 12 * 1024
+"""Octets of one challenge: RFC 5034 section 4 allows 12,288."""
+
 BODY_LIMIT = 64 * 1024
 """Octets of one multi-line reply. Real capability lists stay under 1 KiB."""
 
@@ -30,6 +33,8 @@ class Command(NamedTuple):
 
     wire: bytes
     shown: Printable
+    is_auth: bool = False
+    """Whether the reply may be a challenge (RFC 5034)."""
 
 
 class Reply(NamedTuple):
@@ -41,6 +46,8 @@ class Reply(NamedTuple):
     code: str | None = None
     """Response code (RFC 2449 section 8), upper case, without brackets: `SYS/TEMP`."""
     body: tuple[bytes, ...] = ()
+    challenge: bytes | None = None
+    """Base64, where the line is no status but a question (RFC 5034 section 4)."""
 
 
 class Capabilities(NamedTuple):
@@ -132,6 +139,13 @@ def parse_status(line: bytes) -> Reply | None:
     text = matched[2] or b""
     code = _RESPONSE_CODE.match(text)
     return Reply(matched[1] == b"+OK", text, code[1].decode().upper() if code else None)
+
+
+def parse_challenge(line: bytes) -> Reply | None:
+    """Return the challenge that a line inside AUTH is, or None."""
+    if line == b"+":
+        return Reply(False, b"", challenge=b"")
+    return Reply(False, b"", challenge=line[2:].strip()) if line.startswith(b"+ ") else None
 
 
 def parse_capabilities(lines: tuple[bytes, ...]) -> Capabilities:

@@ -56,8 +56,9 @@ class _Look:
 
     def prepare(self, secret: Secret | None) -> None:
         """Do before any clock of the conversation what would otherwise spoil its numbers."""
-        if self.settings.login:
-            self.secret = secret or credentials.read(self.settings.login.source, self.deadline)
+        login = self.settings.login
+        if login and login.needs_secret:
+            self.secret = secret or credentials.read(login.source, self.deadline)
             self.clean = text.cleaner([self.secret.reveal()])
         if self.settings.tls.security is not Security.PLAIN:
             certificate.prepare()

@@ -56,16 +56,16 @@ class Conversation:
         self.is_usable = False
         self._note("C: ", command.shown)
         self.stream.send(command.wire)
-        return self.reply(has_body)
+        return self.reply(has_body, command.is_auth)
 
-    def reply(self, has_body: bool = False) -> pop3.Reply:
+    def reply(self, has_body: bool = False, is_auth: bool = False) -> pop3.Reply:
         """Return the next reply, with its body where it has one.
 
         Raises ProbeError: closed, garbled, oversized; DeadlineExceeded.
         """
         self.is_usable = False
-        line = self.line()
-        reply = pop3.parse_status(line)
+        line = self.line(pop3.AUTH_LINE_LIMIT if is_auth else pop3.LINE_LIMIT)
+        reply = (pop3.parse_challenge(line) if is_auth else None) or pop3.parse_status(line)
         if reply is None:
             raise ProbeError(Kind.GARBLED, Printable(f"sent no POP3 reply: {self.clean(line)}"))
         if reply.ok and has_body:
@@ -74,12 +74,13 @@ class Conversation:
                 pass
             reply = reply._replace(body=tuple(body.lines))
         self.attempt.ended = Clock()
-        self.is_usable = True
+        # Inside an exchange QUIT would be taken for a response.
+        self.is_usable = reply.challenge is None
         return reply
 
-    def line(self) -> bytes:
+    def line(self, limit: int = pop3.LINE_LIMIT) -> bytes:
         """Return the next line without its end."""
-        while (line := self._lines.next_line()) is None:
+        while (line := self._lines.next_line(limit)) is None:
             try:
                 data = self.stream.receive()
             except DeadlineExceeded as error:
@@ -147,9 +148,9 @@ def converse(
         known = None
         # After STLS in any case: what was said before it is worth nothing (RFC 2595 section 4),
         # and a server may refuse us only now (TLS 1.3 and client certificates).
-        if is_stls or (settings.login and settings.login.mechanism == "auto"):
+        if is_stls or (settings.login and login.needs_capabilities(settings.login.mechanism)):
             known = capabilities(talk)
-        if settings.login and secret:
+        if settings.login:
             log_in(talk, secret, known)
             with phase(Phase.STAT):
                 take_stock(talk)
@@ -232,7 +233,7 @@ def upgrade(talk: Conversation, context: "ssl.SSLContext") -> None:
             raise
 
 
-def log_in(talk: Conversation, secret: Secret, known: pop3.Capabilities | None) -> None:
+def log_in(talk: Conversation, secret: Secret | None, known: pop3.Capabilities | None) -> None:
     """Log in, once: a second try after a rejection would be a step towards a lock-out.
 
     Raises ProbeError: no-mechanism, cleartext-refused, credentials, in-use, login-delay,
@@ -243,7 +244,9 @@ def log_in(talk: Conversation, secret: Secret, known: pop3.Capabilities | None) 
     _require_verified_link(talk)
     with talk.attempt.timeline.phase(Phase.LOGIN):
         encrypted = talk.stream.encrypted
-        steps = login.choose(wanted.mechanism, known, encrypted)(wanted.username, secret)
+        way = login.choose(wanted.mechanism, known, encrypted)
+        greeting = talk.attempt.greeting or b""
+        steps = login.begin(way, wanted, secret, talk.settings.target, greeting)
         talk.attempt.login_began = True
         reply = _carry(talk, steps)
         if not reply.ok:
@@ -256,7 +259,13 @@ def _carry(talk: Conversation, steps: login.Steps) -> pop3.Reply:
     try:
         command = next(steps)
         while True:
-            command = steps.send(talk.ask(command))
+            try:
+                reply = talk.ask(command)
+            except ProbeError as error:
+                # Who has just cancelled an exchange knows better why it ended.
+                command = steps.throw(error)
+            else:
+                command = steps.send(reply)
     except StopIteration as end:
         ended: pop3.Reply = end.value
         return ended

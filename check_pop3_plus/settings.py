@@ -91,6 +91,11 @@ class Login(NamedTuple):
     mechanism: str = "auto"
     allow_insecure: bool = False
 
+    @property
+    def needs_secret(self) -> bool:
+        """Whether there is a secret to send: with EXTERNAL the client certificate is the proof."""
+        return self.mechanism != "external"
+
 
 class Limits(NamedTuple):
     """Seconds, counted from the first line of the program."""
