@@ -120,7 +120,7 @@ _WANTS_TLS = re.compile(
     rb" (is )?(required|needed)|(requires?|use|need|must) [a-z ]*(tls|ssl|stls|encrypt)",
     re.I,
 )
-_WANTS_CERTIFICATE = re.compile(rb"(ssl|tls|client)[- ]cert|valid certificate", re.I)
+_WANTS_CERTIFICATE = re.compile(rb"(ssl|tls|client)[- ]cert|valid(ate)? certificate", re.I)
 
 
 def rejection(reply: Reply, is_encrypted: bool) -> Kind:

@@ -57,7 +57,9 @@ class Pki:
         self.ca_file = folder / "ca.pem"
         self.ca_file.write_bytes(self._root.cert_pem.bytes() + self._odd_root.cert_pem.bytes())
         self.client_cert, self.client_key = self._save(
-            "client", self._root.issue_cert("client.example.test")
+            # To Dovecot the common name is the user.
+            "client",
+            self._root.issue_cert("client.example.test", common_name="monitor"),
         )
 
     def server(self, name: str, **changes: object) -> ssl.SSLContext:

@@ -6,7 +6,10 @@ knows for a whole instance is a variant.
 
 from __future__ import annotations
 
+import base64
 import grp
+import hmac
+import json
 import os
 import pwd
 import random
@@ -110,7 +113,9 @@ first_valid_uid = 1
 mail_location = maildir:{folder}/mail/%u
 mail_max_userip_connections = 100
 login_greeting = {folder.name}
-auth_mechanisms = plain login
+auth_mechanisms = {mechanisms}
+auth_ssl_username_from_cert = yes
+ssl_cert_username_field = commonName
 auth_failure_delay = 0
 disable_plaintext_auth = no
 ssl = yes
@@ -141,12 +146,55 @@ service pop3-login {{
 passdb {{
   driver = passwd-file
   args = {folder}/passwd
+  mechanisms = plain login cram-md5 apop scram-sha-1 scram-sha-256
+}}
+# The certificate is the proof, there is no password.
+passdb {{
+  driver = static
+  mechanisms = external
+  args = nopassword=y
+}}
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {folder}/oauth2
 }}
 userdb {{
   driver = static
   args = uid={uid} gid={gid} home={folder}/mail/%u
 }}
 """
+
+
+# Tokens are verified by Dovecot itself, with a key of ours: no other server is needed.
+_OAUTH2 = """
+introspection_mode = local
+local_validation_key_dict = fs:posix:prefix={folder}/keys/
+username_attribute = email
+issuers = https://issuer.example.test
+"""
+TOKEN_KEY = b"only for tokens of these tests!!"
+
+MECHANISMS = "plain login cram-md5 apop scram-sha-1 scram-sha-256 external xoauth2 oauthbearer"
+
+
+def token(user: str, lifetime: float = 3600) -> str:
+    """Return a JSON web token (RFC 7519) that says that its bearer is `user`."""
+
+    def part(data: bytes) -> str:
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+    now = int(time.time())
+    claims = {
+        "iss": "https://issuer.example.test",
+        "sub": user,
+        "email": user,
+        "iat": now - 10,
+        "exp": now + int(lifetime),
+    }
+    header = b'{"alg":"HS256","typ":"JWT"}'
+    signed = f"{part(header)}.{part(json.dumps(claims).encode())}"
+    return f"{signed}.{part(hmac.digest(TOKEN_KEY, signed.encode(), 'sha256'))}"
 
 
 class Dovecot(NamedTuple):
@@ -216,6 +264,10 @@ def _furnish(folder: Path, variant: str) -> None:
     folder.chmod(0o711)
     users = (f"{user}:{{PLAIN}}{password}::::::\n" for user, password in PASSWORDS.items())
     (folder / "passwd").write_text("".join(users))
+    (folder / "oauth2").write_text(_OAUTH2.format(folder=folder))
+    keys = folder / "keys" / "default" / "HS256"
+    keys.mkdir(parents=True)
+    (keys / "default").write_bytes(base64.b64encode(TOKEN_KEY))
     mail = folder / "mail"
     mail.mkdir()
     (mail / "broken").write_text("not a folder\n")
@@ -232,7 +284,7 @@ def _furnish(folder: Path, variant: str) -> None:
         (folder / "openssl.cnf").write_text(_OPENSSL.format(version=version))
     if not os.geteuid():
         account = _account()
-        for path in (folder / "passwd", mail, *mail.rglob("*")):
+        for path in (folder / "passwd", folder / "oauth2", mail, *mail.rglob("*")):
             os.chown(path, account.pw_uid, account.pw_gid)
 
 
@@ -242,6 +294,7 @@ def _configuration(folder: Path, pki: Pki, variant: str, plain: int, tls: int) -
     certificate, key = pki.files("good")
     text = _CONFIGURATION.format(
         folder=folder,
+        mechanisms=MECHANISMS,
         addresses=", ".join(persona.address for persona in PERSONAS.values()),
         user=account.pw_name,
         group=grp.getgrgid(account.pw_gid).gr_name,
@@ -303,7 +356,8 @@ def _is_up(process: subprocess.Popen[str], port: int, greeting: str) -> bool:
     address = (PERSONAS["good"].address, port)
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection(address, PATIENCE) as connection:
-            if connection.recv(1024) == f"+OK {greeting}\r\n".encode():
+            # Behind it stands the timestamp of APOP.
+            if connection.recv(1024).startswith(f"+OK {greeting} <".encode()):
                 return True
         time.sleep(0.02)
     return False

@@ -15,7 +15,7 @@ from cryptography import x509
 from tests import command
 from tests.certificates import Pki
 from tests.command import Run
-from tests.dovecot import PASSWORDS, PERSONAS, Dovecot, running
+from tests.dovecot import PASSWORDS, PERSONAS, Dovecot, running, token
 
 pytestmark = pytest.mark.real
 
@@ -472,3 +472,67 @@ def test_sessions_end_with_quit(check: Check, login: Login, dovecot: Dovecot) ->
     assert log.count("Disconnected: Logged out ") == 3
     assert log.count("Aborted login by logging out (") == 2
     assert "Connection closed" not in log
+
+
+# Mechanisms.
+
+PASSWORD_MECHANISMS = ("user", "apop", "plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256")
+
+
+@pytest.mark.parametrize("how", PASSWORD_MECHANISMS)
+@pytest.mark.parametrize("tls", [True, False])
+def test_every_mechanism_with_a_password(
+    check: Check, login: Login, dovecot: Dovecot, how: str, tls: bool
+) -> None:
+    """On the TLS port, and after STLS."""
+    before = dovecot.log()
+
+    done = check("good", *(() if tls else ("--starttls",)), *login(), "--auth", how, tls=tls)
+
+    assert done.code == 0, done.out
+    assert ", user monitor logged in, 3 messages" in done.verdict
+    method = {"user": "PLAIN"}.get(how, how.upper())
+    assert f"method={method}," in dovecot.log_since(before, "Login:")
+
+
+@pytest.mark.parametrize("how", PASSWORD_MECHANISMS)
+def test_every_mechanism_with_a_wrong_password(
+    check: Check, login: Login, dovecot: Dovecot, how: str
+) -> None:
+    """Rejected once, and nothing else is tried after it."""
+    before = dovecot.log()
+
+    done = check("good", *login("monitor", "wrong"), "--auth", how)
+
+    assert_failed(done, 2, "credentials", "login")
+    assert "1 attempts" in dovecot.log_since(before, "attempts in")
+
+
+@pytest.mark.parametrize("how", ["xoauth2", "oauthbearer"])
+def test_tokens(check: Check, login: Login, how: str) -> None:
+    """Verified by Dovecot; one that has expired is refused with its reason (fault 54)."""
+    good = check("good", *login("monitor", token("monitor")), "--auth", how)
+    old = check("good", *login("monitor", token("monitor", -60)), "--auth", how)
+    other = check("good", *login("monitor", token("empty")), "--auth", how)
+
+    assert good.code == 0, good.out
+    for refused in (old, other):
+        assert_failed(refused, 2, "credentials", "login")
+        assert "token refused: " in refused.verdict
+
+
+def test_a_client_certificate_is_the_proof(pki: Pki) -> None:
+    """SASL EXTERNAL: no password at all."""
+    mine = ("--client-cert", str(pki.client_cert), "--client-key", str(pki.client_key))
+    with running(pki, "client-certificate") as server:
+        done = check_at(server, pki, "good", "-U", "monitor", "--auth", "external", *mine)
+
+    assert done.code == 0, done.out
+    assert ", user monitor logged in, " in done.verdict
+
+
+def test_a_mechanism_that_is_not_offered(check: Check, login: Login) -> None:
+    """Fault 52: what is offered is named; APOP has no place in the list."""
+    done = check("tls-required", *login(), "--auth", "plain", "--allow-insecure-login", tls=False)
+
+    assert_failed(done, 2, "cleartext-refused", "login")

@@ -583,6 +583,111 @@ def test_a_server_that_wants_tls_first(said: bytes, pki: Pki) -> None:
     assert "try: use -S or --starttls" in done.out
 
 
+def auth(name: bytes, *steps: Step) -> list[Step]:
+    return [expect(b"AUTH " + name), *steps, *BYE]
+
+
+QUESTION = say(b"+ \r\n")
+CANCEL = [expect(b"*"), say(b"-ERR cancelled\r\n")]
+TOKEN_ERROR = say(b"+ eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0=\r\n")  # {"status":"invalid_token"}
+
+EXCHANGES = [
+    ("plain", Fault("fine", auth(b"PLAIN ", say(b"+OK\r\n")), "OK", None)),
+    ("plain", Fault("no", auth(b"PLAIN ", say(b"-ERR [AUTH] no\r\n")), "CRITICAL", "credentials")),
+    (
+        "plain",
+        Fault("asks twice", auth(b"PLAIN ", QUESTION, *CANCEL), "CRITICAL", "garbled", "cancelled"),
+    ),
+    (
+        "cram-md5",
+        Fault(
+            "53", auth(b"CRAM-MD5", say(b"+ not!\r\n"), *CANCEL), "CRITICAL", "garbled", "base64"
+        ),
+    ),
+    (
+        "cram-md5",
+        Fault(
+            "53 hangs up",
+            auth(b"CRAM-MD5", say(b"+ !\r\n"), expect(b"*"), drop()),
+            "CRITICAL",
+            "garbled",
+            "base64",
+        ),
+    ),
+    (
+        "cram-md5",
+        Fault("53 long", auth(b"CRAM-MD5", flood(b"+ " + b"x" * 9998)), "CRITICAL", "oversized"),
+    ),
+    (
+        "login",
+        Fault(
+            "53 endless",
+            auth(b"LOGIN", QUESTION, expect(), QUESTION, expect(), QUESTION, *CANCEL),
+            "CRITICAL",
+            "garbled",
+            "one more than this mechanism has",
+        ),
+    ),
+    ("login", Fault("55", auth(b"LOGIN", say(b"+OK\r\n")), "CRITICAL", "garbled", "complete")),
+    (
+        "xoauth2",
+        Fault(
+            "54",
+            auth(b"XOAUTH2", TOKEN_ERROR, expect(b""), say(b"-ERR no\r\n")),
+            "CRITICAL",
+            "credentials",
+            "token refused: invalid_token",
+        ),
+    ),
+    (
+        "oauthbearer",
+        Fault(
+            "54",
+            auth(b"OAUTHBEARER", TOKEN_ERROR, expect(b"AQ=="), say(b"-ERR no\r\n")),
+            "CRITICAL",
+            "credentials",
+            "token refused: invalid_token",
+        ),
+    ),
+    (
+        "scram-sha-256",
+        Fault(
+            "no proof", auth(b"SCRAM-SHA-256 ", say(b"+OK\r\n")), "CRITICAL", "garbled", "complete"
+        ),
+    ),
+    (
+        "plain",
+        Fault("dropped", [expect(b"AUTH"), drop()], "CRITICAL", "closed", "closed the connection"),
+    ),
+]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("how", "fault"), EXCHANGES, ids=[f"{how} {fault.name}" for how, fault in EXCHANGES]
+)
+def test_exchanges(how: str, fault: Fault, mode: str, pki: Pki) -> None:
+    """Faults 53 to 55, in SASL; the secret is in no line that is shown."""
+    stat = [expect(b"STAT"), say(b"+OK 2 320\r\n"), *BYE]
+    steps = [*fault.steps[:-2], *stat] if fault.state == "OK" else fault.steps
+    offered = say(f"+OK\r\nSASL {how.upper()}\r\n.\r\n".encode())
+    if mode == "stls":
+        server = ScriptedServer([*upgraded(pki)[:-1], offered, *steps])
+    else:
+        tls = pki.server("good") if mode == "tls" else None
+        server = ScriptedServer([GREETING, expect(b"CAPA"), offered, *steps], tls=tls)
+    with server:
+        done = check(server, *flags(mode, pki, login=True), "--auth", how, "-vvv")
+
+    assert done.line.startswith(f"POP3 {fault.state} - ")
+    assert kinds(done) == ([fault.kind] if fault.kind else [])
+    assert fault.text in done.line
+    assert server.connections == 1
+    assert server.surprises == []
+    if mode != "plain":
+        assert b"AUTH" not in server.received_in_clear
+
+
 MAILBOXES = [
     *(
         Fault(f"56 {said[:12]!r}", [say(said + b"\r\n"), *BYE], "CRITICAL", "mailbox", "malformed")

@@ -124,6 +124,11 @@ def test_invalid_hosts(host: str) -> None:
         ((*HOST, "-S", "-U", "", "--password-file", "a"), "invalid --username"),
         ((*HOST, "-S", "-U", "a\r\nb", "--password-file", "a"), "invalid --username"),
         ((*HOST, "-S", "-U", "a", "--password-file", ""), "source of the password is empty"),
+        ((*HOST, "-S", "-U", "a", "--auth", "external"), "needs --client-cert"),
+        (
+            (*HOST, "-S", "-U", "a", "--auth", "external", "--password-env", "X"),
+            "takes no password",
+        ),
         ((*HOST, "-t", "0"), "invalid --timeout 0"),
         ((*HOST, "-t", "nan"), "invalid --timeout nan"),
         ((*HOST, "-t", "99999"), "invalid --timeout 99999"),
