@@ -326,9 +326,12 @@ def _joined(table: argparse.ArgumentParser, argv: list[str]) -> list[str]:
             value = next(words, None)
             if value is None:
                 raise UsageError(f"{word} needs a value")
-            joined.append(f"{word}={value}")
-        else:
-            joined.append(word)
+            word = f"{word}={value}"
+        flag, _, value = word.partition("=")
+        # argparse takes `--` out of a value, too, and leaves none.
+        if (value == "--" and flag in valued) or word.removesuffix("--") in valued:
+            raise UsageError(f"{word.removesuffix('--').rstrip('=')} needs a value")
+        joined.append(word)
     return joined
 
 
