@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -n auto
 
-# The real servers that the tests talk to, by Debian package.
-SERVERS := dovecot-pop3d
+# The real servers that the tests talk to, and what builds networks for them, by Debian package.
+SERVERS := dovecot-pop3d iproute2
 SYSTEMS := icinga2-bin icinga2-common
 
 # Read by tests/demo.py.

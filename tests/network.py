@@ -73,7 +73,9 @@ class Network:
 
 
 def _unshare() -> list[str]:
-    return ["unshare", "--map-root-user", "--mount", "--net"]
+    # Root needs no user namespace, and gets none in a chroot.
+    as_root = ["--map-root-user"] if os.geteuid() else []
+    return ["unshare", *as_root, "--mount", "--net"]
 
 
 def network(folder: Path) -> Network:

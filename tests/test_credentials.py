@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -131,7 +132,7 @@ def test_variables_that_cannot_be(name: str) -> None:
 
 
 def python(code: str) -> str:
-    return f'{sys.executable} -c "{code}"'
+    return f'{shlex.quote(sys.executable)} -c "{code}"'
 
 
 def test_the_first_line_that_a_command_prints() -> None:
