@@ -7,7 +7,7 @@ line. The cause comes first, then what to try, then what was seen.
 from collections.abc import Iterator
 
 from check_pop3_plus.failures import MEASURED, Kind, Phase
-from check_pop3_plus.report import Attempt, CertificateFacts, Report
+from check_pop3_plus.report import CertificateFacts, Report
 from check_pop3_plus.settings import Security, Settings, Verify
 from check_pop3_plus.text import clean
 from check_pop3_plus.timing import seconds_by_phase
@@ -116,14 +116,9 @@ def _seen(report: Report, settings: Settings) -> Iterator[str]:
 def _more(report: Report) -> Iterator[str]:
     for attempt in report.attempts[-1:]:
         if attempt.greeting is not None:
-            yield f"greeting: {_shown_greeting(attempt)}"
+            yield f"greeting: {attempt.greeting_shown}"
         if attempt.capabilities is not None:
             yield f"capabilities: {', '.join(attempt.capabilities)[:400]}"
-
-
-def _shown_greeting(attempt: Attempt) -> str:
-    said = (line[3:] for line in attempt.dialogue if line.startswith("S: "))
-    return next(said, "")
 
 
 def _settings(settings: Settings) -> Iterator[str]:

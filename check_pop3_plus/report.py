@@ -75,6 +75,8 @@ class Attempt:
         self.ended: float | None = None
         """Instant of the last judged reply."""
         self.greeting: bytes | None = None
+        """As received, for what depends on its octets; `greeting_shown` is for people."""
+        self.greeting_shown = Printable("")
         self.capabilities: tuple[Printable, ...] | None = None
         self.tls: TlsFacts | None = None
         self.certificates: tuple[CertificateFacts, ...] = ()

@@ -48,7 +48,7 @@ class Malformed(Exception):
 class Refused(Exception):
     """A challenge that says why the login will be refused; `answer` lets the server end it."""
 
-    def __init__(self, answer: bytes, reason: Printable) -> None:
+    def __init__(self, answer: bytes, reason: bytes) -> None:
         super().__init__(reason)
         self.answer = answer
         self.reason = reason
@@ -133,7 +133,7 @@ def _scram(algorithm: str, identity: Identity, nonce: bytes | None = None) -> Re
     proof = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))
     server_final = yield client_final + b",p=" + b64encode(proof)
     if server_final.startswith(b"e="):
-        raise Refused(b"", clean(server_final[2:]))
+        raise Refused(b"", server_final[2:])
     server_key = hmac.digest(salted, b"Server Key", algorithm)
     expected = b"v=" + b64encode(hmac.digest(server_key, message, algorithm))
     if not hmac.compare_digest(server_final.partition(b",")[0], expected):
@@ -168,7 +168,7 @@ def _prepared(text: bytes) -> bytes:
     return unicodedata.normalize("NFKC", "".join(mapped)).encode("utf-8")
 
 
-def _reason(error: bytes) -> Printable:
+def _reason(error: bytes) -> bytes:
     """Return what an OAuth error in JSON says in words (RFC 7628 section 3.2.2)."""
     import json
 
@@ -178,7 +178,7 @@ def _reason(error: bytes) -> Printable:
         words = [str(said[key]) for key in ("status", "error", "scope") if said.get(key)]
     except (ValueError, AttributeError, RecursionError):
         pass  # not the JSON object that it should be: shown as it is
-    return Printable(f"token refused: {clean(', '.join(words) or error)}")
+    return b"token refused: " + (", ".join(words).encode("utf-8", "replace") or error)
 
 
 MECHANISMS: dict[str, Mechanism] = {
@@ -213,7 +213,7 @@ def exchange(
         with_response = argument + b" " + (b64encode(response) or b"=")
         if len(with_response) + len("AUTH \r\n") <= COMMAND_LIMIT:
             argument, response = with_response, None
-    reason: Printable | None = None
+    reason: bytes | None = None
     shown = Printable(name if argument == name.encode() else f"{name} ***")
     reply = yield command(b"AUTH", argument, shown)._replace(is_auth=True)
     while reply.challenge is not None:
@@ -234,7 +234,7 @@ def exchange(
     if reply.ok and (reason or response is not None or not _is_complete(responses)):
         message = f"accepted {name} before the exchange was complete"
         raise ProbeError(Kind.GARBLED, Printable(message))
-    return reply._replace(text=reply.text + b" - " + reason.encode()) if reason else reply
+    return reply._replace(text=reply.text + b" - " + reason) if reason else reply
 
 
 def decoded(challenge: bytes) -> bytes:

@@ -54,7 +54,7 @@ class Conversation:
         if self.unasked():
             raise ProbeError(Kind.GARBLED, Printable("sent data that nothing had asked for"))
         self.is_usable = False
-        self._note("C: ", command.shown)
+        self._note("C: ", self.clean(command.shown))
         self.stream.send(command.wire)
         return self.reply(has_body, command.is_auth)
 
@@ -173,6 +173,7 @@ def greet(talk: Conversation) -> None:
             error.message = Printable(f"{what} before the greeting")
         raise
     talk.attempt.greeting = line
+    talk.attempt.greeting_shown = talk.clean(line)
     talk.attempt.ended = Clock()
     reply = pop3.parse_status(line)
     if reply is None and line[:3] == b"+ok":
@@ -244,7 +245,11 @@ def log_in(talk: Conversation, secret: Secret | None, known: pop3.Capabilities |
     _require_verified_link(talk)
     with talk.attempt.timeline.phase(Phase.LOGIN):
         encrypted = talk.stream.encrypted
-        way = login.choose(wanted.mechanism, known, encrypted)
+        try:
+            way = login.choose(wanted.mechanism, known, encrypted)
+        except ProbeError as error:
+            error.message = talk.clean(error.message)  # it quotes what the server offers
+            raise
         greeting = talk.attempt.greeting or b""
         steps = login.begin(way, wanted, secret, talk.settings.target, greeting)
         talk.attempt.login_began = True

@@ -36,6 +36,9 @@ def main(argv: list[str], started: float) -> int:
         return cli.main(argv, started)
     except ImportError as error:
         return _last_words(f"config: missing Python module {error.name or 'unknown'}", "config")
+    except (OSError, MemoryError) as error:  # no descriptor for an import, no memory
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        return _last_words(f"config: local error: {reason}", "config")
     except Exception as error:
         trace = _trace(error) if any(word.startswith("-vvv") for word in argv) else ""
         return _last_words(f"bug: internal error ({type(error).__name__})", "bug", trace)
@@ -79,11 +82,12 @@ def _secure_descriptors() -> None:
     server. Standard output is then replaced by something that cannot be written, so that the
     exit code is 3. Libraries in C and Rust write to stderr past Python's filters.
     """
-    for descriptor in (0, 1, 2):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDONLY)
-    null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-    os.dup2(null, 2)
-    os.close(null)
+    with contextlib.suppress(OSError):  # no /dev/null, as in a bare chroot: it goes without
+        for descriptor in (0, 1, 2):
+            try:
+                os.fstat(descriptor)
+            except OSError:
+                os.open(os.devnull, os.O_RDONLY)
+        null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(null, 2)
+        os.close(null)

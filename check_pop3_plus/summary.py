@@ -67,7 +67,8 @@ class Summary(nagiosplugin.Summary):
         if isinstance(value, CertificateFacts):
             return self._dates(value, Kind(result.hint))
         if isinstance(value, bytes):
-            return f"greeting: {self.where} does not say what is expected: {clean(value)}"
+            said = self.report.attempts[-1].greeting_shown if self.report else ""
+            return f"greeting: {self.where} does not say what is expected: {said}"
         return self._number(result, result.metric)
 
     # --- failures -------------------------------------------------------------------------

@@ -46,7 +46,10 @@ def cleaner(secrets: Iterable[bytes]) -> Cleaner:
     may also make one: a server can send a control byte where the secret has a `?`. Always
     before cutting, so that no half of a secret is left at the edge.
     """
-    forms = sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
+    known = {form for secret in secrets for form in _forms(secret)}
+    # As cleaning leaves it, too, for text that was cleaned on its way here.
+    known |= {clean(form).encode() for form in known}
+    forms = sorted(known - {b""}, key=len, reverse=True)
     if not forms:
         return clean
     # Case is ignored: some servers answer with the command line in upper case (Twisted does).

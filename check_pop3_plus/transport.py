@@ -60,7 +60,10 @@ def resolve(target: Target, deadline: Deadline) -> tuple[Address, ...]:
     # A daemon thread, never an executor: no signal interrupts getaddrinfo, and executors are
     # joined at exit (measured: process gone 5 s late).
     thread = threading.Thread(target=look_up, daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise config_error("cannot start a thread for the name look-up", error) from error
     thread.join(deadline.remaining())
     shown = clean(host)
     if not outcome:

@@ -1,5 +1,7 @@
 """The installed command as a process: descriptors, signals, terminals, its environment."""
 
+import base64
+import json
 import os
 import pty
 import re
@@ -14,7 +16,7 @@ import pytest
 from tests.certificates import Pki
 from tests.command import COMMAND, Run, run
 from tests.faults import CANARY, assert_no_canary, check, flags, honest
-from tests.pop3_server import PoliteServer, ScriptedServer, expect, say, silence
+from tests.pop3_server import PoliteServer, ScriptedServer, Step, expect, say, silence
 
 GREETED = [say(b"+OK ready\r\n"), expect(b"QUIT"), say(b"+OK bye\r\n")]
 
@@ -131,7 +133,36 @@ def test_the_canary_never_shows(verbosity: str, pki: Pki, tmp_path: Path) -> Non
         silence(),
     ]
     with ScriptedServer(steps, tls=pki.server("good")) as server:
-        done = check(server, *flags("tls", pki, login=True), *([verbosity] if verbosity else []))
+        options = [verbosity] if verbosity else []
+        done = check(server, *flags("tls", pki, login=True), *options, "-e", "x")
+
+    assert done.code == 2
+    assert_no_canary(done.out)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [say(f"+OK\r\nSASL {CANARY} c4n4ry\r\n.\r\n".encode()), silence()],
+        [
+            say(b"+OK\r\nSASL XOAUTH2\r\n.\r\n"),
+            expect(b"AUTH"),
+            say(b"+ \r\n"),
+            expect(b""),
+            say(b"+ " + base64.b64encode(json.dumps({"status": CANARY}).encode()) + b"\r\n"),
+            expect(b""),
+            say(b"-ERR no\r\n"),
+            silence(),
+        ],
+    ],
+)
+def test_the_canary_does_not_show_in_what_is_quoted_from_an_exchange(
+    steps: list[Step], pki: Pki
+) -> None:
+    """The list of mechanisms, and the reason inside an OAuth error."""
+    script = [say(b"+OK\r\n"), expect(b"CAPA"), *steps]
+    with ScriptedServer(script, tls=pki.server("good")) as server:
+        done = check(server, *flags("tls", pki, login=True), "--auth", "xoauth2", "-vvv")
 
     assert done.code == 2
     assert_no_canary(done.out)

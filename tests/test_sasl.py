@@ -11,6 +11,7 @@ from check_pop3_plus import sasl
 from check_pop3_plus.failures import Kind, ProbeError
 from check_pop3_plus.pop3 import Command, Reply, parse_challenge, parse_status
 from check_pop3_plus.sasl import Identity, Malformed, Refused
+from check_pop3_plus.text import clean
 
 OK = Reply(True, b"")
 ERR = Reply(False, b"no")
@@ -172,7 +173,7 @@ def test_oauth_errors_are_told_in_words(
     with pytest.raises(Refused) as caught:
         steps.send(error)
     assert caught.value.answer == answer
-    assert caught.value.reason.startswith(reason)
+    assert clean(caught.value.reason).startswith(reason)
 
 
 # --- framing ---------------------------------------------------------------------------------
