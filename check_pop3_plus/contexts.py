@@ -51,6 +51,8 @@ FAILURE_STATES = {
     Kind.MAILBOX: State.CRITICAL,
     Kind.GOODBYE: State.OK,
     Kind.CERTIFICATE_UNREADABLE: State.WARNING,
+    Kind.CLEARTEXT_ACCEPTED: State.CRITICAL,
+    Kind.INJECTABLE: State.CRITICAL,
     Kind.CONFIG: State.UNKNOWN,
     Kind.BUG: State.UNKNOWN,
     Kind.STOPPED: State.UNKNOWN,
@@ -83,6 +85,7 @@ def contexts(settings: Settings) -> list[nagiosplugin.Context]:
         RangeContext("messages", limits.messages, Kind.MESSAGES, settings),
         RangeContext("mailbox_size", limits.size, Kind.SIZE, settings),
         GreetingContext("greeting", settings),
+        CapabilitiesContext("capabilities", settings),
         NoteContext("note", settings),
     ]
 
@@ -131,6 +134,15 @@ class GreetingContext(Judge):
         if not found or (all(found) if expected.all else any(found)):
             return self.fine(metric)
         return self.result(Kind.EXPECT, FAILURE_STATES[Kind.EXPECT], metric)
+
+
+class CapabilitiesContext(Judge):
+    """Whether the server offers all that it must, by its last list."""
+
+    def evaluate(self, metric: Metric, resource: Resource) -> Result:
+        if set(self.settings.assertions.capabilities) <= metric.value:
+            return self.fine(metric)
+        return self.result(Kind.NO_CAPABILITY, FAILURE_STATES[Kind.NO_CAPABILITY], metric)
 
 
 class RangeContext(Judge):

@@ -7,7 +7,7 @@ line. The cause comes first, then what to try, then what was seen.
 from collections.abc import Iterator
 
 from check_pop3_plus.failures import MEASURED, Kind, Phase
-from check_pop3_plus.report import CertificateFacts, Report
+from check_pop3_plus.report import Attempt, CertificateFacts, Report
 from check_pop3_plus.settings import Security, Settings, Verify
 from check_pop3_plus.text import clean
 from check_pop3_plus.timing import seconds_by_phase
@@ -42,6 +42,9 @@ HINTS: dict[tuple[Kind, Phase | None], str] = {
     (Kind.CLIENT_CERTIFICATE, None): "give one by --client-cert and --client-key",
     (Kind.NO_STLS, None): "enable TLS on the server, or use -S on port 995",
     (Kind.INJECTED, None): "somebody on the way may change the traffic, or the server is broken",
+    (Kind.NO_CAPABILITY, None): "compare with the capabilities below; a setting was lost?",
+    (Kind.CLEARTEXT_ACCEPTED, None): "forbid cleartext logins on the server",
+    (Kind.INJECTABLE, None): "update the server: it keeps what was sent before TLS",
     (Kind.NO_MECHANISM, None): "choose another mechanism by --auth",
     (Kind.CLEARTEXT_REFUSED, None): "use -S or --starttls",
     (Kind.CREDENTIALS, None): "check user name and password; repeated tries may lock the account",
@@ -61,7 +64,7 @@ def lines(
         yield from _cause(report, kinds)
     if report is None or not (is_problem or settings.verbosity):
         return
-    yield from _seen(report, settings)
+    yield from _seen(report, settings, kinds)
     if settings.verbosity >= 1:
         yield from _more(report)
     if settings.verbosity >= 2:
@@ -84,7 +87,7 @@ def _cause(report: Report | None, kinds: list[str]) -> Iterator[str]:
             yield f"try: {hint}"
 
 
-def _seen(report: Report, settings: Settings) -> Iterator[str]:
+def _seen(report: Report, settings: Settings, kinds: list[str]) -> Iterator[str]:
     for attempt in report.attempts:
         outcome = "worked"
         if attempt.failure:
@@ -109,6 +112,8 @@ def _seen(report: Report, settings: Settings) -> Iterator[str]:
         yield f"tls: {attempt.tls.version}, {attempt.tls.cipher}, {trust}"
     if attempt.certificates:
         yield from _certificate("certificate", attempt.certificates[0])
+    if attempt.capabilities is not None and "no-capability" in kinds:
+        yield _capabilities(attempt)
     for note in attempt.notes:
         yield f"note: {note.kind.value}: {note.text}"
 
@@ -118,7 +123,11 @@ def _more(report: Report) -> Iterator[str]:
         if attempt.greeting is not None:
             yield f"greeting: {attempt.greeting_shown}"
         if attempt.capabilities is not None:
-            yield f"capabilities: {', '.join(attempt.capabilities)[:400]}"
+            yield _capabilities(attempt)
+
+
+def _capabilities(attempt: Attempt) -> str:
+    return f"capabilities: {', '.join(attempt.capabilities or ())[:400]}"
 
 
 def _settings(settings: Settings) -> Iterator[str]:

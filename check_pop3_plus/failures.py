@@ -61,6 +61,8 @@ class Kind(Enum):
     MAILBOX = "mailbox"
     GOODBYE = "goodbye"
     CERTIFICATE_UNREADABLE = "certificate-unreadable"
+    CLEARTEXT_ACCEPTED = "cleartext-accepted"
+    INJECTABLE = "injectable"
     # Thresholds that were crossed: they have a name to print, and no state of their own.
     SLOW = "slow"
     EXPIRING = "expiring"

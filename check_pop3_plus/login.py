@@ -28,6 +28,10 @@ WAYS = ("user", "apop", *SASL)
 _TIMESTAMP = re.compile(rb"<[!-;=?A-~]+@[!-;=?A-~]+>")
 
 
+CLEARTEXT = ("PLAIN", "LOGIN")
+"""SASL mechanisms that send the password as it is."""
+
+
 def begin(way: str, login: Login, secret: Secret | None, target: Target, greeting: bytes) -> Steps:
     """Return the steps of one way in. Raises ProbeError (no-mechanism)."""
     identity = Identity(
@@ -82,7 +86,7 @@ def choose(wanted: str, capabilities: Capabilities | None, is_encrypted: bool) -
     if wanted == "auto":
         if capabilities is None or capabilities.has("USER"):
             return "user"
-        acceptable: tuple[str, ...] = ("plain", "login")
+        acceptable: tuple[str, ...] = tuple(name.lower() for name in CLEARTEXT)
     elif capabilities is None or not needs_capabilities(wanted):
         return wanted
     else:

@@ -11,6 +11,7 @@ from typing import NoReturn
 from check_pop3_plus import ini, login, values
 from check_pop3_plus.failures import MEASURED, OURS, Kind
 from check_pop3_plus.settings import (
+    Assertions,
     Expectation,
     Family,
     Limits,
@@ -206,6 +207,26 @@ def parser() -> argparse.ArgumentParser:
     )
     add("-A", "--all", action="store_true", help="all of them, not any")
 
+    group = table.add_argument_group("assertions")
+    add = group.add_argument
+    add(
+        "--require-capa",
+        metavar="LIST",
+        help="the server must offer these, inside TLS: UIDL,SASL=PLAIN",
+    )
+    add(
+        "--refuse-cleartext-login",
+        action="store_true",
+        help="the plain port must not offer or take a password before TLS; tried with a user that"
+        " nobody has, on a connection of its own",
+    )
+    add(
+        "--check-starttls-injection",
+        action="store_true",
+        help="a command sent behind STLS must not be answered inside TLS; on a connection of its"
+        " own",
+    )
+
     group = table.add_argument_group("judgement")
     add = group.add_argument
     add(
@@ -363,6 +384,7 @@ def _settings(chosen: argparse.Namespace) -> Settings:
         limits=Limits(timeout, run_timeout),
         thresholds=_thresholds(chosen),
         expect=Expectation(tuple(chosen.expect or ()), chosen.all),
+        assertions=_assertions(chosen, security),
         states=states,
         verbosity=min(chosen.verbose, 3),
     )
@@ -447,6 +469,21 @@ def _login(chosen: argparse.Namespace, security: Security, verify: Verify) -> Lo
         )
     source = SecretSource(*sources)
     return Login(chosen.username, source, chosen.auth, chosen.allow_insecure_login)
+
+
+def _assertions(chosen: argparse.Namespace, security: Security) -> Assertions:
+    if chosen.check_starttls_injection and security is not Security.STLS:
+        raise UsageError("--check-starttls-injection needs --starttls")
+    if chosen.refuse_cleartext_login:
+        if security is Security.IMPLICIT:
+            raise UsageError("--refuse-cleartext-login is about the plain port, not for -S")
+        if security is Security.PLAIN and chosen.username is not None:
+            raise UsageError("--refuse-cleartext-login and a cleartext login exclude each other")
+    return Assertions(
+        values.capabilities(chosen.require_capa),
+        chosen.refuse_cleartext_login,
+        chosen.check_starttls_injection,
+    )
 
 
 def _states(chosen: argparse.Namespace) -> dict[str, State]:

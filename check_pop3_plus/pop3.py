@@ -59,6 +59,13 @@ class Capabilities(NamedTuple):
     def has(self, tag: str) -> bool:
         return tag in self.tags
 
+    def offered(self) -> frozenset[tuple[str, str | None]]:
+        """Return each tag alone, and with each of its arguments."""
+        with_arguments = {
+            (tag, argument) for tag, arguments in self.tags.items() for argument in arguments
+        }
+        return frozenset(with_arguments | {(tag, None) for tag in self.tags})
+
 
 class LineBuffer:
     """Bytes in, lines out."""

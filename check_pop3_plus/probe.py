@@ -5,6 +5,8 @@ works ends the look. A `ProbeError` ends one attempt, never the run. No state is
 attempts, and nothing here relies on the main thread.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -80,6 +82,7 @@ class _Look:
                 if attempt.login_began or error.kind is Kind.CONFIG or not self.deadline.left():
                     break
             else:
+                self._try_assertions(attempt)
                 self._note_partial(attempt)
                 return
         self.failure = self._furthest().failure
@@ -97,6 +100,40 @@ class _Look:
                 self.clean,
                 self.deadline,
             )
+        finally:
+            stream.close()
+
+    def _try_assertions(self, working: Attempt) -> None:
+        """Find out, on connections of their own, what the server must not do.
+
+        A conversation that breaks down proves nothing, and that is said: no false OK.
+        """
+        wanted = self.settings.assertions
+        try:
+            if wanted.refuses_cleartext:
+                with self._aside(working) as talk:
+                    how = session.try_cleartext(talk)
+                if how:
+                    working.notes.append(Note(Kind.CLEARTEXT_ACCEPTED, how))
+            if wanted.resists_injection and self.context:
+                with self._aside(working) as talk:
+                    how = session.try_injection(talk, self.context)
+                if how:
+                    working.notes.append(Note(Kind.INJECTABLE, how))
+        except ProbeError as error:
+            message = f"an assertion could not be tried: {error.message}"
+            working.notes.append(Note(error.kind, Printable(message)))
+
+    @contextmanager
+    def _aside(self, attempt: Attempt) -> Iterator[session.Conversation]:
+        """Hold another conversation with the address of an attempt."""
+        source = self.settings.target.source_address
+        stream = transport.connect(attempt.address, source, self.deadline)
+        talk = session.Conversation(stream, self.settings, Attempt(attempt.address), self.clean)
+        try:
+            yield talk
+            if talk.is_usable:
+                session.say_goodbye(talk)
         finally:
             stream.close()
 

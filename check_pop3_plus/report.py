@@ -78,6 +78,9 @@ class Attempt:
         """As received, for what depends on its octets; `greeting_shown` is for people."""
         self.greeting_shown = Printable("")
         self.capabilities: tuple[Printable, ...] | None = None
+        """For people; the tags that were offered stand in `offered`."""
+        self.offered: frozenset[tuple[str, str | None]] | None = None
+        """Tags alone and with each argument, in the last list; STLS also where it was used."""
         self.tls: TlsFacts | None = None
         self.certificates: tuple[CertificateFacts, ...] = ()
         """As sent, the server's own first."""

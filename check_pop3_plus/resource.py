@@ -49,6 +49,8 @@ def _metrics(report: Report, settings: Settings) -> Iterator[nagiosplugin.Metric
         yield nagiosplugin.Metric("mailbox_size", attempt.mailbox.octets, "B", min=0)
     if attempt.greeting is not None:
         yield nagiosplugin.Metric("greeting", attempt.greeting)
+    if settings.assertions.capabilities and report.failure is None:
+        yield nagiosplugin.Metric("capabilities", attempt.offered or frozenset())
     for note in attempt.notes:
         yield nagiosplugin.Metric("note", note)
 

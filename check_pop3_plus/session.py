@@ -148,7 +148,8 @@ def converse(
         known = None
         # After STLS in any case: what was said before it is worth nothing (RFC 2595 section 4),
         # and a server may refuse us only now (TLS 1.3 and client certificates).
-        if is_stls or (settings.login and login.needs_capabilities(settings.login.mechanism)):
+        for_login = settings.login and login.needs_capabilities(settings.login.mechanism)
+        if is_stls or for_login or settings.assertions.capabilities:
             known = capabilities(talk)
         if settings.login:
             log_in(talk, secret, known)
@@ -202,7 +203,11 @@ def capabilities(talk: Conversation) -> pop3.Capabilities | None:
     if not reply.ok:
         return None
     talk.attempt.capabilities = tuple(talk.clean(line) for line in reply.body)
-    return pop3.parse_capabilities(reply.body)
+    known = pop3.parse_capabilities(reply.body)
+    # Nobody offers STLS inside TLS; that it was used counts as offered.
+    used = {("STLS", None)} if talk.settings.tls.security is Security.STLS else set()
+    talk.attempt.offered = known.offered() | (used if talk.stream.encrypted else set())
+    return known
 
 
 def upgrade(talk: Conversation, context: "ssl.SSLContext") -> None:
@@ -223,7 +228,7 @@ def upgrade(talk: Conversation, context: "ssl.SSLContext") -> None:
             raise ProbeError(
                 Kind.INJECTED, Printable("sent plain data after the STLS reply (injection?)")
             )
-    talk.attempt.capabilities = None
+    talk.attempt.capabilities = talk.attempt.offered = None
     with talk.attempt.timeline.phase(Phase.TLS):
         try:
             talk.start_tls(context)
@@ -348,6 +353,57 @@ def agreed_on_legacy_terms(
     if is_recent and agreed.cipher in acceptable:
         return None
     return Printable(f"{agreed.version} with {agreed.cipher}")
+
+
+CLEARTEXT_USER = b"check_pop3_plus"
+"""Nobody's name: no real credential is used to find out whether one would be taken."""
+
+
+def try_cleartext(talk: Conversation) -> Printable | None:
+    """Try to give a password before TLS, and return how it was offered or taken, or None.
+
+    A server that takes the name may still refuse the password for want of TLS, so a password
+    that nobody has is sent, too. Raises ProbeError where the conversation breaks down.
+    """
+    greet(talk)
+    known = capabilities(talk)
+    if known is not None and known.has("USER"):
+        return Printable("offers USER before TLS")
+    plain = [name for name in login.CLEARTEXT if known and name in login.sasl_mechanisms(known)]
+    if plain:
+        return Printable(f"offers {' '.join(plain)} before TLS")
+    reply = talk.ask(pop3.command(b"USER", CLEARTEXT_USER))
+    if not reply.ok:
+        return None
+    reply = talk.ask(pop3.command(b"PASS", CLEARTEXT_USER, Printable("***")))
+    if not reply.ok and login.rejection(reply, is_encrypted=False) is Kind.CLEARTEXT_REFUSED:
+        return None
+    return Printable("takes a password before TLS")
+
+
+def try_injection(talk: Conversation, context: "ssl.SSLContext") -> Printable | None:
+    """Send a command behind STLS in one piece, and return what it led to inside TLS, or None.
+
+    A server that answers it there takes what a machine in the middle sends for the client's own
+    (CVE-2011-0411 and its like). Raises ProbeError where the conversation breaks down.
+    """
+    greet(talk)
+    both = pop3.command(b"STLS").wire + pop3.command(b"CAPA").wire
+    reply = talk.ask(pop3.Command(both, Printable("STLS, CAPA")))
+    if not reply.ok:
+        return None
+    if talk.unasked():
+        talk.is_usable = False
+        return None  # answered in clear, as if it had come before STLS: odd, but harmless
+    talk.start_tls(context)
+    talk.is_usable = False
+    try:
+        talk.stream.deadline = talk.stream.deadline.within(GOODBYE_SECONDS)
+        talk.stream.send(pop3.command(b"QUIT").wire)
+        first, second = talk.line(), talk.line()
+    except ProbeError:
+        return None  # one answer to one command, or none, and then the end
+    return talk.clean(b"answers a command from before TLS inside it: " + first + b" " + second)
 
 
 def say_goodbye(talk: Conversation) -> None:

@@ -111,6 +111,15 @@ class Expectation(NamedTuple):
     all: bool = False
 
 
+class Assertions(NamedTuple):
+    """What the server must, or must not, do besides answering."""
+
+    capabilities: tuple[tuple[str, str | None], ...] = ()
+    """Tags, and for `SASL=PLAIN` the argument that must stand with the tag; upper case."""
+    refuses_cleartext: bool = False
+    resists_injection: bool = False
+
+
 class Remaining(NamedTuple):
     """A certificate threshold: what must be left, in days, as a share of the lifetime, or the
     smaller of the two."""
@@ -142,6 +151,7 @@ class Settings(NamedTuple):
     limits: Limits = Limits()
     thresholds: Thresholds = Thresholds()
     expect: Expectation = Expectation()
+    assertions: Assertions = Assertions()
     states: Mapping[str, State] = {}
     """What single kinds of failure count as, where the user says so."""
     verbosity: int = 0

@@ -69,6 +69,14 @@ class Summary(nagiosplugin.Summary):
         if isinstance(value, bytes):
             said = self.report.attempts[-1].greeting_shown if self.report else ""
             return f"greeting: {self.where} does not say what is expected: {said}"
+        if isinstance(value, frozenset):
+            required = self.settings.assertions.capabilities
+            missing = [
+                tag if argument is None else f"{tag}={argument}"
+                for tag, argument in required
+                if (tag, argument) not in value
+            ]
+            return f"capa: {self.where} does not offer {clean(', '.join(missing))}"
         return self._number(result, result.metric)
 
     # --- failures -------------------------------------------------------------------------

@@ -108,6 +108,19 @@ def seconds(word: str, option: str) -> float:
     return seconds
 
 
+def capabilities(spec: str | None) -> tuple[tuple[str, str | None], ...]:
+    """Return the tags of a list such as `UIDL,SASL=PLAIN`, and the argument where one is named."""
+    wanted = []
+    for item in (spec or "").upper().split(",") if spec is not None else ():
+        matched = re.fullmatch(r"([!-+\--<>-~]+)(?:=([!-+\--~]+))?", item)
+        if not matched:
+            raise UsageError(
+                f"invalid --require-capa {clean(spec or '', 60)}: not TAG[=ARGUMENT],..."
+            )
+        wanted.append((matched[1], matched[2]))
+    return tuple(wanted)
+
+
 _NUMBER = r"-?(?:[0-9]{1,18}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})"
 _RANGE = re.compile(rf"@?(?:(?P<start>~|{_NUMBER})?:)?(?P<end>{_NUMBER})?")
 
