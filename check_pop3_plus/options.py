@@ -114,6 +114,17 @@ def parser() -> argparse.ArgumentParser:
         help="open the connection there; the certificate is still judged for the name",
     )
     add("--source-address", metavar="ADDRESS", help="connect from this local address")
+    add(
+        "--all-addresses",
+        action="store_true",
+        help="probe every address of the name, side by side; the worst decides; the login happens"
+        " on the first that works",
+    )
+    add(
+        "--min-addresses",
+        metavar="N",
+        help="with --all-addresses: N good ones are enough",
+    )
 
     group = table.add_argument_group("TLS")
     add = group.add_argument
@@ -138,15 +149,44 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--client-cert", metavar="FILE", help="client certificate (PEM) to show")
     add("--client-key", metavar="FILE", help="its key, where it is not in the same file")
+    add(
+        "--x509-strict",
+        action="store_true",
+        help="also demand what of RFC 5280 most clients do not mind",
+    )
 
     group = table.add_argument_group("certificate")
-    group.add_argument(
+    add = group.add_argument
+    add(
         "-D",
         "--certificate",
         metavar="WARN[,CRIT]",
         help="alert when less is left: days (60), hours (12h), a share of the lifetime (33%%),"
         " or the smaller of two (30d/33%%); implies -S without --starttls",
     )
+    add(
+        "--pin",
+        metavar="sha256:HASH",
+        action="append",
+        help="the certificate, or its public key, must have this hash (in hexadecimal or base64);"
+        " repeatable, one must fit; else nothing is sent",
+    )
+    add(
+        "--issuer",
+        metavar="TEXT",
+        help="who issued it, directly or not, must have TEXT in the name",
+    )
+    add(
+        "--expect-cert-file",
+        metavar="FILE",
+        help="the certificate served must be the one in this file (PEM): was the server reloaded?",
+    )
+    add(
+        "--min-key-bits",
+        metavar="N",
+        help="its key must be RSA of N bits, or as strong (EC 256 is like RSA 3072)",
+    )
+    add("--max-validity", metavar="DAYS", help="it must have been issued for DAYS at most")
 
     group = table.add_argument_group("login")
     add = group.add_argument
@@ -225,6 +265,12 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="a command sent behind STLS must not be answered inside TLS; on a connection of its"
         " own",
+    )
+
+    add(
+        "--reject-legacy-tls",
+        action="store_true",
+        help="handshakes that offer only TLS 1.0 or 1.1 must fail; on connections of their own",
     )
 
     group = table.add_argument_group("judgement")
@@ -379,6 +425,8 @@ def _settings(chosen: argparse.Namespace) -> Settings:
             ca_path=values.path(chosen.ca_path, "--ca-path"),
             client_cert=values.path(chosen.client_cert, "--client-cert"),
             client_key=_client_key(chosen),
+            strict=_strict(chosen, verify),
+            pins=tuple(values.pin(word) for word in chosen.pin or ()),
         ),
         login=_login(chosen, security, verify),
         limits=Limits(timeout, run_timeout),
@@ -426,7 +474,10 @@ def _target(chosen: argparse.Namespace, security: Security) -> Target:
     where = connect_to or hostname
     if values.is_numeric(where) and family not in (Family.ANY, values.family_of(where)):
         raise UsageError(f"{clean(where)} is not an {_FAMILY_NAMES[family]} address")
-    return Target(hostname, port, family, connect_to, source)
+    enough = values.whole_number(chosen.min_addresses, "--min-addresses")
+    if enough is not None and not chosen.all_addresses:
+        raise UsageError("--min-addresses needs --all-addresses")
+    return Target(hostname, port, family, connect_to, source, chosen.all_addresses, enough)
 
 
 _FAMILY_NAMES = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
@@ -436,6 +487,13 @@ def _client_key(chosen: argparse.Namespace) -> str | None:
     if chosen.client_key is not None and chosen.client_cert is None:
         raise UsageError("--client-key needs --client-cert")
     return values.path(chosen.client_key, "--client-key")
+
+
+def _strict(chosen: argparse.Namespace, verify: Verify) -> bool:
+    if chosen.x509_strict and verify is Verify.NONE:
+        raise UsageError("--x509-strict and --verify none exclude each other")
+    strict: bool = chosen.x509_strict
+    return strict
 
 
 def _login(chosen: argparse.Namespace, security: Security, verify: Verify) -> Login | None:
@@ -472,6 +530,12 @@ def _login(chosen: argparse.Namespace, security: Security, verify: Verify) -> Lo
 
 
 def _assertions(chosen: argparse.Namespace, security: Security) -> Assertions:
+    if security is Security.PLAIN:
+        for option in _NEED_TLS:
+            if getattr(chosen, option.removeprefix("--").replace("-", "_")):
+                raise UsageError(f"{option} needs -S or --starttls")
+    if chosen.reject_legacy_tls and chosen.tls_min == "1.1":
+        raise UsageError("--reject-legacy-tls and --tls-min 1.1 exclude each other")
     if chosen.check_starttls_injection and security is not Security.STLS:
         raise UsageError("--check-starttls-injection needs --starttls")
     if chosen.refuse_cleartext_login:
@@ -480,10 +544,26 @@ def _assertions(chosen: argparse.Namespace, security: Security) -> Assertions:
         if security is Security.PLAIN and chosen.username is not None:
             raise UsageError("--refuse-cleartext-login and a cleartext login exclude each other")
     return Assertions(
-        values.capabilities(chosen.require_capa),
-        chosen.refuse_cleartext_login,
-        chosen.check_starttls_injection,
+        capabilities=values.capabilities(chosen.require_capa),
+        refuses_cleartext=chosen.refuse_cleartext_login,
+        resists_injection=chosen.check_starttls_injection,
+        rejects_legacy_tls=chosen.reject_legacy_tls,
+        issuer=values.filled(chosen.issuer, "--issuer"),
+        deployed_file=values.path(chosen.expect_cert_file, "--expect-cert-file"),
+        min_key_bits=values.whole_number(chosen.min_key_bits, "--min-key-bits"),
+        max_validity=values.days(chosen.max_validity, "--max-validity"),
     )
+
+
+_NEED_TLS = (
+    "--x509-strict",
+    "--pin",
+    "--issuer",
+    "--expect-cert-file",
+    "--min-key-bits",
+    "--max-validity",
+    "--reject-legacy-tls",
+)
 
 
 def _states(chosen: argparse.Namespace) -> dict[str, State]:

@@ -63,6 +63,10 @@ class Target(NamedTuple):
     family: Family = Family.ANY
     connect_to: str | None = None
     source_address: str | None = None
+    all_addresses: bool = False
+    """Whether each address of the name is probed, side by side."""
+    min_addresses: int | None = None
+    """How many good ones are enough; None means all."""
 
 
 class TlsPolicy(NamedTuple):
@@ -75,6 +79,10 @@ class TlsPolicy(NamedTuple):
     ca_path: str | None = None
     client_cert: str | None = None
     client_key: str | None = None
+    strict: bool = False
+    """Whether OpenSSL's strict checks (RFC 5280) are part of the verification."""
+    pins: tuple[str, ...] = ()
+    """SHA-256 of the certificate or of its public key, in hexadecimal; any of them will do."""
 
 
 class SecretSource(NamedTuple):
@@ -118,6 +126,14 @@ class Assertions(NamedTuple):
     """Tags, and for `SASL=PLAIN` the argument that must stand with the tag; upper case."""
     refuses_cleartext: bool = False
     resists_injection: bool = False
+    rejects_legacy_tls: bool = False
+    issuer: str | None = None
+    """Text in a name of one that has issued the certificate, directly or not."""
+    deployed_file: str | None = None
+    """PEM; the certificate that must be served is in it."""
+    min_key_bits: int | None = None
+    max_validity: float | None = None
+    """Days from the first to the last instant of the certificate."""
 
 
 class Remaining(NamedTuple):

@@ -14,7 +14,14 @@ from check_pop3_plus.report import Address, TlsFacts
 from check_pop3_plus.settings import Family, Target
 from check_pop3_plus.text import Printable, clean
 from check_pop3_plus.timing import Deadline
-from check_pop3_plus.tls import chain, is_eof, is_want_read, rejected, translated
+from check_pop3_plus.tls import (
+    is_eof,
+    is_want_read,
+    rejected,
+    sent_chain,
+    translated,
+    verified_path,
+)
 
 if TYPE_CHECKING:  # a plain check does not pay for `ssl` (about 20 ms)
     import ssl
@@ -139,6 +146,7 @@ class Stream:
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._sock = sock
+        self._tls: ssl.SSLSocket | None = None
         self.deadline = deadline
         self.encrypted = False
 
@@ -190,7 +198,7 @@ class Stream:
             )
         except OSError as error:
             raise _translated(error) from error
-        self._sock = tls
+        self._sock = self._tls = tls
         try:
             tls.settimeout(self.deadline.remaining())
             tls.do_handshake()
@@ -203,9 +211,14 @@ class Stream:
         return TlsFacts(
             version=tls.version(),
             cipher=cipher[0] if cipher else None,
-            chain=chain(tls),
+            sent=sent_chain(tls),
+            path=verified_path(tls),
             verified=context.check_hostname,
         )
+
+    def has_seen_certificate(self) -> bool:
+        """Return whether the peer has shown a certificate, if only in a handshake that failed."""
+        return self._tls is not None and bool(sent_chain(self._tls))
 
     def close(self) -> None:
         """Close at once; a TLS close reply is not waited for."""

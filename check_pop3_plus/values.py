@@ -108,6 +108,47 @@ def seconds(word: str, option: str) -> float:
     return seconds
 
 
+def whole_number(word: str | None, option: str) -> int | None:
+    """Return a number from 1 to 99999, or None where none is given."""
+    if word is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,5}", word) or int(word) < 1:
+        raise UsageError(f"invalid {option} {clean(word, 60)}: not a whole number from 1 to 99999")
+    return int(word)
+
+
+def days(word: str | None, option: str) -> float | None:
+    """Return a number of days, `90` or `90d`, or None where none is given."""
+    if word is None:
+        return None
+    matched = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)d?", word)
+    if not matched or not float(matched[1]):
+        raise UsageError(f"invalid {option} {clean(word, 60)}: not a number of days")
+    return float(matched[1])
+
+
+def filled(text: str | None, option: str) -> str | None:
+    if text is not None and not text.strip():
+        raise UsageError(f"invalid {option}: empty")
+    return text
+
+
+def pin(word: str) -> str:
+    """Return a SHA-256 in hexadecimal, from `sha256:` and hexadecimal (with colons or not) or
+    base64, or from curl's `sha256//` and base64."""
+    import binascii
+
+    is_curls = word.startswith("sha256//")
+    value = word.removeprefix("sha256//" if is_curls else "sha256:")
+    digits = value.replace(":", "")
+    if value != word:
+        if re.fullmatch(r"[0-9A-Fa-f]{64}", digits):
+            return digits.lower()
+        if re.fullmatch(r"[A-Za-z0-9+/]{43}=", value):
+            return binascii.a2b_base64(value).hex()
+    raise UsageError(f"invalid --pin {clean(word, 60)}: not sha256: and 64 hexadecimal digits")
+
+
 def capabilities(spec: str | None) -> tuple[tuple[str, str | None], ...]:
     """Return the tags of a list such as `UIDL,SASL=PLAIN`, and the argument where one is named."""
     wanted = []

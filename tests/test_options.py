@@ -334,7 +334,7 @@ def test_the_default_file_is_searched(
         ("nix@{ini}", "no section nix"),
         ("@{ini}.missing", "No such file"),
         ("@/dev/null", "not a regular file"),
-        ("@/", "cannot read /"),
+        ("@/", "options file / is not a regular file"),
     ],
 )
 def test_sections_that_cannot_be_read(ini: Path, locator: str, message: str) -> None:

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from check_pop3_plus.contexts import FAILURE_STATES
 from check_pop3_plus.failures import Kind
+from check_pop3_plus.judge import FAILURE_STATES
 from tests.command import run
 from tests.test_house_rules import LEVELS
 
