@@ -114,7 +114,7 @@ _BY_CODE = (
     ("IN-USE", Kind.IN_USE),
     ("LOGIN-DELAY", Kind.LOGIN_DELAY),
     ("SYS/TEMP", Kind.TEMPORARY),
-    ("SYS/PERM", Kind.PERMANENT),
+    ("SYS", Kind.PERMANENT),  # whatever it is: the system's fault, not the credentials' (RFC 3206)
 )
 
 # What servers say when they want TLS first: Dovecot 2.3 and 2.4, Cyrus, Courier, and words
