@@ -64,7 +64,7 @@ class Conversation:
         Raises ProbeError: closed, garbled, oversized; DeadlineExceeded.
         """
         self.is_usable = False
-        line = self.line(pop3.AUTH_LINE_LIMIT if is_auth else pop3.LINE_LIMIT)
+        line = self._auth_line() if is_auth else self.line()
         reply = (pop3.parse_challenge(line) if is_auth else None) or pop3.parse_status(line)
         if reply is None:
             raise ProbeError(Kind.GARBLED, Printable(f"sent no POP3 reply: {self.clean(line)}"))
@@ -93,6 +93,16 @@ class Conversation:
             self._lines.feed(data)
         self._note("S: ", self.clean(line))
         return line
+
+    def _auth_line(self) -> bytes:
+        try:
+            return self.line(pop3.AUTH_LINE_LIMIT)
+        except ProbeError as error:
+            if error.kind is Kind.OVERSIZED and self._lines.pending.startswith(b"+ "):
+                error.kind = Kind.GARBLED
+                limit = f"more than {pop3.AUTH_LINE_LIMIT} octets"
+                error.message = Printable(f"sent a malformed challenge: {limit}; given up")
+            raise
 
     def unasked(self) -> bool:
         """Return whether something has arrived that no command asked for."""

@@ -1,24 +1,24 @@
 """The ways in, and the choice among them. No I/O.
 
 A way in is a generator: it yields `Command`s, is sent the `Reply` to each, and returns the last
-reply; the session carries them. USER/PASS and APOP are here, SASL in `sasl`. This is the only
-room that reveals a secret.
+reply; the session carries them. USER/PASS and APOP are here, SASL in `sasl` and `mechanisms`.
+This is the only room that reveals a secret.
 """
 
 import re
 from collections.abc import Generator
 
-from check_pop3_plus import sasl
 from check_pop3_plus.failures import Kind, ProbeError
+from check_pop3_plus.mechanisms import MECHANISMS
 from check_pop3_plus.pop3 import Capabilities, Command, Reply, command
-from check_pop3_plus.sasl import Identity
+from check_pop3_plus.sasl import Identity, exchange
 from check_pop3_plus.settings import Login, Secret, Target
 from check_pop3_plus.text import Cleaner, Printable
 
 Steps = Generator[Command, Reply, Reply]
 """Commands out, replies in; returns the reply that ended the login."""
 
-SASL = {name.lower(): name for name in sasl.MECHANISMS}
+SASL = {name.lower(): name for name in MECHANISMS}
 
 WAYS = ("user", "apop", *SASL)
 """The names that `--auth` takes, `auto` aside."""
@@ -46,7 +46,7 @@ def begin(way: str, login: Login, secret: Secret | None, target: Target, greetin
     if way == "apop":
         return apop(identity)
     name = SASL[way]
-    return sasl.exchange(name, sasl.MECHANISMS[name], identity)
+    return exchange(name, MECHANISMS[name], identity)
 
 
 def user_pass(identity: Identity) -> Steps:
@@ -114,7 +114,7 @@ _BY_CODE = (
     ("IN-USE", Kind.IN_USE),
     ("LOGIN-DELAY", Kind.LOGIN_DELAY),
     ("SYS/TEMP", Kind.TEMPORARY),
-    ("SYS/PERM", Kind.PERMANENT),
+    ("SYS", Kind.PERMANENT),  # whatever it is: the system's fault, not the credentials' (RFC 3206)
 )
 
 # What servers say when they want TLS first: Dovecot 2.3 and 2.4, Cyrus, Courier, and words

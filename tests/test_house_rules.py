@@ -17,15 +17,17 @@ LEVELS = {
     "timing": 2,
     "files": 2,
     "values": 2,
+    "pop3": 2,
     "ini": 3,
     "report": 3,
-    "pop3": 4,
+    "sasl": 3,
     "strictness": 4,
     "tls": 4,
     "credentials": 4,
+    "scram": 4,
     "certificate": 5,
     "transport": 5,
-    "sasl": 5,
+    "mechanisms": 5,
     "login": 6,
     "options": 7,
     "conversation": 7,
@@ -65,6 +67,9 @@ OBSERVING = (
     "credentials",
     "strictness",
     "certificate",
+    "sasl",
+    "scram",
+    "mechanisms",
     "login",
 )
 
@@ -144,6 +149,7 @@ def test_facts_and_judgement_share_no_wall(module: str) -> None:
             "nagiosplugin",
             {"resource", "judge", "certificate_contexts", "contexts", "summary", "check"},
         ),
+        ("hmac", {"scram", "mechanisms"}),
     ],
 )
 def test_libraries_stay_in_their_rooms(library: str, rooms: set[str]) -> None:
