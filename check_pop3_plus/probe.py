@@ -60,8 +60,14 @@ class _Look:
         """Do before any clock of the conversation what would otherwise spoil its numbers."""
         login = self.settings.login
         if login and login.needs_secret:
-            self.secret = secret or credentials.read(login.source, self.deadline)
-            self.clean = text.cleaner([self.secret.reveal()])
+            if login.source.grant:
+                from check_pop3_plus import oauth  # for HTTP, which no other check pays for
+
+                secrets = oauth.fetch(login.source.grant, self.deadline)
+            else:
+                secrets = (secret or credentials.read(login.source, self.deadline),)
+            self.secret = secrets[0]
+            self.clean = text.cleaner(secret.reveal() for secret in secrets)
         if self.settings.tls.security is not Security.PLAIN:
             certificate.prepare()
             self.context = tls.context(self.settings.tls)
