@@ -178,5 +178,10 @@ def _settings(settings: Settings) -> Iterator[str]:
         trust = clean(tls.ca_file or tls.ca_path or "the store of the system")
         verify = f"{tls.verify.value} and strict" if tls.strict else tls.verify.value
         yield f"policy: TLS {tls.minimum} or newer, verify {verify}, trust {trust}"
+    grant = settings.login.source.grant if settings.login else None
+    if grant:
+        how = "a refresh token" if grant.refresh_token_file else "the credentials of the client"
+        trust = clean(grant.ca_file or "the store of the system")
+        yield f"token: from {grant.endpoint.authority} with {how}, trust {trust}"
     limits = settings.limits
     yield f"limits: {limits.timeout:g} s for a look, {limits.run_timeout:g} s for the run"

@@ -14,6 +14,7 @@ from check_pop3_plus.settings import (
     Assertions,
     Expectation,
     Family,
+    Grant,
     Limits,
     Login,
     RangePair,
@@ -57,7 +58,8 @@ class _Help(argparse.HelpFormatter):
     """The same look on every Python: `-H, --hostname NAME`, and a fixed width."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=34, width=100)
+        # Where the help of -D begins; longer options get a line of their own.
+        super().__init__(prog, max_help_position=33, width=100)
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         flags = ", ".join(action.option_strings)
@@ -206,6 +208,32 @@ def parser() -> argparse.ArgumentParser:
         "--allow-insecure-login",
         action="store_true",
         help="send the password although the link is not fully verified TLS",
+    )
+
+    group = table.add_argument_group("OAuth token (with --auth xoauth2 or oauthbearer)")
+    add = group.add_argument
+    add(
+        "--oauth-token-url",
+        metavar="URL",
+        help="fetch a token there, within -t but not in the response time; https alone, always"
+        " verified",
+    )
+    add("--oauth-client-id", metavar="ID", help="the client (application) that asks")
+    add(
+        "--oauth-client-secret-file",
+        metavar="FILE",
+        help="its secret: first line of this file; mode 0600 or 0640",
+    )
+    add(
+        "--oauth-refresh-token-file",
+        metavar="FILE",
+        help="ask with the refresh token in such a file, not with the client's own credentials",
+    )
+    add("--oauth-scope", metavar="SCOPE", help="what to ask for")
+    add(
+        "--oauth-ca-file",
+        metavar="FILE",
+        help="trust these certificates (PEM) for the URL, not the system's store",
     )
 
     group = table.add_argument_group("mailbox (after login)")
@@ -498,7 +526,8 @@ def _strict(chosen: argparse.Namespace, verify: Verify) -> bool:
 
 def _login(chosen: argparse.Namespace, security: Security, verify: Verify) -> Login | None:
     sources = (chosen.password_file, chosen.password_env, chosen.password_command)
-    given = sum(source is not None for source in sources)
+    grant = _grant(chosen)
+    given = sum(source is not None for source in (*sources, grant))
     if chosen.username is None:
         if given:
             raise UsageError("a password source needs -U/--username")
@@ -508,7 +537,9 @@ def _login(chosen: argparse.Namespace, security: Security, verify: Verify) -> Lo
             raise UsageError("mailbox thresholds need a login: -U/--username")
         return None
     if given > 1:
-        raise UsageError("only one of --password-file, --password-env, --password-command")
+        raise UsageError(
+            "only one of --password-file, --password-env, --password-command, --oauth-token-url"
+        )
     if chosen.auth == "external":
         if given:
             raise UsageError("--auth external takes no password: the client certificate proves it")
@@ -525,8 +556,34 @@ def _login(chosen: argparse.Namespace, security: Security, verify: Verify) -> Lo
             f"no password is sent {how}; use -S or --starttls with --verify full,"
             " or --allow-insecure-login"
         )
-    source = SecretSource(*sources)
+    source = SecretSource(*sources, grant)
     return Login(chosen.username, source, chosen.auth, chosen.allow_insecure_login)
+
+
+def _grant(chosen: argparse.Namespace) -> Grant | None:
+    url, client_id = chosen.oauth_token_url, chosen.oauth_client_id
+    secret = values.path(chosen.oauth_client_secret_file, "--oauth-client-secret-file")
+    refresh = values.path(chosen.oauth_refresh_token_file, "--oauth-refresh-token-file")
+    scope, ca_file = chosen.oauth_scope, values.path(chosen.oauth_ca_file, "--oauth-ca-file")
+    if url is None:
+        if any(value is not None for value in (client_id, secret, refresh, scope, ca_file)):
+            raise UsageError("the options --oauth-... need --oauth-token-url")
+        return None
+    endpoint = values.https_url(url, "--oauth-token-url")
+    # Not implied: which of the two a server takes is for the user to know, as with every
+    # mechanism that `auto` does not choose.
+    if chosen.auth not in ("xoauth2", "oauthbearer"):
+        raise UsageError("--oauth-token-url needs --auth xoauth2 or --auth oauthbearer")
+    if client_id is None:
+        raise UsageError("--oauth-token-url needs --oauth-client-id")
+    if secret is None and refresh is None:
+        raise UsageError(
+            "--oauth-token-url needs --oauth-client-secret-file or --oauth-refresh-token-file"
+        )
+    client_id = values.visible(client_id, "--oauth-client-id")
+    if scope is not None:
+        scope = values.visible(scope, "--oauth-scope")
+    return Grant(endpoint, client_id, secret, refresh, scope, ca_file)
 
 
 def _assertions(chosen: argparse.Namespace, security: Security) -> Assertions:

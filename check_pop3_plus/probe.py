@@ -75,8 +75,14 @@ class _Look:
         clean: Cleaner = text.clean
         context = None
         if login and login.needs_secret:
-            secret = secret or credentials.read(login.source, self.deadline)
-            clean = text.cleaner([secret.reveal()])
+            if login.source.grant:
+                from check_pop3_plus import oauth  # for HTTP, which no other check pays for
+
+                secrets = oauth.fetch(login.source.grant, self.deadline)
+            else:
+                secrets = (secret or credentials.read(login.source, self.deadline),)
+            secret = secrets[0]
+            clean = text.cleaner(each.reveal() for each in secrets)
         if self.settings.tls.security is not Security.PLAIN:
             certificate.prepare()
             context = tls.context(self.settings.tls)

@@ -14,7 +14,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> bytes:
-        """Return the secret itself; only `login` sends it and only `text` masks it."""
+        """Return the secret itself; only `login` and `oauth` send it and only `text` masks it."""
         return self._value
 
     def __repr__(self) -> str:
@@ -85,12 +85,41 @@ class TlsPolicy(NamedTuple):
     """SHA-256 of the certificate or of its public key, in hexadecimal; any of them will do."""
 
 
+class TokenEndpoint(NamedTuple):
+    """Where tokens are given out, over HTTPS."""
+
+    host: str
+    port: int
+    path: str
+    """As the request names it: with the query, where there is one."""
+
+    @property
+    def authority(self) -> str:
+        """Host, and port where it is not the usual one, as a URL and a Host field have them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == 443 else f"{host}:{self.port}"
+
+
+class Grant(NamedTuple):
+    """How a token is fetched: by a refresh token where there is one, else by the client's own
+    credentials (RFC 6749 sections 6 and 4.4)."""
+
+    endpoint: TokenEndpoint
+    client_id: str
+    client_secret_file: str | None = None
+    refresh_token_file: str | None = None
+    scope: str | None = None
+    ca_file: str | None = None
+    """Trusted for the endpoint alone, in place of the system's store."""
+
+
 class SecretSource(NamedTuple):
     """Where the secret comes from: at most one of them; with none, a prompt."""
 
     file: str | None = None
     env: str | None = None
     command: str | None = None
+    grant: Grant | None = None
 
 
 class Login(NamedTuple):

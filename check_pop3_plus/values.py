@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from check_pop3_plus.failures import Kind, ProbeError
-from check_pop3_plus.settings import Family, Remaining, State
+from check_pop3_plus.settings import Family, Remaining, State, TokenEndpoint
 from check_pop3_plus.text import Printable, clean
 
 LONGEST_TIMEOUT = 3600.0
@@ -90,6 +90,41 @@ def path(value: str | None, option: str) -> str | None:
     if value is not None and (not value or "\0" in value):
         raise UsageError(f"invalid {option}: not a path")
     return value
+
+
+_URL = re.compile(
+    r"https://(?P<host>\[[0-9A-Fa-f:.]+\]|[^/?:\[\]]+)(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<path>[/?][!-~]*)?",
+    re.I,
+)
+
+
+def https_url(url: str, option: str) -> TokenEndpoint:
+    """Check the URL of a token endpoint (RFC 6749 section 3.2).
+
+    It is not shown when it is wrong: a password or another secret may stand in it.
+    """
+    if not url.lower().startswith("https://"):
+        raise UsageError(f"invalid {option}: not https://, which alone keeps a secret")
+    if re.search("^[^/?#]*@", url[8:]):
+        raise UsageError(f"invalid {option}: no user and no password may stand in it")
+    if "#" in url:
+        raise UsageError(f"invalid {option}: no fragment (#) may stand in it")
+    matched = _URL.fullmatch(url)
+    if not matched:
+        raise UsageError(f"invalid {option}: not https://HOST[:PORT]/PATH")
+    port = int(matched["port"] or 443)
+    if not 1 <= port <= 65535:
+        raise UsageError(f"invalid {option}: port not from 1 to 65535")
+    path = matched["path"] or "/"
+    return TokenEndpoint(host(matched["host"], option), port, "/" * (path[0] == "?") + path)
+
+
+def visible(word: str, option: str) -> str:
+    """Check a client's identifier or a scope (RFC 6749 appendix A)."""
+    if not re.fullmatch("[ -~]+", word):
+        raise UsageError(f"invalid {option}: empty, or not in visible ASCII")
+    return word
 
 
 def state(word: str, option: str) -> State:

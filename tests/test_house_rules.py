@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import Pki
+from tests.token_endpoint import TokenEndpoint, granted
+
 PACKAGE = Path(__file__).parent.parent / "check_pop3_plus"
 
 LEVELS = {
@@ -28,6 +31,7 @@ LEVELS = {
     "certificate": 5,
     "transport": 5,
     "mechanisms": 5,
+    "oauth": 6,
     "login": 6,
     "options": 7,
     "conversation": 7,
@@ -66,6 +70,7 @@ OBSERVING = (
     "resource",
     "credentials",
     "strictness",
+    "oauth",
     "certificate",
     "sasl",
     "scram",
@@ -144,6 +149,7 @@ def test_facts_and_judgement_share_no_wall(module: str) -> None:
         ("ssl", {"tls", "transport", "conversation", "session", "asides"}),
         ("socket", {"transport", "values"}),
         ("subprocess", {"credentials"}),
+        ("http", {"oauth"}),
         ("argparse", {"options"}),
         (
             "nagiosplugin",
@@ -173,9 +179,11 @@ def test_only_transport_arms_time_limits() -> None:
     assert {module for module in LEVELS if "settimeout" in calls(module)} == {"transport"}
 
 
-def test_only_login_and_probe_reveal_a_secret() -> None:
-    """`login` sends it, `probe` makes the masking cleaner of it."""
-    assert {module for module in LEVELS if "reveal" in calls(module)} == {"login", "probe"}
+def test_few_rooms_reveal_a_secret() -> None:
+    """`login` and `oauth` send it, `probe` and `oauth` make the masking cleaner of it."""
+    revealing = {module for module in LEVELS if "reveal" in calls(module)}
+
+    assert revealing == {"login", "oauth", "probe"}
 
 
 def test_no_command_changes_the_mailbox() -> None:
@@ -219,6 +227,24 @@ def test_a_tls_check_loads_no_more_than_it_needs() -> None:
 
     assert {"ssl", "cryptography"} <= loaded
     assert loaded & (NEVER | {"subprocess"}) == set()
+
+
+def test_a_login_pays_for_http_only_where_a_token_is_fetched(pki: Pki, tmp_path: Path) -> None:
+    """A password from a file needs no HTTP, and a token no more than the reading of a reply."""
+    secret = tmp_path / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text("x")
+    login = ("-H", "127.0.0.1", "-p", "1", "-S", "-U", "monitor")
+    with_password = loaded_modules(*login, "--password-file", str(secret))
+    with TokenEndpoint(granted("x"), tls=pki.server("good")) as endpoint:
+        with_token = loaded_modules(
+            *(*login, "--auth", "xoauth2", "--oauth-token-url", endpoint.url),
+            *("--oauth-client-id", "x", "--oauth-client-secret-file", str(secret)),
+            *("--oauth-ca-file", str(pki.ca_file)),
+        )
+
+    assert with_password & (NEVER | {"subprocess"}) == set()
+    assert with_token & (NEVER | {"subprocess", "urllib.request"}) == {"http"}
 
 
 def test_help_loads_no_network_code() -> None:
