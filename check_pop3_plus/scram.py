@@ -17,7 +17,7 @@ from our answer at once; Cyrus SASL and MongoDB's drivers refuse them, too."""
 
 MOST_ITERATIONS = 600_000
 """The most that anybody recommends (OWASP, for SHA-256); 4,096 is usual, Dovecot's client takes
-524,288. It is work that no deadline can interrupt: 0.15 s where this was measured."""
+524,288. It is work of 0.15 s where this was measured, and done within the deadline."""
 
 # RFC 5802 section 7. Of what may follow, `m=` would have to be understood, and nothing is; a
 # second verdict contradicts the first; any other letter is to be ignored.

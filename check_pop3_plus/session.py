@@ -5,6 +5,7 @@ knows no thresholds and no states.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from check_pop3_plus import certificate, login, pop3
@@ -13,7 +14,7 @@ from check_pop3_plus.failures import CertificateRejected, Kind, Phase, ProbeErro
 from check_pop3_plus.report import Attempt, MailboxFacts
 from check_pop3_plus.settings import Secret, Security, Settings, Verify
 from check_pop3_plus.text import Cleaner, Printable
-from check_pop3_plus.timing import Deadline
+from check_pop3_plus.timing import Deadline, in_time
 from check_pop3_plus.transport import Stream
 
 if TYPE_CHECKING:
@@ -132,7 +133,8 @@ def _carry(talk: Conversation, steps: login.Steps) -> pop3.Reply:
                 # Who has just cancelled an exchange knows better why it ended.
                 command = steps.throw(error)
             else:
-                command = steps.send(reply)
+                # A proof may take long to compute, and a hostile server chooses how long.
+                command = in_time(partial(steps.send, reply), talk.stream.deadline)
     except StopIteration as end:
         ended: pop3.Reply = end.value
         return ended
