@@ -13,7 +13,14 @@ from check_pop3_plus.certificate_contexts import (
     ValidityContext,
 )
 from check_pop3_plus.failures import MEASURED, Failure, Kind
-from check_pop3_plus.judge import ABOUT_DATES, NOTE_STATES, Judge, is_clock_plausible, report_of
+from check_pop3_plus.judge import (
+    ABOUT_DATES,
+    FAILURE_STATES,
+    NOTE_STATES,
+    Judge,
+    is_clock_plausible,
+    report_of,
+)
 from check_pop3_plus.report import Note
 from check_pop3_plus.settings import RangePair, Settings, State
 
@@ -76,7 +83,8 @@ class NoteContext(Judge):
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         note: Note = metric.value.fact
-        return self.result(note.kind, metric, NOTE_STATES[note.kind])
+        states = FAILURE_STATES if note.is_failure else NOTE_STATES
+        return self.result(note.kind, metric, states[note.kind])
 
 
 class GreetingContext(Judge):

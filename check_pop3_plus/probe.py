@@ -192,7 +192,7 @@ class _Look:
                 how = ask(talk)
         except ProbeError as error:
             message = f"an assertion ({kind.value}) could not be tried: {error.message}"
-            working.notes.append(Note(error.kind, Printable(message)))
+            working.notes.append(Note(error.kind, Printable(message), is_failure=True))
         else:
             if how:
                 working.notes.append(Note(kind, how))

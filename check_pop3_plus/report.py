@@ -110,6 +110,8 @@ class Note(NamedTuple):
 
     kind: Kind
     text: Printable
+    is_failure: bool = False
+    """Whether something else ended by it: a talk aside."""
 
 
 class Attempt:
