@@ -34,8 +34,8 @@ def agreed_on_legacy_terms(talk: Conversation, modern: "ssl.SSLContext") -> Prin
     return Printable(f"{agreed.version} with {agreed.cipher}")
 
 
-def try_legacy_tls(talk: Conversation, version: str) -> Printable | None:
-    """Offer nothing but one old version of TLS, and return that the server goes along, or None.
+def goes_along(talk: Conversation, version: str) -> bool:
+    """Offer nothing but one old version of TLS, and return whether the server goes along.
 
     It does when the handshake ends well, and also when it has shown its certificate by the time
     that the handshake fails: that a library of ours refuses the rest protects nobody else. Who
@@ -49,11 +49,11 @@ def try_legacy_tls(talk: Conversation, version: str) -> Printable | None:
     except ProbeError as error:
         if not talk.stream.has_seen_certificate():
             if error.kind in (Kind.CLOSED, Kind.TLS, Kind.OLD_TLS):
-                return None
+                return False
             raise
     finally:
         talk.is_usable = False  # not one byte goes over such a link
-    return Printable(f"still accepts TLS {version}")
+    return True
 
 
 def _begin(talk: Conversation) -> None:

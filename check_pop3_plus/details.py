@@ -15,6 +15,11 @@ from check_pop3_plus.text import clean
 DIALOGUE_TAIL = 4
 """Lines of the dialogue shown with a failure: the last command, its reply, and what led there."""
 
+_RENEW = (
+    "renew the certificate (or fetch the new one of its issuer) and reload the server; if that is"
+    " done already, the reload was missed"
+)
+
 HINTS: dict[tuple[Kind, Phase | None], str] = {
     (Kind.UNRESOLVED, None): "check the spelling of the name, and the zone it is in",
     (Kind.RESOLVER, None): "check the name servers of this machine (resolv.conf)",
@@ -33,8 +38,8 @@ HINTS: dict[tuple[Kind, Phase | None], str] = {
     (Kind.TLS, Phase.TLS): "check that this port expects TLS from the first byte (-S) or"
     " STLS (--starttls)",
     (Kind.OLD_TLS, None): "enable TLS 1.2 or 1.3 on the server; --tls-min 1.1 if it cannot",
-    (Kind.EXPIRED, None): "renew the certificate; if it is renewed already, reload the server",
-    (Kind.EXPIRING, None): "renew the certificate; if it is renewed already, reload the server",
+    (Kind.EXPIRED, None): _RENEW,
+    (Kind.EXPIRING, None): _RENEW,
     (Kind.NOT_YET_VALID, None): "check the clocks of this machine and of the one that issued it",
     (Kind.NAME, None): "name the service as its certificate does (-H or --sni); see --connect-to",
     (Kind.UNTRUSTED, None): "send the intermediate certificates, or trust the issuer by --ca-file",
@@ -162,7 +167,11 @@ def _of_attempt(
             if number and settings.verbosity >= 2:
                 yield from certificate_words.lines(f"chain {number}", facts)
                 yield from certificate_words.identity(f"chain {number}", facts)
-        yield from certificate_words.remarks(attempt.chain, report.now)
+        issuer = attempt.chain.first_issuer_to_end
+        if issuer and {Kind.EXPIRING.value, Kind.EXPIRED.value} & set(kinds):
+            yield from certificate_words.lines("issuer", issuer)
+        is_untrusted = attempt.failure is not None and attempt.failure.kind is Kind.UNTRUSTED
+        yield from certificate_words.remarks(attempt.chain, report.now, is_untrusted)
     if attempt.greeting is not None and settings.verbosity:
         yield f"greeting: {attempt.greeting_shown}"
     is_about_capabilities = settings.verbosity or Kind.NO_CAPABILITY.value in kinds

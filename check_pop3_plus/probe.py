@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from functools import partial
+from typing import TypeVar
 
 from check_pop3_plus import asides, certificate, credentials, files, session, text, tls, transport
 from check_pop3_plus.conversation import Conversation, say_goodbye
@@ -26,6 +27,8 @@ from check_pop3_plus.report import Address, Attempt, CertificateFacts, Note, Rep
 from check_pop3_plus.settings import Secret, Security, Settings
 from check_pop3_plus.text import Cleaner, Printable
 from check_pop3_plus.timing import Clock, Deadline, Timeline
+
+_T = TypeVar("_T")
 
 LEGACY_SECONDS = 2.0
 """Longest second handshake, which tells an old server from a broken one."""
@@ -172,30 +175,43 @@ class _Look:
         """
         wanted, context = self.settings.assertions, self.means.context
         if wanted.refuses_cleartext:
-            self._ask_aside(working, Kind.CLEARTEXT_ACCEPTED, asides.try_cleartext)
+            self._note(working, Kind.CLEARTEXT_ACCEPTED, asides.try_cleartext)
         if wanted.resists_injection and context:
-            ask = partial(asides.try_injection, context=context)
-            self._ask_aside(working, Kind.INJECTABLE, ask)
-        for version in tls.LEGACY_VERSIONS if wanted.rejects_legacy_tls else ():
-            if tls.can_offer(version):
-                ask = partial(asides.try_legacy_tls, version=version)
-                self._ask_aside(working, Kind.LEGACY_TLS, ask)
-            else:
+            self._note(working, Kind.INJECTABLE, partial(asides.try_injection, context=context))
+        if wanted.rejects_legacy_tls:
+            self._try_legacy_tls(working)
+
+    def _try_legacy_tls(self, working: Attempt) -> None:
+        accepted = []
+        for version in tls.LEGACY_VERSIONS:
+            if not tls.can_offer(version):
                 message = f"TLS {version} cannot be offered by the TLS library of this machine"
                 working.notes.append(Note(Kind.CONFIG, Printable(f"{message}: not tried")))
+            elif self._answer(
+                working, Kind.LEGACY_TLS, partial(asides.goes_along, version=version)
+            ):
+                accepted.append(version)
+        if accepted:
+            message = f"still accepts TLS {' and '.join(accepted)}"
+            working.notes.append(Note(Kind.LEGACY_TLS, Printable(message)))
 
-    def _ask_aside(
+    def _note(
         self, working: Attempt, kind: Kind, ask: Callable[[Conversation], Printable | None]
     ) -> None:
+        """Ask aside for what is wrong, and write it down."""
+        wrong = self._answer(working, kind, ask)
+        if wrong:
+            working.notes.append(Note(kind, wrong))
+
+    def _answer(self, working: Attempt, kind: Kind, ask: Callable[[Conversation], _T]) -> _T | None:
+        """Return what a talk aside comes to, or None where it breaks down."""
         try:
             with self._aside(working.address, self.deadline) as talk:
-                how = ask(talk)
+                return ask(talk)
         except ProbeError as error:
             message = f"an assertion ({kind.value}) could not be tried: {error.message}"
             working.notes.append(Note(error.kind, Printable(message), is_failure=True))
-        else:
-            if how:
-                working.notes.append(Note(kind, how))
+            return None
 
     @contextmanager
     def _aside(self, address: Address, limit: Deadline) -> Iterator[Conversation]:
