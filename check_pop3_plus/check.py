@@ -20,7 +20,7 @@ STATUS_LIMIT = 200
 """Characters of line 1 before the perfdata (contract, section 3)."""
 
 _OUTPUT_LIMIT = 4 * 1024
-_VERBOSE_OUTPUT_LIMIT = 16 * 1024
+VERBOSE_OUTPUT_LIMIT = 16 * 1024
 
 SEVERITY = (State.OK, State.UNKNOWN, State.WARNING, State.CRITICAL)
 """Worst last (contract, section 4); the guidelines' numbers would put UNKNOWN last."""
@@ -46,12 +46,15 @@ class Verdict(NamedTuple):
     limit: int = _OUTPUT_LIMIT
     """Octets of the whole text."""
 
-    def text(self) -> str:
-        """Return the plugin's output: perfdata on line 1, the long output behind it."""
+    def head(self) -> str:
+        """Return the status line without its perfdata."""
         head = f"POP3 {self.state.name} - {self.status}"
-        if len(head) > STATUS_LIMIT:
-            head = head[: STATUS_LIMIT - 3].rstrip() + "..."
-        if self.perfdata:
+        return head if len(head) <= STATUS_LIMIT else head[: STATUS_LIMIT - 3].rstrip() + "..."
+
+    def text(self, with_perfdata: bool = True) -> str:
+        """Return the plugin's output: perfdata on line 1, the long output behind it."""
+        head = self.head()
+        if self.perfdata and with_perfdata:
             head += " | " + " ".join(self.perfdata)
         text = head + "\n"
         for line in self.lines:
@@ -77,7 +80,7 @@ def run(settings: Settings, deadline: Deadline, secret: Secret | None = None) ->
         summary.problem(results) if is_problem else summary.ok(results),
         tuple(sorted(check.perfdata, key=_position)),
         tuple(details.lines(settings, resource.report, kinds, is_problem)),
-        _VERBOSE_OUTPUT_LIMIT if settings.verbosity >= 2 else _OUTPUT_LIMIT,
+        VERBOSE_OUTPUT_LIMIT if settings.verbosity >= 2 else _OUTPUT_LIMIT,
     )
 
 

@@ -85,8 +85,8 @@ class TlsPolicy(NamedTuple):
     """SHA-256 of the certificate or of its public key, in hexadecimal; any of them will do."""
 
 
-class TokenEndpoint(NamedTuple):
-    """Where tokens are given out, over HTTPS."""
+class HttpsEndpoint(NamedTuple):
+    """Where tokens are given out, or results are taken, over HTTPS."""
 
     host: str
     port: int
@@ -104,7 +104,7 @@ class Grant(NamedTuple):
     """How a token is fetched: by a refresh token where there is one, else by the client's own
     credentials (RFC 6749 sections 6 and 4.4)."""
 
-    endpoint: TokenEndpoint
+    endpoint: HttpsEndpoint
     client_id: str
     client_secret_file: str | None = None
     refresh_token_file: str | None = None
@@ -199,4 +199,40 @@ class Settings(NamedTuple):
     assertions: Assertions = Assertions()
     states: Mapping[str, State] = {}
     """What single kinds of failure count as, where the user says so."""
+    verbosity: int = 0
+
+
+class IcingaApi(NamedTuple):
+    """Where Icinga 2 takes results, by its REST API."""
+
+    endpoint: HttpsEndpoint
+    username: str
+    password_file: str
+    ca_file: str | None = None
+    """Trusted for the API alone, in place of the system's store."""
+
+
+class CommandFile(NamedTuple):
+    """The FIFO from which Nagios takes external commands."""
+
+    path: str
+
+
+class JsonLines(NamedTuple):
+    """An object a line."""
+
+    path: str = "-"
+    """Standard output; no file is ever written."""
+
+
+class Sweep(NamedTuple):
+    """Many services of one file."""
+
+    file: str
+    common: tuple[str, ...] = ()
+    """Options on the command line; they hold for every service."""
+    jobs: int = 128
+    run_timeout: float = 50.0
+    receiver: IcingaApi | CommandFile | JsonLines | None = None
+    """Who is handed each result; None where the sweep's own is all that is wanted."""
     verbosity: int = 0
