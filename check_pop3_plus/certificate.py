@@ -7,6 +7,7 @@ certificate is trusted is OpenSSL's verdict, not ours: that is what mail clients
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from check_pop3_plus import strictness
@@ -98,6 +99,8 @@ def _linked(sent: list[_Read]) -> list[_Read]:
     return path
 
 
+# In a sweep most issuers come again and again.
+@lru_cache(maxsize=256)
 def _read(der: bytes, clean: Cleaner) -> _Read:
     from cryptography import x509
 

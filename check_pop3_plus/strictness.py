@@ -4,7 +4,8 @@ Most mail clients do not mind, Python 3.13 and some others do; so it is worth a 
 `--x509-strict` the verdict is OpenSSL's own; here is what a check without it can tell.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from check_pop3_plus.text import Printable
@@ -30,20 +31,24 @@ def defects(path: "Sequence[x509.Certificate | None]") -> tuple[Printable, ...]:
     for position, certificate in enumerate(path):
         if certificate is not None:
             whose = "certificate" if position == 0 else f"issuer {position}"
-            # Nobody has issued the anchor: whose key it was signed with is no question.
-            rules = _RULES if position == len(path) - 1 else (_authority_key, *_RULES)
-            found += [f"{whose} {wrong}" for wrong in _broken(certificate, rules)]
+            is_anchor = position == len(path) - 1
+            found += [f"{whose} {wrong}" for wrong in _broken(certificate, is_anchor)]
     return tuple(Printable(each) for each in found)
 
 
-def _broken(certificate: "x509.Certificate", rules: tuple[_Rule, ...]) -> Iterator[str]:
-    for rule in rules:
+# In a sweep most issuers come again and again.
+@lru_cache(maxsize=256)
+def _broken(certificate: "x509.Certificate", is_anchor: bool) -> tuple[str, ...]:
+    broken = []
+    # Nobody has issued the anchor: whose key it was signed with is no question.
+    for rule in _RULES if is_anchor else (_authority_key, *_RULES):
         try:
             wrong = rule(certificate)
         except Exception:  # noqa: S112 - told as unreadable by `certificate`
             continue
         if wrong:
-            yield wrong
+            broken.append(wrong)
+    return tuple(broken)
 
 
 def _extension(
