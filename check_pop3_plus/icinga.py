@@ -18,7 +18,9 @@ from check_pop3_plus.timing import Clock, Deadline
 PATIENCE_SECONDS = 10.0
 """How long the API may fail: a reload of a large configuration takes a few seconds."""
 
-REPLY_SECONDS = 10.0
+REPLY_SECONDS = 4.0
+"""Of one answer: within the patience there is time for another try on a new connection."""
+
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 
@@ -61,10 +63,11 @@ class Api:
             except ProbeError as error:
                 reason: str = error.message
             else:
-                if status != _SHUTTING_DOWN:
+                said = _said(body)
+                if said is not None and status != _SHUTTING_DOWN:
                     self._answered = Clock()
-                    return self._refusal(status, body)
-                reason = "shutting down (HTTP 503)"
+                    return self._refusal(status, said)
+                reason = f"HTTP {status}"  # or what is left of an answer that was cut
             late = Clock() - self._answered > PATIENCE_SECONDS
             if late or self._deadline.left() <= pause:
                 self._given_up = reason
@@ -90,15 +93,14 @@ class Api:
         }
         return https.post(self._endpoint, self._path, json.dumps(result).encode(), *self._fields)
 
-    def _refusal(self, status: int, body: bytes) -> str | None:
+    def _refusal(self, status: int, said: dict[str, object]) -> str | None:
         """Return why the API does not take a result, or None where it does."""
-        try:
-            said = json.loads(body)
-            results = said.get("results") or [{}]
-            code, words = results[0].get("code", status), results[0].get("status")
-            words = words or said.get("status")
-        except (ValueError, RecursionError, AttributeError, LookupError, TypeError):
-            code, words = None, None
+        match said.get("results"):
+            case [dict() as result, *_]:
+                pass
+            case _:
+                result = said
+        code, words = result.get("code"), result.get("status")
         if status == code == 200:
             return None
         reason = f"HTTP {status}" if code in (None, status) else f"code {code}"
@@ -107,3 +109,12 @@ class Api:
         if status in (401, 403):  # of no result will it think otherwise
             self._given_up = reason
         return reason
+
+
+def _said(body: bytes) -> dict[str, object] | None:
+    """Return the object that an answer is, or None where it is none."""
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) else None
