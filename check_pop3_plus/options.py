@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import NoReturn
 
-from check_pop3_plus import ini, login, values
+from check_pop3_plus import ini, values
 from check_pop3_plus.failures import MEASURED, OURS, Kind
 from check_pop3_plus.settings import (
+    WAYS,
     Assertions,
     CommandFile,
     Expectation,
@@ -217,10 +218,10 @@ def parser() -> _Parser:
     add(
         "--auth",
         metavar="HOW",
-        type=values.one_of("--auth", ["auto", *login.WAYS]),
+        type=values.one_of("--auth", ["auto", *WAYS]),
         default="auto",
         help=f"how to log in: auto (the default: USER and PASS, else PLAIN, else LOGIN),"
-        f" {', '.join(login.WAYS)}",
+        f" {', '.join(WAYS)}",
     )
     add(
         "--allow-insecure-login",

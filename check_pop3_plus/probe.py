@@ -7,9 +7,9 @@ here relies on the main thread.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timezone
 from functools import partial
 from typing import TypeVar
 
@@ -288,7 +288,7 @@ class _Look:
             resolve=self.timeline.laps[0] if self.timeline.laps else None,
             failure=self.failure,
             elapsed=ended - self.began if ended and self.began is not None else None,
-            now=datetime.now(timezone.utc),
+            clock=time.time(),
             deployed=self.deployed,
         )
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from check_pop3_plus import certificate, login, pop3
+from check_pop3_plus import certificate, pop3
 from check_pop3_plus.conversation import Conversation, capabilities, greet, say_goodbye
 from check_pop3_plus.failures import CertificateRejected, Kind, Phase, ProbeError
 from check_pop3_plus.report import Attempt, MailboxFacts
@@ -19,6 +19,8 @@ from check_pop3_plus.transport import Stream
 
 if TYPE_CHECKING:
     import ssl
+
+    from check_pop3_plus import login
 
 
 class Means(NamedTuple):
@@ -55,7 +57,7 @@ def converse(stream: Stream, attempt: Attempt, means: Means, deadline: Deadline)
         known = None
         # After STLS in any case: what was said before it is worth nothing (RFC 2595 section 4),
         # and a server may refuse us only now (TLS 1.3 and client certificates).
-        for_login = settings.login and login.needs_capabilities(settings.login.mechanism)
+        for_login = settings.login and settings.login.needs_capabilities
         if is_stls or for_login or settings.assertions.capabilities:
             known = capabilities(talk)
         if settings.login and means.may_log_in():
@@ -103,6 +105,8 @@ def log_in(talk: Conversation, secret: Secret | None, known: pop3.Capabilities |
     Raises ProbeError: no-mechanism, cleartext-refused, credentials, in-use, login-delay,
     temporary, permanent, client-certificate.
     """
+    from check_pop3_plus import login
+
     wanted = talk.settings.login
     assert wanted is not None  # noqa: S101 - who calls this has asked for a login
     _require_verified_link(talk)
@@ -123,7 +127,7 @@ def log_in(talk: Conversation, secret: Secret | None, known: pop3.Capabilities |
     talk.attempt.logged_in_as = talk.clean(wanted.username)
 
 
-def _carry(talk: Conversation, steps: login.Steps) -> pop3.Reply:
+def _carry(talk: Conversation, steps: "login.Steps") -> pop3.Reply:
     try:
         command = next(steps)
         while True:
@@ -186,6 +190,8 @@ def take_stock(talk: Conversation) -> None:
 
     Raises ProbeError: mailbox; temporary or permanent where the server takes the login back.
     """
+    from check_pop3_plus import login
+
     # Dovecot says `+OK Logged in.` and, when the mailbox cannot be opened, at once an `-ERR`.
     withdrawn = talk.unasked()
     reply = talk.reply() if withdrawn else talk.ask(pop3.command(b"STAT"))

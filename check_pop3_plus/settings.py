@@ -122,6 +122,24 @@ class SecretSource(NamedTuple):
     grant: Grant | None = None
 
 
+OF_POP3 = ("user", "apop")
+"""Ways to log in that are older than the list of capabilities, and do not depend on it."""
+
+WAYS = (
+    *OF_POP3,
+    "plain",
+    "login",
+    "cram-md5",
+    "scram-sha-1",
+    "scram-sha-256",
+    "external",
+    "xoauth2",
+    "oauthbearer",
+)
+"""The names that `--auth` takes, `auto` aside; `login` and `mechanisms` know the ways themselves,
+and are not loaded where nobody logs in."""
+
+
 class Login(NamedTuple):
     username: str
     source: SecretSource
@@ -132,6 +150,11 @@ class Login(NamedTuple):
     def needs_secret(self) -> bool:
         """Whether there is a secret to send: with EXTERNAL the client certificate is the proof."""
         return self.mechanism != "external"
+
+    @property
+    def needs_capabilities(self) -> bool:
+        """Whether the choice depends on what the server offers."""
+        return self.mechanism not in OF_POP3
 
 
 class Limits(NamedTuple):

@@ -1,5 +1,6 @@
 """Wire up one sweep, and print."""
 
+import gc
 import os
 
 from check_pop3_plus import output, submit, sweep, sweep_words
@@ -17,6 +18,7 @@ def main(wanted: Sweep, started: float) -> int:
 
     Raises ProbeError (config) where it cannot even begin.
     """
+    gc.enable()
     services = sweep.services(wanted)
     end = Deadline(started + wanted.run_timeout)
     looks_end = end

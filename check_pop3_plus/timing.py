@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from check_pop3_plus.failures import DeadlineExceeded, Kind, Phase, ProbeError, config_error
 from check_pop3_plus.text import Printable
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 Clock = time.monotonic
 
@@ -97,8 +99,8 @@ def seconds_by_phase(laps: Iterable[Lap]) -> dict[Phase, float]:
     return seconds
 
 
-def days(span: timedelta) -> float:
-    return span / timedelta(days=1)
+def days(span: "timedelta") -> float:
+    return span.total_seconds() / 86400
 
 
 class Timeline:
