@@ -230,6 +230,14 @@ class Node:
             everything=found,
         )
 
+    def check_until(self, service: str, state: int) -> Result:
+        """Run the check of `host!service` until it has this state."""
+        return self._wait_for(
+            lambda: result if (result := self.check(service)).state == state else None,
+            f"state {state} of {service}",
+            60,
+        )
+
     def act(self, action: str, service: str, **parameters: object) -> None:
         self._request(f"actions/{action}", {"type": "Service", "service": service, **parameters})
 
