@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest -n auto
 
 # The real servers that the tests talk to, and what builds networks for them, by Debian package.
 SERVERS := dovecot-pop3d iproute2
-SYSTEMS := icinga2-bin icinga2-common
+SYSTEMS := icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrpe-plugin
 
 # Read by tests/demo.py.
 export LOGIN PASSWORD_FILE
