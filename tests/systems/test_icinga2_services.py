@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from tests.certificates import Pki
 from tests.dovecot import PASSWORDS, PERSONAS, Dovecot
-from tests.icinga2 import MASTER, Icinga, Node, dsl
+from tests.icinga2 import MASTER, TEMPLATES, Icinga, Node, dsl
 from tests.pop3_server import dead_port
 
 pytestmark = pytest.mark.real
@@ -66,6 +67,71 @@ def test_the_shipped_files_are_valid(icinga: Icinga, hosted: Hosted) -> None:
 
     assert done.returncode == 0, done.stdout
     assert "warning" not in done.stdout
+
+
+README = (TEMPLATES / "README.md").read_text()
+# What Icinga's own sample configuration has, and the endpoints that the README speaks of.
+ITS_WORLD = """
+object User "icingaadmin" { }
+object TimePeriod "24x7" { ranges = { monday = "00:00-24:00" } }
+""" + "".join(
+    f'object Endpoint "{name}" {{ }}\n'
+    f'object Zone "{zone}" {{ endpoints = [ "{name}" ], parent = "{MASTER}" }}\n'
+    for name, zone in (
+        ("master.example.org", "master"),
+        ("satellite1.example.org", "satellite1"),
+        ("satellite2.example.org", "satellite2"),
+    )
+)
+
+
+def block(name: str) -> str:
+    found = re.search(rf"<!-- {name}: begin -->\n```\n(.*?)```", README, re.DOTALL)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "services"),
+    [
+        (
+            block("example"),
+            ["Customer mail", "Customer mail certificate", "Customer mail login", "pop"],
+        ),
+        (
+            block("locations"),
+            [
+                "Customer mail",
+                "Customer mail at master.example.org",
+                "Customer mail at satellite1.example.org",
+                "Customer mail at satellite2.example.org",
+                "Customer mail certificate",
+                "Customer mail login",
+            ],
+        ),
+        (
+            (TEMPLATES / "pop3_hosts.conf.example").read_text(),
+            ["Customer mail", "Customer mail certificate", "Customer mail login"],
+        ),
+    ],
+    ids=["readme", "locations", "pop3_hosts.conf.example"],
+)
+def test_the_examples_are_true(icinga: Icinga, text: str, services: list[str]) -> None:
+    """What the README and the example show can be used as it is, and becomes what is said."""
+    text = text.replace('import "pop3-host"\n', f'import "pop3-host"\nzone = "{MASTER}"\n')
+    node = icinga.node(ITS_WORLD + text)
+    assert "warning" not in node.validate().stdout
+    with node:
+        assert [name.partition("!")[2] for name in node.services()] == services
+
+
+def test_the_readme_lists_every_key() -> None:
+    """Each key of an entry that is not an option of the plugin is explained."""
+    text = (TEMPLATES / "pop3_services.conf").read_text()
+    keys = re.search(r"pop3_keys = \[\n(.*?)\n\]", text, re.DOTALL)
+    assert keys
+    for key in re.findall(r'^  "(\w+)"', keys[1], re.MULTILINE):
+        assert f"`{key}`" in README or f"`{key} = " in README, key
 
 
 def test_the_least_entry(icinga: Icinga, dovecot: Dovecot) -> None:
