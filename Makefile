@@ -11,6 +11,8 @@ SYSTEMS := icinga2-bin icinga2-common
 # These exclude Dovecot and each other: each is unpacked into a root of its own.
 COURIER := courier-pop courier-authlib-userdb
 CYRUS := cyrus-pop3d sasl2-bin libsasl2-modules
+POPA3D := popa3d libpam-modules ucspi-tcp
+MAILUTILS := mailutils-pop3d libpam-modules ucspi-tcp
 
 # Read by tests/demo.py.
 export LOGIN PASSWORD_FILE
@@ -65,6 +67,8 @@ systems:
 	@tests/install-servers $(SERVERS) $(SYSTEMS)
 	@tests/unpack-server .servers/courier-pop $(COURIER)
 	@tests/unpack-server .servers/cyrus-pop3d $(CYRUS)
+	@tests/unpack-server .servers/popa3d $(POPA3D)
+	@tests/unpack-server .servers/mailutils-pop3d $(MAILUTILS)
 endif
 
 clean:

@@ -49,24 +49,12 @@ class Server(ABC):
     package: ClassVar[str]
     """Also the name of its folder."""
     port_count: ClassVar[int]
-    greeting: ClassVar[str]
-    mechanisms: ClassVar[tuple[str, ...]]
-    """All that it has of ours, by the names of `--auth`."""
-    capabilities: ClassVar[str]
-    """Some that it offers inside TLS, as `--require-capa` takes them."""
-    rejection: ClassVar[str]
-    """What is in its log once for every rejected login."""
-
-    plain: int
-    tls: int
-    strict: int
-    """A plain port that takes no password before TLS."""
 
     def __init__(self, root: Path, version: tuple[int, ...], ports: list[int]) -> None:
         self.root = root
         self.version = version
         self.ports = ports
-        self.plain, self.tls, self.strict = ports[:3]
+        self.plain = ports[0]
 
     @abstractmethod
     def furnish(self, pki: Pki) -> None:
@@ -150,6 +138,23 @@ class Server(ABC):
                 yield server
         finally:
             shutil.rmtree(root)
+
+
+class TlsServer(Server):
+    """One with much to choose from."""
+
+    greeting: ClassVar[str]
+    mechanisms: ClassVar[tuple[str, ...]]
+    """All that it has of ours, by the names of `--auth`."""
+    capabilities: ClassVar[str]
+    """Some that it offers inside TLS, as `--require-capa` takes them."""
+    rejection: ClassVar[str]
+    """What is in its log once for every rejected login."""
+
+    def __init__(self, root: Path, version: tuple[int, ...], ports: list[int]) -> None:
+        super().__init__(root, version, ports)
+        self.tls, self.strict = ports[1:3]
+        """`strict` is a plain port that takes no password before TLS."""
 
 
 def _unpacked(package: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.certificates import Pki
-from tests.chroots import DAEMON, MAIL, MESSAGE, MESSAGES, PASSWORD, Server
+from tests.chroots import DAEMON, MAIL, MESSAGE, MESSAGES, PASSWORD, TlsServer
 
 _LOGIN = "/usr/lib/courier/courier/courierpop3login /usr/lib/courier/courier/courierpop3d Maildir"
 
@@ -22,7 +22,7 @@ POP3_TLS=1 POP3_STARTTLS=NO $tcpd $TCPDOPTS {tls} \
 """
 
 
-class Courier(Server):
+class Courier(TlsServer):
     """couriertcpd on three ports, and authdaemond with a user database."""
 
     package = "courier-pop"

@@ -6,7 +6,7 @@ import re
 from smtplib import LMTP
 
 from tests.certificates import Pki
-from tests.chroots import DAEMON, MESSAGE, MESSAGES, NAME, PASSWORD, Server
+from tests.chroots import DAEMON, MESSAGE, MESSAGES, NAME, PASSWORD, TlsServer
 
 _SERVICES = """
 START {{
@@ -44,7 +44,7 @@ _FOLDERS = (
 _REPLACED = ("popminpoll:", "autocreate_quota:")
 
 
-class Cyrus(Server):
+class Cyrus(TlsServer):
     """Its master process, which serves POP3 on four ports, and LMTP to get mail by."""
 
     package = "cyrus-pop3d"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import Pki
-from tests.chroots import NAME, PASSWORD, Server
+from tests.chroots import NAME, PASSWORD, TlsServer
 from tests.command import Run, run
 from tests.courier import Courier
 from tests.cyrus import Cyrus
@@ -30,9 +30,9 @@ def cyrus(pki: Pki) -> Iterator[Cyrus]:
 
 
 @pytest.fixture(params=["courier", "cyrus"])
-def server(request: pytest.FixtureRequest) -> Server:
+def server(request: pytest.FixtureRequest) -> TlsServer:
     """Each of them: what is claimed of this holds of both."""
-    found: Server = request.getfixturevalue(request.param)
+    found: TlsServer = request.getfixturevalue(request.param)
     return found
 
 

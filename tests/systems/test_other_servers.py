@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.chroots import MESSAGES, NAME, Server
+from tests.chroots import MESSAGES, NAME, TlsServer
 from tests.command import Run
 from tests.systems.conftest import Check, Login
 
@@ -36,7 +36,7 @@ def assert_failed(done: Run, code: int, kind: str, phase: str | None = None) -> 
     ), done.out
 
 
-def link(server: Server, starttls: bool) -> tuple[int, str]:
+def link(server: TlsServer, starttls: bool) -> tuple[int, str]:
     """The port, and the option for TLS on it."""
     return (server.plain, "--starttls") if starttls else (server.tls, "-S")
 
@@ -47,7 +47,7 @@ both_links = pytest.mark.parametrize("starttls", [False, True], ids=["tls", "stl
 # The four common uses.
 
 
-def test_up_and_answering(check: Check, server: Server) -> None:
+def test_up_and_answering(check: Check, server: TlsServer) -> None:
     """Use 1, with the greeting that this server has."""
     done = check(server.plain, "-e", server.greeting)
 
@@ -60,7 +60,7 @@ def test_up_and_answering(check: Check, server: Server) -> None:
 
 
 @both_links
-def test_user_can_log_in(check: Check, login: Login, server: Server, starttls: bool) -> None:
+def test_user_can_log_in(check: Check, login: Login, server: TlsServer, starttls: bool) -> None:
     """Use 2, and the numbers are those of the mailbox."""
     messages = server.messages()
     assert len(messages) == MESSAGES
@@ -78,7 +78,7 @@ def test_user_can_log_in(check: Check, login: Login, server: Server, starttls: b
 
 
 @both_links
-def test_certificate_is_judged(check: Check, server: Server, starttls: bool) -> None:
+def test_certificate_is_judged(check: Check, server: TlsServer, starttls: bool) -> None:
     """Uses 3 and 4: verified, days left, the wrong name."""
     enough = check(*link(server, starttls), "-D", "60,14")
     soon = check(*link(server, starttls), "-D", "370")
@@ -95,7 +95,7 @@ def test_certificate_is_judged(check: Check, server: Server, starttls: bool) -> 
 
 
 @both_links
-def test_every_mechanism(check: Check, login: Login, server: Server, starttls: bool) -> None:
+def test_every_mechanism(check: Check, login: Login, server: TlsServer, starttls: bool) -> None:
     """All that the server has and the plugin knows; `auto` takes USER."""
     for how in ("auto", *server.mechanisms):
         done = check(*link(server, starttls), *login(), "--auth", how, "-vvv")
@@ -106,7 +106,7 @@ def test_every_mechanism(check: Check, login: Login, server: Server, starttls: b
         assert f"dialogue: C: {command}" in done.out
 
 
-def test_a_mechanism_that_is_not_offered(check: Check, login: Login, server: Server) -> None:
+def test_a_mechanism_that_is_not_offered(check: Check, login: Login, server: TlsServer) -> None:
     """Fault 52: not tried, and what is offered is named."""
     before = server.log()
 
@@ -117,7 +117,7 @@ def test_a_mechanism_that_is_not_offered(check: Check, login: Login, server: Ser
     assert server.rejection not in server.log()[len(before) :]
 
 
-def test_wrong_password(check: Check, login: Login, server: Server) -> None:
+def test_wrong_password(check: Check, login: Login, server: TlsServer) -> None:
     """Fault 46: rejected after seconds but within the limit, and tried once, by any mechanism.
 
     An unknown user is the same to both servers.
@@ -142,7 +142,7 @@ def test_wrong_password(check: Check, login: Login, server: Server) -> None:
     assert server.log()[len(before) :].count(server.rejection) == len(logins)
 
 
-def test_a_limit_below_the_delay(check: Check, login: Login, server: Server) -> None:
+def test_a_limit_below_the_delay(check: Check, login: Login, server: TlsServer) -> None:
     """The limit is kept, and the phase named, while the server still thinks about the password."""
     before = server.log()
 
@@ -154,7 +154,7 @@ def test_a_limit_below_the_delay(check: Check, login: Login, server: Server) -> 
 
 
 @pytest.mark.parametrize("how", ["auto", "user", "plain"])
-def test_cleartext_is_refused(check: Check, login: Login, server: Server, how: str) -> None:
+def test_cleartext_is_refused(check: Check, login: Login, server: TlsServer, how: str) -> None:
     """Fault 47: the server wants TLS first, said by its capabilities or by its reply."""
     done = check(server.strict, *login(), "--allow-insecure-login", "--auth", how)
 
@@ -162,7 +162,7 @@ def test_cleartext_is_refused(check: Check, login: Login, server: Server, how: s
     assert "demands TLS before a login" in done.verdict
 
 
-def test_tls_makes_the_login_possible(check: Check, login: Login, server: Server) -> None:
+def test_tls_makes_the_login_possible(check: Check, login: Login, server: TlsServer) -> None:
     """Where cleartext is refused, STLS is enough."""
     done = check(server.strict, "--starttls", *login())
 
@@ -172,7 +172,7 @@ def test_tls_makes_the_login_possible(check: Check, login: Login, server: Server
 # Assertions.
 
 
-def test_required_capabilities(check: Check, server: Server) -> None:
+def test_required_capabilities(check: Check, server: TlsServer) -> None:
     """Met and not."""
     met = check(server.plain, "--starttls", "--require-capa", server.capabilities)
     missing = check(server.plain, "--starttls", "--require-capa", "UIDL,XYZZY,SASL=GSSAPI")
@@ -182,7 +182,7 @@ def test_required_capabilities(check: Check, server: Server) -> None:
     assert "does not offer XYZZY, SASL=GSSAPI" in missing.verdict
 
 
-def test_cleartext_logins_are_seen(check: Check, server: Server) -> None:
+def test_cleartext_logins_are_seen(check: Check, server: TlsServer) -> None:
     """Both take them unless told otherwise."""
     done = check(server.plain, "--refuse-cleartext-login")
 
@@ -192,7 +192,7 @@ def test_cleartext_logins_are_seen(check: Check, server: Server) -> None:
 # The mailbox.
 
 
-def test_mailbox_is_left_alone(check: Check, login: Login, server: Server) -> None:
+def test_mailbox_is_left_alone(check: Check, login: Login, server: TlsServer) -> None:
     """Threat T19: byte for byte, once the server has made what it makes at the first login."""
     check(server.tls, "-S", *login())
     before = server.mailbox()
