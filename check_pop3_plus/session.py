@@ -78,7 +78,8 @@ def upgrade(talk: Conversation, context: "ssl.SSLContext") -> None:
             raise ProbeError(Kind.NO_STLS, Printable("does not offer STLS"))
         reply = talk.ask(pop3.command(b"STLS"))
         if not reply.ok:
-            raise ProbeError(Kind.NO_STLS, Printable(f"refuses STLS: {talk.clean(reply.text)}"))
+            reason = talk.clean(reply.text) or "(no reason given)"
+            raise ProbeError(Kind.NO_STLS, Printable(f"refuses STLS: {reason}"))
         # Whatever follows the reply was not protected, and would be read as if it had been.
         if talk.unasked():
             talk.is_usable = False
