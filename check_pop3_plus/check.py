@@ -29,6 +29,7 @@ _LABELS = (
     "time",
     *(f"time_{phase.value}" for phase in MEASURED),
     "cert_days",
+    "chain_days",
     "messages",
     "mailbox_size",
 )
@@ -89,4 +90,6 @@ def _severity(result: nagiosplugin.Result) -> int:
 
 
 def _position(perfdata: str) -> int:
-    return _LABELS.index(perfdata.partition("=")[0])
+    """Return where a label stands; those of single addresses come last."""
+    label = perfdata.partition("=")[0]
+    return _LABELS.index(label) if label in _LABELS else len(_LABELS)

@@ -1,5 +1,7 @@
 """Where a secret comes from: a file, the environment, a command, or a prompt.
 
+A token that has to be fetched first is the business of `oauth`.
+
 There is no way to give it as an argument: a process list, a stored check result and a log would
 show it. Everything here fails as `config`: it is our side, not the server's.
 """
@@ -26,12 +28,20 @@ def read(source: SecretSource, deadline: Deadline) -> Secret:
     Raises ProbeError (config), with the reason, never with the content.
     """
     if source.file is not None:
-        return _checked(_read_file(source.file), "password file")
+        return read_file(source.file, "password file")
     if source.env is not None:
         return _checked(_take_variable(source.env), f"variable {clean(source.env)}")
     if source.command is not None:
         return _checked(_run(source.command, deadline), "output of the password command")
     raise ProbeError(Kind.CONFIG, Printable("no source of the password given"))
+
+
+def read_file(path: str, what: str) -> Secret:
+    """Return the first line of a file that holds a secret; `what` names it in messages.
+
+    Raises ProbeError (config), also for a file that others can read or write.
+    """
+    return _checked(_read_file(path, what), what)
 
 
 def ask(username: str) -> Secret:
@@ -54,8 +64,8 @@ def _checked(content: bytes, what: str) -> Secret:
     return Secret(line)
 
 
-def _read_file(path: str) -> bytes:
-    """Read a password file that only its owner, root and one group can read.
+def _read_file(path: str, what: str) -> bytes:
+    """Read a file that only its owner, root and one group can read.
 
     Opened without waiting, judged by what was opened: a FIFO does not block, and nothing can be
     exchanged between the look and the opening. `root:nagios 0640` is how it is deployed.
@@ -63,27 +73,27 @@ def _read_file(path: str) -> bytes:
     try:
         link = os.lstat(path)
         if stat.S_ISLNK(link.st_mode) and link.st_uid not in (0, os.geteuid()):
-            raise _refused("password file is a symbolic link of another user")
+            raise _refused(f"{what} is a symbolic link of another user")
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except (OSError, ValueError) as error:
         reason = clean(getattr(error, "strerror", None) or "invalid path")
-        raise _refused(f"cannot open password file {clean(path)}: {reason}") from error
+        raise _refused(f"cannot open {what} {clean(path)}: {reason}") from error
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise _refused("password file must be a regular file")
+            raise _refused(f"{what} must be a regular file")
         if status.st_uid not in (0, os.geteuid()):
-            raise _refused("password file must belong to root or to the user of this check")
+            raise _refused(f"{what} must belong to root or to the user of this check")
         if status.st_mode & (stat.S_IWGRP | stat.S_IRWXO):
             mode = f"{stat.S_IMODE(status.st_mode):04o}"
-            raise _refused(f"password file must be mode 0600, or 0640 for a group; it is {mode}")
+            raise _refused(f"{what} must be mode 0600, or 0640 for a group; it is {mode}")
         content = os.read(descriptor, SECRET_LIMIT + 1)
     except OSError as error:
-        raise _refused(f"cannot read password file: {clean(error.strerror or '')}") from error
+        raise _refused(f"cannot read {what}: {clean(error.strerror or '')}") from error
     finally:
         os.close(descriptor)
     if len(content) > SECRET_LIMIT:
-        raise _refused(f"password file is longer than {SECRET_LIMIT} octets")
+        raise _refused(f"{what} is longer than {SECRET_LIMIT} octets")
     return content
 
 

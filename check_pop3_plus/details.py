@@ -6,14 +6,19 @@ line. The cause comes first, then what to try, then what was seen.
 
 from collections.abc import Iterator
 
-from check_pop3_plus.failures import MEASURED, Kind, Phase
-from check_pop3_plus.report import Attempt, CertificateFacts, Report
+from check_pop3_plus import certificate_words
+from check_pop3_plus.failures import MEASURED, Failure, Kind, Phase
+from check_pop3_plus.report import Attempt, Report
 from check_pop3_plus.settings import Security, Settings, Verify
 from check_pop3_plus.text import clean
-from check_pop3_plus.timing import seconds_by_phase
 
 DIALOGUE_TAIL = 4
 """Lines of the dialogue shown with a failure: the last command, its reply, and what led there."""
+
+_RENEW = (
+    "renew the certificate (or fetch the new one of its issuer) and reload the server; if that is"
+    " done already, the reload was missed"
+)
 
 HINTS: dict[tuple[Kind, Phase | None], str] = {
     (Kind.UNRESOLVED, None): "check the spelling of the name, and the zone it is in",
@@ -33,8 +38,8 @@ HINTS: dict[tuple[Kind, Phase | None], str] = {
     (Kind.TLS, Phase.TLS): "check that this port expects TLS from the first byte (-S) or"
     " STLS (--starttls)",
     (Kind.OLD_TLS, None): "enable TLS 1.2 or 1.3 on the server; --tls-min 1.1 if it cannot",
-    (Kind.EXPIRED, None): "renew the certificate; if it is renewed already, reload the server",
-    (Kind.EXPIRING, None): "renew the certificate; if it is renewed already, reload the server",
+    (Kind.EXPIRED, None): _RENEW,
+    (Kind.EXPIRING, None): _RENEW,
     (Kind.NOT_YET_VALID, None): "check the clocks of this machine and of the one that issued it",
     (Kind.NAME, None): "name the service as its certificate does (-H or --sni); see --connect-to",
     (Kind.UNTRUSTED, None): "send the intermediate certificates, or trust the issuer by --ca-file",
@@ -44,6 +49,13 @@ HINTS: dict[tuple[Kind, Phase | None], str] = {
     (Kind.INJECTED, None): "somebody on the way may change the traffic, or the server is broken",
     (Kind.NO_CAPABILITY, None): "compare with the capabilities below; a setting was lost?",
     (Kind.CLEARTEXT_ACCEPTED, None): "forbid cleartext logins on the server",
+    (Kind.LEGACY_TLS, None): "switch TLS 1.0 and 1.1 off on the server",
+    (Kind.NOT_STRICT, None): "issue the certificates anew by RFC 5280, or leave out --x509-strict",
+    (Kind.PIN, None): "another certificate than yours: a new one to be pinned, or somebody between",
+    (Kind.ISSUER, None): "find out who replaced the certificate; compare with the issuer below",
+    (Kind.NOT_DEPLOYED, None): "reload the server, so that it reads the new certificate",
+    (Kind.LONG_LIVED, None): "issue a certificate for a shorter time",
+    (Kind.TOO_FEW, None): "see the addresses below for those that failed",
     (Kind.INJECTABLE, None): "update the server: it keeps what was sent before TLS",
     (Kind.NO_MECHANISM, None): "choose another mechanism by --auth",
     (Kind.CLEARTEXT_REFUSED, None): "use -S or --starttls",
@@ -55,6 +67,12 @@ HINTS: dict[tuple[Kind, Phase | None], str] = {
 }
 """What to try, by kind and phase; None stands for every phase."""
 
+_TRUST = {
+    Verify.FULL: "chain and name verified",
+    Verify.CHAIN: "chain verified, name not",
+    Verify.NONE: "not verified",
+}
+
 
 def lines(
     settings: Settings, report: Report | None, kinds: list[str], is_problem: bool
@@ -64,104 +82,115 @@ def lines(
         yield from _cause(report, kinds)
     if report is None or not (is_problem or settings.verbosity):
         return
-    yield from _seen(report, settings, kinds)
-    if settings.verbosity >= 1:
-        yield from _more(report)
+    yield from _seen(report)
+    attempt = _most_telling(report)
+    if attempt:
+        yield from _of_attempt(attempt, report, settings, kinds)
     if settings.verbosity >= 2:
         yield from _settings(settings)
-        yield from _chain(report)
     if settings.verbosity >= 3:
-        yield from _dialogue(report, None)
-    elif report.failure:
-        yield from _dialogue(report, DIALOGUE_TAIL)
+        for each in report.attempts:
+            yield from (f"dialogue: {line}" for line in each.dialogue)
+    elif attempt and _failures(report):
+        yield from (f"dialogue: {line}" for line in attempt.dialogue[-DIALOGUE_TAIL:])
+
+
+def _failures(report: Report) -> list[Failure]:
+    """Return what ended the look, or the attempts that the verdict is about."""
+    failures = (report.failure, *(attempt.failure for attempt in report.judged))
+    return [failure for failure in failures if failure]
 
 
 def _cause(report: Report | None, kinds: list[str]) -> Iterator[str]:
-    failure = report.failure if report else None
-    phase = failure.phase if failure else None
+    ended = _failures(report) if report else []
+    phases = {failure.kind.value: failure.phase for failure in reversed(ended)}
     for kind in dict.fromkeys(kinds):
-        ended = failure is not None and failure.kind.value == kind and phase
-        yield f"kind: {kind}" + (f", in phase {phase.value}" if ended and phase else "")
+        phase = phases.get(kind)
+        yield f"kind: {kind}" + (f", in phase {phase.value}" if phase else "")
         hint = HINTS.get((Kind(kind), phase)) or HINTS.get((Kind(kind), None))
         if hint:
             yield f"try: {hint}"
 
 
-def _seen(report: Report, settings: Settings, kinds: list[str]) -> Iterator[str]:
+def _seen(report: Report) -> Iterator[str]:
     for attempt in report.attempts:
-        outcome = "worked"
-        if attempt.failure:
-            in_phase = f", in phase {attempt.failure.phase.value}" if attempt.failure.phase else ""
-            outcome = f"{attempt.failure.kind.value}{in_phase}: {attempt.failure.message}"
-        elif report.failure:
-            outcome = report.failure.kind.value
-        yield f"address: {attempt.address} {outcome}"
-    seconds = seconds_by_phase(report.laps())
+        yield f"address: {attempt.address} {_outcome(attempt, report)}"
+    seconds = report.seconds()
     if seconds:
         laps = [f"{phase.value} {seconds[phase]:.3f} s" for phase in MEASURED if phase in seconds]
         yield f"time: {', '.join(laps)}"
-    if not report.attempts:
-        return
-    attempt = report.attempts[-1]
+
+
+def _outcome(attempt: Attempt, report: Report) -> str:
+    if attempt.failure:
+        phase = attempt.failure.phase
+        in_phase = f", in phase {phase.value}" if phase else ""
+        return f"{attempt.failure.kind.value}{in_phase}: {attempt.failure.message}"
+    if report.failure:
+        return report.failure.kind.value
+    outcome = "worked"
+    if attempt.ended and attempt.began:
+        outcome += f" in {attempt.ended - attempt.began:.3f} s"
+    leaf = attempt.chain.leaf
+    if leaf and leaf.not_after and len(report.judged) > 1:
+        outcome += f", certificate until {certificate_words.date(leaf.not_after)}"
+    return outcome
+
+
+def _most_telling(report: Report) -> Attempt | None:
+    """Return, of several attempts, one that failed, or the one whose certificate ends first."""
+    failed = [attempt for attempt in report.judged if attempt.failure]
+    if failed or not report.judged:
+        return failed[0] if failed else None
+    dated = [
+        (leaf.not_after, attempt)
+        for attempt in report.judged
+        if (leaf := attempt.chain.leaf) and leaf.not_after
+    ]
+    return min(dated, key=lambda pair: pair[0])[1] if dated else report.judged[-1]
+
+
+def _of_attempt(
+    attempt: Attempt, report: Report, settings: Settings, kinds: list[str]
+) -> Iterator[str]:
+    if len(report.judged) > 1:
+        yield f"about: {attempt.address}"
     if attempt.tls and attempt.tls.version:
-        trust = {
-            Verify.FULL: "chain and name verified",
-            Verify.CHAIN: "chain verified, name not",
-            Verify.NONE: "not verified",
-        }[settings.tls.verify]
+        trust = _TRUST[settings.tls.verify]
         yield f"tls: {attempt.tls.version}, {attempt.tls.cipher}, {trust}"
-    if attempt.certificates:
-        yield from _certificate("certificate", attempt.certificates[0])
-    if attempt.capabilities is not None and "no-capability" in kinds:
-        yield _capabilities(attempt)
-    for note in attempt.notes:
-        yield f"note: {note.kind.value}: {note.text}"
-
-
-def _more(report: Report) -> Iterator[str]:
-    for attempt in report.attempts[-1:]:
-        if attempt.greeting is not None:
-            yield f"greeting: {attempt.greeting_shown}"
-        if attempt.capabilities is not None:
-            yield _capabilities(attempt)
-
-
-def _capabilities(attempt: Attempt) -> str:
-    return f"capabilities: {', '.join(attempt.capabilities or ())[:400]}"
+    leaf = attempt.chain.leaf
+    if leaf:
+        yield from certificate_words.lines("certificate", leaf)
+        if settings.verbosity or {Kind.PIN.value, Kind.NOT_DEPLOYED.value} & set(kinds):
+            yield from certificate_words.identity("certificate", leaf)
+        for number, facts in enumerate(attempt.chain.sent):
+            if number and settings.verbosity >= 2:
+                yield from certificate_words.lines(f"chain {number}", facts)
+                yield from certificate_words.identity(f"chain {number}", facts)
+        issuer = attempt.chain.first_issuer_to_end
+        if issuer and {Kind.EXPIRING.value, Kind.EXPIRED.value} & set(kinds):
+            yield from certificate_words.lines("issuer", issuer)
+        is_untrusted = attempt.failure is not None and attempt.failure.kind is Kind.UNTRUSTED
+        yield from certificate_words.remarks(attempt.chain, report.now, is_untrusted)
+    if attempt.greeting is not None and settings.verbosity:
+        yield f"greeting: {attempt.greeting_shown}"
+    is_about_capabilities = settings.verbosity or Kind.NO_CAPABILITY.value in kinds
+    if attempt.capabilities is not None and is_about_capabilities:
+        yield f"capabilities: {', '.join(attempt.capabilities)[:400]}"
+    for each in report.judged:
+        yield from (f"note: {note.kind.value}: {note.text}" for note in each.notes)
 
 
 def _settings(settings: Settings) -> Iterator[str]:
     tls = settings.tls
     if tls.security is not Security.PLAIN:
         trust = clean(tls.ca_file or tls.ca_path or "the store of the system")
-        yield f"policy: TLS {tls.minimum} or newer, verify {tls.verify.value}, trust {trust}"
+        verify = f"{tls.verify.value} and strict" if tls.strict else tls.verify.value
+        yield f"policy: TLS {tls.minimum} or newer, verify {verify}, trust {trust}"
+    grant = settings.login.source.grant if settings.login else None
+    if grant:
+        how = "a refresh token" if grant.refresh_token_file else "the credentials of the client"
+        trust = clean(grant.ca_file or "the store of the system")
+        yield f"token: from {grant.endpoint.authority} with {how}, trust {trust}"
     limits = settings.limits
     yield f"limits: {limits.timeout:g} s for a look, {limits.run_timeout:g} s for the run"
-
-
-def _chain(report: Report) -> Iterator[str]:
-    for attempt in report.attempts[-1:]:
-        for position, facts in enumerate(attempt.certificates):
-            if position:
-                yield from _certificate(f"chain {position}", facts)
-            yield f"fingerprint: {position}: sha256 {facts.fingerprint}, serial {facts.serial}"
-
-
-def _certificate(label: str, facts: CertificateFacts) -> Iterator[str]:
-    yield f"{label}: subject {facts.subject}, issuer {facts.issuer}"
-    if facts.not_before and facts.not_after:
-        yield (
-            f"{label}: valid from {facts.not_before:%Y-%m-%d %H:%M} to"
-            f" {facts.not_after:%Y-%m-%d %H:%M} UTC"
-        )
-    if facts.names:
-        more = f" and {facts.names_left_out} more" if facts.names_left_out else ""
-        yield f"{label}: names {', '.join(facts.names)}{more}"
-    if facts.unreadable:
-        yield f"{label}: unreadable: {', '.join(facts.unreadable)}"
-
-
-def _dialogue(report: Report, last: int | None) -> Iterator[str]:
-    for attempt in report.attempts[-1:] if last else report.attempts:
-        for line in attempt.dialogue[-last:] if last else attempt.dialogue:
-            yield f"dialogue: {line}"

@@ -63,6 +63,12 @@ class Kind(Enum):
     CERTIFICATE_UNREADABLE = "certificate-unreadable"
     CLEARTEXT_ACCEPTED = "cleartext-accepted"
     INJECTABLE = "injectable"
+    LEGACY_TLS = "legacy-tls"
+    PIN = "pin"
+    ISSUER = "issuer"
+    NOT_DEPLOYED = "not-deployed"
+    LONG_LIVED = "long-lived"
+    TOO_FEW = "too-few"
     # Thresholds that were crossed: they have a name to print, and no state of their own.
     SLOW = "slow"
     EXPIRING = "expiring"

@@ -5,13 +5,10 @@ line. The standard library's reader has no repeated keys.
 """
 
 import os
-import stat
 
+from check_pop3_plus import files
 from check_pop3_plus.failures import Kind, ProbeError
 from check_pop3_plus.text import Printable, clean
-
-SIZE_LIMIT = 1024 * 1024
-"""Octets; far more than a thousand services need."""
 
 Section = list[tuple[str, str]]
 
@@ -51,19 +48,7 @@ def find() -> str:
 
 def read(path: str) -> dict[str, Section]:
     """Return the sections of a file, in order. Raises ProbeError (config)."""
-    try:
-        # Without waiting: a FIFO must not hang the check.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, encoding="utf-8", errors="surrogateescape") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ProbeError(Kind.CONFIG, Printable(f"{clean(path)} is not a regular file"))
-            content = file.read(SIZE_LIMIT + 1)
-    except (OSError, ValueError) as error:
-        reason = clean(getattr(error, "strerror", None) or "invalid path")
-        raise ProbeError(Kind.CONFIG, Printable(f"cannot read {clean(path)}: {reason}")) from error
-    if len(content) > SIZE_LIMIT:
-        raise ProbeError(Kind.CONFIG, Printable(f"{clean(path)} is larger than 1 MiB"))
-    return parse(content, path)
+    return parse(files.read(path, "options file").decode("utf-8", "surrogateescape"), path)
 
 
 def parse(content: str, path: str) -> dict[str, Section]:

@@ -1,24 +1,24 @@
 """The ways in, and the choice among them. No I/O.
 
 A way in is a generator: it yields `Command`s, is sent the `Reply` to each, and returns the last
-reply; the session carries them. USER/PASS and APOP are here, SASL in `sasl`. This is the only
-room that reveals a secret.
+reply; the session carries them. USER/PASS and APOP are here, SASL in `sasl` and `mechanisms`.
+This is the only room that reveals a secret.
 """
 
 import re
 from collections.abc import Generator
 
-from check_pop3_plus import sasl
 from check_pop3_plus.failures import Kind, ProbeError
+from check_pop3_plus.mechanisms import MECHANISMS
 from check_pop3_plus.pop3 import Capabilities, Command, Reply, command
-from check_pop3_plus.sasl import Identity
+from check_pop3_plus.sasl import Identity, exchange
 from check_pop3_plus.settings import Login, Secret, Target
 from check_pop3_plus.text import Cleaner, Printable
 
 Steps = Generator[Command, Reply, Reply]
 """Commands out, replies in; returns the reply that ended the login."""
 
-SASL = {name.lower(): name for name in sasl.MECHANISMS}
+SASL = {name.lower(): name for name in MECHANISMS}
 
 WAYS = ("user", "apop", *SASL)
 """The names that `--auth` takes, `auto` aside."""
@@ -46,7 +46,7 @@ def begin(way: str, login: Login, secret: Secret | None, target: Target, greetin
     if way == "apop":
         return apop(identity)
     name = SASL[way]
-    return sasl.exchange(name, sasl.MECHANISMS[name], identity)
+    return exchange(name, MECHANISMS[name], identity)
 
 
 def user_pass(identity: Identity) -> Steps:
@@ -95,12 +95,16 @@ def choose(wanted: str, capabilities: Capabilities | None, is_encrypted: bool) -
     for way in acceptable:
         if SASL[way] in offered:
             return way
-    if not is_encrypted and not offered and capabilities.has("STLS"):
-        raise ProbeError(
-            Kind.CLEARTEXT_REFUSED, Printable("demands TLS before a login (none is offered)")
-        )
+    # Cyrus keeps the mechanisms that do not show the password.
+    shows_password = wanted == "auto" or SASL[wanted] in CLEARTEXT
+    if not is_encrypted and capabilities.has("STLS") and (shows_password or not offered):
+        message = f"demands TLS before a login (offers only {' '.join(offered)} without)"
+        if not offered:
+            message = "demands TLS before a login (none is offered)"
+        raise ProbeError(Kind.CLEARTEXT_REFUSED, Printable(message))
     wish = "USER, PLAIN or LOGIN" if wanted == "auto" else SASL[wanted]
-    message = f"offers {' '.join(offered) or 'no SASL mechanism'}, {wish} wanted"
+    # A long list must not push out the name that was wanted.
+    message = f"does not offer {wish}; its mechanisms: {' '.join(offered) or 'none'}"
     raise ProbeError(Kind.NO_MECHANISM, Printable(message))
 
 
@@ -114,7 +118,7 @@ _BY_CODE = (
     ("IN-USE", Kind.IN_USE),
     ("LOGIN-DELAY", Kind.LOGIN_DELAY),
     ("SYS/TEMP", Kind.TEMPORARY),
-    ("SYS/PERM", Kind.PERMANENT),
+    ("SYS", Kind.PERMANENT),  # whatever it is: the system's fault, not the credentials' (RFC 3206)
 )
 
 # What servers say when they want TLS first: Dovecot 2.3 and 2.4, Cyrus, Courier, and words

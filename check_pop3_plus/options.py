@@ -14,6 +14,7 @@ from check_pop3_plus.settings import (
     Assertions,
     Expectation,
     Family,
+    Grant,
     Limits,
     Login,
     RangePair,
@@ -57,7 +58,8 @@ class _Help(argparse.HelpFormatter):
     """The same look on every Python: `-H, --hostname NAME`, and a fixed width."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=34, width=100)
+        # Where the help of -D begins; longer options get a line of their own.
+        super().__init__(prog, max_help_position=33, width=100)
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         flags = ", ".join(action.option_strings)
@@ -114,6 +116,17 @@ def parser() -> argparse.ArgumentParser:
         help="open the connection there; the certificate is still judged for the name",
     )
     add("--source-address", metavar="ADDRESS", help="connect from this local address")
+    add(
+        "--all-addresses",
+        action="store_true",
+        help="probe every address of the name, side by side; the worst decides; the login happens"
+        " on the first that works",
+    )
+    add(
+        "--min-addresses",
+        metavar="N",
+        help="with --all-addresses: N good ones are enough",
+    )
 
     group = table.add_argument_group("TLS")
     add = group.add_argument
@@ -138,15 +151,44 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--client-cert", metavar="FILE", help="client certificate (PEM) to show")
     add("--client-key", metavar="FILE", help="its key, where it is not in the same file")
+    add(
+        "--x509-strict",
+        action="store_true",
+        help="also demand what of RFC 5280 most clients do not mind",
+    )
 
     group = table.add_argument_group("certificate")
-    group.add_argument(
+    add = group.add_argument
+    add(
         "-D",
         "--certificate",
         metavar="WARN[,CRIT]",
         help="alert when less is left: days (60), hours (12h), a share of the lifetime (33%%),"
         " or the smaller of two (30d/33%%); implies -S without --starttls",
     )
+    add(
+        "--pin",
+        metavar="sha256:HASH",
+        action="append",
+        help="the certificate, or its public key, must have this hash (in hexadecimal or base64);"
+        " repeatable, one must fit; else nothing is sent",
+    )
+    add(
+        "--issuer",
+        metavar="TEXT",
+        help="who issued it, directly or not, must have TEXT in the name",
+    )
+    add(
+        "--expect-cert-file",
+        metavar="FILE",
+        help="the certificate served must be the one in this file (PEM): was the server reloaded?",
+    )
+    add(
+        "--min-key-bits",
+        metavar="N",
+        help="its key must be RSA of N bits, or as strong (EC 256 is like RSA 3072)",
+    )
+    add("--max-validity", metavar="DAYS", help="it must have been issued for DAYS at most")
 
     group = table.add_argument_group("login")
     add = group.add_argument
@@ -166,6 +208,32 @@ def parser() -> argparse.ArgumentParser:
         "--allow-insecure-login",
         action="store_true",
         help="send the password although the link is not fully verified TLS",
+    )
+
+    group = table.add_argument_group("OAuth token (with --auth xoauth2 or oauthbearer)")
+    add = group.add_argument
+    add(
+        "--oauth-token-url",
+        metavar="URL",
+        help="fetch a token there, within -t but not in the response time; https alone, always"
+        " verified",
+    )
+    add("--oauth-client-id", metavar="ID", help="the client (application) that asks")
+    add(
+        "--oauth-client-secret-file",
+        metavar="FILE",
+        help="its secret: first line of this file; mode 0600 or 0640",
+    )
+    add(
+        "--oauth-refresh-token-file",
+        metavar="FILE",
+        help="ask with the refresh token in such a file, not with the client's own credentials",
+    )
+    add("--oauth-scope", metavar="SCOPE", help="what to ask for")
+    add(
+        "--oauth-ca-file",
+        metavar="FILE",
+        help="trust these certificates (PEM) for the URL, not the system's store",
     )
 
     group = table.add_argument_group("mailbox (after login)")
@@ -225,6 +293,12 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="a command sent behind STLS must not be answered inside TLS; on a connection of its"
         " own",
+    )
+
+    add(
+        "--reject-legacy-tls",
+        action="store_true",
+        help="handshakes that offer only TLS 1.0 or 1.1 must fail; on connections of their own",
     )
 
     group = table.add_argument_group("judgement")
@@ -379,6 +453,8 @@ def _settings(chosen: argparse.Namespace) -> Settings:
             ca_path=values.path(chosen.ca_path, "--ca-path"),
             client_cert=values.path(chosen.client_cert, "--client-cert"),
             client_key=_client_key(chosen),
+            strict=_strict(chosen, verify),
+            pins=tuple(values.pin(word) for word in chosen.pin or ()),
         ),
         login=_login(chosen, security, verify),
         limits=Limits(timeout, run_timeout),
@@ -426,7 +502,10 @@ def _target(chosen: argparse.Namespace, security: Security) -> Target:
     where = connect_to or hostname
     if values.is_numeric(where) and family not in (Family.ANY, values.family_of(where)):
         raise UsageError(f"{clean(where)} is not an {_FAMILY_NAMES[family]} address")
-    return Target(hostname, port, family, connect_to, source)
+    enough = values.whole_number(chosen.min_addresses, "--min-addresses")
+    if enough is not None and not chosen.all_addresses:
+        raise UsageError("--min-addresses needs --all-addresses")
+    return Target(hostname, port, family, connect_to, source, chosen.all_addresses, enough)
 
 
 _FAMILY_NAMES = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
@@ -438,9 +517,17 @@ def _client_key(chosen: argparse.Namespace) -> str | None:
     return values.path(chosen.client_key, "--client-key")
 
 
+def _strict(chosen: argparse.Namespace, verify: Verify) -> bool:
+    if chosen.x509_strict and verify is Verify.NONE:
+        raise UsageError("--x509-strict and --verify none exclude each other")
+    strict: bool = chosen.x509_strict
+    return strict
+
+
 def _login(chosen: argparse.Namespace, security: Security, verify: Verify) -> Login | None:
     sources = (chosen.password_file, chosen.password_env, chosen.password_command)
-    given = sum(source is not None for source in sources)
+    grant = _grant(chosen)
+    given = sum(source is not None for source in (*sources, grant))
     if chosen.username is None:
         if given:
             raise UsageError("a password source needs -U/--username")
@@ -450,7 +537,9 @@ def _login(chosen: argparse.Namespace, security: Security, verify: Verify) -> Lo
             raise UsageError("mailbox thresholds need a login: -U/--username")
         return None
     if given > 1:
-        raise UsageError("only one of --password-file, --password-env, --password-command")
+        raise UsageError(
+            "only one of --password-file, --password-env, --password-command, --oauth-token-url"
+        )
     if chosen.auth == "external":
         if given:
             raise UsageError("--auth external takes no password: the client certificate proves it")
@@ -467,11 +556,43 @@ def _login(chosen: argparse.Namespace, security: Security, verify: Verify) -> Lo
             f"no password is sent {how}; use -S or --starttls with --verify full,"
             " or --allow-insecure-login"
         )
-    source = SecretSource(*sources)
+    source = SecretSource(*sources, grant)
     return Login(chosen.username, source, chosen.auth, chosen.allow_insecure_login)
 
 
+def _grant(chosen: argparse.Namespace) -> Grant | None:
+    url, client_id = chosen.oauth_token_url, chosen.oauth_client_id
+    secret = values.path(chosen.oauth_client_secret_file, "--oauth-client-secret-file")
+    refresh = values.path(chosen.oauth_refresh_token_file, "--oauth-refresh-token-file")
+    scope, ca_file = chosen.oauth_scope, values.path(chosen.oauth_ca_file, "--oauth-ca-file")
+    if url is None:
+        if any(value is not None for value in (client_id, secret, refresh, scope, ca_file)):
+            raise UsageError("the options --oauth-... need --oauth-token-url")
+        return None
+    endpoint = values.https_url(url, "--oauth-token-url")
+    # Not implied: which of the two a server takes is for the user to know, as with every
+    # mechanism that `auto` does not choose.
+    if chosen.auth not in ("xoauth2", "oauthbearer"):
+        raise UsageError("--oauth-token-url needs --auth xoauth2 or --auth oauthbearer")
+    if client_id is None:
+        raise UsageError("--oauth-token-url needs --oauth-client-id")
+    if secret is None and refresh is None:
+        raise UsageError(
+            "--oauth-token-url needs --oauth-client-secret-file or --oauth-refresh-token-file"
+        )
+    client_id = values.visible(client_id, "--oauth-client-id")
+    if scope is not None:
+        scope = values.visible(scope, "--oauth-scope")
+    return Grant(endpoint, client_id, secret, refresh, scope, ca_file)
+
+
 def _assertions(chosen: argparse.Namespace, security: Security) -> Assertions:
+    if security is Security.PLAIN:
+        for option in _NEED_TLS:
+            if getattr(chosen, option.removeprefix("--").replace("-", "_")):
+                raise UsageError(f"{option} needs -S or --starttls")
+    if chosen.reject_legacy_tls and chosen.tls_min == "1.1":
+        raise UsageError("--reject-legacy-tls and --tls-min 1.1 exclude each other")
     if chosen.check_starttls_injection and security is not Security.STLS:
         raise UsageError("--check-starttls-injection needs --starttls")
     if chosen.refuse_cleartext_login:
@@ -480,10 +601,26 @@ def _assertions(chosen: argparse.Namespace, security: Security) -> Assertions:
         if security is Security.PLAIN and chosen.username is not None:
             raise UsageError("--refuse-cleartext-login and a cleartext login exclude each other")
     return Assertions(
-        values.capabilities(chosen.require_capa),
-        chosen.refuse_cleartext_login,
-        chosen.check_starttls_injection,
+        capabilities=values.capabilities(chosen.require_capa),
+        refuses_cleartext=chosen.refuse_cleartext_login,
+        resists_injection=chosen.check_starttls_injection,
+        rejects_legacy_tls=chosen.reject_legacy_tls,
+        issuer=values.filled(chosen.issuer, "--issuer"),
+        deployed_file=values.path(chosen.expect_cert_file, "--expect-cert-file"),
+        min_key_bits=values.whole_number(chosen.min_key_bits, "--min-key-bits"),
+        max_validity=values.days(chosen.max_validity, "--max-validity"),
     )
+
+
+_NEED_TLS = (
+    "--x509-strict",
+    "--pin",
+    "--issuer",
+    "--expect-cert-file",
+    "--min-key-bits",
+    "--max-validity",
+    "--reject-legacy-tls",
+)
 
 
 def _states(chosen: argparse.Namespace) -> dict[str, State]:

@@ -1,27 +1,43 @@
-"""All addresses, one after another, into one report of facts.
+"""All addresses into one report of facts.
 
-Each address gets an equal share of the time that is left until it has greeted; the first that
-works ends the look. A `ProbeError` ends one attempt, never the run. No state is shared between
-attempts, and nothing here relies on the main thread.
+One after another, or side by side. One after another, each address gets an equal share of the
+time that is left until it has greeted, and the first that works ends the look. Side by side, each
+gets all of it, and one of them logs in. A `ProbeError` ends one attempt, never the run. Nothing
+here relies on the main thread.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TypeVar
 
-from check_pop3_plus import certificate, credentials, session, text, tls, transport
-from check_pop3_plus.failures import Failure, Kind, Phase, ProbeError, Stopped
-from check_pop3_plus.report import Address, Attempt, Note, Report
+from check_pop3_plus import asides, certificate, credentials, files, session, text, tls, transport
+from check_pop3_plus.conversation import Conversation, say_goodbye
+from check_pop3_plus.failures import (
+    Failure,
+    Kind,
+    Phase,
+    ProbeError,
+    Stopped,
+    config_error,
+)
+from check_pop3_plus.report import Address, Attempt, CertificateFacts, Note, Report
 from check_pop3_plus.settings import Secret, Security, Settings
 from check_pop3_plus.text import Cleaner, Printable
 from check_pop3_plus.timing import Clock, Deadline, Timeline
 
-if TYPE_CHECKING:
-    import ssl
+_T = TypeVar("_T")
 
 LEGACY_SECONDS = 2.0
 """Longest second handshake, which tells an old server from a broken one."""
+
+TOGETHER_LIMIT = 128
+"""Addresses probed side by side: each is a thread and a connection."""
+
+_GRACE_SECONDS = 0.05
+"""How long a thread may take, after its deadline, to write down that it was late."""
 
 
 def run(settings: Settings, deadline: Deadline, secret: Secret | None = None) -> Report:
@@ -48,92 +64,164 @@ class _Look:
     def __init__(self, settings: Settings, deadline: Deadline) -> None:
         self.settings = settings
         self.deadline = deadline
-        self.clean: Cleaner = text.clean
-        self.secret: Secret | None = None
-        self.context: ssl.SSLContext | None = None
+        self.means = session.Means(settings, text.clean, None, None, self._may_log_in)
         self.timeline = Timeline()
         self.began: float | None = None
         self.attempts: list[Attempt] = []
         self.failure: Failure | None = None
+        self.deployed: tuple[CertificateFacts, ...] = ()
+        self._login = threading.Semaphore()
 
     def prepare(self, secret: Secret | None) -> None:
         """Do before any clock of the conversation what would otherwise spoil its numbers."""
         login = self.settings.login
+        clean: Cleaner = text.clean
+        context = None
         if login and login.needs_secret:
-            self.secret = secret or credentials.read(login.source, self.deadline)
-            self.clean = text.cleaner([self.secret.reveal()])
+            if login.source.grant:
+                from check_pop3_plus import oauth  # for HTTP, which no other check pays for
+
+                secrets = oauth.fetch(login.source.grant, self.deadline)
+            else:
+                secrets = (secret or credentials.read(login.source, self.deadline),)
+            secret = secrets[0]
+            clean = text.cleaner(each.reveal() for each in secrets)
         if self.settings.tls.security is not Security.PLAIN:
             certificate.prepare()
-            self.context = tls.context(self.settings.tls)
+            context = tls.context(self.settings.tls)
+            self.deployed = _read_deployed(self.settings.assertions.deployed_file, clean)
+        self.means = self.means._replace(clean=clean, context=context, secret=secret)
 
     def take(self) -> None:
         self.began = Clock()
         with self.timeline.phase(Phase.RESOLVE):
             addresses = transport.resolve(self.settings.target, self.deadline)
-        tried = addresses[: transport.ADDRESS_LIMIT]
-        for position, address in enumerate(tried):
+        if self.settings.target.all_addresses:
+            self._take_together(addresses)
+        else:
+            self._take_in_turn(addresses[: transport.ADDRESS_LIMIT])
+
+    def _take_in_turn(self, addresses: tuple[Address, ...]) -> None:
+        for position, address in enumerate(addresses):
             attempt = Attempt(address)
             self.attempts.append(attempt)
-            share = self.deadline.share(len(tried) - position)
-            try:
-                self._attempt(attempt, share)
-            except ProbeError as error:
-                attempt.failure = self._explained(error, attempt)
-                if attempt.login_began or error.kind is Kind.CONFIG or not self.deadline.left():
-                    break
-            else:
-                self._try_assertions(attempt)
+            self._try(attempt, self.deadline.share(len(addresses) - position))
+            if attempt.failure is None:
                 self._note_partial(attempt)
                 return
-        self.failure = self._furthest().failure
+            is_ours = attempt.failure.kind is Kind.CONFIG
+            if attempt.login_began or is_ours or not self.deadline.left():
+                break
+        # The one that the verdict is about comes last, as the one that worked would.
+        furthest = self._furthest()
+        self.attempts.sort(key=lambda attempt: attempt is furthest)
 
-    def _attempt(self, attempt: Attempt, share: Deadline) -> None:
-        with attempt.timeline.phase(Phase.CONNECT):
-            stream = transport.connect(attempt.address, self.settings.target.source_address, share)
+    def _take_together(self, addresses: tuple[Address, ...]) -> None:
+        """Try each address in a thread of its own, and wait for all of them.
+
+        A daemon thread, because executors are joined at exit. One that is late all the same is
+        left behind, and so is what it writes.
+        """
+        if len(addresses) > TOGETHER_LIMIT:
+            message = f"{len(addresses)} addresses are more than {TOGETHER_LIMIT} at a time"
+            raise ProbeError(Kind.CONFIG, Printable(message))
+        self.attempts = [Attempt(address) for address in addresses]
+        bugs: list[BaseException] = []
+
+        def work(attempt: Attempt) -> None:
+            try:
+                self._try(attempt, self.deadline)
+            except BaseException as error:
+                bugs.append(error)
+
+        threads = [
+            threading.Thread(target=work, args=(attempt,), daemon=True) for attempt in self.attempts
+        ]
         try:
-            session.converse(
-                stream,
-                self.settings,
-                attempt,
-                self.context,
-                self.secret,
-                self.clean,
-                self.deadline,
-            )
-        finally:
-            stream.close()
+            for thread in threads:
+                thread.start()
+        except RuntimeError as error:
+            raise config_error("cannot start a thread for each address", error) from error
+        end = Deadline(self.deadline.at + _GRACE_SECONDS)
+        for position, thread in enumerate(threads):
+            thread.join(end.left())
+            if thread.is_alive():
+                phase = self.attempts[position].timeline.current
+                late = self.attempts[position] = Attempt(addresses[position])
+                late.failure = Failure(Kind.TIMEOUT, phase, Printable("no answer in time"))
+        if bugs:
+            raise bugs[0]
+
+    def _try(self, attempt: Attempt, share: Deadline) -> None:
+        """Make one attempt; a failure is written down in it."""
+        attempt.began = Clock()
+        try:
+            with attempt.timeline.phase(Phase.CONNECT):
+                source = self.settings.target.source_address
+                stream = transport.connect(attempt.address, source, share)
+            try:
+                session.converse(stream, attempt, self.means, self.deadline)
+            finally:
+                stream.close()
+        except ProbeError as error:
+            attempt.failure = self._explained(error, attempt)
+        else:
+            self._try_assertions(attempt)
 
     def _try_assertions(self, working: Attempt) -> None:
         """Find out, on connections of their own, what the server must not do.
 
         A conversation that breaks down proves nothing, and that is said: no false OK.
         """
-        wanted = self.settings.assertions
+        wanted, context = self.settings.assertions, self.means.context
+        if wanted.refuses_cleartext:
+            self._note(working, Kind.CLEARTEXT_ACCEPTED, asides.try_cleartext)
+        if wanted.resists_injection and context:
+            self._note(working, Kind.INJECTABLE, partial(asides.try_injection, context=context))
+        if wanted.rejects_legacy_tls:
+            self._try_legacy_tls(working)
+
+    def _try_legacy_tls(self, working: Attempt) -> None:
+        accepted = []
+        for version in tls.LEGACY_VERSIONS:
+            if not tls.can_offer(version):
+                message = f"TLS {version} cannot be offered by the TLS library of this machine"
+                working.notes.append(Note(Kind.CONFIG, Printable(f"{message}: not tried")))
+            elif self._answer(
+                working, Kind.LEGACY_TLS, partial(asides.goes_along, version=version)
+            ):
+                accepted.append(version)
+        if accepted:
+            message = f"still accepts TLS {' and '.join(accepted)}"
+            working.notes.append(Note(Kind.LEGACY_TLS, Printable(message)))
+
+    def _note(
+        self, working: Attempt, kind: Kind, ask: Callable[[Conversation], Printable | None]
+    ) -> None:
+        """Ask aside for what is wrong, and write it down."""
+        wrong = self._answer(working, kind, ask)
+        if wrong:
+            working.notes.append(Note(kind, wrong))
+
+    def _answer(self, working: Attempt, kind: Kind, ask: Callable[[Conversation], _T]) -> _T | None:
+        """Return what a talk aside comes to, or None where it breaks down."""
         try:
-            if wanted.refuses_cleartext:
-                with self._aside(working) as talk:
-                    how = session.try_cleartext(talk)
-                if how:
-                    working.notes.append(Note(Kind.CLEARTEXT_ACCEPTED, how))
-            if wanted.resists_injection and self.context:
-                with self._aside(working) as talk:
-                    how = session.try_injection(talk, self.context)
-                if how:
-                    working.notes.append(Note(Kind.INJECTABLE, how))
+            with self._aside(working.address, self.deadline) as talk:
+                return ask(talk)
         except ProbeError as error:
-            message = f"an assertion could not be tried: {error.message}"
-            working.notes.append(Note(error.kind, Printable(message)))
+            message = f"an assertion ({kind.value}) could not be tried: {error.message}"
+            working.notes.append(Note(error.kind, Printable(message), is_failure=True))
+            return None
 
     @contextmanager
-    def _aside(self, attempt: Attempt) -> Iterator[session.Conversation]:
-        """Hold another conversation with the address of an attempt."""
-        source = self.settings.target.source_address
-        stream = transport.connect(attempt.address, source, self.deadline)
-        talk = session.Conversation(stream, self.settings, Attempt(attempt.address), self.clean)
+    def _aside(self, address: Address, limit: Deadline) -> Iterator[Conversation]:
+        """Hold another conversation with an address."""
+        stream = transport.connect(address, self.settings.target.source_address, limit)
+        talk = Conversation(stream, self.settings, Attempt(address), self.means.clean)
         try:
             yield talk
             if talk.is_usable:
-                session.say_goodbye(talk)
+                say_goodbye(talk)
         finally:
             stream.close()
 
@@ -144,34 +232,25 @@ class _Look:
         says nothing, or just hang up (Dovecot does). If it does shake hands on the old terms,
         that is the reason. No POP3 byte is sent over such a link.
         """
+        context = self.means.context
         unclear = error.kind in (Kind.TLS, Kind.CLOSED) and error.phase is Phase.TLS
-        if unclear and attempt.tls is None and self.context and self.deadline.left():
-            agreed = self._legacy_handshake(attempt.address, self.context)
-            if agreed:
-                return Failure(Kind.OLD_TLS, Phase.TLS, Printable(f"offers only {agreed}"))
+        if unclear and attempt.tls is None and context and self.deadline.left():
+            limit = self.deadline.within(min(LEGACY_SECONDS, self.deadline.left() / 2))
+            with suppress(ProbeError), self._aside(attempt.address, limit) as talk:
+                agreed = asides.agreed_on_legacy_terms(talk, context)
+                talk.is_usable = False
+                if agreed:
+                    return Failure(Kind.OLD_TLS, Phase.TLS, Printable(f"offers only {agreed}"))
         return error.failure()
 
-    def _legacy_handshake(self, address: Address, modern: "ssl.SSLContext") -> Printable | None:
-        limit = self.deadline.within(min(LEGACY_SECONDS, self.deadline.left() / 2))
-        try:
-            stream = transport.connect(address, self.settings.target.source_address, limit)
-        except ProbeError:
-            return None
-        try:
-            return session.agreed_on_legacy_terms(stream, self.settings, modern)
-        except ProbeError:
-            return None
-        finally:
-            stream.close()
-
     def _note_partial(self, working: Attempt) -> None:
-        failed = [attempt for attempt in self.attempts if attempt.failure]
+        failed = [
+            f"{attempt.address} {attempt.failure.kind.value}"
+            for attempt in self.attempts
+            if attempt.failure
+        ]
         if failed:
-            which = ", ".join(
-                f"{attempt.address} {attempt.failure.kind.value}"
-                for attempt in failed
-                if attempt.failure
-            )
+            which = ", ".join(failed)
             message = f"{len(failed)} of {len(self.attempts)} addresses tried failed ({which})"
             working.notes.append(Note(Kind.PARTIAL, Printable(message)))
 
@@ -182,6 +261,10 @@ class _Look:
         """
         return max(reversed(self.attempts), key=lambda attempt: len(attempt.timeline.laps))
 
+    def _may_log_in(self) -> bool:
+        """Return whether nobody has logged in yet: one login attempt a run."""
+        return self._login.acquire(blocking=False)
+
     def phase(self) -> Phase | None:
         """Return the phase that is going on."""
         timelines = [self.timeline, *(attempt.timeline for attempt in self.attempts)]
@@ -190,16 +273,33 @@ class _Look:
     def report(self) -> Report:
         for attempt in self.attempts:
             if attempt.tls:
-                attempt.certificates = certificate.read_chain(attempt.tls.chain, self.clean)
-        if self.failure and self.attempts:
-            # The one that the failure is about is told last, as the one that worked would be.
-            furthest = self._furthest()
-            self.attempts.sort(key=lambda attempt: attempt is furthest)
-        ended = self.attempts[-1].ended if self.attempts else None
+                attempt.chain = certificate.read_chain(
+                    attempt.tls.sent, attempt.tls.path, self.means.clean
+                )
+                if attempt.chain.defects:
+                    message = f"not clean by RFC 5280: {', '.join(attempt.chain.defects)}"
+                    attempt.notes.append(Note(Kind.NOT_STRICT, text.clean(message)))
+        together = self.settings.target.all_addresses
+        judged = tuple(self.attempts if together else self.attempts[-1:])
+        ended = max((attempt.ended for attempt in judged if attempt.ended), default=None)
         return Report(
             attempts=tuple(self.attempts),
+            judged=judged,
             resolve=self.timeline.laps[0] if self.timeline.laps else None,
             failure=self.failure,
             elapsed=ended - self.began if ended and self.began is not None else None,
             now=datetime.now(timezone.utc),
+            deployed=self.deployed,
         )
+
+
+def _read_deployed(path: str | None, clean: Cleaner) -> tuple[CertificateFacts, ...]:
+    """Return the certificates of the file that the server's own must be in."""
+    if path is None:
+        return ()
+    what = "certificate file"
+    try:
+        return certificate.read_pem(files.read(path, what), clean)
+    except ValueError as error:
+        message = f"no certificate in PEM in {what} {text.clean(path)}"
+        raise ProbeError(Kind.CONFIG, Printable(message)) from error

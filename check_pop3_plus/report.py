@@ -3,12 +3,13 @@
 `None` means "not seen", never "bad". A record has no field called `is_ok`.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from check_pop3_plus.failures import Failure, Kind
+from check_pop3_plus.failures import Failure, Kind, Phase
 from check_pop3_plus.text import Printable
-from check_pop3_plus.timing import Lap, Timeline
+from check_pop3_plus.timing import Lap, Timeline, seconds_by_phase
 
 
 class Address(NamedTuple):
@@ -35,9 +36,55 @@ class CertificateFacts(NamedTuple):
     names_left_out: int = 0
     serial: Printable | None = None
     fingerprint: Printable | None = None
+    """SHA-256 of the certificate, in hexadecimal."""
+    public_key: Printable | None = None
+    """SHA-256 of the public key (SubjectPublicKeyInfo), in hexadecimal."""
+    key: Printable | None = None
+    """For people: `RSA 2048`."""
+    key_bits: int | None = None
+    """Bits of an RSA key, or of the RSA key that would be as strong."""
     weakness: Printable | None = None
+    is_self_issued: bool = False
+    """Whether it names itself as its issuer, as roots do."""
+    issuer_names: tuple[str, ...] = ()
+    """The issuer's name and its parts as they are, for comparing only; `issuer` is for people."""
     unreadable: tuple[Printable, ...] = ()
     """The attributes that could not be read."""
+
+
+class Chain(NamedTuple):
+    """The certificates of one handshake."""
+
+    sent: tuple[CertificateFacts, ...] = ()
+    """In the server's order, its own first."""
+    left_out: int = 0
+    """How many more were sent than are read."""
+    path: tuple[CertificateFacts, ...] = ()
+    """From the server's own to the trust anchor where the chain was verified; else as far as
+    the certificates that were sent name each other as issuer."""
+    is_verified: bool = False
+    defects: tuple[Printable, ...] = ()
+    """What of the path is against RFC 5280, though it was verified."""
+
+    @property
+    def leaf(self) -> CertificateFacts | None:
+        """The server's own certificate."""
+        return self.sent[0] if self.sent else None
+
+    @property
+    def first_issuer_to_end(self) -> CertificateFacts | None:
+        """Of those that the server's own certificate depends on, the one that ends first."""
+        return _first_to_end(self.path[1:])
+
+    @property
+    def first_intermediate_to_end(self) -> CertificateFacts | None:
+        """The same without the root, which is not the server's to renew."""
+        return _first_to_end(each for each in self.path[1:] if not each.is_self_issued)
+
+
+def _first_to_end(certificates: Iterable[CertificateFacts]) -> CertificateFacts | None:
+    dated = [(each.not_after, each) for each in certificates if each.not_after]
+    return min(dated, key=lambda pair: pair[0])[1] if dated else None
 
 
 class TlsFacts(NamedTuple):
@@ -45,8 +92,10 @@ class TlsFacts(NamedTuple):
 
     version: str | None
     cipher: str | None
-    chain: tuple[bytes, ...]
+    sent: tuple[bytes, ...]
     """DER, the server's own certificate first."""
+    path: tuple[bytes, ...]
+    """DER, from the server's own to the trust anchor; empty where nothing was verified."""
     verified: bool
     """Whether chain and name were both verified."""
 
@@ -61,6 +110,8 @@ class Note(NamedTuple):
 
     kind: Kind
     text: Printable
+    is_failure: bool = False
+    """Whether something else ended by it: a talk aside."""
 
 
 class Attempt:
@@ -72,6 +123,8 @@ class Attempt:
     def __init__(self, address: Address) -> None:
         self.address = address
         self.timeline = Timeline()
+        self.began: float | None = None
+        """Instant of the connection's first packet."""
         self.ended: float | None = None
         """Instant of the last judged reply."""
         self.greeting: bytes | None = None
@@ -82,8 +135,7 @@ class Attempt:
         self.offered: frozenset[tuple[str, str | None]] | None = None
         """Tags alone and with each argument, in the last list; STLS also where it was used."""
         self.tls: TlsFacts | None = None
-        self.certificates: tuple[CertificateFacts, ...] = ()
-        """As sent, the server's own first."""
+        self.chain = Chain()
         self.mailbox: MailboxFacts | None = None
         self.login_began = False
         self.logged_in_as: Printable | None = None
@@ -92,11 +144,21 @@ class Attempt:
         self.failure: Failure | None = None
 
 
+class Seen(NamedTuple):
+    """One fact that can be judged, and the attempt that it comes from, if it is from one."""
+
+    attempt: Attempt | None
+    fact: Failure | Note | Chain | bytes | frozenset[tuple[str, str | None]]
+
+
 class Report(NamedTuple):
     """Everything one look has seen."""
 
     attempts: tuple[Attempt, ...]
-    """In the order tried; the last one is the one that worked, if any did."""
+    """In the order tried. Where one address is enough, the last one is the one that worked, or
+    the one that came furthest."""
+    judged: tuple[Attempt, ...]
+    """Those that the verdict is about: the last one, or all of them where all are wanted."""
     resolve: Lap | None
     failure: Failure | None
     """Why the look as a whole failed."""
@@ -104,8 +166,13 @@ class Report(NamedTuple):
     """Seconds from the name look-up to the last judged reply."""
     now: datetime
     """The local clock when the look ended; certificate dates are judged by it."""
+    deployed: tuple[CertificateFacts, ...] = ()
+    """Those in the file that the server's own must be in."""
 
-    def laps(self) -> list[Lap]:
-        """Return the look-up and the laps of the attempt that the report is about."""
-        laps = [self.resolve] if self.resolve else []
-        return laps + (self.attempts[-1].timeline.laps if self.attempts else [])
+    def seconds(self) -> dict[Phase, float]:
+        """Return the seconds of each phase that was reached; of several addresses the slowest."""
+        seconds = {Phase.RESOLVE: self.resolve.seconds} if self.resolve else {}
+        for attempt in self.judged:
+            for phase, taken in seconds_by_phase(attempt.timeline.laps).items():
+                seconds[phase] = max(taken, seconds.get(phase, 0.0))
+        return seconds

@@ -1,14 +1,16 @@
 """Report to metrics: the nagiosplugin Resource that performs the probe."""
 
+import re
 from collections.abc import Iterator
 
 import nagiosplugin
+from nagiosplugin import Metric
 
 from check_pop3_plus import probe
 from check_pop3_plus.failures import MEASURED
-from check_pop3_plus.report import Report
-from check_pop3_plus.settings import Secret, Settings
-from check_pop3_plus.timing import Deadline, seconds_by_phase
+from check_pop3_plus.report import Attempt, Report, Seen
+from check_pop3_plus.settings import Assertions, Secret, Settings
+from check_pop3_plus.timing import Deadline
 
 
 class Pop3(nagiosplugin.Resource):
@@ -28,31 +30,75 @@ class Pop3(nagiosplugin.Resource):
         return list(_metrics(self.report, self._settings))
 
 
-def _metrics(report: Report, settings: Settings) -> Iterator[nagiosplugin.Metric]:
+def _metrics(report: Report, settings: Settings) -> Iterator[Metric]:
     if report.failure:
-        yield nagiosplugin.Metric("failure", report.failure)
+        yield Metric("failure", Seen(None, report.failure))
+    for attempt in report.judged:
+        if attempt.failure:
+            yield Metric("failure", Seen(attempt, attempt.failure))
+    if settings.target.min_addresses is not None and report.attempts:
+        yield Metric("addresses", sum(each.failure is None for each in report.attempts))
     if report.elapsed is not None:
-        yield nagiosplugin.Metric(
-            "time", report.elapsed, "s", min=0, max=_whole(settings.limits.timeout)
-        )
-    seconds = seconds_by_phase(report.laps())
+        yield Metric("time", report.elapsed, "s", min=0, max=_whole(settings.limits.timeout))
+    seconds = report.seconds()
     for phase in MEASURED:
         if phase in seconds:
-            yield nagiosplugin.Metric(f"time_{phase.value}", seconds[phase], "s", min=0)
-    if not report.attempts:
-        return
-    attempt = report.attempts[-1]
-    if attempt.certificates:
-        yield nagiosplugin.Metric("certificate", attempt.certificates[0])
+            yield Metric(f"time_{phase.value}", seconds[phase], "s", min=0)
+    yield from _days_left(report)
+    for attempt in report.judged:
+        yield from _of_attempt(attempt, settings.assertions, has_failed=bool(report.failure))
+    if settings.target.all_addresses:
+        for attempt in report.judged:
+            yield from _of_address(attempt)
+
+
+def _days_left(report: Report) -> Iterator[Metric]:
+    """Yield, of several addresses, the certificates that end first."""
+    leaves, intermediates = [], []
+    for attempt in report.judged:
+        leaf, chain = attempt.chain.leaf, Seen(attempt, attempt.chain)
+        intermediate = attempt.chain.first_intermediate_to_end
+        if leaf and leaf.not_after:
+            leaves.append((leaf.not_after, chain))
+        if intermediate and intermediate.not_after:
+            intermediates.append((intermediate.not_after, chain))
+    for name, ends in (("cert_days", leaves), ("chain_days", intermediates)):
+        if ends:
+            yield Metric(name, min(ends, key=lambda pair: pair[0])[1])
+
+
+def _of_attempt(attempt: Attempt, wanted: Assertions, has_failed: bool) -> Iterator[Metric]:
+    if attempt.chain.leaf:
+        chain = Seen(attempt, attempt.chain)
+        yield Metric("certificate", chain)
+        for name, is_wanted in (
+            ("chain", attempt.chain.first_issuer_to_end),
+            ("issuer", wanted.issuer),
+            ("key", wanted.min_key_bits),
+            ("validity", wanted.max_validity),
+            ("deployed", wanted.deployed_file),
+        ):
+            if is_wanted is not None:
+                yield Metric(name, chain)
     if attempt.mailbox:
-        yield nagiosplugin.Metric("messages", attempt.mailbox.messages, min=0)
-        yield nagiosplugin.Metric("mailbox_size", attempt.mailbox.octets, "B", min=0)
+        yield Metric("messages", attempt.mailbox.messages, min=0)
+        yield Metric("mailbox_size", attempt.mailbox.octets, "B", min=0)
     if attempt.greeting is not None:
-        yield nagiosplugin.Metric("greeting", attempt.greeting)
-    if settings.assertions.capabilities and report.failure is None:
-        yield nagiosplugin.Metric("capabilities", attempt.offered or frozenset())
+        yield Metric("greeting", Seen(attempt, attempt.greeting))
+    if wanted.capabilities and attempt.failure is None and not has_failed:
+        yield Metric("capabilities", Seen(attempt, attempt.offered or frozenset()))
     for note in attempt.notes:
-        yield nagiosplugin.Metric("note", note)
+        yield Metric("note", Seen(attempt, note))
+
+
+def _of_address(attempt: Attempt) -> Iterator[Metric]:
+    """Yield what one of several addresses has in perfdata of its own."""
+    label = re.sub("[^a-z0-9]", "_", attempt.address.host.lower())
+    if attempt.ended and attempt.began:
+        taken = attempt.ended - attempt.began
+        yield Metric(f"time_{label}", taken, "s", min=0, context="time_of_address")
+    if attempt.chain.leaf:
+        yield Metric(f"cert_days_{label}", Seen(attempt, attempt.chain), context="cert_days")
 
 
 def _whole(number: float) -> float:

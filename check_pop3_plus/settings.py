@@ -14,7 +14,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> bytes:
-        """Return the secret itself; only `login` sends it and only `text` masks it."""
+        """Return the secret itself; only `login` and `oauth` send it and only `text` masks it."""
         return self._value
 
     def __repr__(self) -> str:
@@ -63,6 +63,10 @@ class Target(NamedTuple):
     family: Family = Family.ANY
     connect_to: str | None = None
     source_address: str | None = None
+    all_addresses: bool = False
+    """Whether each address of the name is probed, side by side."""
+    min_addresses: int | None = None
+    """How many good ones are enough; None means all."""
 
 
 class TlsPolicy(NamedTuple):
@@ -75,6 +79,38 @@ class TlsPolicy(NamedTuple):
     ca_path: str | None = None
     client_cert: str | None = None
     client_key: str | None = None
+    strict: bool = False
+    """Whether OpenSSL's strict checks (RFC 5280) are part of the verification."""
+    pins: tuple[str, ...] = ()
+    """SHA-256 of the certificate or of its public key, in hexadecimal; any of them will do."""
+
+
+class TokenEndpoint(NamedTuple):
+    """Where tokens are given out, over HTTPS."""
+
+    host: str
+    port: int
+    path: str
+    """As the request names it: with the query, where there is one."""
+
+    @property
+    def authority(self) -> str:
+        """Host, and port where it is not the usual one, as a URL and a Host field have them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == 443 else f"{host}:{self.port}"
+
+
+class Grant(NamedTuple):
+    """How a token is fetched: by a refresh token where there is one, else by the client's own
+    credentials (RFC 6749 sections 6 and 4.4)."""
+
+    endpoint: TokenEndpoint
+    client_id: str
+    client_secret_file: str | None = None
+    refresh_token_file: str | None = None
+    scope: str | None = None
+    ca_file: str | None = None
+    """Trusted for the endpoint alone, in place of the system's store."""
 
 
 class SecretSource(NamedTuple):
@@ -83,6 +119,7 @@ class SecretSource(NamedTuple):
     file: str | None = None
     env: str | None = None
     command: str | None = None
+    grant: Grant | None = None
 
 
 class Login(NamedTuple):
@@ -118,6 +155,14 @@ class Assertions(NamedTuple):
     """Tags, and for `SASL=PLAIN` the argument that must stand with the tag; upper case."""
     refuses_cleartext: bool = False
     resists_injection: bool = False
+    rejects_legacy_tls: bool = False
+    issuer: str | None = None
+    """Text in a name of one that has issued the certificate, directly or not."""
+    deployed_file: str | None = None
+    """PEM; the certificate that must be served is in it."""
+    min_key_bits: int | None = None
+    max_validity: float | None = None
+    """Days from the first to the last instant of the certificate."""
 
 
 class Remaining(NamedTuple):

@@ -4,16 +4,30 @@ State first, then the one thing to know, then where. The foreign text in it is c
 (`Printable`); every sentence about a failure begins with the phase it happened in.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import nagiosplugin
 from nagiosplugin import Metric, Result, Results
 
+from check_pop3_plus import certificate_words
+from check_pop3_plus.certificate_words import count, date
 from check_pop3_plus.failures import OURS, Failure, Kind, Phase
-from check_pop3_plus.report import Attempt, CertificateFacts, Note, Report
+from check_pop3_plus.report import Attempt, Chain, Note, Report, Seen
 from check_pop3_plus.settings import Security, Settings, Verify
 from check_pop3_plus.text import Printable, clean
-from check_pop3_plus.timing import days
+
+_ABOUT_ADDRESSES = (Kind.REFUSED, Kind.UNREACHABLE, Kind.TIMEOUT)
+"""Failures to connect: they name all addresses that were tried."""
+
+_ABOUT_CERTIFICATES = (
+    Kind.EXPIRED,
+    Kind.NOT_YET_VALID,
+    Kind.NAME,
+    Kind.UNTRUSTED,
+    Kind.WEAK,
+    Kind.NOT_STRICT,
+    Kind.PIN,
+)
 
 
 class Summary(nagiosplugin.Summary):
@@ -24,64 +38,69 @@ class Summary(nagiosplugin.Summary):
         host = settings.target.hostname
         shown = f"[{host}]" if ":" in host else host
         self.where = Printable(f"{clean(shown)}:{settings.target.port}")
+        self.whose = f"certificate of {self.where}"
         self.report: Report | None = None
 
     def ok(self, results: Results) -> str:
         """Say that all is well, how fast, how secure, and how long the certificate lasts."""
         for result in results.results:
-            if result.metric and isinstance(result.metric.value, Failure):
-                # The user said so; it must not look like success all the same.
+            fact = _fact(result)
+            # That enough other addresses work is success; that the user calls a failure OK is
+            # not, and must not look like it.
+            if isinstance(fact, Failure) and result.hint == fact.kind.value:
                 return f"{self.sentence(result)} ({result.hint} counts as OK)"
         report = self.report
         if report is None or report.elapsed is None:
             return f"{self.where} was not looked at"
-        attempt = report.attempts[-1]
-        parts = [f"{self.where} answered in {report.elapsed:.3f} s"]
-        if attempt.tls:
-            parts.append(str(attempt.tls.version))
-            parts += self._certificate(attempt, report.now)
-        if attempt.logged_in_as is not None:
-            parts.append(f"user {attempt.logged_in_as} logged in")
-        if attempt.mailbox:
-            parts.append(_count(attempt.mailbox.messages, "message"))
-        failed = sum(1 for each in report.attempts if each.failure)
-        if failed:
-            parts.append(f"{failed} of {len(report.attempts)} addresses failed")
+        good = [attempt for attempt in report.judged if attempt.failure is None]
+        parts = [f"{self.where} answered in {report.elapsed:.3f} s{self._on_how_many(good)}"]
+        versions = {attempt.tls.version for attempt in good if attempt.tls}
+        if versions:
+            parts.append(" and ".join(sorted(str(version) for version in versions)))
+            parts += self._certificate(good, report)
+        for attempt in good:
+            if attempt.logged_in_as is not None:
+                parts.append(f"user {attempt.logged_in_as} logged in")
+            if attempt.mailbox:
+                parts.append(count(attempt.mailbox.messages, "message"))
         return ", ".join(parts) + self._insecure()
 
     def problem(self, results: Results) -> str:
         """Say the worst finding first, and the others behind it."""
         findings = [result for result in results.results if result.state != nagiosplugin.Ok]
-        first, *others = findings
-        also = "".join(f"; {self.sentence(other)}" for other in others)
-        return self.sentence(first) + self._insecure() + also
+        said: dict[str, list[Attempt]] = {}
+        for result in findings:
+            attempts = said.setdefault(self.sentence(result), [])
+            attempts += self._concerned(result)
+        first, *others = (sentence + self._at(attempts) for sentence, attempts in said.items())
+        return first + self._insecure() + "".join(f"; {other}" for other in others)
 
     def sentence(self, result: Result) -> str:
         """Return one finding in words."""
         assert result.metric is not None  # noqa: S101 - our contexts always give it
-        value = result.metric.value
-        if isinstance(value, Failure):
-            return self._failure(value, Kind(result.hint))
-        if isinstance(value, Note):
-            return f"{self.where}: {value.text}"
-        if isinstance(value, CertificateFacts):
-            return self._dates(value, Kind(result.hint))
-        if isinstance(value, bytes):
-            said = self.report.attempts[-1].greeting_shown if self.report else ""
-            return f"greeting: {self.where} does not say what is expected: {said}"
-        if isinstance(value, frozenset):
-            required = self.settings.assertions.capabilities
-            missing = [
-                tag if argument is None else f"{tag}={argument}"
-                for tag, argument in required
-                if (tag, argument) not in value
-            ]
-            return f"capa: {self.where} does not offer {clean(', '.join(missing))}"
-        return self._number(result, result.metric)
+        match _fact(result):
+            case Failure() as failure:
+                return self._failure(failure, result.metric.value.attempt, Kind(result.hint))
+            case Note() as note:
+                return f"{self.where}: {note.text}"
+            case Chain() as chain:
+                return self._about_chain(chain, result.metric.name, Kind(result.hint))
+            case bytes():
+                said = result.metric.value.attempt.greeting_shown
+                return f"greeting: {self.where} does not say what is expected: {said}"
+            case frozenset() as offered:
+                missing = [
+                    tag if argument is None else f"{tag}={argument}"
+                    for tag, argument in self.settings.assertions.capabilities
+                    if (tag, argument) not in offered
+                ]
+                return f"capa: {self.where} does not offer {clean(', '.join(missing))}"
+            case _:
+                return self._number(result, result.metric)
 
     # --- failures -------------------------------------------------------------------------
 
-    def _failure(self, failure: Failure, kind: Kind) -> str:
+    def _failure(self, failure: Failure, attempt: Attempt | None, kind: Kind) -> str:
         if kind is Kind.STOPPED:
             doing = f" while in phase {failure.phase.value}" if failure.phase else ""
             return failure.message + doing
@@ -90,101 +109,90 @@ class Summary(nagiosplugin.Summary):
         if kind is Kind.CONFIG:
             return self._implausible_clock()
         phase = f"{failure.phase.value}: " if failure.phase else ""
-        return phase + self._predicate(failure)
+        return phase + self._predicate(failure, attempt)
 
-    def _predicate(self, failure: Failure) -> str:
-        kind = failure.kind
+    def _predicate(self, failure: Failure, attempt: Attempt | None) -> str:
         limit = f"within {self.settings.limits.timeout:g} s"
-        if kind is Kind.UNRESOLVED:
-            return failure.message
-        if kind is Kind.RESOLVER:
-            late = failure.message.startswith("no answer")
-            return f"{failure.message} {limit}" if late else failure.message
-        if kind is Kind.TIMEOUT:
-            where = self._addresses() if failure.phase is Phase.CONNECT else ""
-            what = failure.message.removesuffix(" in time")
-            return f"{what} from {self.where} {limit}{where}"
-        if kind is Kind.REFUSED:
-            return f"connection refused by {self.where}{self._addresses()}"
-        if kind is Kind.UNREACHABLE:
-            return f"{self.where} is unreachable: {failure.message}{self._addresses()}"
-        leaf = self._leaf()
-        if leaf and kind in (Kind.EXPIRED, Kind.NOT_YET_VALID):
-            return self._dates(leaf, kind)
-        if leaf and kind in (Kind.NAME, Kind.UNTRUSTED, Kind.WEAK):
-            return f"certificate of {self.where} {self._rejected(failure, leaf)}"
-        return f"{self.where} {failure.message}"
-
-    def _rejected(self, failure: Failure, leaf: CertificateFacts) -> str:
-        if failure.kind is Kind.NAME:
-            if not leaf.names:
-                return "has no subject alternative name (mail clients refuse it)"
-            more = leaf.names_left_out
-            names = ", ".join(leaf.names) + (f" and {more} more" if more else "")
-            # A long list must not push out the name that was wanted.
-            return f"is not for {clean(self.settings.tls.name, 60)} but for {clean(names, 80)}"
-        if failure.kind is Kind.WEAK:
-            chain = self.report.attempts[-1].certificates if self.report else ()
-            weakness = next((facts.weakness for facts in chain if facts.weakness), None)
-            return f"is too weak: {weakness or failure.message}"
-        sent = len(self.report.attempts[-1].certificates) if self.report else 0
-        if failure.message == "issuer is not trusted":
-            missing = " (intermediate missing?)" if sent == 1 else ""
-            served = _count(sent, "certificate")
-            return f"is not trusted: unknown issuer; server sent {served}{missing}"
-        return f"is not trusted: {failure.message.removeprefix('certificate is ')}"
-
-    def _dates(self, leaf: CertificateFacts, kind: Kind) -> str:
-        now = self.report.now if self.report else None
-        whose = f"certificate of {self.where}"
-        if kind is Kind.CONFIG:
-            return self._implausible_clock()
-        if kind is Kind.CERTIFICATE_UNREADABLE or not leaf.not_after or not now:
-            return f"details of the {whose} are unreadable"
-        if kind is Kind.NOT_YET_VALID and leaf.not_before and leaf.not_before > now:
-            until = _span(leaf.not_before - now)
-            return f"{whose} is not valid before {_date(leaf.not_before)}, in {until}"
-        if leaf.not_after <= now:
-            return f"{whose} expired {_span(now - leaf.not_after)} ago ({_date(leaf.not_after)})"
-        if kind is Kind.EXPIRING:
-            return f"{whose} expires in {_span(leaf.not_after - now)} ({_date(leaf.not_after)})"
-        return f"{whose} is fine, but one of an issuer in the chain {_WRONG_DATE[kind]}"
+        match failure.kind:
+            case Kind.UNRESOLVED:
+                return failure.message
+            case Kind.RESOLVER:
+                late = failure.message.startswith("no answer")
+                return f"{failure.message} {limit}" if late else failure.message
+            case Kind.TIMEOUT:
+                return f"{failure.message.removesuffix(' in time')} from {self.where} {limit}"
+            case Kind.REFUSED:
+                return f"connection refused by {self.where}"
+            case Kind.UNREACHABLE:
+                return f"{self.where} is unreachable: {failure.message}"
+            case _:
+                if attempt and attempt.chain.leaf and failure.kind in _ABOUT_CERTIFICATES:
+                    name = self.settings.tls.name
+                    chain, now = attempt.chain, self._now()
+                    return certificate_words.rejection(failure, chain, name, self.whose, now)
+                return f"{self.where} {failure.message}"
 
     def _implausible_clock(self) -> str:
-        now = _date(self.report.now) if self.report else "unknown"
-        return f"local clock is implausible ({now}), certificate dates are not judged"
+        return f"local clock is implausible ({date(self._now())}), certificate dates are not judged"
+
+    # --- certificates ---------------------------------------------------------------------
+
+    def _about_chain(self, chain: Chain, judged: str, kind: Kind) -> str:
+        leaf, now, wanted = chain.leaf, self._now(), self.settings.assertions
+        assert leaf is not None and self.report is not None  # noqa: S101, PT018 - it was judged
+        match kind:
+            case Kind.CONFIG:
+                return self._implausible_clock()
+            case Kind.ISSUER:
+                return f"{self.whose} is from {leaf.issuer}, not from {clean(wanted.issuer or '')}"
+            case Kind.WEAK:
+                wish = f"RSA {wanted.min_key_bits} or as strong"
+                return f"key of the {self.whose} is too short: {leaf.key}, not {wish}"
+            case Kind.LONG_LIVED if leaf.not_before and leaf.not_after:
+                lifetime = certificate_words.span(leaf.not_after - leaf.not_before)
+                return (
+                    f"{self.whose} was issued for {lifetime}, longer than {wanted.max_validity:g}"
+                )
+            case Kind.NOT_DEPLOYED:
+                return certificate_words.outdated(leaf, self.report.deployed, self.whose)
+        issuer = chain.first_issuer_to_end
+        if judged == "chain" and issuer:
+            which = certificate_words.issuer(issuer, self.whose)
+            return certificate_words.dates(issuer, which, kind, now)
+        return certificate_words.dates(leaf, self.whose, kind, now)
+
+    def _certificate(self, good: list[Attempt], report: Report) -> list[str]:
+        """Say how long the certificate lasts; of several addresses the one that ends first."""
+        leaves = [attempt.chain.leaf for attempt in good if attempt.chain.leaf]
+        dated = [(leaf.not_after, leaf) for leaf in leaves if leaf.not_after]
+        parts = []
+        if dated:
+            first = min(dated, key=lambda pair: pair[0])[1]
+            parts.append(certificate_words.validity(first, report.now))
+        if self.settings.tls.verify is Verify.NONE:
+            parts.append("not verified")
+        elif self.settings.tls.verify is Verify.CHAIN:
+            parts.append("name not verified")
+        return parts
 
     # --- the rest -------------------------------------------------------------------------
 
     def _number(self, result: Result, metric: Metric) -> str:
         name, value = metric.name, metric.value
+        if name == "addresses":
+            of = len(self.report.attempts) if self.report else 0
+            wanted = self.settings.target.min_addresses
+            return f"{value} of {of} addresses of {self.where} answered, {wanted} wanted"
         ranges = result.context.ranges  # type: ignore[union-attr]
         is_critical = result.state == nagiosplugin.Critical
         limit = f"(limit {ranges.critical if is_critical else ranges.warning or ranges.critical})"
         if name == "time":
             return f"{self.where} answered in {value:.3f} s {limit}"
         if name == "messages":
-            return f"mailbox on {self.where} has {_count(value, 'message')} {limit}"
+            return f"mailbox on {self.where} has {count(value, 'message')} {limit}"
         if name == "mailbox_size":
             return f"mailbox on {self.where} has {value} octets {limit}"
         return f"{name.removeprefix('time_')}: {self.where} took {value:.3f} s {limit}"
-
-    def _certificate(self, attempt: Attempt, now: datetime) -> list[str]:
-        parts = []
-        leaf = attempt.certificates[0] if attempt.certificates else None
-        if leaf and leaf.not_after:
-            left = leaf.not_after - now
-            if leaf.not_before and leaf.not_before > now:
-                parts.append(f"certificate not valid before {_date(leaf.not_before)}")
-            elif left > timedelta(0):
-                parts.append(f"certificate valid for {_span(left)}")
-            else:
-                parts.append(f"certificate expired {_span(-left)} ago")
-        if self.settings.tls.verify is Verify.NONE:
-            parts.append("not verified")
-        elif self.settings.tls.verify is Verify.CHAIN:
-            parts.append("name not verified")
-        return parts
 
     def _insecure(self) -> str:
         """Return the words for a secret that was sent without full verification."""
@@ -195,37 +203,45 @@ class Summary(nagiosplugin.Summary):
             return " (cleartext login)"
         return "" if self.settings.tls.verify is Verify.FULL else " (unverified TLS login)"
 
-    def _leaf(self) -> CertificateFacts | None:
+    def _on_how_many(self, good: list[Attempt]) -> str:
+        """Say of how many addresses an OK speaks, where that is not plain."""
         attempts = self.report.attempts if self.report else ()
-        certificates = attempts[-1].certificates if attempts else ()
-        return certificates[0] if certificates else None
+        if not self.settings.target.all_addresses:
+            failed = len(attempts) - 1
+            return f" ({failed} of {len(attempts)} addresses failed)" if failed else ""
+        if len(good) < len(attempts):
+            return f" on {len(good)} of {len(attempts)} addresses"
+        return f" on {len(good)} addresses" if len(good) > 1 else " on its only address"
 
-    def _addresses(self) -> str:
+    def _concerned(self, result: Result) -> list[Attempt]:
+        """Return the attempts whose addresses stand behind a sentence."""
+        fact = _fact(result)
+        if fact is None or self.report is None or result.metric is None:
+            return []
+        attempt = result.metric.value.attempt
+        if self.settings.target.all_addresses:
+            return [attempt] if attempt else []
+        if isinstance(fact, Failure) and fact.phase is Phase.CONNECT:
+            return list(self.report.attempts) if fact.kind in _ABOUT_ADDRESSES else []
+        return []
+
+    def _at(self, attempts: list[Attempt]) -> str:
         """Return the addresses, without the port that stands in the sentence already."""
-        attempts = self.report.attempts if self.report else ()
         shown = [
             f"[{each.address.host}]" if each.address.is_ipv6 else each.address.host
             for each in attempts
         ]
-        if shown == [self.where.rpartition(":")[0]]:
+        if not shown or shown == [self.where.rpartition(":")[0]]:
             return ""
         more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""
         return f" ({', '.join(shown[:3])}{more})"
 
-
-_WRONG_DATE = {Kind.EXPIRED: "expired", Kind.NOT_YET_VALID: "is not yet valid"}
-
-
-def _span(span: timedelta) -> str:
-    """Return a time span in whole days, or in hours where days would say too little."""
-    if span < timedelta(days=2):
-        return _count(int(days(span) * 24), "hour")
-    return _count(int(days(span)), "day")
+    def _now(self) -> datetime:
+        assert self.report is not None  # noqa: S101 - there is something to say of it
+        return self.report.now
 
 
-def _date(instant: datetime) -> str:
-    return f"{instant:%Y-%m-%d %H:%M} UTC"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _fact(result: Result) -> object:
+    """Return the fact that a result is about, or None where it is a number."""
+    value = result.metric.value if result.metric else None
+    return value.fact if isinstance(value, Seen) else None

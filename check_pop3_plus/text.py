@@ -85,7 +85,8 @@ def _forms(secret: bytes) -> set[bytes]:
     from urllib.parse import quote_from_bytes
 
     forms = {secret, secret.hex().encode(), repr(secret)[2:-1].encode()}
-    forms.add(quote_from_bytes(secret, safe="").encode())
+    percent = quote_from_bytes(secret, safe="")
+    forms |= {percent.encode(), percent.replace("%20", "+").encode()}
     forms.add(b"".join(b"%%%02x" % byte for byte in secret))
     for shift in range(3):
         encoded = b64encode(bytes(shift) + secret)

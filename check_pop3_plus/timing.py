@@ -3,13 +3,14 @@
 All instants are `time.monotonic()`, which no step of the system clock disturbs.
 """
 
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from check_pop3_plus.failures import DeadlineExceeded, Kind, Phase, ProbeError
+from check_pop3_plus.failures import DeadlineExceeded, Kind, Phase, ProbeError, config_error
 from check_pop3_plus.text import Printable
 
 Clock = time.monotonic
@@ -46,6 +47,40 @@ class Deadline:
     def within(self, seconds: float) -> "Deadline":
         """Return the earlier of this deadline and `seconds` from now."""
         return Deadline(min(self.at, Clock() + seconds))
+
+
+_T = TypeVar("_T")
+
+
+def in_time(work: Callable[[], _T], deadline: Deadline) -> _T:
+    """Return what `work` returns, or raise what it raises, unless the deadline comes first.
+
+    For what no socket timeout bounds: the resolver of the system, a long computation. In a
+    daemon thread, never an executor: those are joined at exit (measured: process gone 5 s late).
+    Work that is late is left behind.
+
+    Raises DeadlineExceeded, and ProbeError (config) where no thread can be started.
+    """
+    results: list[_T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise config_error("cannot start a thread", error) from error
+    thread.join(deadline.remaining())
+    if errors:
+        raise errors[0]
+    if not results:
+        raise DeadlineExceeded(Kind.TIMEOUT, Printable("no answer in time"))
+    return results[0]
 
 
 class Lap(NamedTuple):

@@ -6,6 +6,7 @@ Every flag that decides a verdict is set here. Errors of OpenSSL are translated 
 
 import os
 import stat
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,10 @@ def context(policy: TlsPolicy) -> "ssl.SSLContext":
     made.check_hostname = policy.verify is Verify.FULL
     made.verify_mode = ssl.CERT_NONE if policy.verify is Verify.NONE else ssl.CERT_REQUIRED
     made.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST
+    if policy.strict:
+        made.verify_flags |= ssl.VERIFY_X509_STRICT
     made.hostname_checks_common_name = False
-    made.minimum_version = getattr(ssl.TLSVersion, f"TLSv{policy.minimum}".replace(".", "_"))
+    made.minimum_version = _version(policy.minimum)
     made.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
     # Level 2: RSA 2048, EC 224 and SHA-256 at least. TLS 1.1 signs its handshake with
     # MD5 and SHA-1, which only level 0 lets through; `certificate` then looks at the strength.
@@ -45,8 +48,12 @@ def context(policy: TlsPolicy) -> "ssl.SSLContext":
     return made
 
 
-def legacy_context() -> "ssl.SSLContext":
-    """Build a context that shakes hands with anything, to tell an old server from a broken one.
+LEGACY_VERSIONS = ("1.0", "1.1")
+"""What `--reject-legacy-tls` offers, one at a time; no session is ever held with TLS 1.0."""
+
+
+def legacy_context(only: str | None = None) -> "ssl.SSLContext":
+    """Build a context that shakes hands with anything, or offers `only` one of the old versions.
 
     For a handshake only: not one byte is sent over what it agrees on.
     """
@@ -55,9 +62,38 @@ def legacy_context() -> "ssl.SSLContext":
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.check_hostname = False
     made.verify_mode = ssl.CERT_NONE
-    made.minimum_version = ssl.TLSVersion.TLSv1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # deprecated, and that is the point
+        made.minimum_version = _version(only or "1.0")
+        if only:
+            made.maximum_version = _version(only)
     made.set_ciphers("ALL:@SECLEVEL=0")
     return made
+
+
+def can_offer(version: str) -> bool:
+    """Return whether the TLS library here can offer an old version and nothing newer.
+
+    It may have been built without it, or be held back by a policy of the system. The greeting
+    of the handshake that it would send tells (RFC 5246 section 7.4.1.2: type, length, version).
+    """
+    import ssl
+
+    sent = ssl.MemoryBIO()
+    try:
+        legacy_context(version).wrap_bio(ssl.MemoryBIO(), sent).do_handshake()
+    except ssl.SSLWantReadError:
+        return sent.read()[9:11] == _version(version).to_bytes(2, "big")
+    except (OSError, ValueError):
+        pass
+    return False
+
+
+def _version(number: str) -> "ssl.TLSVersion":
+    """Return OpenSSL's constant for `1.0` to `1.3`: the version's two octets on the wire."""
+    import ssl
+
+    return ssl.TLSVersion(0x0301 + int(number.removeprefix("1.")))
 
 
 def _load_trust(made: "ssl.SSLContext", policy: TlsPolicy) -> None:
@@ -134,19 +170,30 @@ def _require(path: str | None, is_kind: Callable[[int], bool], what: str) -> Non
 # --- what the TLS library knows -------------------------------------------------------------
 
 
-def chain(tls: "ssl.SSLSocket") -> tuple[bytes, ...]:
+def sent_chain(tls: "ssl.SSLSocket") -> tuple[bytes, ...]:
     """Return the chain as sent, in DER, the server's own certificate first.
 
-    Public from Python 3.13 on, a method of a private object before; both also work on a socket
-    whose handshake was refused, so no second connection is needed to say why.
+    Also of a handshake that was refused, so no second connection is needed to say why.
     """
-    if hasattr(tls, "get_unverified_chain"):
-        return tuple(tls.get_unverified_chain() or ())
+    return _chain(tls, "get_unverified_chain")
+
+
+def verified_path(tls: "ssl.SSLSocket") -> tuple[bytes, ...]:
+    """Return the path that OpenSSL has verified, in DER, the trust anchor last.
+
+    Of a good handshake only; without verification it would be what the server has sent.
+    """
+    return _chain(tls, "get_verified_chain") if tls.context.verify_mode else ()
+
+
+def _chain(tls: "ssl.SSLSocket", method: str) -> tuple[bytes, ...]:
+    # Public from Python 3.13 on, methods of a private object before.
+    if hasattr(tls, method):
+        return tuple(getattr(tls, method)() or ())
     import _ssl
 
-    private = tls._sslobj  # type: ignore[attr-defined]
-    sent = private.get_unverified_chain() or ()
-    return tuple(certificate.public_bytes(_ssl.ENCODING_DER) for certificate in sent)
+    certificates = getattr(tls._sslobj, method)() or ()  # type: ignore[attr-defined]
+    return tuple(each.public_bytes(_ssl.ENCODING_DER) for each in certificates)
 
 
 # X509_V_ERR_* of OpenSSL; whatever is not named here means that the chain is not trusted.
@@ -163,12 +210,18 @@ _REJECTIONS = {
     67: (Kind.WEAK, "key of an issuer is too weak"),
     68: (Kind.WEAK, "signature algorithm is too weak"),
 }
+# Those that only the strict mode gives.
+_NOT_STRICT = frozenset((78, *range(80, 95)))
 
 
 def rejected(error: "ssl.SSLCertVerificationError", tls: "ssl.SSLSocket") -> CertificateRejected:
-    known = _REJECTIONS.get(error.verify_code)
-    kind, message = known or (Kind.UNTRUSTED, f"certificate refused: {error.verify_message}")
-    return CertificateRejected(kind, clean(message), chain(tls))
+    """Return OpenSSL's verdict on the certificate, with the chain as sent."""
+    code, words = error.verify_code, error.verify_message
+    if code in _NOT_STRICT:
+        kind, message = Kind.NOT_STRICT, f"certificate is against RFC 5280: {words}"
+    else:
+        kind, message = _REJECTIONS.get(code, (Kind.UNTRUSTED, f"certificate refused: {words}"))
+    return CertificateRejected(kind, clean(message), sent_chain(tls))
 
 
 # --- errors --------------------------------------------------------------------------------
@@ -206,7 +259,7 @@ def translated(error: OSError, tls: "ssl.SSLSocket | None" = None) -> ProbeError
         return ProbeError(Kind.CLOSED, Printable("closed the connection"))
     # TLS 1.2 has no alert of its own for a missing client certificate. But the server has shown
     # its own certificate by then, which it does not when no cipher fits.
-    wants_ours = reason == "HANDSHAKE_FAILURE" and tls is not None and chain(tls)
+    wants_ours = reason == "HANDSHAKE_FAILURE" and tls is not None and sent_chain(tls)
     if wants_ours or reason in _CLIENT_CERTIFICATE_ALERTS:
         return ProbeError(Kind.CLIENT_CERTIFICATE, _CLIENT_CERTIFICATE)
     if reason in _OLD_TLS:

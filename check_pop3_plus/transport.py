@@ -6,15 +6,21 @@ POP3. Errors of the operating system are translated here, once.
 
 import errno
 import socket
-import threading
 from typing import TYPE_CHECKING
 
 from check_pop3_plus.failures import DeadlineExceeded, Kind, ProbeError, config_error
 from check_pop3_plus.report import Address, TlsFacts
 from check_pop3_plus.settings import Family, Target
 from check_pop3_plus.text import Printable, clean
-from check_pop3_plus.timing import Deadline
-from check_pop3_plus.tls import chain, is_eof, is_want_read, rejected, translated
+from check_pop3_plus.timing import Deadline, in_time
+from check_pop3_plus.tls import (
+    is_eof,
+    is_want_read,
+    rejected,
+    sent_chain,
+    translated,
+    verified_path,
+)
 
 if TYPE_CHECKING:  # a plain check does not pay for `ssl` (about 20 ms)
     import ssl
@@ -49,36 +55,19 @@ def resolve(target: Target, deadline: Deadline) -> tuple[Address, ...]:
         return _addresses(host, target, socket.AI_NUMERICHOST)
     except socket.gaierror:
         pass  # a name, not an address: this may take long
-    outcome: list[tuple[Address, ...] | socket.gaierror | OSError] = []
-
-    def look_up() -> None:
-        try:
-            outcome.append(_addresses(host, target, 0))
-        except OSError as error:
-            outcome.append(error)
-
-    # A daemon thread, never an executor: no signal interrupts getaddrinfo, and executors are
-    # joined at exit (measured: process gone 5 s late).
-    thread = threading.Thread(target=look_up, daemon=True)
-    try:
-        thread.start()
-    except RuntimeError as error:
-        raise config_error("cannot start a thread for the name look-up", error) from error
-    thread.join(deadline.remaining())
     shown = clean(host)
-    if not outcome:
-        raise DeadlineExceeded(Kind.RESOLVER, Printable(f"no answer while resolving {shown}"))
-    result = outcome[0]
-    if isinstance(result, tuple):
-        return result
-    if isinstance(result, socket.gaierror) and result.errno in _NO_SUCH_NAME:
-        family = "" if target.family is Family.ANY else f"{target.family.value} "
-        raise ProbeError(
-            Kind.UNRESOLVED,
-            Printable(f"cannot resolve {shown}: name unknown or no {family}address"),
-        )
-    reason = clean(result.strerror or "unknown error")
-    raise ProbeError(Kind.RESOLVER, Printable(f"cannot resolve {shown}: {reason}"))
+    try:
+        return in_time(lambda: _addresses(host, target, 0), deadline)
+    except DeadlineExceeded as error:
+        message = f"no answer while resolving {shown}"
+        raise DeadlineExceeded(Kind.RESOLVER, Printable(message)) from error
+    except OSError as error:
+        if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
+            family = "" if target.family is Family.ANY else f"{target.family.value} "
+            kind, reason = Kind.UNRESOLVED, f"name unknown or no {family}address"
+        else:
+            kind, reason = Kind.RESOLVER, clean(error.strerror or "unknown error")
+        raise ProbeError(kind, Printable(f"cannot resolve {shown}: {reason}")) from error
 
 
 def _addresses(host: str, target: Target, flags: int) -> tuple[Address, ...]:
@@ -139,6 +128,7 @@ class Stream:
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._sock = sock
+        self._tls: ssl.SSLSocket | None = None
         self.deadline = deadline
         self.encrypted = False
 
@@ -190,7 +180,7 @@ class Stream:
             )
         except OSError as error:
             raise _translated(error) from error
-        self._sock = tls
+        self._sock = self._tls = tls
         try:
             tls.settimeout(self.deadline.remaining())
             tls.do_handshake()
@@ -203,9 +193,14 @@ class Stream:
         return TlsFacts(
             version=tls.version(),
             cipher=cipher[0] if cipher else None,
-            chain=chain(tls),
+            sent=sent_chain(tls),
+            path=verified_path(tls),
             verified=context.check_hostname,
         )
+
+    def has_seen_certificate(self) -> bool:
+        """Return whether the peer has shown a certificate, if only in a handshake that failed."""
+        return self._tls is not None and bool(sent_chain(self._tls))
 
     def close(self) -> None:
         """Close at once; a TLS close reply is not waited for."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from check_pop3_plus.failures import Kind, ProbeError
-from check_pop3_plus.settings import Family, Remaining, State
+from check_pop3_plus.settings import Family, Remaining, State, TokenEndpoint
 from check_pop3_plus.text import Printable, clean
 
 LONGEST_TIMEOUT = 3600.0
@@ -92,6 +92,41 @@ def path(value: str | None, option: str) -> str | None:
     return value
 
 
+_URL = re.compile(
+    r"https://(?P<host>\[[0-9A-Fa-f:.]+\]|[^/?:\[\]]+)(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<path>[/?][!-~]*)?",
+    re.I,
+)
+
+
+def https_url(url: str, option: str) -> TokenEndpoint:
+    """Check the URL of a token endpoint (RFC 6749 section 3.2).
+
+    It is not shown when it is wrong: a password or another secret may stand in it.
+    """
+    if not url.lower().startswith("https://"):
+        raise UsageError(f"invalid {option}: not https://, which alone keeps a secret")
+    if re.search("^[^/?#]*@", url[8:]):
+        raise UsageError(f"invalid {option}: no user and no password may stand in it")
+    if "#" in url:
+        raise UsageError(f"invalid {option}: no fragment (#) may stand in it")
+    matched = _URL.fullmatch(url)
+    if not matched:
+        raise UsageError(f"invalid {option}: not https://HOST[:PORT]/PATH")
+    port = int(matched["port"] or 443)
+    if not 1 <= port <= 65535:
+        raise UsageError(f"invalid {option}: port not from 1 to 65535")
+    path = matched["path"] or "/"
+    return TokenEndpoint(host(matched["host"], option), port, "/" * (path[0] == "?") + path)
+
+
+def visible(word: str, option: str) -> str:
+    """Check a client's identifier or a scope (RFC 6749 appendix A)."""
+    if not re.fullmatch("[ -~]+", word):
+        raise UsageError(f"invalid {option}: empty, or not in visible ASCII")
+    return word
+
+
 def state(word: str, option: str) -> State:
     state = _STATES.get(word.lower())
     if state is None:
@@ -106,6 +141,47 @@ def seconds(word: str, option: str) -> float:
     if not 0 < seconds <= LONGEST_TIMEOUT:
         raise UsageError(f"invalid {option} {clean(word, 60)}: not a number of seconds up to 3600")
     return seconds
+
+
+def whole_number(word: str | None, option: str) -> int | None:
+    """Return a number from 1 to 99999, or None where none is given."""
+    if word is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,5}", word) or int(word) < 1:
+        raise UsageError(f"invalid {option} {clean(word, 60)}: not a whole number from 1 to 99999")
+    return int(word)
+
+
+def days(word: str | None, option: str) -> float | None:
+    """Return a number of days, `90` or `90d`, or None where none is given."""
+    if word is None:
+        return None
+    matched = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)d?", word)
+    if not matched or not float(matched[1]):
+        raise UsageError(f"invalid {option} {clean(word, 60)}: not a number of days")
+    return float(matched[1])
+
+
+def filled(text: str | None, option: str) -> str | None:
+    if text is not None and not text.strip():
+        raise UsageError(f"invalid {option}: empty")
+    return text
+
+
+def pin(word: str) -> str:
+    """Return a SHA-256 in hexadecimal, from `sha256:` and hexadecimal (with colons or not) or
+    base64, or from curl's `sha256//` and base64."""
+    import binascii
+
+    is_curls = word.startswith("sha256//")
+    value = word.removeprefix("sha256//" if is_curls else "sha256:")
+    digits = value.replace(":", "")
+    if value != word:
+        if re.fullmatch(r"[0-9A-Fa-f]{64}", digits):
+            return digits.lower()
+        if re.fullmatch(r"[A-Za-z0-9+/]{43}=", value):
+            return binascii.a2b_base64(value).hex()
+    raise UsageError(f"invalid --pin {clean(word, 60)}: not sha256: and 64 hexadecimal digits")
 
 
 def capabilities(spec: str | None) -> tuple[tuple[str, str | None], ...]:

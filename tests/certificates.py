@@ -105,6 +105,26 @@ class Pki:
             context.minimum_version = context.maximum_version = _TLS[version]
         return context
 
+    def speaking_everything(self) -> ssl.SSLContext:
+        """TLS 1.0 to 1.3, whatever a client wants."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.load_cert_chain(*self.files("good"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = _TLS["1.0"]
+        return context
+
+    def demanding_legacy_client_certificate(self) -> ssl.SSLContext:
+        """TLS 1.0 and 1.1, up to where the client should show a certificate and has none."""
+        context = self.old_tls("1.0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.maximum_version = _TLS["1.1"]
+        context.load_verify_locations(self.ca_file)
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
     def files(self, name: str) -> tuple[Path, Path]:
         """Certificate (with what is sent besides it) and key, in PEM."""
         return self._files.get(name) or self._save(name, self._make(name))
@@ -136,12 +156,15 @@ class Pki:
                 )
                 return self._ordinary(*NAMES, issuer=unsent)
             case "intermediate_expiring":
-                odd = self._odd(ca=True, end=INTERMEDIATE_DAYS)
-                intermediate = trustme.CA.from_pem(
-                    odd.cert_chain_pems[0].bytes(), odd.private_key_pem.bytes()
-                )
-                intermediate.parent_cert = self._odd_root  # so that it is sent
-                return self._ordinary(*NAMES, issuer=intermediate)
+                return self._ordinary(*NAMES, issuer=self._intermediate(end=INTERMEDIATE_DAYS))
+            case "intermediate_expired":
+                return self._ordinary(*NAMES, issuer=self._intermediate(start=-9, end=-2))
+            case "ca_not_critical":
+                return self._ordinary(*NAMES, issuer=self._intermediate(critical=False))
+            case "ca_no_key_usage":
+                return self._ordinary(*NAMES, issuer=self._intermediate(usage=False))
+            case "root_sent" | "wrong_order" | "sent_twice" | "extra" | "extra_expired":
+                return self._with_more_sent(name)
             case "selfsigned":
                 return self._odd(*NAMES, self_signed=True)
             case "cnonly":
@@ -152,6 +175,10 @@ class Pki:
                 return self._odd(*NAMES, sha1=True)
             case "negative_serial":
                 return self._odd(*NAMES, negative_serial=True)
+            case "no_authority_key":
+                return self._odd(*NAMES, authority_key=False)
+            case "rsa":
+                return self._odd(*NAMES)
             case _:
                 raise ValueError(f"no certificate is called {name}")
 
@@ -166,11 +193,39 @@ class Pki:
             *names, not_before=_days(start), not_after=_days(end)
         )
 
+    def _intermediate(
+        self, start: float = -1, end: float = 365, critical: bool = True, usage: bool = True
+    ) -> trustme.CA:
+        odd = self._odd(ca=True, start=start, end=end, critical=critical, usage=usage)
+        pem, key = odd.cert_chain_pems[0].bytes(), odd.private_key_pem.bytes()
+        intermediate = trustme.CA.from_pem(pem, key)
+        intermediate.parent_cert = self._odd_root  # so that it is sent
+        return intermediate
+
+    def _with_more_sent(self, how: str) -> trustme.LeafCert:
+        """A good certificate and its intermediate, sent with what nobody needs."""
+        leaf = self._ordinary(*NAMES, issuer=self._intermediate())
+        own, intermediate = (blob.bytes() for blob in leaf.cert_chain_pems)
+        root = self._odd_root.cert_pem.bytes()
+        stranger = trustme.CA()
+        days = {"extra": 365.0, "extra_expired": -2.0}.get(how, 1.0)
+        other = stranger.issue_cert("x.test", not_before=_days(-9), not_after=_days(days))
+        sent = {
+            "root_sent": [intermediate, root],
+            "wrong_order": [root, intermediate],
+            "sent_twice": [intermediate, intermediate],
+        }.get(how, [intermediate, other.cert_chain_pems[0].bytes()])
+        return trustme.LeafCert(leaf.private_key_pem.bytes(), own, sent)
+
     def _odd(
         self,
         *names: str,
         bits: int = 2048,
         ca: bool = False,
+        critical: bool = True,
+        usage: bool = True,
+        authority_key: bool = True,
+        start: float = -1,
         end: float = 365,
         self_signed: bool = False,
         sha1: bool = False,
@@ -193,17 +248,20 @@ class Pki:
         serial = 0x25 << 152 | x509.random_serial_number() >> 8
         builder = (
             x509.CertificateBuilder(issuer, subject, key.public_key(), serial)
-            .not_valid_before(_days(-1))
+            .not_valid_before(_days(start))
             .not_valid_after(_days(end))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=critical)
             .add_extension(
                 x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
             )
-            .add_extension(
+        )
+        if authority_key:
+            builder = builder.add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
                 critical=False,
             )
-            .add_extension(
+        if usage:
+            builder = builder.add_extension(
                 x509.KeyUsage(
                     digital_signature=True,
                     content_commitment=False,
@@ -217,7 +275,6 @@ class Pki:
                 ),
                 critical=True,
             )
-        )
         if names:
             alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
             builder = builder.add_extension(alternatives, critical=False)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tests.certificates import Pki
 from tests.command import Run, run
-from tests.pop3_server import ScriptedServer, Step, expect, say, start_tls
+from tests.pop3_server import ScriptedServer, Server, Step, expect, say, start_tls
 
 CANARY = "c4n4ry pa$$<w>rd"
 """The password of every login: it may appear nowhere."""
@@ -29,6 +29,7 @@ _LABELS = (
         for phase in ("resolve", "connect", "tls", "greeting", "capa", "stls", "login", "stat")
     ),
     "cert_days",
+    "chain_days",
     "messages",
     "mailbox_size",
 )
@@ -60,10 +61,16 @@ def honest(done: Run) -> Run:
     words = perfdata.split()
     assert all(_PERFDATA.fullmatch(word) for word in words), perfdata
     labels = [word.partition("=")[0] for word in words]
-    assert labels == sorted(labels, key=_LABELS.index)
+    assert labels == sorted(labels, key=_position)
     assert all(re.match(r"[a-z0-9 ]+: ", line) for line in done.long), done.out
     assert_no_canary(done.out)
     return done
+
+
+def _position(label: str) -> int:
+    """Those of single addresses come last."""
+    of_one_address = re.fullmatch(r"(time|cert_days)_[0-9a-f]+(_[0-9a-f]*)+", label)
+    return len(_LABELS) if of_one_address else _LABELS.index(label)
 
 
 def assert_no_canary(text: str) -> None:
@@ -99,7 +106,7 @@ def flags(mode: str, pki: Pki, login: bool = False) -> list[str]:
     return options
 
 
-def check(server: ScriptedServer, *arguments: str, timeout: float = 30) -> Run:
+def check(server: Server, *arguments: str, timeout: float = 30) -> Run:
     """Run the plugin against a server; whatever comes must be honest."""
     return honest(
         run(

@@ -84,6 +84,14 @@ class Connection:
         self.server.commands.append(command)
         return command
 
+    def octets(self, count: int) -> bytes:
+        """The next `count` octets, whatever they are."""
+        while len(self._lines) < count:
+            if not self.receive():
+                raise Over
+        octets, self._lines = bytes(self._lines[:count]), self._lines[count:]
+        return octets
+
     def drain(self) -> None:
         """Record lines until the client closes."""
         with suppress(Over):

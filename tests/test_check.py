@@ -8,7 +8,7 @@ import pytest
 from check_pop3_plus import check, options, probe
 from check_pop3_plus.check import Verdict
 from check_pop3_plus.failures import Failure, Kind, Phase
-from check_pop3_plus.report import Address, Attempt, CertificateFacts, Note, Report, TlsFacts
+from check_pop3_plus.report import Address, Attempt, CertificateFacts, Chain, Note, Report, TlsFacts
 from check_pop3_plus.settings import State
 from check_pop3_plus.text import Printable
 from check_pop3_plus.timing import Deadline, Lap
@@ -23,6 +23,7 @@ def verdict(
     *,
     failure: Failure | None = None,
     certificate: CertificateFacts | None = None,
+    issuers: tuple[CertificateFacts, ...] = (),
     now: dt.datetime = NOW,
     elapsed: float | None = 0.0431,
     notes: tuple[Note, ...] = (),
@@ -34,11 +35,12 @@ def verdict(
     attempt.failure = failure
     attempt.notes.extend(notes)
     if certificate:
-        attempt.certificates = (certificate,)
-        attempt.tls = TlsFacts("TLSv1.3", "AES", (b"",), verified=True)
+        attempt.chain = Chain((certificate, *issuers), 0, (certificate, *issuers))
+        attempt.tls = TlsFacts("TLSv1.3", "AES", (b"",), (), verified=True)
     for name, value in attributes.items():
         setattr(attempt, name, value)
-    report = Report((attempt,), Lap(Phase.RESOLVE, 0.00012, ok=True), failure, elapsed, now)
+    resolve = Lap(Phase.RESOLVE, 0.00012, ok=True)
+    report = Report((attempt,), (attempt,), resolve, None, elapsed, now)
     monkeypatch.setattr(probe, "run", lambda *_: report)
     settings = options.parse(["-H", "pop.example.org", "-S", *argv.split()])
     return check.run(settings, Deadline(0))

@@ -15,8 +15,9 @@ from check_pop3_plus.settings import Secret, SecretSource
 from check_pop3_plus.timing import Clock, Deadline
 
 
-def read(**source: str) -> bytes:
-    return credentials.read(SecretSource(**source), Deadline(Clock() + 5)).reveal()
+def read(file: str | None = None, env: str | None = None, command: str | None = None) -> bytes:
+    source = SecretSource(file, env, command)
+    return credentials.read(source, Deadline(Clock() + 5)).reveal()
 
 
 def refused(**source: str) -> str:

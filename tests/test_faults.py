@@ -225,6 +225,7 @@ STLS = [
         "stls: localhost",
     ),
     Fault("27", [*LIST, say(b"-ERR no\r\n"), *BYE], "CRITICAL", "no-stls", "refuses STLS: no"),
+    Fault("27 bare", [*LIST, say(b"-ERR\r\n"), *BYE], "CRITICAL", "no-stls", "(no reason given)"),
     Fault("27 PERM", [*LIST, say(b"-ERR [SYS/PERM] no\r\n"), *BYE], "CRITICAL", "no-stls"),
     Fault("28 EOF", [*LIST, say(b"+OK\r\n"), drop()], "CRITICAL", "tls", "accepted STLS and then"),
     Fault("28 reset", [*LIST, say(b"+OK\r\n"), reset()], "CRITICAL", "tls"),
@@ -526,6 +527,24 @@ LOGINS = [
     Fault("49", refusing(b"-ERR [LOGIN-DELAY] 300 s"), "WARNING", "login-delay"),
     Fault("50 TEMP", refusing(b"-ERR [SYS/TEMP] later"), "WARNING", "temporary"),
     Fault("50 PERM", refusing(b"-ERR [SYS/PERM] never"), "CRITICAL", "permanent"),
+    Fault("50 SYS", refusing(b"-ERR [sys/disk] full"), "CRITICAL", "permanent", "[sys/disk] full"),
+    Fault(
+        "50 USER",
+        [expect(b"USER"), say(b"-ERR [SYS/TEMP] later\r\n"), *BYE],
+        "WARNING",
+        "temporary",
+        "cannot log in user monitor for now",
+    ),
+    Fault("46 in the text", refusing(b"-ERR no [IN-USE]"), "CRITICAL", "credentials"),
+    Fault(
+        "a question to USER",
+        [expect(b"USER"), say(b"+ dXNlcg==\r\n"), silence()],
+        "CRITICAL",
+        "garbled",
+        "no POP3 reply",
+    ),
+    Fault("a question to PASS", [*LOGGED_IN[:3], say(b"+\r\n"), silence()], "CRITICAL", "garbled"),
+    Fault("51 USER", [expect(b"USER"), drop()], "CRITICAL", "closed", "closed the connection"),
     Fault("51 dropped", [*LOGGED_IN[:3], drop()], "CRITICAL", "closed", "closed the connection"),
     Fault("51 reset", [*LOGGED_IN[:3], reset()], "CRITICAL", "closed"),
     Fault("59", [*LOGGED_IN[:3], say(b"+OK"), drop()], "CRITICAL", "closed", "middle of a reply"),
@@ -616,8 +635,38 @@ EXCHANGES = [
     ),
     (
         "cram-md5",
-        Fault("53 long", auth(b"CRAM-MD5", flood(b"+ " + b"x" * 9998)), "CRITICAL", "oversized"),
+        Fault(
+            "53 long",
+            auth(b"CRAM-MD5", flood(b"+ " + b"x" * 9998)),
+            "CRITICAL",
+            "garbled",
+            "more than 12288 octets",
+        ),
     ),
+    (
+        "cram-md5",
+        Fault(
+            "an endless refusal",
+            auth(b"CRAM-MD5", flood(b"-ERR " + b"x" * 9998)),
+            "CRITICAL",
+            "oversized",
+        ),
+    ),
+    (
+        "cram-md5",
+        Fault("53 empty", auth(b"CRAM-MD5", say(b"+\n"), *CANCEL), "CRITICAL", "garbled", "empty"),
+    ),
+    (
+        "cram-md5",
+        Fault(
+            "only pretended",
+            auth(b"CRAM-MD5", say(b"-ERR I just pretended to implement CRAM-MD5\r\n")),
+            "CRITICAL",
+            "credentials",
+            "just pretended",
+        ),
+    ),
+    ("cram-md5", Fault("dropped", [expect(b"AUTH"), drop()], "CRITICAL", "closed")),
     (
         "login",
         Fault(
@@ -628,15 +677,76 @@ EXCHANGES = [
             "one more than this mechanism has",
         ),
     ),
+    (
+        "login",
+        Fault(
+            "53 words",
+            auth(b"LOGIN", say(b"+ Username:\r\n"), *CANCEL),
+            "CRITICAL",
+            "garbled",
+            "base64",
+        ),
+    ),
     ("login", Fault("55", auth(b"LOGIN", say(b"+OK\r\n")), "CRITICAL", "garbled", "complete")),
+    (
+        "login",
+        Fault(
+            "50",
+            auth(b"LOGIN", QUESTION, expect(), QUESTION, expect(), say(b"-ERR [SYS/TEMP] x\r\n")),
+            "WARNING",
+            "temporary",
+        ),
+    ),
+    (
+        "login",
+        Fault("51", [*auth(b"LOGIN", QUESTION, expect(), drop())[:-2]], "CRITICAL", "closed"),
+    ),
+    (
+        "xoauth2",
+        Fault(
+            "fine", auth(b"XOAUTH2", QUESTION, expect(b"dXNlcj1tb"), say(b"+OK\r\n")), "OK", None
+        ),
+    ),
     (
         "xoauth2",
         Fault(
             "54",
-            auth(b"XOAUTH2", TOKEN_ERROR, expect(b""), say(b"-ERR no\r\n")),
+            auth(b"XOAUTH2", QUESTION, expect(), TOKEN_ERROR, expect(b""), say(b"-ERR no\r\n")),
             "CRITICAL",
             "credentials",
             "token refused: invalid_token",
+        ),
+    ),
+    (
+        "xoauth2",
+        Fault(
+            "54 for now",
+            auth(
+                b"XOAUTH2", QUESTION, expect(), TOKEN_ERROR, expect(), say(b"-ERR [SYS/TEMP]\r\n")
+            ),
+            "WARNING",
+            "temporary",
+            "token refused: invalid_token - [SYS/TEMP]",
+        ),
+    ),
+    (
+        "xoauth2",
+        Fault(
+            "54 hangs up",
+            [expect(b"AUTH"), QUESTION, expect(), TOKEN_ERROR, expect(), drop()],
+            "CRITICAL",
+            "credentials",
+            "token refused: invalid_token",
+        ),
+    ),
+    (
+        "xoauth2",
+        Fault(
+            "54 and a success",
+            auth(b"XOAUTH2", QUESTION, expect(), TOKEN_ERROR, expect(), say(b"+OK\r\n")),
+            "CRITICAL",
+            "garbled",
+            "complete",
         ),
     ),
     (
@@ -650,9 +760,34 @@ EXCHANGES = [
         ),
     ),
     (
+        "oauthbearer",
+        Fault(
+            "54 unpadded",
+            auth(
+                b"OAUTHBEARER",
+                say(b"+ eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0\r\n"),
+                expect(b"AQ=="),
+                say(b"-ERR Authentication failed\r\n"),
+            ),
+            "CRITICAL",
+            "credentials",
+            "token refused: invalid_token - Authentication failed",
+        ),
+    ),
+    (
         "scram-sha-256",
         Fault(
             "no proof", auth(b"SCRAM-SHA-256 ", say(b"+OK\r\n")), "CRITICAL", "garbled", "complete"
+        ),
+    ),
+    (
+        "scram-sha-1",
+        Fault(
+            "an error",
+            auth(b"SCRAM-SHA-1 ", say(b"+ ZT11bmtub3duLXVzZXI=\r\n"), expect(), say(b"-ERR\r\n")),
+            "CRITICAL",
+            "credentials",
+            "rejected user monitor: unknown-user",
         ),
     ),
     (
@@ -684,6 +819,7 @@ def test_exchanges(how: str, fault: Fault, mode: str, pki: Pki) -> None:
     assert fault.text in done.line
     assert server.connections == 1
     assert server.surprises == []
+    assert sum(line.startswith(b"AUTH") for line in server.commands) == 1
     if mode != "plain":
         assert b"AUTH" not in server.received_in_clear
 

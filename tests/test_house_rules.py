@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import Pki
+from tests.token_endpoint import TokenEndpoint, granted
+
 PACKAGE = Path(__file__).parent.parent / "check_pop3_plus"
 
 LEVELS = {
@@ -15,39 +18,63 @@ LEVELS = {
     "settings": 0,
     "failures": 1,
     "timing": 2,
-    "ini": 2,
+    "files": 2,
     "values": 2,
+    "pop3": 2,
+    "ini": 3,
     "report": 3,
-    "pop3": 4,
-    "certificate": 4,
+    "sasl": 3,
+    "strictness": 4,
     "tls": 4,
     "credentials": 4,
+    "scram": 4,
+    "certificate": 5,
     "transport": 5,
-    "sasl": 5,
+    "mechanisms": 5,
+    "oauth": 6,
     "login": 6,
     "options": 7,
-    "session": 7,
-    "probe": 8,
-    "resource": 9,
-    "contexts": 9,
-    "summary": 9,
-    "details": 9,
-    "check": 10,
-    "cli": 11,
-    "start": 12,
-    "__main__": 13,
+    "conversation": 7,
+    "session": 8,
+    "asides": 8,
+    "probe": 9,
+    "resource": 10,
+    "judge": 10,
+    "certificate_contexts": 11,
+    "contexts": 12,
+    "certificate_words": 12,
+    "summary": 13,
+    "details": 13,
+    "check": 14,
+    "cli": 15,
+    "start": 16,
+    "__main__": 17,
 }
 """A module imports only from lower levels."""
 
-JUDGING = ("contexts", "summary", "details")
+JUDGING = (
+    "judge",
+    "certificate_contexts",
+    "contexts",
+    "certificate_words",
+    "summary",
+    "details",
+)
 OBSERVING = (
     "tls",
     "transport",
+    "conversation",
     "session",
+    "asides",
     "probe",
     "resource",
     "credentials",
+    "strictness",
+    "oauth",
     "certificate",
+    "sasl",
+    "scram",
+    "mechanisms",
     "login",
 )
 
@@ -118,12 +145,17 @@ def test_facts_and_judgement_share_no_wall(module: str) -> None:
 @pytest.mark.parametrize(
     ("library", "rooms"),
     [
-        ("cryptography", {"certificate"}),
-        ("ssl", {"tls", "transport", "session", "probe"}),
+        ("cryptography", {"strictness", "certificate"}),
+        ("ssl", {"tls", "transport", "conversation", "session", "asides"}),
         ("socket", {"transport", "values"}),
         ("subprocess", {"credentials"}),
+        ("http", {"oauth"}),
         ("argparse", {"options"}),
-        ("nagiosplugin", {"resource", "contexts", "summary", "check"}),
+        (
+            "nagiosplugin",
+            {"resource", "judge", "certificate_contexts", "contexts", "summary", "check"},
+        ),
+        ("hmac", {"scram", "mechanisms"}),
     ],
 )
 def test_libraries_stay_in_their_rooms(library: str, rooms: set[str]) -> None:
@@ -135,7 +167,11 @@ def test_libraries_stay_in_their_rooms(library: str, rooms: set[str]) -> None:
 
 def test_broad_guards_have_their_homes() -> None:
     """`except Exception` stands only where a stranger's bug may not stop the run."""
-    assert {module for module in LEVELS if catches_everything(module)} == {"certificate", "start"}
+    assert {module for module in LEVELS if catches_everything(module)} == {
+        "strictness",
+        "certificate",
+        "start",
+    }
 
 
 def test_only_transport_arms_time_limits() -> None:
@@ -143,9 +179,11 @@ def test_only_transport_arms_time_limits() -> None:
     assert {module for module in LEVELS if "settimeout" in calls(module)} == {"transport"}
 
 
-def test_only_login_and_probe_reveal_a_secret() -> None:
-    """`login` sends it, `probe` makes the masking cleaner of it."""
-    assert {module for module in LEVELS if "reveal" in calls(module)} == {"login", "probe"}
+def test_few_rooms_reveal_a_secret() -> None:
+    """`login` and `oauth` send it, `probe` and `oauth` make the masking cleaner of it."""
+    revealing = {module for module in LEVELS if "reveal" in calls(module)}
+
+    assert revealing == {"login", "oauth", "probe"}
 
 
 def test_no_command_changes_the_mailbox() -> None:
@@ -189,6 +227,24 @@ def test_a_tls_check_loads_no_more_than_it_needs() -> None:
 
     assert {"ssl", "cryptography"} <= loaded
     assert loaded & (NEVER | {"subprocess"}) == set()
+
+
+def test_a_login_pays_for_http_only_where_a_token_is_fetched(pki: Pki, tmp_path: Path) -> None:
+    """A password from a file needs no HTTP, and a token no more than the reading of a reply."""
+    secret = tmp_path / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text("x")
+    login = ("-H", "127.0.0.1", "-p", "1", "-S", "-U", "monitor")
+    with_password = loaded_modules(*login, "--password-file", str(secret))
+    with TokenEndpoint(granted("x"), tls=pki.server("good")) as endpoint:
+        with_token = loaded_modules(
+            *(*login, "--auth", "xoauth2", "--oauth-token-url", endpoint.url),
+            *("--oauth-client-id", "x", "--oauth-client-secret-file", str(secret)),
+            *("--oauth-ca-file", str(pki.ca_file)),
+        )
+
+    assert with_password & (NEVER | {"subprocess"}) == set()
+    assert with_token & (NEVER | {"subprocess", "urllib.request"}) == {"http"}
 
 
 def test_help_loads_no_network_code() -> None:

@@ -1,12 +1,14 @@
 """The ways in, and the choice among them."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from check_pop3_plus import login
 from check_pop3_plus.failures import Kind, ProbeError
 from check_pop3_plus.pop3 import Capabilities, Reply, parse_capabilities, parse_status
 from check_pop3_plus.settings import Login, Secret, SecretSource, Target
-from check_pop3_plus.text import clean
+from check_pop3_plus.text import Printable, clean
 
 OK = Reply(True, b"")
 REFUSED = Reply(False, b"no")
@@ -56,15 +58,123 @@ def test_apop() -> None:
     assert end == OK
 
 
-@pytest.mark.parametrize("greeting", [b"", b"ready", b"<a b@c>", b"<\xffa@b>", b"<a@>", b"<>"])
+def apop(greeting: bytes, username: str = "mrose", secret: bytes = b"tanstaaf") -> login.Steps:
+    wanted = Login(username, SecretSource(), "apop")
+    return login.begin("apop", wanted, Secret(secret), Target("a", 1), greeting)
+
+
+@pytest.mark.parametrize(
+    ("greeting", "username", "secret", "digest"),
+    [
+        # curl test 864
+        (
+            b"+OK curl POP3 server ready to serve <1972.987654321@curl>",
+            "user",
+            b"secret",
+            b"7501b4cdc224d469940e65e7b5e4d6eb",
+        ),
+        # Thunderbird test_pop3ApopTimestamp.js
+        (
+            b"+OK POP3 server ready <1896.697170952@dbc.mtview.ca.us>",
+            "fred",
+            b"wilma",
+            b"4a25ddaca298245cfadd76aa64bb2407",
+        ),
+        *(
+            (greeting, "fred", b"wilma", b"643842af5929c053d71b5abf11aab6f4")
+            for greeting in (
+                b"+OK hi <1@a.b> (see <http://x>)",
+                b"+OK hi <\xfc@x> <1@a.b>",
+                b"+OK hi <1@a.b> <2@a.b>",
+                b"+OK hi <<1@a.b>>",
+                b"+OK <1@a.b>",
+                b"+OK hi<1@a.b>there",
+            )
+        ),
+    ],
+)
+def test_apop_takes_the_first_timestamp_that_is_one(
+    greeting: bytes, username: str, secret: bytes, digest: bytes
+) -> None:
+    """RFC 1939 section 7: the timestamp with its brackets, and the secret."""
+    sent, end = played(apop(greeting, username, secret), OK)
+
+    assert sent == [b"APOP " + username.encode() + b" " + digest + b"\r\n"]
+    assert end == OK
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [
+        b"",
+        b"ready",
+        b"<a b@c>",
+        b"<\xffa@b>",
+        b"<a@>",
+        b"<@b>",
+        b"<>",
+        b"<a.b>",
+        b"<a@b@c>",
+        b"<a\0@b>",
+        b"<a\r@b>",
+        b"<a\x7f@b>",
+        b"a@b",
+        b"a@b>",
+        b"<a@b",
+        b"<a@b<",
+        b">a@b<",
+        # Thunderbird: what never ends takes no time either
+        b"+OK <" + b"@" * 2000,
+        b"+OK <" + b"a@" * 1000,
+        b"+OK " + b"<" * 2000 + b"a@b",
+        b"+OK <" + b"a" * 2000,
+    ],
+)
 def test_apop_wants_a_timestamp_that_is_one(greeting: bytes) -> None:
     """CVE-2007-1558: the text to digest is not for a machine in the middle to choose."""
-    wanted = Login("mrose", SecretSource(), "apop")
-    steps = login.begin("apop", wanted, Secret(b"x"), Target("a", 1), greeting)
-
-    with pytest.raises(ProbeError) as caught:
-        next(steps)
+    with pytest.raises(ProbeError, match="no timestamp") as caught:
+        next(apop(greeting))
     assert caught.value.kind is Kind.NO_MECHANISM
+
+
+def test_a_name_and_a_password_in_any_script_go_as_they_are() -> None:
+    """RFC 6856 is not waited for: UTF-8 is what a server without it takes most often, too."""
+    sent, _ = played(begun("user", "p\xe4ss w\xf6rd".encode(), "j\xfcrgen"), OK, OK)
+
+    assert sent == ["USER j\xfcrgen\r\n".encode(), "PASS p\xe4ss w\xf6rd\r\n".encode()]
+
+
+@pytest.mark.parametrize("way", ["user", "apop"])
+def test_a_lost_connection_keeps_its_own_words(way: str) -> None:
+    """Fault 51: at every step."""
+    for made in range(2 if way == "user" else 1):
+        steps = begun(way, b"secret")
+        next(steps)
+        for _ in range(made):
+            steps.send(OK)
+        lost = ProbeError(Kind.CLOSED, Printable("closed the connection"))
+        with pytest.raises(ProbeError) as caught:
+            steps.throw(lost)
+        assert caught.value is lost
+
+
+@given(
+    st.sampled_from(["user", "apop"]),
+    st.lists(st.binary(max_size=40).map(lambda text: parse_status(b"+OK " + text)), max_size=3),
+)
+def test_no_server_makes_it_ask_twice(way: str, replies: list[Reply | None]) -> None:
+    """The password goes out once at most, and never into what is shown."""
+    steps = begun(way, b"canary-secret")
+    shown, sent = [], 0
+    for reply in [None, *replies]:
+        try:
+            command = next(steps) if reply is None else steps.send(reply)
+        except StopIteration:
+            break
+        shown.append(command.shown)
+        sent += b"canary" in command.wire
+    assert sent <= 1
+    assert "canary" not in "".join(shown)
 
 
 def test_every_way_begins() -> None:
@@ -84,12 +194,25 @@ def listed(*lines: bytes) -> Capabilities:
         ("auto", listed(b"USER", b"SASL PLAIN"), "user"),
         ("auto", listed(b"SASL LOGIN PLAIN"), "plain"),
         ("auto", listed(b"SASL LOGIN CRAM-MD5"), "login"),
+        ("auto", listed(b"sasl plain"), "plain"),
+        ("auto", listed(b"SASL", b"SASL LOGIN", b"SASL PLAIN"), "plain"),
+        ("auto", listed(b"SASL\tPLAIN\t "), "plain"),
+        ("auto", listed(b"SASL PLAIN PLAIN-CLIENTTOKEN \xff"), "plain"),
+        ("auto", listed(b"user"), "user"),
+        ("auto", listed(b"USER PLAIN"), "user"),
+        # MailKit's recordings: Gmail, Exchange, Comcast
+        ("auto", listed(b"USER", b"SASL PLAIN XOAUTH2 OAUTHBEARER"), "user"),
+        ("auto", listed(b"TOP", b"UIDL", b"SASL PLAIN", b"USER", b"STLS"), "user"),
+        ("auto", listed(b"SASL CRAM-MD5 DIGEST-MD5 LOGIN PLAIN"), "plain"),
         ("user", listed(b"SASL PLAIN"), "user"),
         ("user", None, "user"),
         ("apop", listed(), "apop"),
         ("scram-sha-256", listed(b"SASL PLAIN SCRAM-SHA-256"), "scram-sha-256"),
         ("xoauth2", listed(b"sasl xoauth2"), "xoauth2"),
         ("xoauth2", None, "xoauth2"),
+        ("external", listed(b"SASL EXTERNAL"), "external"),
+        ("scram-sha-1", listed(b"SASL SCRAM-SHA-1-PLUS", b"SASL SCRAM-SHA-1"), "scram-sha-1"),
+        *((way, None, way) for way in login.WAYS),
     ],
 )
 def test_the_one_way_that_is_tried(
@@ -104,11 +227,24 @@ def test_the_one_way_that_is_tried(
     [
         ("auto", listed(b"SASL", b"STLS"), False, Kind.CLEARTEXT_REFUSED),
         ("plain", listed(b"SASL", b"STLS"), False, Kind.CLEARTEXT_REFUSED),
+        ("auto", listed(b"SASL CRAM-MD5", b"STLS"), False, Kind.CLEARTEXT_REFUSED),
+        ("plain", listed(b"SASL CRAM-MD5", b"STLS"), False, Kind.CLEARTEXT_REFUSED),
+        ("xoauth2", listed(b"SASL CRAM-MD5", b"STLS"), False, Kind.NO_MECHANISM),
         ("auto", listed(b"SASL XOAUTH2"), False, Kind.NO_MECHANISM),
         # Servers offer these for users who have no such secret: only when named.
         ("auto", listed(b"SASL CRAM-MD5 SCRAM-SHA-256"), True, Kind.NO_MECHANISM),
         ("auto", listed(b"SASL XOAUTH2", b"STLS"), True, Kind.NO_MECHANISM),
         ("auto", listed(), True, Kind.NO_MECHANISM),
+        ("auto", listed(b"SASL"), True, Kind.NO_MECHANISM),
+        ("auto", listed(b"SASL=PLAIN"), True, Kind.NO_MECHANISM),
+        ("auto", listed(b"AUTH PLAIN LOGIN"), True, Kind.NO_MECHANISM),
+        ("auto", listed(b"AUTH=PLAIN"), True, Kind.NO_MECHANISM),
+        ("auto", listed(b"X-USER", b"USERS", b"USER=1"), True, Kind.NO_MECHANISM),
+        ("auto", listed(b"SASL PLAIN-CLIENTTOKEN XPLAIN"), True, Kind.NO_MECHANISM),
+        ("auto", listed(b"SASL KERBEROS_V4 GSSAPI NTLM"), True, Kind.NO_MECHANISM),
+        ("auto", listed(b"SASL SCRAM-SHA-1 APOP EXTERNAL"), True, Kind.NO_MECHANISM),
+        ("scram-sha-1", listed(b"SASL SCRAM-SHA-1-PLUS"), True, Kind.NO_MECHANISM),
+        ("plain", listed(b"USER"), True, Kind.NO_MECHANISM),
         ("xoauth2", listed(b"SASL PLAIN LOGIN"), True, Kind.NO_MECHANISM),
     ],
 )
@@ -130,8 +266,41 @@ def test_nothing_fits(
         (b"-ERR [LOGIN-DELAY] wait", True, Kind.LOGIN_DELAY),
         (b"-ERR [SYS/TEMP] later", True, Kind.TEMPORARY),
         (b"-ERR [SYS/TEMP/LDAP] later", True, Kind.TEMPORARY),
-        (b"-ERR [SYS/TEMPX] later", True, Kind.CREDENTIALS),
+        (b"-ERR [SYS/TEMPX] later", True, Kind.PERMANENT),
         (b"-ERR [SYS/PERM] never", True, Kind.PERMANENT),
+        # RFC 2449 section 8: lower case, a parameter, a level that nobody knows
+        (b"-ERR [sys/temp] later", True, Kind.TEMPORARY),
+        (b"-ERR [In-Use] later", True, Kind.IN_USE),
+        (b"-ERR  [IN-USE] later", True, Kind.IN_USE),
+        (b"-ERR [IN-USE]", True, Kind.IN_USE),
+        (b"-ERR [IN-USE/POP] later", True, Kind.IN_USE),
+        (b"-ERR [LOGIN-DELAY 300] wait", True, Kind.LOGIN_DELAY),
+        (b"-ERR [LOGIN-DELAY:300] wait", True, Kind.LOGIN_DELAY),
+        (b"-ERR [SYS/PERM/QUOTA] never", True, Kind.PERMANENT),
+        (b"-ERR [SYS] whatever", True, Kind.PERMANENT),
+        (b"-ERR [SYS/DISK] whatever", True, Kind.PERMANENT),
+        (b"-ERR [SYSTEM] whatever", True, Kind.CREDENTIALS),
+        (b"-ERR [AUTH/EXPIRED] no", True, Kind.CREDENTIALS),
+        (b"-ERR [X-OTHER] no", True, Kind.CREDENTIALS),
+        (b"-ERR [IN-USED] no", True, Kind.CREDENTIALS),
+        # a code stands at the start, and it ends
+        (b"-ERR no [IN-USE]", True, Kind.CREDENTIALS),
+        (b"-ERR IN-USE", True, Kind.CREDENTIALS),
+        (b"-ERR [IN-USE no", True, Kind.CREDENTIALS),
+        (b"-ERR []", True, Kind.CREDENTIALS),
+        (b"-ERR [[IN-USE]] no", True, Kind.CREDENTIALS),
+        # Dovecot, Gmail, Exchange, Cyrus, qpopper
+        (
+            b"-ERR [IN-USE] Maximum number of connections from user+IP exceeded",
+            True,
+            Kind.IN_USE,
+        ),
+        (b"-ERR [SYS/TEMP] Temporary authentication failure. [host:2026]", True, Kind.TEMPORARY),
+        (b"-ERR [AUTH] Username and password not accepted.", True, Kind.CREDENTIALS),
+        (b"-ERR [SYS/PERM] Your account is not enabled for POP access.", True, Kind.PERMANENT),
+        (b"-ERR Logon failure: unknown user name or bad password.", True, Kind.CREDENTIALS),
+        (b"-ERR [SYS/TEMP] Server unavailable. 21", True, Kind.TEMPORARY),
+        (b"-ERR [IN-USE] Unable to lock maildrop: Mailbox is locked by POP", True, Kind.IN_USE),
         (
             b"-ERR [AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.",
             False,

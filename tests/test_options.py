@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from check_pop3_plus import options
+from check_pop3_plus import options, values
 from check_pop3_plus.failures import Kind, ProbeError
 from check_pop3_plus.settings import (
     Family,
+    Grant,
     RangePair,
     Remaining,
     SecretSource,
@@ -18,10 +19,13 @@ from check_pop3_plus.settings import (
     Settings,
     State,
     Target,
+    TokenEndpoint,
     Verify,
 )
 
 HOST = ("-H", "pop.example.test")
+TOKEN_URL = ("--oauth-token-url", "https://id.example.test/token")
+FETCH = (*TOKEN_URL, "--oauth-client-id", "me", "--oauth-client-secret-file", "s")
 
 
 def parsed(*argv: str) -> Settings:
@@ -186,6 +190,115 @@ def test_a_login() -> None:
     assert login == ("monitor", SecretSource(env="X"), "auto", False)
 
 
+def test_a_token_that_is_fetched() -> None:
+    """A refresh token in place of the client's own credentials, or beside them."""
+    login = ("-S", "-U", "monitor", "--auth", "xoauth2")
+    endpoint = TokenEndpoint("id.example.test", 443, "/token")
+
+    plain = parsed(*login, *FETCH).login
+    full = parsed(
+        *(*login, *FETCH, "--oauth-refresh-token-file", "r"),
+        *("--oauth-scope", "a b", "--oauth-ca-file", "c"),
+    ).login
+
+    assert plain is not None
+    assert plain.source == SecretSource(grant=Grant(endpoint, "me", "s"))
+    assert full is not None
+    assert full.source == SecretSource(grant=Grant(endpoint, "me", "s", "r", "a b", "c"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (("--oauth-client-id", "x"), "need --oauth-token-url"),
+        (("-U", "u", "-S", "--oauth-scope", "x"), "need --oauth-token-url"),
+        (FETCH, "needs --auth xoauth2 or --auth oauthbearer"),
+        ((*FETCH, "-U", "u", "-S", "--auth", "plain"), "needs --auth xoauth2"),
+        ((*FETCH, "-U", "u", "-S"), "needs --auth xoauth2"),
+        ((*FETCH, "--auth", "xoauth2"), "needs -U/--username"),
+        ((*FETCH, "-U", "u", "--auth", "xoauth2"), "no password is sent without TLS"),
+        (
+            (*FETCH, "-U", "u", "-S", "--auth", "xoauth2", "--password-env", "X"),
+            "only one of --password-file, --password-env, --password-command, --oauth-token-url",
+        ),
+        ((*TOKEN_URL, "--auth", "xoauth2"), "needs --oauth-client-id"),
+        (
+            (*TOKEN_URL, "--auth", "xoauth2", "--oauth-client-id", "x"),
+            "needs --oauth-client-secret-file or --oauth-refresh-token-file",
+        ),
+        ((*FETCH, "--auth", "xoauth2", "--oauth-client-id", ""), "invalid --oauth-client-id"),
+        ((*FETCH, "--auth", "xoauth2", "--oauth-client-id", "a\nb"), "invalid --oauth-client-id"),
+        ((*FETCH, "--auth", "xoauth2", "--oauth-scope", "a\tb"), "invalid --oauth-scope"),
+        ((*FETCH, "--auth", "xoauth2", "--oauth-scope", "ä"), "invalid --oauth-scope"),
+        ((*FETCH, "--oauth-client-secret-file", ""), "invalid --oauth-client-secret-file"),
+        ((*FETCH, "--oauth-refresh-token-file", ""), "invalid --oauth-refresh-token-file"),
+        ((*FETCH, "--oauth-ca-file", ""), "invalid --oauth-ca-file"),
+    ],
+)
+def test_usage_errors_of_a_token(argv: tuple[str, ...], message: str) -> None:
+    """One clear line, before any file is opened."""
+    assert message in refused(*HOST, *argv)
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint"),
+    [
+        ("https://id.example.test/a/b", TokenEndpoint("id.example.test", 443, "/a/b")),
+        ("HTTPS://id.example.test:8443/?a=b&c", TokenEndpoint("id.example.test", 8443, "/?a=b&c")),
+        ("https://id.example.test", TokenEndpoint("id.example.test", 443, "/")),
+        ("https://id.example.test?a=/@b", TokenEndpoint("id.example.test", 443, "/?a=/@b")),
+        ("https://bücher.example/t", TokenEndpoint("xn--bcher-kva.example", 443, "/t")),
+        ("https://192.0.2.1/t", TokenEndpoint("192.0.2.1", 443, "/t")),
+        ("https://[2001:db8::1]:444/t", TokenEndpoint("2001:db8::1", 444, "/t")),
+    ],
+)  # fmt: skip
+def test_token_urls(url: str, endpoint: TokenEndpoint) -> None:
+    """RFC 6749 section 3.2: a query may stand in it."""
+    assert values.https_url(url, "--oauth-token-url") == endpoint
+
+
+def test_a_token_url_has_an_authority() -> None:
+    """As the Host field and messages name it."""
+    assert TokenEndpoint("a", 443, "/").authority == "a"
+    assert TokenEndpoint("a", 444, "/").authority == "a:444"
+    assert TokenEndpoint("2001:db8::1", 443, "/").authority == "[2001:db8::1]"
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("", "not https://"),
+        ("http://id.example.test/", "not https://"),
+        ("id.example.test/token", "not https://"),
+        ("https:/id.example.test/", "not https://"),
+        ("https://user:s3cret@id.example.test/", "no user and no password"),
+        ("https://s3cret@id.example.test", "no user and no password"),
+        ("https://id.example.test/#s3cret", "no fragment"),
+        ("https://", "not https://HOST[:PORT]/PATH"),
+        ("https:///token", "not https://HOST[:PORT]/PATH"),
+        ("https://id.example.test:/", "not https://HOST[:PORT]/PATH"),
+        ("https://id.example.test:x/", "not https://HOST[:PORT]/PATH"),
+        ("https://id.example.test/a b", "not https://HOST[:PORT]/PATH"),
+        ("https://id.example.test/a\r\nX: y", "not https://HOST[:PORT]/PATH"),
+        ("https://id.example.test/\u00e4", "not https://HOST[:PORT]/PATH"),
+        ("https://[id.example.test]/", "not https://HOST[:PORT]/PATH"),
+        ("https://2001:db8::1/", "not https://HOST[:PORT]/PATH"),
+        ("https://[::g]/", "not https://HOST[:PORT]/PATH"),
+        ("https://[1.2.3.4]/", "brackets are for IPv6"),
+        ("https://id.example.test:0/", "port not from 1 to 65535"),
+        ("https://id.example.test:65536/", "port not from 1 to 65535"),
+        ("https://id..example/", "not a host name or address"),
+    ],
+)
+def test_invalid_token_urls(url: str, message: str) -> None:
+    """A secret that stands in one is not shown."""
+    shown = refused(*HOST, *FETCH, "--oauth-token-url", url)
+
+    assert shown.startswith("invalid --oauth-token-url")
+    assert message in shown
+    assert "s3cret" not in shown
+
+
 @pytest.mark.parametrize(
     "spec", ["10", "10:", "~:10", "10:20", "@10:20", "-5:10", "0", "@~:0", "1.5:2.25", ".5", ":10"]
 )
@@ -334,7 +447,7 @@ def test_the_default_file_is_searched(
         ("nix@{ini}", "no section nix"),
         ("@{ini}.missing", "No such file"),
         ("@/dev/null", "not a regular file"),
-        ("@/", "cannot read /"),
+        ("@/", "options file / is not a regular file"),
     ],
 )
 def test_sections_that_cannot_be_read(ini: Path, locator: str, message: str) -> None:

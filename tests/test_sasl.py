@@ -1,4 +1,4 @@
-"""The mechanisms, by the examples of the documents that define them; and their framing."""
+"""What carries a mechanism: the framing of RFC 5034, and what is made of its failures."""
 
 import base64
 import json
@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from check_pop3_plus import sasl
-from check_pop3_plus.failures import Kind, ProbeError
-from check_pop3_plus.pop3 import Command, Reply, parse_challenge, parse_status
-from check_pop3_plus.sasl import Identity, Malformed, Refused
-from check_pop3_plus.text import clean
+from check_pop3_plus.failures import DeadlineExceeded, Kind, ProbeError
+from check_pop3_plus.mechanisms import MECHANISMS
+from check_pop3_plus.pop3 import AUTH_LINE_LIMIT, Command, Reply, parse_challenge, parse_status
+from check_pop3_plus.sasl import COMMAND_LIMIT, Identity, Malformed, decoded, exchange
+from check_pop3_plus.text import Printable
 
 OK = Reply(True, b"")
 ERR = Reply(False, b"no")
@@ -21,173 +21,23 @@ def identity(username: bytes = b"user", secret: bytes = b"pencil") -> Identity:
     return Identity(username, secret, "server.example.com", 995, b"")
 
 
-def responses(steps: sasl.Responses, *challenges: bytes) -> list[bytes | None]:
-    return [next(steps), *(steps.send(challenge) for challenge in challenges)]
-
-
-# --- examples --------------------------------------------------------------------------------
-
-
-def test_plain() -> None:
-    """RFC 4616 section 4."""
-    assert responses(sasl.plain(identity(b"tim", b"tanstaaftanstaaf"))) == [
-        b"\0tim\0tanstaaftanstaaf"
-    ]
-
-
-def test_login() -> None:
-    """draft-murchison-sasl-login."""
-    steps = sasl.login(identity())
-
-    assert responses(steps, b"User Name\0", b"Password\0") == [None, b"user", b"pencil"]
-
-
-def test_cram_md5() -> None:
-    """RFC 2195 section 2."""
-    steps = sasl.cram_md5(identity(b"tim", b"tanstaaftanstaaf"))
-
-    assert responses(steps, b"<1896.697170952@postoffice.reston.mci.net>") == [
-        None,
-        b"tim b913a602c7eda7a495b4e6e7334d3890",
-    ]
-
-
-SCRAM = {
-    # RFC 5802 section 5
-    "sha1": (
-        b"fyko+d2lbbFgONRv9qkxdawL",
-        b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096",
-        b"c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=",
-        b"v=rmF9pqV8S7suAoZWja4dJRkFsKQ=",
-    ),
-    # RFC 7677 section 3
-    "sha256": (
-        b"rOprNGfwEbeRWgbNEkqO",
-        b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
-        b"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
-        b"p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
-        b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=",
-    ),
-}
-
-
-@pytest.mark.parametrize("algorithm", SCRAM)
-def test_scram(algorithm: str) -> None:
-    """RFC 5802 section 5, RFC 7677 section 3; the server's signature is verified."""
-    nonce, server_first, client_final, server_final = SCRAM[algorithm]
-    steps = sasl._scram(algorithm, identity(), nonce)
-
-    assert responses(steps, server_first, server_final) == [
-        b"n,,n=user,r=" + nonce,
-        client_final,
-        b"",
-    ]
-
-
-@pytest.mark.parametrize(
-    "server_final", [b"", b"v=", b"v=AAAA", b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G5="]
-)
-def test_scram_refuses_a_server_that_does_not_know_the_password(server_final: bytes) -> None:
-    """Or anybody could pass for it."""
-    nonce, server_first, _, _ = SCRAM["sha256"]
-    steps = sasl._scram("sha256", identity(), nonce)
-    responses(steps, server_first)
-
-    with pytest.raises(Malformed):
-        steps.send(server_final)
-
-
-@pytest.mark.parametrize(
-    "server_first",
-    [
-        b"",
-        b"r=NONCE,s=QSXCR+Q6sek8bf92,i=4096",  # nothing of the server's own
-        b"r=OTHER123,s=QSXCR+Q6sek8bf92,i=4096",
-        b"r=NONCE1,s=QSXCR+Q6sek8bf92,i=0",
-        b"r=NONCE1,s=QSXCR+Q6sek8bf92,i=999999999",
-        b"r=NONCE1,s=,i=4096",
-        b"r=NONCE1,s=====,i=4096",
-        b"m=x,r=NONCE1,s=QSXCR+Q6sek8bf92,i=4096",
-        b"r=NONCE1,s=QSXCR+Q6sek8bf92,i=4096\n",
-    ],
-)
-def test_scram_refuses_a_hostile_first_message(server_first: bytes) -> None:
-    """A nonce that is not ours, work for hours, an extension that must be understood."""
-    steps = sasl._scram("sha1", identity(), b"NONCE")
-    responses(steps)
-
-    with pytest.raises(Malformed):
-        steps.send(server_first)
-
-
-def test_scram_names_are_escaped_and_prepared() -> None:
-    """RFC 5802 section 5.1; RFC 4013: one password, however it is typed."""
-    steps = sasl._scram("sha1", identity(b"a=b,c"), b"N")
-
-    assert next(steps) == b"n,,n=a=3Db=2Cc,r=N"
-    assert sasl._prepared("I\u00adX".encode()) == b"IX"
-    assert sasl._prepared("\u2168".encode()) == b"IX"
-    assert sasl._prepared("a\u00a0b".encode()) == b"a b"
-    assert sasl._prepared(b"\xff") == b"\xff"
-
-
-def test_xoauth2() -> None:
-    """Google's and Microsoft's documents."""
-    steps = sasl.xoauth2(identity(b"someuser@example.com", b"ya29.vF9dft4qmTc2Nvb3RlckBh"))
-
-    assert responses(steps) == [
-        b"user=someuser@example.com\1auth=Bearer ya29.vF9dft4qmTc2Nvb3RlckBh\1\1"
-    ]
-
-
-def test_oauthbearer() -> None:
-    """RFC 7628 section 4.1."""
-    who = Identity(
-        b"user@example.com", b"vF9dft4qmTc2Nvb3RlckBhbHR", "server.example.com", 143, b""
-    )
-
-    assert responses(sasl.oauthbearer(who)) == [
-        b"n,a=user@example.com,\1host=server.example.com\1port=143\1"
-        b"auth=Bearer vF9dft4qmTc2Nvb3RlckBhbHR\1\1"
-    ]
-
-
-@pytest.mark.parametrize(("mechanism", "answer"), [(sasl.xoauth2, b""), (sasl.oauthbearer, b"\1")])
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (b'{"status":"invalid_token","scope":"mail"}', "token refused: invalid_token, mail"),
-        (b'{"status":"401","schemes":"bearer"}', "token refused: 401"),
-        (b"[1]", "token refused: [1]"),
-        (b"[" * 100000, "token refused: [[["),
-        (b"\xff|", "token refused: ??"),
-    ],
-)
-def test_oauth_errors_are_told_in_words(
-    mechanism: sasl.Mechanism, answer: bytes, error: bytes, reason: str
-) -> None:
-    """Fault 54."""
-    steps = mechanism(identity())
-    next(steps)
-
-    with pytest.raises(Refused) as caught:
-        steps.send(error)
-    assert caught.value.answer == answer
-    assert clean(caught.value.reason).startswith(reason)
-
-
-# --- framing ---------------------------------------------------------------------------------
-
-
-def challenge(data: bytes) -> Reply:
-    reply = parse_challenge(b"+ " + base64.b64encode(data))
+def raw(line: bytes) -> Reply:
+    reply = parse_challenge(line) or parse_status(line)
     assert reply is not None
     return reply
 
 
+def challenge(data: bytes) -> Reply:
+    return raw(b"+ " + base64.b64encode(data))
+
+
+ASKED = raw(b"+ ")
+TOKEN_ERROR = challenge(json.dumps({"status": "invalid_token"}).encode())
+
+
 def played(name: str, who: Identity, *replies: Reply) -> tuple[list[bytes], Reply | None]:
     """Return the lines sent, and the final reply where there is one."""
-    steps = sasl.exchange(name, sasl.MECHANISMS[name], who)
+    steps = exchange(name, MECHANISMS[name], who)
     sent: list[Command] = [next(steps)]
     try:
         for reply in replies:
@@ -198,107 +48,393 @@ def played(name: str, who: Identity, *replies: Reply) -> tuple[list[bytes], Repl
 
 
 def test_an_initial_response_where_it_fits() -> None:
-    """RFC 5034 section 4."""
+    """RFC 5034 section 6."""
     sent, end = played("PLAIN", identity(b"test", b"test"), OK)
 
     assert sent == [b"AUTH PLAIN AHRlc3QAdGVzdA==\r\n"]
     assert end == OK
 
 
-def test_a_long_initial_response_waits_for_its_challenge() -> None:
-    """255 octets with the line's end (RFC 2449 section 4); Microsoft wants two steps anyway."""
-    asked = Reply(False, b"", challenge=b"")
-    fits, _ = played("PLAIN", identity(b"u", b"x" * 177), OK)
-    waits, end = played("PLAIN", identity(b"u", b"x" * 178), asked, OK)
+@pytest.mark.parametrize(
+    ("name", "longest"),
+    # Base64 comes in fours, so that not every mechanism can reach the limit itself.
+    [
+        ("PLAIN", 253),
+        ("EXTERNAL", 252),
+        ("SCRAM-SHA-1", 255),
+        ("SCRAM-SHA-256", 253),
+        ("OAUTHBEARER", 255),
+    ],
+)
+def test_a_long_initial_response_waits_for_its_challenge(name: str, longest: int) -> None:
+    """RFC 5034 section 4: 255 octets with the line's end; one more, and it waits for `+`."""
+    lines = [played(name, identity(b"u" * n, b"t"), ASKED)[0] for n in range(1, 250)]
+    begun = [line for line in lines if line[0] != f"AUTH {name}\r\n".encode()]
+    waiting = [line for line in lines if line not in begun]
 
-    assert len(fits[0]) == 253
-    assert waits == [b"AUTH PLAIN\r\n", base64.b64encode(b"\0u\0" + b"x" * 178) + b"\r\n"]
-    assert end == OK
+    assert max(len(opening) for opening, *_ in begun) == longest
+    assert min(len(f"AUTH {name} ".encode() + response) for _, response in waiting) == longest + 4
 
 
 def test_an_empty_initial_response_is_written_out() -> None:
-    """RFC 5034 section 4: a single equals sign."""
+    """RFC 5034 section 4, curl test 886: a single equals sign."""
     assert played("EXTERNAL", identity(b""), OK)[0] == [b"AUTH EXTERNAL =\r\n"]
 
 
-def test_where_the_server_speaks_first() -> None:
-    """LOGIN and CRAM-MD5."""
-    sent, end = played("LOGIN", identity(), challenge(b"User"), challenge(b"Pass"), OK)
+def test_a_token_always_goes_in_two_steps() -> None:
+    """Microsoft 365 breaks off where it stands in the command, however short it is."""
+    sent, end = played("XOAUTH2", identity(b"user", b"mF_9.B5f-4.1JqM"), ASKED, OK)
 
-    assert sent == [b"AUTH LOGIN\r\n", b"dXNlcg==\r\n", b"cGVuY2ls\r\n"]
+    # curl test 870
+    assert sent == [
+        b"AUTH XOAUTH2\r\n",
+        b"dXNlcj11c2VyAWF1dGg9QmVhcmVyIG1GXzkuQjVmLTQuMUpxTQEB\r\n",
+    ]
     assert end == OK
 
 
-def test_an_oauth_error_is_answered_and_ends_in_words() -> None:
-    """The server then ends the exchange itself."""
-    error = challenge(json.dumps({"status": "invalid_token"}).encode())
+TRANSCRIPTS = [
+    # curl test 866, Courier's and Exchange's words, and no words at all
+    (
+        "LOGIN",
+        b"secret",
+        [b"+ VXNlcm5hbWU6", b"+ UGFzc3dvcmQ6", b"+OK Login successful"],
+        [b"AUTH LOGIN", b"dXNlcg==", b"c2VjcmV0"],
+    ),
+    (
+        "LOGIN",
+        b"secret",
+        [b"+ VXNlciBOYW1lAA==", b"+ UGFzc3dvcmQA", b"+OK"],
+        [b"AUTH LOGIN", b"dXNlcg==", b"c2VjcmV0"],
+    ),
+    ("LOGIN", b"secret", [b"+", b"+ ", b"+OK"], [b"AUTH LOGIN", b"dXNlcg==", b"c2VjcmV0"]),
+    # curl test 867; and with blanks around it
+    *(
+        (
+            "CRAM-MD5",
+            b"secret",
+            [line, b"+OK Login successful"],
+            [b"AUTH CRAM-MD5", b"dXNlciA3MDMxNzI1NTk5ZmRiYjVkNDEyNjg5YWEzMjNlM2UwYg=="],
+        )
+        for line in (
+            b"+ PDE5NzIuOTg3NjU0MzIxQGN1cmw+",
+            b"+  PDE5NzIuOTg3NjU0MzIxQGN1cmw+",
+            b"+ PDE5NzIuOTg3NjU0MzIxQGN1cmw+ \t",
+        )
+    ),
+    # curl tests 865 and 871, 885
+    ("PLAIN", b"secret", [b"+OK Login successful"], [b"AUTH PLAIN AHVzZXIAc2VjcmV0"]),
+    ("EXTERNAL", b"", [b"+OK Login successful"], [b"AUTH EXTERNAL dXNlcg=="]),
+    # refused at once: Thunderbird's server that only pretends
+    (
+        "CRAM-MD5",
+        b"secret",
+        [b"-ERR I just pretended to implement CRAM-MD5"],
+        [b"AUTH CRAM-MD5"],
+    ),
+    ("LOGIN", b"secret", [b"+ ", b"-ERR no such user"], [b"AUTH LOGIN", b"dXNlcg=="]),
+]
 
-    sent, end = played("XOAUTH2", identity(), error, ERR)
+
+@pytest.mark.parametrize(("name", "secret", "received", "sent"), TRANSCRIPTS)
+def test_transcripts(name: str, secret: bytes, received: list[bytes], sent: list[bytes]) -> None:
+    """An exchange, line by line, and the reply that ends it."""
+    lines, end = played(name, identity(secret=secret), *(raw(line) for line in received))
+
+    assert lines == [line + b"\r\n" for line in sent]
+    assert end == raw(received[-1])
+
+
+# --- errors in words -------------------------------------------------------------------------
+
+# curl tests 889 (without its padding) and 890, byte by byte.
+RFC_7628_ERROR = (
+    b"eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIiwic2NvcGUiOiJleGFtcGxlX3Njb3BlIiwib3BlbmlkLWNvbmZpZ3Vy"
+    b"YXRpb24iOiJodHRwczovL2V4YW1wbGUuY29tLy53ZWxsLWtub3duL29wZW5pZC1jb25maWd1cmF0aW9uIn0"
+)
+
+
+@pytest.mark.parametrize("padding", [b"", b"="])
+@pytest.mark.parametrize(("name", "answer"), [("XOAUTH2", b""), ("OAUTHBEARER", b"AQ==")])
+def test_an_oauth_error_is_answered_and_ends_in_words(
+    name: str, answer: bytes, padding: bytes
+) -> None:
+    """RFC 7628 section 3.2.3: the server then ends the exchange itself."""
+    before = [ASKED] if name == "XOAUTH2" else []
+    said = raw(b"-ERR [AUTH] Authentication failed")
+
+    sent, end = played(name, identity(), *before, raw(b"+ " + RFC_7628_ERROR + padding), said)
+
+    assert sent[-1] == answer + b"\r\n"
+    assert end is not None
+    assert not end.ok
+    assert end.code == "AUTH"
+    assert end.text == (
+        b"token refused: invalid_token, scope example_scope - [AUTH] Authentication failed"
+    )
+
+
+def test_a_scram_error_ends_in_words() -> None:
+    """RFC 5802 section 5.1."""
+    sent, end = played("SCRAM-SHA-1", identity(), challenge(b"e=no-resources"), raw(b"-ERR"))
 
     assert sent[-1] == b"\r\n"
-    assert end is not None
-    assert end.text == b"no - token refused: invalid_token"
-    assert not end.ok
+    assert end == Reply(False, b"no-resources")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ProbeError(Kind.CLOSED, Printable("closed the connection")),
+        ProbeError(Kind.GARBLED, Printable("sent data that nothing had asked for")),
+        DeadlineExceeded(Kind.TIMEOUT, Printable("no answer")),
+    ],
+)
+def test_a_reason_outlives_the_connection(error: ProbeError) -> None:
+    """A server that says why and hangs up has said why."""
+    steps = exchange("OAUTHBEARER", MECHANISMS["OAUTHBEARER"], identity())
+    next(steps)
+    steps.send(TOKEN_ERROR)
+
+    with pytest.raises(StopIteration) as end:
+        steps.throw(error)
+    assert end.value.value == Reply(False, b"token refused: invalid_token")
+
+
+def test_a_reason_that_goes_on_is_cut_short() -> None:
+    """Fault 53: `*`, whatever is said to it."""
+    for answer in (ERR, OK, ASKED):
+        sent, end = played("XOAUTH2", identity(), ASKED, TOKEN_ERROR, TOKEN_ERROR, answer)
+        assert sent[-2:] == [b"\r\n", b"*\r\n"]
+        assert end is not None
+        assert not end.ok
+        assert end.challenge is None
+        assert end.text == b"token refused: invalid_token"
+
+
+# --- no success without an exchange ----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("name", "replies"),
     [
         ("LOGIN", [OK]),
-        ("LOGIN", [challenge(b"User"), OK]),
+        ("LOGIN", [ASKED, OK]),
         ("CRAM-MD5", [OK]),
         ("SCRAM-SHA-1", [OK]),
-        ("XOAUTH2", [challenge(b'{"status":"x"}'), OK]),
+        ("SCRAM-SHA-1", [challenge(b"e=other-error"), OK]),
+        ("XOAUTH2", [OK]),
+        ("XOAUTH2", [ASKED, TOKEN_ERROR, OK]),
+        ("OAUTHBEARER", [TOKEN_ERROR, OK]),
     ],
 )
 def test_a_success_that_comes_too_early(name: str, replies: list[Reply]) -> None:
-    """Fault 55 (Exchange 2003), and a server that skips its own proof."""
+    """Fault 55 (Exchange 2003), and a server that skips its own proof or forgets its refusal."""
     with pytest.raises(ProbeError, match="before the exchange was complete") as caught:
         played(name, identity(), *replies)
     assert caught.value.kind is Kind.GARBLED
 
 
-@pytest.mark.parametrize(
-    ("name", "replies"),
-    [
-        ("CRAM-MD5", [Reply(False, b"", challenge=b"not base64!")]),
-        ("PLAIN", [challenge(b"x")]),
-        ("LOGIN", [challenge(b"a"), challenge(b"b"), challenge(b"c")]),
-        ("SCRAM-SHA-256", [challenge(b"r=x,s=eA==,i=1")]),
-    ],
-)
-def test_a_bad_challenge_is_cancelled(name: str, replies: list[Reply]) -> None:
+def test_a_success_before_the_initial_response() -> None:
+    """Nothing was proved yet."""
+    with pytest.raises(ProbeError, match="before the exchange was complete"):
+        played("PLAIN", identity(secret=b"x" * 200), OK)
+
+
+def first(nonce: bytes) -> Reply:
+    return challenge(b"r=" + nonce + b"server,s=QSXCR+Q6sek8bf92,i=4096")
+
+
+def test_a_scram_server_that_never_proves_itself() -> None:
+    """RFC 5802 section 5: a success after the client's proof alone is none."""
+    steps = exchange("SCRAM-SHA-256", MECHANISMS["SCRAM-SHA-256"], identity())
+    opening = base64.b64decode(next(steps).wire.split()[-1])
+    steps.send(first(opening.partition(b",r=")[2]))
+
+    with pytest.raises(ProbeError, match="before the exchange was complete"):
+        steps.send(OK)
+
+
+# --- cancelled -------------------------------------------------------------------------------
+
+CANCELLED = [
+    # curl test 876, and what else is no base64 (RFC 4648 section 4)
+    *(
+        ("CRAM-MD5", [raw(b"+ " + line)])
+        for line in (
+            b"Rubbish",
+            b"not base64!",
+            b"PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ",
+            b"PDE4OTYu Njk3MTcw",
+            b"PDE4OTYu\tNjk3",
+            b"PDE4OTYu====",
+            b"PDE4OTY=Njk3",
+            b"PDE4-_Yu",
+            b"=",
+            b"====",
+            b"A",
+            b"\xff\xfe",
+            b"PDE4\0OTY=",
+        )
+    ),
+    # curl test 891: a bare plus, and an LF
+    ("CRAM-MD5", [raw(b"+")]),
+    # Dovecot test-sasl-client.c: one challenge too many
+    ("PLAIN", [ASKED]),
+    ("PLAIN", [challenge(b"x")]),
+    ("EXTERNAL", [challenge(b"unexpected\0")]),
+    ("LOGIN", [ASKED, ASKED, ASKED]),
+    ("CRAM-MD5", [challenge(b"<a@b>"), challenge(b"<a@b>")]),
+    ("XOAUTH2", [ASKED, ASKED]),
+    # words without base64
+    ("LOGIN", [raw(b"+ Username:")]),
+    ("LOGIN", [ASKED, raw(b"+ Password:")]),
+    ("XOAUTH2", [raw(b"+ go ahead!")]),
+    ("XOAUTH2", [ASKED, raw(b"+ not base64!")]),
+    # words where the client begins
+    ("XOAUTH2", [TOKEN_ERROR]),
+    ("SCRAM-SHA-256", [challenge(b"r=x,s=eA==,i=4096")]),
+    ("SCRAM-SHA-256", [challenge(b"\0" * 9000)]),
+]
+
+
+@pytest.mark.parametrize("answer", [ERR, OK, ASKED])
+@pytest.mark.parametrize(("name", "replies"), CANCELLED)
+def test_a_bad_challenge_is_cancelled(name: str, replies: list[Reply], answer: Reply) -> None:
     """Fault 53: `*`, and the verdict whatever the answer to that is."""
-    steps = sasl.exchange(name, sasl.MECHANISMS[name], identity())
+    steps = exchange(name, MECHANISMS[name], identity())
     sent = [next(steps), *(steps.send(reply) for reply in replies)]
 
-    assert sent[-1].wire == b"*\r\n"
+    assert sent[-1] == Command(b"*\r\n", Printable("*"))
     with pytest.raises(ProbeError, match="malformed challenge") as caught:
-        steps.send(ERR)
+        steps.send(answer)
     assert caught.value.kind is Kind.GARBLED
 
 
-@given(st.sampled_from(sorted(sasl.MECHANISMS)), st.lists(st.binary(max_size=60), max_size=6))
-def test_no_server_makes_a_mechanism_fail(name: str, challenges: list[bytes]) -> None:
-    """Whatever is asked: an answer, an end, or a verdict; and no password in what is shown."""
-    steps = sasl.exchange(name, sasl.MECHANISMS[name], identity(secret=b"canary-secret"))
+@pytest.mark.parametrize("name", ["PLAIN", "OAUTHBEARER", "SCRAM-SHA-1", "EXTERNAL"])
+def test_no_secret_for_who_speaks_out_of_turn(name: str) -> None:
+    """Dovecot test-sasl-client.c: asked for the initial response with something, not nothing."""
+    steps = exchange(name, MECHANISMS[name], identity(b"u" * 200, b"x" * 200))
+    opening = next(steps)
+
+    assert opening.wire == f"AUTH {name}\r\n".encode()
+    assert steps.send(challenge(b"ir")).wire == b"*\r\n"
+
+
+@pytest.mark.parametrize("name", MECHANISMS)
+def test_a_lost_connection_keeps_its_own_words(name: str) -> None:
+    """Fault 51: at every step but the answer to `*`."""
+    replies = [ASKED] * (2 if name == "LOGIN" else 1)
+    for made in range(len(replies) + 1):
+        steps = exchange(name, MECHANISMS[name], identity())
+        sent = [next(steps), *(steps.send(reply) for reply in replies[:made])]
+        lost = ProbeError(Kind.CLOSED, Printable("closed the connection"))
+        with pytest.raises(ProbeError) as caught:
+            steps.throw(lost)
+        assert (caught.value is lost) == (sent[-1].wire != b"*\r\n")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"a", b"ab", b"abc", b"\0\xff", b'{"a":1}', b"x" * (AUTH_LINE_LIMIT // 4 * 3)]
+)
+def test_base64_is_undone(data: bytes) -> None:
+    """RFC 4648 section 4, up to what RFC 5034 section 4 allows."""
+    assert decoded(base64.b64encode(data)) == data
+
+
+def test_only_a_json_object_may_lack_its_padding() -> None:
+    """curl test 889; what else has none may have lost more."""
+    assert decoded(b"eyJhIjoxfQ") == b'{"a":1}'
+    for cut in (b"eyJhIjoxf", b"YWI", b"YWJjZA"):
+        with pytest.raises(Malformed):
+            decoded(cut)
+
+
+# --- whatever the server does ----------------------------------------------------------------
+
+CANARY = b"canary-secret"
+
+server_lines = st.one_of(
+    st.binary(max_size=60).map(base64.b64encode).map(lambda encoded: b"+ " + encoded),
+    st.binary(max_size=60).map(lambda junk: b"+ " + junk),
+    st.sampled_from(
+        [
+            b"+",
+            b"+ ",
+            b"+OK",
+            b"+OK " + CANARY,
+            b"-ERR",
+            b"-ERR [SYS/TEMP] later",
+            b"+ " + base64.b64encode(b"e=other-error"),
+            b"+ " + base64.b64encode(b'{"status":"invalid_token"}'),
+            b"+ " + base64.b64encode(b"<1896.697170952@postoffice.reston.mci.net>"),
+            b"+ " + base64.b64encode(b"v=" + base64.b64encode(bytes(32))),
+            b"the client's nonce",
+            b"the end of the connection",
+        ]
+    ),
+)
+
+FEWEST_STEPS = {
+    "PLAIN": 1,
+    "LOGIN": 3,
+    "CRAM-MD5": 2,
+    "EXTERNAL": 1,
+    "XOAUTH2": 2,
+    "OAUTHBEARER": 1,
+}
+"""Replies until a success can be one; SCRAM's cannot come from here."""
+
+
+@given(
+    st.sampled_from(sorted(MECHANISMS)),
+    st.sampled_from([CANARY, CANARY * 20]),
+    st.lists(server_lines, max_size=6),
+)
+def test_no_server_makes_an_exchange_fail(name: str, secret: bytes, lines: list[bytes]) -> None:
+    """An answer, an end, or a verdict; one line each time; no secret in what is shown."""
+    steps = exchange(name, MECHANISMS[name], identity(secret=secret))
     command = next(steps)
-    for asked in challenges:
+    nonce = b""
+    if name.startswith("SCRAM") and len(command.wire.split()) == 3:
+        nonce = base64.b64decode(command.wire.split()[-1]).partition(b",r=")[2]
+    assert len(command.wire) <= COMMAND_LIMIT
+    for count, line in enumerate([*lines, b"the end of the connection"], 1):
+        assert command.wire.endswith(b"\r\n")
+        assert not set(b"\r\n\0") & set(command.wire[:-2])
         assert "canary" not in command.shown
-        assert base64.b64encode(b"canary-secret").decode() not in command.shown
+        assert base64.b64encode(CANARY)[:-2].decode() not in command.shown
         try:
-            command = steps.send(parse_challenge(b"+ " + asked) or OK)
-        except (ProbeError, StopIteration) as end:
-            kind = getattr(end, "kind", Kind.GARBLED)
+            if line == b"the end of the connection":
+                command = steps.throw(ProbeError(Kind.CLOSED, Printable("closed")))
+            elif line == b"the client's nonce":
+                command = steps.send(first(nonce))
+            else:
+                command = steps.send(raw(line))
+        except StopIteration as end:
+            reply: Reply = end.value
+            assert not reply.ok or count >= FEWEST_STEPS[name]
+            assert reply.challenge is None
+            return
+        except ProbeError as error:
+            verdict = error
             break
-    else:
-        return
-    assert kind is Kind.GARBLED
+    assert verdict.kind in (Kind.GARBLED, Kind.CLOSED)
+    assert "canary" not in verdict.message
 
 
 @pytest.mark.parametrize(
     ("line", "found"),
-    [(b"+", b""), (b"+ ", b""), (b"+ abcd", b"abcd"), (b"+OK", None), (b"+abcd", None)],
+    [
+        (b"+", b""),
+        (b"+ ", b""),
+        (b"+ abcd", b"abcd"),
+        (b"+  abcd ", b"abcd"),
+        (b"+OK", None),
+        (b"+abcd", None),
+        (b"++", None),
+        (b"-", None),
+    ],
 )
 def test_challenges(line: bytes, found: bytes | None) -> None:
     """RFC 5034 section 4; `+OK` is a status, not a question."""

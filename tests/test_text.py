@@ -75,6 +75,7 @@ SECRET = b"s3cret pa$$ w<rd"
         SECRET.hex().encode(),
         SECRET.hex().upper().encode(),
         urllib.parse.quote_from_bytes(SECRET).encode(),
+        urllib.parse.quote_plus(SECRET).encode(),
         repr(SECRET).encode(),
         b"x" * 90 + SECRET,
     ],

@@ -146,7 +146,14 @@ def test_the_least_entry(icinga: Icinga, dovecot: Dovecot) -> None:
 
 def test_the_whole_of_a_hosted_check(icinga: Icinga, hosted: Hosted) -> None:
     """One entry is availability, login and certificate, each told what it needs and no more."""
-    entry = hosted() | {"label": "Customer mail", "expect": "+OK", "messages_warning": 100}
+    entry = hosted() | {
+        "label": "Customer mail",
+        "expect": "+OK",
+        "messages_warning": 100,
+        "min_key_bits": 2048,
+        "all_addresses": True,
+        "warning": 9,
+    }
     with icinga.node(host(Mailbox=entry)) as node:
         services = {name: node.service(name) for name in node.services()}
         results = {name: node.check(name) for name in services}
@@ -164,10 +171,13 @@ def test_the_whole_of_a_hosted_check(icinga: Icinga, hosted: Hosted) -> None:
     ]
     assert {name: result.state for name, result in results.items()} == dict.fromkeys(services, OK)
     options = {name: set(result.command) for name, result in results.items()}
-    only = {"--expect", "--username", "--password-file", "--messages-warning", "--certificate"}
-    assert options["pop!Mailbox"] & only == {"--expect"}
-    assert options["pop!Mailbox certificate"] & only == {"--certificate"}
-    assert options["pop!Mailbox login"] & only == only - {"--expect", "--certificate"}
+    mine = {
+        "pop!Mailbox": {"--expect", "--all-addresses", "--warning"},
+        "pop!Mailbox certificate": {"--certificate", "--min-key-bits", "--all-addresses"},
+        "pop!Mailbox login": {"--username", "--password-file", "--messages-warning", "--warning"},
+    }
+    only = set().union(*mine.values())
+    assert {name: given & only for name, given in options.items()} == mine
     assert "30d/33%,7d/10%" in options["pop!Mailbox certificate"]
     assert PASSWORDS["monitor"] not in str([services, results])
 

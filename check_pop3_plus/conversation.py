@@ -1,0 +1,200 @@
+"""The wire in terms of commands and replies, and what every conversation has: a greeting, a
+capability list, and QUIT (RFC 1939, 2449).
+
+It writes down facts into an `Attempt` and raises `ProbeError` where the talk ends early. The first
+line of every reply is judged here, because the next step depends on it; what it means for the
+service is judged in `contexts`.
+"""
+
+from typing import TYPE_CHECKING
+
+from check_pop3_plus import pop3
+from check_pop3_plus.failures import (
+    CertificateRejected,
+    DeadlineExceeded,
+    Kind,
+    Phase,
+    ProbeError,
+)
+from check_pop3_plus.report import Attempt, Note, TlsFacts
+from check_pop3_plus.settings import Security, Settings
+from check_pop3_plus.text import Cleaner, Printable
+from check_pop3_plus.timing import Clock
+from check_pop3_plus.transport import Stream
+
+if TYPE_CHECKING:
+    import ssl
+
+GOODBYE_SECONDS = 1.0
+"""How long the answer to QUIT is waited for (contract, section 4)."""
+
+_DIALOGUE_LIMIT = 200
+"""Lines kept for `-vvv`; the longest story has about 40."""
+
+
+class Conversation:
+    """One stream; every line that passes also goes into the dialogue."""
+
+    def __init__(
+        self, stream: Stream, settings: Settings, attempt: Attempt, clean: Cleaner
+    ) -> None:
+        self.stream = stream
+        self.settings = settings
+        self.attempt = attempt
+        self.clean = clean
+        self.is_usable = True
+        """Whether a QUIT would be understood: the peer is there, and no reply is half-read."""
+        self._lines = pop3.LineBuffer()
+
+    def ask(self, command: pop3.Command, has_body: bool = False) -> pop3.Reply:
+        """Send a command and return its reply.
+
+        Raises ProbeError (garbled) when something has arrived that nothing was asked for.
+        """
+        if self.unasked():
+            raise ProbeError(Kind.GARBLED, Printable("sent data that nothing had asked for"))
+        self.is_usable = False
+        self._note("C: ", self.clean(command.shown))
+        self.stream.send(command.wire)
+        return self.reply(has_body, command.is_auth)
+
+    def reply(self, has_body: bool = False, is_auth: bool = False) -> pop3.Reply:
+        """Return the next reply, with its body where it has one.
+
+        Raises ProbeError: closed, garbled, oversized; DeadlineExceeded.
+        """
+        self.is_usable = False
+        line = self._auth_line() if is_auth else self.line()
+        reply = (pop3.parse_challenge(line) if is_auth else None) or pop3.parse_status(line)
+        if reply is None:
+            raise ProbeError(Kind.GARBLED, Printable(f"sent no POP3 reply: {self.clean(line)}"))
+        if reply.ok and has_body:
+            body = pop3.BodyReader()
+            while not body.add(self.line()):
+                pass
+            reply = reply._replace(body=tuple(body.lines))
+        self.attempt.ended = Clock()
+        # Inside an exchange QUIT would be taken for a response.
+        self.is_usable = reply.challenge is None
+        return reply
+
+    def line(self, limit: int = pop3.LINE_LIMIT) -> bytes:
+        """Return the next line without its end."""
+        while (line := self._lines.next_line(limit)) is None:
+            try:
+                data = self.stream.receive()
+            except DeadlineExceeded as error:
+                if self._lines.pending:
+                    error.message = Printable("no complete answer in time")
+                raise
+            if not data:
+                cut = "in the middle of a reply" if self._lines.pending else "without a reply"
+                raise ProbeError(Kind.CLOSED, Printable(f"closed the connection {cut}"))
+            self._lines.feed(data)
+        self._note("S: ", self.clean(line))
+        return line
+
+    def _auth_line(self) -> bytes:
+        try:
+            return self.line(pop3.AUTH_LINE_LIMIT)
+        except ProbeError as error:
+            if error.kind is Kind.OVERSIZED and self._lines.pending.startswith(b"+ "):
+                error.kind = Kind.GARBLED
+                limit = f"more than {pop3.AUTH_LINE_LIMIT} octets"
+                error.message = Printable(f"sent a malformed challenge: {limit}; given up")
+            raise
+
+    def unasked(self) -> bool:
+        """Return whether something has arrived that no command asked for."""
+        self._lines.feed(self.stream.arrived())
+        return bool(self._lines.pending)
+
+    def start_tls(self, context: "ssl.SSLContext") -> None:
+        """Shake hands; all knowledge from before is dropped with the old buffer."""
+        self.is_usable = False
+        attempt = self.attempt
+        try:
+            attempt.tls = self.stream.start_tls(context, self.settings.tls.name)
+        except CertificateRejected as error:
+            attempt.tls = TlsFacts(None, None, error.chain, (), verified=False)
+            raise
+        self._lines = pop3.LineBuffer()
+        attempt.ended = Clock()
+        self.is_usable = True
+        self._note("TLS: ", Printable(f"{attempt.tls.version} {attempt.tls.cipher}"))
+
+    def _note(self, mark: str, text: Printable) -> None:
+        if len(self.attempt.dialogue) < _DIALOGUE_LIMIT:
+            self.attempt.dialogue.append(Printable(mark + text))
+
+
+def greet(talk: Conversation) -> None:
+    """Read the greeting: one status line (RFC 1939 section 4).
+
+    Raises ProbeError: greeting, greeting-temporary, garbled, closed, oversized.
+    """
+    talk.is_usable = False
+    try:
+        line = talk.line()
+    except ProbeError as error:
+        if error.kind is Kind.CLOSED:
+            what = error.message.removesuffix(" without a reply")
+            error.message = Printable(f"{what} before the greeting")
+        raise
+    talk.attempt.greeting = line
+    talk.attempt.greeting_shown = talk.clean(line)
+    talk.attempt.ended = Clock()
+    reply = pop3.parse_status(line)
+    if reply is None and line[:3] == b"+ok":
+        # Seen in the wild; clients that compare without case accept it.
+        note(talk, Kind.GARBLED, "greeting in lower case")
+        reply = pop3.parse_status(b"+OK" + line[3:])
+    if reply is None:
+        guess = pop3.guess_protocol(line)
+        looks = f"is not POP3, looks like {guess}" if guess else "sent a malformed greeting"
+        raise ProbeError(Kind.GARBLED, Printable(f"{looks}: {talk.clean(line)}"))
+    talk.is_usable = True
+    if not reply.ok:
+        kind = Kind.GREETING_TEMPORARY if reply.code == "SYS/TEMP" else Kind.GREETING
+        raise ProbeError(kind, Printable(f"refuses service: {talk.clean(reply.text)}"))
+    if talk.unasked():
+        message = Printable("sent more than its greeting, unasked")
+        if talk.settings.login or talk.settings.tls.security is Security.STLS:
+            raise ProbeError(Kind.GARBLED, message)
+        note(talk, Kind.GARBLED, message)
+
+
+def capabilities(talk: Conversation) -> pop3.Capabilities | None:
+    """Ask for the capabilities; None where the server does not know CAPA (RFC 2449 section 5)."""
+    with talk.attempt.timeline.phase(Phase.CAPA):
+        reply = talk.ask(pop3.command(b"CAPA"), has_body=True)
+    if not reply.ok:
+        return None
+    talk.attempt.capabilities = tuple(talk.clean(line) for line in reply.body)
+    known = pop3.parse_capabilities(reply.body)
+    # Nobody offers STLS inside TLS; that it was used counts as offered.
+    used = {("STLS", None)} if talk.settings.tls.security is Security.STLS else set()
+    talk.attempt.offered = known.offered() | (used if talk.stream.encrypted else set())
+    return known
+
+
+def say_goodbye(talk: Conversation) -> None:
+    """Send QUIT and wait a second at most; nothing was deleted, so its failure is a note only.
+
+    The clock of `time` has stopped: `ended` stays as it was.
+    """
+    talk.stream.deadline = talk.stream.deadline.within(GOODBYE_SECONDS)
+    ended = talk.attempt.ended
+    try:
+        with talk.attempt.timeline.phase(Phase.QUIT):
+            reply = talk.ask(pop3.command(b"QUIT"))
+        if not reply.ok:
+            note(talk, Kind.GOODBYE, "QUIT was refused (nothing was deleted)")
+    except ProbeError:
+        note(talk, Kind.GOODBYE, "QUIT was not acknowledged (nothing was deleted)")
+    finally:
+        talk.attempt.ended = ended
+
+
+def note(talk: Conversation, kind: Kind, text: str) -> None:
+    talk.attempt.notes.append(Note(kind, Printable(text)))

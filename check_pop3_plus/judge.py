@@ -1,0 +1,103 @@
+"""What each kind of failure counts as: the two tables of policy, and the context that knows them.
+
+A Result's `hint` is the kind's stable name, or None where there is nothing to say; the words
+are `summary`'s.
+"""
+
+from datetime import datetime, timezone
+
+import nagiosplugin
+from nagiosplugin import Metric, Resource, Result
+
+from check_pop3_plus import RELEASED
+from check_pop3_plus.failures import Kind
+from check_pop3_plus.report import Report
+from check_pop3_plus.settings import Settings, State
+
+FAILURE_STATES = {
+    Kind.UNRESOLVED: State.CRITICAL,
+    Kind.RESOLVER: State.CRITICAL,
+    Kind.REFUSED: State.CRITICAL,
+    Kind.UNREACHABLE: State.CRITICAL,
+    Kind.TIMEOUT: State.CRITICAL,
+    Kind.PARTIAL: State.OK,
+    Kind.CLOSED: State.CRITICAL,
+    Kind.GARBLED: State.CRITICAL,
+    Kind.OVERSIZED: State.CRITICAL,
+    Kind.GREETING: State.CRITICAL,
+    Kind.GREETING_TEMPORARY: State.CRITICAL,
+    Kind.EXPECT: State.WARNING,
+    Kind.TLS: State.CRITICAL,
+    Kind.OLD_TLS: State.CRITICAL,
+    Kind.EXPIRED: State.CRITICAL,
+    Kind.NOT_YET_VALID: State.CRITICAL,
+    Kind.NAME: State.CRITICAL,
+    Kind.UNTRUSTED: State.CRITICAL,
+    Kind.WEAK: State.CRITICAL,
+    Kind.NOT_STRICT: State.CRITICAL,
+    Kind.CLIENT_CERTIFICATE: State.CRITICAL,
+    Kind.NO_STLS: State.CRITICAL,
+    Kind.INJECTED: State.CRITICAL,
+    Kind.NO_CAPABILITY: State.CRITICAL,
+    Kind.NO_MECHANISM: State.CRITICAL,
+    Kind.CLEARTEXT_REFUSED: State.CRITICAL,
+    Kind.CREDENTIALS: State.CRITICAL,
+    Kind.IN_USE: State.WARNING,
+    Kind.LOGIN_DELAY: State.WARNING,
+    Kind.TEMPORARY: State.WARNING,
+    Kind.PERMANENT: State.CRITICAL,
+    Kind.MAILBOX: State.CRITICAL,
+    Kind.GOODBYE: State.OK,
+    Kind.CERTIFICATE_UNREADABLE: State.WARNING,
+    Kind.CLEARTEXT_ACCEPTED: State.CRITICAL,
+    Kind.INJECTABLE: State.CRITICAL,
+    Kind.LEGACY_TLS: State.CRITICAL,
+    Kind.PIN: State.CRITICAL,
+    Kind.ISSUER: State.CRITICAL,
+    Kind.NOT_DEPLOYED: State.CRITICAL,
+    Kind.LONG_LIVED: State.CRITICAL,
+    Kind.TOO_FEW: State.CRITICAL,
+    Kind.CONFIG: State.UNKNOWN,
+    Kind.BUG: State.UNKNOWN,
+    Kind.STOPPED: State.UNKNOWN,
+}
+"""What a kind counts as when it ended the look (contract, section 4)."""
+
+NOTE_STATES = FAILURE_STATES | {Kind.GARBLED: State.WARNING, Kind.NOT_STRICT: State.OK}
+"""What a kind counts as when the look went on: `+ok` or lines nobody asked for; what only
+`--x509-strict` would have refused."""
+
+ABOUT_DATES = (Kind.EXPIRED, Kind.NOT_YET_VALID)
+
+_SERVICE_STATES = {
+    State.OK: nagiosplugin.Ok,
+    State.WARNING: nagiosplugin.Warn,
+    State.CRITICAL: nagiosplugin.Critical,
+    State.UNKNOWN: nagiosplugin.Unknown,
+}
+
+
+class Judge(nagiosplugin.Context):
+    """A context that knows what the user said kinds count as."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        super().__init__(name)
+        self.settings = settings
+
+    def result(self, kind: Kind, metric: Metric, default: State | None = None) -> Result:
+        state = self.settings.states.get(kind.value, default or FAILURE_STATES[kind])
+        return Result(_SERVICE_STATES[state], kind.value, metric)
+
+    def fine(self, metric: Metric) -> Result:
+        return Result(nagiosplugin.Ok, None, metric)
+
+
+def is_clock_plausible(now: datetime) -> bool:
+    """Return whether the local clock is not before the day this version was released."""
+    return now >= datetime.fromisoformat(RELEASED).replace(tzinfo=timezone.utc)
+
+
+def report_of(resource: Resource) -> Report:
+    """Return what the resource has seen; it is asked only after its probe."""
+    report: Report = resource.report  # type: ignore[attr-defined]
+    return report
