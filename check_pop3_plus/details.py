@@ -77,9 +77,7 @@ _TRUST = {
 def lines(
     settings: Settings, report: Report | None, kinds: list[str], is_problem: bool
 ) -> Iterator[str]:
-    """Yield the lines of the long output; `kinds` are those of the findings, worst first."""
-    if is_problem:
-        yield from _cause(report, kinds)
+    """Yield what was seen; `kinds` are those of the findings, worst first."""
     if report is None or not (is_problem or settings.verbosity):
         return
     yield from _seen(report)
@@ -101,7 +99,8 @@ def _failures(report: Report) -> list[Failure]:
     return [failure for failure in failures if failure]
 
 
-def _cause(report: Report | None, kinds: list[str]) -> Iterator[str]:
+def cause(report: Report | None, kinds: list[str]) -> Iterator[str]:
+    """Yield each kind of finding, worst first, and what to try."""
     ended = _failures(report) if report else []
     phases = {failure.kind.value: failure.phase for failure in reversed(ended)}
     for kind in dict.fromkeys(kinds):

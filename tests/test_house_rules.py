@@ -35,6 +35,7 @@ LEVELS = {
     "login": 6,
     "options": 7,
     "conversation": 7,
+    "means": 7,
     "session": 8,
     "asides": 8,
     "probe": 9,
@@ -45,6 +46,7 @@ LEVELS = {
     "certificate_words": 12,
     "summary": 13,
     "details": 13,
+    "looks": 13,
     "check": 14,
     "cli": 15,
     "start": 16,
@@ -59,11 +61,13 @@ JUDGING = (
     "certificate_words",
     "summary",
     "details",
+    "looks",
 )
 OBSERVING = (
     "tls",
     "transport",
     "conversation",
+    "means",
     "session",
     "asides",
     "probe",
@@ -146,7 +150,7 @@ def test_facts_and_judgement_share_no_wall(module: str) -> None:
     ("library", "rooms"),
     [
         ("cryptography", {"strictness", "certificate"}),
-        ("ssl", {"tls", "transport", "conversation", "session", "asides"}),
+        ("ssl", {"tls", "transport", "conversation", "means", "session", "asides"}),
         ("socket", {"transport", "values"}),
         ("subprocess", {"credentials"}),
         ("http", {"oauth"}),
@@ -180,10 +184,10 @@ def test_only_transport_arms_time_limits() -> None:
 
 
 def test_few_rooms_reveal_a_secret() -> None:
-    """`login` and `oauth` send it, `probe` and `oauth` make the masking cleaner of it."""
+    """`login` and `oauth` send it, `means` and `oauth` make the masking cleaner of it."""
     revealing = {module for module in LEVELS if "reveal" in calls(module)}
 
-    assert revealing == {"login", "oauth", "probe"}
+    assert revealing == {"login", "oauth", "means"}
 
 
 def test_no_command_changes_the_mailbox() -> None:
