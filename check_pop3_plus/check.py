@@ -11,7 +11,7 @@ import nagiosplugin
 
 from check_pop3_plus import details, looks
 from check_pop3_plus.contexts import contexts
-from check_pop3_plus.failures import MEASURED, Kind, Stopped
+from check_pop3_plus.failures import MEASURED, OURS, Kind, Stopped
 from check_pop3_plus.looks import Look
 from check_pop3_plus.means import Means
 from check_pop3_plus.resource import Pop3
@@ -24,6 +24,13 @@ STATUS_LIMIT = 200
 
 _OUTPUT_LIMIT = 4 * 1024
 _VERBOSE_OUTPUT_LIMIT = 16 * 1024
+"""Also with a diagnosis."""
+
+_MARGIN_SECONDS = 1.0
+"""The diagnosis ends so long before the run has to."""
+
+_DIAGNOSIS_SECONDS = 10.0
+"""What further looks leave for it: enough for all but the last hops of a long way."""
 
 SEVERITY = (State.OK, State.UNKNOWN, State.WARNING, State.CRITICAL)
 """Worst last (contract, section 4); the guidelines' numbers would put UNKNOWN last."""
@@ -78,7 +85,8 @@ def run(settings: Settings, started: float, secret: Secret | None = None) -> Ver
     means = Means(settings, secret)
     taken = [_look(means, Deadline(started + limits.timeout))]
     try:
-        while (why_no_more := looks.why_no_more(taken, limits, end.left())) is None:
+        reserved = _reserved(settings)
+        while (why_no_more := looks.why_no_more(taken, limits, end.left() - reserved)) is None:
             pause(looks.PAUSE_SECONDS)
             taken.append(_look(means, Deadline(Clock() + limits.timeout)))
     except Stopped:
@@ -86,16 +94,20 @@ def run(settings: Settings, started: float, secret: Secret | None = None) -> Ver
     last = taken[-1]
     is_problem = last.state is not State.OK
     kinds = [kind.value for kind in last.kinds]
+    likely, found = _diagnosis(means, last, end) if is_problem else ((), ())
+    is_diagnosed = bool(likely)
     return Verdict(
         last.state,
         last.status,
         last.perfdata,
         (
             *details.cause(last.report, kinds),
+            *likely,
             *looks.lines(taken, why_no_more),
-            *details.lines(settings, last.report, kinds, is_problem),
+            *details.lines(settings, last.report, kinds, is_problem, is_diagnosed),
+            *found,
         ),
-        _VERBOSE_OUTPUT_LIMIT if settings.verbosity >= 2 else _OUTPUT_LIMIT,
+        _VERBOSE_OUTPUT_LIMIT if is_diagnosed or settings.verbosity >= 2 else _OUTPUT_LIMIT,
         looks.failed(taken, limits),
     )
 
@@ -118,6 +130,32 @@ def _look(means: Means, deadline: Deadline) -> Look:
         tuple(Kind(result.hint) for result in findings),
         tuple(Kind(result.hint) for result in findings if _state(result) is state),
         resource.report,
+    )
+
+
+def _reserved(settings: Settings) -> float:
+    """Return the seconds of the run that further looks leave for the diagnosis."""
+    if settings.diagnosis is None:
+        return 0.0
+    return min(_DIAGNOSIS_SECONDS, settings.limits.run_timeout / 4)
+
+
+def _diagnosis(means: Means, look: Look, end: Deadline) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the likely cause, and what else was found out; nothing where nobody asked for it.
+
+    The verdict is settled: whatever happens here, it stands.
+    """
+    settings, report = means.settings, look.report
+    if settings.diagnosis is None or report is None or set(look.deciding) & OURS:
+        return (), ()
+    # Only now: a healthy server does not pay for it.
+    from check_pop3_plus import causes, diagnose, diagnosis_words
+
+    margin = min(_MARGIN_SECONDS, settings.limits.run_timeout / 10)
+    findings = diagnose.run(means, report, look.kinds, Deadline(end.at - margin))
+    return (
+        [f"diagnosis: likely cause: {causes.cause(settings, report, findings)}"],
+        [f"diagnosis: {line}" for line in diagnosis_words.lines(findings)],
     )
 
 

@@ -64,6 +64,7 @@ class _Look:
         self.deadline = deadline
         self.timeline = Timeline()
         self.began: float | None = None
+        self.addresses: tuple[Address, ...] = ()
         self.attempts: list[Attempt] = []
         self.failure: Failure | None = None
         self._login = threading.Semaphore()
@@ -71,11 +72,11 @@ class _Look:
     def take(self) -> None:
         self.began = Clock()
         with self.timeline.phase(Phase.RESOLVE):
-            addresses = transport.resolve(self.settings.target, self.deadline)
+            self.addresses = transport.resolve(self.settings.target, self.deadline)
         if self.settings.target.all_addresses:
-            self._take_together(addresses)
+            self._take_together(self.addresses)
         else:
-            self._take_in_turn(addresses[: transport.ADDRESS_LIMIT])
+            self._take_in_turn(self.addresses[: transport.ADDRESS_LIMIT])
 
     def _take_in_turn(self, addresses: tuple[Address, ...]) -> None:
         for position, address in enumerate(addresses):
@@ -266,4 +267,5 @@ class _Look:
             elapsed=ended - self.began if ended and self.began is not None else None,
             now=datetime.now(timezone.utc),
             deployed=self.means.deployed,
+            addresses=self.addresses,
         )

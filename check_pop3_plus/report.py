@@ -168,6 +168,8 @@ class Report(NamedTuple):
     """The local clock when the look ended; certificate dates are judged by it."""
     deployed: tuple[CertificateFacts, ...] = ()
     """Those in the file that the server's own must be in."""
+    addresses: tuple[Address, ...] = ()
+    """All that the name has, those that were not tried included."""
 
     def seconds(self) -> dict[Phase, float]:
         """Return the seconds of each phase that was reached; of several addresses the slowest."""

@@ -21,9 +21,12 @@ LEVELS = {
     "files": 2,
     "values": 2,
     "pop3": 2,
+    "dns": 2,
     "ini": 3,
     "report": 3,
+    "tools": 3,
     "sasl": 3,
+    "findings": 4,
     "strictness": 4,
     "tls": 4,
     "credentials": 4,
@@ -39,6 +42,7 @@ LEVELS = {
     "session": 8,
     "asides": 8,
     "probe": 9,
+    "diagnose": 9,
     "resource": 10,
     "judge": 10,
     "certificate_contexts": 11,
@@ -47,6 +51,8 @@ LEVELS = {
     "summary": 13,
     "details": 13,
     "looks": 13,
+    "causes": 13,
+    "diagnosis_words": 13,
     "check": 14,
     "cli": 15,
     "start": 16,
@@ -62,6 +68,8 @@ JUDGING = (
     "summary",
     "details",
     "looks",
+    "causes",
+    "diagnosis_words",
 )
 OBSERVING = (
     "tls",
@@ -71,6 +79,9 @@ OBSERVING = (
     "session",
     "asides",
     "probe",
+    "dns",
+    "tools",
+    "diagnose",
     "resource",
     "credentials",
     "strictness",
@@ -152,7 +163,7 @@ def test_facts_and_judgement_share_no_wall(module: str) -> None:
         ("cryptography", {"strictness", "certificate"}),
         ("ssl", {"tls", "transport", "conversation", "means", "session", "asides"}),
         ("socket", {"transport", "values"}),
-        ("subprocess", {"credentials"}),
+        ("subprocess", {"credentials", "tools"}),
         ("http", {"oauth"}),
         ("argparse", {"options"}),
         (
@@ -174,6 +185,7 @@ def test_broad_guards_have_their_homes() -> None:
     assert {module for module in LEVELS if catches_everything(module)} == {
         "strictness",
         "certificate",
+        "diagnose",
         "start",
     }
 
