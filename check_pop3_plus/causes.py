@@ -91,11 +91,12 @@ def some_addresses(case: Case) -> str | None:
         return None
     which = ", ".join(f"{each.address} ({_how(each)})" for each in bad[:3])
     more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
-    said = f"only {len(bad)} of {len(bad) + len(good)} addresses of the name fail: {which}{more}"
+    how_many = f"only {len(bad)} of {len(bad) + len(good)} addresses of the name"
+    said = f"{how_many} {'fails' if len(bad) == 1 else 'fail'}: {which}{more}"
     families = {each.address.is_ipv6 for each in bad}
     if len(families) == 1 and not families & {each.address.is_ipv6 for each in good}:
         family = "IPv6" if families == {True} else "IPv4"
-        said += f"; these are all that it has of {family}"
+        said += f"; {family} alone is affected"
     return said
 
 
@@ -237,7 +238,7 @@ def plain_text(case: Case) -> str | None:
         return None
     said = f"the server speaks plain text on port {case.port}"
     if "STLS" in (heard[0].capabilities or ()):
-        return f"{said} and offers STLS: use --starttls in place of -S"
+        return f"{said} and offers STLS: use --starttls with -p {case.port} in place of -S"
     tls_port = case.tls_port()
     if tls_port:
         return f"{said}; TLS is on port {tls_port}"
@@ -276,8 +277,8 @@ def _untrusted(attempt: Attempt, said: str) -> str:
         return said
     if not top.is_self_issued:
         return (
-            f"the server does not send the certificate of the issuer ({clean(top.issuer, 60)}),"
-            " which is not known here: an intermediate is missing, or --ca-file"
+            f"the issuer ({clean(top.issuer, 60)}) was not sent and is not known here: the server"
+            " leaves out its intermediate certificate, or the issuer is to be trusted by --ca-file"
         )
     if len(attempt.chain.path) > 1:
         return f"the chain ends in a root that is not trusted here ({clean(top.issuer, 60)})"
@@ -342,8 +343,17 @@ def tls_from_the_first_byte(case: Case) -> str | None:
     shaken = [each for each in case.findings.of(Handshake) if each.address.port == case.port]
     if not shaken or not shaken[0].version:
         return None
-    how = "-S in place of --starttls" if case.settings.tls.security is Security.STLS else "-S"
-    return f"the server speaks TLS from the first byte on port {case.port}: use {how}"
+    said = f"the server speaks TLS from the first byte on port {case.port}: use -S"
+    said += f" with -p {case.port}" if case.port != 995 else ""
+    is_stls = case.settings.tls.security is Security.STLS
+    return f"{said} in place of --starttls" if is_stls else said
+
+
+def greets_now(case: Case) -> str | None:
+    heard = [each for each in case.findings.of(Greeting) if each.address.port == case.port]
+    if any(each.said and each.failure is None for each in heard):
+        return "the server greets now: the failure has passed"
+    return None
 
 
 def closed(case: Case) -> str | None:
@@ -437,7 +447,14 @@ RULES: dict[Phase | None, tuple[Rule, ...]] = {
         no_version,
         closed,
     ),
-    Phase.GREETING: (tls_from_the_first_byte, silent, closed, other_service, refuses_service),
+    Phase.GREETING: (
+        tls_from_the_first_byte,
+        greets_now,
+        silent,
+        closed,
+        other_service,
+        refuses_service,
+    ),
     Phase.CAPA: (silent, closed, other_service),
     Phase.STLS: (no_stls, silent, closed),
     Phase.LOGIN: (login,),

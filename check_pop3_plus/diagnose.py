@@ -8,7 +8,7 @@ see more of us. Loaded only after a failure.
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from functools import partial
@@ -39,6 +39,9 @@ VERSIONS = ("1.0", "1.1", "1.2", "1.3")
 
 LINES_LIMIT = 24
 """Lines kept of what a program prints."""
+
+_GRACE_SECONDS = 0.1
+"""How long a step may take, after its limit, to write down what it has found."""
 
 RESOLV_CONF = "/etc/resolv.conf"
 
@@ -77,7 +80,10 @@ STEPS: dict[tuple[Phase | None, Kind | None], tuple[Step, ...]] = {
     (Phase.TLS, None): (Step.CONNECTIONS, Step.OTHER_PORTS, Step.GREETING, Step.VERSIONS),
     (Phase.TLS, Kind.NAME): (Step.LOOKUPS, Step.VERSIONS),
     (Phase.TLS, Kind.TIMEOUT): (Step.OTHER_PORTS, Step.GREETING, Step.VERSIONS, Step.PING),
-    (Phase.GREETING, None): (Step.CONNECTIONS, Step.OTHER_PORTS, Step.HANDSHAKE),
+    (Phase.GREETING, None): (
+        *(Step.CONNECTIONS, Step.OTHER_PORTS),
+        *(Step.GREETING, Step.HANDSHAKE),
+    ),
     (Phase.GREETING, Kind.TIMEOUT): (Step.OTHER_PORTS, Step.HANDSHAKE, Step.PING),
     (Phase.CAPA, None): (Step.OTHER_PORTS, Step.GREETING),
     (Phase.STLS, None): (Step.OTHER_PORTS, Step.GREETING),
@@ -87,7 +93,8 @@ STEPS: dict[tuple[Phase | None, Kind | None], tuple[Step, ...]] = {
 
 # The certificate has been seen, and so has what is wrong with it.
 _SEEN = (Kind.EXPIRED, Kind.NOT_YET_VALID, Kind.UNTRUSTED, Kind.WEAK, Kind.PIN, Kind.NOT_STRICT)
-STEPS |= {(Phase.TLS, kind): (Step.VERSIONS,) for kind in _SEEN}
+_ABOUT_TERMS = (Kind.OLD_TLS, Kind.CLIENT_CERTIFICATE)
+STEPS |= {(Phase.TLS, kind): (Step.VERSIONS,) for kind in (*_SEEN, *_ABOUT_TERMS)}
 
 SECONDS = {
     Step.LOOKUPS: 6.0,  # the system's library asks a second time after 5
@@ -128,18 +135,13 @@ def plan(settings: Settings, report: Report, kinds: tuple[Kind, ...]) -> tuple[S
     left_out: set[Step] = set()
     if is_numeric(settings.target.connect_to or settings.target.hostname):
         left_out |= {*SUBJECTS[Subject.DNS]}
-    if attempt is None or has_open_login(report):
+    if attempt is None or any(each.has_open_login for each in report.attempts):
         left_out |= {*Step} - {*_WITHOUT_SERVER}
     if settings.tls.security is Security.IMPLICIT and phase is not Phase.TLS:
         left_out |= {Step.HANDSHAKE, Step.GREETING}  # TLS it is
     if settings.tls.security is Security.PLAIN:
         left_out.add(Step.VERSIONS)
     return tuple(step for step in steps if step not in left_out)
-
-
-def has_open_login(report: Report) -> bool:
-    """Return whether a login began that the server has not accepted."""
-    return any(each.login_began and each.logged_in_as is None for each in report.attempts)
 
 
 def run(means: Means, report: Report, kinds: tuple[Kind, ...], deadline: Deadline) -> Findings:
@@ -153,7 +155,7 @@ def run(means: Means, report: Report, kinds: tuple[Kind, ...], deadline: Deadlin
         diagnosis.start(steps)
         diagnosis.wait()
     except Stopped:
-        diagnosis.skip(steps, "stopped from outside", only_running=True)
+        diagnosis.skip(diagnosis.pending(), "stopped from outside")
     finally:
         diagnosis.tools.stop()
     return diagnosis.findings()
@@ -172,7 +174,8 @@ class _Diagnosis:
         self.tools = tools.Tools()
         self._facts: list[Fact] = []
         self._skipped: list[Printable] = []
-        self._threads: list[tuple[Step, threading.Thread]] = []
+        self._threads: list[threading.Thread] = []
+        self._pending: list[Step] = []
 
     def findings(self) -> Findings:
         return Findings(self.about, tuple(self._facts), tuple(dict.fromkeys(self._skipped)))
@@ -181,34 +184,39 @@ class _Diagnosis:
         for step in steps:
             for work in self._works(step):
                 thread = threading.Thread(target=self._do, args=(step, work), daemon=True)
+                self._pending.append(step)
                 try:
                     thread.start()
                 except RuntimeError:
+                    self._pending.remove(step)
                     self.skip((step,), "no thread can be started")
                 else:
-                    self._threads.append((step, thread))
+                    self._threads.append(thread)
 
     def wait(self) -> None:
         """Wait for all of them, and name those that are late."""
-        for step, thread in self._threads:
+        for thread in self._threads:
             thread.join(self.deadline.left())
-            if thread.is_alive():
-                self.skip((step,), "not finished in time")
+        self.skip(self.pending(), "not finished in time")
 
-    def skip(self, steps: tuple[Step, ...], reason: str, *, only_running: bool = False) -> None:
-        running = {step for step, thread in self._threads if thread.is_alive()}
-        for step in steps:
-            if not only_running or step in running:
-                self._skipped.append(Printable(f"{step.value}: {reason}"))
+    def pending(self) -> tuple[Step, ...]:
+        # Not by asking the threads: one that a signal has interrupted the waiting for says
+        # that it has ended (bpo-45274).
+        return tuple(self._pending)
+
+    def skip(self, steps: Iterable[Step], reason: str) -> None:
+        self._skipped += [Printable(f"{step.value}: {reason}") for step in steps]
 
     def _do(self, step: Step, work: Callable[[Deadline], object]) -> None:
         """Do one piece of work; whatever goes wrong in it, the verdict stands."""
         try:
-            work(self.deadline.within(SECONDS[step]))
+            work(Deadline(self.deadline.at - _GRACE_SECONDS).within(SECONDS[step]))
         except ProbeError as error:
             self.skip((step,), self.means.clean(error.message))
         except Exception as error:
             self.skip((step,), f"internal error ({type(error).__name__})")
+        finally:
+            self._pending.remove(step)
 
     def _works(self, step: Step) -> Iterator[Callable[[Deadline], object]]:
         """Yield the pieces of work that a step consists of: they run side by side, too."""
@@ -221,8 +229,8 @@ class _Diagnosis:
                 addresses = self.report.addresses[: transport.ADDRESS_LIMIT]
                 yield from (partial(self._connect, address) for address in addresses)
             case Step.OTHER_PORTS:
-                for port in {110, 995} - {self.settings.target.port}:
-                    yield partial(self._try_port, port)
+                ports = {110, 995} - {self.settings.target.port}
+                yield from (partial(self._try_port, port) for port in sorted(ports))
             case Step.GREETING if self.address:
                 yield partial(self._listen, self.address)
             case Step.HANDSHAKE if self.address:
@@ -346,8 +354,8 @@ class _Diagnosis:
     # --- other programs -------------------------------------------------------------------
 
     def _run_tool(self, step: Step, names: tuple[str, ...], limit: Deadline) -> None:
-        name = self.tools.first_of(names)
-        if name is None:
+        name, path = next(((name, path) for name in names if (path := tools.find(name))), ("", ""))
+        if not path:
             self.skip((step,), "not installed")
             return
         target = self.settings.target
@@ -357,7 +365,10 @@ class _Diagnosis:
             assert self.address is not None  # noqa: S101 - else it is not planned
             zone = f"%{self.address.zone}" if self.address.zone else ""
             where = self.address.host + zone
-        output = self.tools.run(name, tools.arguments(name, where, target.source_address), limit)
-        lines = [self.means.clean(line) for line in output.data.splitlines()]
+        options = tools.arguments(name, where, target.source_address)
+        output = self.tools.run(path, options, limit)
+        # mtr draws its tree with a sign that would become a question mark.
+        raw = output.data.replace(b"|", b" ").splitlines()
+        lines = [self.means.clean(line) for line in raw]
         shown = tuple(line for line in lines if line)[:LINES_LIMIT]
         self._facts.append(Tool(name, text.clean(where), output.code, shown))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from check_pop3_plus import certificate_words
-from check_pop3_plus.failures import Failure, Phase
+from check_pop3_plus.failures import Failure, Kind
 from check_pop3_plus.findings import (
     Connection,
     Findings,
@@ -22,7 +22,8 @@ def lines(findings: Findings) -> Iterator[str]:
     """Yield what was found, in the order of the phases, and what was not found out."""
     for part in (_lookups, _name_servers, _connections, _greetings, _handshakes, _versions, _tools):
         yield from part(findings)
-    if findings.about.phase in (Phase.LOGIN, Phase.STAT):
+    attempt = findings.about.attempt
+    if attempt and attempt.has_open_login:
         yield "connections: none was opened after the login had begun"
     yield from (f"skipped: {what}" for what in findings.skipped)
 
@@ -74,7 +75,9 @@ def _versions(findings: Findings) -> Iterator[str]:
 def _agreement(fact: Version) -> str:
     if fact.cipher:
         return f"accepted ({fact.cipher})"
-    return f"not ({fact.failure.kind.value})" if fact.failure else "cannot be offered from here"
+    if fact.failure is None:
+        return "cannot be offered from here"
+    return "no answer" if fact.failure.kind is Kind.TIMEOUT else "refused"
 
 
 def _tools(findings: Findings) -> Iterator[str]:

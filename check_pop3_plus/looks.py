@@ -35,8 +35,7 @@ def believed(look: Look) -> str | None:
     attempts = look.report.attempts if look.report else ()
     for attempt in attempts:
         kind = attempt.failure.kind if attempt.failure else None
-        is_open = attempt.login_began and attempt.logged_in_as is None
-        if is_open and kind not in SAID_WITH_THE_RIGHT_PASSWORD:
+        if attempt.has_open_login and kind not in SAID_WITH_THE_RIGHT_PASSWORD:
             return "a login that was not accepted is never repeated"
     lasting = [kind.value for kind in look.deciding if kind in LASTING]
     return f"{lasting[0]} does not pass within seconds" if lasting else None

@@ -143,6 +143,11 @@ class Attempt:
         self.notes: list[Note] = []
         self.failure: Failure | None = None
 
+    @property
+    def has_open_login(self) -> bool:
+        """Whether a login began that the server has not accepted."""
+        return self.login_began and self.logged_in_as is None
+
 
 class Seen(NamedTuple):
     """One fact that can be judged, and the attempt that it comes from, if it is from one."""

@@ -35,9 +35,9 @@ class Output(NamedTuple):
     data: bytes
 
 
-def find(name: str, folders: Sequence[str] = FOLDERS) -> str | None:
+def find(name: str) -> str | None:
     """Return the path of an installed program."""
-    paths = (f"{folder}/{name}" for folder in folders)
+    paths = (f"{folder}/{name}" for folder in FOLDERS)
     return next((path for path in paths if os.access(path, os.X_OK)), None)
 
 
@@ -69,22 +69,17 @@ def arguments(name: str, target: str, source: str | None = None) -> list[str]:
 class Tools:
     """Starts programs, from several threads, and can end all of them."""
 
-    def __init__(self, folders: Sequence[str] = FOLDERS) -> None:
-        self._folders = folders
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: set[Popen[bytes]] = set()
         self._is_over = False
 
-    def first_of(self, names: Sequence[str]) -> str | None:
-        """Return the first of these programs that is installed."""
-        return next((name for name in names if find(name, self._folders)), None)
-
-    def run(self, name: str, options: Sequence[str], deadline: Deadline) -> Output:
-        """Return what an installed program prints, on both of its outputs.
+    def run(self, path: str, options: Sequence[str], deadline: Deadline) -> Output:
+        """Return what a program prints, on both of its outputs.
 
         Raises ProbeError (config) where it cannot be started.
         """
-        process = self._start([find(name, self._folders) or name, *options])
+        process = self._start([path, *options])
         data, has_ended = b"", False
         try:
             data, is_complete = _read(process, deadline)
@@ -113,7 +108,7 @@ class Tools:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     cwd="/",
-                    env={"PATH": ":".join(self._folders), "LC_ALL": "C"},
+                    env={"PATH": ":".join(FOLDERS), "LC_ALL": "C"},
                     start_new_session=True,
                 )
             except OSError as error:

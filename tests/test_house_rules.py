@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import Pki
+from tests.pop3_server import PoliteServer
 from tests.token_endpoint import TokenEndpoint, granted
 
 PACKAGE = Path(__file__).parent.parent / "check_pop3_plus"
@@ -235,6 +236,20 @@ def test_a_plain_check_stays_lean() -> None:
 
     unwanted = {"ssl", "cryptography", "hashlib", "subprocess", "email", "encodings.idna"}
     assert loaded & (NEVER | unwanted) == set()
+
+
+def test_a_healthy_server_does_not_pay_for_a_diagnosis() -> None:
+    """Nothing of it is even loaded; after a failure it is."""
+    ours = {
+        f"check_pop3_plus.{room}"
+        for room in ("diagnose", "findings", "causes", "diagnosis_words", "tools", "dns")
+    }
+    with PoliteServer({}) as server:
+        healthy = loaded_modules("-H", "127.0.0.1", "-p", str(server.port), "--diagnose")
+    failed = loaded_modules("-H", "127.0.0.1", "-p", "1", "--diagnose=tcp")
+
+    assert not healthy & (ours | {"subprocess", "ssl"})
+    assert ours <= failed
 
 
 def test_a_tls_check_loads_no_more_than_it_needs() -> None:
