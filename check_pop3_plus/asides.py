@@ -34,6 +34,20 @@ def agreed_on_legacy_terms(talk: Conversation, modern: "ssl.SSLContext") -> Prin
     return Printable(f"{agreed.version} with {agreed.cipher}")
 
 
+def agreed_on(talk: Conversation, version: str) -> Printable:
+    """Offer one version of TLS alone, on any other terms, and return the cipher agreed on.
+
+    Raises ProbeError where there is no agreement.
+    """
+    _begin(talk)
+    try:
+        talk.start_tls(legacy_context(version))
+    finally:
+        talk.is_usable = False  # not one byte goes over such a link
+    agreed = talk.attempt.tls
+    return Printable(agreed.cipher if agreed and agreed.cipher else "an unknown cipher")
+
+
 def goes_along(talk: Conversation, version: str) -> bool:
     """Offer nothing but one old version of TLS, and return whether the server goes along.
 

@@ -87,12 +87,16 @@ def choose(wanted: str, capabilities: Capabilities | None, is_encrypted: bool) -
     for way in acceptable:
         if SASL[way] in offered:
             return way
-    if not is_encrypted and not offered and capabilities.has("STLS"):
-        raise ProbeError(
-            Kind.CLEARTEXT_REFUSED, Printable("demands TLS before a login (none is offered)")
-        )
+    # Cyrus keeps the mechanisms that do not show the password.
+    shows_password = wanted == "auto" or SASL[wanted] in CLEARTEXT
+    if not is_encrypted and capabilities.has("STLS") and (shows_password or not offered):
+        message = f"demands TLS before a login (offers only {' '.join(offered)} without)"
+        if not offered:
+            message = "demands TLS before a login (none is offered)"
+        raise ProbeError(Kind.CLEARTEXT_REFUSED, Printable(message))
     wish = "USER, PLAIN or LOGIN" if wanted == "auto" else SASL[wanted]
-    message = f"offers {' '.join(offered) or 'no SASL mechanism'}, {wish} wanted"
+    # A long list must not push out the name that was wanted.
+    message = f"does not offer {wish}; its mechanisms: {' '.join(offered) or 'none'}"
     raise ProbeError(Kind.NO_MECHANISM, Printable(message))
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
-from check_pop3_plus import asides, certificate, credentials, files, session, text, tls, transport
+from check_pop3_plus import asides, certificate, session, text, tls, transport
 from check_pop3_plus.conversation import Conversation, say_goodbye
 from check_pop3_plus.failures import (
     Failure,
@@ -23,9 +23,9 @@ from check_pop3_plus.failures import (
     Stopped,
     config_error,
 )
-from check_pop3_plus.report import Address, Attempt, CertificateFacts, Note, Report
-from check_pop3_plus.settings import Secret, Security, Settings
-from check_pop3_plus.text import Cleaner, Printable
+from check_pop3_plus.means import Means
+from check_pop3_plus.report import Address, Attempt, Note, Report
+from check_pop3_plus.text import Printable
 from check_pop3_plus.timing import Clock, Deadline, Timeline
 
 _T = TypeVar("_T")
@@ -40,14 +40,11 @@ _GRACE_SECONDS = 0.05
 """How long a thread may take, after its deadline, to write down that it was late."""
 
 
-def run(settings: Settings, deadline: Deadline, secret: Secret | None = None) -> Report:
-    """Take one look and return what was seen; never raises for what a server does.
-
-    `secret` is given where it was asked for on the terminal; else it is read from its source.
-    """
-    look = _Look(settings, deadline)
+def run(means: Means, deadline: Deadline) -> Report:
+    """Take one look and return what was seen; never raises for what a server does."""
+    look = _Look(means, deadline)
     try:
-        look.prepare(secret)
+        means.prepare(deadline)
         look.take()
     except ProbeError as error:
         look.failure = error.failure()
@@ -61,45 +58,25 @@ def run(settings: Settings, deadline: Deadline, secret: Secret | None = None) ->
 class _Look:
     """One look while it goes on."""
 
-    def __init__(self, settings: Settings, deadline: Deadline) -> None:
-        self.settings = settings
+    def __init__(self, means: Means, deadline: Deadline) -> None:
+        self.settings = means.settings
+        self.means = means
         self.deadline = deadline
-        self.means = session.Means(settings, text.clean, None, None, self._may_log_in)
         self.timeline = Timeline()
         self.began: float | None = None
+        self.addresses: tuple[Address, ...] = ()
         self.attempts: list[Attempt] = []
         self.failure: Failure | None = None
-        self.deployed: tuple[CertificateFacts, ...] = ()
         self._login = threading.Semaphore()
-
-    def prepare(self, secret: Secret | None) -> None:
-        """Do before any clock of the conversation what would otherwise spoil its numbers."""
-        login = self.settings.login
-        clean: Cleaner = text.clean
-        context = None
-        if login and login.needs_secret:
-            if login.source.grant:
-                from check_pop3_plus import oauth  # for HTTP, which no other check pays for
-
-                secrets = oauth.fetch(login.source.grant, self.deadline)
-            else:
-                secrets = (secret or credentials.read(login.source, self.deadline),)
-            secret = secrets[0]
-            clean = text.cleaner(each.reveal() for each in secrets)
-        if self.settings.tls.security is not Security.PLAIN:
-            certificate.prepare()
-            context = tls.context(self.settings.tls)
-            self.deployed = _read_deployed(self.settings.assertions.deployed_file, clean)
-        self.means = self.means._replace(clean=clean, context=context, secret=secret)
 
     def take(self) -> None:
         self.began = Clock()
         with self.timeline.phase(Phase.RESOLVE):
-            addresses = transport.resolve(self.settings.target, self.deadline)
+            self.addresses = transport.resolve(self.settings.target, self.deadline)
         if self.settings.target.all_addresses:
-            self._take_together(addresses)
+            self._take_together(self.addresses)
         else:
-            self._take_in_turn(addresses[: transport.ADDRESS_LIMIT])
+            self._take_in_turn(self.addresses[: transport.ADDRESS_LIMIT])
 
     def _take_in_turn(self, addresses: tuple[Address, ...]) -> None:
         for position, address in enumerate(addresses):
@@ -160,7 +137,7 @@ class _Look:
                 source = self.settings.target.source_address
                 stream = transport.connect(attempt.address, source, share)
             try:
-                session.converse(stream, attempt, self.means, self.deadline)
+                session.converse(stream, attempt, self.means, self.deadline, self._may_log_in)
             finally:
                 stream.close()
         except ProbeError as error:
@@ -262,7 +239,7 @@ class _Look:
         return max(reversed(self.attempts), key=lambda attempt: len(attempt.timeline.laps))
 
     def _may_log_in(self) -> bool:
-        """Return whether nobody has logged in yet: one login attempt a run."""
+        """Return whether nobody has logged in yet: one login attempt a look."""
         return self._login.acquire(blocking=False)
 
     def phase(self) -> Phase | None:
@@ -289,17 +266,6 @@ class _Look:
             failure=self.failure,
             elapsed=ended - self.began if ended and self.began is not None else None,
             clock=time.time(),
-            deployed=self.deployed,
+            deployed=self.means.deployed,
+            addresses=self.addresses,
         )
-
-
-def _read_deployed(path: str | None, clean: Cleaner) -> tuple[CertificateFacts, ...]:
-    """Return the certificates of the file that the server's own must be in."""
-    if path is None:
-        return ()
-    what = "certificate file"
-    try:
-        return certificate.read_pem(files.read(path, what), clean)
-    except ValueError as error:
-        message = f"no certificate in PEM in {what} {text.clean(path)}"
-        raise ProbeError(Kind.CONFIG, Printable(message)) from error

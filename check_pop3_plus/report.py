@@ -145,6 +145,11 @@ class Attempt:
         self.notes: list[Note] = []
         self.failure: Failure | None = None
 
+    @property
+    def has_open_login(self) -> bool:
+        """Whether a login began that the server has not accepted."""
+        return self.login_began and self.logged_in_as is None
+
 
 class Seen(NamedTuple):
     """One fact that can be judged, and the attempt that it comes from, if it is from one."""
@@ -170,6 +175,8 @@ class Report(NamedTuple):
     """Seconds of the epoch when the look ended, by the local clock."""
     deployed: tuple[CertificateFacts, ...] = ()
     """Those in the file that the server's own must be in."""
+    addresses: tuple[Address, ...] = ()
+    """All that the name has, those that were not tried included."""
 
     @property
     def now(self) -> "datetime":

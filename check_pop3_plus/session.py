@@ -6,14 +6,15 @@ knows no thresholds and no states.
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from check_pop3_plus import certificate, pop3
 from check_pop3_plus.conversation import Conversation, capabilities, greet, say_goodbye
 from check_pop3_plus.failures import CertificateRejected, Kind, Phase, ProbeError
+from check_pop3_plus.means import Means
 from check_pop3_plus.report import Attempt, MailboxFacts
-from check_pop3_plus.settings import Secret, Security, Settings, Verify
-from check_pop3_plus.text import Cleaner, Printable
+from check_pop3_plus.settings import Secret, Security, Verify
+from check_pop3_plus.text import Printable
 from check_pop3_plus.timing import Deadline, in_time
 from check_pop3_plus.transport import Stream
 
@@ -23,20 +24,16 @@ if TYPE_CHECKING:
     from check_pop3_plus import login
 
 
-class Means(NamedTuple):
-    """What all conversations of one look share."""
-
-    settings: Settings
-    clean: Cleaner
-    context: "ssl.SSLContext | None"
-    """None where the link is plain."""
-    secret: Secret | None
-    may_log_in: Callable[[], bool]
-    """Asked right before a login: of several conversations one may."""
-
-
-def converse(stream: Stream, attempt: Attempt, means: Means, deadline: Deadline) -> None:
+def converse(
+    stream: Stream,
+    attempt: Attempt,
+    means: Means,
+    deadline: Deadline,
+    may_log_in: Callable[[], bool],
+) -> None:
     """Hold the whole conversation. `deadline` takes over once the server has greeted.
+
+    `may_log_in` is asked right before a login: of several conversations one may.
 
     Raises ProbeError; what was learnt before stands in `attempt`.
     """
@@ -60,7 +57,7 @@ def converse(stream: Stream, attempt: Attempt, means: Means, deadline: Deadline)
         for_login = settings.login and settings.login.needs_capabilities
         if is_stls or for_login or settings.assertions.capabilities:
             known = capabilities(talk)
-        if settings.login and means.may_log_in():
+        if settings.login and may_log_in():
             log_in(talk, means.secret, known)
             with phase(Phase.STAT):
                 take_stock(talk)
@@ -80,7 +77,8 @@ def upgrade(talk: Conversation, context: "ssl.SSLContext") -> None:
             raise ProbeError(Kind.NO_STLS, Printable("does not offer STLS"))
         reply = talk.ask(pop3.command(b"STLS"))
         if not reply.ok:
-            raise ProbeError(Kind.NO_STLS, Printable(f"refuses STLS: {talk.clean(reply.text)}"))
+            reason = talk.clean(reply.text) or "(no reason given)"
+            raise ProbeError(Kind.NO_STLS, Printable(f"refuses STLS: {reason}"))
         # Whatever follows the reply was not protected, and would be read as if it had been.
         if talk.unasked():
             talk.is_usable = False

@@ -170,9 +170,7 @@ class Run:
             verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
             return Outcome(service, verdict, is_readable=False)
         try:
-            limit = min(settings.limits.timeout, settings.limits.run_timeout)
-            deadline = Deadline(Clock() + limit)
-            return Outcome(service, check.run(settings, deadline, self._secret(settings)))
+            return Outcome(service, check.run(settings, Clock(), self._secret(settings)))
         except ProbeError as error:
             verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
         except Exception as error:  # one section's bug is one section's UNKNOWN

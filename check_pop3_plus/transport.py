@@ -123,6 +123,30 @@ def _bind(sock: socket.socket, source: str) -> None:
         raise config_error(f"cannot use source address {clean(source)}", error) from error
 
 
+NAME_SERVER_PORT = 53
+_DATAGRAM_SIZE = 4096
+
+
+def ask_name_server(server: str, query: bytes, deadline: Deadline) -> bytes:
+    """Send one datagram to a name server and return the one that it answers with.
+
+    Raises ProbeError as `connect` does: refused where nothing listens there.
+    """
+    try:
+        found = socket.getaddrinfo(
+            server, NAME_SERVER_PORT, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+        )
+        family, kind, protocol, _, where = found[0]
+        with socket.socket(family, kind, protocol) as sock:
+            sock.settimeout(deadline.remaining())
+            sock.connect(where)  # so that nobody else's answer is taken
+            sock.send(query)
+            sock.settimeout(deadline.remaining())
+            return sock.recv(_DATAGRAM_SIZE)
+    except OSError as error:
+        raise _translated(error) from error
+
+
 class Stream:
     """A connected socket with its deadline: no call can forget it."""
 

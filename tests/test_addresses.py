@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,9 +13,9 @@ import pytest
 
 from check_pop3_plus import check, options, session, transport
 from check_pop3_plus.check import Verdict
+from check_pop3_plus.failures import Stopped
 from check_pop3_plus.report import Address
 from check_pop3_plus.settings import State
-from check_pop3_plus.timing import Deadline
 from tests.certificates import Pki
 from tests.faults import CANARY
 from tests.pop3_server import PoliteServer, ScriptedServer, Server, dead_port, say, silence
@@ -60,7 +61,7 @@ class Pool:
         if login:
             words += f" -U monitor --password-file {self._secret}"
         settings = options.parse(words.split())
-        return check.run(settings, Deadline(time.monotonic() + settings.limits.timeout))
+        return check.run(settings, time.monotonic())
 
     def close(self) -> None:
         self._stack.close()
@@ -203,6 +204,30 @@ def test_enough_good_ones(pool: Pool) -> None:
     )
     assert (warned.state, kinds(warned)) == (State.WARNING, ["partial"])
     assert warned.status.endswith("connection refused by pop.example.test:995 (127.0.0.2)")
+
+
+def test_enough_good_ones_do_not_outvote_a_login(pool: Pool) -> None:
+    """Only one of them has tried it: the others know nothing of the user."""
+    for number in (1, 2, 3):
+        pool.polite(number).users = {}
+
+    assert kinds(pool.look("--min-addresses 1", login=True)) == ["credentials"]
+
+
+def test_enough_good_ones_do_not_outvote_a_signal(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was stopped has not seen the end."""
+    pool.polite(1)
+
+    def stopped(*_: object) -> None:
+        raise Stopped
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "join", stopped)
+        verdict = pool.look("--min-addresses 1")
+
+    assert kinds(verdict) == ["stopped"]
 
 
 def test_not_enough_good_ones(pool: Pool) -> None:

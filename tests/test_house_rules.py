@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import Pki
+from tests.pop3_server import PoliteServer
 from tests.token_endpoint import TokenEndpoint, granted
 
 PACKAGE = Path(__file__).parent.parent / "check_pop3_plus"
@@ -21,9 +22,12 @@ LEVELS = {
     "files": 2,
     "values": 2,
     "pop3": 2,
+    "dns": 2,
     "ini": 3,
     "report": 3,
+    "tools": 3,
     "sasl": 3,
+    "findings": 4,
     "strictness": 4,
     "tls": 4,
     "credentials": 4,
@@ -36,27 +40,32 @@ LEVELS = {
     "oauth": 7,
     "options": 7,
     "conversation": 7,
-    "session": 8,
-    "asides": 8,
-    "probe": 9,
-    "resource": 10,
-    "judge": 10,
-    "certificate_contexts": 11,
-    "contexts": 12,
-    "certificate_words": 12,
-    "summary": 13,
-    "details": 13,
-    "check": 14,
-    "output": 14,
-    "sweep": 15,
-    "sweep_words": 16,
-    "icinga": 16,
-    "nagios": 16,
-    "submit": 17,
-    "sweep_cli": 18,
-    "cli": 19,
-    "start": 20,
-    "__main__": 21,
+    "means": 8,
+    "session": 9,
+    "asides": 9,
+    "probe": 10,
+    "diagnose": 10,
+    "resource": 11,
+    "judge": 11,
+    "certificate_contexts": 12,
+    "contexts": 13,
+    "certificate_words": 13,
+    "summary": 14,
+    "details": 14,
+    "looks": 14,
+    "causes": 14,
+    "diagnosis_words": 14,
+    "check": 15,
+    "output": 15,
+    "sweep": 16,
+    "sweep_words": 17,
+    "icinga": 17,
+    "nagios": 17,
+    "submit": 18,
+    "sweep_cli": 19,
+    "cli": 20,
+    "start": 21,
+    "__main__": 22,
 }
 """A module imports only from lower levels."""
 
@@ -67,14 +76,21 @@ JUDGING = (
     "certificate_words",
     "summary",
     "details",
+    "looks",
+    "causes",
+    "diagnosis_words",
 )
 OBSERVING = (
     "tls",
     "transport",
     "conversation",
+    "means",
     "session",
     "asides",
     "probe",
+    "dns",
+    "tools",
+    "diagnose",
     "resource",
     "credentials",
     "strictness",
@@ -155,9 +171,9 @@ def test_facts_and_judgement_share_no_wall(module: str) -> None:
     ("library", "rooms"),
     [
         ("cryptography", {"strictness", "certificate"}),
-        ("ssl", {"tls", "transport", "conversation", "session", "asides"}),
+        ("ssl", {"tls", "transport", "conversation", "means", "session", "asides"}),
         ("socket", {"transport", "values"}),
-        ("subprocess", {"credentials"}),
+        ("subprocess", {"credentials", "tools"}),
         ("http", {"https"}),
         ("argparse", {"options"}),
         (
@@ -179,6 +195,7 @@ def test_broad_guards_have_their_homes() -> None:
     assert {module for module in LEVELS if catches_everything(module)} == {
         "strictness",
         "certificate",
+        "diagnose",
         "sweep",
         "start",
     }
@@ -190,10 +207,10 @@ def test_only_transport_arms_time_limits() -> None:
 
 
 def test_few_rooms_reveal_a_secret() -> None:
-    """Four send it or make the masking cleaner of it: the probe, both of its ways, and Icinga's."""
+    """`login`, `oauth`, `icinga` send it; `means` and the latter two make the cleaner of it."""
     revealing = {module for module in LEVELS if "reveal" in calls(module)}
 
-    assert revealing == {"login", "oauth", "probe", "icinga"}
+    assert revealing == {"login", "oauth", "means", "icinga"}
 
 
 def test_no_command_changes_the_mailbox() -> None:
@@ -229,6 +246,20 @@ def test_a_plain_check_stays_lean() -> None:
 
     unwanted = {"ssl", "cryptography", "hashlib", "subprocess", "email", "encodings.idna"}
     assert loaded & (NEVER | unwanted) == set()
+
+
+def test_a_healthy_server_does_not_pay_for_a_diagnosis() -> None:
+    """Nothing of it is even loaded; after a failure it is."""
+    ours = {
+        f"check_pop3_plus.{room}"
+        for room in ("diagnose", "findings", "causes", "diagnosis_words", "tools", "dns")
+    }
+    with PoliteServer({}) as server:
+        healthy = loaded_modules("-H", "127.0.0.1", "-p", str(server.port), "--diagnose")
+    failed = loaded_modules("-H", "127.0.0.1", "-p", "1", "--diagnose=tcp")
+
+    assert not healthy & (ours | {"subprocess", "ssl"})
+    assert ours <= failed
 
 
 def test_a_tls_check_loads_no_more_than_it_needs() -> None:

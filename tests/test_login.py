@@ -228,6 +228,9 @@ def test_the_one_way_that_is_tried(
     [
         ("auto", listed(b"SASL", b"STLS"), False, Kind.CLEARTEXT_REFUSED),
         ("plain", listed(b"SASL", b"STLS"), False, Kind.CLEARTEXT_REFUSED),
+        ("auto", listed(b"SASL CRAM-MD5", b"STLS"), False, Kind.CLEARTEXT_REFUSED),
+        ("plain", listed(b"SASL CRAM-MD5", b"STLS"), False, Kind.CLEARTEXT_REFUSED),
+        ("xoauth2", listed(b"SASL CRAM-MD5", b"STLS"), False, Kind.NO_MECHANISM),
         ("auto", listed(b"SASL XOAUTH2"), False, Kind.NO_MECHANISM),
         # Servers offer these for users who have no such secret: only when named.
         ("auto", listed(b"SASL CRAM-MD5 SCRAM-SHA-256"), True, Kind.NO_MECHANISM),

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.icinga2 import MASTER, TEMPLATE, Icinga, Node, private_icinga
+from tests.icinga2 import MASTER, TEMPLATES, Icinga, Node, private_icinga
 from tests.pop3_server import PoliteServer, dead_port
 
 pytestmark = pytest.mark.real
 
-SHIPPED = TEMPLATE.parent.parent / "sweep" / "check_pop3_plus_sweep.conf"
+SHIPPED = TEMPLATES.parent / "sweep" / "check_pop3_plus_sweep.conf"
 
 HOSTS = """
 object Host "localhost" { check_command = "dummy" }
