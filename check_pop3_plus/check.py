@@ -35,6 +35,9 @@ _DIAGNOSIS_SECONDS = 10.0
 SEVERITY = (State.OK, State.UNKNOWN, State.WARNING, State.CRITICAL)
 """Worst last (contract, section 4); the guidelines' numbers would put UNKNOWN last."""
 
+_STATES = {state.value: state for state in State}
+_SEVERITIES = {state.value: SEVERITY.index(state) for state in State}
+
 _LABELS = (
     "time",
     *(f"time_{phase.value}" for phase in MEASURED),
@@ -121,12 +124,12 @@ def _look(means: Means, deadline: Deadline) -> Look:
     settings = means.settings
     resource = Pop3(means, deadline)
     summary = Summary(settings)
-    check = nagiosplugin.Check(resource, *contexts(settings), summary)
+    check = nagiosplugin.Check(resource, *contexts(settings, resource.look()), summary)
     check()
     summary.report = resource.report
     results = nagiosplugin.Results(*sorted(check.results.results, key=_severity, reverse=True))
     state = _state(results[0]) if len(results) else State.UNKNOWN
-    findings = [result for result in results.results if _state(result) is not State.OK]
+    findings = [result for result in results.results if result.state != nagiosplugin.Ok]
     return Look(
         state,
         summary.ok(results) if state is State.OK else summary.problem(results),
@@ -177,11 +180,11 @@ def _stopped(settings: Settings, taken: Sequence[Look], started: float) -> Verdi
 
 
 def _state(result: nagiosplugin.Result) -> State:
-    return State(int(result.state))
+    return _STATES[int(result.state)]
 
 
 def _severity(result: nagiosplugin.Result) -> int:
-    return SEVERITY.index(_state(result))
+    return _SEVERITIES[int(result.state)]
 
 
 def _position(perfdata: str) -> int:

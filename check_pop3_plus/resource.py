@@ -23,11 +23,17 @@ class Pop3(nagiosplugin.Resource):
         self._means = means
         self._deadline = deadline
         self.report: Report | None = None
+        self._metrics: list[Metric] = []
 
-    def probe(self) -> list[nagiosplugin.Metric]:
-        """Take the look and return what of it can be judged."""
+    def look(self) -> set[str]:
+        """Take the look, and return the names of the contexts that what was seen needs."""
         self.report = probe.run(self._means, self._deadline)
-        return list(_metrics(self.report, self._means.settings))
+        self._metrics = list(_metrics(self.report, self._means.settings))
+        return {metric.context for metric in self._metrics}
+
+    def probe(self) -> list[Metric]:
+        """Return what of the look can be judged."""
+        return self._metrics
 
 
 def _metrics(report: Report, settings: Settings) -> Iterator[Metric]:

@@ -27,6 +27,7 @@ COMMON = "DEFAULT"
 _PACE_SECONDS = 0.02
 _BUSY = 0.3
 """Share of the time for which a processor was used; on a loaded machine one thread gets less."""
+_READ_AHEAD = 32
 _ROUND_SECONDS = 0.02
 """How long results are left to gather: who is woken for each has to fight for the interpreter."""
 
@@ -112,6 +113,8 @@ class Run:
         self._table = options.parser()
         self._jobs = min(jobs, len(services))
         self._waiting = deque(services)
+        self._read: deque[tuple[Service, Settings | ProbeError]] = deque()
+        self._reading = threading.Lock()
         self._done: deque[Outcome] = deque()
         self._left = len(services)
         self._variables = _read_variables(services, deadline)
@@ -141,7 +144,7 @@ class Run:
         servers then costs half as much again. There are too few while the process mostly waits.
         """
         threads = 1
-        while self._waiting and threads < self._jobs:
+        while (self._waiting or self._read) and threads < self._jobs:
             before = time.process_time()
             time.sleep(_PACE_SECONDS)
             if time.process_time() - before > _PACE_SECONDS * _BUSY:
@@ -155,19 +158,29 @@ class Run:
 
     def _work(self) -> None:
         while self._deadline.left():
-            try:
-                service = self._waiting.popleft()
-            except IndexError:
+            found = self._next()
+            if found is None:
                 return
             began = time.time()
-            outcome = self._looked_at(service)
+            outcome = self._looked_at(*found)
             self._done.append(outcome._replace(began=began, ended=time.time()))
 
-    def _looked_at(self, service: Service) -> Outcome:
-        try:
-            settings = self._settings(service)
-        except ProbeError as error:
-            verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
+    def _next(self) -> tuple[Service, Settings | ProbeError] | None:
+        """Return a service and its settings, or what is wrong with them; None where none is left.
+
+        Read a few at a time: what one alone takes is mostly to fill the caches of the processor,
+        which are cold after each wait for a server.
+        """
+        with self._reading:
+            while not self._read and self._waiting:
+                for _ in range(min(_READ_AHEAD, len(self._waiting))):
+                    service = self._waiting.popleft()
+                    self._read.append((service, self._settings(service)))
+            return self._read.popleft() if self._read else None
+
+    def _looked_at(self, service: Service, settings: Settings | ProbeError) -> Outcome:
+        if isinstance(settings, ProbeError):
+            verdict = Verdict(State.UNKNOWN, f"{settings.kind.value}: {settings.message}")
             return Outcome(service, verdict, is_readable=False)
         try:
             return Outcome(service, check.run(settings, Clock(), self._secret(settings)))
@@ -178,13 +191,15 @@ class Run:
             verdict = Verdict(State.UNKNOWN, f"bug: {bug}", lines=("kind: bug",))
         return Outcome(service, verdict)
 
-    def _settings(self, service: Service) -> Settings:
+    def _settings(self, service: Service) -> Settings | ProbeError:
         if service.error:
-            raise service.error
+            return service.error
         try:
             return options.parse(service.words, self._table)
-        except options.Asked as error:
-            raise UsageError("--help and --version are for the command line") from error
+        except options.Asked:
+            return UsageError("--help and --version are for the command line")
+        except ProbeError as error:
+            return error
 
     def _secret(self, settings: Settings) -> Secret | None:
         name = settings.login.source.env if settings.login else None

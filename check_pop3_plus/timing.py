@@ -5,8 +5,7 @@ All instants are `time.monotonic()`, which no step of the system clock disturbs.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from check_pop3_plus.failures import DeadlineExceeded, Kind, Phase, ProbeError, config_error
@@ -115,20 +114,28 @@ class Timeline:
         self.laps: list[Lap] = []
         self.current: Phase | None = None
 
-    @contextmanager
-    def phase(self, phase: Phase) -> Iterator[None]:
+    def phase(self, phase: Phase) -> "_Passing":
         """Time a phase. It is recorded on failure too; a passing ProbeError learns where it was."""
-        began = Clock()
-        self.current = phase
-        ok = False
-        try:
-            yield
-            ok = True
-        except ProbeError as error:
-            error.phase = error.phase or phase
-            raise
-        finally:
-            self.laps.append(Lap(phase, Clock() - began, ok))
-            # Kept when a signal passes: who reads it asks where the run was stopped.
-            if ok:
-                self.current = None
+        return _Passing(self, phase)
+
+
+class _Passing:
+    """A phase that goes on inside the context."""
+
+    def __init__(self, timeline: Timeline, phase: Phase) -> None:
+        self._timeline = timeline
+        self._phase = phase
+        self._began = 0.0
+
+    def __enter__(self) -> None:
+        self._timeline.current = self._phase
+        self._began = Clock()
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        ok = error is None
+        self._timeline.laps.append(Lap(self._phase, Clock() - self._began, ok))
+        if isinstance(error, ProbeError):
+            error.phase = error.phase or self._phase
+        # Kept when a signal passes: who reads it asks where the run was stopped.
+        if ok:
+            self._timeline.current = None
