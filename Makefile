@@ -8,6 +8,8 @@ PYTEST := $(BIN)/python -m pytest -n auto
 # The real servers that the tests talk to, and what builds networks for them, by Debian package.
 SERVERS := dovecot-pop3d iproute2
 SYSTEMS := icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrpe-plugin
+# What a sweep is compared with.
+PEERS := monitoring-plugins-basic prometheus-blackbox-exporter monitoring-plugins-contrib bind9-host
 # These exclude Dovecot and each other: each is unpacked into a root of its own.
 COURIER := courier-pop courier-authlib-userdb
 CYRUS := cyrus-pop3d sasl2-bin libsasl2-modules
@@ -23,13 +25,14 @@ else
 unexport HOST
 endif
 
-.PHONY: help demo venv test test-systems lint clean servers systems
+.PHONY: help demo venv test test-systems bench lint clean servers systems
 
 help:
 	@echo 'make demo           see it work; against your own server with'
 	@echo '                    HOST=pop.example.org LOGIN=monitor PASSWORD_FILE=file'
 	@echo 'make test           style, types and tests; what needs a missing server is skipped'
 	@echo 'make test-systems   tests inside real monitoring systems, and against more servers'
+	@echo 'make bench          what runs and sweeps cost, beside other tools; installs them, as root'
 	@echo 'make lint           style and types'
 	@echo 'make clean          remove what the others made'
 	@echo 'INSTALL=1           with test or test-systems, as root on Debian: install missing servers'
@@ -58,6 +61,10 @@ test: servers lint
 
 test-systems: systems $(STAMP)
 	$(PYTEST) tests/systems
+
+bench: $(STAMP)
+	@tests/install-servers $(SERVERS) $(PEERS)
+	$(BIN)/python -m benchmarks.bench
 
 ifneq ($(filter 1,$(INSTALL))$(filter true,$(CI)),)
 servers:

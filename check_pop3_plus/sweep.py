@@ -4,6 +4,7 @@ Each goes through the code of a single check, in a thread: an executor would be 
 and so would wait for the slowest. What is late when the sweep's time is up is left behind.
 """
 
+import resource
 import threading
 import time
 from collections import deque
@@ -27,6 +28,7 @@ COMMON = "DEFAULT"
 _PACE_SECONDS = 0.02
 _BUSY = 0.3
 """Share of the time for which a processor was used; on a loaded machine one thread gets less."""
+_OTHER_DESCRIPTORS = 64
 _READ_AHEAD = 32
 _ROUND_SECONDS = 0.02
 """How long results are left to gather: who is woken for each has to fight for the interpreter."""
@@ -111,7 +113,9 @@ class Run:
     def __init__(self, services: list[Service], jobs: int, deadline: Deadline) -> None:
         self._deadline = deadline
         self._table = options.parser()
-        self._jobs = min(jobs, len(services))
+        # Each has a connection; a few descriptors are for all.
+        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._jobs = max(1, min(jobs, len(services), descriptors - _OTHER_DESCRIPTORS))
         self._waiting = deque(services)
         self._read: deque[tuple[Service, Settings | ProbeError]] = deque()
         self._reading = threading.Lock()

@@ -270,6 +270,31 @@ def test_a_tls_check_loads_no_more_than_it_needs() -> None:
     assert loaded & (NEVER | {"subprocess"}) == set()
 
 
+def test_a_check_that_works_loads_little(pki: Pki) -> None:
+    """Nor does one that goes through to the end: no way to log in, no dates without TLS."""
+    with PoliteServer({}) as plain, PoliteServer({}, tls=pki.server("good")) as tls:
+        loaded = loaded_modules("-H", "127.0.0.1", "-p", str(plain.port))
+        with_tls = loaded_modules(
+            *("-H", "127.0.0.1", "-p", str(tls.port), "-S", "-D", "1"),
+            *("--ca-file", str(pki.ca_file)),
+        )
+
+    ways = {f"check_pop3_plus.{name}" for name in ("login", "sasl", "scram", "mechanisms")}
+    sweeps = {f"check_pop3_plus.{name}" for name in ("sweep", "submit", "icinga", "nagios")}
+    assert not loaded & (NEVER | ways | sweeps | {"ssl", "datetime", "cryptography", "base64"})
+    assert not with_tls & (ways | sweeps | {"encodings.idna", "subprocess", "http"})
+
+
+def test_a_sweep_pays_for_http_only_where_icinga_is_told(tmp_path: Path) -> None:
+    """Nor for TLS where all is plain."""
+    file = tmp_path / "sweep.ini"
+    file.write_text("[127.0.0.1!pop3]\nport = 1\n")
+    loaded = loaded_modules("--sweep", str(file), "--submit", "jsonl:-")
+
+    assert "check_pop3_plus.sweep" in loaded
+    assert not loaded & (NEVER | {"ssl", "cryptography", "check_pop3_plus.icinga", "subprocess"})
+
+
 def test_a_login_pays_for_http_only_where_a_token_is_fetched(pki: Pki, tmp_path: Path) -> None:
     """A password from a file needs no HTTP, and a token no more than the reading of a reply."""
     secret = tmp_path / "secret"

@@ -527,6 +527,22 @@ def test_jobs_are_so_many_at_once(file: File) -> None:
     )
 
 
+def test_no_more_at_once_than_there_are_descriptors(file: File) -> None:
+    """However many are asked for: none fails for want of one."""
+    with dead_end() as port:
+        for number in range(64):
+            file.add(f"h{number}!pop3", port=port)
+        file.run("--run-timeout", "0.1")
+        script = 'ulimit -n 96 && exec "$@"'
+        done = subprocess.run(
+            ["sh", "-c", script, "sh", COMMAND, "--sweep", file.path, "-t", "0.3", "--jobs", "99"],
+            capture_output=True,
+            check=False,
+        )
+
+    assert b": 64 CRITICAL; worst: " in done.stdout
+
+
 def test_what_does_not_fit_into_the_run_is_named(file: File) -> None:
     """Absolute: the services that are late are left behind, those not begun are not begun."""
     with dead_end() as port, PoliteServer({}) as server:

@@ -1,15 +1,17 @@
-"""A sweep that hands its results to a real Icinga 2, with the shipped configuration."""
+"""A sweep that hands its results to a real Icinga 2 and a real Nagios, as the shipped files say."""
 
 from __future__ import annotations
 
 import secrets
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.icinga2 import MASTER, TEMPLATES, Icinga, Node, private_icinga
+from tests.nagios import Nagios
 from tests.pop3_server import PoliteServer, dead_port
 
 pytestmark = pytest.mark.real
@@ -110,3 +112,61 @@ def test_a_sweep_that_died_is_noticed(icinga: Icinga) -> None:
         stale = result(node, "pop.example.test!good", "no result from the sweep")
 
     assert stale["state"] == 3
+
+
+NAGIOS_OBJECTS = """
+define command {
+    command_name  alive
+    command_line  /bin/true
+}
+define host {
+    name                generic-host
+    register            0
+    check_command       alive
+    max_check_attempts  1
+}
+define service {
+    name                generic-service
+    register            0
+    check_interval      60
+    retry_interval      60
+    max_check_attempts  1
+}
+define host {
+    use        generic-host
+    host_name  localhost
+}
+define host {
+    use        generic-host
+    host_name  pop.example.org
+}
+"""
+
+
+def test_results_arrive_in_nagios(tmp_path: Path) -> None:
+    """By its command file; status, long output and performance data each in their place."""
+    shipped = (SHIPPED.parent / "nagios.cfg").read_text()
+    file = tmp_path / "pop3-sweep.ini"
+    for old, new in (
+        ("/etc/nagios/pop3-sweep.ini", str(file)),
+        ("    max_check_attempts   2\n", "    max_check_attempts   1\n"),
+        ("    max_check_attempts      2\n", "    max_check_attempts      1\n"),
+    ):
+        assert old in shipped
+        shipped = shipped.replace(old, new)
+    nagios = Nagios(tmp_path, NAGIOS_OBJECTS + shipped, f"command_file={tmp_path}/nagios.cmd")
+    config = nagios._config.read_text()
+    nagios._config.write_text(
+        config.replace("check_external_commands=0", "check_external_commands=1")
+    )
+    with dead_port() as dead:
+        file.write_text(f"[pop.example.org!pop3s]\nhostname = 127.0.0.1\nport = {dead}\n")
+        with nagios:
+            failed = nagios.wait_for_state("pop.example.org", "pop3s", 2)
+            own = nagios.wait_for_state("localhost", "pop3-sweep", 0)
+
+    # Nagios shows a colon for every semicolon.
+    assert "1 CRITICAL: all submitted" in own["plugin_output"]
+    assert failed["plugin_output"].startswith("POP3 CRITICAL - connect: connection refused by")
+    assert failed["long_plugin_output"].startswith("kind: refused, in phase connect\\n")
+    assert failed["performance_data"].startswith("time_resolve=")
