@@ -36,6 +36,7 @@ def context(policy: TlsPolicy) -> "ssl.SSLContext":
     if policy.strict:
         made.verify_flags |= ssl.VERIFY_X509_STRICT
     made.hostname_checks_common_name = False
+    _allow_old_versions()
     made.minimum_version = _version(policy.minimum)
     made.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
     # Level 2: RSA 2048, EC 224 and SHA-256 at least. TLS 1.1 signs its handshake with
@@ -62,11 +63,10 @@ def legacy_context(only: str | None = None) -> "ssl.SSLContext":
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.check_hostname = False
     made.verify_mode = ssl.CERT_NONE
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # deprecated, and that is the point
-        made.minimum_version = _version(only or "1.0")
-        if only:
-            made.maximum_version = _version(only)
+    _allow_old_versions()
+    made.minimum_version = _version(only or "1.0")
+    if only:
+        made.maximum_version = _version(only)
     made.set_ciphers("ALL:@SECLEVEL=0")
     return made
 
@@ -87,6 +87,14 @@ def can_offer(version: str) -> bool:
     except (OSError, ValueError):
         pass
     return False
+
+
+def _allow_old_versions() -> None:
+    """Let old versions be named without a warning: they are deprecated, and that is the point.
+
+    PYTHONWARNINGS would make an error of it. For good and not for a while: threads share filters.
+    """
+    warnings.filterwarnings("ignore", r"ssl\.TLSVersion\.", DeprecationWarning)
 
 
 def _version(number: str) -> "ssl.TLSVersion":
@@ -211,7 +219,7 @@ _REJECTIONS = {
     68: (Kind.WEAK, "signature algorithm is too weak"),
 }
 # Those that only the strict mode gives.
-_NOT_STRICT = frozenset((78, *range(80, 95)))
+_NOT_STRICT = frozenset((78, *range(80, 94)))
 
 
 def rejected(error: "ssl.SSLCertVerificationError", tls: "ssl.SSLSocket") -> CertificateRejected:
@@ -266,6 +274,8 @@ def translated(error: OSError, tls: "ssl.SSLSocket | None" = None) -> ProbeError
         return ProbeError(Kind.OLD_TLS, Printable("offers only old TLS or old ciphers"))
     if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"):
         return ProbeError(Kind.TLS, Printable("speaks plain text where TLS is due"))
+    if reason == "CERT_LENGTH_MISMATCH" or "] ASN1 lib" in str(error):  # which has no name here
+        return ProbeError(Kind.TLS, Printable("sent a certificate that cannot be decoded"))
     named = clean(reason.replace("_", " ").lower() or "unknown reason")
     return ProbeError(Kind.TLS, Printable(f"failed the TLS handshake: {named}"))
 
