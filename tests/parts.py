@@ -121,7 +121,7 @@ def algorithm(key: Key, digest: str = "sha256") -> bytes:
 def sign(key: Key, body: bytes, digest: str = "sha256") -> bytes:
     match key:
         case ec.EllipticCurvePrivateKey():
-            return key.sign(body, ec.ECDSA(_HASHES[digest]))
+            return key.sign(body, ec.ECDSA(_HASHES[digest], deterministic_signing=True))
         case rsa.RSAPrivateKey():
             return key.sign(body, padding.PKCS1v15(), _HASHES[digest])
         case _:
@@ -147,7 +147,9 @@ def part(value: str | bytes, attribute: str = COMMON_NAME, tag: int = der.UTF8) 
 
 
 def moment(days: float) -> bytes:
-    instant = dt.datetime.now(dt.timezone.utc) + dt.timedelta(days=days)
+    """Return a time from the midnight that was last."""
+    today = dt.datetime.now(dt.timezone.utc).replace(hour=0, minute=0, second=0)
+    instant = today + dt.timedelta(days=days)
     return tlv(der.UTC, f"{instant:%y%m%d%H%M%SZ}".encode())
 
 

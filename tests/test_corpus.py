@@ -125,9 +125,6 @@ def test_old_tls_does_not_let_weak_certificates_in(family: str, stand: Stand) ->
 
 # --- a few of them -----------------------------------------------------------------------------
 
-ONLY_S_CLIENT = ("common name alone", "common name and e-mail")
-"""It takes the subject for a host's name where there is no other; the plugin does not."""
-
 
 def is_same_openssl() -> bool:
     """Return whether the command is of the version that Python is linked with."""
@@ -144,16 +141,17 @@ def test_openssl_s_own_client_says_the_same(part: int, stand: Stand) -> None:
     """The oracle of all these tests is what anybody can repeat by hand."""
     wrong = {}
     for case in sample(all_cases(), 4)[part::3]:
-        outcome = stand.show(case)
-        # Wildcards for a part of a label are taken by it, and by no mail client.
-        if case.name in ONLY_S_CLIENT or "*" in case.name:
+        stand.show(case)
+        # A `*` for a part of a label is taken by it, and by no mail client.
+        if case.name.startswith(("'p*", "'*p", "'pop*", "'pop.*", "'xn--*", "'local*")):
             continue
         for strict in (False, True):
-            expected = stand.openssl(case, strict)
+            # It has no option to leave the subject's common name out.
+            expected = stand.openssl(case, strict, common_name=True)
             said = stand.s_client(case, strict)
             assert expected is not None
             if (said.code, bool(said.broken)) != (expected.code, bool(expected.broken)):
-                wrong[f"{case.name}, {strict}"] = (outcome, expected, said)
+                wrong[f"{case.name}, {strict}"] = (expected, said)
 
     assert wrong == {}
 
@@ -170,7 +168,7 @@ def test_the_installed_command_survives_it(family: str, stand: Stand) -> None:
         if outcome == ACCEPTED:
             assert kinds(done) in ([], ["certificate-unreadable"]), done.out
         else:
-            assert (done.code, kinds(done)) == (2, [outcome.kind]), done.out
+            assert (done.code, kinds(done)[0]) == (2, outcome.kind), done.out
 
 
 @pytest.mark.parametrize(

@@ -147,10 +147,12 @@ class Stand:
             file.write_text("".join(map(ssl.DER_cert_to_PEM_cert, case.trusted)))
         return file
 
-    def openssl(self, case: Case, strict: bool = False) -> Outcome | None:
+    def openssl(
+        self, case: Case, strict: bool = False, common_name: bool = False
+    ) -> Outcome | None:
         """Shake hands in memory, and return how it ended; None where the server broke down."""
         ours, theirs = ssl.MemoryBIO(), ssl.MemoryBIO()
-        context = documented(self.trusted(case), case.verify, strict)
+        context = documented(self.trusted(case), case.verify, strict, common_name)
         client = context.wrap_bio(theirs, ours, server_hostname=case.host)
         server = self.server.context and self.server.context.wrap_bio(ours, theirs, True)
         while True:
@@ -213,14 +215,17 @@ class Stand:
 
 
 @lru_cache(maxsize=16)
-def documented(trusted: Path, verify: str, strict: bool) -> ssl.SSLContext:
-    """Return a context with the flags of the README, and nothing of the plugin's."""
+def documented(trusted: Path, verify: str, strict: bool, common_name: bool) -> ssl.SSLContext:
+    """Return a context with the flags of the README, and nothing of the plugin's.
+
+    With `common_name` one of them is left out: where no other name is there, the subject's counts.
+    """
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # purpose: a TLS server's certificate
     made.check_hostname = verify == "full"
     made.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST
     if strict:
         made.verify_flags |= ssl.VERIFY_X509_STRICT
-    made.hostname_checks_common_name = False
+    made.hostname_checks_common_name = common_name
     made.set_ciphers("DEFAULT:@SECLEVEL=2")
     made.load_verify_locations(trusted)
     return made
