@@ -289,7 +289,7 @@ def test_assertions_are_tried_on_each(pool: Pool, pki: Pki) -> None:
     verdict = pool.look("--reject-legacy-tls")
 
     assert kinds(verdict) == ["legacy-tls"]
-    assert verdict.status == (f"{WHERE}: still accepts TLS 1.0 and 1.1 (127.0.0.2)")
+    assert verdict.status == (f"{WHERE}: still accepts TLS 1.0 and TLS 1.1 (127.0.0.2)")
 
 
 def test_capabilities_are_judged_on_each(pool: Pool, pki: Pki) -> None:
