@@ -13,9 +13,9 @@ import pytest
 
 from check_pop3_plus import check, options, session, transport
 from check_pop3_plus.check import Verdict
-from check_pop3_plus.failures import Stopped
 from check_pop3_plus.report import Address
 from check_pop3_plus.settings import State
+from check_pop3_plus.stopped import Stopped
 from tests.certificates import Pki
 from tests.faults import CANARY
 from tests.pop3_server import PoliteServer, ScriptedServer, Server, dead_port, say, silence
