@@ -7,7 +7,12 @@ PYTEST := $(BIN)/python -m pytest -n auto
 
 # The real servers that the tests talk to, and what builds networks for them, by Debian package.
 SERVERS := dovecot-pop3d iproute2
-SYSTEMS := icinga2-bin icinga2-common
+SYSTEMS := icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrpe-plugin
+# These exclude Dovecot and each other: each is unpacked into a root of its own.
+COURIER := courier-pop courier-authlib-userdb
+CYRUS := cyrus-pop3d sasl2-bin libsasl2-modules
+POPA3D := popa3d libpam-modules ucspi-tcp
+MAILUTILS := mailutils-pop3d libpam-modules ucspi-tcp
 
 # Read by tests/demo.py.
 export LOGIN PASSWORD_FILE
@@ -24,7 +29,7 @@ help:
 	@echo 'make demo           see it work; against your own server with'
 	@echo '                    HOST=pop.example.org LOGIN=monitor PASSWORD_FILE=file'
 	@echo 'make test           style, types and tests; what needs a missing server is skipped'
-	@echo 'make test-systems   tests inside real monitoring systems'
+	@echo 'make test-systems   tests inside real monitoring systems, and against more servers'
 	@echo 'make lint           style and types'
 	@echo 'make clean          remove what the others made'
 	@echo 'INSTALL=1           with test or test-systems, as root on Debian: install missing servers'
@@ -60,9 +65,13 @@ servers:
 
 systems:
 	@tests/install-servers $(SERVERS) $(SYSTEMS)
+	@tests/unpack-server .servers/courier-pop $(COURIER)
+	@tests/unpack-server .servers/cyrus-pop3d $(CYRUS)
+	@tests/unpack-server .servers/popa3d $(POPA3D)
+	@tests/unpack-server .servers/mailutils-pop3d $(MAILUTILS)
 endif
 
 clean:
-	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* build dist
+	rm -rf .venv .venv-* .servers .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* build dist
 	rm -rf *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -116,7 +116,7 @@ def identity(label: str, facts: CertificateFacts) -> Iterator[str]:
         yield f"{label}: public key sha256:{facts.public_key}"
 
 
-def remarks(chain: Chain, now: datetime) -> Iterator[str]:
+def remarks(chain: Chain, now: datetime, is_untrusted: bool) -> Iterator[str]:
     """Yield what is odd about the chain as sent; certificates are counted from 0, the server's own.
 
     A missing intermediate breaks clients that have not seen it elsewhere. The rest does no harm:
@@ -124,8 +124,8 @@ def remarks(chain: Chain, now: datetime) -> Iterator[str]:
     """
     sent, path = chain.sent, chain.path
     top = path[-1] if path else None
-    if top and not chain.is_verified and not top.is_self_issued:
-        yield f"chain: issuer {named(top.issuer)} was not sent"
+    if top and is_untrusted and not top.is_self_issued:
+        yield f"chain: issuer {named(top.issuer)} was not sent, nor is it trusted here"
     if chain.is_verified:
         for each in path[1:]:
             if each not in sent and not each.is_self_issued:

@@ -12,9 +12,16 @@ from check_pop3_plus.certificate_contexts import (
     KeyContext,
     ValidityContext,
 )
-from check_pop3_plus.failures import MEASURED, Failure, Kind
-from check_pop3_plus.judge import ABOUT_DATES, NOTE_STATES, Judge, is_clock_plausible, report_of
-from check_pop3_plus.report import Note
+from check_pop3_plus.failures import MEASURED, OURS, Failure, Kind
+from check_pop3_plus.judge import (
+    ABOUT_DATES,
+    FAILURE_STATES,
+    NOTE_STATES,
+    Judge,
+    is_clock_plausible,
+    report_of,
+)
+from check_pop3_plus.report import Attempt, Note, Report
 from check_pop3_plus.settings import RangePair, Settings, State
 
 
@@ -55,11 +62,19 @@ class FailureContext(Judge):
         kind = failure.kind
         if kind in ABOUT_DATES and not is_clock_plausible(report_of(resource).now):
             kind = Kind.CONFIG
-        enough = self.settings.target.min_addresses
-        attempts = report_of(resource).attempts
-        if enough is not None and sum(each.failure is None for each in attempts) >= enough:
+        if self._is_outvoted(failure, metric.value.attempt, report_of(resource)):
             kind = Kind.PARTIAL
         return self.result(kind, metric)
+
+    def _is_outvoted(self, failure: Failure, attempt: Attempt | None, report: Report) -> bool:
+        """Return whether enough other addresses are good.
+
+        They say nothing about a login, which only one of them has tried, nor about this machine.
+        """
+        enough = self.settings.target.min_addresses
+        if enough is None or attempt is None or attempt.login_began or failure.kind in OURS:
+            return False
+        return sum(each.failure is None for each in report.attempts) >= enough
 
 
 class AddressesContext(Judge):
@@ -76,7 +91,8 @@ class NoteContext(Judge):
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         note: Note = metric.value.fact
-        return self.result(note.kind, metric, NOTE_STATES[note.kind])
+        states = FAILURE_STATES if note.is_failure else NOTE_STATES
+        return self.result(note.kind, metric, states[note.kind])
 
 
 class GreetingContext(Judge):

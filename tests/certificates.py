@@ -115,6 +115,16 @@ class Pki:
             context.minimum_version = _TLS["1.0"]
         return context
 
+    def demanding_legacy_client_certificate(self) -> ssl.SSLContext:
+        """TLS 1.0 and 1.1, up to where the client should show a certificate and has none."""
+        context = self.old_tls("1.0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.maximum_version = _TLS["1.1"]
+        context.load_verify_locations(self.ca_file)
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
     def files(self, name: str) -> tuple[Path, Path]:
         """Certificate (with what is sent besides it) and key, in PEM."""
         return self._files.get(name) or self._save(name, self._make(name))

@@ -65,6 +65,16 @@ PERSONAS = {
     "no-tls": Persona("127.0.0.9", settings="ssl = no"),
     "tls13": Persona("127.0.0.10", settings="ssl_min_protocol = TLSv1.3"),
     "future": Persona("127.0.0.11", "future"),
+    "chain": Persona("127.0.0.12", "chain"),
+    "intermediate_expiring": Persona("127.0.0.13", "intermediate_expiring"),
+    "root_sent": Persona("127.0.0.14", "root_sent"),
+    "wrong_order": Persona("127.0.0.15", "wrong_order"),
+    "extra_expired": Persona("127.0.0.16", "extra_expired"),
+    "ca_not_critical": Persona("127.0.0.17", "ca_not_critical"),
+    "legacy-tls": Persona(
+        "127.0.0.18",
+        settings="ssl_min_protocol = TLSv1\nssl_cipher_list = ALL:!aNULL:@SECLEVEL=0",
+    ),
 }
 
 _OLD_TLS = """

@@ -1,4 +1,4 @@
-"""Private Icinga 2 nodes with the shipped CheckCommand: nothing of the machine's own is read."""
+"""Private Icinga 2 nodes with the shipped files: nothing of the machine's own is read."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from email import policy
+from email.message import EmailMessage
+from email.parser import BytesParser
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
@@ -26,7 +29,7 @@ from typing_extensions import Self
 
 from tests.command import COMMAND
 
-TEMPLATE = Path(__file__).parent.parent / "icinga-templates" / "icinga2" / "check_pop3_plus.conf"
+TEMPLATES = Path(__file__).parent.parent / "icinga-templates" / "icinga2"
 PROGRAM = shutil.which("icinga2", path=f"{os.environ['PATH']}:/usr/sbin")
 
 MASTER = "localhost"  # its certificate serves for HTTPS too
@@ -37,17 +40,32 @@ const NodeName = "{name}"
 const PluginDir = "{plugins}"
 include <itl>
 include <plugins>
-include "{template}"
+const Pop3Sendmail = "{folder}/sendmail"
+{include}
 object Endpoint "{master}" {{ }}
 object Endpoint "{agent}" {{ host = "127.0.0.1", port = {agent_port} }}
 object Zone "{master}" {{ endpoints = [ "{master}" ] }}
 object Zone "{agent}" {{ endpoints = [ "{agent}" ], parent = "{master}" }}
+object Zone "global-templates" {{ global = true }}
 object CheckerComponent "checker" {{ }}
-object ApiListener "api" {{ bind_host = "127.0.0.1", bind_port = {port}, accept_commands = true }}
+object NotificationComponent "notification" {{ }}
+object ApiListener "api" {{
+  bind_host = "127.0.0.1"
+  bind_port = {port}
+  accept_commands = true
+  accept_config = {accept_config}
+}}
 object ApiUser "test" {{
   password = "{password}"
-  permissions = [ "objects/query/*", "actions/reschedule-check" ]
+  permissions = [ "objects/query/*", "objects/modify/*", "actions/*" ]
 }}
+"""
+
+# In the place of the mail system: each mail becomes a file.
+SENDMAIL = """#!/bin/sh
+umask 077
+cat >"{folder}/mail/.$$"
+mv "{folder}/mail/.$$" "{folder}/mail/$(date +%s%N).$$"
 """
 
 T = TypeVar("T")
@@ -89,8 +107,19 @@ class Icinga:
         assert done.returncode == 0, done.stdout
         return done.stdout
 
-    def node(self, objects: str = "", name: str = MASTER) -> Node:
-        """Return a node, not yet running, with these hosts and services."""
+    def node(
+        self,
+        objects: str = "",
+        name: str = MASTER,
+        *,
+        zones: Mapping[str, str] | None = None,
+        plugins: Path = COMMAND.parent,
+    ) -> Node:
+        """Return a node, not yet running, with these hosts and services.
+
+        With `zones` the shipped files and the objects of each zone are in its zones.d, and the
+        master's alone: the others get theirs from it.
+        """
         folder = self.folder / secrets.token_hex(4)
         options = _private(folder)
         certificates = folder / "DataDir" / "certs"
@@ -98,12 +127,23 @@ class Icinga:
         shutil.copy(self.folder / "DataDir" / "ca" / "ca.crt", certificates)
         shutil.copy(self.folder / f"{name}.key", certificates)
         shutil.copy(self.folder / f"{name}.cert", certificates / f"{name}.crt")
+        sendmail = folder / "sendmail"
+        sendmail.write_text(SENDMAIL.format(folder=folder))
+        sendmail.chmod(0o755)
+        (folder / "mail").mkdir()
+        if zones and name == MASTER:
+            shutil.copytree(TEMPLATES, folder / "ZonesDir" / "global-templates" / "pop3")
+            for zone, text in zones.items():
+                (folder / "ZonesDir" / zone).mkdir(exist_ok=True)
+                (folder / "ZonesDir" / zone / "hosts.conf").write_text(text)
         config = folder / "icinga2.conf"
         config.write_text(
             CONFIG.format(
                 name=name,
-                plugins=COMMAND.parent,
-                template=TEMPLATE,
+                plugins=plugins,
+                folder=folder,
+                include="" if zones is not None else f'include_recursive "{TEMPLATES}"',
+                accept_config=json.dumps(zones is not None),
                 master=MASTER,
                 agent=AGENT,
                 agent_port=self.ports[AGENT],
@@ -112,21 +152,22 @@ class Icinga:
             )
             + objects
         )
-        return Node(self, name, folder / "log", ["daemon", f"--config={config}", *options])
+        return Node(self, name, folder, ["daemon", f"--config={config}", *options])
 
 
 class Node:
     """One Icinga 2, which runs inside the context."""
 
-    def __init__(self, icinga: Icinga, name: str, log: Path, arguments: list[str]) -> None:
+    def __init__(self, icinga: Icinga, name: str, folder: Path, arguments: list[str]) -> None:
+        self.folder = folder
         self._url = f"https://{MASTER}:{icinga.ports[name]}/v1"
-        tls = ssl.create_default_context(cafile=log.parent / "DataDir/certs/ca.crt")
+        tls = ssl.create_default_context(cafile=folder / "DataDir/certs/ca.crt")
         tls.check_hostname = name == MASTER
         user = base64.b64encode(f"test:{icinga.password}".encode()).decode()
         # A proxy of the environment would be asked even for localhost.
         self._http = build_opener(ProxyHandler({}), HTTPSHandler(context=tls))
         self._http.addheaders = [("Accept", "application/json"), ("Authorization", f"Basic {user}")]
-        self._log = log
+        self._log = folder / "log"
         self._arguments = arguments
 
     def validate(self) -> subprocess.CompletedProcess[str]:
@@ -158,14 +199,28 @@ class Node:
     def check(self, service: str) -> Result:
         """Run the check of `host!service` now, and return its result."""
         asked = time.time()
+        self.act("reschedule-check", service, force=True)
+        # A check that is running already swallows the request.
+        return self.next_result(
+            service, asked, lambda: self.act("reschedule-check", service, force=True)
+        )
+
+    def next_result(
+        self, service: str, since: float, remind: Callable[[], None] | None = None
+    ) -> Result:
+        """Return the first result of a check that was due at `since` or later."""
+        reminder = time.monotonic() + 3
 
         def result() -> dict[str, Any] | None:
-            last: dict[str, Any] | None = self._attributes("services", service)["last_check_result"]
-            return last if last and last["schedule_start"] >= asked else None
+            nonlocal reminder
+            last: dict[str, Any] | None = self.service(service)["last_check_result"]
+            if last and last["schedule_start"] >= since:
+                return last
+            if remind and time.monotonic() > reminder:
+                reminder += 3
+                remind()
+            return None
 
-        self._request(
-            "actions/reschedule-check", {"type": "Service", "service": service, "force": True}
-        )
         found = self._wait_for(result, f"a result of {service}")
         return Result(
             state=int(found["state"]),
@@ -173,6 +228,45 @@ class Node:
             perfdata=found["performance_data"],
             command=found["command"],
             everything=found,
+        )
+
+    def check_until(self, service: str, state: int) -> Result:
+        """Run the check of `host!service` until it has this state."""
+        return self._wait_for(
+            lambda: result if (result := self.check(service)).state == state else None,
+            f"state {state} of {service}",
+            60,
+        )
+
+    def act(self, action: str, service: str, **parameters: object) -> None:
+        self._request(f"actions/{action}", {"type": "Service", "service": service, **parameters})
+
+    def service(self, name: str) -> dict[str, Any]:
+        """Return the attributes of `host!service`."""
+        return self._attributes("services", name)
+
+    def objects(self, kind: str, name: str) -> list[dict[str, Any]]:
+        return [found["attrs"] for found in self._request(f"objects/{kind}/{quote(name)}")]
+
+    def services(self) -> list[str]:
+        return sorted(found["name"] for found in self._request("objects/services"))
+
+    def change(self, service: str, **attributes: object) -> None:
+        """Change a running service, as little else can."""
+        self._request(f"objects/services/{quote(service)}", {"attrs": attributes})
+
+    def mails(self) -> list[EmailMessage]:
+        """Return what was sent so far, oldest first."""
+        parser = BytesParser(policy=policy.default)
+        paths = sorted(path for path in (self.folder / "mail").iterdir() if path.name[0] != ".")
+        return [parser.parsebytes(path.read_bytes()) for path in paths]
+
+    def wait_for_mails(self, count: int, seconds: float = 20) -> list[EmailMessage]:
+        """Wait until this many mails were sent in all."""
+        return self._wait_for(
+            lambda: mails if len(mails := self.mails()) >= count else None,
+            f"{count} mails",
+            seconds,
         )
 
     def wait_for_agent(self) -> None:
@@ -197,12 +291,19 @@ class Node:
             results: list[dict[str, Any]] = json.load(answer)["results"]
         return results
 
-    def _wait_for(self, condition: Callable[[], T | None], what: str) -> T:
-        end = time.monotonic() + 20
+    def _wait_for(self, condition: Callable[[], T | None], what: str, seconds: float = 20) -> T:
+        end = time.monotonic() + seconds
         while not (value := condition()):
             assert time.monotonic() < end, f"waited for {what}\n{self._log.read_text()}"
             time.sleep(0.05)
         return value
+
+
+def dsl(value: object) -> str:
+    """Return a value as Icinga's configuration language has it."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{dsl(key)} = {dsl(it)}" for key, it in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def private_icinga(folder: Path) -> Icinga:

@@ -8,6 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -60,34 +61,54 @@ class Network:
         script += shlex.join(
             [sys.executable, "-c", clock, f"{self.folder}/seconds", str(COMMAND), *arguments]
         )
-        done = subprocess.run(
-            [*_unshare(), "sh", "-c", script],
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=timeout,
-            check=False,
-            env={"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"},
-        )
+        done = _run([*_unshare("--net"), "sh", "-c", script], timeout)
         seconds = float((self.folder / "seconds").read_text())
-        return Run(done.returncode, done.stdout.decode(), done.stderr.decode(), seconds)
+        return done._replace(seconds=seconds)
 
 
-def _unshare() -> list[str]:
+def run_with_hosts(folder: Path, hosts: Mapping[str, Sequence[str]], *arguments: str) -> Run:
+    """Run the plugin where names have these addresses, and everything else is as it is here.
+
+    Skips visibly where that cannot be done; in CI it can, or the test fails.
+    """
+    _require_namespace([], "true")
+    file = folder / "hosts"
+    lines = (f"{address} {name}" for name, addresses in hosts.items() for address in addresses)
+    file.write_text("\n".join(("127.0.0.1 localhost", *lines, "")))
+    script = f"mount --bind {file} /etc/hosts && exec {shlex.join([str(COMMAND), *arguments])}"
+    return _run([*_unshare(), "sh", "-c", script], timeout=30)
+
+
+def _run(command: list[str], timeout: float) -> Run:
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=timeout,
+        check=False,
+        env={"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"},
+    )
+    return Run(done.returncode, done.stdout.decode(), done.stderr.decode(), 0.0)
+
+
+def _unshare(*namespaces: str) -> list[str]:
     # Root needs no user namespace, and gets none in a chroot.
     as_root = ["--map-root-user"] if os.geteuid() else []
-    return ["unshare", *as_root, "--mount", "--net"]
+    return ["unshare", *as_root, "--mount", *namespaces]
+
+
+def _require_namespace(namespaces: Sequence[str], *command: str) -> None:
+    try:
+        subprocess.run([*_unshare(*namespaces), *command], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"cannot make a namespace: {error}")
 
 
 def network(folder: Path) -> Network:
     """Return a network, or skip visibly; in CI it is there, or the test fails."""
-    try:
-        subprocess.run(
-            [*_unshare(), "ip", "link", "set", "lo", "up"], check=True, capture_output=True
-        )
-    except (OSError, subprocess.CalledProcessError) as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"cannot make a network namespace: {error}")
+    _require_namespace(["--net"], "ip", "link", "set", "lo", "up")
     return Network(folder)
 
 

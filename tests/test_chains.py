@@ -154,7 +154,7 @@ def test_a_missing_intermediate_is_named(pki: Pki) -> None:
     assert kinds(done) == ["untrusted"]
     assert "intermediate missing?" in done.verdict
     issuer = clean(loaded(pki, "nochain").issuer.rfc4514_string())
-    assert said(done, "chain") == [f"chain: issuer {issuer} was not sent"]
+    assert said(done, "chain") == [f"chain: issuer {issuer} was not sent, nor is it trusted here"]
 
 
 def test_an_intermediate_from_the_store_is_named(pki: Pki, tmp_path: Path) -> None:
@@ -446,5 +446,4 @@ def test_a_server_that_still_accepts_legacy_tls(mode: str, pki: Pki) -> None:
         done = check(server, *flags(mode, pki), "--reject-legacy-tls")
 
     assert (done.code, kinds(done)) == (2, ["legacy-tls"])
-    assert "still accepts TLS 1.0" in done.verdict
-    assert "still accepts TLS 1.1" in done.verdict
+    assert done.verdict.endswith(": still accepts TLS 1.0 and TLS 1.1")

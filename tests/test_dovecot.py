@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import poplib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from tests import command
 from tests.certificates import Pki
 from tests.command import Run
 from tests.dovecot import PASSWORDS, PERSONAS, Dovecot, running, token
+from tests.network import run_with_hosts
 
 pytestmark = pytest.mark.real
 
@@ -565,3 +567,133 @@ def test_cleartext_logins_must_be_refused(check: Check) -> None:
 def test_nothing_sent_before_tls_is_answered_inside(check: Check) -> None:
     """Dovecot drops what was pipelined behind STLS (CVE-2021-33515 is mended)."""
     assert check("good", "--starttls", "--check-starttls-injection", tls=False).code == 0
+
+
+# Certificates behind the server's own, and what is said of them.
+
+
+def pin_of(pki: Pki, name: str) -> str:
+    der = x509.load_pem_x509_certificate(pki.files(name)[0].read_bytes())
+    return f"sha256:{der.fingerprint(hashes.SHA256()).hex()}"
+
+
+def test_an_intermediate_about_to_expire(check: Check, dovecot: Dovecot) -> None:
+    """Fault 32."""
+    done = check("intermediate_expiring", "-D", "60,2")
+
+    assert_line(
+        done,
+        1,
+        rf"POP3 WARNING - issuer CN=Odd CA of the certificate of {HOST}:{dovecot.tls} expires in"
+        r" 2 days \(\d{4}-\d\d-\d\d \d\d:\d\d UTC\)"
+        rf" \| {CONNECTED} time_tls={PHASE} time_greeting={PHASE} {CERT_DAYS};60:;2:"
+        r" chain_days=2\.9\d;60:;2:",
+    )
+    assert_failed(done, 1, "expiring")
+
+
+@pytest.mark.parametrize(
+    ("persona", "remark"),
+    [
+        ("chain", None),
+        ("root_sent", "chain: root certificate 2 ("),
+        ("wrong_order", "chain: wrong order, the path is 0, 2, 1"),
+        ("extra_expired", "chain: certificate 2 ("),
+    ],
+)
+def test_how_the_chain_is_sent(check: Check, persona: str, remark: str | None) -> None:
+    """Said with -v, and judged by nobody."""
+    done = check(persona, "-v", "-D", "60,14")
+
+    assert done.code == 0, done.out
+    remarks = [line for line in done.long if line.startswith("chain: ")]
+    assert bool(remarks) == bool(remark)
+    assert any(line.startswith(remark or "") for line in remarks) == bool(remark)
+
+
+def test_strictness(check: Check) -> None:
+    """Fault 37."""
+    assert check("ca_not_critical").code == 0
+    assert_failed(check("ca_not_critical", "--x509-strict"), 2, "not-strict", "tls")
+    assert check("chain", "--x509-strict").code == 0
+
+
+def test_what_is_said_of_the_certificate(check: Check, pki: Pki, login: Login) -> None:
+    """All of it holds for the good one; of the others each finds something."""
+    deployed = str(pki.files("good")[0])
+    said = (
+        *("--pin", pin_of(pki, "good"), "--issuer", "trustme", "--expect-cert-file", deployed),
+        *("--min-key-bits", "3072", "--max-validity", "398"),
+    )
+    assert check("good", *login(), *said).code == 0
+    assert_failed(check("chain", *login(), "--pin", pin_of(pki, "good")), 2, "pin", "tls")
+    assert_failed(check("chain", "--expect-cert-file", deployed), 2, "not-deployed")
+    assert_failed(check("chain", "--issuer", "Nobody"), 2, "issuer")
+    assert_failed(check("good", "--min-key-bits", "4096"), 2, "weak")
+    assert_failed(check("good", "--max-validity", "90"), 2, "long-lived")
+
+
+@pytest.mark.parametrize("how", ["tls", "stls"])
+def test_legacy_tls(check: Check, how: str) -> None:
+    """Dovecot hangs up on what it does not speak, and takes TLS 1.0 where it is told to."""
+    options = ("--reject-legacy-tls", *(["--starttls"] if how == "stls" else []))
+
+    assert check("good", *options, tls=how == "tls").code == 0
+    done = check("legacy-tls", *options, tls=how == "tls")
+    assert_failed(done, 2, "legacy-tls")
+    assert done.verdict.endswith(": still accepts TLS 1.0 and TLS 1.1")
+
+
+# Several addresses.
+
+
+@pytest.fixture
+def pool(dovecot: Dovecot, pki: Pki, tmp_path: Path, login: Login) -> Check:
+    """Check a name that has the addresses of these personas, with a login."""
+
+    def run(personas: Sequence[str], *args: str) -> Run:
+        addresses = [PERSONAS[persona].address for persona in personas]
+        done = run_with_hosts(
+            tmp_path,
+            {HOST: addresses},
+            *("-H", HOST, "-S", "-p", str(dovecot.tls), "--ca-file", str(pki.ca_file)),
+            *("--all-addresses", *login(), *args),
+        )
+        assert done.err == ""
+        return done
+
+    return run
+
+
+def test_all_addresses_are_good(pool: Check, dovecot: Dovecot) -> None:
+    """Three nodes, one login."""
+    before = dovecot.log()
+    done = pool(["good", "chain", "root_sent"])
+
+    assert done.code == 0, done.out
+    assert re.search(
+        r" s on 3 addresses, TLSv1\.3, certificate valid for 364 days, user monitor logged in,"
+        r" 3 messages$",
+        done.verdict,
+    )
+    assert {f"time_127_0_0_{number}" for number in (1, 12, 14)} < done.perfdata.keys()
+    assert dovecot.log_since(before, "Login: ").count("Login: user=<monitor>") == 1
+
+
+def test_a_node_with_an_old_certificate_is_found(pool: Check, dovecot: Dovecot) -> None:
+    """The others answer well, and nobody would notice."""
+    done = pool(["good", "expired", "chain"])
+
+    assert_failed(done, 2, "expired", "tls")
+    assert f"certificate of {HOST}:{dovecot.tls} expired 2 days ago" in done.verdict
+    assert done.verdict.endswith(f" ({PERSONAS['expired'].address})")
+    assert done.perfdata["cert_days"].startswith("-2.")
+    assert "messages" in done.perfdata
+
+
+def test_enough_nodes(pool: Check) -> None:
+    """One of three may be away."""
+    done = pool(["good", "no-tls", "chain"], "--min-addresses", "2")
+
+    assert done.code == 0, done.out
+    assert " s on 2 of 3 addresses, " in done.verdict

@@ -225,6 +225,7 @@ STLS = [
         "stls: localhost",
     ),
     Fault("27", [*LIST, say(b"-ERR no\r\n"), *BYE], "CRITICAL", "no-stls", "refuses STLS: no"),
+    Fault("27 bare", [*LIST, say(b"-ERR\r\n"), *BYE], "CRITICAL", "no-stls", "(no reason given)"),
     Fault("27 PERM", [*LIST, say(b"-ERR [SYS/PERM] no\r\n"), *BYE], "CRITICAL", "no-stls"),
     Fault("28 EOF", [*LIST, say(b"+OK\r\n"), drop()], "CRITICAL", "tls", "accepted STLS and then"),
     Fault("28 reset", [*LIST, say(b"+OK\r\n"), reset()], "CRITICAL", "tls"),

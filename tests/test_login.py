@@ -227,6 +227,9 @@ def test_the_one_way_that_is_tried(
     [
         ("auto", listed(b"SASL", b"STLS"), False, Kind.CLEARTEXT_REFUSED),
         ("plain", listed(b"SASL", b"STLS"), False, Kind.CLEARTEXT_REFUSED),
+        ("auto", listed(b"SASL CRAM-MD5", b"STLS"), False, Kind.CLEARTEXT_REFUSED),
+        ("plain", listed(b"SASL CRAM-MD5", b"STLS"), False, Kind.CLEARTEXT_REFUSED),
+        ("xoauth2", listed(b"SASL CRAM-MD5", b"STLS"), False, Kind.NO_MECHANISM),
         ("auto", listed(b"SASL XOAUTH2"), False, Kind.NO_MECHANISM),
         # Servers offer these for users who have no such secret: only when named.
         ("auto", listed(b"SASL CRAM-MD5 SCRAM-SHA-256"), True, Kind.NO_MECHANISM),
@@ -312,7 +315,10 @@ def test_nothing_fits(
         (b"-ERR TLS required", False, Kind.CLEARTEXT_REFUSED),
         (b"-ERR must use TLS", False, Kind.CLEARTEXT_REFUSED),
         (b"-ERR TLS required", True, Kind.CREDENTIALS),
+        (b"-ERR Command is not valid in this state.", False, Kind.CLEARTEXT_REFUSED),
         (b"-ERR invalid password", False, Kind.CREDENTIALS),
+        (b"-ERR [AUTH] Invalid login or insecure password", False, Kind.CREDENTIALS),
+        (b"-ERR use the password of your TLS account", False, Kind.CREDENTIALS),
         (
             b"-ERR [AUTH] Client didn't present valid SSL certificate",
             True,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.certificates import Pki
 from tests.command import COMMAND
-from tests.icinga2 import AGENT, MASTER, Icinga, Result, private_icinga
+from tests.icinga2 import AGENT, MASTER, Icinga, Result, dsl
 from tests.pop3_server import PoliteServer
 
 pytestmark = pytest.mark.real
@@ -21,11 +21,6 @@ SECRET = "c$nary pässword"
 
 everywhere = pytest.mark.parametrize("endpoint", [MASTER, AGENT])
 """Both must be tried: an agent gets its variables resolved, by rules of their own."""
-
-
-@pytest.fixture(scope="session")
-def icinga(tmp_path_factory: pytest.TempPathFactory) -> Icinga:
-    return private_icinga(tmp_path_factory.mktemp("icinga2"))
 
 
 def objects(endpoint: str, host: Mapping[str, object], service: Mapping[str, object]) -> str:
@@ -47,9 +42,7 @@ def objects(endpoint: str, host: Mapping[str, object], service: Mapping[str, obj
 
 
 def variables(values: Mapping[str, object]) -> str:
-    return "\n".join(
-        f"vars.{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()
-    )
+    return "\n".join(f"vars.{name} = {dsl(value)}" for name, value in values.items())
 
 
 def checked(
@@ -66,14 +59,6 @@ def checked(
         if endpoint == AGENT:
             master.wait_for_agent()
         return master.check("pop!pop3")
-
-
-def test_the_shipped_file_is_valid(icinga: Icinga) -> None:
-    """Icinga 2 takes it, and a service that uses it, and has nothing to say about it."""
-    done = icinga.node(objects(MASTER, {}, {"ssl": True})).validate()
-
-    assert done.returncode == 0, done.stdout
-    assert "warning" not in done.stdout
 
 
 @everywhere
@@ -218,6 +203,18 @@ SPOP = {"spop_port": 1995, "spop_certificate_age": "30,7", "spop_ipv4": True}
             "--expect +OK --hostname 127.0.0.2 --port 1110 --state expect=ok --state refused=ok"
             " --timeout 7 --warning -5:9",
             id="own first",
+        ),
+        pytest.param(
+            {},
+            {"port": 1, "diagnose": True, "rechecks": 0},
+            "--diagnose --hostname 127.0.0.1 --port 1 --rechecks 0",
+            id="diagnose",
+        ),
+        pytest.param(
+            {},
+            {"port": 1, "diagnose": "dns,tls", "sensitivity": "very-high"},
+            "--diagnose=dns,tls --hostname 127.0.0.1 --port 1 --sensitivity very-high",
+            id="diagnose a list",
         ),
     ],
 )

@@ -1,0 +1,71 @@
+"""Fixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.certificates import Pki
+from tests.chroots import NAME, PASSWORD, TlsServer
+from tests.command import Run, run
+from tests.courier import Courier
+from tests.cyrus import Cyrus
+from tests.icinga2 import Icinga, private_icinga
+
+Check = Callable[..., Run]
+Login = Callable[..., tuple[str, ...]]
+
+
+@pytest.fixture(scope="session")
+def courier(pki: Pki) -> Iterator[Courier]:
+    with Courier.running(pki) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def cyrus(pki: Pki) -> Iterator[Cyrus]:
+    with Cyrus.running(pki) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def icinga(tmp_path_factory: pytest.TempPathFactory) -> Icinga:
+    """A certificate authority, and nodes on request."""
+    return private_icinga(tmp_path_factory.mktemp("icinga2"))
+
+
+@pytest.fixture(params=["courier", "cyrus"])
+def server(request: pytest.FixtureRequest) -> TlsServer:
+    """Each of them: what is claimed of this holds of both."""
+    found: TlsServer = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def check(pki: Pki) -> Check:
+    """Check a port of a server."""
+
+    def check(port: int, *args: str) -> Run:
+        done = run(
+            *("-H", NAME, "--connect-to", "127.0.0.1", "-p", str(port)),
+            *("--ca-file", str(pki.ca_file), *args),
+        )
+        assert done.err == ""
+        return done
+
+    return check
+
+
+@pytest.fixture
+def login(tmp_path: Path) -> Login:
+    """The options of a login."""
+
+    def options(user: str = "monitor", password: str = PASSWORD) -> tuple[str, ...]:
+        secret = tmp_path / f"{user}-{password}"
+        secret.touch(mode=0o600)
+        secret.write_text(f"{password}\n")
+        return ("-U", user, "--password-file", str(secret))
+
+    return options

@@ -1,0 +1,372 @@
+"""The shipped services, notifications and dependencies of Icinga 2, against a real Dovecot."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.certificates import Pki
+from tests.dovecot import PASSWORDS, PERSONAS, Dovecot
+from tests.icinga2 import MASTER, TEMPLATES, Icinga, Node, dsl
+from tests.pop3_server import dead_port
+
+pytestmark = pytest.mark.real
+
+OK, WARNING, CRITICAL, UNKNOWN = range(4)
+NAME = "pop.example.test"
+
+Hosted = Callable[..., dict[str, object]]
+
+USERS = """
+object User "op" { email = "op@example.test" }
+object User "owner" { email = "owner@example.test" }
+"""
+
+
+def host(**checks: object) -> str:
+    """Return the host `pop` with these entries of vars.pop3, and the users."""
+    return f"""{USERS}
+    object Host "pop" {{
+      import "pop3-host"
+      address = "127.0.0.1"
+      zone = "{MASTER}"
+      vars.pop3 = {dsl(checks)}
+    }}
+    """
+
+
+@pytest.fixture
+def hosted(dovecot: Dovecot, pki: Pki, tmp_path: Path) -> Hosted:
+    """An entry of vars.pop3 that has everything, for a persona of Dovecot."""
+
+    def entry(persona: str = "good", password: str | None = None) -> dict[str, object]:
+        secret = tmp_path / f"{persona}.secret"
+        secret.touch(mode=0o600)
+        secret.write_text(PASSWORDS["monitor"] if password is None else password)
+        return {
+            "hostname": NAME,
+            "connect_to": PERSONAS[persona].address,
+            "port": dovecot.tls,
+            "ssl": True,
+            "ca_file": str(pki.ca_file),
+            "username": "monitor",
+            "password_file": str(secret),
+            "users": ["op"],
+        }
+
+    return entry
+
+
+def test_the_shipped_files_are_valid(icinga: Icinga, hosted: Hosted) -> None:
+    """Icinga 2 takes them, and a host that uses them, and has nothing to say about it."""
+    done = icinga.node(host(Mailbox=hosted())).validate()
+
+    assert done.returncode == 0, done.stdout
+    assert "warning" not in done.stdout
+
+
+README = (TEMPLATES / "README.md").read_text()
+# What Icinga's own sample configuration has, and the endpoints that the README speaks of.
+ITS_WORLD = """
+object User "icingaadmin" { }
+object TimePeriod "24x7" { ranges = { monday = "00:00-24:00" } }
+""" + "".join(
+    f'object Endpoint "{name}" {{ }}\n'
+    f'object Zone "{zone}" {{ endpoints = [ "{name}" ], parent = "{MASTER}" }}\n'
+    for name, zone in (
+        ("master.example.org", "master"),
+        ("satellite1.example.org", "satellite1"),
+        ("satellite2.example.org", "satellite2"),
+    )
+)
+
+
+def block(name: str) -> str:
+    found = re.search(rf"<!-- {name}: begin -->\n```\n(.*?)```", README, re.DOTALL)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "services"),
+    [
+        (
+            block("example"),
+            ["Customer mail", "Customer mail certificate", "Customer mail login", "pop"],
+        ),
+        (
+            block("locations"),
+            [
+                "Customer mail",
+                "Customer mail at master.example.org",
+                "Customer mail at satellite1.example.org",
+                "Customer mail at satellite2.example.org",
+                "Customer mail certificate",
+                "Customer mail login",
+            ],
+        ),
+        (
+            (TEMPLATES / "pop3_hosts.conf.example").read_text(),
+            ["Customer mail", "Customer mail certificate", "Customer mail login"],
+        ),
+    ],
+    ids=["readme", "locations", "pop3_hosts.conf.example"],
+)
+def test_the_examples_are_true(icinga: Icinga, text: str, services: list[str]) -> None:
+    """What the README and the example show can be used as it is, and becomes what is said."""
+    text = text.replace('import "pop3-host"\n', f'import "pop3-host"\nzone = "{MASTER}"\n')
+    node = icinga.node(ITS_WORLD + text)
+    assert "warning" not in node.validate().stdout
+    with node:
+        assert [name.partition("!")[2] for name in node.services()] == services
+
+
+def test_the_readme_lists_every_key() -> None:
+    """Each key of an entry that is not an option of the plugin is explained."""
+    text = (TEMPLATES / "pop3_services.conf").read_text()
+    keys = re.search(r"pop3_keys = \[\n(.*?)\n\]", text, re.DOTALL)
+    assert keys
+    for key in re.findall(r'^  "(\w+)"', keys[1], re.MULTILINE):
+        assert f"`{key}`" in README or f"`{key} = " in README, key
+
+
+def test_the_least_entry(icinga: Icinga, dovecot: Dovecot) -> None:
+    """`{ }` is the availability on the plain port, and nothing else."""
+    with icinga.node(host(pop={}, other={"port": dovecot.plain})) as node:
+        assert node.services() == ["pop!other", "pop!pop"]
+        result = node.check("pop!other")
+
+    assert result.state == OK
+    assert result.command[1:] == ["--hostname", "127.0.0.1", "--port", str(dovecot.plain)]
+
+
+def test_the_whole_of_a_hosted_check(icinga: Icinga, hosted: Hosted) -> None:
+    """One entry is availability, login and certificate, each told what it needs and no more."""
+    entry = hosted() | {
+        "label": "Customer mail",
+        "expect": "+OK",
+        "messages_warning": 100,
+        "min_key_bits": 2048,
+        "all_addresses": True,
+        "warning": 9,
+    }
+    with icinga.node(host(Mailbox=entry)) as node:
+        services = {name: node.service(name) for name in node.services()}
+        results = {name: node.check(name) for name in services}
+
+    assert [service["display_name"] for service in services.values()] == [
+        "Customer mail",
+        "Customer mail certificate",
+        "Customer mail login",
+    ]
+    wanted = ("check_interval", "retry_interval", "max_check_attempts")
+    assert [[service[name] for name in wanted] for service in services.values()] == [
+        [300, 30, 3],
+        [6 * 3600, 300, 3],
+        [900, 900, 1],
+    ]
+    assert {name: result.state for name, result in results.items()} == dict.fromkeys(services, OK)
+    options = {name: set(result.command) for name, result in results.items()}
+    mine = {
+        "pop!Mailbox": {"--expect", "--all-addresses", "--warning"},
+        "pop!Mailbox certificate": {"--certificate", "--min-key-bits", "--all-addresses"},
+        "pop!Mailbox login": {"--username", "--password-file", "--messages-warning", "--warning"},
+    }
+    only = set().union(*mine.values())
+    assert {name: given & only for name, given in options.items()} == mine
+    assert "30d/33%,7d/10%" in options["pop!Mailbox certificate"]
+    assert PASSWORDS["monitor"] not in str([services, results])
+
+
+def test_one_trouble_one_service(icinga: Icinga, hosted: Hosted) -> None:
+    """What is wrong is said by the service whose matter it is, read back through the API."""
+    checks = {
+        "renew": hosted("expiring") | {"certificate": "30d/33%,1d/1%"},
+        "password": hosted("tls13", password="wrong"),
+        "expired": hosted("expired"),
+    }
+    with icinga.node(host(**checks)) as node, dead_port() as port:
+        states = {name: node.check(name) for name in node.services()}
+        node.change("pop!renew", **{"vars.pop3_plus_port": port})
+        refused = node.check("pop!renew")
+
+    assert {name.partition("!")[2]: result.state for name, result in states.items()} == {
+        "renew": OK,
+        "renew certificate": WARNING,
+        "renew login": OK,
+        "password": OK,
+        "password certificate": OK,
+        "password login": CRITICAL,
+        "expired": CRITICAL,
+        "expired certificate": CRITICAL,
+        "expired login": CRITICAL,
+    }
+    assert "expires in 4 days" in states["pop!renew certificate"].line
+    assert "rejected user monitor" in states["pop!password login"].line
+    assert "\nkind: credentials" in states["pop!password login"].output
+    assert refused.state == CRITICAL
+    assert "connection refused" in refused.line
+
+
+@pytest.mark.parametrize(
+    ("preset", "looks"),
+    [("very-high", 1), ("high", 3), ("medium", 6), ("low", 8), ("very-low", 11)],
+)
+def test_sensitivity(icinga: Icinga, preset: str, looks: int) -> None:
+    """A preset is a number of looks, 30 seconds apart; the login is believed at once."""
+    entry = {"sensitivity": preset, "username": "monitor", "password_file": "/nonexistent"}
+    with icinga.node(host(pop=entry)) as node:
+        availability, login = node.service("pop!pop"), node.service("pop!pop login")
+
+    assert (availability["max_check_attempts"], availability["retry_interval"]) == (looks, 30)
+    assert login["max_check_attempts"] == 1
+
+
+def test_intervals_and_limits(icinga: Icinga) -> None:
+    """The intervals of an entry are taken, and Icinga waits longer than the plugin does."""
+    entry = {
+        "certificate": "60",
+        "username": "monitor",
+        "password_file": "/nonexistent",
+        "timeout": "70:unknown",
+        "interval": 60,
+        "login_interval": 3600,
+        "certificate_interval": 86400,
+    }
+    with icinga.node(host(pop=entry)) as node:
+        services = [node.service(name) for name in node.services()]
+
+    assert [service["check_interval"] for service in services] == [60, 86400, 3600]
+    assert [service["check_timeout"] for service in services] == [80, 80, 80]
+
+
+@pytest.mark.parametrize(
+    ("entry", "complaint"),
+    [
+        ({"pasword_file": "x"}, 'vars.pop3["pop"] of host pop has the unknown key pasword_file.'),
+        (True, 'vars.pop3["pop"] of host pop is not a dictionary'),
+        ({"sensitivity": "normal"}, "pop3-sensitivity-normal"),
+        ({"locations": [MASTER, "agent"], "consensus": 3}, "no such consensus of its locations"),
+    ],
+)
+def test_a_mistake_is_an_error(icinga: Icinga, entry: object, complaint: str) -> None:
+    """What nobody could have meant is refused, with the name of the entry."""
+    done = icinga.node(host(pop=entry)).validate()
+
+    assert done.returncode != 0
+    assert complaint in done.stdout
+
+
+def test_a_foreign_variable_of_that_name_is_left_alone(icinga: Icinga) -> None:
+    """A host whose `vars.pop3` is something else has no services of ours."""
+    with icinga.node('object Host "h" { check_command = "dummy", vars.pop3 = true }') as node:
+        assert node.services() == []
+
+
+# Notifications.
+
+
+def settle(node: Node, count: int) -> None:
+    """Icinga looks every five seconds whether something is still to be sent."""
+    time.sleep(6)
+    assert len(node.mails()) == count
+
+
+def test_one_mail_a_change(icinga: Icinga, hosted: Hosted, dovecot: Dovecot) -> None:
+    """Down, still down, up: a mail, no mail, a mail, with all that the check has said."""
+    entry = hosted() | {"sensitivity": "very-high", "label": "Kundenpost Zürich"}
+    del entry["username"], entry["password_file"]
+    with icinga.node(host(Mailbox=entry)) as node, dead_port() as port:
+        assert node.check("pop!Mailbox").state == OK
+        node.change("pop!Mailbox", **{"vars.pop3_plus_port": port})
+        assert node.check("pop!Mailbox").state == CRITICAL
+        [problem] = node.wait_for_mails(1)
+        assert node.check("pop!Mailbox").state == CRITICAL
+        settle(node, 1)
+        node.change("pop!Mailbox", **{"vars.pop3_plus_port": dovecot.tls})
+        assert node.check("pop!Mailbox").state == OK
+        _, recovery = node.wait_for_mails(2)
+        settle(node, 2)
+
+    assert problem["To"] == "op@example.test"
+    assert problem["Subject"] == "[PROBLEM] Kundenpost Zürich on pop is CRITICAL"
+    text = problem.get_content()
+    assert text.startswith(f"POP3 CRITICAL - connect: connection refused by {NAME}:{port} ")
+    assert "\nkind: refused, in phase connect\n" in text
+    assert "\nservice: pop!Mailbox\n" in text
+    assert recovery["Subject"] == "[RECOVERY] Kundenpost Zürich on pop is OK"
+
+
+def test_soft_states_are_silent(icinga: Icinga) -> None:
+    """Nobody is told before the last look of the sensitivity."""
+    with dead_port() as port, icinga.node(host(pop={"port": port, "users": ["op"]})) as node:
+        for looks in (2, 2):
+            node.act("process-check-result", "pop!pop", exit_status=0, plugin_output="fine")
+            for _ in range(looks):
+                node.check("pop!pop")
+        settle(node, 0)
+        node.check("pop!pop")
+        node.wait_for_mails(1)
+
+
+def test_delay(icinga: Icinga) -> None:
+    """What is over before the delay is told to nobody, what is not is told once."""
+    entry = {"users": ["op"], "delay": 3, "sensitivity": "very-high"}
+    with dead_port() as port, icinga.node(host(pop=entry | {"port": port})) as node:
+        node.check("pop!pop")
+        node.act("process-check-result", "pop!pop", exit_status=0, plugin_output="fine")
+        time.sleep(4)
+        settle(node, 0)
+        node.check("pop!pop")
+        node.wait_for_mails(1)
+        settle(node, 1)
+
+
+def test_wrong_password(icinga: Icinga, hosted: Hosted) -> None:
+    """The first rejection is told, with the dialogue and without the password."""
+    entry = hosted(password="my wrong secret") | {"login_delay": 0}
+    with icinga.node(host(Mailbox=entry)) as node:
+        result = node.check("pop!Mailbox login")
+        [mail] = node.wait_for_mails(1)
+
+    assert result.state == CRITICAL
+    text = mail.get_content()
+    assert "dialogue: C: PASS ***" in text
+    assert "my wrong secret" not in f"{text}{result.everything}"
+
+
+def test_certificate_owner(icinga: Icinga, hosted: Hosted) -> None:
+    """The certificate is the owner's matter, once a day until it is renewed."""
+    entry = hosted("expiring") | {"certificate": "30,1", "certificate_users": ["owner"]}
+    with icinga.node(host(Mailbox=entry)) as node:
+        for _ in range(3):
+            assert node.check("pop!Mailbox certificate").state == WARNING
+        [mail] = node.wait_for_mails(1)
+        settle(node, 1)
+        [notification] = node.objects("notifications", "pop!Mailbox certificate!pop3")
+
+    assert mail["To"] == "owner@example.test"
+    assert "expires in 4 days" in mail.get_content()
+    assert notification["interval"] == 86400
+    assert notification["next_notification"] - notification["last_notification"] > 86390
+
+
+def test_login_waits_for_availability(icinga: Icinga, hosted: Hosted) -> None:
+    """When the server is down and the login sees it first, only the server is told of."""
+    entry = hosted() | {"login_delay": 4, "sensitivity": "very-high"}
+    with dead_port() as port, icinga.node(host(Mailbox=entry | {"port": port})) as node:
+        # As after a while of peace.
+        for name in ("pop!Mailbox login", "pop!Mailbox"):
+            node.act("process-check-result", name, exit_status=0, plugin_output="fine")
+        began = time.time()
+        assert node.check("pop!Mailbox login").state == CRITICAL
+        assert node.next_result("pop!Mailbox", began).state == CRITICAL
+        [mail] = node.wait_for_mails(1)
+        time.sleep(4)
+        settle(node, 1)
+
+    assert mail["Subject"] == "[PROBLEM] Mailbox on pop is CRITICAL"

@@ -1,0 +1,205 @@
+"""The installed command against a real Courier and a real Cyrus: what both have in common."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.chroots import MESSAGES, NAME, TlsServer
+from tests.command import Run
+from tests.systems.conftest import Check, Login
+
+pytestmark = pytest.mark.real
+
+S = r"\d+\.\d{4}s"
+"""A time in perfdata."""
+PHASE = rf"{S};;;0"
+CONNECTED = rf"time={S};;;0;10 time_resolve={PHASE} time_connect={PHASE}"
+
+DELAY = (2, 8)
+"""Both answer a wrong password only after some seconds."""
+
+
+def assert_line(done: Run, code: int, pattern: str) -> None:
+    """The whole status line, perfdata included."""
+    assert re.fullmatch(pattern, done.line), done.out
+    assert done.code == code
+
+
+def assert_failed(done: Run, code: int, kind: str, phase: str | None = None) -> None:
+    """The state, and the kind as the first thing after the status line."""
+    assert (done.code, done.long[:1]) == (
+        code,
+        [f"kind: {kind}" + (f", in phase {phase}" if phase else "")],
+    ), done.out
+
+
+def link(server: TlsServer, starttls: bool) -> tuple[int, str]:
+    """The port, and the option for TLS on it."""
+    return (server.plain, "--starttls") if starttls else (server.tls, "-S")
+
+
+both_links = pytest.mark.parametrize("starttls", [False, True], ids=["tls", "stls"])
+
+
+# The four common uses.
+
+
+def test_up_and_answering(check: Check, server: TlsServer) -> None:
+    """Use 1, with the greeting that this server has."""
+    done = check(server.plain, "-e", server.greeting)
+
+    assert_line(
+        done,
+        0,
+        rf"POP3 OK - {NAME}:{server.plain} answered in \d\.\d{{3}} s"
+        rf" \| {CONNECTED} time_greeting={PHASE}",
+    )
+
+
+@both_links
+def test_user_can_log_in(check: Check, login: Login, server: TlsServer, starttls: bool) -> None:
+    """Use 2, and the numbers are those of the mailbox."""
+    messages = server.messages()
+    assert len(messages) == MESSAGES
+    stls = f" time_stls={PHASE}" if starttls else ""
+
+    assert_line(
+        check(*link(server, starttls), *login()),
+        0,
+        rf"POP3 OK - {NAME}:\d+ answered in \d\.\d{{3}} s, TLSv1\.3,"
+        rf" certificate valid for 364 days, user monitor logged in, {MESSAGES} messages"
+        rf" \| {CONNECTED} time_tls={PHASE} time_greeting={PHASE} time_capa={PHASE}{stls}"
+        rf" time_login={PHASE} time_stat={PHASE} cert_days=364\.\d\d"
+        rf" messages={MESSAGES};;;0 mailbox_size={sum(map(len, messages))}B;;;0",
+    )
+
+
+@both_links
+def test_certificate_is_judged(check: Check, server: TlsServer, starttls: bool) -> None:
+    """Uses 3 and 4: verified, days left, the wrong name."""
+    enough = check(*link(server, starttls), "-D", "60,14")
+    soon = check(*link(server, starttls), "-D", "370")
+    other = check(*link(server, starttls), "--sni", "other.example.test")
+
+    assert enough.code == 0, enough.out
+    assert ", certificate valid for 364 days" in enough.verdict
+    assert re.fullmatch(r"364\.\d\d;60:;14:", enough.perfdata["cert_days"])
+    assert_failed(soon, 1, "expiring")
+    assert_failed(other, 2, "name", "tls")
+
+
+# Logins.
+
+
+@both_links
+def test_every_mechanism(check: Check, login: Login, server: TlsServer, starttls: bool) -> None:
+    """All that the server has and the plugin knows; `auto` takes USER."""
+    for how in ("auto", *server.mechanisms):
+        done = check(*link(server, starttls), *login(), "--auth", how, "-vvv")
+
+        assert done.code == 0, done.out
+        assert f", user monitor logged in, {MESSAGES} messages" in done.verdict
+        command = {"auto": "USER", "user": "USER", "apop": "APOP"}.get(how, f"AUTH {how.upper()}")
+        assert f"dialogue: C: {command}" in done.out
+
+
+def test_a_mechanism_that_is_not_offered(check: Check, login: Login, server: TlsServer) -> None:
+    """Fault 52: not tried, and what is offered is named."""
+    before = server.log()
+
+    done = check(server.tls, "-S", *login(), "--auth", "oauthbearer")
+
+    assert_failed(done, 2, "no-mechanism", "login")
+    assert f"{NAME}:{server.tls} does not offer OAUTHBEARER; its mechanisms: PLAIN" in done.verdict
+    assert server.rejection not in server.log()[len(before) :]
+
+
+def test_wrong_password(check: Check, login: Login, server: TlsServer) -> None:
+    """Fault 46: rejected after seconds but within the limit, and tried once, by any mechanism.
+
+    An unknown user is the same to both servers.
+    """
+    before = server.log()
+
+    logins = [("nobody", "user"), *(("monitor", how) for how in server.mechanisms)]
+    options = {user: login(user, "wrong") for user, _ in logins}
+
+    def tried(user: str, how: str) -> None:
+        done = check(server.tls, "-S", *options[user], "--auth", how, "-t", "10")
+
+        assert_failed(done, 2, "credentials", "login")
+        assert f"{NAME}:{server.tls} rejected user {user}: " in done.verdict
+        assert "messages" not in done.perfdata
+        assert DELAY[0] < float(done.perfdata["time_login"].partition("s")[0]) < DELAY[1]
+
+    with ThreadPoolExecutor(max_workers=5) as threads:
+        for tries in [threads.submit(tried, *one) for one in logins]:
+            tries.result()
+
+    assert server.log()[len(before) :].count(server.rejection) == len(logins)
+
+
+def test_a_limit_below_the_delay(check: Check, login: Login, server: TlsServer) -> None:
+    """The limit is kept, and the phase named, while the server still thinks about the password."""
+    before = server.log()
+
+    done = check(server.tls, "-S", *login("monitor", "wrong"), "-t", "2")
+
+    assert_failed(done, 2, "timeout", "login")
+    assert done.seconds < 2.5
+    assert server.log_since(before, server.rejection).count(server.rejection) == 1
+
+
+@pytest.mark.parametrize("how", ["auto", "user", "plain"])
+def test_cleartext_is_refused(check: Check, login: Login, server: TlsServer, how: str) -> None:
+    """Fault 47: the server wants TLS first, said by its capabilities or by its reply."""
+    done = check(server.strict, *login(), "--allow-insecure-login", "--auth", how)
+
+    assert_failed(done, 2, "cleartext-refused", "login")
+    assert "demands TLS before a login" in done.verdict
+
+
+def test_tls_makes_the_login_possible(check: Check, login: Login, server: TlsServer) -> None:
+    """Where cleartext is refused, STLS is enough."""
+    done = check(server.strict, "--starttls", *login())
+
+    assert done.code == 0, done.out
+
+
+# Assertions.
+
+
+def test_required_capabilities(check: Check, server: TlsServer) -> None:
+    """Met and not."""
+    met = check(server.plain, "--starttls", "--require-capa", server.capabilities)
+    missing = check(server.plain, "--starttls", "--require-capa", "UIDL,XYZZY,SASL=GSSAPI")
+
+    assert met.code == 0, met.out
+    assert_failed(missing, 2, "no-capability")
+    assert "does not offer XYZZY, SASL=GSSAPI" in missing.verdict
+
+
+def test_cleartext_logins_are_seen(check: Check, server: TlsServer) -> None:
+    """Both take them unless told otherwise."""
+    done = check(server.plain, "--refuse-cleartext-login")
+
+    assert_failed(done, 2, "cleartext-accepted")
+
+
+# The mailbox.
+
+
+def test_mailbox_is_left_alone(check: Check, login: Login, server: TlsServer) -> None:
+    """Threat T19: byte for byte, once the server has made what it makes at the first login."""
+    check(server.tls, "-S", *login())
+    before = server.mailbox()
+    assert len(before) > MESSAGES
+
+    for how in server.mechanisms:
+        assert check(server.tls, "-S", *login(), "--auth", how).code == 0
+        assert check(server.plain, "--starttls", *login(), "--auth", how).code == 0
+
+    assert server.mailbox() == before
