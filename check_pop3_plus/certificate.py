@@ -14,7 +14,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from check_pop3_plus import strictness
-from check_pop3_plus.outline import ALTERNATIVE_NAMES, Outline, first, outline, values
+from check_pop3_plus.outline import (
+    ALTERNATIVE_NAMES,
+    Outline,
+    first,
+    outline,
+    values,
+    without_names,
+)
 from check_pop3_plus.report import CertificateFacts, Chain
 from check_pop3_plus.text import Cleaner, Printable
 
@@ -156,7 +163,7 @@ def _read(der: bytes, clean: Cleaner, anchor: bytes | None = None) -> _Read:
     if whole is None and fields:
         # Many a name has characters that its type does not allow, as `*` in a PrintableString.
         # The library then reads nothing; OpenSSL does not mind, and the dates are what counts.
-        nameless = fields.nameless
+        nameless = without_names(der)
         certificate = guarded("certificate", lambda: x509.load_der_x509_certificate(nameless))
     if certificate is None or fields is None:
         nothing = (Printable("certificate"),)

@@ -56,8 +56,6 @@ class Outline(NamedTuple):
     """Also where none of them is named above."""
     outer_algorithm: bytes
     """The signature's, as it is said beside it."""
-    nameless: bytes
-    """The whole certificate, but with empty names: of no worth but for reading the rest."""
 
     @property
     def key_kind(self) -> bytes:
@@ -67,20 +65,13 @@ class Outline(NamedTuple):
 
 def outline(certificate: bytes) -> Outline:
     """Return what stands where. Raises ValueError where it is no certificate."""
-    parts = list(values(first(certificate).content))
-    body = list(values(parts[0].content)) if len(parts) == 3 else []
-    start = 1 if body and body[0].tag == _VERSION else 0
-    if len(body) < start + 6:
-        raise ValueError("not a certificate")
-    _, algorithm, issuer, validity, subject, key, *rest = body[start:]
+    body, outer_algorithm, _ = _parts(certificate)
+    start = 1 if body[0].tag == _VERSION else 0
+    _, algorithm, issuer, _, subject, key, *rest = body[start:]
     version = first(body[0].content).content if start else b""
     wrapped = next((each.content for each in rest if each.tag == _EXTENSIONS), b"")
     extensions = values(first(wrapped).content) if wrapped else iter(())
     listed = list(islice(extensions, EXTENSIONS_LIMIT))
-    before = (each.whole for each in body[: start + 2])
-    behind = (each.whole for each in (key, *rest))
-    no_name = _sequence()
-    nameless = _sequence(*before, no_name, validity.whole, no_name, *behind)
     return Outline(
         version=int.from_bytes(version, "big", signed=True),
         algorithm=algorithm.whole,
@@ -89,9 +80,29 @@ def outline(certificate: bytes) -> Outline:
         key=key.whole,
         extensions=_known(listed),
         has_extensions=bool(listed),
-        outer_algorithm=parts[1].whole,
-        nameless=_sequence(nameless, parts[1].whole, parts[2].whole),
+        outer_algorithm=outer_algorithm.whole,
     )
+
+
+def without_names(certificate: bytes) -> bytes:
+    """Return the same with an empty issuer and subject: of no worth but for reading the rest.
+
+    Raises ValueError where it is no certificate.
+    """
+    body, algorithm, signature = _parts(certificate)
+    start = 1 if body[0].tag == _VERSION else 0
+    fields = [each.whole for each in body]
+    fields[start + 2] = fields[start + 4] = _sequence()
+    return _sequence(_sequence(*fields), algorithm.whole, signature.whole)
+
+
+def _parts(certificate: bytes) -> tuple[list[Value], Value, Value]:
+    """Return the fields that are signed, the algorithm beside them, and the signature."""
+    signed, algorithm, signature = values(first(certificate).content)
+    body = list(values(signed.content))
+    if len(body) < 6 or (body[0].tag == _VERSION and len(body) < 7):
+        raise ValueError("not a certificate")
+    return body, algorithm, signature
 
 
 def values(data: bytes) -> Iterator[Value]:
