@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 import ssl
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,12 +21,12 @@ def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     )
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
     elsewhere = ("/etc/ssl", "/etc/pki")
-    count, is_file = tls._count_hashed, tls.os.path.isfile
+    count, is_file = tls._count_hashed, os.path.isfile
     monkeypatch.setattr(
         tls, "_count_hashed", lambda path: 0 if path.startswith(elsewhere) else count(path)
     )
     monkeypatch.setattr(
-        tls.os.path, "isfile", lambda path: not str(path).startswith(elsewhere) and is_file(path)
+        os.path, "isfile", lambda path: not str(path).startswith(elsewhere) and is_file(path)
     )
     return tmp_path
 
