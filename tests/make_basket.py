@@ -27,13 +27,13 @@ EVERYDAY = (
 """What a host is asked for first; the other options are in the groups of --help."""
 
 CAPTIONS = {
-    "hostname": "Host name",
-    "ssl": "TLS from the first byte",
-    "starttls": "TLS by STLS",
+    "hostname": "POP3 server name",
+    "ssl": "TLS (port 995)",
+    "starttls": "STARTTLS (port 110)",
     "ca_path": "CA directory",
     "tls_min": "Oldest TLS version",
     "x509_strict": "Strict RFC 5280",
-    "certificate": "Certificate: alert when less is left",
+    "certificate": "Certificate: least time left",
     "pin": "Certificate or key hashes",
     "issuer": "Certificate issuer",
     "expect_cert_file": "Expected certificate file",
@@ -80,7 +80,7 @@ SPELLINGS = {
     "ipv6": "IPv6",
     "oauth": "OAuth",
     "sni": "SNI",
-    "starttls": "STLS",
+    "starttls": "STARTTLS",
     "tls": "TLS",
     "url": "URL",
 }
@@ -198,14 +198,17 @@ def told(option: Option) -> str:
     return ""
 
 
-def argument(option: Option) -> dict[str, Any]:
-    """Return how and when Icinga passes an option."""
+def argument(option: Option) -> dict[str, Any] | str:
+    """Return how and when Icinga passes an option, in the Director's own way of writing it."""
     given, condition = passing(option)
     if expression := " && ".join(filter(None, [told(option), condition])):
         given |= {"set_if": expression, "set_if_format": "expression"}
     elif isinstance(option.action, argparse._StoreTrueAction):
         given = {"set_if": option.macro}
-    return given
+    if option.key == "hostname":
+        # Also because the Director forgets the function of an argument that has nothing else.
+        given |= {"required": True}
+    return option.macro if given == {"value": option.macro} else given
 
 
 def passing(option: Option) -> tuple[dict[str, Any], str]:
@@ -335,7 +338,7 @@ def fields(chosen: list[Option], required: tuple[str, ...] = ()) -> list[dict[st
 
 
 def template(name: str, **properties: object) -> dict[str, Any]:
-    return {"object_name": name, "object_type": "template", **properties}
+    return {"object_name": name, "object_type": "template", "fields": [], **properties}
 
 
 def host_template(table: list[Option]) -> dict[str, Any]:
@@ -396,15 +399,21 @@ def service_templates(table: list[Option]) -> list[dict[str, Any]]:
 
 def service_set() -> dict[str, Any]:
     services = {"POP3": "availability", "POP3 login": "login", "POP3 certificate": "certificate"}
-    return template(
-        "POP3",
-        description="Availability, login and certificate of a POP3 server. What they need to know"
-        " is said once, on the host.",
-        services={
-            name: {"object_name": name, "object_type": "object", "imports": [f"pop3-{kind}"]}
+    return {
+        "object_name": "POP3",
+        "object_type": "template",
+        "description": "Availability, login and certificate of a POP3 server. What they need to"
+        " know is said once, on the host.",
+        "services": {
+            name: {
+                "object_name": name,
+                "object_type": "object",
+                "imports": [f"pop3-{kind}"],
+                "fields": [],
+            }
             for name, kind in services.items()
         },
-    )
+    }
 
 
 def basket() -> dict[str, dict[str, Any]]:
