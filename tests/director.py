@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pwd
 import secrets
+import shlex
 import shutil
 import signal
 import subprocess
@@ -111,14 +113,20 @@ class Director:
     def tables(self) -> list[str]:
         return _query(self._folder, "SHOW TABLES FROM director").split()
 
-    def deploy(self, services: Collection[str]) -> None:
-        """Hand everything to Icinga, and wait until it has started anew with these services."""
-        self.run("config", "deploy")
+    def follow(self, commands: str) -> None:
+        """Run commands of the Director as a README shows them."""
+        words = shlex.split(commands)
+        starts = [at for at, word in enumerate(words) if word == "icingacli"]
+        for start, end in itertools.pairwise([*starts, len(words)]):
+            self.run(*words[start + 2 : end])
+
+    def wait_for_services(self, names: Collection[str]) -> None:
+        """Wait until Icinga has started anew with these services, after a deployment."""
         deadline = time.monotonic() + 30
         while True:
             # While Icinga starts anew nobody may be listening.
             with suppress(OSError):
-                if set(services) <= set(self.node.services()):
+                if set(names) <= set(self.node.services()):
                     return
             assert time.monotonic() < deadline, self.run("config", "deploymentstatus")
             time.sleep(0.1)

@@ -13,6 +13,7 @@ from tests.certificates import Pki
 from tests.director import Director
 from tests.dovecot import PASSWORDS, PERSONAS, Dovecot
 from tests.icinga2 import AGENT, MASTER, Icinga
+from tests.make_basket import BASKET
 from tests.test_templates import OPTIONS
 
 pytestmark = pytest.mark.real
@@ -26,7 +27,11 @@ SERVICES = [
     *(f"{host}!{name}" for host in ("healthy", "troubled", "bare") for name in SET),
     *("healthy!all options", "healthy!low"),
     *("healthy!login at agent", "healthy!all options at agent"),
+    *(f"pop.example.org!{name}" for name in SET),
 ]
+
+_README = (BASKET.parent / "README.md").read_text()
+README_HOST = _README.partition("<!-- host: begin -->\n```\n")[2].partition("```")[0]
 
 OVERRIDES = "_override_servicevars"
 """Where the Director keeps what is set for a service of a set on one host."""
@@ -123,7 +128,9 @@ def deployed(
         }
         for name, properties in services.items():
             made.create("service", name, host="healthy", object_type="object", **properties)
-        made.deploy(SERVICES)
+        # Its last command deploys.
+        made.follow(README_HOST)
+        made.wait_for_services(SERVICES)
         yield made
 
 
@@ -179,6 +186,17 @@ def test_a_host_with_nothing_but_an_address(deployed: Director) -> None:
     assert availability.command[1:] == ["--hostname", "127.0.0.1"]
     assert login.state == UNKNOWN
     assert "invalid --username: empty" in login.line
+
+
+def test_the_host_of_the_readme(deployed: Director) -> None:
+    """It has the service set, with what the README says on the host."""
+    assert deployed.node.service("pop.example.org!POP3 login")["check_command"] == "pop3_plus"
+    [host] = deployed.node.objects("hosts", "pop.example.org")
+    assert host["vars"] == {
+        "pop3_plus_ssl": True,
+        "pop3_plus_username": "monitor",
+        "pop3_plus_password_file": "/etc/icinga2/pop3.secret",
+    }
 
 
 def test_intervals_and_looks(deployed: Director) -> None:
