@@ -8,6 +8,9 @@ PYTEST := $(BIN)/python -m pytest -n auto
 # The real servers that the tests talk to, and what builds networks for them, by Debian package.
 SERVERS := dovecot-pop3d iproute2
 SYSTEMS := icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrpe-plugin
+# The Icinga Director. php-cgi comes first, so that php brings no web server along.
+SYSTEMS += php-cgi php-cli php-mysql icingacli icingaweb2-module-director
+SYSTEMS += mariadb-client-core mariadb-server-core
 # These exclude Dovecot and each other: each is unpacked into a root of its own.
 COURIER := courier-pop courier-authlib-userdb
 CYRUS := cyrus-pop3d sasl2-bin libsasl2-modules
@@ -23,7 +26,7 @@ else
 unexport HOST
 endif
 
-.PHONY: help demo venv test test-systems lint clean servers systems
+.PHONY: help demo venv basket test test-systems lint clean servers systems
 
 help:
 	@echo 'make demo           see it work; against your own server with'
@@ -31,6 +34,7 @@ help:
 	@echo 'make test           style, types and tests; what needs a missing server is skipped'
 	@echo 'make test-systems   tests inside real monitoring systems, and against more servers'
 	@echo 'make lint           style and types'
+	@echo 'make basket         after a change of options: the basket of the Icinga Director'
 	@echo 'make clean          remove what the others made'
 	@echo 'INSTALL=1           with test or test-systems, as root on Debian: install missing servers'
 
@@ -47,6 +51,10 @@ $(STAMP): setup.cfg pyproject.toml tests/requirements.txt
 	@PIP_CONSTRAINT=tests/requirements.txt PIP_BUILD_CONSTRAINT=tests/requirements.txt \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
+
+# The basket for the Icinga Director holds every option of the plugin.
+basket: $(STAMP)
+	$(BIN)/python -m tests.make_basket
 
 lint: $(STAMP)
 	$(BIN)/ruff check
