@@ -8,6 +8,9 @@ PYTEST := $(BIN)/python -m pytest -n auto
 # The real servers that the tests talk to, and what builds networks for them, by Debian package.
 SERVERS := dovecot-pop3d iproute2
 SYSTEMS := icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrpe-plugin
+# The Icinga Director. php-cgi comes first, so that php brings no web server along.
+SYSTEMS += php-cgi php-cli php-mysql icingacli icingaweb2-module-director
+SYSTEMS += mariadb-client-core mariadb-server-core
 # What a sweep is compared with.
 PEERS := monitoring-plugins-basic prometheus-blackbox-exporter monitoring-plugins-contrib bind9-host
 # These exclude Dovecot and each other: each is unpacked into a root of its own.
@@ -25,7 +28,7 @@ else
 unexport HOST
 endif
 
-.PHONY: help demo venv test test-systems bench lint clean servers systems
+.PHONY: help demo venv basket test test-systems bench lint clean servers systems
 
 help:
 	@echo 'make demo           see it work; against your own server with'
@@ -34,6 +37,7 @@ help:
 	@echo 'make test-systems   tests inside real monitoring systems, and against more servers'
 	@echo 'make bench          what runs and sweeps cost, beside other tools; installs them, as root'
 	@echo 'make lint           style and types'
+	@echo 'make basket         after a change of options: the basket of the Icinga Director'
 	@echo 'make clean          remove what the others made'
 	@echo 'INSTALL=1           with test or test-systems, as root on Debian: install missing servers'
 
@@ -50,6 +54,10 @@ $(STAMP): setup.cfg pyproject.toml tests/requirements.txt
 	@PIP_CONSTRAINT=tests/requirements.txt PIP_BUILD_CONSTRAINT=tests/requirements.txt \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
+
+# The basket for the Icinga Director holds every option of the plugin.
+basket: $(STAMP)
+	$(BIN)/python -m tests.make_basket
 
 lint: $(STAMP)
 	$(BIN)/ruff check

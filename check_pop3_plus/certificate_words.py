@@ -55,7 +55,7 @@ def _wrong_date(kind: Kind, chain: Chain, whose: str, now: "datetime") -> str:
 
 
 def issuer(facts: CertificateFacts, whose: str) -> str:
-    return f"issuer {clean(facts.subject or '(without a name)', 60)} of the {whose}"
+    return f"issuer {clean(named(facts.subject), 60)} of the {whose}"
 
 
 def dates(facts: CertificateFacts, which: str, kind: Kind, now: "datetime") -> str:
@@ -97,7 +97,7 @@ def validity(facts: CertificateFacts, now: "datetime") -> str:
 
 def lines(label: str, facts: CertificateFacts) -> Iterator[str]:
     """Yield whose a certificate is, how long it lasts, and for which names."""
-    yield f"{label}: subject {facts.subject}, issuer {facts.issuer}"
+    yield f"{label}: subject {named(facts.subject)}, issuer {named(facts.issuer)}"
     if facts.not_before and facts.not_after:
         yield (
             f"{label}: valid from {facts.not_before:%Y-%m-%d %H:%M} to"
@@ -127,11 +127,12 @@ def remarks(chain: Chain, now: "datetime", is_untrusted: bool) -> Iterator[str]:
     sent, path = chain.sent, chain.path
     top = path[-1] if path else None
     if top and is_untrusted and not top.is_self_issued:
-        yield f"chain: issuer {top.issuer} was not sent, nor is it trusted here"
+        yield f"chain: issuer {named(top.issuer)} was not sent, nor is it trusted here"
     if chain.is_verified:
         for each in path[1:]:
             if each not in sent and not each.is_self_issued:
-                yield f"chain: intermediate {each.subject} was not sent, other clients may lack it"
+                subject = named(each.subject)
+                yield f"chain: intermediate {subject} was not sent, other clients may lack it"
     order = [sent.index(each) for each in path if each in sent]
     if order != sorted(order):
         yield f"chain: wrong order, the path is {', '.join(str(number) for number in order)}"
@@ -139,18 +140,24 @@ def remarks(chain: Chain, now: "datetime", is_untrusted: bool) -> Iterator[str]:
         if number != sent.index(each):
             yield f"chain: certificate {number} was sent before"
         elif number and each.is_self_issued:
-            yield f"chain: root certificate {number} ({each.subject}) was sent needlessly"
+            subject = named(each.subject)
+            yield f"chain: root certificate {number} ({subject}) was sent needlessly"
         elif each not in path:
             ended = each.not_after is not None and each.not_after <= now
             state = (
                 f", expired {span(now - each.not_after)} ago" if ended and each.not_after else ""
             )
-            yield f"chain: certificate {number} ({each.subject}) is not needed{state}"
+            yield f"chain: certificate {number} ({named(each.subject)}) is not needed{state}"
     if chain.left_out:
         yield f"chain: {count(chain.left_out, 'more certificate')} sent, not read"
 
 
 # --- words -----------------------------------------------------------------------------------
+
+
+def named(name: str | None) -> str:
+    """Return a distinguished name, also one that is empty or could not be read."""
+    return "(unreadable)" if name is None else name or "(without a name)"
 
 
 def span(span: "timedelta") -> str:

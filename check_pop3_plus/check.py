@@ -5,17 +5,19 @@ last line, ranks UNKNOWN first and sorts the labels.
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import nagiosplugin
 
 from check_pop3_plus import details, looks
 from check_pop3_plus.contexts import contexts
-from check_pop3_plus.failures import MEASURED, OURS, Kind, Stopped
+from check_pop3_plus.failures import MEASURED, OURS, Kind
 from check_pop3_plus.looks import Look
 from check_pop3_plus.means import Means
 from check_pop3_plus.resource import Pop3
 from check_pop3_plus.settings import Secret, Settings, State
+from check_pop3_plus.stopped import Stopped
 from check_pop3_plus.summary import Summary
 from check_pop3_plus.timing import Clock, Deadline, pause
 
@@ -72,9 +74,15 @@ class Verdict(NamedTuple):
     def text(self, with_perfdata: bool = True) -> str:
         """Return the plugin's output: perfdata on line 1, the long output behind it."""
         head = self.head()
-        if self.perfdata and with_perfdata:
-            head += " | " + " ".join(self.perfdata)
+        perfdata = self.perfdata if with_perfdata else ()
+        # With a hundred addresses not all of their figures find room.
+        shown = list(accumulate(perfdata, "{} {}".format, initial=" |"))
+        fitting = [each for each in shown if len(head) + len(each) < self.limit // 2]
+        if perfdata:
+            head += fitting[-1]
         text = head + "\n"
+        if len(fitting) < len(shown):
+            text += f"more: {len(shown) - len(fitting)} figures left out\n"
         for line in self.lines:
             if len(text) + len(line) + 1 > self.limit - 20:
                 return text + "more: left out\n"
@@ -95,7 +103,7 @@ def run(settings: Settings, started: float, secret: Secret | None = None) -> Ver
         reserved = _reserved(settings)
         while (why_no_more := looks.why_no_more(taken, limits, end.left() - reserved)) is None:
             pause(looks.PAUSE_SECONDS)
-            taken.append(_look(means, Deadline(Clock() + limits.timeout)))
+            taken.append(_look(means, end.within(limits.timeout)))
     except Stopped:
         return _stopped(settings, taken, started)
     last = taken[-1]

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from enum import Enum
 from functools import partial
 
-from check_pop3_plus import asides, certificate, dns, files, text, tls, tools, transport
+from check_pop3_plus import asides, certificate, dns, files, hello, text, tls, tools, transport
 from check_pop3_plus.conversation import Conversation, capabilities, greet, say_goodbye
-from check_pop3_plus.failures import Failure, Kind, Phase, ProbeError, Stopped
+from check_pop3_plus.failures import Failure, Kind, Phase, ProbeError
 from check_pop3_plus.findings import (
     Connection,
     Fact,
@@ -31,6 +31,7 @@ from check_pop3_plus.findings import (
 from check_pop3_plus.means import Means
 from check_pop3_plus.report import Address, Attempt, Report
 from check_pop3_plus.settings import Family, Security, Settings, Subject
+from check_pop3_plus.stopped import Stopped
 from check_pop3_plus.text import Printable
 from check_pop3_plus.timing import Clock, Deadline
 from check_pop3_plus.values import is_numeric
@@ -342,7 +343,7 @@ class _Diagnosis:
 
     def _offer(self, version: str, limit: Deadline) -> None:
         assert self.address is not None  # noqa: S101 - else it is not planned
-        if version in tls.LEGACY_VERSIONS and not tls.can_offer(version):
+        if version in hello.LEGACY_VERSIONS and not tls.can_offer(version):
             self._facts.append(Version(version))
             return
         try:

@@ -59,7 +59,7 @@ def _greetings(findings: Findings) -> Iterator[str]:
 def _handshakes(findings: Findings) -> Iterator[str]:
     for fact in findings.of(Handshake):
         leaf = fact.chain.leaf
-        whose = f", certificate of {leaf.subject}" if leaf else ""
+        whose = f", certificate of {certificate_words.named(leaf.subject)}" if leaf else ""
         yield f"TLS: {fact.address} " + (
             f"speaks {fact.version}{whose}" if fact.version else _reason(fact.failure)
         )

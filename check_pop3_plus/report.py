@@ -144,6 +144,8 @@ class Attempt:
         self.dialogue: list[Printable] = []
         self.notes: list[Note] = []
         self.failure: Failure | None = None
+        self.is_over = False
+        """Whether it has come to an end, good or bad, by the deadline."""
 
     @property
     def has_open_login(self) -> bool:

@@ -42,7 +42,7 @@ def _metrics(report: Report, settings: Settings) -> Iterator[Metric]:
     for attempt in report.judged:
         if attempt.failure:
             yield Metric("failure", Seen(attempt, attempt.failure))
-    if settings.target.min_addresses is not None and report.attempts:
+    if settings.target.min_addresses is not None and report.attempts and not report.failure:
         yield Metric("addresses", sum(each.failure is None for each in report.attempts))
     if report.elapsed is not None:
         yield Metric("time", report.elapsed, "s", min=0, max=_whole(settings.limits.timeout))

@@ -57,8 +57,7 @@ def converse(
         for_login = settings.login and settings.login.needs_capabilities
         if is_stls or for_login or settings.assertions.capabilities:
             known = capabilities(talk)
-        if settings.login and may_log_in():
-            log_in(talk, means.secret, known)
+        if settings.login and log_in(talk, means.secret, known, may_log_in):
             with phase(Phase.STAT):
                 take_stock(talk)
     finally:
@@ -97,8 +96,15 @@ def upgrade(talk: Conversation, context: "ssl.SSLContext") -> None:
             raise
 
 
-def log_in(talk: Conversation, secret: Secret | None, known: pop3.Capabilities | None) -> None:
+def log_in(
+    talk: Conversation,
+    secret: Secret | None,
+    known: pop3.Capabilities | None,
+    may_log_in: Callable[[], bool],
+) -> bool:
     """Log in, once: a second try after a rejection would be a step towards a lock-out.
+
+    Returns False where another conversation of the look has tried already.
 
     Raises ProbeError: no-mechanism, cleartext-refused, credentials, in-use, login-delay,
     temporary, permanent, client-certificate.
@@ -115,6 +121,8 @@ def log_in(talk: Conversation, secret: Secret | None, known: pop3.Capabilities |
         except ProbeError as error:
             error.message = talk.clean(error.message)  # it quotes what the server offers
             raise
+        if not may_log_in():
+            return False
         greeting = talk.attempt.greeting or b""
         steps = login.begin(way, wanted, secret, talk.settings.target, greeting)
         talk.attempt.login_began = True
@@ -123,6 +131,7 @@ def log_in(talk: Conversation, secret: Secret | None, known: pop3.Capabilities |
             kind = login.rejection(reply, encrypted)
             raise ProbeError(kind, login.described(reply, wanted.username, kind, talk.clean))
     talk.attempt.logged_in_as = talk.clean(wanted.username)
+    return True
 
 
 def _carry(talk: Conversation, steps: "login.Steps") -> pop3.Reply:

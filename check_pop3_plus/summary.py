@@ -147,7 +147,8 @@ class Summary(nagiosplugin.Summary):
             case Kind.CONFIG:
                 return self._implausible_clock()
             case Kind.ISSUER:
-                return f"{self.whose} is from {leaf.issuer}, not from {clean(wanted.issuer or '')}"
+                found = certificate_words.named(leaf.issuer)
+                return f"{self.whose} is from {found}, not from {clean(wanted.issuer or '')}"
             case Kind.WEAK:
                 wish = f"RSA {wanted.min_key_bits} or as strong"
                 return f"key of the {self.whose} is too short: {leaf.key}, not {wish}"

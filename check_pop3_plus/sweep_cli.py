@@ -4,8 +4,8 @@ import gc
 import os
 
 from check_pop3_plus import output, submit, sweep, sweep_words
-from check_pop3_plus.failures import Stopped
 from check_pop3_plus.settings import JsonLines, Sweep
+from check_pop3_plus.stopped import Stopped
 from check_pop3_plus.sweep_words import Tally
 from check_pop3_plus.timing import Clock, Deadline
 

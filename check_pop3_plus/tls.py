@@ -45,6 +45,7 @@ def _context(policy: TlsPolicy) -> "ssl.SSLContext":
     if policy.strict:
         made.verify_flags |= ssl.VERIFY_X509_STRICT
     made.hostname_checks_common_name = False
+    _allow_old_versions()
     made.minimum_version = _version(policy.minimum)
     made.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
     # Level 2: RSA 2048, EC 224 and SHA-256 at least. TLS 1.1 signs its handshake with
@@ -57,10 +58,6 @@ def _context(policy: TlsPolicy) -> "ssl.SSLContext":
     return made
 
 
-LEGACY_VERSIONS = ("1.0", "1.1")
-"""What `--reject-legacy-tls` offers, one at a time; no session is ever held with TLS 1.0."""
-
-
 def legacy_context(only: str | None = None) -> "ssl.SSLContext":
     """Build a context that shakes hands with anything, or offers `only` one of the old versions.
 
@@ -71,13 +68,17 @@ def legacy_context(only: str | None = None) -> "ssl.SSLContext":
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.check_hostname = False
     made.verify_mode = ssl.CERT_NONE
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # deprecated, and that is the point
-        made.minimum_version = _version(only or "1.0")
-        if only:
-            made.maximum_version = _version(only)
+    _allow_old_versions()
+    made.minimum_version = _version(only or "1.0")
+    if only:
+        made.maximum_version = _version(only)
     made.set_ciphers("ALL:@SECLEVEL=0")
+    made.options |= _OP_LEGACY_SERVER_CONNECT
     return made
+
+
+_OP_LEGACY_SERVER_CONNECT = 0x4
+"""Without it OpenSSL 3 refuses servers that do not know RFC 5746; `ssl` names it from 3.12 on."""
 
 
 def can_offer(version: str) -> bool:
@@ -96,6 +97,14 @@ def can_offer(version: str) -> bool:
     except (OSError, ValueError):
         pass
     return False
+
+
+def _allow_old_versions() -> None:
+    """Let old versions be named without a warning: they are deprecated, and that is the point.
+
+    PYTHONWARNINGS would make an error of it. For good and not for a while: threads share filters.
+    """
+    warnings.filterwarnings("ignore", r"ssl\.TLSVersion\.", DeprecationWarning)
 
 
 def _version(number: str) -> "ssl.TLSVersion":
@@ -119,38 +128,47 @@ def _load_trust(made: "ssl.SSLContext", policy: TlsPolicy) -> None:
         raise config_error(f"cannot load CA file {clean(cafile or capath or '')}", error) from error
 
 
+_WHOLE_STORE = 30
+"""Hashed certificates that make a directory a store by itself: distributions trust over 100."""
+
+
 def _system_trust() -> tuple[str | None, str | None]:
-    """Return the system's CA file and directory, the one or the other.
+    """Return the system's CA file and directory: one of them where that will do.
 
     A hashed directory is preferred: OpenSSL then reads the one certificate that it needs, in
-    place of a bundle of 144 (20 to 34 ms). The paths compiled into OpenSSL come first, not
-    those of the environment; then where distributions keep them, for a Python that brings
-    an OpenSSL of its own.
+    place of a bundle of 144 (20 to 34 ms). But a few hashed ones are only what somebody has
+    added to a bundle. The paths compiled into OpenSSL come first, not those of the environment;
+    then where distributions keep them, for a Python that brings an OpenSSL of its own.
     """
     import ssl
 
     compiled = ssl.get_default_verify_paths()
-    for directory in (compiled.openssl_capath, "/etc/ssl/certs", "/etc/pki/tls/certs"):
-        if _is_hashed(directory):
-            return None, directory
-    for file in (
+    directories = (compiled.openssl_capath, "/etc/ssl/certs", "/etc/pki/tls/certs")
+    hashed = {directory: _count_hashed(directory) for directory in directories}
+    fullest = max(hashed, key=lambda directory: hashed[directory])
+    if hashed[fullest] >= _WHOLE_STORE:
+        return None, fullest
+    files = (
         compiled.openssl_cafile,
         "/etc/ssl/certs/ca-certificates.crt",
         "/etc/pki/tls/certs/ca-bundle.crt",
         "/etc/ssl/ca-bundle.pem",
         "/etc/ssl/cert.pem",
-    ):
-        if os.path.isfile(file):
-            return file, None
-    raise ProbeError(Kind.CONFIG, Printable("no system trust store found; name one by --ca-file"))
+    )
+    bundle = next((file for file in files if os.path.isfile(file)), None)
+    if bundle is None and not hashed[fullest]:
+        raise ProbeError(
+            Kind.CONFIG, Printable("no system trust store found; name one by --ca-file")
+        )
+    return bundle, fullest if hashed[fullest] else None
 
 
-def _is_hashed(directory: str) -> bool:
+def _count_hashed(directory: str) -> int:
     try:
         with os.scandir(directory) as entries:
-            return any(len(entry.name) == 10 and entry.name.endswith(".0") for entry in entries)
+            return sum(len(entry.name) == 10 and entry.name.endswith(".0") for entry in entries)
     except OSError:
-        return False
+        return 0
 
 
 def _load_client_certificate(made: "ssl.SSLContext", cert: str, key: str | None) -> None:
@@ -220,7 +238,7 @@ _REJECTIONS = {
     68: (Kind.WEAK, "signature algorithm is too weak"),
 }
 # Those that only the strict mode gives.
-_NOT_STRICT = frozenset((78, *range(80, 95)))
+_NOT_STRICT = frozenset((78, *range(80, 94)))
 
 
 def rejected(error: "ssl.SSLCertVerificationError", tls: "ssl.SSLSocket") -> CertificateRejected:
@@ -275,8 +293,11 @@ def translated(error: OSError, tls: "ssl.SSLSocket | None" = None) -> ProbeError
         return ProbeError(Kind.OLD_TLS, Printable("offers only old TLS or old ciphers"))
     if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"):
         return ProbeError(Kind.TLS, Printable("speaks plain text where TLS is due"))
+    if reason == "CERT_LENGTH_MISMATCH" or "] ASN1 lib" in str(error):  # which has no name here
+        return ProbeError(Kind.TLS, Printable("sent a certificate that cannot be decoded"))
     named = clean(reason.replace("_", " ").lower() or "unknown reason")
-    return ProbeError(Kind.TLS, Printable(f"failed the TLS handshake: {named}"))
+    what = "failed the TLS handshake" if tls is not None else "sent broken TLS"
+    return ProbeError(Kind.TLS, Printable(f"{what}: {named}"))
 
 
 def _alert(error: OSError) -> str:

@@ -6,6 +6,7 @@ POP3. Errors of the operating system are translated here, once.
 
 import errno
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from check_pop3_plus.failures import DeadlineExceeded, Kind, ProbeError, config_error
@@ -152,7 +153,6 @@ class Stream:
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._sock = sock
-        self._tls: ssl.SSLSocket | None = None
         self.deadline = deadline
         self.encrypted = False
 
@@ -205,7 +205,7 @@ class Stream:
             )
         except OSError as error:
             raise _translated(error) from error
-        self._sock = self._tls = tls
+        self._sock = tls
         try:
             tls.settimeout(self.deadline.remaining())
             tls.do_handshake()
@@ -223,9 +223,11 @@ class Stream:
             verified=context.check_hostname,
         )
 
-    def has_seen_certificate(self) -> bool:
-        """Return whether the peer has shown a certificate, if only in a handshake that failed."""
-        return self._tls is not None and bool(sent_chain(self._tls))
+    def abort(self) -> None:
+        """End whatever call another thread is in."""
+        with suppress(OSError):
+            # Past the method of ssl, which is not made for two threads.
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close at once; a TLS close reply is not waited for."""

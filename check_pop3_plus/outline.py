@@ -1,0 +1,149 @@
+"""Certificate bytes to fields, by their places alone (RFC 5280 section 4.1).
+
+`cryptography` does not read all that OpenSSL accepts, and may spend seconds on a key of a kind
+that no server has. So here it is said what stands where, before anything is understood.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import NamedTuple
+
+BASIC_CONSTRAINTS = bytes.fromhex("551d13")
+KEY_USAGE = bytes.fromhex("551d0f")
+ALTERNATIVE_NAMES = bytes.fromhex("551d11")
+SUBJECT_KEY = bytes.fromhex("551d0e")
+AUTHORITY_KEY = bytes.fromhex("551d23")
+NETSCAPE_TYPE = bytes.fromhex("6086480186f8420101")
+_KNOWN = frozenset(
+    (BASIC_CONSTRAINTS, KEY_USAGE, ALTERNATIVE_NAMES, SUBJECT_KEY, AUTHORITY_KEY, NETSCAPE_TYPE)
+)
+
+EXTENSIONS_LIMIT = 1000
+"""Extensions looked at; real certificates have a dozen, a hostile one may have 12,000."""
+
+BOOLEAN, INTEGER, SEQUENCE = 0x01, 0x02, 0x30
+_VERSION, _EXTENSIONS = 0xA0, 0xA3
+
+
+class Value(NamedTuple):
+    """One value of DER."""
+
+    tag: int
+    content: bytes
+    whole: bytes
+    """With tag and length."""
+
+
+class Extension(NamedTuple):
+    critical: bool
+    content: bytes
+
+
+class Outline(NamedTuple):
+    """A certificate's fields; octets are DER."""
+
+    version: int
+    """As it is written: 2 is version 3."""
+    algorithm: bytes
+    """The signature's, as it was signed."""
+    issuer: bytes
+    subject: bytes
+    key: bytes
+    """The public key with its kind (SubjectPublicKeyInfo)."""
+    extensions: Mapping[bytes, Extension]
+    """Those named above, by object identifier; of several with the same one the first."""
+    has_extensions: bool
+    """Also where none of them is named above."""
+    outer_algorithm: bytes
+    """The signature's, as it is said beside it."""
+
+    @property
+    def key_kind(self) -> bytes:
+        """The object identifier of the public key's algorithm. May raise ValueError."""
+        return first(first(first(self.key).content).content).content
+
+
+def outline(certificate: bytes) -> Outline:
+    """Return what stands where. Raises ValueError where it is no certificate."""
+    body, outer_algorithm, _ = _parts(certificate)
+    start = 1 if body[0].tag == _VERSION else 0
+    _, algorithm, issuer, _, subject, key, *rest = body[start:]
+    version = first(body[0].content).content if start else b""
+    wrapped = next((each.content for each in rest if each.tag == _EXTENSIONS), b"")
+    extensions = values(first(wrapped).content) if wrapped else iter(())
+    listed = list(islice(extensions, EXTENSIONS_LIMIT))
+    return Outline(
+        version=int.from_bytes(version, "big", signed=True),
+        algorithm=algorithm.whole,
+        issuer=issuer.whole,
+        subject=subject.whole,
+        key=key.whole,
+        extensions=_known(listed),
+        has_extensions=bool(listed),
+        outer_algorithm=outer_algorithm.whole,
+    )
+
+
+def without_names(certificate: bytes) -> bytes:
+    """Return the same with an empty issuer and subject: of no worth but for reading the rest.
+
+    Raises ValueError where it is no certificate.
+    """
+    body, algorithm, signature = _parts(certificate)
+    start = 1 if body[0].tag == _VERSION else 0
+    fields = [each.whole for each in body]
+    fields[start + 2] = fields[start + 4] = _sequence()
+    return _sequence(_sequence(*fields), algorithm.whole, signature.whole)
+
+
+def _parts(certificate: bytes) -> tuple[list[Value], Value, Value]:
+    """Return the fields that are signed, the algorithm beside them, and the signature."""
+    signed, algorithm, signature = values(first(certificate).content)
+    body = list(values(signed.content))
+    if len(body) < 6 or (body[0].tag == _VERSION and len(body) < 7):
+        raise ValueError("not a certificate")
+    return body, algorithm, signature
+
+
+def values(data: bytes) -> Iterator[Value]:
+    """Yield the values in `data`, one behind the other. Raises ValueError where one is cut off."""
+    start, length = 0, len(data)
+    while start < length:
+        tag, size = data[start], data[start + 1] if start + 1 < length else 0x80
+        if size == 0x80 or tag & 0x1F == 0x1F:
+            raise ValueError("no value of DER")
+        begin = start + 2
+        if size > 0x80:
+            begin += size & 0x7F
+            size = int.from_bytes(data[start + 2 : begin], "big")
+        end = begin + size
+        if end > length:
+            raise ValueError("cut off")
+        yield Value(tag, data[begin:end], data[start:end])
+        start = end
+
+
+def first(data: bytes) -> Value:
+    """Return the first value in `data`. Raises ValueError where there is none."""
+    for value in values(data):
+        return value
+    raise ValueError("nothing there")
+
+
+def _known(listed: list[Value]) -> dict[bytes, Extension]:
+    found: dict[bytes, Extension] = {}
+    for each in listed:
+        number = first(each.content).content
+        if number in _KNOWN and number not in found:
+            _, *mark, content = values(each.content)
+            found[number] = Extension(bool(mark) and any(mark[0].content), content.content)
+    return found
+
+
+def _sequence(*contents: bytes) -> bytes:
+    content = b"".join(contents)
+    size = len(content)
+    if size < 0x80:
+        return bytes((SEQUENCE, size)) + content
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((SEQUENCE, 0x80 | len(length))) + length + content
