@@ -6,7 +6,7 @@ may count how often it is asked, a token costs a request.
 
 from typing import TYPE_CHECKING
 
-from check_pop3_plus import certificate, credentials, files, text, tls
+from check_pop3_plus import credentials, files, text, tls
 from check_pop3_plus.failures import Kind, ProbeError
 from check_pop3_plus.report import CertificateFacts
 from check_pop3_plus.settings import Secret, Security, Settings
@@ -49,6 +49,8 @@ class Means:
             self.secret = secrets[0]
             self.clean = text.cleaner(each.reveal() for each in secrets)
         if self.settings.tls.security is not Security.PLAIN:
+            from check_pop3_plus import certificate  # which a plain check does not pay for
+
             certificate.prepare()
             self.context = tls.context(self.settings.tls)
             self.deployed = _read_deployed(self.settings.assertions.deployed_file, self.clean)
@@ -59,6 +61,8 @@ def _read_deployed(path: str | None, clean: Cleaner) -> tuple[CertificateFacts, 
     """Return the certificates of the file that the server's own must be in."""
     if path is None:
         return ()
+    from check_pop3_plus import certificate
+
     what = "certificate file"
     try:
         return certificate.read_pem(files.read(path, what), clean)

@@ -9,7 +9,7 @@ here relies on the main thread.
 import threading
 import time
 
-from check_pop3_plus import assertions, certificate, session, text, transport
+from check_pop3_plus import session, text, transport
 from check_pop3_plus.failures import (
     DeadlineExceeded,
     Failure,
@@ -20,6 +20,7 @@ from check_pop3_plus.failures import (
 )
 from check_pop3_plus.means import Means
 from check_pop3_plus.report import Address, Attempt, Note, Report
+from check_pop3_plus.settings import Assertions
 from check_pop3_plus.stopped import Stopped
 from check_pop3_plus.text import Printable
 from check_pop3_plus.timing import Clock, Deadline, Timeline, in_time
@@ -136,15 +137,22 @@ class _Look:
             finally:
                 stream.close()
         except ProbeError as error:
+            from check_pop3_plus import assertions
+
             attempt.failure = assertions.explained(error, attempt, self.means, self.deadline)
         else:
-            attempt.notes += assertions.broken(attempt.address, self.means, self.deadline)
+            if self.settings.assertions != Assertions():
+                from check_pop3_plus import assertions
+
+                attempt.notes += assertions.broken(attempt.address, self.means, self.deadline)
         self._read_certificates(attempt)
         attempt.is_over = True
 
     def _read_certificates(self, attempt: Attempt) -> None:
         """Read what was sent, off every clock of the conversation but within the look's time."""
         if attempt.tls:
+            from check_pop3_plus import certificate
+
             sent, path = attempt.tls.sent, attempt.tls.path
             attempt.chain = certificate.read_chain(sent, path, self.means.clean)
             if attempt.chain.defects:

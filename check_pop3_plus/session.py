@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from check_pop3_plus import certificate, pop3
+from check_pop3_plus import pop3
 from check_pop3_plus.conversation import Conversation, capabilities, greet, say_goodbye
 from check_pop3_plus.failures import CertificateRejected, Kind, Phase, ProbeError
 from check_pop3_plus.means import Means
@@ -173,6 +173,8 @@ def _require_certificate(talk: Conversation) -> None:
 
     Raises CertificateRejected: pin, weak.
     """
+    from check_pop3_plus import certificate
+
     policy, attempt = talk.settings.tls, talk.attempt
     assert attempt.tls is not None  # noqa: S101 - it has just been written down
     sent = attempt.tls.sent
