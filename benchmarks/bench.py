@@ -342,14 +342,14 @@ def with_dead_servers(bench: Bench) -> str:
 
 
 def machine() -> str:
-    model = "unknown processor"
+    model, kernel = "unknown processor", platform.release().partition("-")[0]
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
                 model = line.partition(":")[2].strip()
     return (
         f"{time.strftime('%Y-%m-%d')}, {model}, {os.cpu_count()} processors, load"
-        f" {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, Linux {platform.release()}"
+        f" {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, Linux {kernel}"
     )
 
 
