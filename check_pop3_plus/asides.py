@@ -6,7 +6,7 @@ credential is used, and not one POP3 byte follows a handshake on old terms.
 
 from typing import TYPE_CHECKING
 
-from check_pop3_plus import login, pop3
+from check_pop3_plus import hello, login, pop3
 from check_pop3_plus.conversation import Conversation, capabilities, greet
 from check_pop3_plus.failures import Kind, ProbeError
 from check_pop3_plus.settings import Security
@@ -34,26 +34,54 @@ def agreed_on_legacy_terms(talk: Conversation, modern: "ssl.SSLContext") -> Prin
     return Printable(f"{agreed.version} with {agreed.cipher}")
 
 
-def goes_along(talk: Conversation, version: str) -> bool:
-    """Offer nothing but one old version of TLS, and return whether the server goes along.
+def agreed_on(talk: Conversation, version: str) -> Printable:
+    """Offer one version of TLS alone, on any other terms, and return the cipher agreed on.
 
-    It does when the handshake ends well, and also when it has shown its certificate by the time
-    that the handshake fails: that a library of ours refuses the rest protects nobody else. Who
-    hangs up or sends an alert does not: a handshake on today's terms has just worked.
-
-    Raises ProbeError where nothing can be concluded.
+    Raises ProbeError where there is no agreement.
     """
     _begin(talk)
     try:
         talk.start_tls(legacy_context(version))
-    except ProbeError as error:
-        if not talk.stream.has_seen_certificate():
-            if error.kind in (Kind.CLOSED, Kind.TLS, Kind.OLD_TLS):
-                return False
-            raise
     finally:
         talk.is_usable = False  # not one byte goes over such a link
-    return True
+    agreed = talk.attempt.tls
+    return Printable(agreed.cipher if agreed and agreed.cipher else "an unknown cipher")
+
+
+HUNG_UP = "hung up"
+
+
+def goes_along(talk: Conversation, version: str) -> str:
+    """Offer nothing but one old version of TLS, and return the one that the server goes along with.
+
+    "" where it refuses by an alert, `HUNG_UP` where it does so without a word, as Dovecot does:
+    that may have other reasons, which `shakes_hands` can exclude.
+
+    Raises ProbeError where nothing can be concluded.
+    """
+    _begin(talk)
+    talk.is_usable = False  # not one byte of POP3 follows
+    talk.stream.send(hello.client_hello(version, talk.settings.tls.name))
+    data = b""
+    while (said := hello.answer(data)) is None:
+        try:
+            received = talk.stream.receive()
+        except ProbeError as error:
+            if error.kind is Kind.CLOSED:
+                return HUNG_UP
+            raise
+        if not received:
+            return HUNG_UP
+        data += received
+    return said
+
+
+def shakes_hands(talk: Conversation, context: "ssl.SSLContext") -> None:
+    """Shake hands on today's terms. Raises ProbeError where that fails."""
+    _begin(talk)
+    talk.start_tls(context)
+    if talk.settings.tls.security is Security.IMPLICIT:
+        greet(talk)
 
 
 def _begin(talk: Conversation) -> None:

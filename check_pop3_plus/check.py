@@ -4,23 +4,33 @@ nagiosplugin judges; the text is composed here, because its own printing moves p
 last line, ranks UNKNOWN first and sorts the labels.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import nagiosplugin
 
-from check_pop3_plus import details
+from check_pop3_plus import details, looks
 from check_pop3_plus.contexts import contexts
-from check_pop3_plus.failures import MEASURED
+from check_pop3_plus.failures import MEASURED, OURS, Kind, Stopped
+from check_pop3_plus.looks import Look
+from check_pop3_plus.means import Means
 from check_pop3_plus.resource import Pop3
 from check_pop3_plus.settings import Secret, Settings, State
 from check_pop3_plus.summary import Summary
-from check_pop3_plus.timing import Deadline
+from check_pop3_plus.timing import Clock, Deadline, pause
 
 STATUS_LIMIT = 200
 """Characters of line 1 before the perfdata (contract, section 3)."""
 
 _OUTPUT_LIMIT = 4 * 1024
 _VERBOSE_OUTPUT_LIMIT = 16 * 1024
+"""Also with a diagnosis."""
+
+_MARGIN_SECONDS = 1.0
+"""The diagnosis ends so long before the run has to."""
+
+_DIAGNOSIS_SECONDS = 10.0
+"""What further looks leave for it: enough for all but the last hops of a long way."""
 
 SEVERITY = (State.OK, State.UNKNOWN, State.WARNING, State.CRITICAL)
 """Worst last (contract, section 4); the guidelines' numbers would put UNKNOWN last."""
@@ -45,12 +55,16 @@ class Verdict(NamedTuple):
     lines: tuple[str, ...] = ()
     limit: int = _OUTPUT_LIMIT
     """Octets of the whole text."""
+    suffix: str = ""
+    """What ends the status, however much of it has to be cut."""
 
     def text(self) -> str:
         """Return the plugin's output: perfdata on line 1, the long output behind it."""
         head = f"POP3 {self.state.name} - {self.status}"
-        if len(head) > STATUS_LIMIT:
-            head = head[: STATUS_LIMIT - 3].rstrip() + "..."
+        room = STATUS_LIMIT - len(self.suffix)
+        if len(head) > room:
+            head = head[: room - 3].rstrip() + "..."
+        head += self.suffix
         if self.perfdata:
             head += " | " + " ".join(self.perfdata)
         text = head + "\n"
@@ -61,23 +75,100 @@ class Verdict(NamedTuple):
         return text
 
 
-def run(settings: Settings, deadline: Deadline, secret: Secret | None = None) -> Verdict:
+def run(settings: Settings, started: float, secret: Secret | None = None) -> Verdict:
+    """Take one look and judge it; or more, until one is good or the failure is believed.
+
+    `started` is the instant from which all limits count.
+    """
+    limits = settings.limits
+    end = Deadline(started + limits.run_timeout)
+    means = Means(settings, secret)
+    taken = [_look(means, Deadline(started + limits.timeout))]
+    try:
+        reserved = _reserved(settings)
+        while (why_no_more := looks.why_no_more(taken, limits, end.left() - reserved)) is None:
+            pause(looks.PAUSE_SECONDS)
+            taken.append(_look(means, Deadline(Clock() + limits.timeout)))
+    except Stopped:
+        return _stopped(settings, taken, started)
+    last = taken[-1]
+    is_problem = last.state is not State.OK
+    kinds = [kind.value for kind in last.kinds]
+    likely, found = _diagnosis(means, last, end) if is_problem else ((), ())
+    is_diagnosed = bool(likely)
+    return Verdict(
+        last.state,
+        last.status,
+        last.perfdata,
+        (
+            *details.cause(last.report, kinds),
+            *likely,
+            *looks.lines(taken, why_no_more),
+            *details.lines(settings, last.report, kinds, is_problem, is_diagnosed),
+            *found,
+        ),
+        _VERBOSE_OUTPUT_LIMIT if is_diagnosed or settings.verbosity >= 2 else _OUTPUT_LIMIT,
+        looks.failed(taken, limits),
+    )
+
+
+def _look(means: Means, deadline: Deadline) -> Look:
     """Take one look and judge it."""
-    resource = Pop3(settings, deadline, secret)
+    settings = means.settings
+    resource = Pop3(means, deadline)
     summary = Summary(settings)
     check = nagiosplugin.Check(resource, *contexts(settings), summary)
     check()
     summary.report = resource.report
     results = nagiosplugin.Results(*sorted(check.results.results, key=_severity, reverse=True))
     state = _state(results[0]) if len(results) else State.UNKNOWN
-    is_problem = state is not State.OK
-    kinds = [str(result.hint) for result in results.results if _state(result) is not State.OK]
-    return Verdict(
+    findings = [result for result in results.results if _state(result) is not State.OK]
+    return Look(
         state,
-        summary.problem(results) if is_problem else summary.ok(results),
+        summary.ok(results) if state is State.OK else summary.problem(results),
         tuple(sorted(check.perfdata, key=_position)),
-        tuple(details.lines(settings, resource.report, kinds, is_problem)),
-        _VERBOSE_OUTPUT_LIMIT if settings.verbosity >= 2 else _OUTPUT_LIMIT,
+        tuple(Kind(result.hint) for result in findings),
+        tuple(Kind(result.hint) for result in findings if _state(result) is state),
+        resource.report,
+    )
+
+
+def _reserved(settings: Settings) -> float:
+    """Return the seconds of the run that further looks leave for the diagnosis."""
+    if settings.diagnosis is None:
+        return 0.0
+    return min(_DIAGNOSIS_SECONDS, settings.limits.run_timeout / 4)
+
+
+def _diagnosis(means: Means, look: Look, end: Deadline) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the likely cause, and what else was found out; nothing where nobody asked for it.
+
+    The verdict is settled: whatever happens here, it stands.
+    """
+    settings, report = means.settings, look.report
+    if settings.diagnosis is None or report is None or set(look.deciding) & OURS:
+        return (), ()
+    # Only now: a healthy server does not pay for it.
+    from check_pop3_plus import causes, diagnose, diagnosis_words
+
+    margin = min(_MARGIN_SECONDS, settings.limits.run_timeout / 10)
+    findings = diagnose.run(means, report, look.kinds, Deadline(end.at - margin))
+    return (
+        [f"diagnosis: likely cause: {causes.cause(settings, report, findings)}"],
+        [f"diagnosis: {line}" for line in diagnosis_words.lines(findings)],
+    )
+
+
+def _stopped(settings: Settings, taken: Sequence[Look], started: float) -> Verdict:
+    """Return the verdict of a run that was stopped in the pause before a further look."""
+    seconds = Clock() - started
+    last = taken[-1]
+    return Verdict(
+        State.UNKNOWN,
+        f"stopped from outside after {seconds:.0f} s, before look {len(taken) + 1}: {last.status}",
+        last.perfdata,
+        (f"kind: {Kind.STOPPED.value}", *looks.lines((*taken, last), "")),
+        suffix=looks.failed(taken, settings.limits),
     )
 
 

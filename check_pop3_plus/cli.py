@@ -7,20 +7,19 @@ from check_pop3_plus import check, credentials, options
 from check_pop3_plus.check import Verdict
 from check_pop3_plus.failures import ProbeError
 from check_pop3_plus.settings import Secret, SecretSource, Settings, State
-from check_pop3_plus.timing import Clock, Deadline
+from check_pop3_plus.timing import Clock
 from check_pop3_plus.values import UsageError
 
 
 def main(argv: list[str], started: float) -> int:
     """Run the check that `argv` describes and print its verdict; return the exit code.
 
-    `started` is the instant (`time.monotonic()`) from which the deadline counts.
+    `started` is the instant (`time.monotonic()`) from which every limit counts.
     """
     try:
         settings = options.parse(argv)
         secret, started = _asked_for(settings, started)
-        limit = min(settings.limits.timeout, settings.limits.run_timeout)
-        verdict = check.run(settings, Deadline(started + limit), secret)
+        verdict = check.run(settings, started, secret)
     except options.Asked as asked:
         return emit(f"{asked}\n".replace("\n\n\n", "\n\n"), State.UNKNOWN)
     except ProbeError as error:

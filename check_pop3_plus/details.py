@@ -74,25 +74,36 @@ _TRUST = {
 }
 
 
+CHART_WIDTH = 40
+"""Characters of the longest bar."""
+
+
 def lines(
-    settings: Settings, report: Report | None, kinds: list[str], is_problem: bool
+    settings: Settings,
+    report: Report | None,
+    kinds: list[str],
+    is_problem: bool,
+    is_diagnosed: bool = False,
 ) -> Iterator[str]:
-    """Yield the lines of the long output; `kinds` are those of the findings, worst first."""
-    if is_problem:
-        yield from _cause(report, kinds)
+    """Yield what was seen; `kinds` are those of the findings, worst first.
+
+    With a diagnosis more of it: the whole chain and dialogue, and where the time went.
+    """
     if report is None or not (is_problem or settings.verbosity):
         return
-    yield from _seen(report)
+    yield from _addresses(report)
+    yield from chart(report) if is_diagnosed else _laps(report)
     attempt = _most_telling(report)
     if attempt:
-        yield from _of_attempt(attempt, report, settings, kinds)
+        yield from _of_attempt(attempt, report, settings, kinds, is_diagnosed)
     if settings.verbosity >= 2:
         yield from _settings(settings)
     if settings.verbosity >= 3:
         for each in report.attempts:
             yield from (f"dialogue: {line}" for line in each.dialogue)
     elif attempt and _failures(report):
-        yield from (f"dialogue: {line}" for line in attempt.dialogue[-DIALOGUE_TAIL:])
+        tail = len(attempt.dialogue) if is_diagnosed else DIALOGUE_TAIL
+        yield from (f"dialogue: {line}" for line in attempt.dialogue[-tail:])
 
 
 def _failures(report: Report) -> list[Failure]:
@@ -101,7 +112,8 @@ def _failures(report: Report) -> list[Failure]:
     return [failure for failure in failures if failure]
 
 
-def _cause(report: Report | None, kinds: list[str]) -> Iterator[str]:
+def cause(report: Report | None, kinds: list[str]) -> Iterator[str]:
+    """Yield each kind of finding, worst first, and what to try."""
     ended = _failures(report) if report else []
     phases = {failure.kind.value: failure.phase for failure in reversed(ended)}
     for kind in dict.fromkeys(kinds):
@@ -112,9 +124,27 @@ def _cause(report: Report | None, kinds: list[str]) -> Iterator[str]:
             yield f"try: {hint}"
 
 
-def _seen(report: Report) -> Iterator[str]:
+def _addresses(report: Report) -> Iterator[str]:
     for attempt in report.attempts:
         yield f"address: {attempt.address} {_outcome(attempt, report)}"
+
+
+def chart(report: Report) -> Iterator[str]:
+    """Yield a bar for each phase: where the time went."""
+    seconds = report.seconds()
+    measured = [phase for phase in MEASURED if phase in seconds]
+    longest = max((seconds[phase] for phase in measured), default=0.0)
+    wide = max((len(f"{seconds[phase]:.3f}") for phase in measured), default=0)
+    for phase in measured:
+        share = seconds[phase] / longest if longest else 0.0
+        bar = "#" * max(1, round(share * CHART_WIDTH))
+        yield f"time: {phase.value:<{_WIDEST_PHASE}} {seconds[phase]:{wide}.3f} s {bar}"
+
+
+_WIDEST_PHASE = max(len(phase.value) for phase in MEASURED)
+
+
+def _laps(report: Report) -> Iterator[str]:
     seconds = report.seconds()
     if seconds:
         laps = [f"{phase.value} {seconds[phase]:.3f} s" for phase in MEASURED if phase in seconds]
@@ -151,7 +181,7 @@ def _most_telling(report: Report) -> Attempt | None:
 
 
 def _of_attempt(
-    attempt: Attempt, report: Report, settings: Settings, kinds: list[str]
+    attempt: Attempt, report: Report, settings: Settings, kinds: list[str], is_diagnosed: bool
 ) -> Iterator[str]:
     if len(report.judged) > 1:
         yield f"about: {attempt.address}"
@@ -164,8 +194,9 @@ def _of_attempt(
         if settings.verbosity or {Kind.PIN.value, Kind.NOT_DEPLOYED.value} & set(kinds):
             yield from certificate_words.identity("certificate", leaf)
         for number, facts in enumerate(attempt.chain.sent):
-            if number and settings.verbosity >= 2:
+            if number and (is_diagnosed or settings.verbosity >= 2):
                 yield from certificate_words.lines(f"chain {number}", facts)
+            if number and settings.verbosity >= 2:
                 yield from certificate_words.identity(f"chain {number}", facts)
         issuer = attempt.chain.first_issuer_to_end
         if issuer and {Kind.EXPIRING.value, Kind.EXPIRED.value} & set(kinds):

@@ -1,4 +1,5 @@
-"""What each kind of failure counts as: the two tables of policy, and the context that knows them.
+"""What each kind of failure counts as, and which may pass: the tables of policy, and the context
+that knows them.
 
 A Result's `hint` is the kind's stable name, or None where there is nothing to say; the words
 are `summary`'s.
@@ -66,6 +67,81 @@ FAILURE_STATES = {
 NOTE_STATES = FAILURE_STATES | {Kind.GARBLED: State.WARNING, Kind.NOT_STRICT: State.OK}
 """What a kind counts as when the look went on: `+ok` or lines nobody asked for; what only
 `--x509-strict` would have refused."""
+
+PASSING = frozenset(
+    (
+        # The network, a restart, too much to do at once: what a second look is made for.
+        Kind.UNRESOLVED,
+        Kind.RESOLVER,
+        Kind.REFUSED,
+        Kind.UNREACHABLE,
+        Kind.TIMEOUT,
+        Kind.PARTIAL,
+        Kind.TOO_FEW,
+        Kind.CLOSED,
+        Kind.TLS,
+        Kind.SLOW,
+        Kind.GOODBYE,
+        # What another back end behind the same name would not have said.
+        Kind.GARBLED,
+        Kind.OVERSIZED,
+        Kind.GREETING,
+        Kind.GREETING_TEMPORARY,
+        Kind.EXPECT,
+        # The password was right, says the server (RFC 2449 section 8.1.1, RFC 3206 section 4).
+        Kind.IN_USE,
+        Kind.TEMPORARY,
+        Kind.MAILBOX,
+    )
+)
+"""Kinds that may be gone two seconds later: worth another look before they are believed."""
+
+LASTING = frozenset(
+    (
+        # Certificates, and what a server is set up to do. Where one of several back ends is set
+        # up wrong, a look that meets another must not hide it.
+        Kind.OLD_TLS,
+        Kind.EXPIRED,
+        Kind.NOT_YET_VALID,
+        Kind.NAME,
+        Kind.UNTRUSTED,
+        Kind.WEAK,
+        Kind.NOT_STRICT,
+        Kind.CLIENT_CERTIFICATE,
+        Kind.CERTIFICATE_UNREADABLE,
+        Kind.EXPIRING,
+        Kind.PIN,
+        Kind.ISSUER,
+        Kind.NOT_DEPLOYED,
+        Kind.LONG_LIVED,
+        Kind.NO_STLS,
+        Kind.NO_CAPABILITY,
+        Kind.NO_MECHANISM,
+        Kind.CLEARTEXT_REFUSED,
+        Kind.CLEARTEXT_ACCEPTED,
+        Kind.LEGACY_TLS,
+        # Signs of an attack, or of a hole for one.
+        Kind.INJECTED,
+        Kind.INJECTABLE,
+        # A rejected login is never repeated: three of them lock an account. A login too soon
+        # may begin the delay anew.
+        Kind.CREDENTIALS,
+        Kind.LOGIN_DELAY,
+        Kind.PERMANENT,
+        # A mailbox does not empty itself, and each look is a login.
+        Kind.MESSAGES,
+        Kind.SIZE,
+        # Ours.
+        Kind.CONFIG,
+        Kind.BUG,
+        Kind.STOPPED,
+    )
+)
+"""Kinds that are believed at once."""
+
+SAID_WITH_THE_RIGHT_PASSWORD = frozenset((Kind.IN_USE, Kind.TEMPORARY))
+"""After these alone a login that was not accepted may be tried again in the next look. After
+silence it may not: a server may take longer to reject a login than we wait (one takes 7 s)."""
 
 ABOUT_DATES = (Kind.EXPIRED, Kind.NOT_YET_VALID)
 

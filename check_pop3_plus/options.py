@@ -22,6 +22,7 @@ from check_pop3_plus.settings import (
     Security,
     Settings,
     State,
+    Subject,
     Target,
     Thresholds,
     TlsPolicy,
@@ -32,6 +33,12 @@ from check_pop3_plus.values import UsageError
 
 PROGRAM = "check_pop3_plus"
 DEFAULT_TIMEOUT = 10.0
+LONG_RUN_TIMEOUT = 50.0
+"""With further looks or a diagnosis: Icinga and Nagios end a plugin after 60 s."""
+
+_SENSITIVITIES = {"very-high": 0, "high": 2, "medium": 5, "low": 7, "very-low": 10}
+"""How often to look again (contract, section 6)."""
+
 _EPILOG = """\
 RANGE is the plugin guidelines' [@][start:][end]: alert outside of it, with @ inside;
 ~ is minus infinity. KIND is the name on the `kind:` line of a result that is not OK.
@@ -66,7 +73,7 @@ class _Help(argparse.HelpFormatter):
         if action.nargs == 0:
             return flags
         if action.nargs == "?":
-            return f"{flags}={action.metavar}"
+            return f"{flags}{action.metavar}"
         return f"{flags} {self._format_args(action, action.dest.upper())}"
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
@@ -262,7 +269,12 @@ def parser() -> argparse.ArgumentParser:
         help="seconds for one look, name look-up included; default 10;"
         " :STATE is short for --state timeout=STATE",
     )
-    add("--run-timeout", metavar="N", help="seconds for the whole run; default what -t says")
+    add(
+        "--run-timeout",
+        metavar="N",
+        help="seconds for the whole run; default what -t says, or 50 with --diagnose,"
+        " --sensitivity or --rechecks",
+    )
 
     group = table.add_argument_group("greeting")
     add = group.add_argument
@@ -312,6 +324,25 @@ def parser() -> argparse.ArgumentParser:
     add("-r", "--refuse", metavar="STATE", help="short for --state refused=STATE")
     add("-M", "--mismatch", metavar="STATE", help="short for --state expect=STATE")
 
+    group = table.add_argument_group("failure")
+    add = group.add_argument
+    add(
+        "--diagnose",
+        metavar="[=LIST]",
+        nargs="?",
+        const="",
+        help="find out why, within --run-timeout: what fits the failure, or these of"
+        f" {', '.join(subject.value for subject in Subject)}",
+    )
+    add(
+        "--sensitivity",
+        metavar="HOW",
+        type=values.one_of("--sensitivity", list(_SENSITIVITIES)),
+        help="how soon a failure is believed: very-high (at once), high (after 2 further looks),"
+        " medium (5), low (7), very-low (10)",
+    )
+    add("--rechecks", metavar="N", help="the same: after N further looks, 2 s apart")
+
     group = table.add_argument_group("output and options")
     add = group.add_argument
     add(
@@ -323,7 +354,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add(
         "--extra-opts",
-        metavar="[SECTION][@FILE]",
+        metavar="=[SECTION][@FILE]",
         nargs="?",
         help="more options from an INI file; default section check_pop3_plus",
     )
@@ -414,6 +445,10 @@ def _joined(table: argparse.ArgumentParser, argv: list[str]) -> list[str]:
         if action.nargs is None and not isinstance(action, argparse._CountAction)
         for flag in action.option_strings
     }
+    # The value of these can only be joined already: the word behind is none of theirs.
+    optional = {
+        flag for action in table._actions if action.const == "" for flag in action.option_strings
+    }
     joined: list[str] = []
     words = iter(argv)
     for word in words:
@@ -422,6 +457,8 @@ def _joined(table: argparse.ArgumentParser, argv: list[str]) -> list[str]:
             if value is None:
                 raise UsageError(f"{word} needs a value")
             word = f"{word}={value}"
+        elif word in optional:
+            word += "="
         flag, _, value = word.partition("=")
         # argparse takes `--` out of a value, too, and leaves none.
         if (value == "--" and flag in valued) or word.removesuffix("--") in valued:
@@ -439,9 +476,7 @@ def _settings(chosen: argparse.Namespace) -> Settings:
     states = _states(chosen)
     timeout = _timeout(chosen, states)
     verify = Verify(chosen.verify)
-    run_timeout = (
-        values.seconds(chosen.run_timeout, "--run-timeout") if chosen.run_timeout else timeout
-    )
+    limits = _limits(chosen, timeout)
     return Settings(
         target=target,
         tls=TlsPolicy(
@@ -457,11 +492,14 @@ def _settings(chosen: argparse.Namespace) -> Settings:
             pins=tuple(values.pin(word) for word in chosen.pin or ()),
         ),
         login=_login(chosen, security, verify),
-        limits=Limits(timeout, run_timeout),
+        limits=limits,
         thresholds=_thresholds(chosen),
         expect=Expectation(tuple(chosen.expect or ()), chosen.all),
         assertions=_assertions(chosen, security),
         states=states,
+        diagnosis=values.subjects(chosen.diagnose, "--diagnose")
+        if chosen.diagnose is not None
+        else None,
         verbosity=min(chosen.verbose, 3),
     )
 
@@ -646,6 +684,22 @@ def _timeout(chosen: argparse.Namespace, states: dict[str, State]) -> float:
     if separator:
         states.setdefault(Kind.TIMEOUT.value, values.state(state, "--timeout"))
     return values.seconds(seconds, "--timeout")
+
+
+def _limits(chosen: argparse.Namespace, timeout: float) -> Limits:
+    further = (chosen.diagnose, chosen.sensitivity, chosen.rechecks)
+    if chosen.sensitivity is not None and chosen.rechecks is not None:
+        raise UsageError("--sensitivity and --rechecks exclude each other")
+    rechecks = values.rechecks(chosen.rechecks, "--rechecks")
+    if rechecks is None:
+        rechecks = _SENSITIVITIES.get(chosen.sensitivity, 0)
+    if chosen.run_timeout is not None:
+        run_timeout = values.seconds(chosen.run_timeout, "--run-timeout")
+    elif any(option is not None for option in further):
+        run_timeout = max(timeout, LONG_RUN_TIMEOUT)
+    else:
+        run_timeout = timeout
+    return Limits(min(timeout, run_timeout), run_timeout, rechecks)
 
 
 # --- thresholds ------------------------------------------------------------------------------

@@ -7,15 +7,11 @@ here relies on the main thread.
 """
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
-from functools import partial
-from typing import TypeVar
 
-from check_pop3_plus import asides, certificate, credentials, files, session, text, tls, transport
-from check_pop3_plus.conversation import Conversation, say_goodbye
+from check_pop3_plus import assertions, certificate, session, text, transport
 from check_pop3_plus.failures import (
+    DeadlineExceeded,
     Failure,
     Kind,
     Phase,
@@ -23,37 +19,39 @@ from check_pop3_plus.failures import (
     Stopped,
     config_error,
 )
-from check_pop3_plus.report import Address, Attempt, CertificateFacts, Note, Report
-from check_pop3_plus.settings import Secret, Security, Settings
-from check_pop3_plus.text import Cleaner, Printable
-from check_pop3_plus.timing import Clock, Deadline, Timeline
-
-_T = TypeVar("_T")
-
-LEGACY_SECONDS = 2.0
-"""Longest second handshake, which tells an old server from a broken one."""
+from check_pop3_plus.means import Means
+from check_pop3_plus.report import Address, Attempt, Note, Report
+from check_pop3_plus.text import Printable
+from check_pop3_plus.timing import Clock, Deadline, Timeline, in_time
+from check_pop3_plus.transport import Stream
 
 TOGETHER_LIMIT = 128
 """Addresses probed side by side: each is a thread and a connection."""
 
 _GRACE_SECONDS = 0.05
-"""How long a thread may take, after its deadline, to write down that it was late."""
+"""How long it may take, after the deadline, to write down what was late."""
 
 
-def run(settings: Settings, deadline: Deadline, secret: Secret | None = None) -> Report:
+def run(means: Means, deadline: Deadline) -> Report:
     """Take one look and return what was seen; never raises for what a server does.
 
-    `secret` is given where it was asked for on the terminal; else it is read from its source.
+    In a thread, which is left behind where it is late: a hostile server can keep OpenSSL busy
+    inside one call, which neither a socket timeout nor a signal ends (a flood of HelloRequest
+    or NewSessionTicket does so, and a Diffie-Hellman group of 9,999 bits for 2 s).
     """
-    look = _Look(settings, deadline)
+    look = _Look(means, deadline)
     try:
-        look.prepare(secret)
-        look.take()
+        means.prepare(deadline)
+        in_time(look.take, Deadline(deadline.at + _GRACE_SECONDS))
+    except DeadlineExceeded as error:
+        if look.attempts:
+            look.give_up()
+        else:
+            look.failure = error.failure()
     except ProbeError as error:
         look.failure = error.failure()
     except Stopped:
-        seconds = Clock() - look.began if look.began is not None else 0
-        message = Printable(f"stopped from outside after {seconds:.0f} s")
+        message = Printable(f"stopped from outside after {Clock() - look.created:.0f} s")
         look.failure = Failure(Kind.STOPPED, look.phase(), message)
     return look.report()
 
@@ -61,45 +59,27 @@ def run(settings: Settings, deadline: Deadline, secret: Secret | None = None) ->
 class _Look:
     """One look while it goes on."""
 
-    def __init__(self, settings: Settings, deadline: Deadline) -> None:
-        self.settings = settings
+    def __init__(self, means: Means, deadline: Deadline) -> None:
+        self.settings = means.settings
+        self.means = means
         self.deadline = deadline
-        self.means = session.Means(settings, text.clean, None, None, self._may_log_in)
+        self.created = Clock()
         self.timeline = Timeline()
         self.began: float | None = None
+        self.addresses: tuple[Address, ...] = ()
         self.attempts: list[Attempt] = []
         self.failure: Failure | None = None
-        self.deployed: tuple[CertificateFacts, ...] = ()
         self._login = threading.Semaphore()
-
-    def prepare(self, secret: Secret | None) -> None:
-        """Do before any clock of the conversation what would otherwise spoil its numbers."""
-        login = self.settings.login
-        clean: Cleaner = text.clean
-        context = None
-        if login and login.needs_secret:
-            if login.source.grant:
-                from check_pop3_plus import oauth  # for HTTP, which no other check pays for
-
-                secrets = oauth.fetch(login.source.grant, self.deadline)
-            else:
-                secrets = (secret or credentials.read(login.source, self.deadline),)
-            secret = secrets[0]
-            clean = text.cleaner(each.reveal() for each in secrets)
-        if self.settings.tls.security is not Security.PLAIN:
-            certificate.prepare()
-            context = tls.context(self.settings.tls)
-            self.deployed = _read_deployed(self.settings.assertions.deployed_file, clean)
-        self.means = self.means._replace(clean=clean, context=context, secret=secret)
+        self._streams: list[Stream] = []
 
     def take(self) -> None:
         self.began = Clock()
         with self.timeline.phase(Phase.RESOLVE):
-            addresses = transport.resolve(self.settings.target, self.deadline)
+            self.addresses = transport.resolve(self.settings.target, self.deadline)
         if self.settings.target.all_addresses:
-            self._take_together(addresses)
+            self._take_together(self.addresses)
         else:
-            self._take_in_turn(addresses[: transport.ADDRESS_LIMIT])
+            self._take_in_turn(self.addresses[: transport.ADDRESS_LIMIT])
 
     def _take_in_turn(self, addresses: tuple[Address, ...]) -> None:
         for position, address in enumerate(addresses):
@@ -117,11 +97,7 @@ class _Look:
         self.attempts.sort(key=lambda attempt: attempt is furthest)
 
     def _take_together(self, addresses: tuple[Address, ...]) -> None:
-        """Try each address in a thread of its own, and wait for all of them.
-
-        A daemon thread, because executors are joined at exit. One that is late all the same is
-        left behind, and so is what it writes.
-        """
+        """Try each address in a thread of its own, and wait for all of them."""
         if len(addresses) > TOGETHER_LIMIT:
             message = f"{len(addresses)} addresses are more than {TOGETHER_LIMIT} at a time"
             raise ProbeError(Kind.CONFIG, Printable(message))
@@ -142,13 +118,8 @@ class _Look:
                 thread.start()
         except RuntimeError as error:
             raise config_error("cannot start a thread for each address", error) from error
-        end = Deadline(self.deadline.at + _GRACE_SECONDS)
-        for position, thread in enumerate(threads):
-            thread.join(end.left())
-            if thread.is_alive():
-                phase = self.attempts[position].timeline.current
-                late = self.attempts[position] = Attempt(addresses[position])
-                late.failure = Failure(Kind.TIMEOUT, phase, Printable("no answer in time"))
+        for thread in threads:
+            thread.join()
         if bugs:
             raise bugs[0]
 
@@ -159,89 +130,41 @@ class _Look:
             with attempt.timeline.phase(Phase.CONNECT):
                 source = self.settings.target.source_address
                 stream = transport.connect(attempt.address, source, share)
+            self._streams.append(stream)
             try:
-                session.converse(stream, attempt, self.means, self.deadline)
+                session.converse(stream, attempt, self.means, self.deadline, self._may_log_in)
             finally:
                 stream.close()
         except ProbeError as error:
-            attempt.failure = self._explained(error, attempt)
+            attempt.failure = assertions.explained(error, attempt, self.means, self.deadline)
         else:
-            self._try_assertions(attempt)
+            attempt.notes += assertions.broken(attempt.address, self.means, self.deadline)
+        self._read_certificates(attempt)
+        attempt.is_over = True
 
-    def _try_assertions(self, working: Attempt) -> None:
-        """Find out, on connections of their own, what the server must not do.
+    def _read_certificates(self, attempt: Attempt) -> None:
+        """Read what was sent, off every clock of the conversation but within the look's time."""
+        if attempt.tls:
+            sent, path = attempt.tls.sent, attempt.tls.path
+            attempt.chain = certificate.read_chain(sent, path, self.means.clean)
+            if attempt.chain.defects:
+                message = f"not clean by RFC 5280: {', '.join(attempt.chain.defects)}"
+                attempt.notes.append(Note(Kind.NOT_STRICT, text.clean(message)))
 
-        A conversation that breaks down proves nothing, and that is said: no false OK.
+    def give_up(self) -> None:
+        """Leave behind what is late, and note where each attempt was.
+
+        What a thread still writes goes into an attempt that nobody reads any more.
         """
-        wanted, context = self.settings.assertions, self.means.context
-        if wanted.refuses_cleartext:
-            self._note(working, Kind.CLEARTEXT_ACCEPTED, asides.try_cleartext)
-        if wanted.resists_injection and context:
-            self._note(working, Kind.INJECTABLE, partial(asides.try_injection, context=context))
-        if wanted.rejects_legacy_tls:
-            self._try_legacy_tls(working)
-
-    def _try_legacy_tls(self, working: Attempt) -> None:
-        accepted = []
-        for version in tls.LEGACY_VERSIONS:
-            if not tls.can_offer(version):
-                message = f"TLS {version} cannot be offered by the TLS library of this machine"
-                working.notes.append(Note(Kind.CONFIG, Printable(f"{message}: not tried")))
-            elif self._answer(
-                working, Kind.LEGACY_TLS, partial(asides.goes_along, version=version)
-            ):
-                accepted.append(version)
-        if accepted:
-            message = f"still accepts TLS {' and '.join(accepted)}"
-            working.notes.append(Note(Kind.LEGACY_TLS, Printable(message)))
-
-    def _note(
-        self, working: Attempt, kind: Kind, ask: Callable[[Conversation], Printable | None]
-    ) -> None:
-        """Ask aside for what is wrong, and write it down."""
-        wrong = self._answer(working, kind, ask)
-        if wrong:
-            working.notes.append(Note(kind, wrong))
-
-    def _answer(self, working: Attempt, kind: Kind, ask: Callable[[Conversation], _T]) -> _T | None:
-        """Return what a talk aside comes to, or None where it breaks down."""
-        try:
-            with self._aside(working.address, self.deadline) as talk:
-                return ask(talk)
-        except ProbeError as error:
-            message = f"an assertion ({kind.value}) could not be tried: {error.message}"
-            working.notes.append(Note(error.kind, Printable(message), is_failure=True))
-            return None
-
-    @contextmanager
-    def _aside(self, address: Address, limit: Deadline) -> Iterator[Conversation]:
-        """Hold another conversation with an address."""
-        stream = transport.connect(address, self.settings.target.source_address, limit)
-        talk = Conversation(stream, self.settings, Attempt(address), self.means.clean)
-        try:
-            yield talk
-            if talk.is_usable:
-                say_goodbye(talk)
-        finally:
-            stream.close()
-
-    def _explained(self, error: ProbeError, attempt: Attempt) -> Failure:
-        """Return the failure, told apart further where a second handshake can do it.
-
-        A server with nothing but old TLS may answer a modern handshake with an alert that
-        says nothing, or just hang up (Dovecot does). If it does shake hands on the old terms,
-        that is the reason. No POP3 byte is sent over such a link.
-        """
-        context = self.means.context
-        unclear = error.kind in (Kind.TLS, Kind.CLOSED) and error.phase is Phase.TLS
-        if unclear and attempt.tls is None and context and self.deadline.left():
-            limit = self.deadline.within(min(LEGACY_SECONDS, self.deadline.left() / 2))
-            with suppress(ProbeError), self._aside(attempt.address, limit) as talk:
-                agreed = asides.agreed_on_legacy_terms(talk, context)
-                talk.is_usable = False
-                if agreed:
-                    return Failure(Kind.OLD_TLS, Phase.TLS, Printable(f"offers only {agreed}"))
-        return error.failure()
+        for position, attempt in enumerate(self.attempts):
+            if not attempt.is_over:
+                phase = attempt.timeline.current
+                late = self.attempts[position] = Attempt(attempt.address)
+                late.timeline.laps += attempt.timeline.laps
+                late.login_began = attempt.login_began
+                late.failure = Failure(Kind.TIMEOUT, phase, Printable("no answer in time"))
+        for stream in self._streams:
+            stream.abort()
 
     def _note_partial(self, working: Attempt) -> None:
         failed = [
@@ -262,7 +185,7 @@ class _Look:
         return max(reversed(self.attempts), key=lambda attempt: len(attempt.timeline.laps))
 
     def _may_log_in(self) -> bool:
-        """Return whether nobody has logged in yet: one login attempt a run."""
+        """Return whether nobody has logged in yet: one login attempt a look."""
         return self._login.acquire(blocking=False)
 
     def phase(self) -> Phase | None:
@@ -271,14 +194,6 @@ class _Look:
         return next((line.current for line in reversed(timelines) if line.current), None)
 
     def report(self) -> Report:
-        for attempt in self.attempts:
-            if attempt.tls:
-                attempt.chain = certificate.read_chain(
-                    attempt.tls.sent, attempt.tls.path, self.means.clean
-                )
-                if attempt.chain.defects:
-                    message = f"not clean by RFC 5280: {', '.join(attempt.chain.defects)}"
-                    attempt.notes.append(Note(Kind.NOT_STRICT, text.clean(message)))
         together = self.settings.target.all_addresses
         judged = tuple(self.attempts if together else self.attempts[-1:])
         ended = max((attempt.ended for attempt in judged if attempt.ended), default=None)
@@ -289,17 +204,6 @@ class _Look:
             failure=self.failure,
             elapsed=ended - self.began if ended and self.began is not None else None,
             now=datetime.now(timezone.utc),
-            deployed=self.deployed,
+            deployed=self.means.deployed,
+            addresses=self.addresses,
         )
-
-
-def _read_deployed(path: str | None, clean: Cleaner) -> tuple[CertificateFacts, ...]:
-    """Return the certificates of the file that the server's own must be in."""
-    if path is None:
-        return ()
-    what = "certificate file"
-    try:
-        return certificate.read_pem(files.read(path, what), clean)
-    except ValueError as error:
-        message = f"no certificate in PEM in {what} {text.clean(path)}"
-        raise ProbeError(Kind.CONFIG, Printable(message)) from error

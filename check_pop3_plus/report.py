@@ -142,6 +142,13 @@ class Attempt:
         self.dialogue: list[Printable] = []
         self.notes: list[Note] = []
         self.failure: Failure | None = None
+        self.is_over = False
+        """Whether it has come to an end, good or bad, by the deadline."""
+
+    @property
+    def has_open_login(self) -> bool:
+        """Whether a login began that the server has not accepted."""
+        return self.login_began and self.logged_in_as is None
 
 
 class Seen(NamedTuple):
@@ -168,6 +175,8 @@ class Report(NamedTuple):
     """The local clock when the look ended; certificate dates are judged by it."""
     deployed: tuple[CertificateFacts, ...] = ()
     """Those in the file that the server's own must be in."""
+    addresses: tuple[Address, ...] = ()
+    """All that the name has, those that were not tried included."""
 
     def seconds(self) -> dict[Phase, float]:
         """Return the seconds of each phase that was reached; of several addresses the slowest."""

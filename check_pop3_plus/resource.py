@@ -8,8 +8,9 @@ from nagiosplugin import Metric
 
 from check_pop3_plus import probe
 from check_pop3_plus.failures import MEASURED
+from check_pop3_plus.means import Means
 from check_pop3_plus.report import Attempt, Report, Seen
-from check_pop3_plus.settings import Assertions, Secret, Settings
+from check_pop3_plus.settings import Assertions, Settings
 from check_pop3_plus.timing import Deadline
 
 
@@ -18,16 +19,15 @@ class Pop3(nagiosplugin.Resource):
 
     name = "POP3"
 
-    def __init__(self, settings: Settings, deadline: Deadline, secret: Secret | None) -> None:
-        self._settings = settings
+    def __init__(self, means: Means, deadline: Deadline) -> None:
+        self._means = means
         self._deadline = deadline
-        self._secret = secret
         self.report: Report | None = None
 
     def probe(self) -> list[nagiosplugin.Metric]:
         """Take the look and return what of it can be judged."""
-        self.report = probe.run(self._settings, self._deadline, self._secret)
-        return list(_metrics(self.report, self._settings))
+        self.report = probe.run(self._means, self._deadline)
+        return list(_metrics(self.report, self._means.settings))
 
 
 def _metrics(report: Report, settings: Settings) -> Iterator[Metric]:
@@ -36,7 +36,7 @@ def _metrics(report: Report, settings: Settings) -> Iterator[Metric]:
     for attempt in report.judged:
         if attempt.failure:
             yield Metric("failure", Seen(attempt, attempt.failure))
-    if settings.target.min_addresses is not None and report.attempts:
+    if settings.target.min_addresses is not None and report.attempts and not report.failure:
         yield Metric("addresses", sum(each.failure is None for each in report.attempts))
     if report.elapsed is not None:
         yield Metric("time", report.elapsed, "s", min=0, max=_whole(settings.limits.timeout))

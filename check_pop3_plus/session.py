@@ -6,14 +6,15 @@ knows no thresholds and no states.
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from check_pop3_plus import certificate, login, pop3
 from check_pop3_plus.conversation import Conversation, capabilities, greet, say_goodbye
 from check_pop3_plus.failures import CertificateRejected, Kind, Phase, ProbeError
+from check_pop3_plus.means import Means
 from check_pop3_plus.report import Attempt, MailboxFacts
-from check_pop3_plus.settings import Secret, Security, Settings, Verify
-from check_pop3_plus.text import Cleaner, Printable
+from check_pop3_plus.settings import Secret, Security, Verify
+from check_pop3_plus.text import Printable
 from check_pop3_plus.timing import Deadline, in_time
 from check_pop3_plus.transport import Stream
 
@@ -21,20 +22,16 @@ if TYPE_CHECKING:
     import ssl
 
 
-class Means(NamedTuple):
-    """What all conversations of one look share."""
-
-    settings: Settings
-    clean: Cleaner
-    context: "ssl.SSLContext | None"
-    """None where the link is plain."""
-    secret: Secret | None
-    may_log_in: Callable[[], bool]
-    """Asked right before a login: of several conversations one may."""
-
-
-def converse(stream: Stream, attempt: Attempt, means: Means, deadline: Deadline) -> None:
+def converse(
+    stream: Stream,
+    attempt: Attempt,
+    means: Means,
+    deadline: Deadline,
+    may_log_in: Callable[[], bool],
+) -> None:
     """Hold the whole conversation. `deadline` takes over once the server has greeted.
+
+    `may_log_in` is asked right before a login: of several conversations one may.
 
     Raises ProbeError; what was learnt before stands in `attempt`.
     """
@@ -58,8 +55,7 @@ def converse(stream: Stream, attempt: Attempt, means: Means, deadline: Deadline)
         for_login = settings.login and login.needs_capabilities(settings.login.mechanism)
         if is_stls or for_login or settings.assertions.capabilities:
             known = capabilities(talk)
-        if settings.login and means.may_log_in():
-            log_in(talk, means.secret, known)
+        if settings.login and log_in(talk, means.secret, known, may_log_in):
             with phase(Phase.STAT):
                 take_stock(talk)
     finally:
@@ -98,8 +94,15 @@ def upgrade(talk: Conversation, context: "ssl.SSLContext") -> None:
             raise
 
 
-def log_in(talk: Conversation, secret: Secret | None, known: pop3.Capabilities | None) -> None:
+def log_in(
+    talk: Conversation,
+    secret: Secret | None,
+    known: pop3.Capabilities | None,
+    may_log_in: Callable[[], bool],
+) -> bool:
     """Log in, once: a second try after a rejection would be a step towards a lock-out.
+
+    Returns False where another conversation of the look has tried already.
 
     Raises ProbeError: no-mechanism, cleartext-refused, credentials, in-use, login-delay,
     temporary, permanent, client-certificate.
@@ -114,6 +117,8 @@ def log_in(talk: Conversation, secret: Secret | None, known: pop3.Capabilities |
         except ProbeError as error:
             error.message = talk.clean(error.message)  # it quotes what the server offers
             raise
+        if not may_log_in():
+            return False
         greeting = talk.attempt.greeting or b""
         steps = login.begin(way, wanted, secret, talk.settings.target, greeting)
         talk.attempt.login_began = True
@@ -122,6 +127,7 @@ def log_in(talk: Conversation, secret: Secret | None, known: pop3.Capabilities |
             kind = login.rejection(reply, encrypted)
             raise ProbeError(kind, login.described(reply, wanted.username, kind, talk.clean))
     talk.attempt.logged_in_as = talk.clean(wanted.username)
+    return True
 
 
 def _carry(talk: Conversation, steps: login.Steps) -> pop3.Reply:

@@ -138,7 +138,22 @@ class Limits(NamedTuple):
     """Seconds, counted from the first line of the program."""
 
     timeout: float = 10.0
+    """For one look; never more than for the run."""
     run_timeout: float = 10.0
+    """For all looks, the pauses between them, and the diagnosis."""
+    rechecks: int = 0
+    """How often to look again, at most, before a failure is believed."""
+
+
+class Subject(Enum):
+    """What a diagnosis may look into; the value is its name in `--diagnose`."""
+
+    DNS = "dns"
+    TCP = "tcp"
+    TLS = "tls"
+    DIALOG = "dialog"
+    PING = "ping"
+    TRACE = "trace"
 
 
 class Expectation(NamedTuple):
@@ -199,4 +214,6 @@ class Settings(NamedTuple):
     assertions: Assertions = Assertions()
     states: Mapping[str, State] = {}
     """What single kinds of failure count as, where the user says so."""
+    diagnosis: frozenset[Subject] | None = None
+    """What to look into after a failure; empty is what fits the failure, None nothing."""
     verbosity: int = 0

@@ -49,6 +49,11 @@ class Deadline:
         return Deadline(min(self.at, Clock() + seconds))
 
 
+def pause(seconds: float) -> None:
+    """Let time pass. A signal that stops the run ends it at once."""
+    time.sleep(seconds)
+
+
 _T = TypeVar("_T")
 
 

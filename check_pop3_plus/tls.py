@@ -48,10 +48,6 @@ def context(policy: TlsPolicy) -> "ssl.SSLContext":
     return made
 
 
-LEGACY_VERSIONS = ("1.0", "1.1")
-"""What `--reject-legacy-tls` offers, one at a time; no session is ever held with TLS 1.0."""
-
-
 def legacy_context(only: str | None = None) -> "ssl.SSLContext":
     """Build a context that shakes hands with anything, or offers `only` one of the old versions.
 
@@ -68,7 +64,12 @@ def legacy_context(only: str | None = None) -> "ssl.SSLContext":
         if only:
             made.maximum_version = _version(only)
     made.set_ciphers("ALL:@SECLEVEL=0")
+    made.options |= _OP_LEGACY_SERVER_CONNECT
     return made
+
+
+_OP_LEGACY_SERVER_CONNECT = 0x4
+"""Without it OpenSSL 3 refuses servers that do not know RFC 5746; `ssl` names it from 3.12 on."""
 
 
 def can_offer(version: str) -> bool:

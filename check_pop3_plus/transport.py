@@ -6,6 +6,7 @@ POP3. Errors of the operating system are translated here, once.
 
 import errno
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from check_pop3_plus.failures import DeadlineExceeded, Kind, ProbeError, config_error
@@ -123,12 +124,35 @@ def _bind(sock: socket.socket, source: str) -> None:
         raise config_error(f"cannot use source address {clean(source)}", error) from error
 
 
+NAME_SERVER_PORT = 53
+_DATAGRAM_SIZE = 4096
+
+
+def ask_name_server(server: str, query: bytes, deadline: Deadline) -> bytes:
+    """Send one datagram to a name server and return the one that it answers with.
+
+    Raises ProbeError as `connect` does: refused where nothing listens there.
+    """
+    try:
+        found = socket.getaddrinfo(
+            server, NAME_SERVER_PORT, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+        )
+        family, kind, protocol, _, where = found[0]
+        with socket.socket(family, kind, protocol) as sock:
+            sock.settimeout(deadline.remaining())
+            sock.connect(where)  # so that nobody else's answer is taken
+            sock.send(query)
+            sock.settimeout(deadline.remaining())
+            return sock.recv(_DATAGRAM_SIZE)
+    except OSError as error:
+        raise _translated(error) from error
+
+
 class Stream:
     """A connected socket with its deadline: no call can forget it."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._sock = sock
-        self._tls: ssl.SSLSocket | None = None
         self.deadline = deadline
         self.encrypted = False
 
@@ -180,7 +204,7 @@ class Stream:
             )
         except OSError as error:
             raise _translated(error) from error
-        self._sock = self._tls = tls
+        self._sock = tls
         try:
             tls.settimeout(self.deadline.remaining())
             tls.do_handshake()
@@ -198,9 +222,11 @@ class Stream:
             verified=context.check_hostname,
         )
 
-    def has_seen_certificate(self) -> bool:
-        """Return whether the peer has shown a certificate, if only in a handshake that failed."""
-        return self._tls is not None and bool(sent_chain(self._tls))
+    def abort(self) -> None:
+        """End whatever call another thread is in."""
+        with suppress(OSError):
+            # Past the method of ssl, which is not made for two threads.
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close at once; a TLS close reply is not waited for."""

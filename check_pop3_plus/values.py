@@ -7,10 +7,13 @@ import re
 from collections.abc import Callable
 
 from check_pop3_plus.failures import Kind, ProbeError
-from check_pop3_plus.settings import Family, Remaining, State, TokenEndpoint
+from check_pop3_plus.settings import Family, Remaining, State, Subject, TokenEndpoint
 from check_pop3_plus.text import Printable, clean
 
 LONGEST_TIMEOUT = 3600.0
+
+MOST_RECHECKS = 100
+"""Looking again takes two seconds at least: no run is long enough for more."""
 
 
 _STATES = {
@@ -150,6 +153,27 @@ def whole_number(word: str | None, option: str) -> int | None:
     if not re.fullmatch(r"[0-9]{1,5}", word) or int(word) < 1:
         raise UsageError(f"invalid {option} {clean(word, 60)}: not a whole number from 1 to 99999")
     return int(word)
+
+
+def rechecks(word: str | None, option: str) -> int | None:
+    """Return how often to look again: 0 to `MOST_RECHECKS`, or None where nothing is given."""
+    if word is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,3}", word) or int(word) > MOST_RECHECKS:
+        raise UsageError(
+            f"invalid {option} {clean(word, 60)}: not a whole number from 0 to {MOST_RECHECKS}"
+        )
+    return int(word)
+
+
+def subjects(word: str, option: str) -> frozenset[Subject]:
+    """Return what a list like `dns,ping` names; nothing where nothing is named."""
+    known = {subject.value: subject for subject in Subject}
+    names = word.split(",") if word else []
+    for name in names:
+        if name not in known:
+            raise UsageError(f"invalid {option} {clean(word, 60)}: not some of {','.join(known)}")
+    return frozenset(known[name] for name in names)
 
 
 def days(word: str | None, option: str) -> float | None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ssl
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from check_pop3_plus import options, tls
-from check_pop3_plus.check import run as check_run
-from check_pop3_plus.timing import Clock, Deadline
+from check_pop3_plus import hello, tls
+from check_pop3_plus.failures import ProbeError
 from tests.certificates import Pki
 from tests.command import Run
 from tests.faults import CANARY, GREETING, check, flags, kinds, upgraded
 from tests.pop3_server import (
+    Connection,
     PoliteServer,
     ScriptedServer,
     Step,
+    drip,
     drop,
     expect,
     pause,
@@ -203,11 +208,26 @@ def test_it_needs_stls() -> None:
 
 
 def on_tls_port(pki: Pki, *asides: Sequence[Step]) -> Run:
+    """Play a good check, and then these; the last of them for every further connection."""
     main = [start_tls(pki.server("good")), *MAIN]
     with ScriptedServer(scripts=[main, *asides]) as server:
         done = check(server, *flags("tls", pki), "--reject-legacy-tls", "-t", "2")
     assert b"CAPA" not in server.received
     return done
+
+
+def hears_hello(connection: Connection) -> None:
+    """Take what has come of the ClientHello."""
+    connection.socket.recv(4096)
+
+
+def record(kind: int, body: str) -> Step:
+    """Send one record of TLS."""
+    octets = bytes.fromhex(body)
+    return say(bytes([kind, 3, 1]) + len(octets).to_bytes(2, "big") + octets)
+
+
+ALERT = record(21, "0228")  # fatal, handshake failure
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
@@ -220,18 +240,69 @@ def test_one_old_version(version: str, pki: Pki) -> None:
     assert done.verdict.endswith(f": still accepts TLS {version}")
 
 
+@pytest.mark.parametrize(
+    "hello",
+    [
+        pytest.param(record(22, "020000260302" + 64 * "0"), id="ServerHello"),
+        pytest.param(record(22, "020000260302"), id="its first octets"),
+        pytest.param(drip(b"\x16\x03\x02\x00\x2a\x02\x00\x00\x26\x03\x02", 0.01), id="dripped"),
+    ],
+)
+def test_a_server_that_our_library_has_no_cipher_for(hello: Step, pki: Pki) -> None:
+    """Its answer to the greeting is enough: whether OpenSSL here could go on protects nobody."""
+    done = on_tls_port(pki, [hears_hello, hello, silence()])
+
+    assert (done.code, kinds(done)) == (2, ["legacy-tls"])
+    assert done.verdict.endswith(": still accepts TLS 1.1")
+
+
+def test_a_warning_is_no_answer_yet(pki: Pki) -> None:
+    """Some warn that they do not know the name, and then go on."""
+    hello = [record(21, "0170"), record(22, "020000260301")]
+
+    assert kinds(on_tls_port(pki, [hears_hello, *hello, silence()])) == ["legacy-tls"]
+
+
+def test_an_alert_is_a_refusal(pki: Pki) -> None:
+    """The way of a server that is well."""
+    assert on_tls_port(pki, [hears_hello, ALERT, drop()]).code == 0
+
+
 @pytest.mark.parametrize("end", [drop, reset])
-def test_hanging_up_is_a_refusal(end: type, pki: Pki) -> None:
-    """Dovecot does it; a handshake on today's terms has just worked."""
-    assert on_tls_port(pki, [pause(0.05), end()]).code == 0
+def test_hanging_up_is_a_refusal(end: Callable[[], Step], pki: Pki) -> None:
+    """Dovecot does it; that a handshake on today's terms works right after it tells why."""
+    modern = [start_tls(pki.server("good")), *MAIN]
+    hang_up = [hears_hello, end()]
+
+    assert on_tls_port(pki, hang_up, modern, hang_up, modern).code == 0
 
 
-def test_a_certificate_shown_is_acceptance(pki: Pki) -> None:
-    """Though the handshake fails: it is our library that refuses the rest, not the server."""
-    demanding = pki.demanding_legacy_client_certificate()
-    done = on_tls_port(pki, [start_tls(demanding)])
+@pytest.mark.parametrize("end", [drop, reset])
+def test_who_hangs_up_on_everything_has_refused_nothing(end: Callable[[], Step], pki: Pki) -> None:
+    """A limit of connections, for instance: never a false OK."""
+    done = on_tls_port(pki, [pause(0.05), end()])
 
-    assert kinds(done) == ["legacy-tls"], done.out
+    assert (done.code, kinds(done)) == (2, ["closed"])
+    assert "an assertion (legacy-tls) could not be tried: " in done.verdict
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(say(b"-ERR [IN-USE] too many connections\r\n"), id="plain text"),
+        pytest.param(say(b"+OK"), id="short plain text"),
+        pytest.param(record(22, "020000260303" + 64 * "0"), id="TLS 1.2"),
+        pytest.param(record(22, "0e000000"), id="another message"),
+        pytest.param(record(22, ""), id="empty"),
+        pytest.param(record(23, "00000000"), id="data"),
+    ],
+)
+def test_an_answer_that_is_none_proves_nothing(answer: Step, pki: Pki) -> None:
+    """Neither accepted nor refused."""
+    done = on_tls_port(pki, [hears_hello, answer, silence()])
+
+    assert (done.code, kinds(done)) == (2, ["tls"])
+    assert "could not be tried: answers no handshake on old terms" in done.verdict
 
 
 def test_a_silent_server_proves_nothing(pki: Pki) -> None:
@@ -252,33 +323,31 @@ def test_stls_must_be_taken_for_it(pki: Pki) -> None:
     assert "refuses STLS: not now" in done.verdict
 
 
-def test_no_byte_follows_a_handshake_on_old_terms(pki: Pki) -> None:
-    """Not even QUIT."""
-    steps = [GREETING, expect(b"STLS"), say(b"+OK\r\n"), start_tls(pki.speaking_everything())]
-    with ScriptedServer(scripts=[upgraded(pki, *BYE), [*steps, expect()]]) as server:
-        done = check(server, *flags("stls", pki), "--reject-legacy-tls")
+@pytest.mark.parametrize("version", hello.LEGACY_VERSIONS)
+@pytest.mark.parametrize("name", ["pop.example.test", "192.0.2.1", "2001:db8::1"])
+def test_the_greeting_is_one_that_openssl_takes(version: str, name: str, pki: Pki) -> None:
+    """By hand, but by the book: a real TLS stack answers it with a ServerHello."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = pki.old_tls(version).wrap_bio(incoming, outgoing, server_side=True)
+    incoming.write(hello.client_hello(version, name))
+    with pytest.raises(ssl.SSLWantReadError):
+        server.do_handshake()
 
-    assert kinds(done) == ["legacy-tls"]
-    assert server.received_in_tls == b"CAPA\r\nQUIT\r\n"
+    assert hello.answer(outgoing.read()) == f"TLS {version}"
+    assert hello.client_hello(version, name) != hello.client_hello(version, name)
 
 
-@pytest.mark.parametrize("version", tls.LEGACY_VERSIONS)
+@given(st.binary(max_size=80))
+def test_any_answer_is_judged(data: bytes) -> None:
+    """A version, a refusal, "need more", or a failure of its own kind."""
+    with suppress(ProbeError):
+        assert hello.answer(data) in (None, "", "SSL 3.0", "TLS 1.0", "TLS 1.1")
+
+
+@pytest.mark.parametrize("version", hello.LEGACY_VERSIONS)
 def test_what_this_library_can_offer(version: str) -> None:
-    """Here it can; the greeting that it would send shows so."""
+    """For the diagnosis, which also names the cipher."""
     assert tls.can_offer(version)
-
-
-def test_a_library_that_cannot_offer_it(monkeypatch: pytest.MonkeyPatch, pki: Pki) -> None:
-    """UNKNOWN, never a false OK: with today's contexts in place of the old ones."""
-    modern = tls.context(options.parse(["-H", "localhost", "-S", "--verify", "none"]).tls)
-    monkeypatch.setattr(tls, "legacy_context", lambda _=None: modern)
-    with PoliteServer({}, tls=pki.server("good")) as server:
-        argv = f"-H 127.0.0.1 -p {server.port} -S --ca-file {pki.ca_file} --reject-legacy-tls"
-        verdict = check_run(options.parse(argv.split()), Deadline(Clock() + 10))
-
-    assert verdict.state.name == "UNKNOWN"
-    assert verdict.lines[0] == "kind: config"
-    assert "TLS 1.0 cannot be offered by the TLS library of this machine" in verdict.status
 
 
 # --- --require-capa ----------------------------------------------------------------------------

@@ -443,4 +443,4 @@ def test_a_server_that_still_accepts_legacy_tls(mode: str, pki: Pki) -> None:
         done = check(server, *flags(mode, pki), "--reject-legacy-tls")
 
     assert (done.code, kinds(done)) == (2, ["legacy-tls"])
-    assert done.verdict.endswith(": still accepts TLS 1.0 and 1.1")
+    assert done.verdict.endswith(": still accepts TLS 1.0 and TLS 1.1")

@@ -11,7 +11,7 @@ from check_pop3_plus.failures import Failure, Kind, Phase
 from check_pop3_plus.report import Address, Attempt, CertificateFacts, Chain, Note, Report, TlsFacts
 from check_pop3_plus.settings import State
 from check_pop3_plus.text import Printable
-from check_pop3_plus.timing import Deadline, Lap
+from check_pop3_plus.timing import Lap
 
 NOW = dt.datetime(2027, 1, 15, 12, 0, tzinfo=dt.timezone.utc)
 DAY = dt.timedelta(days=1)
@@ -43,7 +43,7 @@ def verdict(
     report = Report((attempt,), (attempt,), resolve, None, elapsed, now)
     monkeypatch.setattr(probe, "run", lambda *_: report)
     settings = options.parse(["-H", "pop.example.org", "-S", *argv.split()])
-    return check.run(settings, Deadline(0))
+    return check.run(settings, 0)
 
 
 def dates(before: float, after: float) -> CertificateFacts:

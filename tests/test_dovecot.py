@@ -641,7 +641,7 @@ def test_legacy_tls(check: Check, how: str) -> None:
     assert check("good", *options, tls=how == "tls").code == 0
     done = check("legacy-tls", *options, tls=how == "tls")
     assert_failed(done, 2, "legacy-tls")
-    assert done.verdict.endswith(": still accepts TLS 1.0 and 1.1")
+    assert done.verdict.endswith(": still accepts TLS 1.0 and TLS 1.1")
 
 
 # Several addresses.

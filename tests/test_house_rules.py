@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import Pki
+from tests.pop3_server import PoliteServer
 from tests.token_endpoint import TokenEndpoint, granted
 
 PACKAGE = Path(__file__).parent.parent / "check_pop3_plus"
@@ -20,10 +21,14 @@ LEVELS = {
     "timing": 2,
     "files": 2,
     "values": 2,
+    "hello": 2,
     "pop3": 2,
+    "dns": 2,
     "ini": 3,
     "report": 3,
+    "tools": 3,
     "sasl": 3,
+    "findings": 4,
     "strictness": 4,
     "tls": 4,
     "credentials": 4,
@@ -35,16 +40,22 @@ LEVELS = {
     "login": 6,
     "options": 7,
     "conversation": 7,
+    "means": 7,
     "session": 8,
     "asides": 8,
-    "probe": 9,
-    "resource": 10,
+    "assertions": 9,
+    "probe": 10,
+    "diagnose": 9,
+    "resource": 11,
     "judge": 10,
     "certificate_contexts": 11,
     "contexts": 12,
     "certificate_words": 12,
     "summary": 13,
     "details": 13,
+    "looks": 13,
+    "causes": 13,
+    "diagnosis_words": 13,
     "check": 14,
     "cli": 15,
     "start": 16,
@@ -59,14 +70,23 @@ JUDGING = (
     "certificate_words",
     "summary",
     "details",
+    "looks",
+    "causes",
+    "diagnosis_words",
 )
 OBSERVING = (
     "tls",
     "transport",
     "conversation",
+    "means",
     "session",
     "asides",
+    "hello",
+    "assertions",
     "probe",
+    "dns",
+    "tools",
+    "diagnose",
     "resource",
     "credentials",
     "strictness",
@@ -146,9 +166,9 @@ def test_facts_and_judgement_share_no_wall(module: str) -> None:
     ("library", "rooms"),
     [
         ("cryptography", {"strictness", "certificate"}),
-        ("ssl", {"tls", "transport", "conversation", "session", "asides"}),
+        ("ssl", {"tls", "transport", "conversation", "means", "session", "asides"}),
         ("socket", {"transport", "values"}),
-        ("subprocess", {"credentials"}),
+        ("subprocess", {"credentials", "tools"}),
         ("http", {"oauth"}),
         ("argparse", {"options"}),
         (
@@ -170,6 +190,7 @@ def test_broad_guards_have_their_homes() -> None:
     assert {module for module in LEVELS if catches_everything(module)} == {
         "strictness",
         "certificate",
+        "diagnose",
         "start",
     }
 
@@ -180,10 +201,10 @@ def test_only_transport_arms_time_limits() -> None:
 
 
 def test_few_rooms_reveal_a_secret() -> None:
-    """`login` and `oauth` send it, `probe` and `oauth` make the masking cleaner of it."""
+    """`login` and `oauth` send it, `means` and `oauth` make the masking cleaner of it."""
     revealing = {module for module in LEVELS if "reveal" in calls(module)}
 
-    assert revealing == {"login", "oauth", "probe"}
+    assert revealing == {"login", "oauth", "means"}
 
 
 def test_no_command_changes_the_mailbox() -> None:
@@ -219,6 +240,20 @@ def test_a_plain_check_stays_lean() -> None:
 
     unwanted = {"ssl", "cryptography", "hashlib", "subprocess", "email", "encodings.idna"}
     assert loaded & (NEVER | unwanted) == set()
+
+
+def test_a_healthy_server_does_not_pay_for_a_diagnosis() -> None:
+    """Nothing of it is even loaded; after a failure it is."""
+    ours = {
+        f"check_pop3_plus.{room}"
+        for room in ("diagnose", "findings", "causes", "diagnosis_words", "tools", "dns")
+    }
+    with PoliteServer({}) as server:
+        healthy = loaded_modules("-H", "127.0.0.1", "-p", str(server.port), "--diagnose")
+    failed = loaded_modules("-H", "127.0.0.1", "-p", "1", "--diagnose=tcp")
+
+    assert not healthy & (ours | {"subprocess", "ssl"})
+    assert ours <= failed
 
 
 def test_a_tls_check_loads_no_more_than_it_needs() -> None:

@@ -12,12 +12,14 @@ from check_pop3_plus.failures import Kind, ProbeError
 from check_pop3_plus.settings import (
     Family,
     Grant,
+    Limits,
     RangePair,
     Remaining,
     SecretSource,
     Security,
     Settings,
     State,
+    Subject,
     Target,
     TokenEndpoint,
     Verify,
@@ -48,7 +50,8 @@ def test_a_host_is_enough() -> None:
     assert settings.tls.verify is Verify.FULL
     assert settings.tls.minimum == "1.2"
     assert settings.login is None
-    assert settings.limits == (10.0, 10.0)
+    assert settings.limits == Limits(10.0, 10.0, rechecks=0)
+    assert settings.diagnosis is None
     assert settings.verbosity == 0
 
 
@@ -141,6 +144,15 @@ def test_invalid_hosts(host: str) -> None:
         ((*HOST, "-t", "99999"), "invalid --timeout 99999"),
         ((*HOST, "-t", "5:sad"), "invalid --timeout sad"),
         ((*HOST, "--run-timeout", "-1"), "invalid --run-timeout -1"),
+        ((*HOST, "--run-timeout", ""), "invalid --run-timeout"),
+        ((*HOST, "--sensitivity", "5"), "invalid --sensitivity 5: not very-high, high, medium"),
+        ((*HOST, "--rechecks", "-1"), "invalid --rechecks -1: not a whole number from 0 to 100"),
+        ((*HOST, "--rechecks", "101"), "invalid --rechecks 101"),
+        ((*HOST, "--rechecks", "x"), "invalid --rechecks x"),
+        ((*HOST, "--rechecks", "1", "--sensitivity", "low"), "exclude each other"),
+        ((*HOST, "--diagnose=dns,nix"), "invalid --diagnose dns,nix: not some of dns,tcp,tls"),
+        ((*HOST, "--diagnose=dns,"), "invalid --diagnose"),
+        ((*HOST, "--diagnose", "dns"), "unknown argument dns"),
         ((*HOST, "--state", "refused"), "not KIND=STATE"),
         ((*HOST, "--state", "nix=ok"), "no kind of failure is called nix"),
         ((*HOST, "--state", "bug=ok"), "no kind of failure is called bug"),
@@ -384,6 +396,44 @@ def test_states() -> None:
         "in-use": State.CRITICAL,
     }
     assert parsed("-t", "5:unknown", "--state", "timeout=ok").states == {"timeout": State.OK}
+
+
+@pytest.mark.parametrize(
+    ("argv", "limits"),
+    [
+        ((), Limits(10, 10, 0)),
+        (("-t", "5"), Limits(5, 5, 0)),
+        (("-t", "5", "--run-timeout", "30"), Limits(5, 30, 0)),
+        (("-t", "20", "--run-timeout", "3"), Limits(3, 3, 0)),
+        (("--diagnose",), Limits(10, 50, 0)),
+        (("--diagnose", "-t", "60"), Limits(60, 60, 0)),
+        (("--sensitivity", "very-high"), Limits(10, 50, 0)),
+        (("--sensitivity", "high"), Limits(10, 50, 2)),
+        (("--sensitivity", "medium"), Limits(10, 50, 5)),
+        (("--sensitivity", "low"), Limits(10, 50, 7)),
+        (("--sensitivity=very-low",), Limits(10, 50, 10)),
+        (("--rechecks", "3", "--run-timeout", "20"), Limits(10, 20, 3)),
+        (("--rechecks", "0"), Limits(10, 50, 0)),
+    ],
+)
+def test_limits(argv: tuple[str, ...], limits: Limits) -> None:
+    """A run takes longer only where it was asked for something that takes long."""
+    assert parsed(*argv).limits == limits
+
+
+@pytest.mark.parametrize(
+    ("argv", "diagnosis"),
+    [
+        (("--diagnose",), set()),
+        (("--diagnose=",), set()),
+        (("--diagnose", "-S"), set()),
+        (("--diagnose=dns,ping",), {Subject.DNS, Subject.PING}),
+        (("--diagnose=tls", "--diagnose=tcp,tcp"), {Subject.TCP}),
+    ],
+)
+def test_what_a_diagnosis_looks_into(argv: tuple[str, ...], diagnosis: set[Subject]) -> None:
+    """Its list is joined to it, or there is none: the next word is another option."""
+    assert parsed(*argv).diagnosis == frozenset(diagnosis)
 
 
 def test_the_family_follows_the_source_address() -> None:

@@ -61,6 +61,8 @@ def test_the_variable_has_the_name_of_the_option(option: str) -> None:
             assert value == f"{{ set_if = {variable} }}"
         case argparse._CountAction():
             assert f"set_if = {variable}" in value
+        case _ if option == "--diagnose":  # its value is optional, and joined to it
+            assert f"macro({variable})" in value
         case _:
             assert value == variable
 

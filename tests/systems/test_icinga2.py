@@ -204,6 +204,18 @@ SPOP = {"spop_port": 1995, "spop_certificate_age": "30,7", "spop_ipv4": True}
             " --timeout 7 --warning -5:9",
             id="own first",
         ),
+        pytest.param(
+            {},
+            {"port": 1, "diagnose": True, "rechecks": 0},
+            "--diagnose --hostname 127.0.0.1 --port 1 --rechecks 0",
+            id="diagnose",
+        ),
+        pytest.param(
+            {},
+            {"port": 1, "diagnose": "dns,tls", "sensitivity": "very-high"},
+            "--diagnose=dns,tls --hostname 127.0.0.1 --port 1 --sensitivity very-high",
+            id="diagnose a list",
+        ),
     ],
 )
 def test_what_is_passed(

@@ -1,0 +1,46 @@
+"""As much of DNS as it takes to ask a name server whether it answers (RFC 1035); no I/O.
+
+The names themselves are looked up by the system (hosts file, search list and all), as any client
+does it. This is for finding out which of its name servers fails when that fails.
+"""
+
+import re
+from typing import NamedTuple
+
+A, AAAA = 1, 28
+
+_CODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
+
+SERVERS_LIMIT = 3
+"""The system's own library asks no more (MAXNS in resolv.h)."""
+
+
+class Answer(NamedTuple):
+    code: str
+    """NOERROR, NXDOMAIN and so on."""
+    records: int
+    """How many it has."""
+
+
+def query(name: str, kind: int, number: int) -> bytes:
+    """Return the question for records of a kind, recursion desired (section 4.1)."""
+    labels = [label.encode("ascii") for label in name.rstrip(".").split(".")]
+    wire = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+    counts = (1, 0, 0, 0)
+    header = b"".join(part.to_bytes(2, "big") for part in (number, 0x0100, *counts))
+    return header + wire + kind.to_bytes(2, "big") + (1).to_bytes(2, "big")
+
+
+def parse(reply: bytes, number: int) -> Answer | None:
+    """Return what an answer says, or None where it is none to that question."""
+    if len(reply) < 12 or reply[:2] != number.to_bytes(2, "big") or not reply[2] & 0x80:
+        return None
+    code = reply[3] & 0x0F
+    return Answer(_CODES.get(code, f"code {code}"), int.from_bytes(reply[6:8], "big"))
+
+
+def servers(resolv_conf: bytes) -> tuple[str, ...]:
+    """Return the addresses of the name servers that a resolv.conf names."""
+    text = resolv_conf.decode("ascii", "replace")
+    found = re.findall(r"^[ \t]*nameserver[ \t]+([0-9A-Fa-f:.]+(?:%\w+)?)", text, re.MULTILINE)
+    return tuple(found[:SERVERS_LIMIT])
