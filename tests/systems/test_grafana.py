@@ -113,7 +113,7 @@ def database(
             services = node.services()
             for service in services:
                 node.act("reschedule-check", service, force=True)
-            end = time.monotonic() + 20
+            end = time.monotonic() + 40
             while len(states(influxdb)) < len(services):
                 assert time.monotonic() < end, states(influxdb)
                 time.sleep(0.1)
