@@ -13,6 +13,9 @@ COURIER := courier-pop courier-authlib-userdb
 CYRUS := cyrus-pop3d sasl2-bin libsasl2-modules
 POPA3D := popa3d libpam-modules ucspi-tcp
 MAILUTILS := mailutils-pop3d libpam-modules ucspi-tcp
+# For the pictures of the README.
+SCREENSHOTS := icinga2-bin icinga2-common icingadb redis-server mariadb-server icingadb-web icingaweb2 \
+	icingacli php-mysql chromium pngquant optipng
 
 # Read by tests/demo.py.
 export LOGIN PASSWORD_FILE
@@ -23,7 +26,7 @@ else
 unexport HOST
 endif
 
-.PHONY: help demo venv test test-systems lint clean servers systems
+.PHONY: help demo venv test test-systems lint screenshots clean servers systems programs
 
 help:
 	@echo 'make demo           see it work; against your own server with'
@@ -31,8 +34,10 @@ help:
 	@echo 'make test           style, types and tests; what needs a missing server is skipped'
 	@echo 'make test-systems   tests inside real monitoring systems, and against more servers'
 	@echo 'make lint           style and types'
+	@echo 'make screenshots    as root: take the pictures of the README anew'
 	@echo 'make clean          remove what the others made'
-	@echo 'INSTALL=1           with test or test-systems, as root on Debian: install missing servers'
+	@echo 'INSTALL=1           with test, test-systems or screenshots, as root on Debian: install'
+	@echo '                    missing servers'
 
 demo: $(STAMP)
 	@$(BIN)/python -m tests.demo
@@ -59,9 +64,15 @@ test: servers lint
 test-systems: systems $(STAMP)
 	$(PYTEST) tests/systems
 
+screenshots: programs $(STAMP)
+	$(BIN)/python -m tests.screenshots
+
 ifneq ($(filter 1,$(INSTALL))$(filter true,$(CI)),)
 servers:
 	@tests/install-servers $(SERVERS)
+
+programs:
+	@tests/install-servers $(SERVERS) $(SCREENSHOTS)
 
 systems:
 	@tests/install-servers $(SERVERS) $(SYSTEMS)
