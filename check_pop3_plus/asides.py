@@ -114,7 +114,7 @@ def try_cleartext(talk: Conversation) -> Printable | None:
     if not reply.ok:
         return None
     reply = talk.ask(pop3.command(b"PASS", CLEARTEXT_USER, Printable("***")))
-    if not reply.ok and login.rejection(reply, is_encrypted=False) is Kind.CLEARTEXT_REFUSED:
+    if not reply.ok and login.demands_tls(reply):
         return None
     return Printable("takes a password before TLS")
 

@@ -5,17 +5,19 @@ last line, ranks UNKNOWN first and sorts the labels.
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import nagiosplugin
 
 from check_pop3_plus import details, looks
 from check_pop3_plus.contexts import contexts
-from check_pop3_plus.failures import MEASURED, OURS, Kind, Stopped
+from check_pop3_plus.failures import MEASURED, OURS, Kind
 from check_pop3_plus.looks import Look
 from check_pop3_plus.means import Means
 from check_pop3_plus.resource import Pop3
 from check_pop3_plus.settings import Secret, Settings, State
+from check_pop3_plus.stopped import Stopped
 from check_pop3_plus.summary import Summary
 from check_pop3_plus.timing import Clock, Deadline, pause
 
@@ -65,9 +67,14 @@ class Verdict(NamedTuple):
         if len(head) > room:
             head = head[: room - 3].rstrip() + "..."
         head += self.suffix
+        # With a hundred addresses not all of their figures find room.
+        shown = list(accumulate(self.perfdata, "{} {}".format, initial=" |"))
+        fitting = [each for each in shown if len(head) + len(each) < self.limit // 2]
         if self.perfdata:
-            head += " | " + " ".join(self.perfdata)
+            head += fitting[-1]
         text = head + "\n"
+        if len(fitting) < len(shown):
+            text += f"more: {len(shown) - len(fitting)} figures left out\n"
         for line in self.lines:
             if len(text) + len(line) + 1 > self.limit - 20:
                 return text + "more: left out\n"

@@ -6,6 +6,7 @@ line of every reply is judged here, because the next step depends on it; what it
 service is judged in `contexts`.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from check_pop3_plus import pop3
@@ -18,7 +19,7 @@ from check_pop3_plus.failures import (
 )
 from check_pop3_plus.report import Attempt, Note, TlsFacts
 from check_pop3_plus.settings import Security, Settings
-from check_pop3_plus.text import Cleaner, Printable
+from check_pop3_plus.text import Cleaner, Printable, cleaner
 from check_pop3_plus.timing import Clock
 from check_pop3_plus.transport import Stream
 
@@ -55,6 +56,8 @@ class Conversation:
             raise ProbeError(Kind.GARBLED, Printable("sent data that nothing had asked for"))
         self.is_usable = False
         self._note("C: ", self.clean(command.shown))
+        if command.shown.endswith("***"):
+            self._mask(command.wire.split()[-1:])
         self.stream.send(command.wire)
         return self.reply(has_body, command.is_auth)
 
@@ -93,6 +96,11 @@ class Conversation:
             self._lines.feed(data)
         self._note("S: ", self.clean(line))
         return line
+
+    def _mask(self, said: Iterable[bytes]) -> None:
+        """Show from now on nothing of what was said: a proof, too, lets a password be guessed."""
+        known, proof = self.clean, cleaner(said)
+        self.clean = lambda foreign: proof(known(foreign))
 
     def _auth_line(self) -> bytes:
         try:

@@ -8,6 +8,7 @@ show it. Everything here fails as `config`: it is our side, not the server's.
 
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from check_pop3_plus.failures import DeadlineExceeded, Kind, ProbeError
@@ -17,6 +18,9 @@ from check_pop3_plus.timing import Deadline
 
 if TYPE_CHECKING:
     from subprocess import Popen
+
+_POLL_SECONDS = 0.02
+"""How often is looked whether the command has ended without closing its output."""
 
 SECRET_LIMIT = 4096
 """Octets; a token of Microsoft 365 has about 2,000."""
@@ -131,22 +135,32 @@ def _run(command: str, deadline: Deadline) -> bytes:
     except (DeadlineExceeded, subprocess.TimeoutExpired) as error:
         raise _refused("password command did not finish in time") from error
     finally:
-        if process.poll() is None:
+        # Also when it has ended: a child that it left behind is not ours to keep.
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()
     if code != 0:
         raise _refused(f"password command failed with exit code {code}")
     return output
 
 
 def _output(process: "Popen[bytes]", deadline: Deadline) -> bytes:
-    """Read what a command prints, to its end; not with `communicate`, which has no limit."""
+    """Read what a command prints, to its end; not with `communicate`, which has no limit.
+
+    Nor to the end of the pipe: what the command has left running may keep that open.
+    """
     import select
 
     assert process.stdout is not None  # noqa: S101 - it was started with a pipe
     output = b""
     with process.stdout as pipe:
-        while select.select([pipe], [], [], deadline.remaining())[0]:
+        while True:
+            has_ended = process.poll() is not None
+            wait = 0.0 if has_ended else min(_POLL_SECONDS, deadline.remaining())
+            if not select.select([pipe], [], [], wait)[0]:
+                if has_ended:
+                    break
+                continue
             chunk = os.read(pipe.fileno(), SECRET_LIMIT)
             if not chunk:
                 break

@@ -15,7 +15,7 @@ from functools import partial
 
 from check_pop3_plus import asides, certificate, dns, files, hello, text, tls, tools, transport
 from check_pop3_plus.conversation import Conversation, capabilities, greet, say_goodbye
-from check_pop3_plus.failures import Failure, Kind, Phase, ProbeError, Stopped
+from check_pop3_plus.failures import Failure, Kind, Phase, ProbeError
 from check_pop3_plus.findings import (
     Connection,
     Fact,
@@ -31,6 +31,7 @@ from check_pop3_plus.findings import (
 from check_pop3_plus.means import Means
 from check_pop3_plus.report import Address, Attempt, Report
 from check_pop3_plus.settings import Family, Security, Settings, Subject
+from check_pop3_plus.stopped import Stopped
 from check_pop3_plus.text import Printable
 from check_pop3_plus.timing import Clock, Deadline
 from check_pop3_plus.values import is_numeric

@@ -129,10 +129,6 @@ class CertificateRejected(ProbeError):
         self.chain = chain
 
 
-class Stopped(BaseException):
-    """A signal asked the run to end. Not an Exception, so that no guard swallows it."""
-
-
 def config_error(what: str, error: Exception) -> ProbeError:
     """Return a failure of our own machine: UNKNOWN, whatever the server is like."""
     reason = clean(getattr(error, "strerror", None) or type(error).__name__)

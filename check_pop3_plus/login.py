@@ -121,13 +121,21 @@ _BY_CODE = (
     ("SYS", Kind.PERMANENT),  # whatever it is: the system's fault, not the credentials' (RFC 3206)
 )
 
-# What servers say when they want TLS first: Dovecot 2.3 and 2.4, Cyrus, Courier, and words
-# that any other would use for it.
-_WANTS_TLS = re.compile(
-    rb"(plain|clear)[- ]?text|(non|not|in)[- ]?secure|under a layer|(tls|ssl|stls|encryption)"
-    rb" (is )?(required|needed)|(requires?|use|need|must) [a-z ]*(tls|ssl|stls|encrypt)",
+# What servers say when they want TLS first: Dovecot 2.3 and 2.4, Cyrus, Courier, Exchange, and
+# words that any other would use for it. Not the mere mention of TLS, which a judgement of the
+# password may have, too.
+_DEMANDS_TLS = re.compile(
+    rb"(plain|clear)[- ]?text.{0,60}(disallow|disable|forbid|refuse|prohibit|not (allow|permit))"
+    rb"|(dis|not )allowed.{0,60}(non[- ]secure|until (ssl|tls))|under a layer"
+    rb"|not valid in this state"
+    rb"|(tls|ssl|encryption|encrypted|secured? connection) (is |are )?(required|needed|mandatory)"
+    rb"|(requires?|needs?|must (use|be|have|issue)|use|enable) (an? |the )?"
+    rb"(start ?tls|stls|tls|ssl|encrypt|secured? )",
     re.I,
 )
+_READ = 512
+"""Octets of a reply that are read for their meaning (RFC 2449 section 4: no reply is longer)."""
+
 _WANTS_CERTIFICATE = re.compile(rb"(ssl|tls|client)[- ]cert|valid(ate)? certificate", re.I)
 
 
@@ -140,11 +148,16 @@ def rejection(reply: Reply, is_encrypted: bool) -> Kind:
     kind = kind_of_code(reply.code)
     if kind is not None:
         return kind
-    if not is_encrypted and _WANTS_TLS.search(reply.text):
+    if not is_encrypted and demands_tls(reply):
         return Kind.CLEARTEXT_REFUSED
-    if _WANTS_CERTIFICATE.search(reply.text):
+    if _WANTS_CERTIFICATE.search(reply.text[:_READ]):
         return Kind.CLIENT_CERTIFICATE
     return Kind.CREDENTIALS
+
+
+def demands_tls(reply: Reply) -> bool:
+    """Return whether a refusal is for want of TLS, by the server's words."""
+    return bool(_DEMANDS_TLS.search(reply.text[:_READ]))
 
 
 def kind_of_code(code: str | None) -> Kind | None:

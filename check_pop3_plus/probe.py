@@ -16,11 +16,11 @@ from check_pop3_plus.failures import (
     Kind,
     Phase,
     ProbeError,
-    Stopped,
     config_error,
 )
 from check_pop3_plus.means import Means
 from check_pop3_plus.report import Address, Attempt, Note, Report
+from check_pop3_plus.stopped import Stopped
 from check_pop3_plus.text import Printable
 from check_pop3_plus.timing import Clock, Deadline, Timeline, in_time
 from check_pop3_plus.transport import Stream

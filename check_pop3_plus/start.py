@@ -11,7 +11,14 @@ import contextlib  # noqa: E402
 import os  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
+import threading  # noqa: E402
+import warnings  # noqa: E402
 from typing import NoReturn  # noqa: E402
+
+from check_pop3_plus.stopped import Stopped  # noqa: E402
+
+_STACK_SIZE = 1024 * 1024
+"""Octets; OpenSSL needs a tenth of it."""
 
 
 def run() -> NoReturn:
@@ -21,6 +28,10 @@ def run() -> NoReturn:
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, _stop)
+        # Whatever PYTHONWARNINGS says: a warning about our own code is nobody's verdict.
+        warnings.simplefilter("ignore")
+        # Each look has a thread; eight megabytes would be too much under a limit of memory.
+        threading.stack_size(_STACK_SIZE)
         code = main(sys.argv[1:], STARTED)
     finally:
         # Not sys.exit: a resolver thread may be stuck in the C library, and there is nothing
@@ -48,8 +59,6 @@ def main(argv: list[str], started: float) -> int:
 
 
 def _stop(*_: object) -> None:
-    from check_pop3_plus.failures import Stopped
-
     # The first one ends the run; what is left then takes milliseconds.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

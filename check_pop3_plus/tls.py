@@ -36,7 +36,9 @@ def context(policy: TlsPolicy) -> "ssl.SSLContext":
     if policy.strict:
         made.verify_flags |= ssl.VERIFY_X509_STRICT
     made.hostname_checks_common_name = False
-    made.minimum_version = _version(policy.minimum)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of 1.1: the user has asked for it
+        made.minimum_version = _version(policy.minimum)
     made.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
     # Level 2: RSA 2048, EC 224 and SHA-256 at least. TLS 1.1 signs its handshake with
     # MD5 and SHA-1, which only level 0 lets through; `certificate` then looks at the strength.
@@ -111,38 +113,47 @@ def _load_trust(made: "ssl.SSLContext", policy: TlsPolicy) -> None:
         raise config_error(f"cannot load CA file {clean(cafile or capath or '')}", error) from error
 
 
+_WHOLE_STORE = 30
+"""Hashed certificates that make a directory a store by itself: distributions trust over 100."""
+
+
 def _system_trust() -> tuple[str | None, str | None]:
-    """Return the system's CA file and directory, the one or the other.
+    """Return the system's CA file and directory: one of them where that will do.
 
     A hashed directory is preferred: OpenSSL then reads the one certificate that it needs, in
-    place of a bundle of 144 (20 to 34 ms). The paths compiled into OpenSSL come first, not
-    those of the environment; then where distributions keep them, for a Python that brings
-    an OpenSSL of its own.
+    place of a bundle of 144 (20 to 34 ms). But a few hashed ones are only what somebody has
+    added to a bundle. The paths compiled into OpenSSL come first, not those of the environment;
+    then where distributions keep them, for a Python that brings an OpenSSL of its own.
     """
     import ssl
 
     compiled = ssl.get_default_verify_paths()
-    for directory in (compiled.openssl_capath, "/etc/ssl/certs", "/etc/pki/tls/certs"):
-        if _is_hashed(directory):
-            return None, directory
-    for file in (
+    directories = (compiled.openssl_capath, "/etc/ssl/certs", "/etc/pki/tls/certs")
+    hashed = {directory: _count_hashed(directory) for directory in directories}
+    fullest = max(hashed, key=lambda directory: hashed[directory])
+    if hashed[fullest] >= _WHOLE_STORE:
+        return None, fullest
+    files = (
         compiled.openssl_cafile,
         "/etc/ssl/certs/ca-certificates.crt",
         "/etc/pki/tls/certs/ca-bundle.crt",
         "/etc/ssl/ca-bundle.pem",
         "/etc/ssl/cert.pem",
-    ):
-        if os.path.isfile(file):
-            return file, None
-    raise ProbeError(Kind.CONFIG, Printable("no system trust store found; name one by --ca-file"))
+    )
+    bundle = next((file for file in files if os.path.isfile(file)), None)
+    if bundle is None and not hashed[fullest]:
+        raise ProbeError(
+            Kind.CONFIG, Printable("no system trust store found; name one by --ca-file")
+        )
+    return bundle, fullest if hashed[fullest] else None
 
 
-def _is_hashed(directory: str) -> bool:
+def _count_hashed(directory: str) -> int:
     try:
         with os.scandir(directory) as entries:
-            return any(len(entry.name) == 10 and entry.name.endswith(".0") for entry in entries)
+            return sum(len(entry.name) == 10 and entry.name.endswith(".0") for entry in entries)
     except OSError:
-        return False
+        return 0
 
 
 def _load_client_certificate(made: "ssl.SSLContext", cert: str, key: str | None) -> None:
@@ -268,7 +279,8 @@ def translated(error: OSError, tls: "ssl.SSLSocket | None" = None) -> ProbeError
     if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"):
         return ProbeError(Kind.TLS, Printable("speaks plain text where TLS is due"))
     named = clean(reason.replace("_", " ").lower() or "unknown reason")
-    return ProbeError(Kind.TLS, Printable(f"failed the TLS handshake: {named}"))
+    what = "failed the TLS handshake" if tls is not None else "sent broken TLS"
+    return ProbeError(Kind.TLS, Printable(f"{what}: {named}"))
 
 
 def _alert(error: OSError) -> str:

@@ -221,7 +221,8 @@ def capabilities(spec: str | None) -> tuple[tuple[str, str | None], ...]:
     return tuple(wanted)
 
 
-_NUMBER = r"-?(?:[0-9]{1,18}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})"
+# Fifteen digits are exact in a float, too, by which some compare.
+_NUMBER = r"-?(?:[0-9]{1,15}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})"
 _RANGE = re.compile(rf"@?(?:(?P<start>~|{_NUMBER})?:)?(?P<end>{_NUMBER})?")
 
 

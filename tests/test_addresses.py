@@ -11,14 +11,14 @@ from typing import TypeVar
 
 import pytest
 
-from check_pop3_plus import check, options, session, transport
+from check_pop3_plus import certificate, check, options, session, transport
 from check_pop3_plus.check import Verdict
-from check_pop3_plus.failures import Stopped
 from check_pop3_plus.report import Address
 from check_pop3_plus.settings import State
+from check_pop3_plus.stopped import Stopped
 from tests.certificates import Pki
 from tests.faults import CANARY
-from tests.pop3_server import PoliteServer, ScriptedServer, Server, dead_port, say, silence
+from tests.pop3_server import PoliteServer, ScriptedServer, Server, dead_port, expect, say, silence
 
 USERS = {"monitor": CANARY}
 WHERE = "pop.example.test:995"
@@ -55,9 +55,9 @@ class Pool:
     def silent(self, number: int) -> None:
         self.add(ScriptedServer([silence()], address=f"127.0.0.{number}"))
 
-    def look(self, argv: str = "", login: bool = False) -> Verdict:
+    def look(self, argv: str = "--all-addresses", login: bool = False) -> Verdict:
         """Check the pool, and return what comes of it."""
-        words = f"-H pop.example.test -S --ca-file {self._pki.ca_file} --all-addresses {argv}"
+        words = f"-H pop.example.test -S --ca-file {self._pki.ca_file} {argv}"
         if login:
             words += f" -U monitor --password-file {self._secret}"
         settings = options.parse(words.split())
@@ -152,7 +152,7 @@ def test_a_node_with_an_old_certificate(pool: Pool, pki: Pki) -> None:
     pool.polite(1)
     pool.polite(2, "expiring-5-90")
     pool.polite(3)
-    verdict = pool.look("-D 30,7")
+    verdict = pool.look("--all-addresses -D 30,7")
 
     assert verdict.state is State.CRITICAL
     assert verdict.status.startswith(f"certificate of {WHERE} expires in 4 days (20")
@@ -192,9 +192,9 @@ def test_enough_good_ones(pool: Pool) -> None:
     pool.polite(1)
     pool.dead(2)
     pool.polite(3)
-    enough = pool.look("--min-addresses 2")
-    noted = pool.look("--min-addresses 2 -v")
-    warned = pool.look("--min-addresses 2 --state partial=warning")
+    enough = pool.look("--all-addresses --min-addresses 2")
+    noted = pool.look("--all-addresses --min-addresses 2 -v")
+    warned = pool.look("--all-addresses --min-addresses 2 --state partial=warning")
 
     assert enough.state is State.OK
     assert " s on 2 of 3 addresses, " in enough.status
@@ -211,7 +211,7 @@ def test_enough_good_ones_do_not_outvote_a_login(pool: Pool) -> None:
     for number in (1, 2, 3):
         pool.polite(number).users = {}
 
-    assert kinds(pool.look("--min-addresses 1", login=True)) == ["credentials"]
+    assert kinds(pool.look("--all-addresses --min-addresses 1", login=True)) == ["credentials"]
 
 
 def test_enough_good_ones_do_not_outvote_a_signal(
@@ -225,7 +225,7 @@ def test_enough_good_ones_do_not_outvote_a_signal(
 
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "join", stopped)
-        verdict = pool.look("--min-addresses 1")
+        verdict = pool.look("--all-addresses --min-addresses 1")
 
     assert kinds(verdict) == ["stopped"]
 
@@ -235,7 +235,7 @@ def test_not_enough_good_ones(pool: Pool) -> None:
     pool.dead(1)
     pool.polite(2)
     pool.dead(3)
-    verdict = pool.look("--min-addresses 2")
+    verdict = pool.look("--all-addresses --min-addresses 2")
 
     assert verdict.state is State.CRITICAL
     assert kinds(verdict) == ["refused", "too-few"]
@@ -245,7 +245,7 @@ def test_not_enough_good_ones(pool: Pool) -> None:
 def test_fewer_addresses_than_wanted(pool: Pool) -> None:
     """All that there are work, but the zone has lost one."""
     pool.polite(1)
-    verdict = pool.look("--min-addresses 2")
+    verdict = pool.look("--all-addresses --min-addresses 2")
 
     assert (verdict.state, kinds(verdict)) == (State.CRITICAL, ["too-few"])
     assert verdict.status == f"1 of 1 addresses of {WHERE} answered, 2 wanted"
@@ -257,7 +257,7 @@ def test_a_finding_on_a_good_node_counts_all_the_same(pool: Pool, pki: Pki) -> N
     pool.polite(1)
     pool.polite(2, "expiring-5-90")
 
-    assert kinds(pool.look("--min-addresses 1 -D 30")) == ["expiring"]
+    assert kinds(pool.look("--all-addresses --min-addresses 1 -D 30")) == ["expiring"]
 
 
 def test_silent_nodes_cost_one_timeout(pool: Pool) -> None:
@@ -266,7 +266,7 @@ def test_silent_nodes_cost_one_timeout(pool: Pool) -> None:
     for number in range(2, 10):
         pool.silent(number)
     with faster_than(2.0):
-        verdict = pool.look("-t 1")
+        verdict = pool.look("--all-addresses -t 1")
 
     assert verdict.status.startswith(f"tls: no answer from {WHERE} within 1 s (127.0.0.2, ")
     assert verdict.status.endswith(" and 5 more)")
@@ -276,7 +276,7 @@ def test_the_slowest_address_is_judged(pool: Pool) -> None:
     """Response time is that of the last answer; a phase, that of the slowest address."""
     pool.polite(1)
     pool.polite(2)
-    verdict = pool.look("-w 0.000001 --phase-warning tls=0.000001")
+    verdict = pool.look("--all-addresses -w 0.000001 --phase-warning tls=0.000001")
 
     assert verdict.state is State.WARNING
     assert kinds(verdict) == ["slow"]
@@ -286,7 +286,7 @@ def test_assertions_are_tried_on_each(pool: Pool, pki: Pki) -> None:
     """A node that was forgotten when old TLS was switched off is found."""
     pool.polite(1)
     pool.add(PoliteServer(USERS, tls=pki.speaking_everything(), address="127.0.0.2"))
-    verdict = pool.look("--reject-legacy-tls")
+    verdict = pool.look("--all-addresses --reject-legacy-tls")
 
     assert kinds(verdict) == ["legacy-tls"]
     assert verdict.status == (f"{WHERE}: still accepts TLS 1.0 and TLS 1.1 (127.0.0.2)")
@@ -301,7 +301,7 @@ def test_capabilities_are_judged_on_each(pool: Pool, pki: Pki) -> None:
             [*steps, say(b"+OK\r\nUSER\r\n.\r\n")], tls=pki.server("good"), address="127.0.0.2"
         )
     )
-    verdict = pool.look("--require-capa UIDL")
+    verdict = pool.look("--all-addresses --require-capa UIDL")
 
     assert verdict.status == f"capa: {WHERE} does not offer UIDL (127.0.0.2)"
 
@@ -328,3 +328,39 @@ def test_too_many_addresses_are_not_silently_fewer(pool: Pool) -> None:
 
     assert (verdict.state, kinds(verdict)) == (State.UNKNOWN, ["config"])
     assert verdict.status == "config: 129 addresses are more than 128 at a time"
+
+
+def test_a_node_without_the_mechanism_does_not_use_up_the_login(pool: Pool, pki: Pki) -> None:
+    """One after another: the next is asked, and nobody calls it good without a login."""
+    steps = [say(b"+OK\r\n"), expect(b"CAPA"), say(b"+OK\r\nSASL GSSAPI\r\n.\r\n")]
+    pool.add(ScriptedServer(steps, tls=pki.server("good"), address="127.0.0.1"))
+    second = pool.polite(2)
+    verdict = pool.look("-v", login=True)
+
+    assert verdict.state is State.OK
+    assert ", user monitor logged in" in verdict.status
+    assert second.logins == ["monitor"]
+
+
+def test_certificates_that_take_long_to_read_are_read_in_time(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within the limit of the look, and not after it."""
+    pool.polite(1)
+    monkeypatch.setattr(certificate, "read_chain", lambda *_: time.sleep(5))
+    with faster_than(2.0):
+        verdict = pool.look("--all-addresses -t 1")
+
+    assert kinds(verdict) == ["timeout"]
+
+
+def test_the_figures_of_a_hundred_addresses_are_bounded() -> None:
+    """Contract, section 3: all of the output up to 4 KiB; what is left out is said."""
+    figures = tuple(f"time_192_0_2_{number}=0.0431s;;;0" for number in range(200))
+    text = Verdict(State.OK, "fine", figures, ("line: x",)).text()
+    first, more, *_ = text.splitlines()
+
+    assert len(text) < 4096
+    assert first.startswith("POP3 OK - fine | time_192_0_2_0=0.0431s;;;0 time_192_0_2_1=")
+    left_out = 200 - first.count("=")
+    assert more == f"more: {left_out} figures left out"

@@ -65,6 +65,31 @@ CLEARTEXT: list[tuple[str, Sequence[Step], str | None]] = [
         [*NO_LIST, USER, say(b"+OK\r\n"), PASS, say(b"+OK\r\n"), *BYE],
         "takes a password before TLS",
     ),
+    *(
+        (
+            words.decode(),
+            [*list_of("STLS"), USER, say(b"+OK\r\n"), PASS, say(b"-ERR " + words + b"\r\n"), *BYE],
+            "takes a password before TLS",
+        )
+        for words in (
+            b"[AUTH] Invalid login or insecure password",
+            b"[AUTH] Login failed. Please use an app password or ssl certificate",
+            b"[AUTH] Authentication failed, use the password of your TLS account",
+            b"[SYS/TEMP] try again",
+        )
+    ),
+    *(
+        (
+            words.decode(),
+            [*list_of("STLS"), USER, say(b"+OK\r\n"), PASS, say(b"-ERR " + words + b"\r\n"), *BYE],
+            None,
+        )
+        for words in (
+            b"[SYS/PERM] TLS required for login",
+            b"Command is not valid in this state.",
+            b"[AUTH] Must issue STLS first",
+        )
+    ),
     ("only challenges", [*list_of("SASL CRAM-MD5", "STLS"), USER, say(b"-ERR\r\n"), *BYE], None),
 ]
 

@@ -176,6 +176,20 @@ def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> Non
         pytest.fail("the command's child is still running")
 
 
+def test_what_a_command_leaves_running_is_not_waited_for(tmp_path: Path) -> None:
+    """It has printed its line and ended; its child, which holds the pipe, is ended with it."""
+    pid = tmp_path / "pid"
+    script = f"sleep 60 & echo $! > {pid}; echo secret"
+    began = time.monotonic()
+
+    assert read(command=f"sh -c {shlex.quote(script)}") == b"secret"
+    assert time.monotonic() - began < 2
+    with pytest.raises(ProcessLookupError):
+        for _ in range(100):
+            os.kill(int(pid.read_text()), 0)
+            time.sleep(0.02)
+
+
 def test_a_command_that_never_stops_printing_is_bounded() -> None:
     """Nobody's memory is filled by it, and nobody waits for its end."""
     began = time.monotonic()

@@ -4,14 +4,26 @@ The contract allows 100 ms for the verdict and 250 ms for the process on an idle
 tests run beside others, so they allow a second; `make soak` is where the figures are measured.
 """
 
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.certificates import Pki
+from tests.command import COMMAND
 from tests.faults import GREETING, IN_TLS, check, flags, honest, kinds, upgraded
 from tests.network import POLITE_SERVER, SILENT_NAME_SERVER, Network, network, within
-from tests.pop3_server import ScriptedServer, Step, drip, expect, say, silence
+from tests.pop3_server import (
+    Connection,
+    ScriptedServer,
+    Step,
+    drip,
+    expect,
+    flood,
+    say,
+    silence,
+)
 
 LATE = 1.0
 LIMIT = 0.6
@@ -173,3 +185,35 @@ def test_the_run_timeout_holds_too() -> None:
 
     assert done.code == 2
     assert done.seconds < 0.3 + LATE
+
+
+HELLO_REQUEST = bytes.fromhex("16030300 04 00000000".replace(" ", ""))
+
+
+def hears_hello(connection: Connection) -> None:
+    connection.socket.recv(4096)
+
+
+def test_a_flood_inside_one_call_of_the_tls_library() -> None:
+    """Threat T13: OpenSSL skips requests to begin anew without coming back to us."""
+    with ScriptedServer([hears_hello, flood(HELLO_REQUEST * 1000)]) as server:
+        done = check(server, "-S", "-t", str(LIMIT))
+
+    assert kinds(done) == ["timeout"], done.out
+    assert done.line.startswith(f"POP3 CRITICAL - tls: no answer from localhost:{server.port} ")
+    assert within(done, LIMIT, LATE), done.seconds
+
+
+def test_a_signal_gets_through_such_a_flood() -> None:
+    """Nor must it hold off Icinga when that has had enough."""
+    with ScriptedServer([hears_hello, flood(HELLO_REQUEST * 1000)]) as server:
+        command = [str(COMMAND), "-H", "127.0.0.1", "-p", str(server.port), "-S", "-t", "20"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        while not server.flooded:
+            time.sleep(0.02)
+        process.terminate()
+        printed, _ = process.communicate(timeout=5)
+
+    assert process.returncode == 3
+    assert printed.startswith("POP3 UNKNOWN - stopped from outside after ")
+    assert " while in phase tls" in printed

@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "check_pop3_plus"
 LEVELS = {
     "text": 0,
     "settings": 0,
+    "stopped": 0,
     "failures": 1,
     "timing": 2,
     "files": 2,

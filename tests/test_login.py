@@ -315,7 +315,10 @@ def test_nothing_fits(
         (b"-ERR TLS required", False, Kind.CLEARTEXT_REFUSED),
         (b"-ERR must use TLS", False, Kind.CLEARTEXT_REFUSED),
         (b"-ERR TLS required", True, Kind.CREDENTIALS),
+        (b"-ERR Command is not valid in this state.", False, Kind.CLEARTEXT_REFUSED),
         (b"-ERR invalid password", False, Kind.CREDENTIALS),
+        (b"-ERR [AUTH] Invalid login or insecure password", False, Kind.CREDENTIALS),
+        (b"-ERR use the password of your TLS account", False, Kind.CREDENTIALS),
         (
             b"-ERR [AUTH] Client didn't present valid SSL certificate",
             True,

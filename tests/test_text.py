@@ -1,6 +1,8 @@
 """Foreign bytes in, printable one-line text out."""
 
 import base64
+import html
+import json
 import urllib.parse
 
 import pytest
@@ -78,6 +80,12 @@ SECRET = b"s3cret pa$$ w<rd"
         urllib.parse.quote_plus(SECRET).encode(),
         repr(SECRET).encode(),
         b"x" * 90 + SECRET,
+        b"unknown command: PASS " + SECRET[:10],
+        b"unknown command: AUTH PLAIN " + base64.b64encode(b"\0monitor\0" + SECRET)[:24],
+        base64.urlsafe_b64encode(b"\0monitor\0" + SECRET),
+        SECRET.hex(":").encode(),
+        html.escape(SECRET.decode()).encode(),
+        urllib.parse.quote_from_bytes(SECRET, safe="").encode(),
     ],
 )
 def test_a_secret_is_masked_however_a_server_echoes_it(said: bytes) -> None:
@@ -92,6 +100,30 @@ def test_a_secret_is_masked_however_a_server_echoes_it(said: bytes) -> None:
     ):
         assert form.lower() not in shown.lower()
     assert "***" in shown
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        ("a/b c?d é", "a/b%20c%3Fd%20%C3%A9"),
+        ('say "é" \\ no', json.dumps('say "é" \\ no')),
+        ("it's <b>", html.escape("it's <b>")),
+        ("it's <b>", "it&#39;s &lt;b&gt;"),
+    ],
+)
+def test_escapes_of_other_worlds(secret: str, said: str) -> None:
+    """JSON, HTML and addresses: what a server is written in."""
+    assert cleaner([secret.encode()])(said).strip("?") == "***"
+
+
+@given(st.binary(min_size=6, max_size=40), st.binary(max_size=20), st.integers(6, 40))
+def test_no_beginning_of_a_secret_passes(secret: bytes, around: bytes, length: int) -> None:
+    """A server that quotes a command may cut it anywhere."""
+    said = around + b" " + secret[:length] + b" " + around
+
+    shown = cleaner([secret])(said)
+
+    assert "***" in shown or len(clean(around + b" " + secret)) >= QUOTE_LIMIT - 3
 
 
 def test_a_secret_that_cleaning_would_make_is_masked() -> None:
