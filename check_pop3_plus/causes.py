@@ -188,7 +188,10 @@ def other_addresses(case: Case) -> str | None:
     good = [each for each in here if each.failure is None]
     if not good:
         return None
-    return f"only {len(here) - len(good)} of {len(here)} addresses cannot be connected to"
+    bad = [str(each.address) for each in here if each.failure]
+    more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+    which = ", ".join(bad[:3]) + more
+    return f"only {len(bad)} of {len(here)} addresses cannot be connected to: {which}"
 
 
 def refused(case: Case) -> str | None:

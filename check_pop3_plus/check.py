@@ -95,7 +95,7 @@ def run(settings: Settings, started: float, secret: Secret | None = None) -> Ver
         reserved = _reserved(settings)
         while (why_no_more := looks.why_no_more(taken, limits, end.left() - reserved)) is None:
             pause(looks.PAUSE_SECONDS)
-            taken.append(_look(means, Deadline(Clock() + limits.timeout)))
+            taken.append(_look(means, end.within(limits.timeout)))
     except Stopped:
         return _stopped(settings, taken, started)
     last = taken[-1]

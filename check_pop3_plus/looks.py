@@ -16,6 +16,11 @@ PAUSE_SECONDS = 2.0
 """Between two looks (contract, section 6): NodePing's."""
 
 
+_NEARLY_ALL = 0.95
+"""How much of its time a look must have to be worth taking: one that is cut short would prove
+nothing, but a run that was sized for so many looks must not lose the last to milliseconds."""
+
+
 class Look(NamedTuple):
     """One look, judged."""
 
@@ -42,10 +47,7 @@ def believed(look: Look) -> str | None:
 
 
 def why_no_more(looks: Sequence[Look], limits: Limits, left: float) -> str | None:
-    """Return why there is no further look, or None where one is due; `left` is for looks.
-
-    A look that could not have all of its time is not taken: it would prove nothing.
-    """
+    """Return why there is no further look, or None where one is due; `left` is for looks."""
     missing = limits.rechecks + 1 - len(looks)
     if looks[-1].state is State.OK or missing <= 0:
         return ""
@@ -53,7 +55,7 @@ def why_no_more(looks: Sequence[Look], limits: Limits, left: float) -> str | Non
     reason = believed(looks[-1])
     if reason:
         return f"{len(looks)} of {asked} taken: {reason}"
-    if left < PAUSE_SECONDS + limits.timeout:
+    if left < PAUSE_SECONDS + limits.timeout * _NEARLY_ALL:
         return f"{missing} of {asked} did not fit into --run-timeout ({limits.run_timeout:g} s)"
     return None
 

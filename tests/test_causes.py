@@ -107,7 +107,7 @@ PING, NO_PING = (Tool("ping", Printable("192.0.2.1"), code) for code in (0, 1))
         (
             Kind.TIMEOUT,
             [Connection(SIX, 0.1), Connection(HERE, 4, LATE)],
-            "only 1 of 2 addresses cannot be connected to",
+            "only 1 of 2 addresses cannot be connected to: 192.0.2.1:110",
         ),
         (
             Kind.TIMEOUT,

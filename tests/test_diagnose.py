@@ -387,6 +387,18 @@ def test_a_server_that_refuses_service() -> None:
     )
 
 
+def test_a_server_that_knows_the_secret(pki: Pki) -> None:
+    """Threat T8: masked in what it says to a diagnosis, too."""
+    for mode in ("plain", "tls"):  # its plain text is heard on the TLS port, too
+        script = [say(b"+OK " + CANARY.encode() + b"\r\n"), expect(), say(b"-ERR x\r\n"), drop()]
+        steps = [say(b"-ERR " + CANARY.encode() + b"\r\n"), drop()]
+        with ScriptedServer(scripts=[steps, script]) as server:
+            arguments = flags(mode, pki, login=True)
+            done = run_check(server, *arguments, "--diagnose=dialog,tls", "-vvv")
+
+        assert any("+OK ***" in line for line in found(done, "plain text: ")), done.out
+
+
 def test_where_the_time_went() -> None:
     """A bar for each phase; the longest is 40 characters wide."""
     with ScriptedServer([say(b"+OK\r\n"), silence()]) as server:

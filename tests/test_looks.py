@@ -100,11 +100,11 @@ BAD = look(Kind.REFUSED)
     [
         ([BAD], 99, None),
         ([BAD, BAD], 99, None),
-        ([BAD], 12, None),
+        ([BAD], 11.6, None),
         ([BAD, BAD, BAD], 99, ""),
         ([GOOD], 99, ""),
         ([BAD, GOOD], 99, ""),
-        ([BAD], 11.9, "2 of 3 did not fit into --run-timeout (50 s)"),
+        ([BAD], 11.4, "2 of 3 did not fit into --run-timeout (50 s)"),
         ([BAD, BAD], 0, "1 of 3 did not fit into --run-timeout (50 s)"),
         ([look(Kind.EXPIRED)], 99, "1 of 3 taken: expired does not pass within seconds"),
         (
@@ -195,13 +195,13 @@ def test_looks_stay_inside_the_run(pki: Pki) -> None:
         done = check(server, "--sensitivity", "very-low", "-t", "2", "--run-timeout", "6")
 
     assert done.code == 2
-    assert done.verdict.endswith(" within 2 s, failed 1 of 1 look")
-    assert "looks: 10 of 11 did not fit into --run-timeout (6 s)" in done.long
-    assert done.seconds < 6 + LATE
+    assert done.verdict.endswith(" within 2 s, failed 2 of 2 looks")
+    assert "looks: 9 of 11 did not fit into --run-timeout (6 s)" in done.long
+    assert 6 - LATE < done.seconds < 6 + LATE
 
 
 def test_as_many_looks_as_fit() -> None:
-    """Each has all of its time: one that is cut short would prove nothing."""
+    """Each has its time: one that is cut short would prove nothing."""
     with ScriptedServer([silence()]) as server:
         done = check(server, "--sensitivity", "very-low", "-t", "1", "--run-timeout", "4.5")
 
