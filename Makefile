@@ -8,14 +8,18 @@ PYTEST := $(BIN)/python -m pytest -n auto
 # The real servers that the tests talk to, and what builds networks for them, by Debian package.
 SERVERS := dovecot-pop3d iproute2
 SYSTEMS := icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrpe-plugin influxdb
+# The Icinga Director. php-cgi comes first, so that php brings no web server along.
+SYSTEMS += php-cgi php-cli php-mysql icingacli icingaweb2-module-director
+SYSTEMS += mariadb-client-core mariadb-server-core
 # These exclude Dovecot and each other: each is unpacked into a root of its own.
 COURIER := courier-pop courier-authlib-userdb
 CYRUS := cyrus-pop3d sasl2-bin libsasl2-modules
 POPA3D := popa3d libpam-modules ucspi-tcp
 MAILUTILS := mailutils-pop3d libpam-modules ucspi-tcp
 # For the pictures of the README.
-SCREENSHOTS := icinga2-bin icinga2-common icingadb redis-server mariadb-server icingadb-web icingaweb2 \
-	icingacli php-mysql chromium pngquant optipng
+SCREENSHOTS := icinga2-bin icinga2-common icingadb redis-server mariadb-client-core \
+	mariadb-server-core php-cgi php-cli php-mysql icingadb-web icingaweb2 icingacli chromium \
+	pngquant optipng
 
 # Read by tests/demo.py.
 export LOGIN PASSWORD_FILE
@@ -26,7 +30,7 @@ else
 unexport HOST
 endif
 
-.PHONY: help demo venv test test-systems lint screenshots clean servers systems programs
+.PHONY: help demo venv basket test test-systems lint screenshots clean servers systems programs
 
 help:
 	@echo 'make demo           see it work; against your own server with'
@@ -34,6 +38,7 @@ help:
 	@echo 'make test           style, types and tests; what needs a missing server is skipped'
 	@echo 'make test-systems   tests inside real monitoring systems, and against more servers'
 	@echo 'make lint           style and types'
+	@echo 'make basket         after a change of options: the basket of the Icinga Director'
 	@echo 'make screenshots    as root: take the pictures of the README anew'
 	@echo 'make clean          remove what the others made'
 	@echo 'INSTALL=1           with test, test-systems or screenshots, as root on Debian: install'
@@ -52,6 +57,10 @@ $(STAMP): setup.cfg pyproject.toml tests/requirements.txt
 	@PIP_CONSTRAINT=tests/requirements.txt PIP_BUILD_CONSTRAINT=tests/requirements.txt \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
+
+# The basket for the Icinga Director holds every option of the plugin.
+basket: $(STAMP)
+	$(BIN)/python -m tests.make_basket
 
 lint: $(STAMP)
 	$(BIN)/ruff check

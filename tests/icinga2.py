@@ -42,7 +42,7 @@ include <itl>
 include <plugins>
 const Pop3Sendmail = "{folder}/sendmail"
 {include}
-object Endpoint "{master}" {{ }}
+object Endpoint "{master}" {{ {own_address} }}
 object Endpoint "{agent}" {{ host = "127.0.0.1", port = {agent_port} }}
 object Zone "{master}" {{ endpoints = [ "{master}" ] }}
 object Zone "{agent}" {{ endpoints = [ "{agent}" ], parent = "{master}" }}
@@ -145,6 +145,10 @@ class Icinga:
                 include="" if zones is not None else f'include_recursive "{TEMPLATES}"',
                 accept_config=json.dumps(zones is not None),
                 master=MASTER,
+                # Of no use to Icinga itself, but the Director reads it there.
+                own_address=f'host = "127.0.0.1", port = {self.ports[name]}'
+                if name == MASTER
+                else "",
                 agent=AGENT,
                 agent_port=self.ports[AGENT],
                 port=self.ports[name],

@@ -253,10 +253,10 @@ def serve_mail(folder: Path) -> None:
 def start_database(folder: Path) -> None:
     data = folder / "mysql"
     data.mkdir()
-    shutil.chown(data, "mysql")
+    shutil.chown(data, "nobody")
     subprocess.run(
         [
-            *("mariadb-install-db", "--no-defaults", "--user=mysql", f"--datadir={data}"),
+            *("mariadb-install-db", "--no-defaults", "--user=nobody", f"--datadir={data}"),
             *("--auth-root-authentication-method=normal", "--skip-test-db"),
         ],
         check=True,
@@ -264,7 +264,7 @@ def start_database(folder: Path) -> None:
     )
     socket = data / "socket"
     start(
-        *(folder, "mariadb", "mariadbd", "--no-defaults", "--user=mysql", f"--datadir={data}"),
+        *(folder, "mariadb", "mariadbd", "--no-defaults", "--user=nobody", f"--datadir={data}"),
         *(f"--socket={socket}", "--bind-address=127.0.0.1", f"--pid-file={data}/pid"),
     )
     client = ["mariadb", "--no-defaults", "-S", str(socket), "-uroot"]

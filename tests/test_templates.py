@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import subprocess
 from email import policy
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from check_pop3_plus import options
+from tests import make_basket
 
 TEMPLATES = Path(__file__).parent.parent / "icinga-templates"
 
@@ -107,7 +109,7 @@ def test_the_keys_of_an_entry_are_known() -> None:
     [("very-high", 0), ("high", 2), ("medium", 5), ("low", 7), ("very-low", 10)],
 )
 def test_the_presets_are_the_same_everywhere(preset: str, looks: int) -> None:
-    """So many further looks, 30 seconds apart, in Icinga 2 and in Nagios."""
+    """So many further looks, 30 seconds apart, in Icinga 2, in Nagios and in the Director."""
     icinga = (TEMPLATES / "icinga2" / "pop3_templates.conf").read_text()
     nagios = (TEMPLATES / "nagios" / "pop3_templates.cfg").read_text()
 
@@ -122,6 +124,50 @@ def test_the_presets_are_the_same_everywhere(preset: str, looks: int) -> None:
         rf" +max_check_attempts +{looks + 1}\n +retry_interval +0\.5\n",
         nagios,
     )
+    director = BASKET["ServiceTemplate"]
+    assert director[f"pop3-sensitivity-{preset}"]["max_check_attempts"] == str(looks + 1)
+    assert director[f"pop3-sensitivity-{preset}"]["imports"] == ["pop3-sensitivity"]
+    assert director["pop3-sensitivity"]["retry_interval"] == "30"
+
+
+# The basket of the Icinga Director.
+
+BASKET = json.loads(make_basket.BASKET.read_text())
+DATAFIELDS = list(BASKET["Datafield"].values())
+
+
+def test_the_basket_is_up_to_date() -> None:
+    """It is what `make basket` makes of the options now."""
+    assert make_basket.BASKET.read_text() == make_basket.text(make_basket.basket())
+
+
+def test_every_option_is_an_argument_and_a_field() -> None:
+    """What the plugin has, the Director can ask for, and nothing else; no secret is among it."""
+    variables = {f"pop3_plus_{option[2:].replace('-', '_')}" for option in OPTIONS}
+    command = BASKET["Command"]["pop3_plus"]
+
+    assert command["arguments"].keys() == OPTIONS.keys()
+    assert {field["varname"] for field in DATAFIELDS} == variables
+    assert len(command["fields"]) == len(DATAFIELDS) == len(OPTIONS)
+
+
+def test_every_field_has_words_of_its_own() -> None:
+    """A caption that no other has, a group, and the option's own explanation."""
+    assert len({field["caption"] for field in DATAFIELDS}) == len(DATAFIELDS)
+    for field in DATAFIELDS:
+        action = OPTIONS["--" + field["varname"].removeprefix("pop3_plus_").replace("_", "-")]
+        assert field["category"] in BASKET["DatafieldCategory"]
+        assert (action.help or "").replace("%%", "%") in field["description"]
+
+
+def test_what_can_be_chosen_is_known_to_the_plugin() -> None:
+    """Each word of a list is one that the option takes."""
+    for field in DATAFIELDS:
+        if "datalist" in field["settings"]:
+            flag = "--" + field["varname"].removeprefix("pop3_plus_").replace("_", "-")
+            for entry in BASKET["DataList"][field["settings"]["datalist"]]["entries"]:
+                argv = [flag, entry["entry_name"]]
+                assert options.parser().parse_args(argv)
 
 
 # The mail of Icinga 2.

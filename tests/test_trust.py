@@ -1,0 +1,76 @@
+"""Which store of the system is trusted."""
+
+from __future__ import annotations
+
+import os.path
+import ssl
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from check_pop3_plus import tls
+from check_pop3_plus.failures import Kind, ProbeError
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder for the store that OpenSSL was built with; the other places are out of reach."""
+    paths = SimpleNamespace(
+        openssl_capath=str(tmp_path / "certs"), openssl_cafile=str(tmp_path / "bundle.pem")
+    )
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+    elsewhere = ("/etc/ssl", "/etc/pki")
+    count, is_file = tls._count_hashed, os.path.isfile
+    monkeypatch.setattr(
+        tls, "_count_hashed", lambda path: 0 if path.startswith(elsewhere) else count(path)
+    )
+    monkeypatch.setattr(
+        os.path, "isfile", lambda path: not str(path).startswith(elsewhere) and is_file(path)
+    )
+    return tmp_path
+
+
+def hash_some(folder: Path, number: int) -> str:
+    (folder / "certs").mkdir()
+    for each in range(number):
+        (folder / "certs" / f"{each:08x}.0").touch()
+    return str(folder / "certs")
+
+
+def test_a_hashed_directory_that_is_a_whole_store(compiled: Path) -> None:
+    """OpenSSL reads from it what it needs; the bundle would cost 20 ms."""
+    directory = hash_some(compiled, 140)
+    (compiled / "bundle.pem").touch()
+
+    assert tls._system_trust() == (None, directory)
+
+
+def test_a_few_hashed_certificates_beside_a_bundle(compiled: Path) -> None:
+    """Somebody has added a private one: the rest of the world is trusted all the same."""
+    directory = hash_some(compiled, 1)
+    (compiled / "bundle.pem").touch()
+
+    assert tls._system_trust() == (str(compiled / "bundle.pem"), directory)
+
+
+def test_a_few_hashed_certificates_alone(compiled: Path) -> None:
+    """A machine that trusts nobody else."""
+    directory = hash_some(compiled, 1)
+
+    assert tls._system_trust() == (None, directory)
+
+
+def test_a_bundle_alone(compiled: Path) -> None:
+    """Red Hat's way."""
+    (compiled / "bundle.pem").touch()
+
+    assert tls._system_trust() == (str(compiled / "bundle.pem"), None)
+
+
+def test_no_store_at_all(compiled: Path) -> None:
+    """Our side, and it says what to do."""
+    with pytest.raises(ProbeError, match="--ca-file") as caught:
+        tls._system_trust()
+
+    assert caught.value.kind is Kind.CONFIG
