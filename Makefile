@@ -11,6 +11,8 @@ SYSTEMS := icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrp
 # The Icinga Director. php-cgi comes first, so that php brings no web server along.
 SYSTEMS += php-cgi php-cli php-mysql icingacli icingaweb2-module-director
 SYSTEMS += mariadb-client-core mariadb-server-core
+# What a sweep is compared with.
+PEERS := monitoring-plugins-basic prometheus-blackbox-exporter monitoring-plugins-contrib bind9-host
 # These exclude Dovecot and each other: each is unpacked into a root of its own.
 COURIER := courier-pop courier-authlib-userdb
 CYRUS := cyrus-pop3d sasl2-bin libsasl2-modules
@@ -30,13 +32,14 @@ else
 unexport HOST
 endif
 
-.PHONY: help demo venv basket test test-systems lint screenshots clean servers systems programs
+.PHONY: help demo venv basket test test-systems bench lint screenshots clean servers systems programs
 
 help:
 	@echo 'make demo           see it work; against your own server with'
 	@echo '                    HOST=pop.example.org LOGIN=monitor PASSWORD_FILE=file'
 	@echo 'make test           style, types and tests; what needs a missing server is skipped'
 	@echo 'make test-systems   tests inside real monitoring systems, and against more servers'
+	@echo 'make bench          what runs and sweeps cost, beside other tools; installs them, as root'
 	@echo 'make lint           style and types'
 	@echo 'make basket         after a change of options: the basket of the Icinga Director'
 	@echo 'make screenshots    as root: take the pictures of the README anew'
@@ -75,6 +78,10 @@ test-systems: systems $(STAMP)
 
 screenshots: programs $(STAMP)
 	$(BIN)/python -m tests.screenshots
+
+bench: $(STAMP)
+	@tests/install-servers $(SERVERS) $(PEERS)
+	$(BIN)/python -m benchmarks.bench
 
 ifneq ($(filter 1,$(INSTALL))$(filter true,$(CI)),)
 servers:

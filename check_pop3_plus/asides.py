@@ -6,7 +6,7 @@ credential is used, and not one POP3 byte follows a handshake on old terms.
 
 from typing import TYPE_CHECKING
 
-from check_pop3_plus import hello, login, pop3
+from check_pop3_plus import hello, pop3
 from check_pop3_plus.conversation import Conversation, capabilities, greet
 from check_pop3_plus.failures import Kind, ProbeError
 from check_pop3_plus.settings import Security
@@ -103,6 +103,8 @@ def try_cleartext(talk: Conversation) -> Printable | None:
     A server that takes the name may still refuse the password for want of TLS, so a password
     that nobody has is sent, too. Raises ProbeError where the conversation breaks down.
     """
+    from check_pop3_plus import login
+
     greet(talk)
     known = capabilities(talk)
     if known is not None and known.has("USER"):

@@ -10,6 +10,7 @@ that is what mail clients get.
 import re
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -87,6 +88,8 @@ class _Read(NamedTuple):
     fields: Outline | None = None
 
 
+# In a sweep many services have one server, and most servers have one of a few issuers.
+@lru_cache(maxsize=64)
 def read_chain(sent: tuple[bytes, ...], verified: tuple[bytes, ...], clean: Cleaner) -> Chain:
     """Return the facts of the certificates as sent, at most `CHAIN_LIMIT`, and their path.
 
@@ -144,6 +147,7 @@ def _linked(sent: list[_Read]) -> list[_Read]:
     return path
 
 
+@lru_cache(maxsize=256)
 def _read(der: bytes, clean: Cleaner, anchor: bytes | None = None) -> _Read:
     from cryptography import x509
 

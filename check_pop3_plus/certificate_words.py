@@ -4,17 +4,20 @@ The foreign text in it is clean already (`Printable`).
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from check_pop3_plus.failures import Failure, Kind
 from check_pop3_plus.report import CertificateFacts, Chain
 from check_pop3_plus.text import clean
 from check_pop3_plus.timing import days
 
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
 _WRONG_DATE = {Kind.EXPIRED: "expired", Kind.NOT_YET_VALID: "is not yet valid"}
 
 
-def rejection(failure: Failure, chain: Chain, name: str, whose: str, now: datetime) -> str:
+def rejection(failure: Failure, chain: Chain, name: str, whose: str, now: "datetime") -> str:
     """Say why OpenSSL refused a certificate that was to be for `name`."""
     kind, leaf = failure.kind, chain.leaf
     if leaf is None:
@@ -41,7 +44,7 @@ def rejection(failure: Failure, chain: Chain, name: str, whose: str, now: dateti
     return f"{whose} is not trusted: {reason}"
 
 
-def _wrong_date(kind: Kind, chain: Chain, whose: str, now: datetime) -> str:
+def _wrong_date(kind: Kind, chain: Chain, whose: str, now: "datetime") -> str:
     """Say which certificate of the path has ended, or has not begun."""
     for position, each in enumerate(chain.path or chain.sent[:1]):
         ended = each.not_after is not None and each.not_after <= now
@@ -55,7 +58,7 @@ def issuer(facts: CertificateFacts, whose: str) -> str:
     return f"issuer {clean(named(facts.subject), 60)} of the {whose}"
 
 
-def dates(facts: CertificateFacts, which: str, kind: Kind, now: datetime) -> str:
+def dates(facts: CertificateFacts, which: str, kind: Kind, now: "datetime") -> str:
     """Say how the dates of a certificate stand."""
     if facts.not_after is None:
         return f"details of the {which} are unreadable"
@@ -78,16 +81,15 @@ def outdated(leaf: CertificateFacts, deployed: tuple[CertificateFacts, ...], who
     return f"{wrong} (until {date(newest)})"
 
 
-def validity(facts: CertificateFacts, now: datetime) -> str:
+def validity(facts: CertificateFacts, now: "datetime") -> str:
     """Say how long a certificate that is accepted lasts."""
     if facts.not_after is None:
         return "certificate unreadable"
-    left = facts.not_after - now
     if facts.not_before and facts.not_before > now:
         return f"certificate not valid before {date(facts.not_before)}"
-    if left > timedelta(0):
-        return f"certificate valid for {span(left)}"
-    return f"certificate expired {span(-left)} ago"
+    if facts.not_after > now:
+        return f"certificate valid for {span(facts.not_after - now)}"
+    return f"certificate expired {span(now - facts.not_after)} ago"
 
 
 # --- the long output -------------------------------------------------------------------------
@@ -116,7 +118,7 @@ def identity(label: str, facts: CertificateFacts) -> Iterator[str]:
         yield f"{label}: public key sha256:{facts.public_key}"
 
 
-def remarks(chain: Chain, now: datetime, is_untrusted: bool) -> Iterator[str]:
+def remarks(chain: Chain, now: "datetime", is_untrusted: bool) -> Iterator[str]:
     """Yield what is odd about the chain as sent; certificates are counted from 0, the server's own.
 
     A missing intermediate breaks clients that have not seen it elsewhere. The rest does no harm:
@@ -158,14 +160,14 @@ def named(name: str | None) -> str:
     return "(unreadable)" if name is None else name or "(without a name)"
 
 
-def span(span: timedelta) -> str:
+def span(span: "timedelta") -> str:
     """Return a time span in whole days, or in hours where days would say too little."""
-    if span < timedelta(days=2):
+    if days(span) < 2:
         return count(int(days(span) * 24), "hour")
     return count(int(days(span)), "day")
 
 
-def date(instant: datetime) -> str:
+def date(instant: "datetime") -> str:
     return f"{instant:%Y-%m-%d %H:%M} UTC"
 
 

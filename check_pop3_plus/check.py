@@ -25,7 +25,7 @@ STATUS_LIMIT = 200
 """Characters of line 1 before the perfdata (contract, section 3)."""
 
 _OUTPUT_LIMIT = 4 * 1024
-_VERBOSE_OUTPUT_LIMIT = 16 * 1024
+VERBOSE_OUTPUT_LIMIT = 16 * 1024
 """Also with a diagnosis."""
 
 _MARGIN_SECONDS = 1.0
@@ -36,6 +36,9 @@ _DIAGNOSIS_SECONDS = 10.0
 
 SEVERITY = (State.OK, State.UNKNOWN, State.WARNING, State.CRITICAL)
 """Worst last (contract, section 4); the guidelines' numbers would put UNKNOWN last."""
+
+_STATES = {state.value: state for state in State}
+_SEVERITIES = {state.value: SEVERITY.index(state) for state in State}
 
 _LABELS = (
     "time",
@@ -60,17 +63,22 @@ class Verdict(NamedTuple):
     suffix: str = ""
     """What ends the status, however much of it has to be cut."""
 
-    def text(self) -> str:
-        """Return the plugin's output: perfdata on line 1, the long output behind it."""
+    def head(self) -> str:
+        """Return the status line without its perfdata."""
         head = f"POP3 {self.state.name} - {self.status}"
         room = STATUS_LIMIT - len(self.suffix)
         if len(head) > room:
             head = head[: room - 3].rstrip() + "..."
-        head += self.suffix
+        return head + self.suffix
+
+    def text(self, with_perfdata: bool = True) -> str:
+        """Return the plugin's output: perfdata on line 1, the long output behind it."""
+        head = self.head()
+        perfdata = self.perfdata if with_perfdata else ()
         # With a hundred addresses not all of their figures find room.
-        shown = list(accumulate(self.perfdata, "{} {}".format, initial=" |"))
+        shown = list(accumulate(perfdata, "{} {}".format, initial=" |"))
         fitting = [each for each in shown if len(head) + len(each) < self.limit // 2]
-        if self.perfdata:
+        if perfdata:
             head += fitting[-1]
         text = head + "\n"
         if len(fitting) < len(shown):
@@ -114,7 +122,7 @@ def run(settings: Settings, started: float, secret: Secret | None = None) -> Ver
             *details.lines(settings, last.report, kinds, is_problem, is_diagnosed),
             *found,
         ),
-        _VERBOSE_OUTPUT_LIMIT if is_diagnosed or settings.verbosity >= 2 else _OUTPUT_LIMIT,
+        VERBOSE_OUTPUT_LIMIT if is_diagnosed or settings.verbosity >= 2 else _OUTPUT_LIMIT,
         looks.failed(taken, limits),
     )
 
@@ -124,12 +132,12 @@ def _look(means: Means, deadline: Deadline) -> Look:
     settings = means.settings
     resource = Pop3(means, deadline)
     summary = Summary(settings)
-    check = nagiosplugin.Check(resource, *contexts(settings), summary)
+    check = nagiosplugin.Check(resource, *contexts(settings, resource.look()), summary)
     check()
     summary.report = resource.report
     results = nagiosplugin.Results(*sorted(check.results.results, key=_severity, reverse=True))
     state = _state(results[0]) if len(results) else State.UNKNOWN
-    findings = [result for result in results.results if _state(result) is not State.OK]
+    findings = [result for result in results.results if result.state != nagiosplugin.Ok]
     return Look(
         state,
         summary.ok(results) if state is State.OK else summary.problem(results),
@@ -180,11 +188,11 @@ def _stopped(settings: Settings, taken: Sequence[Look], started: float) -> Verdi
 
 
 def _state(result: nagiosplugin.Result) -> State:
-    return State(int(result.state))
+    return _STATES[int(result.state)]
 
 
 def _severity(result: nagiosplugin.Result) -> int:
-    return SEVERITY.index(_state(result))
+    return _SEVERITIES[int(result.state)]
 
 
 def _position(perfdata: str) -> int:

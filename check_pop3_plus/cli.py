@@ -1,23 +1,29 @@
 """Wire up one run, and print."""
 
-import os
 import sys
 
 from check_pop3_plus import check, credentials, options
 from check_pop3_plus.check import Verdict
 from check_pop3_plus.failures import ProbeError
-from check_pop3_plus.settings import Secret, SecretSource, Settings, State
+from check_pop3_plus.output import emit
+from check_pop3_plus.settings import Secret, SecretSource, Settings, State, Sweep
 from check_pop3_plus.timing import Clock
 from check_pop3_plus.values import UsageError
 
 
 def main(argv: list[str], started: float) -> int:
-    """Run the check that `argv` describes and print its verdict; return the exit code.
+    """Run the check, or the sweep, that `argv` describes and print its verdict.
+
+    Return the exit code.
 
     `started` is the instant (`time.monotonic()`) from which every limit counts.
     """
     try:
-        settings = options.parse(argv)
+        settings = options.read(argv)
+        if isinstance(settings, Sweep):
+            from check_pop3_plus import sweep_cli
+
+            return sweep_cli.main(settings, started)
         secret, started = _asked_for(settings, started)
         verdict = check.run(settings, started, secret)
     except options.Asked as asked:
@@ -38,18 +44,3 @@ def _asked_for(settings: Settings, started: float) -> tuple[Secret | None, float
             "no source of the password: --password-file, --password-env or --password-command"
         )
     return credentials.ask(login.username), Clock()
-
-
-def emit(text: str, state: State) -> int:
-    """Write to standard output, and return the exit code: UNKNOWN where it cannot be written.
-
-    Past Python's buffers: what they hold is flushed at exit, where a broken pipe would become a
-    message on stderr and exit code 120.
-    """
-    data = text.encode("ascii", "replace")
-    try:
-        while data:
-            data = data[os.write(1, data) :]
-    except OSError:
-        return State.UNKNOWN.value
-    return state.value

@@ -1,5 +1,7 @@
 """Metrics to OK, WARNING, CRITICAL, UNKNOWN, by the tables in `judge` and the user's thresholds."""
 
+from collections.abc import Iterable
+
 import nagiosplugin
 from nagiosplugin import Metric, Performance, Range, Resource, Result
 
@@ -12,7 +14,7 @@ from check_pop3_plus.certificate_contexts import (
     KeyContext,
     ValidityContext,
 )
-from check_pop3_plus.failures import MEASURED, OURS, Failure, Kind
+from check_pop3_plus.failures import OURS, Failure, Kind
 from check_pop3_plus.judge import (
     ABOUT_DATES,
     FAILURE_STATES,
@@ -25,33 +27,9 @@ from check_pop3_plus.report import Attempt, Note, Report
 from check_pop3_plus.settings import RangePair, Settings, State
 
 
-def contexts(settings: Settings) -> list[nagiosplugin.Context]:
-    """Return one context for each kind of metric that `resource` makes."""
-    limits = settings.thresholds
-    phases = [
-        RangeContext(f"time_{phase.value}", limits.phases.get(phase.value), Kind.SLOW, settings)
-        for phase in MEASURED
-    ]
-    return [
-        FailureContext("failure", settings),
-        AddressesContext("addresses", settings),
-        RangeContext("time", limits.time, Kind.SLOW, settings),
-        *phases,
-        RangeContext("time_of_address", None, Kind.SLOW, settings),
-        DaysContext("cert_days", settings),
-        DaysContext("chain_days", settings),
-        CertificateContext("certificate", settings),
-        ChainContext("chain", settings),
-        IssuerContext("issuer", settings),
-        KeyContext("key", settings),
-        ValidityContext("validity", settings),
-        DeployedContext("deployed", settings),
-        RangeContext("messages", limits.messages, Kind.MESSAGES, settings),
-        RangeContext("mailbox_size", limits.size, Kind.SIZE, settings),
-        GreetingContext("greeting", settings),
-        CapabilitiesContext("capabilities", settings),
-        NoteContext("note", settings),
-    ]
+def contexts(settings: Settings, names: Iterable[str]) -> list[nagiosplugin.Context]:
+    """Return the contexts of these names, which are those of the metrics that `resource` makes."""
+    return [_CONTEXTS.get(name, RangeContext)(name, settings) for name in names]
 
 
 class FailureContext(Judge):
@@ -119,10 +97,16 @@ class CapabilitiesContext(Judge):
 class RangeContext(Judge):
     """A number and the plugin guidelines' ranges for it."""
 
-    def __init__(self, name: str, ranges: RangePair | None, kind: Kind, settings: Settings) -> None:
+    def __init__(self, name: str, settings: Settings) -> None:
         super().__init__(name, settings)
+        limits = settings.thresholds
+        ranges: RangePair | None
+        ranges, self.kind = {
+            "time": (limits.time, Kind.SLOW),
+            "messages": (limits.messages, Kind.MESSAGES),
+            "mailbox_size": (limits.size, Kind.SIZE),
+        }.get(name) or (limits.phases.get(name.removeprefix("time_")), Kind.SLOW)
         self.ranges = ranges or RangePair()
-        self.kind = kind
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         for spec, state in (
@@ -143,3 +127,21 @@ class RangeContext(Judge):
             metric.min,
             metric.max,
         )
+
+
+_CONTEXTS: dict[str, type[Judge]] = {
+    "failure": FailureContext,
+    "addresses": AddressesContext,
+    "cert_days": DaysContext,
+    "chain_days": DaysContext,
+    "certificate": CertificateContext,
+    "chain": ChainContext,
+    "issuer": IssuerContext,
+    "key": KeyContext,
+    "validity": ValidityContext,
+    "deployed": DeployedContext,
+    "greeting": GreetingContext,
+    "capabilities": CapabilitiesContext,
+    "note": NoteContext,
+}
+"""By the name of the metric; all others are numbers."""

@@ -10,10 +10,10 @@ SIZE_LIMIT = 1024 * 1024
 """Octets; far more than the options of a thousand services, or any chain of certificates."""
 
 
-def read(path: str, what: str) -> bytes:
+def read(path: str, what: str, limit: int = SIZE_LIMIT) -> bytes:
     """Return what a regular file holds; `what` it is goes into the message.
 
-    Raises ProbeError (config): it cannot be read, is none, or is larger than `SIZE_LIMIT`.
+    Raises ProbeError (config): it cannot be read, is none, or is larger than `limit`.
     """
     try:
         # Without waiting: a FIFO must not hang the check.
@@ -22,14 +22,14 @@ def read(path: str, what: str) -> bytes:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise _refused(f"{what} {clean(path)} is not a regular file")
             with open(descriptor, "rb", closefd=False) as file:
-                content = file.read(SIZE_LIMIT + 1)
+                content = file.read(limit + 1)
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:
         reason = clean(getattr(error, "strerror", None) or "invalid path")
         raise _refused(f"cannot read {what} {clean(path)}: {reason}") from error
-    if len(content) > SIZE_LIMIT:
-        raise _refused(f"{what} {clean(path)} is larger than 1 MiB")
+    if len(content) > limit:
+        raise _refused(f"{what} {clean(path)} is larger than {limit // 1024**2} MiB")
     return content
 
 

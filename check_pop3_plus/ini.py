@@ -5,12 +5,24 @@ line. The standard library's reader has no repeated keys.
 """
 
 import os
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from check_pop3_plus import files
 from check_pop3_plus.failures import Kind, ProbeError
 from check_pop3_plus.text import Printable, clean
 
 Section = list[tuple[str, str]]
+
+
+class Part(NamedTuple):
+    """A section as it stands in a file; several may have one name."""
+
+    name: str
+    options: Section
+    errors: list[ProbeError]
+    """Lines that are none."""
+
 
 SEARCH_PATH = (
     "/usr/local/etc/monitoring-plugins/monitoring-plugins.ini",
@@ -54,17 +66,40 @@ def read(path: str) -> dict[str, Section]:
 def parse(content: str, path: str) -> dict[str, Section]:
     """Return the sections of a text. Raises ProbeError (config) with the line that is wrong."""
     sections: dict[str, Section] = {}
-    section: Section | None = None
+    for part in parts(content, path):
+        if part.errors:
+            raise part.errors[0]
+        sections.setdefault(part.name, []).extend(part.options)
+    return sections
+
+
+def parts(content: str, path: str) -> Iterator[Part]:
+    """Yield each section of a text, with what is wrong in it.
+
+    Raises ProbeError (config) for what stands before the first, and so is in none.
+    """
+    part: Part | None = None
     for number, line in enumerate(content.split("\n"), 1):
         stripped = line.strip()
         if not stripped or stripped[0] in "#;":
             continue
-        if stripped.startswith("[") and stripped.endswith("]"):
-            section = sections.setdefault(stripped[1:-1].strip(), [])
-            continue
         key, _, value = stripped.partition("=")
-        if section is None or not key.strip():
-            where = f"{clean(path)}, line {number}"
-            raise ProbeError(Kind.CONFIG, Printable(f"{where}: neither [section] nor key = value"))
-        section.append((key.strip(), value.strip()))
-    return sections
+        if stripped[0] == "[":
+            if part:
+                yield part
+            part = Part(stripped[1:].removesuffix("]").strip(), [], [])
+            if stripped[-1] != "]":
+                part.errors.append(_wrong(path, number))
+        elif part is None:
+            raise _wrong(path, number)
+        elif key:
+            part.options.append((key.strip(), value.strip()))
+        else:
+            part.errors.append(_wrong(path, number))
+    if part:
+        yield part
+
+
+def _wrong(path: str, number: int) -> ProbeError:
+    message = f"{clean(path)}, line {number}: neither [section] nor key = value"
+    return ProbeError(Kind.CONFIG, Printable(message))

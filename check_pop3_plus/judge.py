@@ -5,7 +5,7 @@ A Result's `hint` is the kind's stable name, or None where there is nothing to s
 are `summary`'s.
 """
 
-from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 import nagiosplugin
 from nagiosplugin import Metric, Resource, Result
@@ -14,6 +14,9 @@ from check_pop3_plus import RELEASED
 from check_pop3_plus.failures import Kind
 from check_pop3_plus.report import Report
 from check_pop3_plus.settings import Settings, State
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 FAILURE_STATES = {
     Kind.UNRESOLVED: State.CRITICAL,
@@ -168,8 +171,10 @@ class Judge(nagiosplugin.Context):
         return Result(nagiosplugin.Ok, None, metric)
 
 
-def is_clock_plausible(now: datetime) -> bool:
+def is_clock_plausible(now: "datetime") -> bool:
     """Return whether the local clock is not before the day this version was released."""
+    from datetime import datetime, timezone
+
     return now >= datetime.fromisoformat(RELEASED).replace(tzinfo=timezone.utc)
 
 

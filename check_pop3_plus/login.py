@@ -12,16 +12,13 @@ from check_pop3_plus.failures import Kind, ProbeError
 from check_pop3_plus.mechanisms import MECHANISMS
 from check_pop3_plus.pop3 import Capabilities, Command, Reply, command
 from check_pop3_plus.sasl import Identity, exchange
-from check_pop3_plus.settings import Login, Secret, Target
+from check_pop3_plus.settings import OF_POP3, Login, Secret, Target
 from check_pop3_plus.text import Cleaner, Printable
 
 Steps = Generator[Command, Reply, Reply]
 """Commands out, replies in; returns the reply that ended the login."""
 
 SASL = {name.lower(): name for name in MECHANISMS}
-
-WAYS = ("user", "apop", *SASL)
-"""The names that `--auth` takes, `auto` aside."""
 
 # A message identifier (RFC 1939 section 7): anything looser lets a machine in the middle choose
 # the text whose digest it wants (CVE-2007-1558).
@@ -71,11 +68,6 @@ def apop(identity: Identity) -> Steps:
     return (yield command(b"APOP", argument, shown=Printable("***")))
 
 
-def needs_capabilities(way: str) -> bool:
-    """Return whether the choice depends on what the server offers."""
-    return way not in ("user", "apop")
-
-
 def choose(wanted: str, capabilities: Capabilities | None, is_encrypted: bool) -> str:
     """Return the one way to try, from the capabilities read after TLS.
 
@@ -87,7 +79,7 @@ def choose(wanted: str, capabilities: Capabilities | None, is_encrypted: bool) -
         if capabilities is None or capabilities.has("USER"):
             return "user"
         acceptable: tuple[str, ...] = tuple(name.lower() for name in CLEARTEXT)
-    elif capabilities is None or not needs_capabilities(wanted):
+    elif capabilities is None or wanted in OF_POP3:
         return wanted
     else:
         acceptable = (wanted,)

@@ -6,15 +6,20 @@ Everything a user can get wrong is found here, before anything is opened, and sa
 import argparse
 import re
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import NoReturn
 
-from check_pop3_plus import ini, login, values
+from check_pop3_plus import ini, values
 from check_pop3_plus.failures import MEASURED, OURS, Kind
 from check_pop3_plus.settings import (
+    WAYS,
     Assertions,
+    CommandFile,
     Expectation,
     Family,
     Grant,
+    IcingaApi,
+    JsonLines,
     Limits,
     Login,
     RangePair,
@@ -23,6 +28,7 @@ from check_pop3_plus.settings import (
     Settings,
     State,
     Subject,
+    Sweep,
     Target,
     Thresholds,
     TlsPolicy,
@@ -34,10 +40,12 @@ from check_pop3_plus.values import UsageError
 PROGRAM = "check_pop3_plus"
 DEFAULT_TIMEOUT = 10.0
 LONG_RUN_TIMEOUT = 50.0
-"""With further looks or a diagnosis: Icinga and Nagios end a plugin after 60 s."""
+"""With further looks, a diagnosis or a sweep: Icinga and Nagios end a plugin after 60 s."""
 
 _SENSITIVITIES = {"very-high": 0, "high": 2, "medium": 5, "low": 7, "very-low": 10}
 """How often to look again (contract, section 6)."""
+
+DEFAULT_JOBS = 128
 
 _EPILOG = """\
 RANGE is the plugin guidelines' [@][start:][end]: alert outside of it, with @ inside;
@@ -57,6 +65,16 @@ class Asked(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
+    @cached_property
+    def valued(self) -> frozenset[str]:
+        """The flags that need a value."""
+        return frozenset(
+            flag
+            for action in self._actions
+            if action.nargs is None and not isinstance(action, argparse._CountAction)
+            for flag in action.option_strings
+        )
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{clean(message, 150)} (--help shows the options)")
 
@@ -97,7 +115,7 @@ class _NotHere(argparse.Action):
         raise UsageError(f"{arguments[-1]} of check_pop is not supported: {self.const}")
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> _Parser:
     """Return the table of options."""
     from check_pop3_plus import __version__
 
@@ -206,10 +224,10 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--auth",
         metavar="HOW",
-        type=values.one_of("--auth", ["auto", *login.WAYS]),
+        type=values.one_of("--auth", ["auto", *WAYS]),
         default="auto",
         help=f"how to log in: auto (the default: USER and PASS, else PLAIN, else LOGIN),"
-        f" {', '.join(login.WAYS)}",
+        f" {', '.join(WAYS)}",
     )
     add(
         "--allow-insecure-login",
@@ -273,7 +291,7 @@ def parser() -> argparse.ArgumentParser:
         "--run-timeout",
         metavar="N",
         help="seconds for the whole run; default what -t says, or 50 with --diagnose,"
-        " --sensitivity or --rechecks",
+        " --sensitivity, --rechecks or --sweep",
     )
 
     group = table.add_argument_group("greeting")
@@ -343,6 +361,34 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--rechecks", metavar="N", help="the same: after N further looks, 2 s apart")
 
+    group = table.add_argument_group("sweep (many servers in one run)")
+    add = group.add_argument
+    add(
+        "--sweep",
+        metavar="FILE",
+        help="check every [HOST!SERVICE] of this INI file, whose keys are the long options; what"
+        " [DEFAULT] holds, and other options given here, count for all",
+    )
+    add("--jobs", metavar="N", help="so many at once; default 128")
+    add(
+        "--submit",
+        metavar="TO",
+        help="hand each result to icinga2:URL (its API), nagios:FILE (its command file), or"
+        " jsonl:- (an object a line, in place of the text); the exit code is then about the sweep"
+        " itself",
+    )
+    add("--icinga-user", metavar="NAME", help="user of the API")
+    add(
+        "--icinga-password-file",
+        metavar="FILE",
+        help="first line of this file; mode 0600 or 0640",
+    )
+    add(
+        "--icinga-ca-file",
+        metavar="FILE",
+        help="trust these certificates (PEM) for the API, not the system's store",
+    )
+
     group = table.add_argument_group("output and options")
     add = group.add_argument
     add(
@@ -375,17 +421,31 @@ def parser() -> argparse.ArgumentParser:
     return table
 
 
-def parse(argv: Sequence[str]) -> Settings:
-    """Return the settings that a command line means.
+def read(argv: Sequence[str]) -> Settings | Sweep:
+    """Return what a command line means.
 
     Raises UsageError (or ProbeError of kind config, for an INI file), and Asked.
     """
     table = parser()
-    expanded = _with_extra_options(list(argv))
-    chosen, rest = table.parse_known_args(_joined(table, expanded))
+    words = _joined(table, _with_extra_options(list(argv)))
+    chosen = _chosen(table, words)
+    return _settings(chosen) if chosen.sweep is None else _sweep(chosen, words)
+
+
+def parse(argv: Sequence[str], table: _Parser | None = None) -> Settings:
+    """Return the settings of one check; `table` is the parser, where there is one already.
+
+    Raises as `read` does.
+    """
+    table = table or parser()
+    return _settings(_chosen(table, _joined(table, _with_extra_options(list(argv)))))
+
+
+def _chosen(table: _Parser, words: list[str]) -> argparse.Namespace:
+    chosen, rest = table.parse_known_args(words)
     if rest:
         raise UsageError(f"unknown argument {clean(rest[0], 60)} (--help shows the options)")
-    return _settings(chosen)
+    return chosen
 
 
 # --- the command line before argparse --------------------------------------------------------
@@ -433,18 +493,13 @@ def section_to_argv(section: ini.Section) -> list[str]:
     return options
 
 
-def _joined(table: argparse.ArgumentParser, argv: list[str]) -> list[str]:
+def _joined(table: _Parser, argv: list[str]) -> list[str]:
     """Join each option with the value behind it, so that `-w -5:10` is not taken for two options.
 
     argparse takes what begins with a dash for an option, and with `-4` and `-6` in the table
     negative numbers too.
     """
-    valued = {
-        flag
-        for action in table._actions
-        if action.nargs is None and not isinstance(action, argparse._CountAction)
-        for flag in action.option_strings
-    }
+    valued = table.valued
     # The value of these can only be joined already: the word behind is none of theirs.
     optional = {
         flag for action in table._actions if action.const == "" for flag in action.option_strings
@@ -467,10 +522,74 @@ def _joined(table: argparse.ArgumentParser, argv: list[str]) -> list[str]:
     return joined
 
 
+# --- a sweep ---------------------------------------------------------------------------------
+
+_OF_SWEEPS = (
+    "--sweep",
+    "--jobs",
+    "--submit",
+    "--icinga-user",
+    "--icinga-password-file",
+    "--icinga-ca-file",
+)
+
+
+def _sweep(chosen: argparse.Namespace, words: list[str]) -> Sweep:
+    own = (*_OF_SWEEPS, "--run-timeout")
+    if chosen.hostname is not None:
+        raise UsageError("--hostname and --sweep exclude each other: its file names the hosts")
+    run_timeout = LONG_RUN_TIMEOUT
+    if chosen.run_timeout:
+        run_timeout = values.seconds(chosen.run_timeout, "--run-timeout")
+    return Sweep(
+        file=values.path(chosen.sweep, "--sweep") or "",
+        common=tuple(word for word in words if word.partition("=")[0] not in own),
+        jobs=values.whole_number(chosen.jobs, "--jobs") or DEFAULT_JOBS,
+        run_timeout=run_timeout,
+        receiver=_receiver(chosen),
+        verbosity=min(chosen.verbose, 3),
+    )
+
+
+def _receiver(chosen: argparse.Namespace) -> IcingaApi | CommandFile | JsonLines | None:
+    kind, _, where = (chosen.submit or "").partition(":")
+    of_api = (chosen.icinga_user, chosen.icinga_password_file, chosen.icinga_ca_file)
+    if kind != "icinga2" and any(value is not None for value in of_api):
+        raise UsageError("the options --icinga-... need --submit icinga2:URL")
+    if chosen.submit is None:
+        return None
+    if kind == "nagios" and where:
+        return CommandFile(values.path(where, "--submit") or "")
+    if kind == "jsonl" and where == "-":
+        return JsonLines()
+    if kind != "icinga2":
+        raise UsageError(
+            f"invalid --submit {clean(chosen.submit, 60)}: not icinga2:URL, nagios:FILE or jsonl:-"
+        )
+    endpoint = values.https_url(where, "--submit")
+    if not chosen.icinga_user or not chosen.icinga_password_file:
+        raise UsageError("--submit icinga2:URL needs --icinga-user and --icinga-password-file")
+    if ":" in chosen.icinga_user:
+        raise UsageError("invalid --icinga-user: a colon (RFC 7617 section 2)")
+    return IcingaApi(
+        endpoint,
+        values.visible(chosen.icinga_user, "--icinga-user"),
+        values.path(chosen.icinga_password_file, "--icinga-password-file") or "",
+        values.path(chosen.icinga_ca_file, "--icinga-ca-file"),
+    )
+
+
 # --- from words to settings ------------------------------------------------------------------
 
 
 def _settings(chosen: argparse.Namespace) -> Settings:
+    for option in _OF_SWEEPS:
+        if getattr(chosen, option.removeprefix("--").replace("-", "_")) is not None:
+            raise UsageError(
+                f"{option} stands on the command line alone"
+                if option == "--sweep"
+                else f"{option} needs --sweep on the command line"
+            )
     security = _security(chosen)
     target = _target(chosen, security)
     states = _states(chosen)

@@ -7,7 +7,7 @@ here relies on the main thread.
 """
 
 import threading
-from datetime import datetime, timezone
+import time
 
 from check_pop3_plus import assertions, certificate, session, text, transport
 from check_pop3_plus.failures import (
@@ -203,7 +203,7 @@ class _Look:
             resolve=self.timeline.laps[0] if self.timeline.laps else None,
             failure=self.failure,
             elapsed=ended - self.began if ended and self.began is not None else None,
-            now=datetime.now(timezone.utc),
+            clock=time.time(),
             deployed=self.means.deployed,
             addresses=self.addresses,
         )

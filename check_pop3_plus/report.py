@@ -4,12 +4,14 @@
 """
 
 from collections.abc import Iterable
-from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from check_pop3_plus.failures import Failure, Kind, Phase
 from check_pop3_plus.text import Printable
 from check_pop3_plus.timing import Lap, Timeline, seconds_by_phase
+
+if TYPE_CHECKING:  # only where there is a certificate (about 1.5 ms)
+    from datetime import datetime
 
 
 class Address(NamedTuple):
@@ -28,8 +30,8 @@ class Address(NamedTuple):
 class CertificateFacts(NamedTuple):
     """One certificate, as far as it could be read."""
 
-    not_before: datetime | None
-    not_after: datetime | None
+    not_before: "datetime | None"
+    not_after: "datetime | None"
     subject: Printable | None = None
     issuer: Printable | None = None
     names: tuple[Printable, ...] = ()
@@ -171,12 +173,19 @@ class Report(NamedTuple):
     """Why the look as a whole failed."""
     elapsed: float | None
     """Seconds from the name look-up to the last judged reply."""
-    now: datetime
-    """The local clock when the look ended; certificate dates are judged by it."""
+    clock: float
+    """Seconds of the epoch when the look ended, by the local clock."""
     deployed: tuple[CertificateFacts, ...] = ()
     """Those in the file that the server's own must be in."""
     addresses: tuple[Address, ...] = ()
     """All that the name has, those that were not tried included."""
+
+    @property
+    def now(self) -> "datetime":
+        """What certificate dates are judged by."""
+        from datetime import datetime, timezone
+
+        return datetime.fromtimestamp(self.clock, timezone.utc)
 
     def seconds(self) -> dict[Phase, float]:
         """Return the seconds of each phase that was reached; of several addresses the slowest."""

@@ -10,7 +10,7 @@ from check_pop3_plus import probe
 from check_pop3_plus.failures import MEASURED
 from check_pop3_plus.means import Means
 from check_pop3_plus.report import Attempt, Report, Seen
-from check_pop3_plus.settings import Assertions, Settings
+from check_pop3_plus.settings import Settings
 from check_pop3_plus.timing import Deadline
 
 
@@ -23,11 +23,17 @@ class Pop3(nagiosplugin.Resource):
         self._means = means
         self._deadline = deadline
         self.report: Report | None = None
+        self._metrics: list[Metric] = []
 
-    def probe(self) -> list[nagiosplugin.Metric]:
-        """Take the look and return what of it can be judged."""
+    def look(self) -> set[str]:
+        """Take the look, and return the names of the contexts that what was seen needs."""
         self.report = probe.run(self._means, self._deadline)
-        return list(_metrics(self.report, self._means.settings))
+        self._metrics = list(_metrics(self.report, self._means.settings))
+        return {metric.context for metric in self._metrics}
+
+    def probe(self) -> list[Metric]:
+        """Return what of the look can be judged."""
+        return self._metrics
 
 
 def _metrics(report: Report, settings: Settings) -> Iterator[Metric]:
@@ -46,7 +52,7 @@ def _metrics(report: Report, settings: Settings) -> Iterator[Metric]:
             yield Metric(f"time_{phase.value}", seconds[phase], "s", min=0)
     yield from _days_left(report)
     for attempt in report.judged:
-        yield from _of_attempt(attempt, settings.assertions, has_failed=bool(report.failure))
+        yield from _of_attempt(attempt, settings, has_failed=bool(report.failure))
     if settings.target.all_addresses:
         for attempt in report.judged:
             yield from _of_address(attempt)
@@ -67,7 +73,8 @@ def _days_left(report: Report) -> Iterator[Metric]:
             yield Metric(name, min(ends, key=lambda pair: pair[0])[1])
 
 
-def _of_attempt(attempt: Attempt, wanted: Assertions, has_failed: bool) -> Iterator[Metric]:
+def _of_attempt(attempt: Attempt, settings: Settings, has_failed: bool) -> Iterator[Metric]:
+    wanted = settings.assertions
     if attempt.chain.leaf:
         chain = Seen(attempt, attempt.chain)
         yield Metric("certificate", chain)
@@ -83,7 +90,7 @@ def _of_attempt(attempt: Attempt, wanted: Assertions, has_failed: bool) -> Itera
     if attempt.mailbox:
         yield Metric("messages", attempt.mailbox.messages, min=0)
         yield Metric("mailbox_size", attempt.mailbox.octets, "B", min=0)
-    if attempt.greeting is not None:
+    if attempt.greeting is not None and settings.expect.texts:
         yield Metric("greeting", Seen(attempt, attempt.greeting))
     if wanted.capabilities and attempt.failure is None and not has_failed:
         yield Metric("capabilities", Seen(attempt, attempt.offered or frozenset()))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from check_pop3_plus import certificate, login, pop3
+from check_pop3_plus import certificate, pop3
 from check_pop3_plus.conversation import Conversation, capabilities, greet, say_goodbye
 from check_pop3_plus.failures import CertificateRejected, Kind, Phase, ProbeError
 from check_pop3_plus.means import Means
@@ -20,6 +20,8 @@ from check_pop3_plus.transport import Stream
 
 if TYPE_CHECKING:
     import ssl
+
+    from check_pop3_plus import login
 
 
 def converse(
@@ -52,7 +54,7 @@ def converse(
         known = None
         # After STLS in any case: what was said before it is worth nothing (RFC 2595 section 4),
         # and a server may refuse us only now (TLS 1.3 and client certificates).
-        for_login = settings.login and login.needs_capabilities(settings.login.mechanism)
+        for_login = settings.login and settings.login.needs_capabilities
         if is_stls or for_login or settings.assertions.capabilities:
             known = capabilities(talk)
         if settings.login and log_in(talk, means.secret, known, may_log_in):
@@ -107,6 +109,8 @@ def log_in(
     Raises ProbeError: no-mechanism, cleartext-refused, credentials, in-use, login-delay,
     temporary, permanent, client-certificate.
     """
+    from check_pop3_plus import login
+
     wanted = talk.settings.login
     assert wanted is not None  # noqa: S101 - who calls this has asked for a login
     _require_verified_link(talk)
@@ -130,7 +134,7 @@ def log_in(
     return True
 
 
-def _carry(talk: Conversation, steps: login.Steps) -> pop3.Reply:
+def _carry(talk: Conversation, steps: "login.Steps") -> pop3.Reply:
     try:
         command = next(steps)
         while True:
@@ -193,6 +197,8 @@ def take_stock(talk: Conversation) -> None:
 
     Raises ProbeError: mailbox; temporary or permanent where the server takes the login back.
     """
+    from check_pop3_plus import login
+
     # Dovecot says `+OK Logged in.` and, when the mailbox cannot be opened, at once an `-ERR`.
     withdrawn = talk.unasked()
     reply = talk.reply() if withdrawn else talk.ask(pop3.command(b"STAT"))

@@ -85,8 +85,8 @@ class TlsPolicy(NamedTuple):
     """SHA-256 of the certificate or of its public key, in hexadecimal; any of them will do."""
 
 
-class TokenEndpoint(NamedTuple):
-    """Where tokens are given out, over HTTPS."""
+class HttpsEndpoint(NamedTuple):
+    """Where tokens are given out, or results are taken, over HTTPS."""
 
     host: str
     port: int
@@ -104,7 +104,7 @@ class Grant(NamedTuple):
     """How a token is fetched: by a refresh token where there is one, else by the client's own
     credentials (RFC 6749 sections 6 and 4.4)."""
 
-    endpoint: TokenEndpoint
+    endpoint: HttpsEndpoint
     client_id: str
     client_secret_file: str | None = None
     refresh_token_file: str | None = None
@@ -122,6 +122,24 @@ class SecretSource(NamedTuple):
     grant: Grant | None = None
 
 
+OF_POP3 = ("user", "apop")
+"""Ways to log in that are older than the list of capabilities, and do not depend on it."""
+
+WAYS = (
+    *OF_POP3,
+    "plain",
+    "login",
+    "cram-md5",
+    "scram-sha-1",
+    "scram-sha-256",
+    "external",
+    "xoauth2",
+    "oauthbearer",
+)
+"""The names that `--auth` takes, `auto` aside; `login` and `mechanisms` know the ways themselves,
+and are not loaded where nobody logs in."""
+
+
 class Login(NamedTuple):
     username: str
     source: SecretSource
@@ -132,6 +150,11 @@ class Login(NamedTuple):
     def needs_secret(self) -> bool:
         """Whether there is a secret to send: with EXTERNAL the client certificate is the proof."""
         return self.mechanism != "external"
+
+    @property
+    def needs_capabilities(self) -> bool:
+        """Whether the choice depends on what the server offers."""
+        return self.mechanism not in OF_POP3
 
 
 class Limits(NamedTuple):
@@ -216,4 +239,40 @@ class Settings(NamedTuple):
     """What single kinds of failure count as, where the user says so."""
     diagnosis: frozenset[Subject] | None = None
     """What to look into after a failure; empty is what fits the failure, None nothing."""
+    verbosity: int = 0
+
+
+class IcingaApi(NamedTuple):
+    """Where Icinga 2 takes results, by its REST API."""
+
+    endpoint: HttpsEndpoint
+    username: str
+    password_file: str
+    ca_file: str | None = None
+    """Trusted for the API alone, in place of the system's store."""
+
+
+class CommandFile(NamedTuple):
+    """The FIFO from which Nagios takes external commands."""
+
+    path: str
+
+
+class JsonLines(NamedTuple):
+    """An object a line."""
+
+    path: str = "-"
+    """Standard output; no file is ever written."""
+
+
+class Sweep(NamedTuple):
+    """Many services of one file."""
+
+    file: str
+    common: tuple[str, ...] = ()
+    """Options on the command line; they hold for every service."""
+    jobs: int = 128
+    run_timeout: float = 50.0
+    receiver: IcingaApi | CommandFile | JsonLines | None = None
+    """Who is handed each result; None where the sweep's own is all that is wanted."""
     verbosity: int = 0

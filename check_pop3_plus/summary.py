@@ -4,7 +4,7 @@ State first, then the one thing to know, then where. The foreign text in it is c
 (`Printable`); every sentence about a failure begins with the phase it happened in.
 """
 
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 import nagiosplugin
 from nagiosplugin import Metric, Result, Results
@@ -15,6 +15,9 @@ from check_pop3_plus.failures import OURS, Failure, Kind, Phase
 from check_pop3_plus.report import Attempt, Chain, Note, Report, Seen
 from check_pop3_plus.settings import Security, Settings, Verify
 from check_pop3_plus.text import Printable, clean
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 _ABOUT_ADDRESSES = (Kind.REFUSED, Kind.UNREACHABLE, Kind.TIMEOUT)
 """Failures to connect: they name all addresses that were tried."""
@@ -238,7 +241,7 @@ class Summary(nagiosplugin.Summary):
         more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""
         return f" ({', '.join(shown[:3])}{more})"
 
-    def _now(self) -> datetime:
+    def _now(self) -> "datetime":
         assert self.report is not None  # noqa: S101 - there is something to say of it
         return self.report.now
 

@@ -5,13 +5,14 @@ All instants are `time.monotonic()`, which no step of the system clock disturbs.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from check_pop3_plus.failures import DeadlineExceeded, Kind, Phase, ProbeError, config_error
 from check_pop3_plus.text import Printable
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 Clock = time.monotonic
 
@@ -66,26 +67,59 @@ def in_time(work: Callable[[], _T], deadline: Deadline) -> _T:
 
     Raises DeadlineExceeded, and ProbeError (config) where no thread can be started.
     """
-    results: list[_T] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    try:
-        thread.start()
-    except RuntimeError as error:
-        raise config_error("cannot start a thread", error) from error
-    thread.join(deadline.remaining())
-    if errors:
-        raise errors[0]
-    if not results:
+    helper: _Helper = getattr(_own, "helper", None) or _Helper()
+    _own.helper = None
+    is_over = helper.do(work, deadline.remaining())
+    if not is_over:
         raise DeadlineExceeded(Kind.TIMEOUT, Printable("no answer in time"))
-    return results[0]
+    _own.helper = helper
+    result: _T | None
+    (result, error), helper.outcome = helper.outcome, (None, None)
+    if error:
+        raise error
+    return cast(_T, result)
+
+
+# To start a thread for each piece of work would be a sixth of what a check costs in a sweep. So a
+# thread keeps its helper, until one is late.
+_own = threading.local()
+
+
+class _Helper:
+    """A thread that does one piece of work after another, for one other thread."""
+
+    def __init__(self) -> None:
+        self.outcome: tuple[Any, BaseException | None] = (None, None)
+        """What the work has returned, and what it has raised."""
+        self._work: Callable[[], object] | None = None
+        self._is_late = False
+        # Locked until there is something to begin, and something done.
+        self._begin, self._end = threading.Lock(), threading.Lock()
+        self._begin.acquire()
+        self._end.acquire()
+        try:
+            threading.Thread(target=self._run, daemon=True).start()
+        except RuntimeError as error:
+            raise config_error("cannot start a thread", error) from error
+
+    def do(self, work: Callable[[], object], seconds: float) -> bool:
+        """Return whether the work was done in time; else this helper is of no more use."""
+        self._work = work
+        self._begin.release()
+        is_over = self._end.acquire(timeout=seconds)
+        self._is_late = not is_over
+        return is_over
+
+    def _run(self) -> None:
+        while not self._is_late:
+            self._begin.acquire()
+            assert self._work is not None  # noqa: S101 - there is something to begin
+            try:
+                self.outcome = (self._work(), None)
+            except BaseException as error:
+                self.outcome = (None, error)
+            self._work = None
+            self._end.release()
 
 
 class Lap(NamedTuple):
@@ -102,8 +136,8 @@ def seconds_by_phase(laps: Iterable[Lap]) -> dict[Phase, float]:
     return seconds
 
 
-def days(span: timedelta) -> float:
-    return span / timedelta(days=1)
+def days(span: "timedelta") -> float:
+    return span.total_seconds() / 86400
 
 
 class Timeline:
@@ -113,20 +147,28 @@ class Timeline:
         self.laps: list[Lap] = []
         self.current: Phase | None = None
 
-    @contextmanager
-    def phase(self, phase: Phase) -> Iterator[None]:
+    def phase(self, phase: Phase) -> "_Passing":
         """Time a phase. It is recorded on failure too; a passing ProbeError learns where it was."""
-        began = Clock()
-        self.current = phase
-        ok = False
-        try:
-            yield
-            ok = True
-        except ProbeError as error:
-            error.phase = error.phase or phase
-            raise
-        finally:
-            self.laps.append(Lap(phase, Clock() - began, ok))
-            # Kept when a signal passes: who reads it asks where the run was stopped.
-            if ok:
-                self.current = None
+        return _Passing(self, phase)
+
+
+class _Passing:
+    """A phase that goes on inside the context."""
+
+    def __init__(self, timeline: Timeline, phase: Phase) -> None:
+        self._timeline = timeline
+        self._phase = phase
+        self._began = 0.0
+
+    def __enter__(self) -> None:
+        self._timeline.current = self._phase
+        self._began = Clock()
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        ok = error is None
+        self._timeline.laps.append(Lap(self._phase, Clock() - self._began, ok))
+        if isinstance(error, ProbeError):
+            error.phase = error.phase or self._phase
+        # Kept when a signal passes: who reads it asks where the run was stopped.
+        if ok:
+            self._timeline.current = None

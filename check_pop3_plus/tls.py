@@ -8,10 +8,11 @@ import os
 import stat
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from check_pop3_plus.failures import CertificateRejected, Kind, ProbeError, config_error
-from check_pop3_plus.settings import TlsPolicy, Verify
+from check_pop3_plus.settings import Security, TlsPolicy, Verify
 from check_pop3_plus.text import Printable, clean
 
 if TYPE_CHECKING:
@@ -25,8 +26,16 @@ def context(policy: TlsPolicy) -> "ssl.SSLContext":
     default), nor on the environment: SSL_CERT_FILE, SSL_CERT_DIR and SSLKEYLOGFILE have no
     effect on a context made this way.
 
+    Services whose policies differ in nothing that it depends on share one: to load the trusted
+    certificates takes longer than a handshake.
+
     Raises ProbeError (config) for files that cannot be loaded.
     """
+    return _context(policy._replace(security=Security.IMPLICIT, name="", pins=()))
+
+
+@lru_cache(maxsize=64)
+def _context(policy: TlsPolicy) -> "ssl.SSLContext":
     import ssl
 
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -199,8 +199,9 @@ class Stream:
 
         try:
             self._sock.settimeout(self.deadline.remaining())
+            # As bytes: a str would load the idna codec, and `options` has made A-labels of it.
             tls = context.wrap_socket(
-                self._sock, server_hostname=name, do_handshake_on_connect=False
+                self._sock, server_hostname=name.encode("ascii"), do_handshake_on_connect=False
             )
         except OSError as error:
             raise _translated(error) from error

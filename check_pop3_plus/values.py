@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from check_pop3_plus.failures import Kind, ProbeError
-from check_pop3_plus.settings import Family, Remaining, State, Subject, TokenEndpoint
+from check_pop3_plus.settings import Family, HttpsEndpoint, Remaining, State, Subject
 from check_pop3_plus.text import Printable, clean
 
 LONGEST_TIMEOUT = 3600.0
@@ -102,7 +102,7 @@ _URL = re.compile(
 )
 
 
-def https_url(url: str, option: str) -> TokenEndpoint:
+def https_url(url: str, option: str) -> HttpsEndpoint:
     """Check the URL of a token endpoint (RFC 6749 section 3.2).
 
     It is not shown when it is wrong: a password or another secret may stand in it.
@@ -120,7 +120,7 @@ def https_url(url: str, option: str) -> TokenEndpoint:
     if not 1 <= port <= 65535:
         raise UsageError(f"invalid {option}: port not from 1 to 65535")
     path = matched["path"] or "/"
-    return TokenEndpoint(host(matched["host"], option), port, "/" * (path[0] == "?") + path)
+    return HttpsEndpoint(host(matched["host"], option), port, "/" * (path[0] == "?") + path)
 
 
 def visible(word: str, option: str) -> str:

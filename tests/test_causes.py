@@ -61,7 +61,9 @@ def cause(
     attempt.timeline.laps.append(Lap(Phase.GREETING, 1.5, ok=True))
     attempts = () if phase is Phase.RESOLVE else (*others, attempt)
     ended = attempt.failure if phase is Phase.RESOLVE else None
-    report = Report(attempts, attempts[-1:], Lap(Phase.RESOLVE, 0.5, True), ended, None, NOW)
+    report = Report(
+        attempts, attempts[-1:], Lap(Phase.RESOLVE, 0.5, True), ended, None, NOW.timestamp()
+    )
     about = Matter(phase, kind, attempts[-1] if attempts else None)
     return causes.cause(settings, report, Findings(about, facts))
 

@@ -40,7 +40,7 @@ def verdict(
     for name, value in attributes.items():
         setattr(attempt, name, value)
     resolve = Lap(Phase.RESOLVE, 0.00012, ok=True)
-    report = Report((attempt,), (attempt,), resolve, None, elapsed, now)
+    report = Report((attempt,), (attempt,), resolve, None, elapsed, now.timestamp())
     monkeypatch.setattr(probe, "run", lambda *_: report)
     settings = options.parse(["-H", "pop.example.org", "-S", *argv.split()])
     return check.run(settings, 0)

@@ -18,6 +18,8 @@ from tests.command import COMMAND, Run, run
 from tests.faults import CANARY, assert_no_canary, check, flags, honest
 from tests.pop3_server import PoliteServer, ScriptedServer, Step, expect, say, silence
 
+README = Path(__file__).parent.parent / "README.md"
+
 GREETED = [say(b"+OK ready\r\n"), expect(b"QUIT"), say(b"+OK bye\r\n")]
 
 
@@ -429,3 +431,28 @@ def test_memory_is_bounded_against_an_endless_reply() -> None:
     for chunk in (b"x" * 65536, b"x\r\n" * 20000, b"\n" * 65536):
         assert peak(*capa, flood(chunk)) - polite < 8 * 1024
         assert peak(flood(chunk)) - polite < 8 * 1024
+
+
+def test_it_runs_isolated(tmp_path: Path) -> None:
+    """The launcher of the README: neither folder, variables nor the user's packages matter."""
+    shown = re.search(r"(#!\S+ -I\n.*?)EOF", README.read_text(), re.DOTALL)
+    assert shown
+    launcher = tmp_path / "check_pop3_plus"
+    launcher.write_text(re.sub("#!.*? ", f"#!{sys.executable} ", shown[1]))
+    launcher.chmod(0o755)
+    hostile = tmp_path / "hostile"
+    hostile.mkdir()
+    for module in ("argparse", "socket", "check_pop3_plus", "sitecustomize", "usercustomize"):
+        (hostile / f"{module}.py").write_text("raise SystemExit(66)\n")
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(hostile), "PYTHONHOME": "/nowhere"}
+
+    for command in ([launcher], [sys.executable, "-I", "-m", "check_pop3_plus"]):
+        done = subprocess.run(
+            [*command, "-H", "127.0.0.1", "-p", "1"],
+            cwd=hostile,
+            env=environment,
+            capture_output=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (2, b"")
+        assert done.stdout.startswith(b"POP3 CRITICAL - connect: connection refused")

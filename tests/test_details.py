@@ -32,6 +32,6 @@ def test_the_chart(laps: tuple[tuple[Phase, float], ...], lines: list[str]) -> N
     """A bar for each phase that was reached, by the longest; QUIT is not judged."""
     attempt = Attempt(Address("192.0.2.1", 110))
     attempt.timeline.laps += [Lap(phase, seconds, ok=True) for phase, seconds in laps]
-    report = Report((attempt,), (attempt,), None, None, None, NOW)
+    report = Report((attempt,), (attempt,), None, None, None, NOW.timestamp())
 
     assert list(details.chart(report)) == lines

@@ -52,9 +52,9 @@ def failed(phase: Phase | None, kind: Kind, *, login: bool = False, address: boo
     attempt.login_began = login
     failure = Failure(kind, phase, Printable("x"))
     if not address:
-        return Report((), (), None, failure, None, NOW)
+        return Report((), (), None, failure, None, NOW.timestamp())
     attempt.failure = failure if phase else None
-    return Report((attempt,), (attempt,), None, None, None, NOW)
+    return Report((attempt,), (attempt,), None, None, None, NOW.timestamp())
 
 
 def planned(argv: str, report: Report, kind: Kind) -> set[Step]:

@@ -38,30 +38,38 @@ LEVELS = {
     "certificate": 5,
     "transport": 5,
     "mechanisms": 5,
-    "oauth": 6,
+    "https": 6,
     "login": 6,
+    "oauth": 7,
     "options": 7,
     "conversation": 7,
-    "means": 7,
-    "session": 8,
-    "asides": 8,
-    "assertions": 9,
-    "probe": 10,
-    "diagnose": 9,
-    "resource": 11,
-    "judge": 10,
-    "certificate_contexts": 11,
-    "contexts": 12,
-    "certificate_words": 12,
-    "summary": 13,
-    "details": 13,
-    "looks": 13,
-    "causes": 13,
-    "diagnosis_words": 13,
-    "check": 14,
-    "cli": 15,
-    "start": 16,
-    "__main__": 17,
+    "means": 8,
+    "session": 9,
+    "asides": 9,
+    "assertions": 10,
+    "probe": 11,
+    "diagnose": 11,
+    "resource": 12,
+    "judge": 12,
+    "certificate_contexts": 13,
+    "contexts": 14,
+    "certificate_words": 14,
+    "summary": 15,
+    "details": 15,
+    "looks": 15,
+    "causes": 15,
+    "diagnosis_words": 15,
+    "check": 16,
+    "output": 16,
+    "sweep": 17,
+    "sweep_words": 18,
+    "icinga": 18,
+    "nagios": 18,
+    "submit": 19,
+    "sweep_cli": 20,
+    "cli": 21,
+    "start": 22,
+    "__main__": 23,
 }
 """A module imports only from lower levels."""
 
@@ -93,6 +101,7 @@ OBSERVING = (
     "credentials",
     "outline",
     "strictness",
+    "https",
     "oauth",
     "certificate",
     "sasl",
@@ -172,7 +181,7 @@ def test_facts_and_judgement_share_no_wall(module: str) -> None:
         ("ssl", {"tls", "transport", "conversation", "means", "session", "asides"}),
         ("socket", {"transport", "values"}),
         ("subprocess", {"credentials", "tools"}),
-        ("http", {"oauth"}),
+        ("http", {"https"}),
         ("argparse", {"options"}),
         (
             "nagiosplugin",
@@ -193,6 +202,7 @@ def test_broad_guards_have_their_homes() -> None:
     assert {module for module in LEVELS if catches_everything(module)} == {
         "certificate",
         "diagnose",
+        "sweep",
         "start",
     }
 
@@ -203,10 +213,10 @@ def test_only_transport_arms_time_limits() -> None:
 
 
 def test_few_rooms_reveal_a_secret() -> None:
-    """`login` and `oauth` send it, `means` and `oauth` make the masking cleaner of it."""
+    """`login`, `oauth`, `icinga` send it; `means` and the latter two make the cleaner of it."""
     revealing = {module for module in LEVELS if "reveal" in calls(module)}
 
-    assert revealing == {"login", "oauth", "means"}
+    assert revealing == {"login", "oauth", "means", "icinga"}
 
 
 def test_no_command_changes_the_mailbox() -> None:
@@ -264,6 +274,31 @@ def test_a_tls_check_loads_no_more_than_it_needs() -> None:
 
     assert {"ssl", "cryptography"} <= loaded
     assert loaded & (NEVER | {"subprocess"}) == set()
+
+
+def test_a_check_that_works_loads_little(pki: Pki) -> None:
+    """Nor does one that goes through to the end: no way to log in, no dates without TLS."""
+    with PoliteServer({}) as plain, PoliteServer({}, tls=pki.server("good")) as tls:
+        loaded = loaded_modules("-H", "127.0.0.1", "-p", str(plain.port))
+        with_tls = loaded_modules(
+            *("-H", "127.0.0.1", "-p", str(tls.port), "-S", "-D", "1"),
+            *("--ca-file", str(pki.ca_file)),
+        )
+
+    ways = {f"check_pop3_plus.{name}" for name in ("login", "sasl", "scram", "mechanisms")}
+    sweeps = {f"check_pop3_plus.{name}" for name in ("sweep", "submit", "icinga", "nagios")}
+    assert not loaded & (NEVER | ways | sweeps | {"ssl", "datetime", "cryptography", "base64"})
+    assert not with_tls & (ways | sweeps | {"encodings.idna", "subprocess", "http"})
+
+
+def test_a_sweep_pays_for_http_only_where_icinga_is_told(tmp_path: Path) -> None:
+    """Nor for TLS where all is plain."""
+    file = tmp_path / "sweep.ini"
+    file.write_text("[127.0.0.1!pop3]\nport = 1\n")
+    loaded = loaded_modules("--sweep", str(file), "--submit", "jsonl:-")
+
+    assert "check_pop3_plus.sweep" in loaded
+    assert not loaded & (NEVER | {"ssl", "cryptography", "check_pop3_plus.icinga", "subprocess"})
 
 
 def test_a_login_pays_for_http_only_where_a_token_is_fetched(pki: Pki, tmp_path: Path) -> None:

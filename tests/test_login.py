@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from check_pop3_plus import login
 from check_pop3_plus.failures import Kind, ProbeError
 from check_pop3_plus.pop3 import Capabilities, Reply, parse_capabilities, parse_status
-from check_pop3_plus.settings import Login, Secret, SecretSource, Target
+from check_pop3_plus.settings import OF_POP3, WAYS, Login, Secret, SecretSource, Target
 from check_pop3_plus.text import Printable, clean
 
 OK = Reply(True, b"")
@@ -179,7 +179,8 @@ def test_no_server_makes_it_ask_twice(way: str, replies: list[Reply | None]) -> 
 
 def test_every_way_begins() -> None:
     """`--auth` takes no name that leads nowhere."""
-    for way in login.WAYS:
+    assert set(WAYS) == {*OF_POP3, *login.SASL}
+    for way in WAYS:
         assert next(begun(way, b"secret")).wire.startswith((b"USER", b"APOP", b"AUTH"))
 
 
@@ -212,7 +213,7 @@ def listed(*lines: bytes) -> Capabilities:
         ("xoauth2", None, "xoauth2"),
         ("external", listed(b"SASL EXTERNAL"), "external"),
         ("scram-sha-1", listed(b"SASL SCRAM-SHA-1-PLUS", b"SASL SCRAM-SHA-1"), "scram-sha-1"),
-        *((way, None, way) for way in login.WAYS),
+        *((way, None, way) for way in WAYS),
     ],
 )
 def test_the_one_way_that_is_tried(

@@ -45,7 +45,7 @@ def look(
     if login:
         attempt.login_began = True
         attempt.failure = Failure(login, Phase.LOGIN, Printable("x"))
-    report = Report((attempt,), (attempt,), None, None, None, NOW)
+    report = Report((attempt,), (attempt,), None, None, None, NOW.timestamp())
     return Look(state, "words", (), kinds, kinds if deciding is None else deciding, report)
 
 

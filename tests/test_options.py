@@ -12,6 +12,7 @@ from check_pop3_plus.failures import Kind, ProbeError
 from check_pop3_plus.settings import (
     Family,
     Grant,
+    HttpsEndpoint,
     Limits,
     RangePair,
     Remaining,
@@ -21,7 +22,6 @@ from check_pop3_plus.settings import (
     State,
     Subject,
     Target,
-    TokenEndpoint,
     Verify,
 )
 
@@ -205,7 +205,7 @@ def test_a_login() -> None:
 def test_a_token_that_is_fetched() -> None:
     """A refresh token in place of the client's own credentials, or beside them."""
     login = ("-S", "-U", "monitor", "--auth", "xoauth2")
-    endpoint = TokenEndpoint("id.example.test", 443, "/token")
+    endpoint = HttpsEndpoint("id.example.test", 443, "/token")
 
     plain = parsed(*login, *FETCH).login
     full = parsed(
@@ -255,25 +255,25 @@ def test_usage_errors_of_a_token(argv: tuple[str, ...], message: str) -> None:
 @pytest.mark.parametrize(
     ("url", "endpoint"),
     [
-        ("https://id.example.test/a/b", TokenEndpoint("id.example.test", 443, "/a/b")),
-        ("HTTPS://id.example.test:8443/?a=b&c", TokenEndpoint("id.example.test", 8443, "/?a=b&c")),
-        ("https://id.example.test", TokenEndpoint("id.example.test", 443, "/")),
-        ("https://id.example.test?a=/@b", TokenEndpoint("id.example.test", 443, "/?a=/@b")),
-        ("https://bücher.example/t", TokenEndpoint("xn--bcher-kva.example", 443, "/t")),
-        ("https://192.0.2.1/t", TokenEndpoint("192.0.2.1", 443, "/t")),
-        ("https://[2001:db8::1]:444/t", TokenEndpoint("2001:db8::1", 444, "/t")),
+        ("https://id.example.test/a/b", HttpsEndpoint("id.example.test", 443, "/a/b")),
+        ("HTTPS://id.example.test:8443/?a=b&c", HttpsEndpoint("id.example.test", 8443, "/?a=b&c")),
+        ("https://id.example.test", HttpsEndpoint("id.example.test", 443, "/")),
+        ("https://id.example.test?a=/@b", HttpsEndpoint("id.example.test", 443, "/?a=/@b")),
+        ("https://bücher.example/t", HttpsEndpoint("xn--bcher-kva.example", 443, "/t")),
+        ("https://192.0.2.1/t", HttpsEndpoint("192.0.2.1", 443, "/t")),
+        ("https://[2001:db8::1]:444/t", HttpsEndpoint("2001:db8::1", 444, "/t")),
     ],
 )  # fmt: skip
-def test_token_urls(url: str, endpoint: TokenEndpoint) -> None:
+def test_token_urls(url: str, endpoint: HttpsEndpoint) -> None:
     """RFC 6749 section 3.2: a query may stand in it."""
     assert values.https_url(url, "--oauth-token-url") == endpoint
 
 
 def test_a_token_url_has_an_authority() -> None:
     """As the Host field and messages name it."""
-    assert TokenEndpoint("a", 443, "/").authority == "a"
-    assert TokenEndpoint("a", 444, "/").authority == "a:444"
-    assert TokenEndpoint("2001:db8::1", 443, "/").authority == "[2001:db8::1]"
+    assert HttpsEndpoint("a", 443, "/").authority == "a"
+    assert HttpsEndpoint("a", 444, "/").authority == "a:444"
+    assert HttpsEndpoint("2001:db8::1", 443, "/").authority == "[2001:db8::1]"
 
 
 @pytest.mark.parametrize(

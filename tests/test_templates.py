@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from check_pop3_plus import options
+from check_pop3_plus import options, sweep
+from check_pop3_plus.settings import Sweep
 from tests import make_basket
 
 TEMPLATES = Path(__file__).parent.parent / "icinga-templates"
@@ -24,6 +25,15 @@ OPTIONS = {
     if action.help != argparse.SUPPRESS and action.dest not in ("help", "version")
 }
 """By long name, without those of check_pop that are refused."""
+
+OF_SWEEPS = {
+    action.option_strings[-1]: OPTIONS.pop(action.option_strings[-1])
+    for group in options.parser()._action_groups
+    if str(group.title).startswith("sweep")
+    for action in group._group_actions
+}
+"""They have a CheckCommand of their own."""
+
 
 FLAGS = {
     flag
@@ -37,9 +47,9 @@ OF_THE_PLUGIN = re.compile(r"(?:check_pop3_plus|_POP3).*")
 """Where a flag is one of the plugin's, and not of another command."""
 
 
-def arguments() -> list[tuple[str, str]]:
+def arguments(file: str = "icinga2/check_pop3_plus.conf") -> list[tuple[str, str]]:
     """Return option and value of each argument of the CheckCommand."""
-    text = (TEMPLATES / "icinga2" / "check_pop3_plus.conf").read_text()
+    text = (TEMPLATES / file).read_text()
     block = re.search(r"^  arguments = \{\n(.*?)^  \}", text, re.MULTILINE | re.DOTALL)
     assert block
     return re.findall(
@@ -67,6 +77,26 @@ def test_the_variable_has_the_name_of_the_option(option: str) -> None:
             assert f"macro({variable})" in value
         case _:
             assert value == variable
+
+
+def test_the_sweep_has_a_command_of_its_own() -> None:
+    """What a sweep can be asked for, and how long it may take."""
+    found = dict(arguments("sweep/check_pop3_plus_sweep.conf"))
+
+    assert list(found) == [*OF_SWEEPS, "--run-timeout"]
+    for option, value in found.items():
+        assert f'"$pop3_plus_{option[2:].replace("-", "_")}$"' in value
+
+
+def test_the_example_of_a_sweep_can_be_read() -> None:
+    """Every section of the shipped file is one that the plugin takes."""
+    path = TEMPLATES / "sweep" / "pop3-sweep.ini"
+    wanted = options.read(["--sweep", str(path)])
+    assert isinstance(wanted, Sweep)
+
+    settings = [options.parse(service.words) for service in sweep.services(wanted)]
+
+    assert [each.target.hostname for each in settings] == ["pop.example.org", "pop.example.net"]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(TEMPLATES)))

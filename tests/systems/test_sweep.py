@@ -1,0 +1,172 @@
+"""A sweep that hands its results to a real Icinga 2 and a real Nagios, as the shipped files say."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.icinga2 import MASTER, TEMPLATES, Icinga, Node, private_icinga
+from tests.nagios import Nagios
+from tests.pop3_server import PoliteServer, dead_port
+
+pytestmark = pytest.mark.real
+
+SHIPPED = TEMPLATES.parent / "sweep" / "check_pop3_plus_sweep.conf"
+
+HOSTS = """
+object Host "localhost" { check_command = "dummy" }
+object Host "pop.example.test" {
+  check_command = "dummy"
+  vars.pop3_swept = [ "good", "dead" ]
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def icinga(tmp_path_factory: pytest.TempPathFactory) -> Icinga:
+    return private_icinga(tmp_path_factory.mktemp("icinga2"))
+
+
+def prepared(icinga: Icinga, sections: str, freshness: str = "15m") -> Node:
+    """Return a node with the shipped configuration, edited as it says, and a sweep's file."""
+    password = secrets.token_hex()
+    shipped = SHIPPED.read_text()
+    for old, new in (
+        ('"EDIT"', f'"{password}"'),
+        (":5665", f":{icinga.ports[MASTER]}"),
+        ("check_interval = 15m", f"check_interval = {freshness}"),
+        ("max_check_attempts = 2", "max_check_attempts = 1"),
+    ):
+        assert old in shipped
+        shipped = shipped.replace(old, new)
+    node = icinga.node(shipped + HOSTS)
+    folder = node._log.parent
+    (folder / "pop3-sweep.secret").touch(mode=0o600)
+    (folder / "pop3-sweep.secret").write_text(password)
+    (folder / "pop3-sweep.ini").write_text(f"[DEFAULT]\nhostname = 127.0.0.1\n{sections}")
+    return node
+
+
+def result(node: Node, service: str, output: str) -> dict[str, Any]:
+    """Return the last result of a service, once it says this."""
+
+    def found() -> dict[str, Any] | None:
+        last: dict[str, Any] | None = node._attributes("services", service)["last_check_result"]
+        return last if last and output in last["output"] else None
+
+    waited: Callable[[], dict[str, Any] | None] = found
+    return node._wait_for(waited, f"{output} of {service}")
+
+
+def test_results_arrive(icinga: Icinga) -> None:
+    """Each with state, text, performance data and the time it was taken; the sweep itself is OK."""
+    with PoliteServer({}) as server, dead_port() as dead:
+        sections = (
+            f"[pop.example.test!good]\nport = {server.port}\n"
+            f"[pop.example.test!dead]\nport = {dead}\n"
+        )
+        with prepared(icinga, sections) as node:
+            began = time.time()
+            own = node.check("localhost!pop3-sweep")
+            good = result(node, "pop.example.test!good", "POP3 OK")
+            failed = result(node, "pop.example.test!dead", "POP3 CRITICAL")
+
+    assert own.state == 0
+    assert "1 OK, 1 CRITICAL; all submitted" in own.line
+    assert [each.partition("=")[0] for each in own.perfdata][:2] == ["time", "services"]
+    assert good["state"] == 0
+    assert not good["active"]
+    assert began < good["execution_start"] <= good["execution_end"] < time.time()
+    assert any(each.startswith("time_greeting=") for each in good["performance_data"])
+    assert failed["state"] == 2
+    assert failed["output"].splitlines()[0].startswith("POP3 CRITICAL - connect: ")
+    assert "\nkind: refused" in failed["output"]
+
+
+def test_a_service_that_is_not_there(icinga: Icinga) -> None:
+    """CRITICAL, by name; neither may the user hand in results of services that are not swept."""
+    with PoliteServer({}) as server:
+        port = f"port = {server.port}\n"
+        sections = f"[x!y]\n{port}[localhost!pop3-sweep]\n{port}[pop.example.test!good]\n{port}"
+        with prepared(icinga, sections) as node:
+            own = node.check("localhost!pop3-sweep")
+            good = result(node, "pop.example.test!good", "POP3 OK")
+
+    assert own.state == 2
+    assert "2 not submitted: " in own.line
+    assert "critical: x!y: not submitted: HTTP 404: No objects found." in own.output
+    assert "critical: localhost!pop3-sweep: not submitted: HTTP 404" in own.output
+    assert good["state"] == 0
+
+
+def test_a_sweep_that_died_is_noticed(icinga: Icinga) -> None:
+    """Where no result comes, the passive service becomes UNKNOWN by itself."""
+    with prepared(icinga, "[pop.example.test!good]\nport = 1\n", freshness="3s") as node:
+        node.check("localhost!pop3-sweep")
+        result(node, "pop.example.test!good", "POP3 CRITICAL")
+        stale = result(node, "pop.example.test!good", "no result from the sweep")
+
+    assert stale["state"] == 3
+
+
+NAGIOS_OBJECTS = """
+define command {
+    command_name  alive
+    command_line  /bin/true
+}
+define host {
+    name                generic-host
+    register            0
+    check_command       alive
+    max_check_attempts  1
+}
+define service {
+    name                generic-service
+    register            0
+    check_interval      60
+    retry_interval      60
+    max_check_attempts  1
+}
+define host {
+    use        generic-host
+    host_name  localhost
+}
+define host {
+    use        generic-host
+    host_name  pop.example.org
+}
+"""
+
+
+def test_results_arrive_in_nagios(tmp_path: Path) -> None:
+    """By its command file; status, long output and performance data each in their place."""
+    shipped = (SHIPPED.parent / "nagios.cfg").read_text()
+    file = tmp_path / "pop3-sweep.ini"
+    for old, new in (
+        ("/etc/nagios/pop3-sweep.ini", str(file)),
+        ("    max_check_attempts   2\n", "    max_check_attempts   1\n"),
+        ("    max_check_attempts      2\n", "    max_check_attempts      1\n"),
+    ):
+        assert old in shipped
+        shipped = shipped.replace(old, new)
+    nagios = Nagios(tmp_path, NAGIOS_OBJECTS + shipped, f"command_file={tmp_path}/nagios.cmd")
+    config = nagios._config.read_text()
+    nagios._config.write_text(
+        config.replace("check_external_commands=0", "check_external_commands=1")
+    )
+    with dead_port() as dead:
+        file.write_text(f"[pop.example.org!pop3s]\nhostname = 127.0.0.1\nport = {dead}\n")
+        with nagios:
+            failed = nagios.wait_for_state("pop.example.org", "pop3s", 2)
+            own = nagios.wait_for_state("localhost", "pop3-sweep", 0)
+
+    # Nagios shows a colon for every semicolon.
+    assert "1 CRITICAL: all submitted" in own["plugin_output"]
+    assert failed["plugin_output"].startswith("POP3 CRITICAL - connect: connection refused by")
+    assert failed["long_plugin_output"].startswith("kind: refused, in phase connect\\n")
+    assert failed["performance_data"].startswith("time_resolve=")
