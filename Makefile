@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest -n auto
 
 # The real servers that the tests talk to, and what builds networks for them, by Debian package.
 SERVERS := dovecot-pop3d iproute2
-SYSTEMS := icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrpe-plugin
+SYSTEMS := icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrpe-plugin influxdb
 # The Icinga Director. php-cgi comes first, so that php brings no web server along.
 SYSTEMS += php-cgi php-cli php-mysql icingacli icingaweb2-module-director
 SYSTEMS += mariadb-client-core mariadb-server-core
@@ -18,6 +18,10 @@ COURIER := courier-pop courier-authlib-userdb
 CYRUS := cyrus-pop3d sasl2-bin libsasl2-modules
 POPA3D := popa3d libpam-modules ucspi-tcp
 MAILUTILS := mailutils-pop3d libpam-modules ucspi-tcp
+# For the pictures of the README.
+SCREENSHOTS := icinga2-bin icinga2-common icingadb redis-server mariadb-client-core \
+	mariadb-server-core php-cgi php-cli php-mysql icingadb-web icingaweb2 icingacli chromium \
+	pngquant optipng
 
 # Read by tests/demo.py.
 export LOGIN PASSWORD_FILE
@@ -28,7 +32,7 @@ else
 unexport HOST
 endif
 
-.PHONY: help demo venv basket test test-systems bench lint clean servers systems
+.PHONY: help demo venv basket test test-systems bench lint screenshots clean servers systems programs
 
 help:
 	@echo 'make demo           see it work; against your own server with'
@@ -38,8 +42,10 @@ help:
 	@echo 'make bench          what runs and sweeps cost, beside other tools; installs them, as root'
 	@echo 'make lint           style and types'
 	@echo 'make basket         after a change of options: the basket of the Icinga Director'
+	@echo 'make screenshots    as root: take the pictures of the README anew'
 	@echo 'make clean          remove what the others made'
-	@echo 'INSTALL=1           with test or test-systems, as root on Debian: install missing servers'
+	@echo 'INSTALL=1           with test, test-systems or screenshots, as root on Debian: install'
+	@echo '                    missing servers'
 
 demo: $(STAMP)
 	@$(BIN)/python -m tests.demo
@@ -70,6 +76,9 @@ test: servers lint
 test-systems: systems $(STAMP)
 	$(PYTEST) tests/systems
 
+screenshots: programs $(STAMP)
+	$(BIN)/python -m tests.screenshots
+
 bench: $(STAMP)
 	@tests/install-servers $(SERVERS) $(PEERS)
 	$(BIN)/python -m benchmarks.bench
@@ -77,6 +86,9 @@ bench: $(STAMP)
 ifneq ($(filter 1,$(INSTALL))$(filter true,$(CI)),)
 servers:
 	@tests/install-servers $(SERVERS)
+
+programs:
+	@tests/install-servers $(SERVERS) $(SCREENSHOTS)
 
 systems:
 	@tests/install-servers $(SERVERS) $(SYSTEMS)

@@ -112,7 +112,7 @@ def lines(label: str, facts: CertificateFacts) -> Iterator[str]:
 
 def identity(label: str, facts: CertificateFacts) -> Iterator[str]:
     """Yield what tells a certificate from all others; `--pin` takes both fingerprints."""
-    yield f"{label}: key {facts.key}, serial {facts.serial}"
+    yield f"{label}: key {named(facts.key)}, serial {named(facts.serial)}"
     yield f"{label}: sha256:{facts.fingerprint}"
     if facts.public_key:
         yield f"{label}: public key sha256:{facts.public_key}"
@@ -156,7 +156,7 @@ def remarks(chain: Chain, now: "datetime", is_untrusted: bool) -> Iterator[str]:
 
 
 def named(name: str | None) -> str:
-    """Return a distinguished name, also one that is empty or could not be read."""
+    """Return a name, or another text of a certificate, also where it could not be read."""
     return "(unreadable)" if name is None else name or "(without a name)"
 
 

@@ -7,6 +7,7 @@ from check_pop3_plus.check import Verdict
 from check_pop3_plus.failures import ProbeError
 from check_pop3_plus.output import emit
 from check_pop3_plus.settings import Secret, SecretSource, Settings, State, Sweep
+from check_pop3_plus.table import Asked
 from check_pop3_plus.timing import Clock
 from check_pop3_plus.values import UsageError
 
@@ -26,7 +27,7 @@ def main(argv: list[str], started: float) -> int:
             return sweep_cli.main(settings, started)
         secret, started = _asked_for(settings, started)
         verdict = check.run(settings, started, secret)
-    except options.Asked as asked:
+    except Asked as asked:
         return emit(f"{asked}\n".replace("\n\n\n", "\n\n"), State.UNKNOWN)
     except ProbeError as error:
         # One line: who mistyped an option needs no long output.

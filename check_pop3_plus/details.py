@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from check_pop3_plus import certificate_words
 from check_pop3_plus.failures import MEASURED, Failure, Kind, Phase
-from check_pop3_plus.report import Attempt, Report
+from check_pop3_plus.report import Attempt, CertificateFacts, Chain, Report
 from check_pop3_plus.settings import Security, Settings, Verify
 from check_pop3_plus.text import clean
 
@@ -198,9 +198,8 @@ def _of_attempt(
                 yield from certificate_words.lines(f"chain {number}", facts)
             if number and settings.verbosity >= 2:
                 yield from certificate_words.identity(f"chain {number}", facts)
-        issuer = attempt.chain.first_issuer_to_end
-        if issuer and {Kind.EXPIRING.value, Kind.EXPIRED.value} & set(kinds):
-            yield from certificate_words.lines("issuer", issuer)
+        if {Kind.EXPIRING.value, Kind.EXPIRED.value} & set(kinds):
+            yield from _earlier_issuer(attempt.chain, leaf)
         is_untrusted = attempt.failure is not None and attempt.failure.kind is Kind.UNTRUSTED
         yield from certificate_words.remarks(attempt.chain, report.now, is_untrusted)
     if attempt.greeting is not None and settings.verbosity:
@@ -210,6 +209,14 @@ def _of_attempt(
         yield f"capabilities: {', '.join(attempt.capabilities)[:400]}"
     for each in report.judged:
         yield from (f"note: {note.kind.value}: {note.text}" for note in each.notes)
+
+
+def _earlier_issuer(chain: Chain, leaf: CertificateFacts) -> Iterator[str]:
+    """Yield whose certificate it is that ends before the server's own."""
+    issuer = chain.first_issuer_to_end
+    ends = issuer.not_after if issuer else None
+    if issuer and ends and (leaf.not_after is None or ends < leaf.not_after):
+        yield from certificate_words.lines("issuer", issuer)
 
 
 def _settings(settings: Settings) -> Iterator[str]:

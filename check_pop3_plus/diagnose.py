@@ -34,6 +34,7 @@ from check_pop3_plus.settings import Family, Security, Settings, Subject
 from check_pop3_plus.stopped import Stopped
 from check_pop3_plus.text import Printable
 from check_pop3_plus.timing import Clock, Deadline
+from check_pop3_plus.transport import Stream
 from check_pop3_plus.values import is_numeric
 
 VERSIONS = ("1.0", "1.1", "1.2", "1.3")
@@ -158,7 +159,7 @@ def run(means: Means, report: Report, kinds: tuple[Kind, ...], deadline: Deadlin
     except Stopped:
         diagnosis.skip(diagnosis.pending(), "stopped from outside")
     finally:
-        diagnosis.tools.stop()
+        diagnosis.stop()
     return diagnosis.findings()
 
 
@@ -175,6 +176,7 @@ class _Diagnosis:
         self.tools = tools.Tools()
         self._facts: list[Fact] = []
         self._skipped: list[Printable] = []
+        self._streams: list[Stream] = []
         self._threads: list[threading.Thread] = []
         self._pending: list[Step] = []
 
@@ -199,6 +201,12 @@ class _Diagnosis:
         for thread in self._threads:
             thread.join(self.deadline.left())
         self.skip(self.pending(), "not finished in time")
+
+    def stop(self) -> None:
+        """End what still goes on: programs, and calls of OpenSSL that a server keeps busy."""
+        self.tools.stop()
+        for stream in self._streams:
+            stream.abort()
 
     def pending(self) -> tuple[Step, ...]:
         # Not by asking the threads: one that a signal has interrupted the waiting for says
@@ -301,6 +309,7 @@ class _Diagnosis:
     @contextmanager
     def _talk(self, address: Address, limit: Deadline) -> Iterator[Conversation]:
         stream = transport.connect(address, self.settings.target.source_address, limit)
+        self._streams.append(stream)
         talk = Conversation(stream, self.settings, Attempt(address), self.means.clean)
         try:
             yield talk

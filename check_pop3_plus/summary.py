@@ -151,7 +151,8 @@ class Summary(nagiosplugin.Summary):
                 return f"{self.whose} is from {found}, not from {clean(wanted.issuer or '')}"
             case Kind.WEAK:
                 wish = f"RSA {wanted.min_key_bits} or as strong"
-                return f"key of the {self.whose} is too short: {leaf.key}, not {wish}"
+                key = certificate_words.named(leaf.key)
+                return f"key of the {self.whose} is too short: {key}, not {wish}"
             case Kind.LONG_LIVED if leaf.not_before and leaf.not_after:
                 lifetime = certificate_words.span(leaf.not_after - leaf.not_before)
                 return (

@@ -15,6 +15,7 @@ from check_pop3_plus import check, credentials, files, ini, options
 from check_pop3_plus.check import Verdict
 from check_pop3_plus.failures import ProbeError, config_error
 from check_pop3_plus.settings import Secret, SecretSource, Settings, State, Sweep
+from check_pop3_plus.table import Asked, parser
 from check_pop3_plus.text import clean
 from check_pop3_plus.timing import Clock, Deadline
 from check_pop3_plus.values import UsageError
@@ -112,7 +113,7 @@ class Run:
 
     def __init__(self, services: list[Service], jobs: int, deadline: Deadline) -> None:
         self._deadline = deadline
-        self._table = options.parser()
+        self._table = parser()
         # Each has a connection; a few descriptors are for all.
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._jobs = max(1, min(jobs, len(services), descriptors - _OTHER_DESCRIPTORS))
@@ -200,7 +201,7 @@ class Run:
             return service.error
         try:
             return options.parse(service.words, self._table)
-        except options.Asked:
+        except Asked:
             return UsageError("--help and --version are for the command line")
         except ProbeError as error:
             return error

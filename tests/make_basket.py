@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from check_pop3_plus import options
+from check_pop3_plus.table import parser
 
 TEMPLATES = Path(__file__).parent.parent / "icinga-templates"
 BASKET = TEMPLATES / "director" / "check_pop3_plus-basket.json"
@@ -160,7 +160,7 @@ def option_table() -> list[Option]:
     """Return the options that one check can have, in the order of --help."""
     return [
         Option(group.title or "", action)
-        for group in options.parser()._action_groups
+        for group in parser()._action_groups
         for action in group._group_actions
         if action.help != argparse.SUPPRESS
         and action.dest not in ("help", "version")

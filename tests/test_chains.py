@@ -71,6 +71,14 @@ def test_an_intermediate_that_ends_first(
         )
 
 
+def test_the_certificate_that_ends_first_is_shown(pki: Pki) -> None:
+    """The issuer's own lines where it is the issuer, and not where it is the server's."""
+    pki.expiring(5, 90)
+
+    assert said(checked("intermediate_expiring", pki, "-D", "60"), "issuer")
+    assert not said(checked("expiring-5-90", pki, "-D", "60"), "issuer")
+
+
 def test_without_days_an_issuer_is_not_judged(pki: Pki) -> None:
     """Like the server's own certificate: measured, not judged."""
     done = checked("intermediate_expiring", pki)

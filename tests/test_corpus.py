@@ -202,3 +202,4 @@ def test_odd_ones_by_the_installed_command(
 
     assert done.code == code, done.out
     assert text in done.verdict
+    assert "None" not in done.out

@@ -27,6 +27,8 @@ LEVELS = {
     "pop3": 2,
     "dns": 2,
     "ini": 3,
+    "table": 3,
+    "choices": 4,
     "report": 3,
     "tools": 3,
     "sasl": 3,
@@ -182,7 +184,7 @@ def test_facts_and_judgement_share_no_wall(module: str) -> None:
         ("socket", {"transport", "values"}),
         ("subprocess", {"credentials", "tools"}),
         ("http", {"https"}),
-        ("argparse", {"options"}),
+        ("argparse", {"table", "choices", "options"}),
         (
             "nagiosplugin",
             {"resource", "judge", "certificate_contexts", "contexts", "summary", "check"},

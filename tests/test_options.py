@@ -24,6 +24,7 @@ from check_pop3_plus.settings import (
     Target,
     Verify,
 )
+from check_pop3_plus.table import Asked
 
 HOST = ("-H", "pop.example.test")
 TOKEN_URL = ("--oauth-token-url", "https://id.example.test/token")
@@ -443,9 +444,9 @@ def test_the_family_follows_the_source_address() -> None:
 
 def test_help_and_version_are_asked_for() -> None:
     """Both are text to print, not an error."""
-    with pytest.raises(options.Asked, match=r"^check_pop3_plus \d+\.\d+\.\d+$"):
+    with pytest.raises(Asked, match=r"^check_pop3_plus \d+\.\d+\.\d+$"):
         options.parse(["-V"])
-    with pytest.raises(options.Asked, match="usage: check_pop3_plus -H NAME"):
+    with pytest.raises(Asked, match="usage: check_pop3_plus -H NAME"):
         options.parse(["--help"])
 
 
@@ -559,7 +560,7 @@ words = st.one_of(
 @given(st.lists(words, max_size=8))
 def test_any_command_line_gives_settings_or_one_line(argv: list[str]) -> None:
     """Never a traceback, never more than one line."""
-    with contextlib.suppress(options.Asked):
+    with contextlib.suppress(Asked):
         try:
             options.parse(argv)
         except ProbeError as error:

@@ -9,6 +9,7 @@ from tests.command import run
 from tests.test_house_rules import LEVELS
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
+IMAGES = Path(__file__).parent.parent / "images"
 
 
 def test_the_options_are_those_of_the_help() -> None:
@@ -35,3 +36,13 @@ def test_the_map_shows_every_module() -> None:
     modules = re.findall(r"^\| `(\w+)` \| [A-Za-z]", README, re.MULTILINE)
 
     assert modules == [module for module in LEVELS if module != "__main__"]
+
+
+def test_the_pictures_are_there_and_small() -> None:
+    """Each is a PNG of less than 150 kB, and none is left over."""
+    shown = re.findall(r"!\[.+?\]\((images/.+?)\)", README)
+
+    assert {Path(name).name for name in shown} == {path.name for path in IMAGES.iterdir()}
+    for path in IMAGES.iterdir():
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert path.stat().st_size < 150_000

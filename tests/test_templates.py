@@ -15,20 +15,21 @@ import pytest
 
 from check_pop3_plus import options, sweep
 from check_pop3_plus.settings import Sweep
+from check_pop3_plus.table import parser
 from tests import make_basket
 
 TEMPLATES = Path(__file__).parent.parent / "icinga-templates"
 
 OPTIONS = {
     action.option_strings[-1]: action
-    for action in options.parser()._actions
+    for action in parser()._actions
     if action.help != argparse.SUPPRESS and action.dest not in ("help", "version")
 }
 """By long name, without those of check_pop that are refused."""
 
 OF_SWEEPS = {
     action.option_strings[-1]: OPTIONS.pop(action.option_strings[-1])
-    for group in options.parser()._action_groups
+    for group in parser()._action_groups
     if str(group.title).startswith("sweep")
     for action in group._group_actions
 }
@@ -37,7 +38,7 @@ OF_SWEEPS = {
 
 FLAGS = {
     flag
-    for action in options.parser()._actions
+    for action in parser()._actions
     if action.help != argparse.SUPPRESS
     for flag in action.option_strings
 }
@@ -197,7 +198,7 @@ def test_what_can_be_chosen_is_known_to_the_plugin() -> None:
             flag = "--" + field["varname"].removeprefix("pop3_plus_").replace("_", "-")
             for entry in BASKET["DataList"][field["settings"]["datalist"]]["entries"]:
                 argv = [flag, entry["entry_name"]]
-                assert options.parser().parse_args(argv)
+                assert parser().parse_args(argv)
 
 
 # The mail of Icinga 2.
