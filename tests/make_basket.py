@@ -370,7 +370,7 @@ def service_templates(table: list[Option]) -> list[dict[str, Any]]:
             imports=["pop3-sensitivity-high"],
             check_command=COMMAND,
             check_interval="300",
-            vars={"pop3_kind": "availability"},
+            vars={"pop3_kind": "availability", "pop3_plus_diagnose": True},
             fields=everyday("certificate", "username", "password_file"),
         ),
         template(

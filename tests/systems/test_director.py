@@ -147,7 +147,7 @@ def test_the_service_set_of_a_healthy_server(
         *(f"--port {dovecot.tls}", "--ssl"),
     }
     mine = {
-        "POP3": {"--all-addresses", "--expect +OK", "--warning 9"},
+        "POP3": {"--all-addresses", "--diagnose", "--expect +OK", "--warning 9"},
         "POP3 certificate": {
             *("--all-addresses", "--certificate 30d/33%,7d/10%", "--min-key-bits 2048"),
         },
@@ -183,7 +183,7 @@ def test_a_host_with_nothing_but_an_address(deployed: Director) -> None:
     """The address is the name, and a login without a user name is not taken for one."""
     availability, _, login = (deployed.node.check(f"bare!{name}") for name in SET)
 
-    assert availability.command[1:] == ["--hostname", "127.0.0.1"]
+    assert availability.command[1:] == ["--diagnose", "--hostname", "127.0.0.1"]
     assert login.state == UNKNOWN
     assert "invalid --username: empty" in login.line
 

@@ -141,7 +141,8 @@ def test_the_least_entry(icinga: Icinga, dovecot: Dovecot) -> None:
         result = node.check("pop!other")
 
     assert result.state == OK
-    assert result.command[1:] == ["--hostname", "127.0.0.1", "--port", str(dovecot.plain)]
+    target = ["--hostname", "127.0.0.1", "--port", str(dovecot.plain)]
+    assert result.command[1:] == ["--diagnose", *target]
 
 
 def test_the_whole_of_a_hosted_check(icinga: Icinga, hosted: Hosted) -> None:
