@@ -27,8 +27,8 @@ def rejection(failure: Failure, chain: Chain, name: str, whose: str, now: "datet
     if kind is Kind.NAME:
         if not leaf.names:
             return f"{whose} has no subject alternative name (mail clients refuse it)"
-        more = leaf.names_left_out
-        names = ", ".join(leaf.names) + (f" and {more} more" if more else "")
+        more = leaf.names_left_out + len(leaf.names[2:])
+        names = ", ".join(leaf.names[:2]) + (f" and {more} more" if more else "")
         # A long list must not push out the name that was wanted.
         return f"{whose} is not for {clean(name, 60)} but for {clean(names, 80)}"
     if kind is Kind.WEAK:

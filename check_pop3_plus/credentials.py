@@ -45,7 +45,7 @@ def read_file(path: str, what: str) -> Secret:
 
     Raises ProbeError (config), also for a file that others can read or write.
     """
-    return _checked(_read_file(path, what), what)
+    return _checked(_read_file(path, what), f"{what} {clean(path)}")
 
 
 def ask(username: str) -> Secret:
@@ -74,30 +74,31 @@ def _read_file(path: str, what: str) -> bytes:
     Opened without waiting, judged by what was opened: a FIFO does not block, and nothing can be
     exchanged between the look and the opening. `root:nagios 0640` is how it is deployed.
     """
+    where = f"{what} {clean(path)}"
     try:
         link = os.lstat(path)
         if stat.S_ISLNK(link.st_mode) and link.st_uid not in (0, os.geteuid()):
-            raise _refused(f"{what} is a symbolic link of another user")
+            raise _refused(f"{where} is a symbolic link of another user")
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except (OSError, ValueError) as error:
         reason = clean(getattr(error, "strerror", None) or "invalid path")
-        raise _refused(f"cannot open {what} {clean(path)}: {reason}") from error
+        raise _refused(f"cannot open {where}: {reason}") from error
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise _refused(f"{what} must be a regular file")
+            raise _refused(f"{where} must be a regular file")
         if status.st_uid not in (0, os.geteuid()):
-            raise _refused(f"{what} must belong to root or to the user of this check")
+            raise _refused(f"{where} must belong to root or to the user of this check")
         if status.st_mode & (stat.S_IWGRP | stat.S_IRWXO):
             mode = f"{stat.S_IMODE(status.st_mode):04o}"
-            raise _refused(f"{what} must be mode 0600, or 0640 for a group; it is {mode}")
+            raise _refused(f"{where} must be mode 0600, or 0640 for a group; it is {mode}")
         content = os.read(descriptor, SECRET_LIMIT + 1)
     except OSError as error:
-        raise _refused(f"cannot read {what}: {clean(error.strerror or '')}") from error
+        raise _refused(f"cannot read {where}: {clean(error.strerror or '')}") from error
     finally:
         os.close(descriptor)
     if len(content) > SECRET_LIMIT:
-        raise _refused(f"{what} is longer than {SECRET_LIMIT} octets")
+        raise _refused(f"{where} is longer than {SECRET_LIMIT} octets")
     return content
 
 

@@ -41,9 +41,11 @@ HINTS: dict[tuple[Kind, Phase | None], str] = {
     (Kind.EXPIRED, None): _RENEW,
     (Kind.EXPIRING, None): _RENEW,
     (Kind.NOT_YET_VALID, None): "check the clocks of this machine and of the one that issued it",
-    (Kind.NAME, None): "name the service as its certificate does (-H or --sni); see --connect-to",
-    (Kind.UNTRUSTED, None): "send the intermediate certificates, or trust the issuer by --ca-file",
-    (Kind.WEAK, None): "issue a new certificate: RSA 2048 or EC, signed with SHA-256",
+    (Kind.NAME, None): "install a certificate for this name, or name the service as it does"
+    " (-H, --sni)",
+    (Kind.UNTRUSTED, None): "send the intermediate certificates with it; a private issuer, or"
+    " one that is its own, is trusted by --ca-file",
+    (Kind.WEAK, None): "issue a new certificate, with a longer key and signed with SHA-256",
     (Kind.CLIENT_CERTIFICATE, None): "give one by --client-cert and --client-key",
     (Kind.NO_STLS, None): "enable TLS on the server, or use -S on port 995",
     (Kind.INJECTED, None): "somebody on the way may change the traffic, or the server is broken",
@@ -51,7 +53,12 @@ HINTS: dict[tuple[Kind, Phase | None], str] = {
     (Kind.CLEARTEXT_ACCEPTED, None): "forbid cleartext logins on the server",
     (Kind.LEGACY_TLS, None): "switch TLS 1.0 and 1.1 off on the server",
     (Kind.NOT_STRICT, None): "issue the certificates anew by RFC 5280, or leave out --x509-strict",
-    (Kind.PIN, None): "another certificate than yours: a new one to be pinned, or somebody between",
+    (Kind.MAILBOX, None): "see the log of the server for the mailbox of this user",
+    (Kind.GREETING, None): "see the log of the server for why it serves nobody",
+    (Kind.EXPECT, None): "another server than you think, or a new version of it",
+    (Kind.SLOW, None): "see below which phase is slow",
+    (Kind.CERTIFICATE_UNREADABLE, None): "see the certificate by openssl s_client",
+    (Kind.PIN, None): "if it was renewed, pin the sha256 below; if not, somebody is in between",
     (Kind.ISSUER, None): "find out who replaced the certificate; compare with the issuer below",
     (Kind.NOT_DEPLOYED, None): "reload the server, so that it reads the new certificate",
     (Kind.LONG_LIVED, None): "issue a certificate for a shorter time",
@@ -59,7 +66,8 @@ HINTS: dict[tuple[Kind, Phase | None], str] = {
     (Kind.INJECTABLE, None): "update the server: it keeps what was sent before TLS",
     (Kind.NO_MECHANISM, None): "choose another mechanism by --auth",
     (Kind.CLEARTEXT_REFUSED, None): "use -S or --starttls",
-    (Kind.CREDENTIALS, None): "check user name and password; repeated tries may lock the account",
+    (Kind.CREDENTIALS, None): "check user name and password (or token, or client certificate);"
+    " repeated tries may lock the account",
     (Kind.IN_USE, None): "another session holds the mailbox; use a mailbox for monitoring alone",
     (Kind.LOGIN_DELAY, None): "raise the check interval above the login delay of the server",
     (Kind.TEMPORARY, None): "not the credentials: see the log of the server for its back end",
@@ -93,7 +101,7 @@ def lines(
         return
     yield from _addresses(report)
     yield from chart(report) if is_diagnosed else _laps(report)
-    attempt = _most_telling(report)
+    attempt = _most_telling(report, kinds)
     if attempt:
         yield from _of_attempt(attempt, report, settings, kinds, is_diagnosed)
     if settings.verbosity >= 2:
@@ -167,17 +175,22 @@ def _outcome(attempt: Attempt, report: Report) -> str:
     return outcome
 
 
-def _most_telling(report: Report) -> Attempt | None:
-    """Return, of several attempts, one that failed, or the one whose certificate ends first."""
+def _most_telling(report: Report, kinds: list[str]) -> Attempt | None:
+    """Return, of several attempts, the one that a finding is about; else one that is good, and
+    of those the one whose certificate ends first."""
+    good = [attempt for attempt in report.judged if attempt.failure is None]
     failed = [attempt for attempt in report.judged if attempt.failure]
-    if failed or not report.judged:
-        return failed[0] if failed else None
+    if failed and (kinds or not good):
+        return failed[0]
+    for attempt in good:
+        if {note.kind.value for note in attempt.notes} & set(kinds):
+            return attempt
     dated = [
         (leaf.not_after, attempt)
-        for attempt in report.judged
+        for attempt in good
         if (leaf := attempt.chain.leaf) and leaf.not_after
     ]
-    return min(dated, key=lambda pair: pair[0])[1] if dated else report.judged[-1]
+    return min(dated, key=lambda pair: pair[0])[1] if dated else next(iter(good[-1:]), None)
 
 
 def _of_attempt(
@@ -208,7 +221,8 @@ def _of_attempt(
     if attempt.capabilities is not None and is_about_capabilities:
         yield f"capabilities: {', '.join(attempt.capabilities)[:400]}"
     for each in report.judged:
-        yield from (f"note: {note.kind.value}: {note.text}" for note in each.notes)
+        whose = f" ({each.address})" if len(report.judged) > 1 else ""
+        yield from (f"note: {note.kind.value}: {note.text}{whose}" for note in each.notes)
 
 
 def _earlier_issuer(chain: Chain, leaf: CertificateFacts) -> Iterator[str]:

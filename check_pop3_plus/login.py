@@ -92,7 +92,7 @@ def choose(wanted: str, capabilities: Capabilities | None, is_encrypted: bool) -
     if not is_encrypted and capabilities.has("STLS") and (shows_password or not offered):
         message = f"demands TLS before a login (offers only {' '.join(offered)} without)"
         if not offered:
-            message = "demands TLS before a login (none is offered)"
+            message = "offers no login before TLS"
         raise ProbeError(Kind.CLEARTEXT_REFUSED, Printable(message))
     wish = "USER, PLAIN or LOGIN" if wanted == "auto" else SASL[wanted]
     # A long list must not push out the name that was wanted.

@@ -106,7 +106,10 @@ def _joined(table: Parser, argv: list[str]) -> list[str]:
             word = f"{word}={value}"
         elif word in optional:
             word += "="
-        flag, _, value = word.partition("=")
+        flag, separator, value = word.partition("=")
+        if separator and flag in table.bare:
+            name = flag.lstrip("-")
+            raise UsageError(f"{flag} takes no value; in a file it is a line {clean(name)} alone")
         # argparse takes `--` out of a value, too, and leaves none.
         if (value == "--" and flag in valued) or word.removesuffix("--") in valued:
             raise UsageError(f"{word.removesuffix('--').rstrip('=')} needs a value")

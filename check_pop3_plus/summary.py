@@ -90,7 +90,8 @@ class Summary(nagiosplugin.Summary):
                 return self._about_chain(chain, result.metric.name, Kind(result.hint))
             case bytes():
                 said = result.metric.value.attempt.greeting_shown
-                return f"greeting: {self.where} does not say what is expected: {said}"
+                wanted = clean(", ".join(self.settings.expect.texts), 60)
+                return f"greeting: {self.where} does not say {wanted} but {said}"
             case frozenset() as offered:
                 missing = [
                     tag if argument is None else f"{tag}={argument}"

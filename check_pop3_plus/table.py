@@ -51,6 +51,13 @@ class Parser(argparse.ArgumentParser):
             for flag in action.option_strings
         )
 
+    @cached_property
+    def bare(self) -> frozenset[str]:
+        """The flags that take no value."""
+        return frozenset(
+            flag for action in self._actions if action.nargs == 0 for flag in action.option_strings
+        )
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{clean(message, 150)} (--help shows the options)")
 

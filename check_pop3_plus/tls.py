@@ -178,7 +178,19 @@ def _load_client_certificate(made: "ssl.SSLContext", cert: str, key: str | None)
         # A pass phrase that is given, and wrong: OpenSSL would ask for one on the terminal.
         made.load_cert_chain(cert, key, password=lambda: "")
     except (OSError, ValueError) as error:
-        raise config_error(f"cannot load client certificate {clean(cert)}", error) from error
+        raise _unusable(cert, key, error) from error
+
+
+def _unusable(cert: str, key: str | None, error: Exception) -> ProbeError:
+    """Return what is wrong with a client certificate, in more words than OpenSSL has."""
+    what = f"cannot load client certificate {clean(cert)}"
+    if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
+        return ProbeError(Kind.CONFIG, Printable(f"{what}: the key is not its own"))
+    if hasattr(error, "library"):
+        where = clean(key or cert)
+        message = f"{what}: no certificate in it, or no private key in {where} (--client-key)"
+        return ProbeError(Kind.CONFIG, Printable(message))
+    return config_error(what, error)
 
 
 def _require(path: str | None, is_kind: Callable[[int], bool], what: str) -> None:

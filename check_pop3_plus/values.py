@@ -66,7 +66,8 @@ def host(value: str, option: str) -> str:
     if len(name) > 253:
         raise UsageError(f"invalid {option}: longer than 253 characters")
     if not all(_LABEL.fullmatch(label) for label in name.split(".")):
-        raise UsageError(f"invalid {option} {clean(name, 60)}: not a host name or address")
+        hint = " (the port goes to --port)" if re.search(r":[0-9]+$", name) else ""
+        raise UsageError(f"invalid {option} {clean(name, 60)}: not a host name or address{hint}")
     return name
 
 
@@ -205,7 +206,9 @@ def pin(word: str) -> str:
             return digits.lower()
         if re.fullmatch(r"[A-Za-z0-9+/]{43}=", value):
             return binascii.a2b_base64(value).hex()
-    raise UsageError(f"invalid --pin {clean(word, 60)}: not sha256: and 64 hexadecimal digits")
+    raise UsageError(
+        f"invalid --pin {clean(word, 60)}: not sha256: and 64 hexadecimal digits, or base64"
+    )
 
 
 def capabilities(spec: str | None) -> tuple[tuple[str, str | None], ...]:

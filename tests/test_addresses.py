@@ -202,6 +202,7 @@ def test_enough_good_ones(pool: Pool) -> None:
     assert any(
         line.endswith(" refused, in phase connect: connection refused") for line in noted.lines
     )
+    assert any(line.startswith("tls: TLSv1.3") for line in noted.lines)
     assert (warned.state, kinds(warned)) == (State.WARNING, ["partial"])
     assert warned.status.endswith("connection refused by pop.example.test:995 (127.0.0.2)")
 

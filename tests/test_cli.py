@@ -280,14 +280,19 @@ def test_the_environment_does_not_steer_tls(tmp_path: Path, pki: Pki) -> None:
         (["--client-cert", "/nonexistent"], "cannot load client certificate"),
         (["--client-cert", "{garbage}"], "cannot load client certificate"),
         (["--client-cert", "{encrypted}"], "cannot load client certificate"),
+        (["--client-cert", "{cert}"], ": no certificate in it, or no private key in "),
+        (["--client-cert", "{cert}", "--client-key", "{other}"], ": the key is not its own"),
     ],
 )
-def test_files_that_cannot_be_loaded(files: list[str], message: str, tmp_path: Path) -> None:
+def test_files_that_cannot_be_loaded(
+    files: list[str], message: str, tmp_path: Path, pki: Pki
+) -> None:
     """Fault 63: our side, so UNKNOWN, before anything is connected."""
     (tmp_path / "empty").touch()
     (tmp_path / "garbage").write_text("-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n")
     (tmp_path / "encrypted").write_text(encrypted_key())
     paths = {name: str(tmp_path / name) for name in ("empty", "garbage", "encrypted")}
+    paths |= {"cert": str(pki.client_cert), "other": str(pki.files("good")[1])}
 
     done = honest(
         run("-H", "127.0.0.1", "-p", "1", "-S", *(file.format(**paths) for file in files))

@@ -985,7 +985,7 @@ def test_critical_beats_warning() -> None:
 
     assert done.line.startswith("POP3 CRITICAL - localhost:")
     assert kinds(done) == ["slow", "expect"]
-    assert "does not say what is expected" in done.line
+    assert "does not say Dovecot but +OK ready" in done.line
 
 
 # --- resources -------------------------------------------------------------------------------

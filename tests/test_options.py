@@ -25,6 +25,7 @@ from check_pop3_plus.settings import (
     Verify,
 )
 from check_pop3_plus.table import Asked
+from check_pop3_plus.values import UsageError
 
 HOST = ("-H", "pop.example.test")
 TOKEN_URL = ("--oauth-token-url", "https://id.example.test/token")
@@ -569,3 +570,16 @@ def test_any_command_line_gives_settings_or_one_line(argv: list[str]) -> None:
             return
         assert line.kind is Kind.CONFIG
         assert line.message.isprintable()
+
+
+@pytest.mark.parametrize("word", ["--ssl=true", "-S=yes", "--ssl="])
+def test_a_flag_takes_no_value(word: str) -> None:
+    """What everybody types first into a file, and how it is meant."""
+    with pytest.raises(UsageError, match=r"takes no value; in a file it is a line (ssl|S) alone"):
+        options.parse(["-H", "pop.example.org", word])
+
+
+def test_a_port_behind_the_name() -> None:
+    """The typical mistake has its own advice."""
+    with pytest.raises(UsageError, match=r"not a host name or address \(the port goes to --port\)"):
+        options.parse(["-H", "pop.example.org:995"])
