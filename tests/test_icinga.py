@@ -311,4 +311,5 @@ def test_a_password_file_that_cannot_be_used(client: Client, tmp_path: Path) -> 
     done = client.sweep(tmp_path, "[a!b]\n", 1)
 
     assert done.code == 3
-    assert "password file of the API must be mode 0600" in done.line
+    assert "config: password file of the API /" in done.line
+    assert f"{client.secret.name} must be mode 0600" in done.line
