@@ -252,7 +252,7 @@ def rejected_certificate(case: Case) -> str | None:
     attempt = case.attempt
     if attempt is None or attempt.failure is None or attempt.chain.leaf is None:
         return None
-    if case.kind not in _CERTIFICATES:
+    if case.kind not in certificate_words.REJECTIONS:
         return None
     name, now = case.settings.tls.name, case.report.now
     said = certificate_words.rejection(attempt.failure, attempt.chain, name, "the certificate", now)
@@ -261,17 +261,6 @@ def rejected_certificate(case: Case) -> str | None:
     if case.kind is Kind.UNTRUSTED:
         return _untrusted(attempt, said)
     return said
-
-
-_CERTIFICATES = (
-    Kind.EXPIRED,
-    Kind.NOT_YET_VALID,
-    Kind.NAME,
-    Kind.UNTRUSTED,
-    Kind.WEAK,
-    Kind.NOT_STRICT,
-    Kind.PIN,
-)
 
 
 def _untrusted(attempt: Attempt, said: str) -> str:

@@ -14,6 +14,17 @@ from check_pop3_plus.timing import days
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+REJECTIONS = (
+    Kind.EXPIRED,
+    Kind.NOT_YET_VALID,
+    Kind.NAME,
+    Kind.UNTRUSTED,
+    Kind.WEAK,
+    Kind.NOT_STRICT,
+    Kind.PIN,
+)
+"""The kinds that `rejection` has words for."""
+
 _WRONG_DATE = {Kind.EXPIRED: "expired", Kind.NOT_YET_VALID: "is not yet valid"}
 
 

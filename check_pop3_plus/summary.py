@@ -22,16 +22,6 @@ if TYPE_CHECKING:
 _ABOUT_ADDRESSES = (Kind.REFUSED, Kind.UNREACHABLE, Kind.TIMEOUT)
 """Failures to connect: they name all addresses that were tried."""
 
-_ABOUT_CERTIFICATES = (
-    Kind.EXPIRED,
-    Kind.NOT_YET_VALID,
-    Kind.NAME,
-    Kind.UNTRUSTED,
-    Kind.WEAK,
-    Kind.NOT_STRICT,
-    Kind.PIN,
-)
-
 
 class Summary(nagiosplugin.Summary):
     """Words the verdict; `report` is what the results were judged from."""
@@ -130,7 +120,7 @@ class Summary(nagiosplugin.Summary):
             case Kind.UNREACHABLE:
                 return f"{self.where} is unreachable: {failure.message}"
             case _:
-                if attempt and attempt.chain.leaf and failure.kind in _ABOUT_CERTIFICATES:
+                if attempt and attempt.chain.leaf and failure.kind in certificate_words.REJECTIONS:
                     name = self.settings.tls.name
                     chain, now = attempt.chain, self._now()
                     return certificate_words.rejection(failure, chain, name, self.whose, now)
