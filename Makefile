@@ -33,13 +33,16 @@ else
 unexport HOST
 endif
 
-.PHONY: help demo venv basket test test-systems bench lint screenshots clean servers systems programs
+SHARE ?= 1
+
+.PHONY: help demo venv basket test test-systems soak bench lint screenshots clean servers systems programs
 
 help:
 	@echo 'make demo           see it work; against your own server with'
 	@echo '                    HOST=pop.example.org LOGIN=monitor PASSWORD_FILE=file'
 	@echo 'make test           style, types and tests; what needs a missing server is skipped'
 	@echo 'make test-systems   tests inside real monitoring systems, and against more servers'
+	@echo 'make soak           the long runs against hostile servers, and their figures; SHARE=0.1: a tenth'
 	@echo 'make bench          what runs and sweeps cost, beside other tools; installs them, as root'
 	@echo 'make lint           style and types'
 	@echo 'make basket         after a change of options: the basket of the Icinga Director'
@@ -79,6 +82,9 @@ test-systems: systems $(STAMP)
 
 screenshots: programs $(STAMP)
 	$(BIN)/python -m tests.screenshots
+
+soak: $(STAMP)
+	$(BIN)/python -m tests.soak --share $(SHARE)
 
 bench: $(STAMP)
 	@tests/install-servers $(SERVERS) $(PEERS)
