@@ -12,6 +12,12 @@ from typing import IO, NamedTuple
 
 COMMAND = Path(sys.executable).with_name("check_pop3_plus")
 
+_INHERITED = ("PATH", "HOME", "COVERAGE_PROCESS_CONFIG")
+"""The last one is set by `make coverage` alone."""
+
+IN_PROCESS = "POP3_TESTS_IN_PROCESS"
+"""Set by `make mutants` alone."""
+
 
 class Run(NamedTuple):
     """What one run printed and how it ended."""
@@ -51,9 +57,14 @@ def run(
     cwd: str | os.PathLike[str] | None = None,
 ) -> Run:
     """Run it with a small, known environment; one that hangs is killed and fails the test."""
-    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     environment |= {"LC_ALL": "C.UTF-8", **(env or {})}
     start = time.monotonic()
+    if IN_PROCESS in os.environ and stdin == subprocess.DEVNULL and "--sweep" not in args:
+        from tests import in_process
+
+        code, out = in_process.run([os.fspath(each) for each in args], environment, cwd or ".")
+        return Run(code, out, "", time.monotonic() - start)
     done = subprocess.run(
         [COMMAND, *args],
         env=environment,
