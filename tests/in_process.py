@@ -18,9 +18,7 @@ from check_pop3_plus.settings import State
 
 
 @contextmanager
-def _surroundings(
-    environment: Mapping[str, str], folder: str | os.PathLike[str]
-) -> Iterator[None]:
+def _surroundings(environment: Mapping[str, str], folder: str | os.PathLike[str]) -> Iterator[None]:
     before, where = dict(os.environ), os.getcwd()
     os.environ.clear()
     os.environ.update(environment)

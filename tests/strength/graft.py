@@ -68,7 +68,9 @@ def _class(old: Any, new: Any, translated: Callable[[Any], Any]) -> None:
 def _constant(name: str, old: object, value: object) -> None:
     """Set a constant wherever it was imported."""
     for each in list(sys.modules.values()):
-        if each and each.__name__.startswith(("check_pop3_plus", "tests")) and (
-            vars(each).get(name, each) is old
+        if (
+            each
+            and each.__name__.startswith(("check_pop3_plus", "tests"))
+            and (vars(each).get(name, each) is old)
         ):
             setattr(each, name, value)

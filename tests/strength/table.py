@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.mutants import ROOMS
+from tests.strength import ROOMS
 
 WANTED = 80
 """Per cent that must be killed, in each room."""
@@ -26,9 +26,7 @@ def explained() -> set[str]:
     return set(re.findall(r"^- ``(.+?)``$", _KEPT.read_text(), re.MULTILINE))
 
 
-def table(
-    outcomes: list[Outcome], kept: set[str], tests: str, minutes: float
-) -> tuple[str, bool]:
+def table(outcomes: list[Outcome], kept: set[str], tests: str, minutes: float) -> tuple[str, bool]:
     """Return the score of each room in Markdown, and whether each is good enough."""
     lines = [
         f"{tests}, {minutes:.0f} minutes.",

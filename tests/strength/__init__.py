@@ -14,3 +14,13 @@ ROOMS = {
     "text cleaner": ("text",),
 }
 """The rooms whose strength is measured: those that take in what strangers say, and judge it."""
+
+UNITS = (
+    *("pop3", "session", "login", "sasl", "mechanisms", "scram", "credentials", "tls", "trust"),
+    *("certificate", "strictness", "outline", "certificate_contexts", "text"),
+)
+"""Files of tests that look for mistakes in these rooms, one by one."""
+
+WHOLE = ("faults", "chains", "asides", "check", "addresses")
+"""And those that run a whole check. Other files would find a few more mistakes, but need a process,
+wait for time to pass, or are about other rooms."""

@@ -10,6 +10,7 @@ without what only the installed command shows: `mutants` counts a little less th
 
 import argparse
 import ast
+import gc
 import importlib
 import os
 import pickle
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,16 +30,20 @@ import hypothesis
 import pytest
 from _pytest.runner import runtestprotocol
 
-from tests.mutants import FOLDER, PACKAGE, ROOMS
-from tests.mutants.graft import graft
-from tests.mutants.operators import Mutant, mutants
-from tests.mutants.table import Outcome, explained, table
+from tests.strength import FOLDER, PACKAGE, ROOMS, UNITS, WHOLE
+from tests.strength.graft import graft
+from tests.strength.operators import Mutant, mutants
+from tests.strength.table import Outcome, explained, table
 
 SLOWEST_SECONDS = 1.5
 """A slower test is left out: most that are so wait for a time limit."""
 
 HANGING_SECONDS = 30
 """And ten times the usual: what takes longer hangs. No test waits that long."""
+
+WHOLE_CHECKS = 100
+"""How many of those that run a whole check are tried on one mutant, chosen at random once for all.
+What these do not notice, the others hardly do."""
 
 TABLE = Path(__file__).with_name("mutants.md")
 
@@ -67,12 +73,20 @@ class Measurement:
         for name, module in rooms.items():
             graft(ast.parse(sources[name]), module)  # a change of nothing must change nothing
         known = self._without_mistakes(sources)
-        tried = [each for name in rooms for each in mutants(name, sources[name])]
-        if self.chosen.sample < 1:
-            tried = random.Random(1).sample(tried, round(len(tried) * self.chosen.sample))
         self.note = f"{len(known.seconds)} tests"
-        print(f"{self.note}, {len(tried)} mutants", flush=True)
-        self._try(tried, known)
+        print(self.note, flush=True)
+        gc.collect()
+        gc.freeze()  # what no collection touches is not copied for each child
+        drawn = random.Random(1)
+        self._try(
+            (
+                mutant
+                for name in rooms
+                for mutant in mutants(name, sources[name])
+                if drawn.random() < self.chosen.sample
+            ),
+            known,
+        )
         return True
 
     def _prepare_certificates(self) -> None:
@@ -152,13 +166,13 @@ class Measurement:
         reports = runtestprotocol(item, log=False, nextitem=None)
         return all(not report.failed for report in reports)
 
-    def _try(self, tried: list[Mutant], known: Known) -> None:
+    def _try(self, tried: Iterator[Mutant], known: Known) -> None:
         killers: defaultdict[str, Counter[int]] = defaultdict(Counter)
         running: dict[int, tuple[Mutant, int]] = {}
-        waiting = list(reversed(tried))
-        while waiting or running:
-            while waiting and len(running) < self.chosen.jobs:
-                mutant = waiting.pop()
+        following = next(tried, None)
+        while following or running:
+            while following and len(running) < self.chosen.jobs:
+                mutant, following = following, next(tried, None)
                 tests = self._tests(mutant, known, killers[mutant.function])
                 reader, child = self._forked_to_try(mutant, tests, known)
                 running[child] = (mutant, reader)
@@ -181,8 +195,16 @@ class Measurement:
         """Return what may notice: first what has noticed the like, then the fastest."""
         runners = known.runners[mutant.function.split(".")[0]]
         lines = runners if mutant.lines is None else mutant.lines
-        found = {index for line in lines for index in runners.get(line, ())}
-        return sorted(found, key=lambda index: (-killers[index], known.seconds[index]))
+        found = sorted({index for line in lines for index in runners.get(line, ())})
+        units = [index for index in found if self._file(index) not in WHOLE]
+        whole = [index for index in found if self._file(index) in WHOLE]
+        few = random.Random(1).sample(whole, min(len(whole), WHOLE_CHECKS))
+        likely = [index for index, _ in killers.most_common(20) if index in found]
+        rest = [*sorted(units, key=known.seconds.__getitem__), *few]
+        return list(dict.fromkeys((*likely, *rest)))
+
+    def _file(self, index: int) -> str:
+        return self.items[index].path.stem.removeprefix("test_")
 
     def _forked_to_try(self, mutant: Mutant, tests: list[int], known: Known) -> tuple[int, int]:
         reader, writer = os.pipe()
@@ -198,7 +220,7 @@ class Measurement:
             os._exit(1)
         for index in tests:
             signal.alarm(int(HANGING_SECONDS + 10 * known.seconds[index]))
-            if not self._passes(index):
+            if not self._passes(index) and not self._passes(index):  # a flaw of the moment is none
                 os.write(writer, str(index).encode())
                 os._exit(1)
         os._exit(0)
@@ -215,7 +237,7 @@ def main() -> int:
     chosen = parser.parse_args()
     os.environ["POP3_TESTS_IN_PROCESS"] = "1"
     os.environ.pop("CI", None)
-    hypothesis.settings.register_profile("mutants", derandomize=True, max_examples=50)
+    hypothesis.settings.register_profile("mutants", derandomize=True, max_examples=20)
     hypothesis.settings.load_profile("mutants")
     began = time.monotonic()
     measurement = Measurement(chosen)
@@ -223,7 +245,7 @@ def main() -> int:
         [
             *("-q", "-s", "-p", "no:xdist", "-p", "no:cacheprovider"),
             *("-o", "addopts=", "--assert=plain", "--ignore=tests/systems"),
-            *(chosen.tests or ["tests"]),
+            *(chosen.tests or [f"tests/test_{name}.py" for name in (*UNITS, *WHOLE)]),
         ],
         plugins=[measurement],
     )
