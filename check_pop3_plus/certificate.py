@@ -52,7 +52,8 @@ _KEY_KINDS = frozenset(
     )
 )
 
-_WEAK_SIGNATURES = frozenset(("md2", "md4", "md5", "sha1"))
+# Older ones than MD5 the library does not know, nor does OpenSSL: their strength is unreadable.
+_WEAK_SIGNATURES = frozenset(("md5", "sha1"))
 # Bits of RSA or as strong; what OpenSSL's security level 2 asks for (112 bits of security).
 _STRONG_BITS = 2048
 
@@ -157,8 +158,7 @@ def _read(der: bytes, clean: Cleaner, anchor: bytes | None = None) -> _Read:
         try:
             return reader()
         except Exception:
-            if attribute not in unreadable:
-                unreadable.append(Printable(attribute))
+            unreadable.append(Printable(attribute))
             return None
 
     fields = guarded("certificate", lambda: outline(der))
