@@ -181,16 +181,14 @@ def _installed(folder: Path) -> tuple[str, str]:
     place = folder / "installed"
     subprocess.run([sys.executable, "-m", "venv", place], check=True)
     python = place / "bin" / "python"
-    environment = os.environ | {
-        f"PIP_{which}CONSTRAINT": str(PROJECT / "tests" / "requirements.txt")
-        for which in ("", "BUILD_")
-    }
     # A copy, because the build leaves its own folders behind.
     source = folder / "source"
     left_out = shutil.ignore_patterns(".*", "tests", "*.egg-info", "build")
     shutil.copytree(PROJECT, source, ignore=left_out)
-    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", source)
-    subprocess.run(pip, check=True, env=environment)
+    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    subprocess.run([*pip, "--require-hashes", "-r", PROJECT / "requirements.txt"], check=True)
+    built_here = ("--no-index", "--no-deps", "--no-build-isolation")
+    subprocess.run([*pip, *built_here, source], check=True)
     launcher = folder / "check_pop3_plus"
     launcher.write_text(_LAUNCHER.format(python=python))
     launcher.chmod(0o755)
