@@ -339,7 +339,8 @@ def sweeps(bench: Bench, rounds: int) -> Sweeps:
     lines += [f"| {name}: not installed | | | | | |" for name in missing]
     most = memory(bench.program, "--sweep", bench.file("tls", SERVICES))
     lines.append(f"| TLS: peak memory in MiB | {most:.1f} | | | | 80 |")
-    return Sweeps(lines, {which: statistics.median(used) for which, used in theirs.items()})
+    tools = {which: statistics.median(theirs[which]) for which in limits if which in theirs}
+    return Sweeps(lines, tools)
 
 
 def by_number(bench: Bench, numbers: Sequence[int], rounds: int) -> dict[str, list[float]]:
