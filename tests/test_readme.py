@@ -3,13 +3,16 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from check_pop3_plus.failures import Kind
 from check_pop3_plus.judge import FAILURE_STATES, NOTE_STATES
 from tests.command import run
 from tests.test_house_rules import LEVELS
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
-IMAGES = Path(__file__).parent.parent / "images"
+PROJECT = Path(__file__).parent.parent
+README = (PROJECT / "README.md").read_text()
+IMAGES = PROJECT / "images"
 
 
 def test_the_options_are_those_of_the_help() -> None:
@@ -46,3 +49,9 @@ def test_the_pictures_are_there_and_small() -> None:
     for path in IMAGES.iterdir():
         assert path.read_bytes().startswith(b"\x89PNG")
         assert path.stat().st_size < 150_000
+
+
+@pytest.mark.parametrize("table", ["benchmarks/table.md", "tests/soak/figures.md"])
+def test_the_figures_are_those_that_were_measured(table: str) -> None:
+    """A table is shown as the script has written it."""
+    assert (PROJECT / table).read_text() in README
