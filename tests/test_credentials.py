@@ -126,6 +126,16 @@ def test_a_variable_is_taken_out_of_the_environment(monkeypatch: pytest.MonkeyPa
     assert "is not set" in refused(env="CANARY")
 
 
+def test_a_variable_is_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a secret would cost a login attempt; a line's end belongs to whatever wrote it."""
+    for value in ("s3cret", "s3cret\n", "s3cret\r\n"):
+        monkeypatch.setenv("CANARY", value)
+        assert read(env="CANARY") == b"s3cret"
+    for value in ("s3cret\nDELE 1", "s3cret\n\n", "\ns3cret"):
+        monkeypatch.setenv("CANARY", value)
+        assert "more than one line" in refused(env="CANARY")
+
+
 @pytest.mark.parametrize("name", ["", "a=b", "a\0b"])
 def test_variables_that_cannot_be(name: str) -> None:
     """No traceback for a name that no variable can have."""

@@ -17,6 +17,7 @@ from check_pop3_plus.pop3 import (
     Reply,
     command,
     guess_protocol,
+    oddities,
     parse_capabilities,
     parse_stat,
     parse_status,
@@ -156,6 +157,18 @@ def test_capabilities_are_read_with_tolerance() -> None:
     assert listed.has("USER")
     assert listed.has("STLS")
     assert not listed.has("EXPIRE")
+
+
+def test_what_a_capability_list_has_that_is_odd() -> None:
+    """Said once for each kind, and nothing of an ordinary one."""
+    assert oddities((b"USER", b"SASL PLAIN LOGIN")) == []
+    assert oddities(()) == ["is empty"]
+    assert oddities((b"", b"user", b"USER", b"\xff")) == [
+        "has a blank line",
+        "has octets that are not ASCII",
+        "has a tag twice",
+        "has a tag in lower case",
+    ]
 
 
 @pytest.mark.parametrize(
