@@ -219,6 +219,10 @@ class Pki:
                 # `*` has no place in a PrintableString.
                 subject = parts.name("*.example.test", tag=der.PRINTABLE)
                 return self._by_hand(self._hand_root.leaf(_HAND_KEY, subject=subject))
+            case "unreadable":
+                # There is no version 9; OpenSSL does not mind.
+                version = der.tagged(0, der.integer(8))
+                return self._by_hand(self._hand_root.leaf(_HAND_KEY, version=version))
             case "sha1_root":
                 return self._by_hand(self._sha1_root.leaf(_HAND_KEY))
             case "weak_intermediate":

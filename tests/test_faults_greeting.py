@@ -176,6 +176,7 @@ def test_lines_that_nobody_asked_for(mode: str, login: bool, state: int, pki: Pk
     assert CANARY.encode() not in server.received
 
 
+@pytest.mark.threat("T27")
 @pytest.mark.parametrize("mode", ["plain", "stls"])
 @pytest.mark.fault(9, case="silence")
 def test_a_tls_server_on_the_plain_port(mode: str, pki: Pki) -> None:

@@ -97,6 +97,20 @@ def test_certificates_that_are_fine(persona: str, mode: str, pki: Pki) -> None:
     assert ", certificate valid for " in done.line
 
 
+@pytest.mark.parametrize("mode", WITH_TLS)
+@pytest.mark.fault(38)
+@pytest.mark.threat("T16")
+def test_a_certificate_that_cannot_be_read(mode: str, pki: Pki) -> None:
+    """OpenSSL has verified it, the library for certificates cannot read it: no days, a warning."""
+    with with_certificate(mode, pki, "unreadable") as server:
+        done = check(server, *flags(mode, pki))
+
+    assert done.code == 1, done.out
+    assert kinds(done) == ["certificate-unreadable"]
+    assert "cert_days" not in done.perfdata
+    assert server.commands[-1] == b"QUIT"
+
+
 @pytest.mark.parametrize("persona", REFUSED)
 def test_without_verification_anything_goes(persona: str, pki: Pki) -> None:
     """`--verify none`: the old behaviour, and the status line says so."""
@@ -294,6 +308,7 @@ HANDSHAKES = [
 ]
 
 
+@pytest.mark.threat("T27")
 @pytest.mark.parametrize("fault", params(PORT))
 @pytest.mark.parametrize("mode", ["tls"])
 def test_tls_ports_without_tls(fault: Fault, mode: str, pki: Pki) -> None:

@@ -50,6 +50,7 @@ def test_a_line_may_end_in_lf_alone() -> None:
     assert lines_of(iter([b"+OK a\n+OK b\r\n"])) == [b"+OK a", b"+OK b"]
 
 
+@pytest.mark.threat("T13")
 @pytest.mark.parametrize("tail", [b"", b"\n"])
 def test_a_line_over_the_limit_is_refused_at_once(tail: bytes) -> None:
     """Nobody waits for the end of an endless line."""
@@ -66,6 +67,7 @@ def test_a_line_at_the_limit_passes() -> None:
     assert lines_of(iter([b"x" * LINE_LIMIT + b"\n"])) == [b"x" * LINE_LIMIT]
 
 
+@pytest.mark.threat("T13")
 def test_a_conversation_has_a_limit_in_all() -> None:
     """A flood of short lines ends, too."""
     buffer = LineBuffer()
@@ -125,6 +127,7 @@ def test_a_body_ends_at_the_dot_and_is_unstuffed() -> None:
     assert body.lines == [b"USER", b".x", b""]
 
 
+@pytest.mark.threat("T13")
 @pytest.mark.parametrize(
     ("line", "times"), [(b"", BODY_LINES_LIMIT + 1), (b"x" * 1024, BODY_LIMIT // 1024 + 1)]
 )
@@ -201,6 +204,7 @@ def test_a_command_is_redacted_at_birth() -> None:
     assert built.shown == "PASS ***"
 
 
+@pytest.mark.threat("T18")
 @pytest.mark.parametrize("argument", [b"a\r\nDELE 1", b"a\n", b"a\0b"])
 def test_no_command_can_hold_a_second_one(argument: bytes) -> None:
     """Threat 18."""
@@ -208,6 +212,7 @@ def test_no_command_can_hold_a_second_one(argument: bytes) -> None:
         command(b"USER", argument)
 
 
+@pytest.mark.threat("T27")
 @pytest.mark.parametrize(
     ("greeting", "guess"),
     [
