@@ -90,7 +90,7 @@ def _begin(talk: Conversation) -> None:
         greet(talk)
         reply = talk.ask(pop3.command(b"STLS"))
         if not reply.ok:
-            raise ProbeError(Kind.NO_STLS, Printable(f"refuses STLS: {talk.clean(reply.text)}"))
+            raise ProbeError(Kind.NO_STLS, Printable(f"refuses STLS: {talk.reason(reply)}"))
 
 
 CLEARTEXT_USER = b"check_pop3_plus"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import pytest
 
-from tests import command
+from tests import claims, command
 from tests.certificates import Pki
 from tests.dovecot import dovecot as dovecot  # a fixture
 
@@ -21,3 +21,11 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
 def run() -> Callable[..., command.Run]:
     """The installed command."""
     return command.run
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Hold a test to the faults that it claims."""
+    claims.seen.clear()
+    yield
+    claims.check(item)

@@ -326,6 +326,11 @@ def drip(data: bytes, gap: float) -> Step:
     return step
 
 
+def hears_hello(connection: Connection) -> None:
+    """Wait for the first record of a client that begins TLS; what it says is not recorded."""
+    connection.socket.recv(65536)
+
+
 def start_tls(context: ssl.SSLContext) -> Step:
     return lambda connection: connection.start_tls(context)
 

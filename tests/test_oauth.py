@@ -568,6 +568,7 @@ def test_a_ca_file_that_cannot_be_loaded(options: Options, mail: ScriptedServer)
     )
 
 
+@pytest.mark.threat("T8")
 def test_the_mail_server_knows_the_token_by_heart(pki: Pki, options: Options) -> None:
     """Threat T8: it was sent to it, and still it does not show; nor do the other two."""
     known = " ".join(SECRETS.values())

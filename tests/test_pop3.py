@@ -17,6 +17,7 @@ from check_pop3_plus.pop3 import (
     Reply,
     command,
     guess_protocol,
+    oddities,
     parse_capabilities,
     parse_stat,
     parse_status,
@@ -49,6 +50,7 @@ def test_a_line_may_end_in_lf_alone() -> None:
     assert lines_of(iter([b"+OK a\n+OK b\r\n"])) == [b"+OK a", b"+OK b"]
 
 
+@pytest.mark.threat("T13")
 @pytest.mark.parametrize("tail", [b"", b"\n"])
 def test_a_line_over_the_limit_is_refused_at_once(tail: bytes) -> None:
     """Nobody waits for the end of an endless line."""
@@ -65,6 +67,7 @@ def test_a_line_at_the_limit_passes() -> None:
     assert lines_of(iter([b"x" * LINE_LIMIT + b"\n"])) == [b"x" * LINE_LIMIT]
 
 
+@pytest.mark.threat("T13")
 def test_a_conversation_has_a_limit_in_all() -> None:
     """A flood of short lines ends, too."""
     buffer = LineBuffer()
@@ -124,6 +127,7 @@ def test_a_body_ends_at_the_dot_and_is_unstuffed() -> None:
     assert body.lines == [b"USER", b".x", b""]
 
 
+@pytest.mark.threat("T13")
 @pytest.mark.parametrize(
     ("line", "times"), [(b"", BODY_LINES_LIMIT + 1), (b"x" * 1024, BODY_LIMIT // 1024 + 1)]
 )
@@ -158,6 +162,18 @@ def test_capabilities_are_read_with_tolerance() -> None:
     assert not listed.has("EXPIRE")
 
 
+def test_what_a_capability_list_has_that_is_odd() -> None:
+    """Said once for each kind, and nothing of an ordinary one."""
+    assert oddities((b"USER", b"SASL PLAIN LOGIN")) == []
+    assert oddities(()) == ["is empty"]
+    assert oddities((b"", b"user", b"USER", b"\xff")) == [
+        "has a blank line",
+        "has octets that are not ASCII",
+        "has a tag twice",
+        "has a tag in lower case",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "numbers"),
     [
@@ -188,6 +204,7 @@ def test_a_command_is_redacted_at_birth() -> None:
     assert built.shown == "PASS ***"
 
 
+@pytest.mark.threat("T18")
 @pytest.mark.parametrize("argument", [b"a\r\nDELE 1", b"a\n", b"a\0b"])
 def test_no_command_can_hold_a_second_one(argument: bytes) -> None:
     """Threat 18."""
@@ -195,6 +212,7 @@ def test_no_command_can_hold_a_second_one(argument: bytes) -> None:
         command(b"USER", argument)
 
 
+@pytest.mark.threat("T27")
 @pytest.mark.parametrize(
     ("greeting", "guess"),
     [

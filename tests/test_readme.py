@@ -7,6 +7,7 @@ import pytest
 
 from check_pop3_plus.failures import Kind
 from check_pop3_plus.judge import FAILURE_STATES, NOTE_STATES
+from check_pop3_plus.table import parser
 from tests.command import run
 from tests.test_house_rules import LEVELS
 
@@ -51,7 +52,19 @@ def test_the_pictures_are_there_and_small() -> None:
         assert path.stat().st_size < 150_000
 
 
-@pytest.mark.parametrize("table", ["benchmarks/table.md", "tests/soak/figures.md"])
-def test_the_figures_are_those_that_were_measured(table: str) -> None:
-    """A table is shown as the script has written it."""
-    assert (PROJECT / table).read_text() in README
+@pytest.mark.threat("T7")
+def test_no_option_takes_a_secret_and_no_example_shows_one() -> None:
+    """A process list, a stored check result and a log would keep it."""
+    about_secrets = {flag for flag in parser().valued if re.search("pass|secret|token", flag)}
+    assert about_secrets
+    for flag in about_secrets:
+        assert flag.endswith(("-file", "-env", "-command", "-url")), flag
+
+    folder = Path(__file__).parent.parent
+    shipped = [folder / "README.md", *(folder / "icinga-templates").rglob("*.*")]
+    texts = [
+        path.read_text() for path in shipped if path.suffix in (".md", ".conf", ".cfg", ".ini")
+    ]
+    assert len(texts) > 5
+    for text in texts:
+        assert not re.findall(r"--(?:password|pass|secret|token)[ =]\S+", text)
