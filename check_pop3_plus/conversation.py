@@ -55,8 +55,8 @@ class Conversation:
         if self.unasked():
             raise ProbeError(Kind.GARBLED, Printable("sent data that nothing had asked for"))
         self.is_usable = False
-        self._note("C: ", self.clean(command.shown))
-        if command.shown.endswith("***"):
+        self._note("C: ", command.shown)
+        if command.shown.endswith("***") and not command.wire.startswith(b"PASS "):
             self._mask(command.wire.split()[-1:])
         self.stream.send(command.wire)
         return self.reply(has_body, command.is_auth)

@@ -196,6 +196,21 @@ def command(verb: bytes, argument: bytes | None = None, shown: Printable | None 
     return Command(verb + b" " + argument + b"\r\n", Printable(f"{verb.decode()} {visible}"))
 
 
+_CODES = rb"\[(?:AUTH|IN-USE|LOGIN-DELAY|SYS/TEMP|SYS/PERM)\]"
+_HARMLESS = re.compile(rb"(?:(?:\+OK|-ERR|\+)(?=[ \t]|$)[ \t]*)?(?:" + _CODES + rb")?[ \t]*", re.I)
+
+
+def only_code(said: bytes | str) -> Printable:
+    """Return of a line, or of its text, what it is and its response code, with the rest masked.
+
+    For where no secret can be found in it that would have to be masked.
+    """
+    line = said if isinstance(said, bytes) else said.encode("ascii", "replace")
+    harmless = _HARMLESS.match(line)
+    shown = harmless[0] if harmless else b""
+    return clean(shown + b"***" if line[len(shown) :].strip() else shown)
+
+
 _FOREIGN = (
     (re.compile(rb"\* (OK|PREAUTH|BYE)", re.I), "IMAP"),
     (re.compile(rb"220[ -].*(SMTP|mail|postfix|exim)", re.I | re.S), "SMTP"),
