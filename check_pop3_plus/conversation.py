@@ -7,6 +7,7 @@ service is judged in `contexts`.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from check_pop3_plus import pop3
@@ -19,7 +20,7 @@ from check_pop3_plus.failures import (
 )
 from check_pop3_plus.report import Attempt, Note, TlsFacts
 from check_pop3_plus.settings import Security, Settings
-from check_pop3_plus.text import Cleaner, Printable, cleaner
+from check_pop3_plus.text import Cleaner, Printable, clean, cleaner
 from check_pop3_plus.timing import Clock
 from check_pop3_plus.transport import Stream
 
@@ -94,8 +95,19 @@ class Conversation:
                 cut = "in the middle of a reply" if self._lines.pending else "without a reply"
                 raise ProbeError(Kind.CLOSED, Printable(f"closed the connection {cut}"))
             self._lines.feed(data)
-        self._note("S: ", self.clean(line))
+        self._note("S: ", self._shown(line))
         return line
+
+    def _shown(self, line: bytes) -> Printable:
+        """Return what may be shown of a line; base64 hides from a search what is in it."""
+        if line.startswith(b"+ "):
+            from base64 import b64decode
+
+            with suppress(ValueError):
+                challenge = b64decode(line[2:] + b"==")
+                if self.clean(challenge) != clean(challenge):
+                    return Printable("+ ***")
+        return self.clean(line)
 
     def _mask(self, said: Iterable[bytes]) -> None:
         """Show from now on nothing of what was said: a proof, too, lets a password be guessed."""

@@ -49,7 +49,7 @@ class Means:
             else:
                 secrets = (self.secret or credentials.read(login.source, deadline),)
             self.secret = secrets[0]
-            public = (login.username, self.settings.target.hostname, self.settings.tls.name)
+            public = _public(login.username, self.settings)
             revealed = [each.reveal() for each in secrets]
             self.clean = text.cleaner(revealed, public)
             self.is_maskable = text.can_mask(revealed[0], public)
@@ -60,6 +60,12 @@ class Means:
             self.context = tls.context(self.settings.tls)
             self.deployed = _read_deployed(self.settings.assertions.deployed_file, self.clean)
         self._is_ready = True
+
+
+def _public(username: str, settings: Settings) -> tuple[str, ...]:
+    """Return the names that everybody may know."""
+    hosts = {settings.target.hostname, settings.tls.name}
+    return (username, *hosts, *(f"{username}@{host}" for host in hosts))
 
 
 def _read_deployed(path: str | None, clean: Cleaner) -> tuple[CertificateFacts, ...]:

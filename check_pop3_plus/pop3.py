@@ -36,6 +36,9 @@ class Command(NamedTuple):
     is_auth: bool = False
     """Whether the reply may be a challenge (RFC 5034)."""
 
+    def __repr__(self) -> str:
+        return f"Command({self.shown})"
+
 
 class Reply(NamedTuple):
     """A status line, and the lines of the body where the command has one."""

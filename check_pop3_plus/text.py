@@ -205,6 +205,8 @@ def _forms(secret: bytes) -> set[bytes]:
     forms |= {in_json.encode(), in_json.replace("/", "\\/").encode()}
     forms.add("".join(_AS_GO.get(c, c) for c in in_json).encode())
     forms.add(text.encode("utf-16-le", "replace"))
+    # Taken for what it is not, one way and the other.
+    forms |= {secret.decode("latin-1").encode(), text.encode("latin-1", "replace")}
     forms.add(b"".join(b"=%02x" % byte for byte in secret))
     forms.add(re.sub(rb"[^!-<>-~ ]", lambda found: b"=%02x" % ord(found[0]), secret))
     in_html = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
