@@ -55,12 +55,16 @@ class Conversation:
         """
         if self.unasked():
             raise ProbeError(Kind.GARBLED, Printable("sent data that nothing had asked for"))
+        self.say(command)
+        return self.reply(has_body, command.is_auth)
+
+    def say(self, command: pop3.Command) -> None:
+        """Send a command, whatever has arrived."""
         self.is_usable = False
         self._note("C: ", command.shown)
         if command.shown.endswith("***") and not command.wire.startswith(b"PASS "):
             self._mask(command.wire.split()[-1:])
         self.stream.send(command.wire)
-        return self.reply(has_body, command.is_auth)
 
     def reply(self, has_body: bool = False, is_auth: bool = False) -> pop3.Reply:
         """Return the next reply, with its body where it has one.
@@ -205,9 +209,14 @@ def say_goodbye(talk: Conversation) -> None:
     """
     talk.stream.deadline = talk.stream.deadline.within(GOODBYE_SECONDS)
     ended = talk.attempt.ended
+    goodbye = pop3.command(b"QUIT")
     try:
         with talk.attempt.timeline.phase(Phase.QUIT):
-            reply = talk.ask(pop3.command(b"QUIT"))
+            if talk.unasked():
+                # What has arrived would be taken for the answer; the mailbox is to be left anyway.
+                talk.say(goodbye)
+                raise ProbeError(Kind.GARBLED, Printable("has said more than it was asked"))
+            reply = talk.ask(goodbye)
         if not reply.ok:
             note(talk, Kind.GOODBYE, "QUIT was refused (nothing was deleted)")
     except ProbeError:

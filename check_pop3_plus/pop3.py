@@ -24,7 +24,7 @@ BODY_LINES_LIMIT = 500
 TOTAL_LIMIT = 1024 * 1024
 """Octets received in one conversation: nothing that this plugin asks for comes near it."""
 
-_SHOWN_VERBS = frozenset((b"CAPA", b"STLS", b"USER", b"PASS", b"APOP", b"AUTH", b"STAT", b"QUIT"))
+VERBS = frozenset((b"CAPA", b"STLS", b"USER", b"PASS", b"APOP", b"AUTH", b"STAT", b"QUIT"))
 """The only commands ever sent. DELE, RETR and TOP are not among them: a probe changes nothing."""
 
 
@@ -189,7 +189,7 @@ def command(verb: bytes, argument: bytes | None = None, shown: Printable | None 
     Raises ValueError for a verb that is not in the allow-list and for a line break or NUL in
     the argument: those are mistakes of ours, not the server's.
     """
-    if verb not in _SHOWN_VERBS:
+    if verb not in VERBS:
         raise ValueError(f"{verb!r} is not a command of this plugin")
     if argument is None:
         return Command(verb + b"\r\n", Printable(verb.decode()))

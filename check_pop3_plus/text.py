@@ -7,6 +7,7 @@ So all of it passes `Cleaner`, which knows nothing of where the text came from.
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import NewType
 
 Printable = NewType("Printable", str)
@@ -206,7 +207,9 @@ def _forms(secret: bytes) -> set[bytes]:
     forms.add("".join(_AS_GO.get(c, c) for c in in_json).encode())
     forms.add(text.encode("utf-16-le", "replace"))
     # Taken for what it is not, one way and the other.
-    forms |= {secret.decode("latin-1").encode(), text.encode("latin-1", "replace")}
+    forms.add(secret.decode("latin-1").encode())
+    with suppress(UnicodeEncodeError):
+        forms.add(text.encode("latin-1"))
     forms.add(b"".join(b"=%02x" % byte for byte in secret))
     forms.add(re.sub(rb"[^!-<>-~ ]", lambda found: b"=%02x" % ord(found[0]), secret))
     in_html = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

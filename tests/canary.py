@@ -22,7 +22,7 @@ from check_pop3_plus.settings import Secret
 from check_pop3_plus.timing import Clock
 from tests import faults
 from tests.faults import GREETING, Fault
-from tests.pop3_server import Connection, ScriptedServer, Server, Step, expect, say
+from tests.pop3_server import LOOPBACK, Connection, ScriptedServer, Server, Step, expect, say
 
 USER = "monitor"
 
@@ -174,8 +174,14 @@ def _encoded(text: bytes) -> bytes:
 class EchoingServer(Server):
     """Takes any login, and says `said` in one place of the dialogue, or in all (`everywhere`)."""
 
-    def __init__(self, said: bytes, place: str, tls: ssl.SSLContext | None = None) -> None:
-        super().__init__(tls=tls)
+    def __init__(
+        self,
+        said: bytes,
+        place: str,
+        tls: ssl.SSLContext | None = None,
+        address: str = LOOPBACK,
+    ) -> None:
+        super().__init__(tls=tls, address=address)
         self._said = said
         self._place = place
 
