@@ -10,7 +10,7 @@ LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.10 -
 
 # The real servers that the tests talk to, what builds networks for them, and the oracle for
 # certificates, by Debian package.
-SERVERS := dovecot-pop3d iproute2 nftables openssl
+SERVERS := dovecot-pop3d iproute2 nftables openssl strace
 SYSTEMS := icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrpe-plugin influxdb
 # The Icinga Director. php-cgi comes first, so that php brings no web server along.
 SYSTEMS += php-cgi php-cli php-mysql icingacli icingaweb2-module-director

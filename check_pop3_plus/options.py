@@ -1,6 +1,7 @@
 """From argv, or a section of an INI file, to `Settings`: the words before and around argparse."""
 
 import argparse
+import re
 from collections.abc import Sequence
 
 from check_pop3_plus import choices, ini
@@ -9,7 +10,7 @@ from check_pop3_plus.settings import (
     Sweep,
 )
 from check_pop3_plus.table import PROGRAM, Parser, parser
-from check_pop3_plus.text import clean
+from check_pop3_plus.text import Printable, clean
 from check_pop3_plus.values import UsageError
 
 
@@ -36,8 +37,18 @@ def parse(argv: Sequence[str], table: Parser | None = None) -> Settings:
 def _chosen(table: Parser, words: list[str]) -> argparse.Namespace:
     chosen, rest = table.parse_known_args(words)
     if rest:
-        raise UsageError(f"unknown argument {clean(rest[0], 60)} (--help shows the options)")
+        raise UsageError(f"unknown argument {_named(rest[0], words)} (--help shows the options)")
     return chosen
+
+
+def _named(word: str, words: list[str]) -> Printable:
+    """Return what may be shown of a word that is no option: it may be meant for a password."""
+    name = re.split(r"[=\s]", word)[0]
+    if word.startswith("-"):
+        return clean(name, 60)
+    before = words[: words.index(word)] if word in words else []
+    which = f"after {clean(before[-1].partition('=')[0], 60)}" if before else "at the beginning"
+    return Printable(f"{which}, not shown here: it may be a secret")
 
 
 # --- the command line before argparse --------------------------------------------------------

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -48,6 +48,9 @@ class Connection:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.server = server
         self.socket = sock
+        self.commands: list[bytes] = []
+        """As those of the server, of this connection alone."""
+        server.dialogues.append(self.commands)
         self._lines = bytearray()
         self._tls: ssl.SSLObject | None = None
         self._incoming = ssl.MemoryBIO()
@@ -82,6 +85,7 @@ class Connection:
         line, _, self._lines = self._lines.partition(b"\n")
         command = bytes(line).removesuffix(b"\r")
         self.server.commands.append(command)
+        self.commands.append(command)
         return command
 
     def octets(self, count: int) -> bytes:
@@ -181,10 +185,18 @@ class Connection:
 class Server:
     """Accepts and records; subclasses play."""
 
+    made: ClassVar[list[Server]] = []
+    """All that this process has made since somebody has emptied the list."""
+
+    speaks_pop3 = True
+
     def __init__(
         self, *, tls: ssl.SSLContext | None = None, address: str = LOOPBACK, port: int = 0
     ) -> None:
+        self.made.append(self)
         self.commands: list[bytes] = []
+        self.dialogues: list[list[bytes]] = []
+        """The commands of each connection."""
         self.surprises: list[str] = []
         self.tls_errors: list[OSError] = []
         self.connections = 0

@@ -41,7 +41,7 @@ from tests.pop3_server import (
 from tests.token_endpoint import TokenEndpoint, granted, http, refused
 
 TOKEN = "t0ken.c4n4ry"
-REFRESH = "refresh c4n4ry+/="
+REFRESH = "r3fresh.c4n4ry+/="
 SECRETS = {"client secret": CANARY, "refresh token": REFRESH, "access token": TOKEN}
 
 LATE = 1.0
