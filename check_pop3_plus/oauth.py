@@ -73,10 +73,14 @@ def token(status: int, body: bytes, secrets: Iterable[Secret]) -> Secret:
     except (ValueError, RecursionError):
         said = None
     said = said if isinstance(said, dict) else {}
-    reasons = [said.get(key) for key in ("error", "error_description")]
-    if isinstance(reasons[0], str):
+    if isinstance(said.get("error"), str):
         masked = text.cleaner(secret.reveal() for secret in secrets)
-        raise _failed(masked(": ".join(reason for reason in reasons if isinstance(reason, str))))
+        reasons = (said.get(key) for key in ("error", "error_description"))
+        words = masked(
+            ": ".join(each for each in reasons if isinstance(each, str) and each.strip())
+        )
+        if words:
+            raise _failed(words)
     if status != 200:
         note = "; redirects are not followed" if 300 <= status < 400 else ""
         raise _failed(f"answered HTTP {status}{note}")
