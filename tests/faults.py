@@ -47,8 +47,11 @@ class Fault(NamedTuple):
     """What line 1 must say."""
 
 
-def honest(done: Run) -> Run:
-    """Assert what holds for every run, and return it."""
+def honest(done: Run, has_secret: bool = True) -> Run:
+    """Assert what holds for every run, and return it.
+
+    Without a secret of ours, what looks like it is a server's own words.
+    """
     assert done.err == "", done.err
     assert done.code in range(4)
     head, _, perfdata = done.line.partition(" | ")
@@ -63,7 +66,8 @@ def honest(done: Run) -> Run:
     labels = [word.partition("=")[0] for word in words]
     assert labels == sorted(labels, key=_position)
     assert all(re.match(r"[a-z0-9 ]+: ", line) for line in done.long), done.out
-    assert_no_canary(done.out)
+    if has_secret:
+        assert_no_canary(done.out)
     return done
 
 
