@@ -140,12 +140,12 @@ class ScriptedStream:
         self._go_on()
 
     def receive(self) -> bytes:
+        self._useless += not self._arriving
+        if self._useless > _USELESS_READS:
+            raise Hang("it reads on behind the end")
         self._wait()
         if self._arriving:
             return self._taken()
-        self._useless += 1
-        if self._useless > _USELESS_READS:
-            raise Hang("it reads on behind the end")
         if self._end == "eof":
             return b""
         if self._end == "reset":

@@ -6,7 +6,6 @@ number, so `python -m tests.soak.dialogues NUMBER...` plays single ones again an
 
 from __future__ import annotations
 
-import faulthandler
 import random
 import sys
 import traceback
@@ -319,7 +318,6 @@ def run(share: float) -> list[Figure]:
     count = max(1, round(COUNT * share))
     defects: Counter[str] = Counter()
     deserved: Counter[bool | None] = Counter()
-    faulthandler.enable()
     with Stage().set() as stage:
         for number in range(count):
             outcome = play(stage, number)
