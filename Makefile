@@ -34,8 +34,10 @@ unexport HOST
 endif
 
 SHARE ?= 1
+SECONDS ?= 60
+TARGETS ?=
 
-.PHONY: help demo venv basket test test-systems soak bench lint screenshots clean servers systems programs
+.PHONY: help demo venv basket test test-systems soak fuzz bench lint screenshots clean servers systems programs
 
 help:
 	@echo 'make demo           see it work; against your own server with'
@@ -43,6 +45,7 @@ help:
 	@echo 'make test           style, types and tests; what needs a missing server is skipped'
 	@echo 'make test-systems   tests inside real monitoring systems, and against more servers'
 	@echo 'make soak           the long runs against hostile servers, and their figures; SHARE=0.1: a tenth'
+	@echo 'make fuzz           fuzz what comes from outside, each door for SECONDS=60; TARGETS=argv: one'
 	@echo 'make bench          what runs and sweeps cost, beside other tools; installs them, as root'
 	@echo 'make lint           style and types'
 	@echo 'make basket         after a change of options: the basket of the Icinga Director'
@@ -86,6 +89,15 @@ screenshots: programs $(STAMP)
 soak: $(STAMP)
 	$(BIN)/python -m tests.soak --share $(SHARE)
 
+# It has wheels for some Pythons only, and nothing else needs it.
+$(VENV)/.fuzzer: $(STAMP)
+	@PIP_CONSTRAINT=tests/requirements.txt PIP_BUILD_CONSTRAINT=tests/requirements.txt \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	@touch $@
+
+fuzz: $(VENV)/.fuzzer
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(TARGETS)
+
 bench: $(STAMP)
 	@tests/install-servers $(SERVERS) $(PEERS)
 	$(BIN)/python -m benchmarks.bench
@@ -107,5 +119,6 @@ endif
 
 clean:
 	rm -rf .venv .venv-* .servers .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* build dist
+	rm -rf tests/fuzz/crashes
 	rm -rf *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
