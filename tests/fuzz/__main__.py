@@ -34,7 +34,6 @@ def fuzz(target: str, seconds: int) -> bool:
         done = _fuzzer(target, f"-max_total_time={seconds}", "-print_final_stats=1", found, kept)
         said = done.stdout.splitlines()
         if done.returncode:
-            print(done.stdout)
             _say_how_to_repeat(target, said)
             return False
         before = len(list(kept.iterdir()))
@@ -60,10 +59,13 @@ def _fuzzer(target: str, *arguments: str | Path) -> subprocess.CompletedProcess[
 
 
 def _say_how_to_repeat(target: str, said: list[str]) -> None:
-    files = [line.rpartition(" ")[2] for line in said if "Test unit written to" in line]
+    began = next((n for n, line in enumerate(said) if "Uncaught" in line), len(said) - 40)
+    print("\n".join(said[max(0, began) :]))
     print(f"{target}: FAILED; to see it again:")
-    for file in files:
-        print(f"  {sys.executable} -m tests.fuzz --repeat {target} {file}", flush=True)
+    for line in said:
+        if "Test unit written to" in line:
+            file = line.rpartition(" ")[2]
+            print(f"  {sys.executable} -m tests.fuzz --repeat {target} {file}", flush=True)
 
 
 def repeat(target: str, files: list[str]) -> None:

@@ -164,6 +164,10 @@ def _replace_line(source: random.Random, turns: list[_Turn]) -> None:
     turn.lines = lines
 
 
+def _replace_turn(source: random.Random, turns: list[_Turn]) -> None:
+    _one(source, turns).data = source.choice(WRONG_LINES) + b"\r\n"
+
+
 def _replace_by_good(source: random.Random, turns: list[_Turn]) -> None:
     """Put a turn of another good dialogue in the place of one."""
     _one(source, turns).data = source.choice(source.choice(_good()).turns).data
@@ -247,9 +251,9 @@ def _odd_capabilities(source: random.Random, turns: list[_Turn]) -> None:
 
 _CHANGES: tuple[tuple[_Change, int], ...] = (
     *((change, 3) for change in (_drop, _duplicate, _swap, _cut, _insert, _flip)),
-    *((change, 3) for change in (_drop_line, _duplicate_line, _replace_line, _replace_by_good)),
+    *((change, 3) for change in (_drop_line, _duplicate_line, _replace_line, _replace_turn)),
     *((change, 2) for change in (_shuffle_lines, _drop_turn, _duplicate_turn, _shuffle_turns)),
-    *((change, 3) for change in (_glue_turns, _glue_tail, _stop)),
+    *((change, 3) for change in (_replace_by_good, _glue_turns, _glue_tail, _stop)),
     *((change, 2) for change in (_lengthen, _bare_lf, _more_text, _odd_capabilities)),
 )
 
