@@ -37,8 +37,11 @@ unexport HOST
 endif
 
 SHARE ?= 1
+SECONDS ?= 60
+TARGETS ?=
 
-.PHONY: help demo venv basket test test-systems soak bench lint lock audit screenshots clean servers systems programs
+.PHONY: help demo venv basket test test-systems soak fuzz bench lint lock audit screenshots clean \
+	servers systems programs
 
 help:
 	@echo 'make demo           see it work; against your own server with'
@@ -46,6 +49,7 @@ help:
 	@echo 'make test           style, types and tests; what needs a missing server is skipped'
 	@echo 'make test-systems   tests inside real monitoring systems, and against more servers'
 	@echo 'make soak           the long runs against hostile servers, and their figures; SHARE=0.1: a tenth'
+	@echo 'make fuzz           fuzz what comes from outside, each door for SECONDS=60; TARGETS=argv: one'
 	@echo 'make bench          what runs and sweeps cost, beside other tools; installs them, as root'
 	@echo 'make lint           style and types'
 	@echo 'make lock           after a change of dependencies: their versions and hashes'
@@ -77,6 +81,8 @@ lock:
 	@echo 'setuptools >=77' | $(LOCK) --output-file requirements.txt setup.cfg -
 	@$(LOCK) --extra test --constraint requirements.txt --output-file tests/requirements.txt \
 		setup.cfg requirements.txt
+	@$(LOCK) --extra fuzz --constraint tests/requirements.txt \
+		--output-file tests/fuzz/requirements.txt setup.cfg
 
 # Asks the advisory databases, over the internet, about every version that is installed.
 audit: $(STAMP)
@@ -106,6 +112,14 @@ screenshots: programs $(STAMP)
 soak: $(STAMP)
 	$(BIN)/python -m tests.soak --share $(SHARE)
 
+# It has wheels for some Pythons only, and nothing else needs it.
+$(VENV)/.fuzzer: $(STAMP) tests/fuzz/requirements.txt
+	@$(PIP) --require-hashes --requirement tests/fuzz/requirements.txt
+	@touch $@
+
+fuzz: $(VENV)/.fuzzer
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(TARGETS)
+
 bench: $(STAMP)
 	@tests/install-servers $(SERVERS) $(PEERS)
 	$(BIN)/python -m benchmarks.bench
@@ -127,5 +141,6 @@ endif
 
 clean:
 	rm -rf .venv .venv-* .servers .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* build dist
+	rm -rf tests/fuzz/crashes
 	rm -rf *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +

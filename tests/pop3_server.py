@@ -12,7 +12,7 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, ClassVar, TypeAlias, TypeVar
 
@@ -344,6 +344,11 @@ def drip(data: bytes, gap: float) -> Step:
     return step
 
 
+def hears_hello(connection: Connection) -> None:
+    """Wait for the first record of a client that begins TLS; what it says is not recorded."""
+    connection.socket.recv(65536)
+
+
 def drip_records(data: bytes, gap: float) -> Step:
     """Send it as one TLS record, byte by byte."""
 
@@ -353,3 +358,144 @@ def drip_records(data: bytes, gap: float) -> Step:
             connection.wait(gap)
 
     return step
+
+
+def start_tls(context: ssl.SSLContext) -> Step:
+    return lambda connection: connection.start_tls(context)
+
+
+def drop() -> Step:
+    """Close: FIN, in TLS without close_notify."""
+    return Connection.drop
+
+
+def reset() -> Step:
+    """Close with RST."""
+    return Connection.reset
+
+
+def silence() -> Step:
+    """Say nothing, record what comes, until the client has closed."""
+
+    def step(connection: Connection) -> None:
+        connection.drain()
+        raise Over
+
+    return step
+
+
+def flood(chunk: bytes) -> Step:
+    """Send it over and over until the client closes."""
+
+    def step(connection: Connection) -> None:
+        pieces = [chunk[start : start + 16384] for start in range(0, len(chunk), 16384)]
+        while True:
+            for piece in pieces:
+                connection.send(piece)
+                with connection.server.lock:
+                    connection.server.flooded += len(piece)
+
+    return step
+
+
+def drain() -> Step:
+    """Record what comes until the client sends no more; the script goes on after it."""
+    return Connection.drain
+
+
+class ScriptedServer(Server):
+    """Plays these steps on every connection, or one of `scripts` each, the last repeated."""
+
+    def __init__(
+        self,
+        steps: Sequence[Step] = (),
+        *,
+        scripts: Sequence[Sequence[Step]] | None = None,
+        tls: ssl.SSLContext | None = None,
+        address: str = LOOPBACK,
+        port: int = 0,
+    ) -> None:
+        super().__init__(tls=tls, address=address, port=port)
+        self._scripts = scripts or [steps]
+
+    def play(self, connection: Connection, number: int) -> None:
+        for step in self._scripts[min(number, len(self._scripts) - 1)]:
+            step(connection)
+
+
+class PoliteServer(Server):
+    """A small POP3 server that does everything right."""
+
+    def __init__(
+        self,
+        users: dict[str, str],
+        *,
+        messages: int = 3,
+        octets: int = 1234,
+        tls: ssl.SSLContext | None = None,
+        stls: ssl.SSLContext | None = None,
+        address: str = LOOPBACK,
+        port: int = 0,
+    ) -> None:
+        super().__init__(tls=tls, address=address, port=port)
+        self.users = users
+        self.messages = messages
+        self.octets = octets
+        self.logins: list[str] = []  # attempted: a second try locks accounts, accepted or not
+        self.sessions = 0  # greeted
+        self._quits = 0
+        self._stls = stls
+
+    @property
+    def sessions_without_quit(self) -> int:
+        """Sessions that ended, or still are, without QUIT."""
+        with self.lock:
+            return self.sessions - self._quits
+
+    def play(self, connection: Connection, number: int) -> None:
+        with self.lock:
+            self.sessions += 1
+        connection.send(b"+OK POP3 ready\r\n")
+        user: str | None = None
+        logged_in = False
+        while True:
+            word, _, argument = connection.line().decode("utf-8", "replace").partition(" ")
+            match word.upper(), logged_in:
+                case "CAPA", _:
+                    connection.send(self._capabilities(connection))
+                case "QUIT", _:
+                    with self.lock:
+                        self._quits += 1
+                    connection.send(b"+OK Bye\r\n")
+                    return
+                case "STLS", False if self._stls and not connection.in_tls:
+                    connection.send(b"+OK Begin TLS negotiation now\r\n")
+                    connection.start_tls(self._stls)
+                    user = None  # RFC 2595: what was said in the clear is forgotten
+                case "USER", False if argument:
+                    user = argument  # known or not: the answer must not tell
+                    connection.send(b"+OK\r\n")
+                case "PASS", False if user is not None:
+                    self.logins.append(user)
+                    logged_in = self.users.get(user) == argument
+                    if logged_in:
+                        connection.send(b"+OK Logged in\r\n")
+                    else:
+                        connection.send(b"-ERR [AUTH] Authentication failed.\r\n")
+                    user = None
+                case "STAT", True:
+                    connection.send(f"+OK {self.messages} {self.octets}\r\n".encode())
+                case "UIDL", True if not argument:
+                    uids = "".join(f"{n} uid{n}\r\n" for n in range(1, self.messages + 1))
+                    connection.send(f"+OK\r\n{uids}.\r\n".encode())
+                case "NOOP", True:
+                    connection.send(b"+OK\r\n")
+                case _:
+                    connection.send(b"-ERR Unknown command or wrong state\r\n")
+
+    def _capabilities(self, connection: Connection) -> bytes:
+        lines = ["+OK", "USER", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"]
+        if self._stls and not connection.in_tls:
+            lines.append("STLS")
+        lines += ["IMPLEMENTATION PoliteServer", ".", ""]
+        return "\r\n".join(lines).encode()

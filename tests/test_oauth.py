@@ -134,6 +134,8 @@ def test_answers(body: bytes, outcome: str) -> None:
         (400, b'{"error":"s3cret"}', "[***]"),
         (400, b'{"error":"x","error_description":["y"]}', "[x]"),
         (400, b'{"error":{"message":"x"}}', "[answered HTTP 400]"),
+        (400, b'{"error":""}', "[answered HTTP 400]"),
+        (400, b'{"error":" ","error_description":"y"}', "[y]"),
         (400, b'{"access_token":"abc"}', "[answered HTTP 400]"),
         (201, b'{"access_token":"abc"}', "[answered HTTP 201]"),
         (500, b"<h1>s3cret</h1>", "[answered HTTP 500]"),
