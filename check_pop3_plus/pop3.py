@@ -237,7 +237,7 @@ _FOREIGN = (
     (re.compile(rb"220[ -]"), "SMTP or FTP"),
     (re.compile(rb"SSH-"), "SSH"),
     (re.compile(rb"HTTP/|<!DOCTYPE|<html", re.I), "HTTP"),
-    (re.compile(rb"\x16\x03|\x15\x03|\x00{0,2}[\x16\x15]"), "TLS"),
+    (re.compile(rb"\x00{0,2}[\x16\x15]"), "TLS"),
 )
 
 

@@ -15,6 +15,12 @@ from tests import stopwatch
 
 COMMAND = Path(sys.executable).with_name("check_pop3_plus")
 
+_INHERITED = ("PATH", "HOME", "COVERAGE_PROCESS_CONFIG")
+"""The last one is set by `make coverage` alone."""
+
+IN_PROCESS = "POP3_TESTS_IN_PROCESS"
+"""Set by `make mutants` alone."""
+
 
 class Run(NamedTuple):
     """What one run printed and how it ended."""
@@ -55,6 +61,12 @@ def run(
 ) -> Run:
     """Run it with a small, known environment; one that hangs is killed and fails the test."""
     start = time.monotonic()
+    if IN_PROCESS in os.environ and stdin == subprocess.DEVNULL and "--sweep" not in args:
+        from tests.strength import in_process
+
+        words = [os.fspath(each) for each in args]
+        code, out = in_process.run(words, _environment(env), cwd or ".")
+        return Run(code, out, "", time.monotonic() - start)
     done = subprocess.run(
         [COMMAND, *args],
         env=_environment(env),
@@ -94,5 +106,5 @@ def timed(*args: str, env: Mapping[str, str] | None = None, limit: int = 30) -> 
 
 
 def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
-    known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    known = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     return {**known, "LC_ALL": "C.UTF-8", **(more or {})}
