@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 
 import pytest
+from hypothesis import settings
 
 from tests import claims, command
 from tests.certificates import Pki
 from tests.dovecot import dovecot as dovecot  # a fixture
+
+# How long an example takes says more about the machine, and who else uses it, than about us.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")

@@ -219,7 +219,7 @@ def test_nobody_reads_standard_output() -> None:
 
 def _assert_unwritable(redirection: str, is_pipe: bool = False) -> None:
     with ScriptedServer([GREETING, *BYE]) as server:
-        command = [COMMAND, "-H", "127.0.0.1", "-p", str(server.port)]
+        command = [str(COMMAND), "-H", "127.0.0.1", "-p", str(server.port)]
         if is_pipe:
             reader, writer = os.pipe()
             os.close(reader)
