@@ -10,7 +10,7 @@ from check_pop3_plus.settings import (
 )
 from check_pop3_plus.table import PROGRAM, Parser, parser
 from check_pop3_plus.text import clean
-from check_pop3_plus.values import UsageError
+from check_pop3_plus.values import UsageError, shown
 
 
 def read(argv: Sequence[str]) -> Settings | Sweep:
@@ -36,7 +36,7 @@ def parse(argv: Sequence[str], table: Parser | None = None) -> Settings:
 def _chosen(table: Parser, words: list[str]) -> argparse.Namespace:
     chosen, rest = table.parse_known_args(words)
     if rest:
-        raise UsageError(f"unknown argument {clean(rest[0], 60)} (--help shows the options)")
+        raise UsageError(f"unknown argument {shown(rest[0])} (--help shows the options)")
     return chosen
 
 
