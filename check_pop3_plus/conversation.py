@@ -75,10 +75,10 @@ class Conversation:
         line = self._auth_line() if is_auth else self.line()
         reply = (pop3.parse_challenge(line) if is_auth else None) or pop3.parse_status(line)
         if reply is None:
-            raise ProbeError(Kind.GARBLED, Printable(f"sent no POP3 reply: {self.clean(line)}"))
+            raise ProbeError(Kind.GARBLED, Printable(f"sent no POP3 reply: {self.quote(line)}"))
         if reply.ok and has_body:
             body = pop3.BodyReader()
-            while not body.add(self.line()):
+            while not body.add(self.line(is_inside=True)):
                 pass
             reply = reply._replace(body=tuple(body.lines))
         self.attempt.ended = Clock()
@@ -86,19 +86,22 @@ class Conversation:
         self.is_usable = reply.challenge is None
         return reply
 
-    def line(self, limit: int = pop3.LINE_LIMIT) -> bytes:
-        """Return the next line without its end."""
+    def line(self, limit: int = pop3.LINE_LIMIT, is_inside: bool = False) -> bytes:
+        """Return the next line without its end; `is_inside` says that its reply has begun."""
         while (line := self._lines.next_line(limit)) is None:
+            has_begun = is_inside or bool(self._lines.pending)
             try:
                 data = self.stream.receive()
             except DeadlineExceeded as error:
-                if self._lines.pending:
+                if has_begun:
                     error.message = Printable("no complete answer in time")
                 raise
             if not data:
-                cut = "in the middle of a reply" if self._lines.pending else "without a reply"
+                cut = "in the middle of a reply" if has_begun else "without a reply"
                 raise ProbeError(Kind.CLOSED, Printable(f"closed the connection {cut}"))
             self._lines.feed(data)
+        if self._lines.is_bare:
+            self.remark("lines end in LF alone")
         self._note("S: ", self._shown(line))
         return line
 
@@ -147,6 +150,19 @@ class Conversation:
         self.is_usable = True
         self._note("TLS: ", Printable(f"{attempt.tls.version} {attempt.tls.cipher}"))
 
+    def quote(self, line: bytes) -> Printable:
+        """Return a line to be shown; where there is nothing in it, that is said."""
+        return self.clean(line) or Printable("(an empty line)")
+
+    def reason(self, reply: pop3.Reply) -> Printable:
+        """Return what a refusal says for itself."""
+        return self.clean(reply.text) or Printable("(no reason given)")
+
+    def remark(self, oddity: str) -> None:
+        """Write down, once, what is odd and tolerated."""
+        if oddity not in self.attempt.oddities:
+            self.attempt.oddities.append(Printable(oddity))
+
     def _note(self, mark: str, text: Printable) -> None:
         if len(self.attempt.dialogue) < _DIALOGUE_LIMIT:
             self.attempt.dialogue.append(Printable(mark + text))
@@ -176,11 +192,11 @@ def greet(talk: Conversation) -> None:
     if reply is None:
         guess = pop3.guess_protocol(line)
         looks = f"is not POP3, looks like {guess}" if guess else "sent a malformed greeting"
-        raise ProbeError(Kind.GARBLED, Printable(f"{looks}: {talk.clean(line)}"))
+        raise ProbeError(Kind.GARBLED, Printable(f"{looks}: {talk.quote(line)}"))
     talk.is_usable = True
     if not reply.ok:
         kind = Kind.GREETING_TEMPORARY if reply.code == "SYS/TEMP" else Kind.GREETING
-        raise ProbeError(kind, Printable(f"refuses service: {talk.clean(reply.text)}"))
+        raise ProbeError(kind, Printable(f"refuses service: {talk.reason(reply)}"))
     if talk.unasked():
         message = Printable("sent more than its greeting, unasked")
         if talk.settings.login or talk.settings.tls.security is Security.STLS:
@@ -195,6 +211,8 @@ def capabilities(talk: Conversation) -> pop3.Capabilities | None:
     if not reply.ok:
         return None
     talk.attempt.capabilities = tuple(talk.clean(line) for line in reply.body)
+    for oddity in pop3.oddities(reply.body):
+        talk.remark(f"the capability list {oddity}")
     known = pop3.parse_capabilities(reply.body)
     # Nobody offers STLS inside TLS; that it was used counts as offered.
     used = {("STLS", None)} if talk.settings.tls.security is Security.STLS else set()

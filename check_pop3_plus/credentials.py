@@ -28,14 +28,18 @@ SECRET_LIMIT = 4096
 
 
 def read(source: SecretSource, deadline: Deadline) -> Secret:
-    """Return the secret: the first line of its source.
+    """Return the secret: the first line of its source, of a variable the whole.
 
     Raises ProbeError (config), with the reason, never with the content.
     """
     if source.file is not None:
         return read_file(source.file, "password file")
     if source.env is not None:
-        return _checked(_take_variable(source.env), f"variable {clean(source.env)}")
+        value, what = _take_variable(source.env), f"variable {clean(source.env)}"
+        # A login with half of it would fail, and count against the account.
+        if b"\n" in value.removesuffix(b"\n"):
+            raise _refused(f"{what} has more than one line")
+        return _checked(value, what)
     if source.command is not None:
         return _checked(_run(source.command, deadline), "output of the password command")
     raise ProbeError(Kind.CONFIG, Printable("no source of the password given"))

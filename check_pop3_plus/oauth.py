@@ -90,7 +90,11 @@ def token(status: int, body: bytes, secrets: Iterable[Secret]) -> Secret:
             known = reasons[0] if reasons[0] in _ERRORS else "***"
             raise _failed(f"{known}: ***" if reasons[1] else known)
         masked = text.cleaner(told)
-        raise _failed(masked(": ".join(reason for reason in reasons if isinstance(reason, str))))
+        words = masked(
+            ": ".join(each for each in reasons if isinstance(each, str) and each.strip())
+        )
+        if words:
+            raise _failed(words)
     if status != 200:
         note = "; redirects are not followed" if 300 <= status < 400 else ""
         raise _failed(f"answered HTTP {status}{note}")

@@ -78,6 +78,8 @@ class LineBuffer:
         self._received = 0
         # Where the search for a line end goes on, so that a dripped line is not read n times.
         self._searched = 0
+        self.is_bare = False
+        """Whether the last line ended in LF alone."""
 
     def feed(self, data: bytes) -> None:
         """Take in received bytes. Raises ProbeError (oversized) past `TOTAL_LIMIT`."""
@@ -100,6 +102,7 @@ class LineBuffer:
         line = bytes(self._data[:end])
         del self._data[: end + 1]
         self._searched = 0
+        self.is_bare = not line.endswith(b"\r")
         return line.removesuffix(b"\r")
 
     @property
@@ -171,6 +174,20 @@ def parse_capabilities(lines: tuple[bytes, ...]) -> Capabilities:
     return Capabilities(tags)
 
 
+def oddities(lines: tuple[bytes, ...]) -> list[str]:
+    """Say what is odd about a capability list, though all of it is tolerated."""
+    words = [line.split() for line in lines]
+    tags = [line[0].upper() for line in words if line]
+    found = (
+        (not tags, "is empty"),
+        (bool(tags) and [] in words, "has a blank line"),
+        (any(not line.isascii() for line in lines), "has octets that are not ASCII"),
+        (len(tags) > len(set(tags)), "has a tag twice"),
+        (any(line and line[0] != line[0].upper() for line in words), "has a tag in lower case"),
+    )
+    return [said for is_so, said in found if is_so]
+
+
 _STAT = re.compile(rb"(\d{1,18})[ \t]+(\d{1,18})(?:[ \t].*)?", re.DOTALL)
 
 
@@ -220,7 +237,7 @@ _FOREIGN = (
     (re.compile(rb"220[ -]"), "SMTP or FTP"),
     (re.compile(rb"SSH-"), "SSH"),
     (re.compile(rb"HTTP/|<!DOCTYPE|<html", re.I), "HTTP"),
-    (re.compile(rb"\x16\x03|\x15\x03|\x00{0,2}[\x16\x15]"), "TLS"),
+    (re.compile(rb"\x00{0,2}[\x16\x15]"), "TLS"),
 )
 
 

@@ -76,8 +76,7 @@ def upgrade(talk: Conversation, context: "ssl.SSLContext") -> None:
             raise ProbeError(Kind.NO_STLS, Printable("does not offer STLS"))
         reply = talk.ask(pop3.command(b"STLS"))
         if not reply.ok:
-            reason = talk.clean(reply.text) or "(no reason given)"
-            raise ProbeError(Kind.NO_STLS, Printable(f"refuses STLS: {reason}"))
+            raise ProbeError(Kind.NO_STLS, Printable(f"refuses STLS: {talk.reason(reply)}"))
         # Whatever follows the reply was not protected, and would be read as if it had been.
         if talk.unasked():
             talk.is_usable = False
@@ -207,13 +206,13 @@ def take_stock(talk: Conversation) -> None:
     # Dovecot says `+OK Logged in.` and, when the mailbox cannot be opened, at once an `-ERR`.
     withdrawn = talk.unasked()
     reply = talk.reply() if withdrawn else talk.ask(pop3.command(b"STAT"))
-    said = talk.clean(reply.text)
     if not reply.ok:
-        kind = login.kind_of_code(reply.code)
+        kind, reason = login.kind_of_code(reply.code), talk.reason(reply)
         if kind is not None:
-            raise ProbeError(kind, Printable(f"withdrew the login: {said}"))
-        raise ProbeError(Kind.MAILBOX, Printable(f"cannot read the mailbox: {said}"))
+            raise ProbeError(kind, Printable(f"withdrew the login: {reason}"))
+        raise ProbeError(Kind.MAILBOX, Printable(f"cannot read the mailbox: {reason}"))
     numbers = None if withdrawn else pop3.parse_stat(reply.text)
     if numbers is None:
+        said = talk.clean(reply.text) or "(nothing)"
         raise ProbeError(Kind.MAILBOX, Printable(f"sent a malformed STAT reply: {said}"))
     talk.attempt.mailbox = MailboxFacts(*numbers)

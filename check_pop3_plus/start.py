@@ -81,11 +81,12 @@ def _trace(error: Exception) -> str:
     """Return where an internal error happened; never its text, which may quote a secret."""
     import traceback
 
-    frames = traceback.extract_tb(error.__traceback__)
-    return "".join(
-        f"trace: {os.path.basename(frame.filename)}, line {frame.lineno}, {frame.name}\n"
-        for frame in frames
-    )
+    # Not `<lambda>`: web pages would take it for markup.
+    frames = [
+        (os.path.basename(frame.filename).strip("<>"), frame.lineno, frame.name.strip("<>"))
+        for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    return "".join(f"trace: {file}, line {line}, {name}\n" for file, line, name in frames)
 
 
 def _secure_descriptors() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
-from tests import allowed, command
+from tests import allowed, claims, command
 from tests.certificates import Pki
 from tests.dovecot import dovecot as dovecot  # a fixture
 from tests.pop3_server import Server
@@ -35,3 +35,11 @@ def _only_what_is_allowed(request: pytest.FixtureRequest) -> Iterator[None]:
 def run() -> Callable[..., command.Run]:
     """The installed command."""
     return command.run
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Hold a test to the faults that it claims."""
+    claims.seen.clear()
+    yield
+    claims.check(item)

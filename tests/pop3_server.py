@@ -67,6 +67,12 @@ class Connection:
         else:
             self.socket.sendall(data)
 
+    def sealed(self, data: bytes) -> bytes:
+        """What would go over the wire in TLS."""
+        assert self._tls
+        self._tls.write(data)
+        return self._outgoing.read()
+
     def receive(self) -> bool:
         """Take what has come; False at the end of the stream."""
         tls = self._tls
@@ -333,6 +339,22 @@ def drip(data: bytes, gap: float) -> Step:
     def step(connection: Connection) -> None:
         for byte in data:
             connection.send(bytes([byte]))
+            connection.wait(gap)
+
+    return step
+
+
+def hears_hello(connection: Connection) -> None:
+    """Wait for the first record of a client that begins TLS; what it says is not recorded."""
+    connection.socket.recv(65536)
+
+
+def drip_records(data: bytes, gap: float) -> Step:
+    """Send it as one TLS record, byte by byte."""
+
+    def step(connection: Connection) -> None:
+        for byte in connection.sealed(data):
+            connection.socket.sendall(bytes([byte]))
             connection.wait(gap)
 
     return step

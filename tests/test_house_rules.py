@@ -176,6 +176,7 @@ def test_facts_and_judgement_share_no_wall(module: str) -> None:
     assert not own_imports(module) & set(OBSERVING)
 
 
+@pytest.mark.threat("T28")
 @pytest.mark.parametrize(
     ("library", "rooms"),
     [
@@ -221,6 +222,7 @@ def test_few_rooms_reveal_a_secret() -> None:
     assert revealing == {"login", "oauth", "means", "icinga"}
 
 
+@pytest.mark.threat("T19")
 def test_no_command_changes_the_mailbox() -> None:
     """DELE, RETR and TOP cannot be sent: they are not in the allow-list."""
     from check_pop3_plus import pop3

@@ -178,6 +178,7 @@ def test_options_of_check_pop_that_make_no_sense(option: str) -> None:
         assert "of check_pop is not supported: " in refused(*HOST, option, "x")
 
 
+@pytest.mark.threat("T5")
 @pytest.mark.parametrize(
     "argv",
     [

@@ -16,6 +16,7 @@ FORBIDDEN = set("|<>&\"'`$\\")
 foreign = st.one_of(st.binary(max_size=300), st.text(max_size=300))
 
 
+@pytest.mark.threat("T10")
 @given(foreign)
 def test_only_harmless_visible_ascii_passes(text: bytes | str) -> None:
     """Every reader of the output may take the result as it is."""
@@ -32,6 +33,7 @@ def test_cleaning_twice_changes_nothing(text: bytes | str) -> None:
     assert clean(clean(text)) == clean(text)
 
 
+@pytest.mark.threat("T10")
 def test_every_code_point_is_harmless() -> None:
     """All of Unicode, lone surrogates included, one by one."""
     for first in range(0, 0x110000, 64):
@@ -64,6 +66,7 @@ def test_what_becomes_of_text(said: bytes | str, shown: str) -> None:
 SECRET = b"s3cret pa$$ w<rd"
 
 
+@pytest.mark.threat("T8")
 @pytest.mark.parametrize(
     "said",
     [
