@@ -325,7 +325,7 @@ _LISTS = {
     "EXCHANGES": "capabilities",
     "MAILBOXES": "login",
 }
-_HOMES = ("tests.test_faults",)
+_HOMES = ("tests.test_faults_greeting", "tests.test_faults_stls", "tests.test_faults_login")
 """Where the tables of the catalogue are; a list is taken from the first home that has it."""
 
 

@@ -286,7 +286,7 @@ class Server:
         return bool(poll.poll(milliseconds))
 
     def _accept(self) -> None:
-        with suppress(OSError):  # the listener was shut down
+        with suppress(OSError, ValueError):  # the listener was shut down, or even closed
             while self._is_waiting(None):
                 # In one step, so that settle() finds each client either waiting or noted.
                 with self.lock:
