@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -n auto
 
-# The real servers that the tests talk to, what builds networks for them, and the oracle for
-# certificates, by Debian package.
-SERVERS := dovecot-pop3d iproute2 nftables openssl
+# The real servers that the tests talk to, what builds networks for them, the oracle for
+# certificates, and what sets a clock wrong, by Debian package.
+SERVERS := dovecot-pop3d iproute2 nftables openssl faketime
 SYSTEMS := icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrpe-plugin influxdb
 # The Icinga Director. php-cgi comes first, so that php brings no web server along.
 SYSTEMS += php-cgi php-cli php-mysql icingacli icingaweb2-module-director

@@ -32,6 +32,8 @@ _LABELS = (
     "chain_days",
     "messages",
     "mailbox_size",
+    # of a sweep
+    *("services", "ok", "warning", "critical", "unknown", "not_done", "not_submitted"),
 )
 
 
