@@ -36,6 +36,8 @@ LABELS = (
     "chain_days",
     "messages",
     "mailbox_size",
+    # of a sweep
+    *("services", "ok", "warning", "critical", "unknown", "not_done", "not_submitted"),
 )
 
 

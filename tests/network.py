@@ -73,6 +73,12 @@ def run_with_hosts(folder: Path, hosts: Mapping[str, Sequence[str]], *arguments:
     return _run([*_unshare(), "sh", "-c", script], timeout=30)
 
 
+def unshare_mounts() -> list[str]:
+    """Return the command that runs another where it may mount what it likes, or skip visibly."""
+    _require_namespace([], "true")
+    return _unshare()
+
+
 def unshared(folder: Path, script: str, arguments: Sequence[str]) -> Timed:
     """Run the plugin, by the stopwatch, after a script that may mount what it likes."""
     _require_namespace([], "true")
