@@ -54,7 +54,8 @@ _KEY_KINDS = frozenset(
     )
 )
 
-_WEAK_SIGNATURES = frozenset(("md2", "md4", "md5", "sha1"))
+# Older ones than MD5 the library does not know, nor does OpenSSL: their strength is unreadable.
+_WEAK_SIGNATURES = frozenset(("md5", "sha1"))
 # Bits of RSA or as strong; what OpenSSL's security level 2 asks for (112 bits of security).
 _STRONG_BITS = 2048
 
@@ -181,8 +182,7 @@ def _read(der: bytes, clean: Cleaner, anchor: bytes | None = None) -> _Read:
         except Stopped:
             raise
         except BaseException:  # a panic of the library, which is written in Rust, is no Exception
-            if attribute not in unreadable:
-                unreadable.append(Printable(attribute))
+            unreadable.append(Printable(attribute))
             return None
 
     fields = guarded("certificate", lambda: outline(der))

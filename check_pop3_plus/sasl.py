@@ -47,7 +47,6 @@ class Refused(Exception):
     """A challenge that says why the login will be refused; `answer` lets the server end it."""
 
     def __init__(self, answer: bytes, reason: bytes) -> None:
-        super().__init__(reason)
         self.answer = answer
         self.reason = reason
 

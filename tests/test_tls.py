@@ -171,7 +171,7 @@ def test_files_that_cannot_be_loaded(pki: Pki, tmp_path: Path) -> None:
     os.mkfifo(fifo)
     whole = str(pki.client_cert), str(pki.client_key)
 
-    def trust(**changes: str) -> str:
+    def trust(**changes: Any) -> str:
         return refusal(policy(pki, ca_file=None)._replace(**changes))
 
     def client(cert: str, key: str | None = None) -> str:
@@ -253,7 +253,7 @@ def socket_with(is_public: bool, mode: int = 1, **chains: list[bytes] | None) ->
 @pytest.mark.parametrize("is_public", [True, False])
 def test_chains_of_every_python(is_public: bool) -> None:
     """Public from 3.13 on, hidden before; the octets are the same."""
-    chains: dict[str, list[bytes] | None] = {
+    chains: dict[str, Any] = {
         "get_unverified_chain": [b"leaf"],
         "get_verified_chain": [b"leaf", b"root"],
     }
