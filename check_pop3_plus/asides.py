@@ -23,7 +23,10 @@ def agreed_on_legacy_terms(talk: Conversation, modern: "ssl.SSLContext") -> Prin
     Raises ProbeError where the server does not shake hands at all.
     """
     _begin(talk)
-    talk.start_tls(legacy_context())
+    try:
+        talk.start_tls(legacy_context())
+    finally:
+        talk.is_usable = False  # not one byte goes over such a link
     agreed = talk.attempt.tls
     if agreed is None or agreed.version is None:
         return None
@@ -90,7 +93,7 @@ def _begin(talk: Conversation) -> None:
         greet(talk)
         reply = talk.ask(pop3.command(b"STLS"))
         if not reply.ok:
-            raise ProbeError(Kind.NO_STLS, Printable(f"refuses STLS: {talk.clean(reply.text)}"))
+            raise ProbeError(Kind.NO_STLS, Printable(f"refuses STLS: {talk.reason(reply)}"))
 
 
 CLEARTEXT_USER = b"check_pop3_plus"

@@ -7,6 +7,7 @@ service is judged in `contexts`.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from check_pop3_plus import pop3
@@ -19,7 +20,7 @@ from check_pop3_plus.failures import (
 )
 from check_pop3_plus.report import Attempt, Note, TlsFacts
 from check_pop3_plus.settings import Security, Settings
-from check_pop3_plus.text import Cleaner, Printable, cleaner
+from check_pop3_plus.text import Cleaner, Printable, clean, cleaner
 from check_pop3_plus.timing import Clock
 from check_pop3_plus.transport import Stream
 
@@ -54,12 +55,16 @@ class Conversation:
         """
         if self.unasked():
             raise ProbeError(Kind.GARBLED, Printable("sent data that nothing had asked for"))
+        self.say(command)
+        return self.reply(has_body, command.is_auth)
+
+    def say(self, command: pop3.Command) -> None:
+        """Send a command, whatever has arrived."""
         self.is_usable = False
-        self._note("C: ", self.clean(command.shown))
-        if command.shown.endswith("***"):
+        self._note("C: ", command.shown)
+        if command.shown.endswith("***") and not command.wire.startswith(b"PASS "):
             self._mask(command.wire.split()[-1:])
         self.stream.send(command.wire)
-        return self.reply(has_body, command.is_auth)
 
     def reply(self, has_body: bool = False, is_auth: bool = False) -> pop3.Reply:
         """Return the next reply, with its body where it has one.
@@ -70,10 +75,10 @@ class Conversation:
         line = self._auth_line() if is_auth else self.line()
         reply = (pop3.parse_challenge(line) if is_auth else None) or pop3.parse_status(line)
         if reply is None:
-            raise ProbeError(Kind.GARBLED, Printable(f"sent no POP3 reply: {self.clean(line)}"))
+            raise ProbeError(Kind.GARBLED, Printable(f"sent no POP3 reply: {self.quote(line)}"))
         if reply.ok and has_body:
             body = pop3.BodyReader()
-            while not body.add(self.line()):
+            while not body.add(self.line(is_inside=True)):
                 pass
             reply = reply._replace(body=tuple(body.lines))
         self.attempt.ended = Clock()
@@ -81,21 +86,35 @@ class Conversation:
         self.is_usable = reply.challenge is None
         return reply
 
-    def line(self, limit: int = pop3.LINE_LIMIT) -> bytes:
-        """Return the next line without its end."""
+    def line(self, limit: int = pop3.LINE_LIMIT, is_inside: bool = False) -> bytes:
+        """Return the next line without its end; `is_inside` says that its reply has begun."""
         while (line := self._lines.next_line(limit)) is None:
+            has_begun = is_inside or bool(self._lines.pending)
             try:
                 data = self.stream.receive()
             except DeadlineExceeded as error:
-                if self._lines.pending:
+                if has_begun:
                     error.message = Printable("no complete answer in time")
                 raise
             if not data:
-                cut = "in the middle of a reply" if self._lines.pending else "without a reply"
+                cut = "in the middle of a reply" if has_begun else "without a reply"
                 raise ProbeError(Kind.CLOSED, Printable(f"closed the connection {cut}"))
             self._lines.feed(data)
-        self._note("S: ", self.clean(line))
+        if self._lines.is_bare:
+            self.remark("lines end in LF alone")
+        self._note("S: ", self._shown(line))
         return line
+
+    def _shown(self, line: bytes) -> Printable:
+        """Return what may be shown of a line; base64 hides from a search what is in it."""
+        if line.startswith(b"+ "):
+            from base64 import b64decode
+
+            with suppress(ValueError):
+                challenge = b64decode(line[2:] + b"==")
+                if self.clean(challenge) != clean(challenge):
+                    return Printable("+ ***")
+        return self.clean(line)
 
     def _mask(self, said: Iterable[bytes]) -> None:
         """Show from now on nothing of what was said: a proof, too, lets a password be guessed."""
@@ -130,6 +149,19 @@ class Conversation:
         attempt.ended = Clock()
         self._note("TLS: ", Printable(f"{attempt.tls.version} {attempt.tls.cipher}"))
 
+    def quote(self, line: bytes) -> Printable:
+        """Return a line to be shown; where there is nothing in it, that is said."""
+        return self.clean(line) or Printable("(an empty line)")
+
+    def reason(self, reply: pop3.Reply) -> Printable:
+        """Return what a refusal says for itself."""
+        return self.clean(reply.text) or Printable("(no reason given)")
+
+    def remark(self, oddity: str) -> None:
+        """Write down, once, what is odd and tolerated."""
+        if oddity not in self.attempt.oddities:
+            self.attempt.oddities.append(Printable(oddity))
+
     def _note(self, mark: str, text: Printable) -> None:
         if len(self.attempt.dialogue) < _DIALOGUE_LIMIT:
             self.attempt.dialogue.append(Printable(mark + text))
@@ -158,11 +190,11 @@ def greet(talk: Conversation) -> None:
     if reply is None:
         guess = pop3.guess_protocol(line)
         looks = f"is not POP3, looks like {guess}" if guess else "sent a malformed greeting"
-        raise ProbeError(Kind.GARBLED, Printable(f"{looks}: {talk.clean(line)}"))
+        raise ProbeError(Kind.GARBLED, Printable(f"{looks}: {talk.quote(line)}"))
     talk.is_usable = True
     if not reply.ok:
         kind = Kind.GREETING_TEMPORARY if reply.code == "SYS/TEMP" else Kind.GREETING
-        raise ProbeError(kind, Printable(f"refuses service: {talk.clean(reply.text)}"))
+        raise ProbeError(kind, Printable(f"refuses service: {talk.reason(reply)}"))
     if talk.unasked():
         message = Printable("sent more than its greeting, unasked")
         if talk.settings.login or talk.settings.tls.security is Security.STLS:
@@ -177,6 +209,8 @@ def capabilities(talk: Conversation) -> pop3.Capabilities | None:
     if not reply.ok:
         return None
     talk.attempt.capabilities = tuple(talk.clean(line) for line in reply.body)
+    for oddity in pop3.oddities(reply.body):
+        talk.remark(f"the capability list {oddity}")
     known = pop3.parse_capabilities(reply.body)
     # Nobody offers STLS inside TLS; that it was used counts as offered.
     used = {("STLS", None)} if talk.settings.tls.security is Security.STLS else set()
@@ -191,9 +225,14 @@ def say_goodbye(talk: Conversation) -> None:
     """
     talk.stream.deadline = talk.stream.deadline.within(GOODBYE_SECONDS)
     ended = talk.attempt.ended
+    goodbye = pop3.command(b"QUIT")
     try:
         with talk.attempt.timeline.phase(Phase.QUIT):
-            reply = talk.ask(pop3.command(b"QUIT"))
+            if talk.unasked():
+                # What has arrived would be taken for the answer; the mailbox is to be left anyway.
+                talk.say(goodbye)
+                raise ProbeError(Kind.GARBLED, Printable("has said more than it was asked"))
+            reply = talk.ask(goodbye)
         if not reply.ok:
             note(talk, Kind.GOODBYE, "QUIT was refused (nothing was deleted)")
     except ProbeError:

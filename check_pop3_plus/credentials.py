@@ -7,6 +7,7 @@ show it. Everything here fails as `config`: it is our side, not the server's.
 """
 
 import os
+import re
 import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -27,14 +28,18 @@ SECRET_LIMIT = 4096
 
 
 def read(source: SecretSource, deadline: Deadline) -> Secret:
-    """Return the secret: the first line of its source.
+    """Return the secret: the first line of its source, of a variable the whole.
 
     Raises ProbeError (config), with the reason, never with the content.
     """
     if source.file is not None:
         return read_file(source.file, "password file")
     if source.env is not None:
-        return _checked(_take_variable(source.env), f"variable {clean(source.env)}")
+        value, what = _take_variable(source.env), f"variable {clean(source.env)}"
+        # A login with half of it would fail, and count against the account.
+        if b"\n" in value.removesuffix(b"\n"):
+            raise _refused(f"{what} has more than one line")
+        return _checked(value, what)
     if source.command is not None:
         return _checked(_run(source.command, deadline), "output of the password command")
     raise ProbeError(Kind.CONFIG, Printable("no source of the password given"))
@@ -106,6 +111,8 @@ def _take_variable(name: str) -> bytes:
     """Return a variable's value and remove it, so that no child process inherits it."""
     value = os.environb.pop(os.fsencode(name), None)
     if value is None:
+        if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):  # the password itself, perhaps
+            raise _refused("the environment variable of --password-env is not set")
         raise _refused(f"environment variable {clean(name)} is not set")
     return value
 

@@ -220,6 +220,8 @@ def _of_attempt(
     is_about_capabilities = settings.verbosity or Kind.NO_CAPABILITY.value in kinds
     if attempt.capabilities is not None and is_about_capabilities:
         yield f"capabilities: {', '.join(attempt.capabilities)[:400]}"
+    if settings.verbosity:
+        yield from (f"odd: {oddity}" for oddity in attempt.oddities)
     for each in report.judged:
         whose = f" ({each.address})" if len(report.judged) > 1 else ""
         yield from (f"note: {note.kind.value}: {note.text}{whose}" for note in each.notes)

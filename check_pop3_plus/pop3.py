@@ -24,7 +24,7 @@ BODY_LINES_LIMIT = 500
 TOTAL_LIMIT = 1024 * 1024
 """Octets received in one conversation: nothing that this plugin asks for comes near it."""
 
-_SHOWN_VERBS = frozenset((b"CAPA", b"STLS", b"USER", b"PASS", b"APOP", b"AUTH", b"STAT", b"QUIT"))
+VERBS = frozenset((b"CAPA", b"STLS", b"USER", b"PASS", b"APOP", b"AUTH", b"STAT", b"QUIT"))
 """The only commands ever sent. DELE, RETR and TOP are not among them: a probe changes nothing."""
 
 
@@ -35,6 +35,9 @@ class Command(NamedTuple):
     shown: Printable
     is_auth: bool = False
     """Whether the reply may be a challenge (RFC 5034)."""
+
+    def __repr__(self) -> str:
+        return f"Command({self.shown})"
 
 
 class Reply(NamedTuple):
@@ -75,6 +78,8 @@ class LineBuffer:
         self._received = 0
         # Where the search for a line end goes on, so that a dripped line is not read n times.
         self._searched = 0
+        self.is_bare = False
+        """Whether the last line ended in LF alone."""
 
     def feed(self, data: bytes) -> None:
         """Take in received bytes. Raises ProbeError (oversized) past `TOTAL_LIMIT`."""
@@ -97,6 +102,7 @@ class LineBuffer:
         line = bytes(self._data[:end])
         del self._data[: end + 1]
         self._searched = 0
+        self.is_bare = not line.endswith(b"\r")
         return line.removesuffix(b"\r")
 
     @property
@@ -168,6 +174,20 @@ def parse_capabilities(lines: tuple[bytes, ...]) -> Capabilities:
     return Capabilities(tags)
 
 
+def oddities(lines: tuple[bytes, ...]) -> list[str]:
+    """Say what is odd about a capability list, though all of it is tolerated."""
+    words = [line.split() for line in lines]
+    tags = [line[0].upper() for line in words if line]
+    found = (
+        (not tags, "is empty"),
+        (bool(tags) and [] in words, "has a blank line"),
+        (any(not line.isascii() for line in lines), "has octets that are not ASCII"),
+        (len(tags) > len(set(tags)), "has a tag twice"),
+        (any(line and line[0] != line[0].upper() for line in words), "has a tag in lower case"),
+    )
+    return [said for is_so, said in found if is_so]
+
+
 _STAT = re.compile(rb"(\d{1,18})[ \t]+(\d{1,18})(?:[ \t].*)?", re.DOTALL)
 
 
@@ -186,7 +206,7 @@ def command(verb: bytes, argument: bytes | None = None, shown: Printable | None 
     Raises ValueError for a verb that is not in the allow-list and for a line break or NUL in
     the argument: those are mistakes of ours, not the server's.
     """
-    if verb not in _SHOWN_VERBS:
+    if verb not in VERBS:
         raise ValueError(f"{verb!r} is not a command of this plugin")
     if argument is None:
         return Command(verb + b"\r\n", Printable(verb.decode()))
@@ -194,6 +214,21 @@ def command(verb: bytes, argument: bytes | None = None, shown: Printable | None 
         raise ValueError("line break or NUL in a command argument")
     visible = clean(argument) if shown is None else shown
     return Command(verb + b" " + argument + b"\r\n", Printable(f"{verb.decode()} {visible}"))
+
+
+_CODES = rb"\[(?:AUTH|IN-USE|LOGIN-DELAY|SYS/TEMP|SYS/PERM)\]"
+_HARMLESS = re.compile(rb"(?:(?:\+OK|-ERR|\+)(?=[ \t]|$)[ \t]*)?(?:" + _CODES + rb")?[ \t]*", re.I)
+
+
+def only_code(said: bytes | str) -> Printable:
+    """Return of a line, or of its text, what it is and its response code, with the rest masked.
+
+    For where no secret can be found in it that would have to be masked.
+    """
+    line = said if isinstance(said, bytes) else said.encode("ascii", "replace")
+    harmless = _HARMLESS.match(line)
+    shown = harmless[0] if harmless else b""
+    return clean(shown + b"***" if line[len(shown) :].strip() else shown)
 
 
 _FOREIGN = (

@@ -143,6 +143,8 @@ class Attempt:
         self.logged_in_as: Printable | None = None
         self.dialogue: list[Printable] = []
         self.notes: list[Note] = []
+        self.oddities: list[Printable] = []
+        """What is against the protocol and does no harm."""
         self.failure: Failure | None = None
         self.is_over = False
         """Whether it has come to an end, good or bad, by the deadline."""

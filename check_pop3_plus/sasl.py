@@ -30,6 +30,9 @@ class Identity(NamedTuple):
     greeting: bytes
     """As received: APOP takes its challenge from it."""
 
+    def __repr__(self) -> str:
+        return "Identity(***)"
+
 
 Responses = Generator[bytes | None, bytes, None]
 

@@ -13,8 +13,8 @@ from check_pop3_plus.conversation import Conversation, capabilities, greet, say_
 from check_pop3_plus.failures import CertificateRejected, Kind, Phase, ProbeError
 from check_pop3_plus.means import Means
 from check_pop3_plus.report import Attempt, MailboxFacts
-from check_pop3_plus.settings import Secret, Security, Verify
-from check_pop3_plus.text import Printable
+from check_pop3_plus.settings import Security, Verify
+from check_pop3_plus.text import Printable, clean
 from check_pop3_plus.timing import Deadline, in_time
 from check_pop3_plus.transport import Stream
 
@@ -57,7 +57,7 @@ def converse(
         for_login = settings.login and settings.login.needs_capabilities
         if is_stls or for_login or settings.assertions.capabilities:
             known = capabilities(talk)
-        if settings.login and log_in(talk, means.secret, known, may_log_in):
+        if settings.login and log_in(talk, means, known, may_log_in):
             with phase(Phase.STAT):
                 take_stock(talk)
     finally:
@@ -76,8 +76,7 @@ def upgrade(talk: Conversation, context: "ssl.SSLContext") -> None:
             raise ProbeError(Kind.NO_STLS, Printable("does not offer STLS"))
         reply = talk.ask(pop3.command(b"STLS"))
         if not reply.ok:
-            reason = talk.clean(reply.text) or "(no reason given)"
-            raise ProbeError(Kind.NO_STLS, Printable(f"refuses STLS: {reason}"))
+            raise ProbeError(Kind.NO_STLS, Printable(f"refuses STLS: {talk.reason(reply)}"))
         # Whatever follows the reply was not protected, and would be read as if it had been.
         if talk.unasked():
             talk.is_usable = False
@@ -98,7 +97,7 @@ def upgrade(talk: Conversation, context: "ssl.SSLContext") -> None:
 
 def log_in(
     talk: Conversation,
-    secret: Secret | None,
+    means: Means,
     known: pop3.Capabilities | None,
     may_log_in: Callable[[], bool],
 ) -> bool:
@@ -124,13 +123,15 @@ def log_in(
         if not may_log_in():
             return False
         greeting = talk.attempt.greeting or b""
-        steps = login.begin(way, wanted, secret, talk.settings.target, greeting)
+        steps = login.begin(way, wanted, means.secret, talk.settings.target, greeting)
+        if not means.is_maskable:
+            talk.clean = pop3.only_code
         talk.attempt.login_began = True
         reply = _carry(talk, steps)
         if not reply.ok:
             kind = login.rejection(reply, encrypted)
             raise ProbeError(kind, login.described(reply, wanted.username, kind, talk.clean))
-    talk.attempt.logged_in_as = talk.clean(wanted.username)
+    talk.attempt.logged_in_as = clean(wanted.username)
     return True
 
 
@@ -204,13 +205,13 @@ def take_stock(talk: Conversation) -> None:
     # Dovecot says `+OK Logged in.` and, when the mailbox cannot be opened, at once an `-ERR`.
     withdrawn = talk.unasked()
     reply = talk.reply() if withdrawn else talk.ask(pop3.command(b"STAT"))
-    said = talk.clean(reply.text)
     if not reply.ok:
-        kind = login.kind_of_code(reply.code)
+        kind, reason = login.kind_of_code(reply.code), talk.reason(reply)
         if kind is not None:
-            raise ProbeError(kind, Printable(f"withdrew the login: {said}"))
-        raise ProbeError(Kind.MAILBOX, Printable(f"cannot read the mailbox: {said}"))
+            raise ProbeError(kind, Printable(f"withdrew the login: {reason}"))
+        raise ProbeError(Kind.MAILBOX, Printable(f"cannot read the mailbox: {reason}"))
     numbers = None if withdrawn else pop3.parse_stat(reply.text)
     if numbers is None:
+        said = talk.clean(reply.text) or "(nothing)"
         raise ProbeError(Kind.MAILBOX, Printable(f"sent a malformed STAT reply: {said}"))
     talk.attempt.mailbox = MailboxFacts(*numbers)

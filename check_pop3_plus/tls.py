@@ -307,7 +307,7 @@ def translated(error: OSError, tls: "ssl.SSLSocket | None" = None) -> ProbeError
         return ProbeError(Kind.TLS, Printable("speaks plain text where TLS is due"))
     if reason == "CERT_LENGTH_MISMATCH" or "] ASN1 lib" in str(error):  # which has no name here
         return ProbeError(Kind.TLS, Printable("sent a certificate that cannot be decoded"))
-    named = clean(reason.replace("_", " ").lower() or "unknown reason")
+    named = clean(reason.removeprefix("TLSV1_").replace("_", " ").lower() or "unknown reason")
     what = "failed the TLS handshake" if tls is not None else "sent broken TLS"
     return ProbeError(Kind.TLS, Printable(f"{what}: {named}"))
 

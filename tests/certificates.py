@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import ipaddress
 import ssl
@@ -19,6 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from tests import der, parts
+
 NAMES = ("localhost", "pop.example.test", "127.0.0.1", "::1")
 """What a certificate is for, where nothing else is the point of it."""
 
@@ -26,8 +29,18 @@ MANY_NAMES = 2000
 INTERMEDIATE_DAYS = 3
 """What `intermediate_expiring` has left in its intermediate; its leaf has a year."""
 
-_BAD_CRYPTO = ("weak", "sha1")
+_BAD_CRYPTO = ("weak", "sha1", "md5", "weak_intermediate", "sha1_intermediate", "sha1_root")
 """These need OpenSSL's security level 0 even to be served."""
+
+# RFC 2409 section 6.2.
+_OAKLEY_GROUP_2 = int(
+    "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A0879"
+    "8E3404DDEF9519B3CD3A431B302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B"
+    "0BFF5CB6F406B7EDEE386BFB5A899FA5AE9F24117C4B1FE649286651ECE65381FFFFFFFFFFFFFFFF",
+    16,
+)
+
+_HAND_KEY = parts.ec_key(3)
 
 _TLS = {
     "1.0": ssl.TLSVersion.TLSv1,
@@ -54,8 +67,16 @@ class Pki:
         self._odd_root = trustme.CA(key_type=trustme.KeyType.RSA)
         self._files: dict[str, tuple[Path, Path]] = {}
         self._contexts: dict[tuple[str, tuple[tuple[str, object], ...]], ssl.SSLContext] = {}
+        # For what is put together byte by byte; and one that signs itself badly, as old ones do.
+        self._hand_root = parts.root("Root by hand", parts.rsa_key(2048))
+        self._sha1_root = parts.root("SHA-1 Root", parts.ec_key(1), digest="sha1")
         self.ca_file = folder / "ca.pem"
-        self.ca_file.write_bytes(self._root.cert_pem.bytes() + self._odd_root.cert_pem.bytes())
+        self.ca_file.write_bytes(
+            self._root.cert_pem.bytes()
+            + self._odd_root.cert_pem.bytes()
+            + ssl.DER_cert_to_PEM_cert(self._hand_root.certificate).encode()
+            + ssl.DER_cert_to_PEM_cert(self._sha1_root.certificate).encode()
+        )
         self.client_cert, self.client_key = self._save(
             # To Dovecot the common name is the user.
             "client",
@@ -103,6 +124,19 @@ class Pki:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             context.minimum_version = context.maximum_version = _TLS[version]
+        return context
+
+    def old_ciphers(self) -> ssl.SSLContext:
+        """TLS 1.2 with a Diffie-Hellman key of 1024 bits, which clients refuse by now."""
+        numbers = der.sequence(der.integer(_OAKLEY_GROUP_2), der.integer(2))
+        body = base64.encodebytes(numbers).decode()
+        file = self.folder / "dh.pem"
+        file.write_text(f"-----BEGIN DH PARAMETERS-----\n{body}-----END DH PARAMETERS-----\n")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("DHE-RSA-AES128-SHA:@SECLEVEL=0")
+        context.load_cert_chain(*self.files("rsa"))
+        context.load_dh_params(str(file))
         return context
 
     def speaking_everything(self) -> ssl.SSLContext:
@@ -179,8 +213,34 @@ class Pki:
                 return self._odd(*NAMES, authority_key=False)
             case "rsa":
                 return self._odd(*NAMES)
+            case "md5":
+                return self._by_hand(self._hand_root.leaf(_HAND_KEY, digest="md5"))
+            case "bad_name":
+                # `*` has no place in a PrintableString.
+                subject = parts.name("*.example.test", tag=der.PRINTABLE)
+                return self._by_hand(self._hand_root.leaf(_HAND_KEY, subject=subject))
+            case "unreadable":
+                # There is no version 9; OpenSSL does not mind.
+                version = der.tagged(0, der.integer(8))
+                return self._by_hand(self._hand_root.leaf(_HAND_KEY, version=version))
+            case "sha1_root":
+                return self._by_hand(self._sha1_root.leaf(_HAND_KEY))
+            case "weak_intermediate":
+                return self._below(self._hand_root.below("Weak CA", parts.rsa_key(1024)))
+            case "sha1_intermediate":
+                return self._below(
+                    self._hand_root.below("SHA-1 CA", parts.ec_key(2), digest="sha1")
+                )
             case _:
                 raise ValueError(f"no certificate is called {name}")
+
+    def _below(self, issuer: parts.Authority) -> trustme.LeafCert:
+        return self._by_hand(issuer.leaf(_HAND_KEY), issuer.certificate)
+
+    def _by_hand(self, *sent: bytes) -> trustme.LeafCert:
+        key = _HAND_KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        own, *others = (ssl.DER_cert_to_PEM_cert(each).encode() for each in sent)
+        return trustme.LeafCert(key, own, others)
 
     def _ordinary(
         self,
@@ -279,7 +339,7 @@ class Pki:
             alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
             builder = builder.add_extension(alternatives, critical=False)
         certificate = builder.sign(issuer_key, hashes.SHA256())
-        der = certificate.public_bytes(Encoding.DER)
+        encoded = certificate.public_bytes(Encoding.DER)
         body = certificate.tbs_certificate_bytes
         signature = certificate.signature
         # The library refuses to build these two, rightly, so they are changed and signed anew.
@@ -291,11 +351,11 @@ class Pki:
         if sha1:
             algorithm = hashes.SHA1()
             new_body = new_body.replace(_SHA256_WITH_RSA, _SHA1_WITH_RSA)
-            der = der.replace(_SHA256_WITH_RSA, _SHA1_WITH_RSA)
+            encoded = encoded.replace(_SHA256_WITH_RSA, _SHA1_WITH_RSA)
             body = body.replace(_SHA256_WITH_RSA, _SHA1_WITH_RSA)
         new_signature = issuer_key.sign(new_body, padding.PKCS1v15(), algorithm)
-        der = der.replace(body, new_body).replace(signature, new_signature)
-        return trustme.LeafCert(key_pem, ssl.DER_cert_to_PEM_cert(der).encode(), [])
+        encoded = encoded.replace(body, new_body).replace(signature, new_signature)
+        return trustme.LeafCert(key_pem, ssl.DER_cert_to_PEM_cert(encoded).encode(), [])
 
     def _save(self, name: str, leaf: trustme.LeafCert) -> tuple[Path, Path]:
         certificate, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"

@@ -5,6 +5,10 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import pytest
+
+from tests import claims, readers
+from tests.catalogue import FAULTS
 from tests.certificates import Pki
 from tests.command import Run, run
 from tests.pop3_server import ScriptedServer, Server, Step, expect, say, start_tls
@@ -22,7 +26,7 @@ IN_TLS = b"+OK\r\nUSER\r\nRESP-CODES\r\n.\r\n"
 _PERFDATA = re.compile(
     r"[a-z0-9_]+=-?\d+(?:\.\d+)?[sB]?(?:;[@~:.\d-]*){0,2}(?:;-?\d+(?:\.\d+)?)?(?:;\d+(?:\.\d+)?)?"
 )
-_LABELS = (
+LABELS = (
     "time",
     *(
         f"time_{phase}"
@@ -32,13 +36,21 @@ _LABELS = (
     "chain_days",
     "messages",
     "mailbox_size",
+    # of a sweep
+    *("services", "ok", "warning", "critical", "unknown", "not_done", "not_submitted"),
 )
 
 
+BYE = [expect(b"QUIT"), say(b"+OK bye\r\n")]
+LOGGED_IN = [expect(b"USER"), say(b"+OK\r\n"), expect(b"PASS"), say(b"+OK Logged in.\r\n")]
+OFFERED = [GREETING, expect(b"CAPA"), say(b"+OK\r\nUSER\r\nSTLS\r\n.\r\n"), expect(b"STLS")]
+
+
 class Fault(NamedTuple):
-    """One row of the catalogue."""
+    """What a bad server does, and what comes of it."""
 
     name: str
+    """Begins with number and case of the catalogue, where it is one of those."""
     steps: Sequence[Step]
     """After the greeting in the modes `plain` and `tls`, after the second CAPA in `stls`."""
     state: str
@@ -47,8 +59,26 @@ class Fault(NamedTuple):
     """What line 1 must say."""
 
 
-def honest(done: Run) -> Run:
-    """Assert what holds for every run, and return it."""
+def params(faults: Sequence[Fault]) -> list[pytest.ParameterSet]:
+    """Return parameters of a test that claims the rows of the catalogue by the faults' names."""
+    return [pytest.param(fault, id=fault.name, marks=claims_of(fault)) for fault in faults]
+
+
+def claims_of(fault: Fault) -> list[pytest.MarkDecorator]:
+    """Return the mark that claims what a fault's name says, if it says anything."""
+    number, _, face = fault.name.partition(" ")
+    if not number.isdigit():
+        return []
+    fitting = [case for case in FAULTS[int(number)].cases if face.startswith(case)]
+    return [pytest.mark.fault(int(number), case=max(fitting, key=len))]
+
+
+def honest(done: Run, has_secret: bool = True) -> Run:
+    """Assert what holds for every run, and return it.
+
+    Without a secret of ours, what looks like it is a server's own words.
+    """
+    claims.seen.append(done)
     assert done.err == "", done.err
     assert done.code in range(4)
     head, _, perfdata = done.line.partition(" | ")
@@ -63,14 +93,16 @@ def honest(done: Run) -> Run:
     labels = [word.partition("=")[0] for word in words]
     assert labels == sorted(labels, key=_position)
     assert all(re.match(r"[a-z0-9 ]+: ", line) for line in done.long), done.out
-    assert_no_canary(done.out)
+    if has_secret:
+        assert_no_canary(done.out)
+    readers.assert_read_alike(done.code, done.out)
     return done
 
 
 def _position(label: str) -> int:
     """Those of single addresses come last."""
     of_one_address = re.fullmatch(r"(time|cert_days)_[0-9a-f]+(_[0-9a-f]*)+", label)
-    return len(_LABELS) if of_one_address else _LABELS.index(label)
+    return len(LABELS) if of_one_address else LABELS.index(label)
 
 
 def assert_no_canary(text: str) -> None:

@@ -174,6 +174,7 @@ def test_a_node_that_is_not_trusted_gets_no_password(pool: Pool) -> None:
     assert perfdata(verdict)["messages"] == "3;;;0"
 
 
+@pytest.mark.threat("T21")
 def test_a_rejected_login_is_not_repeated_on_another(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,7 @@ def test_weakness_is_named(name: str, weakness: str | None, pki: Pki) -> None:
     assert certificate.read(der(pki, name), clean).weakness == weakness
 
 
+@pytest.mark.threat("T17")
 def test_thousands_of_names_are_cut_short(pki: Pki) -> None:
     """Threat T17."""
     facts = certificate.read(der(pki, "many_names"), clean)
@@ -69,6 +70,7 @@ def test_garbage_is_unreadable(data: bytes) -> None:
     assert facts.unreadable == ("certificate",)
 
 
+@pytest.mark.threat("T16")
 def test_a_flipped_byte_costs_one_attribute_at_most_the_whole(pki: Pki) -> None:
     """Threat T16: every attribute in a guard of its own, wherever the damage is."""
     whole = der(pki, "good")
@@ -79,6 +81,7 @@ def test_a_flipped_byte_costs_one_attribute_at_most_the_whole(pki: Pki) -> None:
             assert facts.not_after is not None or facts.unreadable
 
 
+@pytest.mark.threat("T17")
 def test_a_chain_is_read_to_a_limit(pki: Pki) -> None:
     """A hundred certificates are not read."""
     chain = (der(pki, "good"),) * 100
@@ -147,6 +150,7 @@ def test_the_public_key_is_hashed_as_it_stands() -> None:
     assert facts.public_key == hashlib.sha256(compressed).hexdigest()
 
 
+@pytest.mark.threat("T17")
 def test_a_key_of_a_kind_that_nobody_has_is_not_read() -> None:
     """Threat T17: checking a long Diffie-Hellman key takes minutes."""
     long_key = parts.key_info(
@@ -159,6 +163,7 @@ def test_a_key_of_a_kind_that_nobody_has_is_not_read() -> None:
     assert (facts.key, facts.key_bits) == ("of another kind", None)
 
 
+@pytest.mark.threat("T17")
 def test_a_name_of_thousands_of_parts_is_not_read() -> None:
     """Threat T17."""
     facts = certificate.read(ROOT.leaf(subject=parts.name(*["x"] * 5000)), clean)

@@ -50,7 +50,12 @@ def loaded(pki: Pki, name: str) -> x509.Certificate:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     ("threshold", "state", "limits"),
-    [("60", 1, ";60:"), ("60,14", 2, ";60:;14:"), ("2", 0, ";2:"), ("10%", 1, ";36.6:")],
+    [
+        pytest.param("60", 1, ";60:", marks=pytest.mark.fault(32, case="warning")),
+        pytest.param("60,14", 2, ";60:;14:", marks=pytest.mark.fault(32, case="critical")),
+        ("2", 0, ";2:"),
+        ("10%", 1, ";36.6:"),
+    ],
 )
 def test_an_intermediate_that_ends_first(
     threshold: str, state: int, limits: str, mode: str, pki: Pki
@@ -191,19 +196,28 @@ NOT_STRICT = [
 ]
 
 
-@pytest.mark.parametrize(("name", "defect"), NOT_STRICT)
-def test_what_only_strict_clients_mind(name: str, defect: str, pki: Pki) -> None:
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("name", "defect"),
+    [
+        pytest.param(*NOT_STRICT[0], marks=pytest.mark.fault(37, case="no AKI")),
+        pytest.param(*NOT_STRICT[1], marks=pytest.mark.fault(37, case="CA not critical")),
+        NOT_STRICT[2],
+    ],
+)
+def test_what_only_strict_clients_mind(name: str, defect: str, mode: str, pki: Pki) -> None:
     """Fault 37: a note that the user may take more seriously."""
-    done = checked(name, pki, "-v")
-    warned = checked(name, pki, "--state", "not-strict=warning")
+    done = checked(name, pki, "-v", mode=mode)
+    warned = checked(name, pki, "--state", "not-strict=warning", mode=mode)
 
     assert done.code == 0, done.out
     assert said(done, "note") == [f"note: not-strict: not clean by RFC 5280: {defect}"]
-    assert checked(name, pki).long == []
+    assert checked(name, pki, mode=mode).long == []
     assert (warned.code, kinds(warned)) == (1, ["not-strict"])
     assert defect in warned.verdict
 
 
+@pytest.mark.threat("T25")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("name", "defect"), NOT_STRICT)
 def test_strictness_is_openssl_s_verdict(name: str, defect: str, mode: str, pki: Pki) -> None:

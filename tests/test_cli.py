@@ -100,6 +100,7 @@ def test_a_source_address() -> None:
     assert bad.line.startswith("POP3 UNKNOWN - config: cannot use source address 192.0.2.1: ")
 
 
+@pytest.mark.threat("T24")
 @pytest.mark.parametrize("option", ["-h", "--help", "-V", "--version"])
 def test_help_and_version(option: str) -> None:
     """Exit code 3, as the plugin guidelines say."""
@@ -120,6 +121,7 @@ def test_a_usage_error_is_one_line() -> None:
     )
 
 
+@pytest.mark.threat("T8")
 @pytest.mark.parametrize("verbosity", ["", "-v", "-vv", "-vvv"])
 def test_the_canary_never_shows(verbosity: str, pki: Pki, tmp_path: Path) -> None:
     """Threat T8: not at any verbosity, not from a server that knows it by heart."""
@@ -142,6 +144,7 @@ def test_the_canary_never_shows(verbosity: str, pki: Pki, tmp_path: Path) -> Non
     assert_no_canary(done.out)
 
 
+@pytest.mark.threat("T8")
 @pytest.mark.parametrize(
     "steps",
     [
@@ -188,6 +191,7 @@ def test_the_locale_changes_nothing(locale: dict[str, str]) -> None:
 # --- descriptors -----------------------------------------------------------------------------
 
 
+@pytest.mark.threat("T24")
 @pytest.mark.parametrize("redirection", [">&-", ">/dev/full", "<&- >&- 2>&-", ">&- 2>&-"], ids=repr)
 def test_output_that_cannot_be_written(redirection: str) -> None:
     """Fault 64: exit code 3, no traceback; and the verdict does not go to the mail server."""
@@ -199,6 +203,7 @@ def test_output_that_cannot_be_written(redirection: str) -> None:
     assert server.received == b"QUIT\r\n"
 
 
+@pytest.mark.threat("T24")
 def test_a_broken_pipe() -> None:
     """Fault 64: the reader is gone."""
     with ScriptedServer(GREETED) as server:
@@ -217,6 +222,7 @@ def test_a_broken_pipe() -> None:
 # --- signals ---------------------------------------------------------------------------------
 
 
+@pytest.mark.threat("T24")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_run_with_a_good_line(number: signal.Signals) -> None:
     """Fault 65: the phase it was in, and what was measured."""
@@ -241,6 +247,7 @@ def test_a_signal_ends_the_run_with_a_good_line(number: signal.Signals) -> None:
 # --- the environment -------------------------------------------------------------------------
 
 
+@pytest.mark.threat("T23")
 def test_modules_in_the_working_directory_are_not_imported(tmp_path: Path, pki: Pki) -> None:
     """Threat T23."""
     for name in ("ssl", "socket", "poplib", "argparse", "nagiosplugin", "cryptography", "typing"):
@@ -253,6 +260,7 @@ def test_modules_in_the_working_directory_are_not_imported(tmp_path: Path, pki: 
     assert done.code == 0
 
 
+@pytest.mark.threat("T22")
 def test_the_environment_does_not_steer_tls(tmp_path: Path, pki: Pki) -> None:
     """Threat T22: no key log, and no other trust store."""
     log = tmp_path / "keys"
@@ -317,6 +325,7 @@ def encrypted_key() -> str:
     return pem.decode()
 
 
+@pytest.mark.threat("T24")
 def test_a_missing_module_is_named() -> None:
     """Fault 66."""
     for module in ("nagiosplugin", "cryptography"):
@@ -336,6 +345,7 @@ def test_a_missing_module_is_named() -> None:
         assert done.stderr == ""
 
 
+@pytest.mark.threat("T24")
 @pytest.mark.parametrize("verbosity", [0, 3])
 def test_a_bug_is_one_clean_line(verbosity: int) -> None:
     """Fault 67: the type, and where with -vvv; never a text, which may quote a secret."""
@@ -397,6 +407,7 @@ def test_without_a_terminal_a_source_is_needed(pki: Pki) -> None:
     )
 
 
+@pytest.mark.threat("T7")
 def test_the_secret_is_not_in_the_process_list(pki: Pki, tmp_path: Path) -> None:
     """Threat T7."""
     with ScriptedServer([silence()], tls=pki.server("good")) as server:
@@ -416,6 +427,7 @@ def test_the_secret_is_not_in_the_process_list(pki: Pki, tmp_path: Path) -> None
     assert CANARY.encode() not in argv + out + err
 
 
+@pytest.mark.threat("T13")
 def test_memory_is_bounded_against_an_endless_reply() -> None:
     """It grows by no more than 8 MB, whatever comes."""
 
@@ -438,6 +450,7 @@ def test_memory_is_bounded_against_an_endless_reply() -> None:
         assert peak(flood(chunk)) - polite < 8 * 1024
 
 
+@pytest.mark.threat("T23")
 def test_it_runs_isolated(tmp_path: Path) -> None:
     """The launcher of the README: neither folder, variables nor the user's packages matter."""
     shown = re.search(r"(#!\S+ -I\n.*?)EOF", README.read_text(), re.DOTALL)

@@ -85,6 +85,7 @@ def other_verdict(outcome: Outcome, verdict: Verdict) -> Iterator[str]:
         yield f"not fit to print: {text!r}"
 
 
+@pytest.mark.threat("T16", "T25")
 @pytest.mark.skipif(ssl.OPENSSL_VERSION_INFO >= (4,), reason="strict rules of its own")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_verdict_is_openssl_s(
@@ -156,6 +157,7 @@ def test_openssl_s_own_client_says_the_same(part: int, stand: Stand) -> None:
     assert wrong == {}
 
 
+@pytest.mark.threat("T16")
 @pytest.mark.parametrize(
     "family", ["changed_fields", "changed_octets", "vectors_as_they_are", "vectors_issued_anew"]
 )
@@ -171,6 +173,7 @@ def test_the_installed_command_survives_it(family: str, stand: Stand) -> None:
             assert (done.code, kinds(done)[0]) == (2, outcome.kind), done.out
 
 
+@pytest.mark.threat("T16", "T17")
 @pytest.mark.parametrize(
     ("family", "name", "code", "text"),
     [

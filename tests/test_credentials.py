@@ -51,6 +51,7 @@ def test_line_ends_do_not_belong_to_it(file: Path, content: bytes) -> None:
     assert read(file=str(file)) == b"x"
 
 
+@pytest.mark.threat("T9")
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o640, 0o440, 0o700, 0o750])
 def test_modes_that_pass(file: Path, mode: int) -> None:
     """Threat T9: owner, and one group that may read."""
@@ -59,6 +60,7 @@ def test_modes_that_pass(file: Path, mode: int) -> None:
     assert read(file=str(file)) == b"s3cret pass"
 
 
+@pytest.mark.threat("T9")
 @pytest.mark.parametrize("mode", [0o644, 0o604, 0o602, 0o601, 0o620, 0o660, 0o666, 0o777, 0o622])
 def test_modes_that_are_refused(file: Path, mode: int) -> None:
     """Threat T9: nothing for others, no write for the group."""
@@ -117,6 +119,7 @@ def test_no_descriptor_is_left_open(file: Path) -> None:
     assert len(os.listdir("/dev/fd")) == len(before)
 
 
+@pytest.mark.threat("T9")
 def test_only_regular_files(tmp_path: Path) -> None:
     """A FIFO does not hang, a device and a folder are refused."""
     fifo = tmp_path / "fifo"
@@ -141,6 +144,7 @@ def test_a_link_of_ones_own_is_followed(file: Path, tmp_path: Path) -> None:
     assert read(file=str(link)) == b"s3cret pass"
 
 
+@pytest.mark.threat("T9")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_files_and_links_of_others_are_refused(file: Path, tmp_path: Path) -> None:
     """Who owns it decides what is in it."""
@@ -186,6 +190,7 @@ def test_the_second_user_of_a_system_is_not_root(
     assert reason in refused(file=str(path))
 
 
+@pytest.mark.threat("T7")
 def test_a_variable_is_taken_out_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No child process inherits it."""
     monkeypatch.setenv("CANARY", "s3cret")
@@ -195,6 +200,16 @@ def test_a_variable_is_taken_out_of_the_environment(monkeypatch: pytest.MonkeyPa
     assert refused(env="CANARY") == "environment variable CANARY is not set"
     monkeypatch.setenv("CANARY", "")
     assert refused(env="CANARY") == "variable CANARY is empty"
+
+
+def test_a_variable_is_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a secret would cost a login attempt; a line's end belongs to whatever wrote it."""
+    for value in ("s3cret", "s3cret\n", "s3cret\r\n"):
+        monkeypatch.setenv("CANARY", value)
+        assert read(env="CANARY") == b"s3cret"
+    for value in ("s3cret\nDELE 1", "s3cret\n\n", "\ns3cret"):
+        monkeypatch.setenv("CANARY", value)
+        assert "more than one line" in refused(env="CANARY")
 
 
 @pytest.mark.parametrize("name", ["", "a=b", "a\0b"])
@@ -311,6 +326,7 @@ def test_a_command_that_never_stops_printing_is_bounded() -> None:
     assert time.monotonic() - began < 1
 
 
+@pytest.mark.threat("T8")
 def test_a_secret_shows_itself_to_nobody() -> None:
     """Not in a repr, a format, a pickle, or what holds it."""
     secret = Secret(b"s3cret")

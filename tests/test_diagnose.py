@@ -388,6 +388,7 @@ def test_a_server_that_refuses_service() -> None:
     )
 
 
+@pytest.mark.threat("T8")
 def test_a_server_that_knows_the_secret(pki: Pki) -> None:
     """Threat T8: masked in what it says to a diagnosis, too."""
     for mode in ("plain", "tls"):  # its plain text is heard on the TLS port, too

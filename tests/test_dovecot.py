@@ -323,7 +323,7 @@ def test_wrong_password(check: Check, login: Login, dovecot: Dovecot) -> None:
     """Fault 46: said in the server's words, and tried once."""
     before = dovecot.log()
 
-    done = check("good", *login("monitor", "wrong"))
+    done = check("good", *login("monitor", "wr0ng one"))
 
     assert done.verdict == (
         f"POP3 CRITICAL - login: {HOST}:{dovecot.tls} rejected user monitor:"
@@ -356,6 +356,7 @@ def test_cleartext_is_refused(check: Check, login: Login, how: str) -> None:
     assert "TLS" in done.verdict
 
 
+@pytest.mark.threat("T5")
 def test_cleartext_is_not_tried(check: Check, login: Login) -> None:
     """Threat T5: no password in clear unless told so; then the line says it."""
     refused = check("good", *login(), tls=False)
@@ -449,6 +450,7 @@ def test_size_thresholds(check: Check, login: Login) -> None:
     assert re.fullmatch(r"\d+B;1024;1048576;0", many.perfdata["mailbox_size"])
 
 
+@pytest.mark.threat("T19")
 def test_mailbox_is_left_alone(check: Check, login: Login, dovecot: Dovecot) -> None:
     """Threat T19: byte for byte, indexes and all, once the server has made those."""
     check("good", *login("many"))
@@ -461,6 +463,7 @@ def test_mailbox_is_left_alone(check: Check, login: Login, dovecot: Dovecot) -> 
     assert dovecot.mailbox("many") == before
 
 
+@pytest.mark.threat("T20")
 def test_sessions_end_with_quit(check: Check, login: Login, dovecot: Dovecot) -> None:
     """Threat T20: with and without login, after a rejection too."""
     before = dovecot.log()

@@ -46,6 +46,8 @@ def refused(line: str, **said: object) -> bytes:
 class Api(Server):
     """Takes results on connections that are kept; `answers` are for one each, the last repeated."""
 
+    speaks_pop3 = False
+
     def __init__(self, *answers: Answer, tls: ssl.SSLContext, port: int = 0) -> None:
         super().__init__(tls=tls, port=port)
         self.heads: list[list[str]] = []

@@ -210,6 +210,7 @@ def test_as_many_looks_as_fit() -> None:
     assert 4 <= done.seconds < 4.5
 
 
+@pytest.mark.threat("T21")
 @pytest.mark.parametrize("mode", ["plain", "tls", "stls"])
 def test_a_rejected_login_is_never_repeated(mode: str, pki: Pki) -> None:
     """Threat T21: one PASS a run, whatever the sensitivity."""

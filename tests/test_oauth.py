@@ -41,7 +41,7 @@ from tests.pop3_server import (
 from tests.token_endpoint import TokenEndpoint, granted, http, refused
 
 TOKEN = "t0ken.c4n4ry"
-REFRESH = "refresh c4n4ry+/="
+REFRESH = "r3fresh.c4n4ry+/="
 SECRETS = {"client secret": CANARY, "refresh token": REFRESH, "access token": TOKEN}
 
 LATE = 1.0
@@ -134,6 +134,8 @@ def test_answers(body: bytes, outcome: str) -> None:
         (400, b'{"error":"s3cret"}', "[***]"),
         (400, b'{"error":"x","error_description":["y"]}', "[x]"),
         (400, b'{"error":{"message":"x"}}', "[answered HTTP 400]"),
+        (400, b'{"error":""}', "[answered HTTP 400]"),
+        (400, b'{"error":" ","error_description":"y"}', "[y]"),
         (400, b'{"access_token":"abc"}', "[answered HTTP 400]"),
         (201, b'{"access_token":"abc"}', "[answered HTTP 201]"),
         (500, b"<h1>s3cret</h1>", "[answered HTTP 500]"),
@@ -568,6 +570,7 @@ def test_a_ca_file_that_cannot_be_loaded(options: Options, mail: ScriptedServer)
     )
 
 
+@pytest.mark.threat("T8")
 def test_the_mail_server_knows_the_token_by_heart(pki: Pki, options: Options) -> None:
     """Threat T8: it was sent to it, and still it does not show; nor do the other two."""
     known = " ".join(SECRETS.values())

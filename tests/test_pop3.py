@@ -18,6 +18,7 @@ from check_pop3_plus.pop3 import (
     Reply,
     command,
     guess_protocol,
+    oddities,
     parse_capabilities,
     parse_challenge,
     parse_stat,
@@ -74,6 +75,7 @@ def test_the_limits_are_those_of_the_documents() -> None:
     assert (BODY_LIMIT, BODY_LINES_LIMIT, TOTAL_LIMIT) == (65_536, 500, 1_048_576)
 
 
+@pytest.mark.threat("T13")
 @pytest.mark.parametrize("tail", [b"", b"\n"])
 def test_a_line_over_the_limit_is_refused_at_once(tail: bytes) -> None:
     """Nobody waits for the end of an endless line."""
@@ -91,6 +93,7 @@ def test_a_line_at_the_limit_passes() -> None:
     assert lines_of(iter([b"x" * LINE_LIMIT + b"\n"])) == [b"x" * LINE_LIMIT]
 
 
+@pytest.mark.threat("T13")
 def test_a_conversation_has_a_limit_in_all() -> None:
     """A flood of short lines ends, too."""
     buffer = LineBuffer()
@@ -151,6 +154,7 @@ def test_a_body_ends_at_the_dot_and_is_unstuffed() -> None:
     assert body.lines == [b"USER", b".x", b""]
 
 
+@pytest.mark.threat("T13")
 @pytest.mark.parametrize(("line", "times"), [(b"", BODY_LINES_LIMIT), (b"x" * 1022, 64)])
 def test_an_endless_body_is_refused(line: bytes, times: int) -> None:
     """Fault 24: by lines and by octets, line ends included; the limit itself is allowed."""
@@ -215,6 +219,18 @@ def test_what_is_offered_is_each_tag_and_each_argument() -> None:
     }
 
 
+def test_what_a_capability_list_has_that_is_odd() -> None:
+    """Said once for each kind, and nothing of an ordinary one."""
+    assert oddities((b"USER", b"SASL PLAIN LOGIN")) == []
+    assert oddities(()) == ["is empty"]
+    assert oddities((b"", b"user", b"USER", b"\xff")) == [
+        "has a blank line",
+        "has octets that are not ASCII",
+        "has a tag twice",
+        "has a tag in lower case",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "numbers"),
     [
@@ -272,6 +288,7 @@ def test_what_a_check_may_not_say() -> None:
         command(b"DELE", b"1")
 
 
+@pytest.mark.threat("T18")
 @pytest.mark.parametrize("argument", [b"a\r\nDELE 1", b"a\n", b"a\0b"])
 def test_no_command_can_hold_a_second_one(argument: bytes) -> None:
     """Threat 18."""
@@ -279,6 +296,7 @@ def test_no_command_can_hold_a_second_one(argument: bytes) -> None:
         command(b"USER", argument)
 
 
+@pytest.mark.threat("T27")
 @pytest.mark.parametrize(
     ("greeting", "guess"),
     [

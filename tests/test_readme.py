@@ -3,13 +3,17 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from check_pop3_plus.failures import Kind
 from check_pop3_plus.judge import FAILURE_STATES, NOTE_STATES
+from check_pop3_plus.table import parser
 from tests.command import run
 from tests.test_house_rules import LEVELS
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
-IMAGES = Path(__file__).parent.parent / "images"
+PROJECT = Path(__file__).parent.parent
+README = (PROJECT / "README.md").read_text()
+IMAGES = PROJECT / "images"
 
 
 def test_the_options_are_those_of_the_help() -> None:
@@ -46,3 +50,24 @@ def test_the_pictures_are_there_and_small() -> None:
     for path in IMAGES.iterdir():
         assert path.read_bytes().startswith(b"\x89PNG")
         assert path.stat().st_size < 150_000
+
+
+SHIPPED_TEXTS = (".md", ".conf", ".cfg", ".ini")
+
+
+@pytest.mark.threat("T7")
+def test_no_option_takes_a_secret_and_no_example_shows_one() -> None:
+    """A process list, a stored check result and a log would keep it."""
+    about_secrets = {flag for flag in parser().valued if re.search("pass|secret|token", flag)}
+    assert about_secrets
+    for flag in about_secrets:
+        assert flag.endswith(("-file", "-env", "-command", "-url")), flag
+
+    folder = Path(__file__).parent.parent
+    shipped = [folder / "README.md", *(folder / "icinga-templates").rglob("*.*")]
+    texts = [
+        path.read_text() for path in shipped if path.suffix in (".md", ".conf", ".cfg", ".ini")
+    ]
+    assert len(texts) > 5
+    for text in texts:
+        assert not re.findall(r"--(?:password|pass|secret|token)[ =]\S+", text)

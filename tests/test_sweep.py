@@ -144,8 +144,8 @@ def test_no_interpolation_and_repeated_keys(tmp_path: Path) -> None:
 
 WRONG = {
     "no!port": (["port = x"], "invalid --port x"),
-    "no!option": (["prot = 995"], "unknown argument --prot=995"),
-    "no!abbreviation": (["host = x"], "unknown argument --host=x"),
+    "no!option": (["prot = 995"], "unknown argument --prot ("),
+    "no!abbreviation": (["host = x"], "unknown argument --host ("),
     "no!exclusion": (["ssl =", "starttls ="], "exclude each other"),
     "no!nesting": (["sweep = x"], "--sweep stands on the command line alone"),
     "no!jobs": (["jobs = 3"], "--jobs needs --sweep on the command line"),
@@ -406,6 +406,7 @@ def test_a_variable_serves_several_sections(file: File) -> None:
     assert server.logins == ["monitor"] * 20
 
 
+@pytest.mark.threat("T7")
 def test_no_child_inherits_a_variable_with_a_secret(file: File, tmp_path: Path) -> None:
     """Not even one that another section is about to read."""
     script = tmp_path / "secret"
@@ -420,6 +421,7 @@ def test_no_child_inherits_a_variable_with_a_secret(file: File, tmp_path: Path) 
     assert results["a!command"]["state"] == "OK"
 
 
+@pytest.mark.threat("T8")
 def test_every_section_masks_its_secret(file: File) -> None:
     """A server that echoes the password puts it into no output."""
     script = [say(GREETING), expect(b"CAPA"), say(b"-ERR\r\n"), expect(b"USER"), say(b"+OK\r\n")]

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from check_pop3_plus.text import QUOTE_LIMIT, _forms, clean, cleaner
+from check_pop3_plus.text import PIECE, QUOTE_LIMIT, _forms, can_mask, clean, cleaner
 
 FORBIDDEN = set("|<>&\"'`$\\")
 
 foreign = st.one_of(st.binary(max_size=300), st.text(max_size=300))
 
 
+@pytest.mark.threat("T10")
 @given(foreign)
 def test_only_harmless_visible_ascii_passes(text: bytes | str) -> None:
     """Every reader of the output may take the result as it is."""
@@ -33,6 +34,7 @@ def test_cleaning_twice_changes_nothing(text: bytes | str) -> None:
     assert clean(clean(text)) == clean(text)
 
 
+@pytest.mark.threat("T10")
 def test_every_code_point_is_harmless() -> None:
     """All of Unicode, lone surrogates included, one by one."""
     for first in range(0, 0x110000, 64):
@@ -79,6 +81,7 @@ def test_no_more_is_read_than_could_be_shown(kind: type) -> None:
 SECRET = b"s3cret pa$$ w<rd"
 
 
+@pytest.mark.threat("T8")
 @pytest.mark.parametrize(
     "said",
     [
@@ -134,6 +137,7 @@ def test_escapes_of_other_worlds(secret: str, said: str) -> None:
 @given(st.binary(min_size=6, max_size=40), st.binary(max_size=20), st.integers(6, 40))
 def test_no_beginning_of_a_secret_passes(secret: bytes, around: bytes, length: int) -> None:
     """A server that quotes a command may cut it anywhere."""
+    around = around.replace(b"\x1b", b"")  # an escape sequence may take the mask along
     said = around + b" " + secret[:length] + b" " + around
 
     shown = cleaner([secret])(said)
@@ -144,6 +148,58 @@ def test_no_beginning_of_a_secret_passes(secret: bytes, around: bytes, length: i
 def test_a_secret_that_cleaning_would_make_is_masked() -> None:
     """A server that sends a control byte where the secret has a `?` gains nothing."""
     assert cleaner([b"what?now"])(b"what\x01now") == "***"
+
+
+@given(
+    st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=9, max_size=60),
+    st.integers(0, 59),
+    st.integers(PIECE, 20),
+)
+def test_no_piece_of_a_secret_passes(secret: str, start: int, length: int) -> None:
+    """Not even where a server begins in the middle."""
+    piece = secret[start : start + length]
+
+    shown = cleaner([secret.encode()])(f"({piece})")
+
+    if can_mask(secret.encode()) and len(piece) >= PIECE and can_mask(piece.encode()):
+        assert "***" in shown
+        assert clean(piece)[:PIECE] not in shown
+
+
+@pytest.mark.parametrize("secret", ["a", "ok", "pop3", "Failed", "Authentication", "MONITOR"])
+def test_a_secret_that_a_gap_would_tell_is_not_masked(secret: str) -> None:
+    """Short, or a word that everybody expects there: `*** failed` says which it is."""
+    public = ("monitor", "pop.example.org")
+
+    assert not can_mask(secret.encode(), public)
+    said = "+OK POP3 ready, monitor: Authentication failed at pop.example.org"
+    assert cleaner([secret.encode()], public)(said) == clean(said)
+
+
+@pytest.mark.parametrize(
+    ("secret", "said", "shown"),
+    [
+        ("monitor1", "unknown user monitor", "unknown user monitor"),
+        ("monitor1", "not MONITOR1", "not ***"),
+        ("my-password-1", "invalid password", "invalid password"),
+        ("my-password-1", "my-password-1?", "***?"),
+        ("Authentication!7", "Authentication failed", "Authentication failed"),
+        ("Authentication!7", "for Authentication!7", "for ***"),
+    ],
+)
+def test_what_a_secret_shares_with_public_words_stays(secret: str, said: str, shown: str) -> None:
+    """Else it would be known by which words the server cannot say."""
+    assert cleaner([secret.encode()], ("monitor",))(said) == shown
+
+
+def test_a_server_in_another_script_stays_readable() -> None:
+    """Its letters become question marks, as those of the secret do; that tells nothing."""
+    secret = "пароль на сервере"
+
+    shown = cleaner([secret.encode()])
+
+    assert shown("ошибка авторизации") == clean("ошибка авторизации")
+    assert shown(secret) == "***"
 
 
 AWKWARD = "a&<>\"'\\ +/\xe9~?"
