@@ -259,7 +259,7 @@ def test_results_for_icinga(made: tuple[Verdict, Report, list[str]]) -> None:
     verdict, _, _ = made
     api = object.__new__(icinga.Api)
     api._endpoint = HttpsEndpoint("icinga.example.org", 5665, "/")
-    api._path, api._fields = "/v1/actions/process-check-result", ()
+    api._path, api._fields = "/v1/actions/process-check-result", ("", "")
     request = api._request(Outcome(Service("a!b", ()), verdict))
 
     result = json.loads(request.partition(b"\r\n\r\n")[2])
