@@ -91,6 +91,8 @@ def test_the_extensions_that_are_known(number: bytes, dotted: str) -> None:
         (tlv(BOOLEAN, b"\xff"), True),
         (tlv(BOOLEAN, b"\x01"), True),
         (tlv(BOOLEAN, b"\x00"), False),
+        (tlv(BOOLEAN, b"\x00\x01"), True),
+        (tlv(BOOLEAN), False),
     ],
 )
 def test_critical_is_what_is_marked_so(mark: bytes, is_critical: bool) -> None:
