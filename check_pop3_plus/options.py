@@ -127,7 +127,8 @@ def _joined(table: Parser, argv: list[str]) -> list[str]:
             name = flag.lstrip("-")
             raise UsageError(f"{flag} takes no value; in a file it is a line {clean(name)} alone")
         # argparse takes `--` out of a value, too, and leaves none.
-        if (value == "--" and flag in valued) or word.removesuffix("--") in valued:
+        takes_one = flag in valued or flag in optional
+        if (value == "--" and takes_one) or word.removesuffix("--") in valued:
             raise UsageError(f"{word.removesuffix('--').rstrip('=')} needs a value")
         joined.append(word)
     return joined

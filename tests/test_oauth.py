@@ -148,6 +148,26 @@ def test_refusals(status: int, body: bytes, outcome: str) -> None:
     assert answered(body, status) == outcome
 
 
+@pytest.mark.parametrize("weak", [b"abc", b"client", b"Failed"])
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ({"error": "invalid_client"}, "[invalid_client]"),
+        ({"error": "invalid_client", "error_description": "Failed: abc"}, "[invalid_client: ***]"),
+        ({"error": "abc"}, "[***]"),
+        ({"error": "client", "error_description": "abc"}, "[***: ***]"),
+    ],
+)
+def test_of_a_weak_secret_only_standard_errors_are_quoted(
+    said: dict[str, str], shown: str, weak: bytes
+) -> None:
+    """A gap would tell it; the same for all of them tells nothing."""
+    with pytest.raises(ProbeError) as caught:
+        oauth.token(400, json.dumps(said).encode(), [Secret(b"a good one"), Secret(weak)])
+
+    assert f"[{caught.value.message}]" == shown
+
+
 def test_a_long_refusal_is_cut() -> None:
     """Microsoft's are of several lines; the number at the beginning is what counts."""
     said = {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid. " + "x" * 2000}

@@ -119,6 +119,7 @@ def test_invalid_hosts(host: str) -> None:
         ((*HOST, "-w", "--"), "-w needs a value"),
         ((*HOST, "-w--"), "-w needs a value"),
         ((*HOST, "--expect=--"), "--expect needs a value"),
+        ((*HOST, "--diagnose=--"), "--diagnose needs a value"),
         (("-6H--",), "-H needs a value"),
         (("-vvH=--",), "-H needs a value"),
         ((*HOST, "-vw"), "-w needs a value"),

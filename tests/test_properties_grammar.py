@@ -180,7 +180,7 @@ def test_capabilities_are_read_back(
     lines = []
     for number, (tag, arguments) in enumerate(listed):
         change = cast("type[str]", letters[number % len(letters)])
-        lines += [change(blank.join([tag, *arguments])).encode(), b"", b" "]  # type: ignore[operator]
+        lines += [change(blank.join([tag, *arguments])).encode(), b"", b" "]
 
     known = pop3.parse_capabilities(tuple(lines))
 

@@ -306,6 +306,9 @@ CANCELLED = [
     # words without base64
     ("LOGIN", [raw(b"+ Username:")]),
     ("LOGIN", [ASKED, raw(b"+ Password:")]),
+    # what only an OAuth error may look like: JSON without its padding
+    ("LOGIN", [ASKED, raw(b"+ eyJhIjoxfQ")]),
+    ("CRAM-MD5", [raw(b"+ eyJhIjoxfQ")]),
     ("XOAUTH2", [raw(b"+ go ahead!")]),
     ("XOAUTH2", [ASKED, raw(b"+ not base64!")]),
     # words where the client begins
@@ -370,12 +373,21 @@ def test_base64_is_undone(data: bytes) -> None:
     assert decoded(base64.b64encode(data)) == data
 
 
-def test_only_a_json_object_may_lack_its_padding() -> None:
-    """curl test 889; what else has none may have lost more."""
-    assert decoded(b"eyJhIjoxfQ") == b'{"a":1}'
-    for cut in (b"eyJhIjoxf", b"YWI", b"YWJjZA"):
-        with pytest.raises(Malformed):
-            decoded(cut)
+@pytest.mark.parametrize("cut", [b"eyJhIjoxfQ", b"eyJhIjoxf", b"YWI", b"YWJjZA"])
+def test_what_lacks_its_padding_may_have_lost_more(cut: bytes) -> None:
+    """RFC 4648 section 3.2."""
+    with pytest.raises(Malformed):
+        decoded(cut)
+
+
+@pytest.mark.parametrize("unpadded", [b"eyJhIjoxfQ", b"eyJzdGF0dXMiOiI0MDEifQ"])
+def test_only_an_error_in_json_may_lack_its_padding(unpadded: bytes) -> None:
+    """curl test 889."""
+    sent, end = played("OAUTHBEARER", identity(), raw(b"+ " + unpadded), ERR)
+
+    assert sent[1:] == [b"AQ==\r\n"]
+    assert end
+    assert end.text.startswith(b"token refused: ")
 
 
 # --- whatever the server does ----------------------------------------------------------------
