@@ -218,7 +218,11 @@ class Measurement:
         """Return what may notice: first what has noticed the like, then the fastest."""
         runners = known.runners[mutant.function.split(".")[0]]
         lines = runners if mutant.lines is None else mutant.lines
-        found = sorted({index for line in lines for index in runners.get(line, ())})
+        running = {index for line in lines for index in runners.get(line, ())}
+        if mutant.lines is None:  # a constant may be looked at by a test that runs nothing
+            room = mutant.function.split(".")[0]
+            running |= {index for index in known.seconds if self._file(index) == room}
+        found = sorted(running)
         units = [index for index in found if self._file(index) not in WHOLE]
         whole = [index for index in found if self._file(index) in WHOLE]
         few = random.Random(1).sample(whole, min(len(whole), WHOLE_CHECKS))
