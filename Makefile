@@ -8,9 +8,9 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
 	--no-annotate --custom-compile-command 'make lock'
 
-# The real servers that the tests talk to, what builds networks for them, and the oracle for
-# certificates, by Debian package.
-SERVERS := dovecot-pop3d iproute2 nftables openssl strace
+# The real servers that the tests talk to, what builds networks for them, the oracle for
+# certificates, what shows the calls of a process, and what sets its clock wrong, by Debian package.
+SERVERS := dovecot-pop3d iproute2 nftables openssl strace faketime
 SYSTEMS := icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrpe-plugin influxdb
 # The Icinga Director. php-cgi comes first, so that php brings no web server along.
 SYSTEMS += php-cgi php-cli php-mysql icingacli icingaweb2-module-director

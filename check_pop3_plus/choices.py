@@ -32,7 +32,7 @@ from check_pop3_plus.settings import (
 )
 from check_pop3_plus.table import DEFAULT_JOBS, SENSITIVITIES
 from check_pop3_plus.text import clean
-from check_pop3_plus.values import UsageError
+from check_pop3_plus.values import UsageError, shown
 
 DEFAULT_TIMEOUT = 10.0
 LONG_RUN_TIMEOUT = 50.0
@@ -80,7 +80,7 @@ def _receiver(chosen: argparse.Namespace) -> IcingaApi | CommandFile | JsonLines
         return JsonLines()
     if kind != "icinga2":
         raise UsageError(
-            f"invalid --submit {clean(chosen.submit, 60)}: not icinga2:URL, nagios:FILE or jsonl:-"
+            f"invalid --submit {shown(chosen.submit)}: not icinga2:URL, nagios:FILE or jsonl:-"
         )
     endpoint = values.https_url(where, "--submit")
     if not chosen.icinga_user or not chosen.icinga_password_file:
@@ -161,7 +161,7 @@ def _target(chosen: argparse.Namespace, security: Security) -> Target:
     if source is not None:
         source = values.host(source, "--source-address")
         if not values.is_numeric(source):
-            raise UsageError(f"invalid --source-address {clean(source)}: not a numeric address")
+            raise UsageError(f"invalid --source-address {shown(source)}: not a numeric address")
         if family not in (Family.ANY, values.family_of(source)):
             raise UsageError(f"--source-address {clean(source)} is not of the family asked for")
         family = values.family_of(source)
@@ -171,7 +171,7 @@ def _target(chosen: argparse.Namespace, security: Security) -> Target:
     elif re.fullmatch(r"[0-9]{1,5}", number) and 1 <= int(number) <= 65535:
         port = int(number)
     else:
-        raise UsageError(f"invalid --port {clean(number, 60)}: not from 1 to 65535")
+        raise UsageError(f"invalid --port {shown(number)}: not from 1 to 65535")
     where = connect_to or hostname
     if values.is_numeric(where) and family not in (Family.ANY, values.family_of(where)):
         raise UsageError(f"{clean(where)} is not an {_FAMILY_NAMES[family]} address")
@@ -305,9 +305,9 @@ def _states(chosen: argparse.Namespace) -> dict[str, State]:
     for assignment in chosen.state or ():
         kind, separator, state = assignment.partition("=")
         if not separator:
-            raise UsageError(f"invalid --state {clean(assignment, 60)}: not KIND=STATE")
+            raise UsageError(f"invalid --state {shown(assignment)}: not KIND=STATE")
         if kind not in {known.value for known in Kind} - {known.value for known in OURS}:
-            raise UsageError(f"invalid --state: no kind of failure is called {clean(kind, 60)}")
+            raise UsageError(f"invalid --state: no kind of failure is called {shown(kind)}")
         states[kind] = values.state(state, "--state")
     return states
 
@@ -347,7 +347,7 @@ def _thresholds(chosen: argparse.Namespace) -> Thresholds:
         for assignment in getattr(chosen, f"phase_{level}") or ():
             phase, separator, spec = assignment.partition("=")
             if not separator or phase not in known:
-                raise UsageError(f"invalid {option} {clean(assignment, 60)}: not PHASE=RANGE")
+                raise UsageError(f"invalid {option} {shown(assignment)}: not PHASE=RANGE")
             pair = phases.get(phase, RangePair())
             phases[phase] = pair._replace(**{level: values.range_spec(spec, option)})
     warning, critical = values.certificate_limits(chosen.certificate)

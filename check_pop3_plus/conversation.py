@@ -44,8 +44,8 @@ class Conversation:
         self.settings = settings
         self.attempt = attempt
         self.clean = clean
-        self.is_usable = True
-        """Whether a QUIT would be understood: the peer is there, and no reply is half-read."""
+        self.is_usable = False
+        """Whether a QUIT would be understood: the peer has greeted, and no reply is half-read."""
         self._lines = pop3.LineBuffer()
 
     def ask(self, command: pop3.Command, has_body: bool = False) -> pop3.Reply:
@@ -147,7 +147,6 @@ class Conversation:
             raise
         self._lines = pop3.LineBuffer()
         attempt.ended = Clock()
-        self.is_usable = True
         self._note("TLS: ", Printable(f"{attempt.tls.version} {attempt.tls.cipher}"))
 
     def quote(self, line: bytes) -> Printable:
@@ -173,7 +172,6 @@ def greet(talk: Conversation) -> None:
 
     Raises ProbeError: greeting, greeting-temporary, garbled, closed, oversized.
     """
-    talk.is_usable = False
     try:
         line = talk.line()
     except ProbeError as error:

@@ -94,11 +94,13 @@ def _command(outcome: Outcome) -> bytes:
         f"[{outcome.ended:.0f}] PROCESS_SERVICE_CHECK_RESULT;{service.host};{service.description}"
         f";{verdict.state.value};"
     ).encode()
-    lines = verdict.text().rstrip("\n").split("\n")
-    command = head + lines[0].encode("ascii", "replace")
-    for line in lines[1:]:
+    first, *lines = verdict.text().rstrip("\n").split("\n")
+    command = head + first.encode("ascii", "replace")
+    if len(command) >= LINE_LIMIT:  # the figures of a hundred addresses; half of one is another
+        return command[: LINE_LIMIT - 1].rpartition(b" ")[0] + b"\n"
+    for line in lines:
         longer = command + b"\\n" + line.encode("ascii", "replace")
         if len(longer) >= LINE_LIMIT:
             break
         command = longer
-    return command[: LINE_LIMIT - 1] + b"\n"
+    return command + b"\n"

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections import deque
 from collections.abc import Sequence
 
 from check_pop3_plus import choices, ini
@@ -100,7 +101,7 @@ def _joined(table: Parser, argv: list[str]) -> list[str]:
     """Join each option with the value behind it, so that `-w -5:10` is not taken for two options.
 
     argparse takes what begins with a dash for an option, and with `-4` and `-6` in the table
-    negative numbers too.
+    negative numbers too. What it makes of `-4H=--` depends on the Python version.
     """
     valued = table.valued
     # The value of these can only be joined already: the word behind is none of theirs.
@@ -108,10 +109,14 @@ def _joined(table: Parser, argv: list[str]) -> list[str]:
         flag for action in table._actions if action.const == "" for flag in action.option_strings
     }
     joined: list[str] = []
-    words = iter(argv)
-    for word in words:
+    words = deque(argv)
+    while words:
+        word = words.popleft()
+        if word[:2] in table.bare and word[2:3] not in ("", "="):
+            words.extendleft((f"-{word[2:]}", word[:2]))  # what is bundled, one after the other
+            continue
         if word in valued:
-            value = next(words, None)
+            value = words.popleft() if words else None
             if value is None:
                 raise UsageError(f"{word} needs a value")
             word = f"{word}={value}"
@@ -122,7 +127,8 @@ def _joined(table: Parser, argv: list[str]) -> list[str]:
             name = flag.lstrip("-")
             raise UsageError(f"{flag} takes no value; in a file it is a line {clean(name)} alone")
         # argparse takes `--` out of a value, too, and leaves none.
-        if (value == "--" and flag in valued) or word.removesuffix("--") in valued:
+        takes_one = flag in valued or flag in optional
+        if (value == "--" and takes_one) or word.removesuffix("--") in valued:
             raise UsageError(f"{word.removesuffix('--').rstrip('=')} needs a value")
         joined.append(word)
     return joined

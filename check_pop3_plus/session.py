@@ -191,7 +191,6 @@ def _require_certificate(talk: Conversation) -> None:
     if refused:
         attempt.tls = attempt.tls._replace(verified=False)
         attempt.ended = None  # nothing that was said has been judged
-        talk.is_usable = False
         kind, message = refused
         raise CertificateRejected(kind, Printable(message), sent)
 

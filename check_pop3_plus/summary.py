@@ -79,7 +79,7 @@ class Summary(nagiosplugin.Summary):
             case Chain() as chain:
                 return self._about_chain(chain, result.metric.name, Kind(result.hint))
             case bytes():
-                said = result.metric.value.attempt.greeting_shown
+                said = result.metric.value.attempt.greeting_shown or "(an empty line)"
                 wanted = clean(", ".join(self.settings.expect.texts), 60)
                 return f"greeting: {self.where} does not say {wanted} but {said}"
             case frozenset() as offered:

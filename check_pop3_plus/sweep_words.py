@@ -95,7 +95,7 @@ class Tally:
 
 
 def named(service: Service) -> str:
-    return clean(service.name, _NAME_LIMIT)
+    return clean(service.name, _NAME_LIMIT) or "(without a name)"
 
 
 def _some(names: Iterable[str]) -> str:

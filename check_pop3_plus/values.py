@@ -33,12 +33,17 @@ class UsageError(ProbeError):
         super().__init__(Kind.CONFIG, Printable(message))
 
 
+def shown(word: str) -> str:
+    """Return what was given as it can be shown; where it is nothing, that is said."""
+    return clean(word, 60) or "(nothing)"
+
+
 def one_of(option: str, words: list[str]) -> Callable[[str], str]:
     """Return a check that says in our own words what argparse words differently by version."""
 
     def check(word: str) -> str:
         if word not in words:
-            raise UsageError(f"invalid {option} {clean(word, 60)}: not {', '.join(words)}")
+            raise UsageError(f"invalid {option} {shown(word)}: not {', '.join(words)}")
         return word
 
     return check
@@ -67,7 +72,7 @@ def host(value: str, option: str) -> str:
         raise UsageError(f"invalid {option}: longer than 253 characters")
     if not all(_LABEL.fullmatch(label) for label in name.split(".")):
         hint = " (the port goes to --port)" if re.search(r":[0-9]+$", name) else ""
-        raise UsageError(f"invalid {option} {clean(name, 60)}: not a host name or address{hint}")
+        raise UsageError(f"invalid {option} {shown(name)}: not a host name or address{hint}")
     return name
 
 
@@ -134,16 +139,14 @@ def visible(word: str, option: str) -> str:
 def state(word: str, option: str) -> State:
     state = _STATES.get(word.lower())
     if state is None:
-        raise UsageError(
-            f"invalid {option} {clean(word, 60)}: not ok, warning, critical or unknown"
-        )
+        raise UsageError(f"invalid {option} {shown(word)}: not ok, warning, critical or unknown")
     return state
 
 
 def seconds(word: str, option: str) -> float:
     seconds = float(word) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", word) else 0.0
     if not 0 < seconds <= LONGEST_TIMEOUT:
-        raise UsageError(f"invalid {option} {clean(word, 60)}: not a number of seconds up to 3600")
+        raise UsageError(f"invalid {option} {shown(word)}: not a number of seconds up to 3600")
     return seconds
 
 
@@ -152,7 +155,7 @@ def whole_number(word: str | None, option: str) -> int | None:
     if word is None:
         return None
     if not re.fullmatch(r"[0-9]{1,5}", word) or int(word) < 1:
-        raise UsageError(f"invalid {option} {clean(word, 60)}: not a whole number from 1 to 99999")
+        raise UsageError(f"invalid {option} {shown(word)}: not a whole number from 1 to 99999")
     return int(word)
 
 
@@ -162,7 +165,7 @@ def rechecks(word: str | None, option: str) -> int | None:
         return None
     if not re.fullmatch(r"[0-9]{1,3}", word) or int(word) > MOST_RECHECKS:
         raise UsageError(
-            f"invalid {option} {clean(word, 60)}: not a whole number from 0 to {MOST_RECHECKS}"
+            f"invalid {option} {shown(word)}: not a whole number from 0 to {MOST_RECHECKS}"
         )
     return int(word)
 
@@ -173,7 +176,7 @@ def subjects(word: str, option: str) -> frozenset[Subject]:
     names = word.split(",") if word else []
     for name in names:
         if name not in known:
-            raise UsageError(f"invalid {option} {clean(word, 60)}: not some of {','.join(known)}")
+            raise UsageError(f"invalid {option} {shown(word)}: not some of {','.join(known)}")
     return frozenset(known[name] for name in names)
 
 
@@ -183,7 +186,7 @@ def days(word: str | None, option: str) -> float | None:
         return None
     matched = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)d?", word)
     if not matched or not float(matched[1]):
-        raise UsageError(f"invalid {option} {clean(word, 60)}: not a number of days")
+        raise UsageError(f"invalid {option} {shown(word)}: not a number of days")
     return float(matched[1])
 
 
@@ -207,7 +210,7 @@ def pin(word: str) -> str:
         if re.fullmatch(r"[A-Za-z0-9+/]{43}=", value):
             return binascii.a2b_base64(value).hex()
     raise UsageError(
-        f"invalid --pin {clean(word, 60)}: not sha256: and 64 hexadecimal digits, or base64"
+        f"invalid --pin {shown(word)}: not sha256: and 64 hexadecimal digits, or base64"
     )
 
 
@@ -217,9 +220,7 @@ def capabilities(spec: str | None) -> tuple[tuple[str, str | None], ...]:
     for item in (spec or "").upper().split(",") if spec is not None else ():
         matched = re.fullmatch(r"([!-+\--<>-~]+)(?:=([!-+\--~]+))?", item)
         if not matched:
-            raise UsageError(
-                f"invalid --require-capa {clean(spec or '', 60)}: not TAG[=ARGUMENT],..."
-            )
+            raise UsageError(f"invalid --require-capa {shown(spec or '')}: not TAG[=ARGUMENT],...")
         wanted.append((matched[1], matched[2]))
     return tuple(wanted)
 
@@ -233,10 +234,10 @@ def range_spec(spec: str, option: str) -> str:
     """Check a range of the plugin guidelines: `[@][start:][end]`, start not above end."""
     matched = _RANGE.fullmatch(spec)
     if not matched or spec in ("", "@"):
-        raise UsageError(f"invalid range for {option}: {clean(spec, 60)}")
+        raise UsageError(f"invalid range for {option}: {shown(spec)}")
     start, end = matched["start"], matched["end"]
     if end is not None and start != "~" and float(start or 0) > float(end):
-        raise UsageError(f"invalid range for {option}: {clean(spec, 60)} (start above end)")
+        raise UsageError(f"invalid range for {option}: {shown(spec)} (start above end)")
     return spec
 
 
@@ -251,7 +252,7 @@ def size_range(spec: str, option: str) -> str:
         try:
             return str(int(float(matched[1]) * _FACTORS[matched[2].upper()]))
         except ValueError as error:
-            raise UsageError(f"invalid range for {option}: {clean(spec, 60)}") from error
+            raise UsageError(f"invalid range for {option}: {shown(spec)}") from error
 
     return range_spec(_SUFFIXED.sub(octets, spec), option)
 
@@ -266,7 +267,7 @@ def certificate_limits(spec: str | None) -> tuple[Remaining | None, Remaining | 
     crit = _remaining(critical, spec)
     for above, below in ((crit.days, warn.days), (crit.share, warn.share)):
         if above is not None and below is not None and above > below:
-            raise UsageError(f"invalid --certificate {clean(spec, 60)}: CRIT above WARN")
+            raise UsageError(f"invalid --certificate {shown(spec)}: CRIT above WARN")
     return warn, crit
 
 
@@ -276,7 +277,7 @@ def _remaining(word: str, spec: str) -> Remaining:
         matched = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)([dh%]?)", part)
         if not matched or (share if matched[2] == "%" else days) is not None:
             raise UsageError(
-                f"invalid --certificate {clean(spec, 60)}: not WARN[,CRIT] as 60, 60d, 12h, 33%"
+                f"invalid --certificate {shown(spec)}: not WARN[,CRIT] as 60, 60d, 12h, 33%"
                 " or 30d/33%"
             )
         amount = float(matched[1])
@@ -285,5 +286,5 @@ def _remaining(word: str, spec: str) -> Remaining:
         else:
             days = amount / 24 if matched[2] == "h" else amount
     if share is not None and share > 1:
-        raise UsageError(f"invalid --certificate {clean(spec, 60)}: more than 100%")
+        raise UsageError(f"invalid --certificate {shown(spec)}: more than 100%")
     return Remaining(days, share)

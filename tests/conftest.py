@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests import allowed, claims, command
 from tests.certificates import Pki
 from tests.dovecot import dovecot as dovecot  # a fixture
 from tests.pop3_server import Server
+
+# How long an example takes says more about the machine, and who else uses it, than about us.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")

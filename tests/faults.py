@@ -26,7 +26,7 @@ IN_TLS = b"+OK\r\nUSER\r\nRESP-CODES\r\n.\r\n"
 _PERFDATA = re.compile(
     r"[a-z0-9_]+=-?\d+(?:\.\d+)?[sB]?(?:;[@~:.\d-]*){0,2}(?:;-?\d+(?:\.\d+)?)?(?:;\d+(?:\.\d+)?)?"
 )
-_LABELS = (
+LABELS = (
     "time",
     *(
         f"time_{phase}"
@@ -36,6 +36,8 @@ _LABELS = (
     "chain_days",
     "messages",
     "mailbox_size",
+    # of a sweep
+    *("services", "ok", "warning", "critical", "unknown", "not_done", "not_submitted"),
 )
 
 
@@ -100,7 +102,7 @@ def honest(done: Run, has_secret: bool = True) -> Run:
 def _position(label: str) -> int:
     """Those of single addresses come last."""
     of_one_address = re.fullmatch(r"(time|cert_days)_[0-9a-f]+(_[0-9a-f]*)+", label)
-    return len(_LABELS) if of_one_address else _LABELS.index(label)
+    return len(LABELS) if of_one_address else LABELS.index(label)
 
 
 def assert_no_canary(text: str) -> None:

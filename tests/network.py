@@ -36,6 +36,28 @@ class Network:
         self.folder = folder
         (folder / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:5 attempts:2\n")
         (folder / "hosts").write_text("127.0.0.1 localhost\n")
+        self._setup = ""
+
+    def set_up(self, *commands: str) -> None:
+        """Have shell commands run, as root of the network, before anything else in it."""
+        self._setup += "".join(f"{command}\n" for command in commands)
+
+    def filter(self, *rules: str) -> None:
+        """Add rules of nftables: `in` or `out`, and what follows in its language.
+
+        Packets to ourselves pass both.
+        """
+        if "nft" not in self._setup:
+            _require_namespace(["--net"], "nft", "add", "table", "inet", "filter")
+            self.set_up("nft add table inet filter")
+            for chain, hook in (("in", "input"), ("out", "output")):
+                made = f"{{ type filter hook {hook} priority 0; }}"
+                self.set_up(f"nft add chain inet filter {chain} '{made}'")
+        self.set_up(*(f"nft add rule inet filter {shlex.quote(rule)}" for rule in rules))
+
+    def resolve_by(self, *servers: str, options: str = "timeout:1 attempts:1") -> None:
+        lines = [*(f"nameserver {server}" for server in servers), f"options {options}", ""]
+        (self.folder / "resolv.conf").write_text("\n".join(lines))
 
     def add_host(self, name: str, *addresses: str) -> None:
         with (self.folder / "hosts").open("a") as hosts:
@@ -50,7 +72,7 @@ class Network:
 
     def timed(self, *arguments: str, server: str = "", timeout: float = 30) -> Timed:
         """Run the plugin as `run` does, by the stopwatch."""
-        script = _PROLOGUE.format(folder=self.folder)
+        script = _PROLOGUE.format(folder=self.folder) + self._setup
         if server:
             script += (
                 f"{shlex.join([sys.executable, '-u', '-c', server])} > {self.folder}/ready &\n"
@@ -71,6 +93,12 @@ def run_with_hosts(folder: Path, hosts: Mapping[str, Sequence[str]], *arguments:
     file.write_text("\n".join(("127.0.0.1 localhost", *lines, "")))
     script = f"mount --bind {file} /etc/hosts && exec {shlex.join([str(COMMAND), *arguments])}"
     return _run([*_unshare(), "sh", "-c", script], timeout=30)
+
+
+def unshare_mounts() -> list[str]:
+    """Return the command that runs another where it may mount what it likes, or skip visibly."""
+    _require_namespace([], "true")
+    return _unshare()
 
 
 def unshared(folder: Path, script: str, arguments: Sequence[str]) -> Timed:

@@ -252,6 +252,7 @@ def test_an_issuer_by_its_name() -> None:
     assert judged(IssuerContext, chain, asserting(issuer="sub")) == FINE
     assert judged(IssuerContext, chain, asserting(issuer="R\xf6ss")) == FINE
     assert judged(IssuerContext, chain, asserting(issuer="other")) == (CRITICAL, "issuer")
+    assert judged(IssuerContext, chain, asserting()) == FINE
     assert judged(IssuerContext, leaf(dates(-1, 1)), asserting(issuer="")) == (CRITICAL, "issuer")
 
 

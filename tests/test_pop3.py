@@ -292,7 +292,7 @@ def test_what_a_check_may_not_say() -> None:
 @pytest.mark.parametrize("argument", [b"a\r\nDELE 1", b"a\n", b"a\0b"])
 def test_no_command_can_hold_a_second_one(argument: bytes) -> None:
     """Threat 18."""
-    with pytest.raises(ValueError, match="^line break or NUL in a command argument$"):
+    with pytest.raises(ValueError, match=r"^line break or NUL in a command argument$"):
         command(b"USER", argument)
 
 

@@ -52,6 +52,9 @@ def test_the_pictures_are_there_and_small() -> None:
         assert path.stat().st_size < 150_000
 
 
+SHIPPED_TEXTS = (".md", ".conf", ".cfg", ".ini")
+
+
 @pytest.mark.threat("T7")
 def test_no_option_takes_a_secret_and_no_example_shows_one() -> None:
     """A process list, a stored check result and a log would keep it."""

@@ -1,12 +1,13 @@
 """One conversation, told to a stream that is a list of what the server says."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from check_pop3_plus import session, text
+from check_pop3_plus import certificate, conversation, pop3, session, text
 from check_pop3_plus.conversation import Conversation, greet
-from check_pop3_plus.failures import DeadlineExceeded, Kind, Phase, ProbeError
+from check_pop3_plus.failures import CertificateRejected, DeadlineExceeded, Kind, Phase, ProbeError
 from check_pop3_plus.means import Means
 from check_pop3_plus.report import Address, Attempt, MailboxFacts, TlsFacts
 from check_pop3_plus.settings import (
@@ -23,6 +24,8 @@ from check_pop3_plus.text import Printable
 from check_pop3_plus.timing import Clock, Deadline
 from check_pop3_plus.tls import context
 from check_pop3_plus.transport import Stream
+from tests.certificates import Pki
+from tests.test_certificate import der
 
 HOST = "pop.example.test"
 
@@ -79,18 +82,22 @@ def login(mechanism: str = "user", allow_insecure: bool = False) -> Login:
     return Login("monitor", SecretSource(), mechanism, allow_insecure)
 
 
-def settings(security: Security, wanted: Login | None = None, **policy: object) -> Settings:
+def settings(security: Security, wanted: Login | None = None, **policy: Any) -> Settings:
     tls = TlsPolicy(security, name=HOST)._replace(**policy)
     return Settings(Target(HOST, 110), tls, wanted)
 
 
 def held(
-    stream: ScriptedStream, wanted: Settings, may_log_in: bool = True, left: float = 30
+    stream: ScriptedStream,
+    wanted: Settings,
+    may_log_in: bool = True,
+    left: float = 30,
+    secret: bytes = b"s3cret",
 ) -> tuple[Attempt, ProbeError | None]:
     """Return what a conversation has found out, and what has ended it early."""
-    means = Means(wanted, Secret(b"s3cret"))
+    means = Means(wanted, Secret(secret))
     if wanted.login:
-        means.clean = text.cleaner([b"s3cret"])
+        means.clean = text.cleaner([secret])
     if wanted.tls.security is not Security.PLAIN:
         means.context = context(wanted.tls)
     attempt = Attempt(Address("192.0.2.1", 110))
@@ -145,7 +152,7 @@ def test_the_longest_story() -> None:
     ]
     assert attempt.tls == VERIFIED
     assert attempt.capabilities == ("USER", "UIDL")
-    assert attempt.offered == {("USER", None), ("UIDL", None), ("STLS", None)}
+    assert attempt.offered == frozenset((("USER", None), ("UIDL", None), ("STLS", None)))
     assert attempt.login_began
     assert attempt.logged_in_as == "monitor"
     assert attempt.mailbox == MailboxFacts(3, 1234)
@@ -175,7 +182,7 @@ def test_capabilities_are_asked_for_where_something_depends_on_them() -> None:
 
     assert b"CAPA" not in by_name.sent
     assert asserted.sent == [b"CAPA", b"QUIT"]
-    assert attempt.offered == {("USER", None), ("STLS", None)}
+    assert attempt.offered == frozenset((("USER", None), ("STLS", None)))
 
 
 def test_the_deadline_changes_hands_with_the_greeting() -> None:
@@ -184,6 +191,7 @@ def test_the_deadline_changes_hands_with_the_greeting() -> None:
 
     held(stream, STLS, left=3000)
 
+    assert stream.sent[:2] == [b"CAPA", b"STLS"]
     assert 5 < min(stream.deadlines[:2]) <= 3000
 
 
@@ -246,11 +254,12 @@ def test_without_stls_the_story_ends(
     """Faults 26 to 28: no handshake, and no QUIT to who may not be the server at all."""
     stream = ScriptedStream(b"+OK\r\n", *replies, b"+OK bye\r\n")
 
-    _, error = held(stream, STLS)
+    attempt, error = held(stream, STLS)
 
     assert error is not None
     assert (error.kind, error.message) == (kind, message)
     assert stream.sent == [b"CAPA", *sent]
+    assert attempt.notes == []
 
 
 @pytest.mark.parametrize(
@@ -269,7 +278,7 @@ def test_a_handshake_that_fails_after_stls(failure: ProbeError, kind: Kind, mess
     assert error is not None
     assert (error.kind, error.message, error.phase) == (kind, message, Phase.TLS)
     assert stream.sent[-1] == b"(handshake)"
-    assert attempt.capabilities is attempt.offered is None
+    assert (attempt.capabilities, attempt.offered) == (None, None)
 
 
 def test_what_was_offered_before_tls_is_forgotten() -> None:
@@ -279,7 +288,7 @@ def test_what_was_offered_before_tls_is_forgotten() -> None:
     attempt, error = held(stream, STLS)
 
     assert error is None
-    assert attempt.capabilities is attempt.offered is None
+    assert (attempt.capabilities, attempt.offered) == (None, None)
 
 
 def test_of_several_conversations_one_logs_in() -> None:
@@ -497,6 +506,28 @@ def test_more_than_a_greeting(wanted: Settings, is_failure: bool) -> None:
     assert stream.sent == [b"QUIT"]  # whose answer nobody can tell from what came unasked
 
 
+@pytest.mark.parametrize(
+    ("stream", "wanted", "ended"),
+    [
+        (ScriptedStream(b"+OK\r\n", b"+OK\r\n"), PLAIN, 0),
+        (ScriptedStream(b"-ERR\r\n", b"+OK\r\n"), PLAIN, 0),
+        (ScriptedStream(b""), PLAIN, None),
+        (ScriptedStream(b""), settings(Security.IMPLICIT), 1),
+        (ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n", lost()), STLS, 3),
+        (ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n", tls=lost()), STLS, 2),
+        (ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"-ERR\r\n", b"+OK\r\n"), INSECURE, 2),
+        (ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"nonsense\r\n"), INSECURE, 1),
+    ],
+)
+def test_time_ends_with_the_last_reply_that_is_one(
+    stream: ScriptedStream, wanted: Settings, ended: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that shows how much was sent; QUIT is not in it."""
+    monkeypatch.setattr(conversation, "Clock", lambda: len(stream.sent))
+
+    assert held(stream, wanted)[0].ended == ended
+
+
 def talking(*said: bytes | ProbeError) -> tuple[Conversation, ScriptedStream]:
     """Return a conversation that has been greeted."""
     stream = ScriptedStream(b"+OK\r\n", *said)
@@ -509,17 +540,17 @@ def test_a_reply_with_a_body_is_read_to_its_dot() -> None:
     """Only where the command has one, and the reply is good."""
     talk, _ = talking(b"+OK\r\na\r\n..b\r\n.\r\n", b"-ERR no\r\n", b"+OK\r\n")
 
-    assert talk.ask(session.pop3.command(b"CAPA"), has_body=True).body == (b"a", b".b")
-    assert talk.ask(session.pop3.command(b"CAPA"), has_body=True).body == ()
-    assert talk.ask(session.pop3.command(b"STAT")).body == ()
+    assert talk.ask(pop3.command(b"CAPA"), has_body=True).body == (b"a", b".b")
+    assert talk.ask(pop3.command(b"CAPA"), has_body=True).body == ()
+    assert talk.ask(pop3.command(b"STAT")).body == ()
 
 
 def test_nothing_is_asked_while_something_unasked_waits() -> None:
     """An answer to nothing would be taken for the answer to the next question."""
     talk, stream = talking(Early(b"+"))
 
-    with pytest.raises(ProbeError, match="sent data that nothing had asked for") as caught:
-        talk.ask(session.pop3.command(b"STAT"))
+    with pytest.raises(ProbeError, match=r"^sent data that nothing had asked for$") as caught:
+        talk.ask(pop3.command(b"STAT"))
     assert caught.value.kind is Kind.GARBLED
     assert stream.sent == []
 
@@ -529,16 +560,142 @@ def test_no_reply_of_pop3() -> None:
     talk, _ = talking(b"maybe\r\n")
 
     with pytest.raises(ProbeError, match="sent no POP3 reply: maybe") as caught:
-        talk.ask(session.pop3.command(b"STAT"))
+        talk.ask(pop3.command(b"STAT"))
     assert caught.value.kind is Kind.GARBLED
     assert not talk.is_usable
+
+
+class DeafStream(ScriptedStream):
+    """Takes nothing more once it has greeted."""
+
+    def send(self, data: bytes) -> None:
+        super().send(data)
+        raise lost()
+
+
+def test_no_quit_to_who_takes_no_commands() -> None:
+    """Nothing is said of an answer to QUIT, which was never asked for."""
+    stream = DeafStream(b"+OK\r\n", LIST)
+
+    attempt, error = held(stream, STLS)
+
+    assert error is not None
+    assert error.kind is Kind.CLOSED
+    assert stream.sent == [b"CAPA"]
+    assert attempt.notes == []
+
+
+def test_no_quit_in_the_middle_of_a_reply() -> None:
+    """Also of one that came unasked."""
+    stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"+OK\r\n", Early(b"-ERR ha"))
+
+    attempt, error = held(stream, INSECURE)
+
+    assert error is not None
+    assert error.message == "closed the connection in the middle of a reply"
+    assert attempt.notes == []
+
+
+def test_what_came_before_a_handshake_is_not_read_after_it() -> None:
+    """It was not protected; nor does it count as unasked."""
+    talk, _ = talking(Early(b"+OK in the clear\r\n"), b"+OK in TLS\r\n")
+    assert talk.unasked()
+
+    talk.start_tls(context(STLS.tls))
+
+    assert not talk.unasked()
+    assert talk.reply().text == b"in TLS"
+
+
+def test_a_digest_is_of_the_greeting_as_it_came() -> None:
+    """RFC 1939 section 7, with the octets of the example there."""
+    greeting = b"+OK POP3 server ready <1896.697170952@dbc.mtview.ca.us>\r\n"
+    stream = ScriptedStream(greeting, b"+OK\r\n", b"+OK 0 0\r\n", b"+OK\r\n")
+    wanted = settings(Security.IMPLICIT, Login("mrose", SecretSource(), "apop"))
+
+    attempt, error = held(stream, wanted, secret=b"tanstaaf")
+
+    assert error is None
+    assert stream.sent[1] == b"APOP mrose c4c9334bac560ecc979e58001b3e22fb"
+    assert "C: APOP ***" in attempt.dialogue
+
+
+def test_what_a_server_says_of_encryption_counts_only_without_it() -> None:
+    """In TLS a refusal that speaks of TLS is about the password all the same."""
+    replies = (b"+OK\r\n", b"+OK\r\n", b"-ERR TLS required\r\n", b"+OK\r\n")
+
+    _, in_clear = held(ScriptedStream(*replies), INSECURE)
+    _, in_tls = held(ScriptedStream(*replies), settings(Security.IMPLICIT, login()))
+
+    assert in_clear is not None
+    assert in_tls is not None
+    assert in_clear.kind is Kind.CLEARTEXT_REFUSED
+    assert in_tls.kind is Kind.CREDENTIALS
+
+
+def shown(pki: Pki, name: str) -> TlsFacts:
+    sent = (der(pki, name),)
+    return VERIFIED._replace(sent=sent, path=sent)
+
+
+@pytest.mark.parametrize(
+    ("name", "policy", "refusal"),
+    [
+        ("weak", {"minimum": "1.1"}, (Kind.WEAK, "certificate is too weak")),
+        (
+            "weak",
+            {"minimum": "1.1", "verify": Verify.CHAIN},
+            (Kind.WEAK, "certificate is too weak"),
+        ),
+        ("weak", {"minimum": "1.1", "verify": Verify.NONE}, None),
+        ("weak", {"minimum": "1.2"}, None),
+        ("good", {"minimum": "1.1"}, None),
+        ("good", {"pins": ("0" * 64,)}, (Kind.PIN, "certificate is not one that is pinned")),
+        (
+            "good",
+            {"pins": ("0" * 64,), "verify": Verify.NONE},
+            (Kind.PIN, "certificate is not one that is pinned"),
+        ),
+    ],
+)
+def test_what_openssl_was_not_asked_about(
+    name: str, policy: dict[str, Any], refusal: tuple[Kind, str] | None, pki: Pki
+) -> None:
+    """Strength at security level 0, and pins: refused before a byte is sent or judged."""
+    stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", tls=shown(pki, name))
+
+    attempt, error = held(stream, settings(Security.IMPLICIT, **policy))
+
+    assert attempt.tls is not None
+    if refusal is None:
+        assert error is None
+        assert attempt.tls.verified
+    else:
+        assert isinstance(error, CertificateRejected)
+        assert (error.kind, error.message) == refusal
+        assert error.chain == attempt.tls.sent
+        assert not attempt.tls.verified
+        assert attempt.ended is None
+        assert stream.sent == [b"(handshake)"]
+        assert attempt.notes == []
+
+
+@pytest.mark.parametrize("what", ["fingerprint", "public_key"])
+def test_a_pin_of_the_certificate_or_of_its_key(what: str, pki: Pki) -> None:
+    """Either will do, and one of several."""
+    pin = getattr(certificate.read(der(pki, "good"), text.clean), what)
+    stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", tls=shown(pki, "good"))
+
+    _, error = held(stream, settings(Security.IMPLICIT, pins=("0" * 64, pin)))
+
+    assert error is None
 
 
 def test_the_dialogue_is_bounded() -> None:
     """A server that sends line after line fills no memory."""
     talk, _ = talking(b"+OK\r\n" + b"x\r\n" * 300 + b".\r\n")
 
-    talk.ask(session.pop3.command(b"CAPA"), has_body=True)
+    talk.ask(pop3.command(b"CAPA"), has_body=True)
 
     assert len(talk.attempt.dialogue) == 200
 
@@ -546,7 +703,7 @@ def test_the_dialogue_is_bounded() -> None:
 def test_a_challenge_leaves_no_way_to_quit() -> None:
     """Inside an exchange QUIT would be taken for a response."""
     talk, _ = talking(b"+ dGVzdA==\r\n", b"+OK\r\n")
-    asked = session.pop3.command(b"AUTH", b"X")._replace(is_auth=True)
+    asked = pop3.command(b"AUTH", b"X")._replace(is_auth=True)
 
     assert talk.ask(asked).challenge == b"dGVzdA=="
     assert not talk.is_usable
@@ -566,7 +723,7 @@ def test_a_challenge_without_end(begin: bytes, kind: Kind, message: str) -> None
     talk, _ = talking(begin + b"x" * 12288)
 
     with pytest.raises(ProbeError) as caught:
-        talk.ask(session.pop3.command(b"AUTH", b"X")._replace(is_auth=True))
+        talk.ask(pop3.command(b"AUTH", b"X")._replace(is_auth=True))
     assert (caught.value.kind, caught.value.message) == (kind, message)
 
 
@@ -574,7 +731,7 @@ def test_a_proof_is_masked_wherever_it_is_echoed() -> None:
     """What was sent in place of stars lets a password be guessed, and is shown to nobody."""
     talk, _ = talking(b"-ERR monitor 0123456789abcdef is wrong\r\n")
 
-    reply = talk.ask(session.pop3.command(b"APOP", b"monitor 0123456789abcdef", Printable("***")))
+    reply = talk.ask(pop3.command(b"APOP", b"monitor 0123456789abcdef", Printable("***")))
 
     assert talk.clean(reply.text) == "monitor *** is wrong"
     assert talk.attempt.dialogue[-1] == "S: -ERR monitor *** is wrong"
@@ -582,8 +739,6 @@ def test_a_proof_is_masked_wherever_it_is_echoed() -> None:
 
 def test_what_a_refused_handshake_has_shown_is_kept() -> None:
     """The chain of a rejected certificate says why; nothing else of it is known."""
-    from check_pop3_plus.failures import CertificateRejected
-
     refused = CertificateRejected(Kind.EXPIRED, Printable("has expired"), (b"leaf",))
     stream = ScriptedStream(tls=refused)
 

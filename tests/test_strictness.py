@@ -105,10 +105,13 @@ BAD_LEAVES = [
         {},
         "has a path length but is no CA",
     ),
-    (
-        {BASIC_CONSTRAINTS: Extension(True, sequence()), KEY_USAGE: CA_USAGE},
-        {},
-        "may sign certificates but is no CA",
+    *(
+        (
+            {BASIC_CONSTRAINTS: Extension(True, sequence(*mark)), KEY_USAGE: CA_USAGE},
+            {},
+            "may sign certificates but is no CA",
+        )
+        for mark in ((), (FALSE,), (tlv(BOOLEAN),))
     ),
     ({}, {"issuer": NOBODY}, "has an issuer without a name"),
     (
@@ -144,6 +147,13 @@ def test_what_is_wrong_with_a_leaf(
     [
         ({BASIC_CONSTRAINTS: Extension(False, sequence())}, {}),
         ({KEY_USAGE: NO_CA_USAGE}, {}),
+        (
+            {
+                KEY_USAGE: Extension(True, bits(b"\x01")),
+                ALTERNATIVE_NAMES: NAMES._replace(critical=True),
+            },
+            {"subject": NOBODY},
+        ),
         ({NETSCAPE_TYPE: Extension(False, bits(b"\x40"))}, {}),
         # Where there is a key usage, what Netscape says counts for nothing.
         ({KEY_USAGE: NO_CA_USAGE, NETSCAPE_TYPE: Extension(False, bits(b"\x04"))}, {}),
@@ -202,7 +212,12 @@ def test_what_is_wrong_with_an_issuer(
     [
         {BASIC_CONSTRAINTS: Extension(True, sequence(TRUE, integer(0)))},
         {BASIC_CONSTRAINTS: Extension(True, sequence(TRUE, integer(0))), KEY_USAGE: CA_USAGE},
-        {BASIC_CONSTRAINTS: Extension(True, sequence(tlv(BOOLEAN, b"\x01")))},
+        {BASIC_CONSTRAINTS: Extension(True, sequence(tlv(BOOLEAN, b"\x00\x01")))},
+        # A key usage may have a second octet.
+        {
+            BASIC_CONSTRAINTS: Extension(True, sequence(TRUE, integer(0))),
+            KEY_USAGE: Extension(True, bits(b"\x06\x80", 7)),
+        },
     ],
 )
 def test_what_is_not_wrong_with_an_issuer(extensions: dict[bytes, Extension | None]) -> None:

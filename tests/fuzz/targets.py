@@ -340,7 +340,7 @@ def https_reply(data: bytes) -> None:
     said = icinga._said(body)
     if said is not None:
         api = icinga.Api.__new__(icinga.Api)
-        api._given_up = None
+        api._given_up, api._may_quote = None, True
         api._clean = text.cleaner([CANARY.encode()])
         refusal = api._refusal(status, said)
         assert refusal is not None or status == 200

@@ -160,8 +160,8 @@ def _changes(node: ast.AST, parent: ast.AST, field: str) -> Iterator[ast.AST]:
             yield node.operand
         case ast.BinOp(op=op) if type(op) in _ARITHMETIC:
             yield ast.BinOp(node.left, _ARITHMETIC[type(op)](), node.right)
-        case ast.Constant(value=value):
-            yield from (ast.Constant(each) for each in _constants(value))
+        case ast.Constant(value=constant):
+            yield from map(ast.Constant, _constants(constant))
         case ast.Slice(lower=lower, upper=upper):
             if lower:
                 yield ast.Slice(None, upper, node.step)
@@ -169,8 +169,8 @@ def _changes(node: ast.AST, parent: ast.AST, field: str) -> Iterator[ast.AST]:
                 yield ast.Slice(lower, None, node.step)
         case ast.Call(func=ast.Name(id=name)) if name in _FUNCTIONS:
             yield ast.Call(ast.Name(_FUNCTIONS[name], ast.Load()), node.args, node.keywords)
-        case ast.Call(func=ast.Attribute(attr=attr)) if attr in _TEXT_METHODS:
-            yield node.func.value
+        case ast.Call(func=ast.Attribute(value=text, attr=attr)) if attr in _TEXT_METHODS:
+            yield text
         case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant):
             yield ast.Return(ast.Constant(None))
         case ast.AugAssign(target=ast.Name(id=name)):
@@ -196,7 +196,7 @@ def _changes(node: ast.AST, parent: ast.AST, field: str) -> Iterator[ast.AST]:
         yield ast.UnaryOp(ast.Not(), node)
 
 
-def _constants(value: object) -> Iterator[object]:
+def _constants(value: object) -> Iterator[bool | float | str | bytes]:
     match value:
         case bool():
             yield not value
