@@ -48,6 +48,8 @@ help:
 	@echo '                    HOST=pop.example.org LOGIN=monitor PASSWORD_FILE=file'
 	@echo 'make test           style, types and tests; what needs a missing server is skipped'
 	@echo 'make test-systems   tests inside real monitoring systems, and against more servers'
+	@echo 'make coverage       how much of the code the tests run, the installed command included'
+	@echo 'make mutants        how many mistakes the tests notice; ROOMS="pop3 text" tries some rooms'
 	@echo 'make soak           the long runs against hostile servers, and their figures; SHARE=0.1: a tenth'
 	@echo 'make fuzz           fuzz what comes from outside, each door for SECONDS=60; TARGETS=argv: one'
 	@echo 'make bench          what runs and sweeps cost, beside other tools; installs them, as root'
@@ -108,6 +110,16 @@ test-systems: systems $(STAMP)
 
 screenshots: programs $(STAMP)
 	$(BIN)/python -m tests.screenshots
+
+coverage: $(STAMP)
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -n auto -m 'not cost' --ignore=tests/systems tests
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/python -m tests.strength.covered
+
+mutants: $(STAMP)
+	$(BIN)/python -m tests.strength $(if $(AGAIN),--again) $(if $(ROOMS),--rooms $(ROOMS)) \
+		$(if $(SAMPLE),--sample $(SAMPLE)) -- $(TESTS)
 
 soak: $(STAMP)
 	$(BIN)/python -m tests.soak --share $(SHARE)

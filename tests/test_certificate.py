@@ -6,6 +6,7 @@ import ssl
 import warnings
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -179,7 +180,9 @@ def test_warnings_of_the_library_are_nobody_s_to_hear() -> None:
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("error")
         facts = certificate.read(negative, clean)
+        chain = certificate.read_chain((negative,), (), clean)
 
+    assert chain.leaf == facts
     assert facts.serial == "-5"
     assert facts.unreadable == ()
     assert heard == []
@@ -343,6 +346,32 @@ def test_a_verified_path_is_openssl_s() -> None:
     assert chain.is_verified
     assert chain.defects == ("certificate has no authority key identifier",)
     assert certificate.read_chain(path[:10], (), clean).left_out == 0
+
+
+def test_what_is_left_out_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that sends a hundred certificates makes no work of them."""
+    read: list[bytes] = []
+    reader = certificate._read
+
+    def counted(der: bytes, *others: Any) -> Any:
+        read.append(der)
+        return reader(der, *others)
+
+    monkeypatch.setattr(certificate, "_read", counted)
+    certificate.read_chain(tuple(bytes((number,)) for number in range(100)), (), clean)
+
+    assert sorted(read) == [bytes((number,)) for number in range(10)]
+
+
+def test_what_cannot_be_read_is_named() -> None:
+    """Each by its own name: a signature that is older than the library, an issuer without end."""
+    md2 = tests_der.sequence(tests_der.oid("1.2.840.113549.1.1.2"), tests_der.tlv(tests_der.NULL))
+    old = certificate.read(ROOT.leaf(inner=md2, outer=md2), clean)
+    endless = certificate.read(ROOT.leaf(issuer=parts.name(*["x"] * 5000)), clean)
+
+    assert (old.weakness, old.unreadable) == (None, ("strength",))
+    assert (endless.issuer, endless.issuer_names) == (None, ())
+    assert endless.unreadable == ("issuer",)
 
 
 def test_the_limits_of_reading() -> None:

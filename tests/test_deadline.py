@@ -28,6 +28,8 @@ from tests.pop3_server import (
 )
 from tests.soak.stalls import HELLO_REQUESTS, POINTS, Stage
 
+pytestmark = pytest.mark.cost
+
 LATE = 1.0
 LIMIT = 1.0
 

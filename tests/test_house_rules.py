@@ -254,6 +254,7 @@ def loaded_modules(*arguments: str) -> set[str]:
 NEVER = {"asyncio", "importlib.metadata", "dataclasses", "poplib", "http", "inspect"}
 
 
+@pytest.mark.cost
 def test_a_plain_check_stays_lean() -> None:
     """A plain check pays neither for TLS nor for certificates."""
     loaded = loaded_modules("-H", "127.0.0.1", "-p", "1")
@@ -262,6 +263,7 @@ def test_a_plain_check_stays_lean() -> None:
     assert loaded & (NEVER | unwanted) == set()
 
 
+@pytest.mark.cost
 def test_a_healthy_server_does_not_pay_for_a_diagnosis() -> None:
     """Nothing of it is even loaded; after a failure it is."""
     ours = {
@@ -276,6 +278,7 @@ def test_a_healthy_server_does_not_pay_for_a_diagnosis() -> None:
     assert ours <= failed
 
 
+@pytest.mark.cost
 def test_a_tls_check_loads_no_more_than_it_needs() -> None:
     """TLS needs ssl and cryptography, and nothing else that is heavy."""
     loaded = loaded_modules("-H", "127.0.0.1", "-p", "1", "-S")
@@ -284,6 +287,7 @@ def test_a_tls_check_loads_no_more_than_it_needs() -> None:
     assert loaded & (NEVER | {"subprocess"}) == set()
 
 
+@pytest.mark.cost
 def test_a_check_that_works_loads_little(pki: Pki) -> None:
     """Nor does one that goes through to the end: no way to log in, no dates without TLS."""
     with PoliteServer({}) as plain, PoliteServer({}, tls=pki.server("good")) as tls:
@@ -301,6 +305,7 @@ def test_a_check_that_works_loads_little(pki: Pki) -> None:
     assert not with_tls & (NEVER | ways | sweeps | {"encodings.idna", "subprocess"})
 
 
+@pytest.mark.cost
 def test_a_sweep_pays_for_http_only_where_icinga_is_told(tmp_path: Path) -> None:
     """Nor for TLS where all is plain."""
     file = tmp_path / "sweep.ini"
@@ -311,6 +316,7 @@ def test_a_sweep_pays_for_http_only_where_icinga_is_told(tmp_path: Path) -> None
     assert not loaded & (NEVER | {"ssl", "cryptography", "check_pop3_plus.icinga", "subprocess"})
 
 
+@pytest.mark.cost
 def test_a_login_pays_for_http_only_where_a_token_is_fetched(pki: Pki, tmp_path: Path) -> None:
     """A password from a file needs no HTTP, and a token no more than the reading of a reply."""
     secret = tmp_path / "secret"
@@ -329,6 +335,7 @@ def test_a_login_pays_for_http_only_where_a_token_is_fetched(pki: Pki, tmp_path:
     assert with_token & (NEVER | {"subprocess", "urllib.request"}) == {"http"}
 
 
+@pytest.mark.cost
 def test_help_loads_no_network_code() -> None:
     """`--help` is answered without TLS and certificates."""
     assert not loaded_modules("--help") & (NEVER | {"ssl", "cryptography"})

@@ -21,6 +21,9 @@ UNITS = (
 )
 """Files of tests that look for mistakes in these rooms, one by one."""
 
-WHOLE = ("faults", "chains", "asides", "check", "addresses")
+WHOLE = (
+    *("faults_greeting", "faults_login", "faults_stls", "faults_tls"),
+    *("chains", "asides", "check", "addresses"),
+)
 """And those that run a whole check. Other files would find a few more mistakes, but need a process,
 wait for time to pass, or are about other rooms."""

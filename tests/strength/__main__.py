@@ -4,14 +4,16 @@ Each mutant runs in a process of its own, forked from one that has everything lo
 tests that run the changed lines, until one fails. The check runs within that process, too, and so
 without what only the installed command shows: `mutants` counts a little less than the tests see.
 
-`make mutants` tries all and writes `mutants.md`; `make mutants ROOMS='pop3 text'` some, and
-`TESTS=tests/test_pop3.py` with these tests only; both write nothing.
+`make mutants` tries all and writes `mutants.md`; `AGAIN=1` only those that have survived the last
+run, and what is new. `ROOMS='pop3 text'` tries some, `SAMPLE=0.1` a tenth, and
+`TESTS=tests/test_pop3.py` asks these tests only; these three write no table.
 """
 
 import argparse
 import ast
 import gc
 import importlib
+import json
 import os
 import pickle
 import random
@@ -47,6 +49,9 @@ What these do not notice, the others hardly do."""
 
 TABLE = Path(__file__).with_name("mutants.md")
 
+LAST = FOLDER / ".mutants"
+"""The outcomes of the last run, for `--again`; not kept under version control."""
+
 
 class Known(NamedTuple):
     """What a run without a mistake shows of each test that is used."""
@@ -63,6 +68,10 @@ class Measurement:
         self.chosen = chosen
         self.outcomes: list[Outcome] = []
         self.note = ""
+        lines = LAST.read_text().splitlines() if chosen.again and LAST.exists() else []
+        self.before = {each.key: each for each in (Outcome(*json.loads(line)) for line in lines)}
+        if not chosen.again:
+            LAST.unlink(missing_ok=True)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -83,11 +92,25 @@ class Measurement:
                 mutant
                 for name in rooms
                 for mutant in mutants(name, sources[name])
-                if drawn.random() < self.chosen.sample
+                if drawn.random() < self.chosen.sample and not self._is_known(mutant)
             ),
             known,
         )
         return True
+
+    def _is_known(self, mutant: Mutant) -> bool:
+        """Whether it was killed the last time: tests only grow in strength."""
+        last = self.before.get(mutant.key)
+        if last is None or not last.killed:
+            return False
+        self._write(last)
+        return True
+
+    def _write(self, outcome: Outcome) -> None:
+        """Keep an outcome, at once, so that a run may be broken off."""
+        self.outcomes.append(outcome)
+        with LAST.open("a") as file:
+            print(json.dumps(outcome), file=file)
 
     def _prepare_certificates(self) -> None:
         """Make them once, and not in each process."""
@@ -184,7 +207,7 @@ class Measurement:
             killed = hung or status != 0
             if said:
                 killers[mutant.function][int(said)] += 1
-            self.outcomes.append(Outcome(mutant.key, mutant.function.split(".")[0], killed, hung))
+            self._write(Outcome(mutant.key, mutant.function.split(".")[0], killed, hung))
             if not killed or self.chosen.verbose:
                 by = self.items[int(said)].nodeid if said else "hangs" if hung else ""
                 where = f"line {mutant.lines.start}" if mutant.lines else "outside"
@@ -195,7 +218,11 @@ class Measurement:
         """Return what may notice: first what has noticed the like, then the fastest."""
         runners = known.runners[mutant.function.split(".")[0]]
         lines = runners if mutant.lines is None else mutant.lines
-        found = sorted({index for line in lines for index in runners.get(line, ())})
+        running = {index for line in lines for index in runners.get(line, ())}
+        if mutant.lines is None:  # a constant may be looked at by a test that runs nothing
+            room = mutant.function.split(".")[0]
+            running |= {index for index in known.seconds if self._file(index) == room}
+        found = sorted(running)
         units = [index for index in found if self._file(index) not in WHOLE]
         whole = [index for index in found if self._file(index) in WHOLE]
         few = random.Random(1).sample(whole, min(len(whole), WHOLE_CHECKS))
@@ -232,6 +259,7 @@ def main() -> int:
     parser.add_argument("--rooms", nargs="*", default=names, choices=names, metavar="ROOM")
     parser.add_argument("--sample", type=float, default=1, help="this part of the mutants")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--again", action="store_true", help="only what survived the last run")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("tests", nargs="*", help="files of tests; default: all")
     chosen = parser.parse_args()

@@ -69,7 +69,7 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
             ast.copy_location(new, old)
             _put(parent, field, index, new)
             function = _function(path)
-            key = f"{module}{function}: {before} -> {_shown(path)}"
+            key = f"{module}{function}: {before} => {_shown(path)}"
             seen[key] += 1
             number = f" #{seen[key]}" if seen[key] > 1 else ""
             mutated = ast.fix_missing_locations(copy.deepcopy(tree))
