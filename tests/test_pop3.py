@@ -19,6 +19,7 @@ from check_pop3_plus.pop3 import (
     command,
     guess_protocol,
     oddities,
+    only_code,
     parse_capabilities,
     parse_challenge,
     parse_stat,
@@ -52,10 +53,23 @@ def test_a_line_may_end_in_lf_alone() -> None:
     assert lines_of(iter([b"+OK a\n+OK b\r\n"])) == [b"+OK a", b"+OK b"]
 
 
+def test_that_a_line_ends_in_lf_alone_is_seen() -> None:
+    """Of the last one; before there is any, nothing is odd."""
+    buffer = LineBuffer()
+    seen = [buffer.is_bare]
+    buffer.feed(b"+OK a\n+OK b\r\n\n\r\n")
+    for _ in range(4):
+        buffer.next_line()
+        seen.append(buffer.is_bare)
+
+    assert seen == [False, True, False, True, False]
+
+
 def test_a_line_that_dripped_hides_none_behind_it() -> None:
     """The search for an end begins anew with each line."""
     assert lines_of(iter([b"+OK a", b"b\n\nc\n", b"", b"d\n"])) == [b"+OK ab", b"", b"c", b"d"]
     assert lines_of(iter([b"\nx\n"])) == [b"", b"x"]
+    assert lines_of(iter([b"\n" + b"x" * LINE_LIMIT + b"\n"])) == [b"", b"x" * LINE_LIMIT]
 
 
 def test_what_is_pending_is_no_line_yet() -> None:
@@ -155,7 +169,7 @@ def test_a_body_ends_at_the_dot_and_is_unstuffed() -> None:
 
 
 @pytest.mark.threat("T13")
-@pytest.mark.parametrize(("line", "times"), [(b"", BODY_LINES_LIMIT), (b"x" * 1022, 64)])
+@pytest.mark.parametrize(("line", "times"), [(b"", BODY_LINES_LIMIT), (b"x" * 254, 256)])
 def test_an_endless_body_is_refused(line: bytes, times: int) -> None:
     """Fault 24: by lines and by octets, line ends included; the limit itself is allowed."""
     body = BodyReader()
@@ -223,6 +237,11 @@ def test_what_a_capability_list_has_that_is_odd() -> None:
     """Said once for each kind, and nothing of an ordinary one."""
     assert oddities((b"USER", b"SASL PLAIN LOGIN")) == []
     assert oddities(()) == ["is empty"]
+    assert oddities((b"", b" ")) == ["is empty"]
+    assert oddities((b"USER", b" ", b"TOP")) == ["has a blank line"]
+    assert oddities((b"USER", b"sasl X")) == ["has a tag in lower case"]
+    assert oddities((b"SASL X", b"SASL y")) == ["has a tag twice"]
+    assert oddities((b"USER", b"X \x80")) == ["has octets that are not ASCII"]
     assert oddities((b"", b"user", b"USER", b"\xff")) == [
         "has a blank line",
         "has octets that are not ASCII",
@@ -260,6 +279,39 @@ def test_a_command_is_redacted_at_birth() -> None:
     assert built.wire == b"PASS s3cret\r\n"
     assert built.shown == "PASS ***"
     assert not built.is_auth
+
+
+def test_a_command_shows_itself_without_its_secret() -> None:
+    """Also to who prints it by mistake."""
+    assert repr(command(b"PASS", b"s3cret", shown=Printable("***"))) == "Command(PASS ***)"
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (b"+OK", "+OK"),
+        (b"+OK ", "+OK"),
+        (b"+OK \x0b", "+OK"),
+        (b"+OK s3cret", "+OK ***"),
+        (b"-ERR [AUTH] s3cret", "-ERR [AUTH] ***"),
+        (b"-err\t[in-use]", "-err?[in-use]"),
+        (b"-ERR [SYS/TEMP]s3cret", "-ERR [SYS/TEMP]***"),
+        (b"-ERR [SYS/PERM] x", "-ERR [SYS/PERM] ***"),
+        (b"-ERR [LOGIN-DELAY] x", "-ERR [LOGIN-DELAY] ***"),
+        (b"-ERR [S3CRET] x", "-ERR ***"),
+        (b"[AUTH] s3cret", "[AUTH] ***"),
+        (b"+ s3cret", "+ ***"),
+        (b"+OKs3cret", "***"),
+        (b"s3cret +OK", "***"),
+        (b"  ", ""),
+        (b"", ""),
+        ("s3cret", "***"),
+        ("+OK s3cr\xe9t", "+OK ***"),
+    ],
+)
+def test_where_a_secret_cannot_be_found_only_codes_are_shown(line: bytes | str, shown: str) -> None:
+    """A short secret may stand anywhere in what a server says."""
+    assert only_code(line) == shown
 
 
 def test_a_command_without_an_argument() -> None:

@@ -84,6 +84,7 @@ def test_outside_of_functions_every_test_may_notice() -> None:
 
 MODULE = """
 from functools import lru_cache
+from typing import NamedTuple
 LIMIT = 1
 TABLE = {}
 def f(a=LIMIT):
@@ -92,6 +93,8 @@ TABLE["f"] = f
 @lru_cache
 def g():
     return LIMIT
+class N(NamedTuple):
+    n: int = LIMIT
 class C(Exception):
     word = "a"
     def __init__(self):
@@ -121,6 +124,7 @@ def test_what_others_hold_changes_too(loaded: Any) -> None:
 
     assert (f(), g(), loaded.LIMIT, made.p, made.word) == (2, 2, 2, 2, "b")
     assert loaded.C().args == ("b",)
+    assert loaded.N() == (2,)
     assert list(loaded.TABLE.items()) == [("f", f)]
     assert (loaded.f, loaded.C) == (f, type(made))
 

@@ -218,12 +218,15 @@ def in_base64(secret: bytes, shift: int) -> bytes:
     return texts[0][longest[0] : longest[-1] + 1]
 
 
-def test_a_secret_is_known_in_all_these_forms() -> None:
+def test_a_secret_is_known_in_all_these_forms_and_no_others() -> None:
     """As other programs write them: the standard library's ways of escaping."""
     secret = AWKWARD.encode()
     in_bytes = [in_base64(secret, shift) for shift in range(3)]
 
-    assert _forms(secret) >= {
+    in_json = json.dumps(AWKWARD)[1:-1]
+    by_go = in_json.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+    assert _forms(secret) == {
         secret,
         secret.hex().encode(),
         secret.hex(":").encode(),
@@ -232,7 +235,14 @@ def test_a_secret_is_known_in_all_these_forms() -> None:
         urllib.parse.quote(AWKWARD, safe="").encode(),
         urllib.parse.quote_plus(AWKWARD).encode(),
         b"%61%26%3c%3e%22%27%5c%20%2b%2f%c3%a9%7e%3f",
-        json.dumps(AWKWARD)[1:-1].encode(),
+        in_json.encode(),
+        in_json.replace("/", "\\/").encode(),
+        by_go.encode(),
+        AWKWARD.encode("utf-16-le"),
+        AWKWARD.encode("latin-1"),
+        secret.decode("latin-1").encode(),
+        b"=61=26=3c=3e=22=27=5c=20=2b=2f=c3=a9=7e=3f",
+        b"a&<>\"'\\ +/=c3=a9~?",
         html.escape(AWKWARD, quote=False).encode(),
         html.escape(AWKWARD).encode(),
         html.escape(AWKWARD).replace("&#x27;", "&#39;").encode(),

@@ -18,6 +18,7 @@ ROOMS = {
 UNITS = (
     *("pop3", "session", "login", "sasl", "mechanisms", "scram", "credentials", "tls", "trust"),
     *("certificate", "strictness", "outline", "certificate_contexts", "text"),
+    *("secrets", "dialogue", "properties_grammar", "properties_text"),
 )
 """Files of tests that look for mistakes in these rooms, one by one."""
 

@@ -43,7 +43,7 @@ SLOWEST_SECONDS = 3
 HANGING_SECONDS = 30
 """And ten times the usual: what takes longer hangs. No test waits that long."""
 
-WHOLE_CHECKS = 100
+WHOLE_CHECKS = 30
 """How many of those that run a whole check are tried on one mutant, chosen at random once for all.
 What these do not notice, the others hardly do."""
 

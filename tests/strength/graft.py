@@ -59,6 +59,8 @@ def _class(old: Any, new: Any, translated: Callable[[Any], Any]) -> None:
                 setattr(old, name, FunctionType(value.__code__, before.__globals__, name))
             case FunctionType():
                 _function(before, value, translated)
+            case staticmethod() | classmethod():  # `__new__`, which knows the defaults, is one
+                _function(before.__func__, value.__func__, translated)
             case property(fget=FunctionType() as getter):
                 _function(before.fget, getter, translated)
             case str() | bytes() | int() | float() | None if not name.startswith("__"):
