@@ -4,10 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -n auto
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
+	--no-annotate --custom-compile-command 'make lock'
 
-# The real servers that the tests talk to, what builds networks for them, and the oracle for
-# certificates, by Debian package.
-SERVERS := dovecot-pop3d iproute2 nftables openssl
+# The real servers that the tests talk to, what builds networks for them, the oracle for
+# certificates, what shows the calls of a process, and what sets its clock wrong, by Debian package.
+SERVERS := dovecot-pop3d iproute2 nftables openssl strace faketime
 SYSTEMS := icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrpe-plugin influxdb
 # The Icinga Director. php-cgi comes first, so that php brings no web server along.
 SYSTEMS += php-cgi php-cli php-mysql icingacli icingaweb2-module-director
@@ -34,17 +37,25 @@ unexport HOST
 endif
 
 SHARE ?= 1
+SECONDS ?= 60
+TARGETS ?=
 
-.PHONY: help demo venv basket test test-systems soak bench lint screenshots clean servers systems programs
+.PHONY: help demo venv basket test test-systems soak fuzz bench lint lock audit screenshots clean \
+	servers systems programs
 
 help:
 	@echo 'make demo           see it work; against your own server with'
 	@echo '                    HOST=pop.example.org LOGIN=monitor PASSWORD_FILE=file'
 	@echo 'make test           style, types and tests; what needs a missing server is skipped'
 	@echo 'make test-systems   tests inside real monitoring systems, and against more servers'
+	@echo 'make coverage       how much of the code the tests run, the installed command included'
+	@echo 'make mutants        how many mistakes the tests notice; ROOMS="pop3 text" tries some rooms'
 	@echo 'make soak           the long runs against hostile servers, and their figures; SHARE=0.1: a tenth'
+	@echo 'make fuzz           fuzz what comes from outside, each door for SECONDS=60; TARGETS=argv: one'
 	@echo 'make bench          what runs and sweeps cost, beside other tools; installs them, as root'
 	@echo 'make lint           style and types'
+	@echo 'make lock           after a change of dependencies: their versions and hashes'
+	@echo 'make audit          are there advisories about any of them? asks the internet'
 	@echo 'make basket         after a change of options: the basket of the Icinga Director'
 	@echo 'make screenshots    as root: take the pictures of the README anew'
 	@echo 'make clean          remove what the others made'
@@ -56,14 +67,31 @@ demo: $(STAMP)
 
 venv: $(STAMP)
 
-# The real interpreter: a pyenv shim costs 90 ms at every start. pip reads the constraints from
-# the environment because only so they hold for the isolated build too.
+# The real interpreter: a pyenv shim costs 90 ms at every start. Everything from elsewhere comes with
+# its hash; the project itself is built by the setuptools that came so, and by nothing else.
 $(STAMP): setup.cfg pyproject.toml tests/requirements.txt
 	@echo 'Installing into $(VENV) ...'
 	@"$$($(PYTHON) -c 'import os, sys; print(os.path.realpath(sys.executable))')" -m venv $(VENV)
-	@PIP_CONSTRAINT=tests/requirements.txt PIP_BUILD_CONSTRAINT=tests/requirements.txt \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@$(PIP) --require-hashes --requirement tests/requirements.txt
+	@$(PIP) --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# The versions and hashes of everything, anew: for users, and with the tools of the tests.
+lock:
+	@$(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@echo 'setuptools >=77' | $(LOCK) --output-file requirements.txt setup.cfg -
+	@$(LOCK) --extra test --constraint requirements.txt --output-file tests/requirements.txt \
+		setup.cfg requirements.txt
+	@$(LOCK) --extra fuzz --constraint tests/requirements.txt \
+		--output-file tests/fuzz/requirements.txt setup.cfg
+
+# Asks the advisory databases, over the internet, about every version that is installed.
+audit: $(STAMP)
+	@$(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	.venv-audit/bin/pip-audit --require-hashes --disable-pip --requirement requirements.txt
+	.venv-audit/bin/pip-audit --require-hashes --disable-pip --requirement tests/requirements.txt
 
 # The basket for the Icinga Director holds every option of the plugin.
 basket: $(STAMP)
@@ -83,8 +111,26 @@ test-systems: systems $(STAMP)
 screenshots: programs $(STAMP)
 	$(BIN)/python -m tests.screenshots
 
+coverage: $(STAMP)
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -n auto -m 'not cost' --ignore=tests/systems tests
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/python -m tests.strength.covered
+
+mutants: $(STAMP)
+	$(BIN)/python -m tests.strength $(if $(AGAIN),--again) $(if $(ROOMS),--rooms $(ROOMS)) \
+		$(if $(SAMPLE),--sample $(SAMPLE)) -- $(TESTS)
+
 soak: $(STAMP)
 	$(BIN)/python -m tests.soak --share $(SHARE)
+
+# It has wheels for some Pythons only, and nothing else needs it.
+$(VENV)/.fuzzer: $(STAMP) tests/fuzz/requirements.txt
+	@$(PIP) --require-hashes --requirement tests/fuzz/requirements.txt
+	@touch $@
+
+fuzz: $(VENV)/.fuzzer
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(TARGETS)
 
 bench: $(STAMP)
 	@tests/install-servers $(SERVERS) $(PEERS)
@@ -107,5 +153,6 @@ endif
 
 clean:
 	rm -rf .venv .venv-* .servers .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* build dist
+	rm -rf tests/fuzz/crashes
 	rm -rf *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import http.client
 import os
 import platform
@@ -63,6 +64,18 @@ modules:
       <<: *dialogue
       tls: true
       tls_config: {{ ca_file: {ca_file}, server_name: {host} }}
+"""
+
+# The least that Python can do: what stands between it and a sweep is the plugin's own.
+_BARE_LOOP = """
+import socket, ssl, sys
+host, port, number, ca_file = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
+tls = ssl.create_default_context(cafile=ca_file[0]) if ca_file else None
+for _ in range(number):
+    link = socket.create_connection((host, port), 5)
+    if tls:
+        link = tls.wrap_socket(link, server_hostname=host)
+    link.recv(512), link.sendall(b"QUIT\\r\\n"), link.recv(512), link.close()
 """
 
 # As the README says that it is installed where start-up counts.
@@ -154,6 +167,11 @@ class Bench:
     def floor(self, mode: str) -> Cost:
         return cost(self.python, "-I", "-c", TLS_FLOOR if mode == "tls" else PLAIN_FLOOR)
 
+    def bare_loop(self, mode: str) -> float:
+        """Return the CPU seconds of one conversation that nobody judges, in one thread."""
+        command = [self.python, "-I", "-c", _BARE_LOOP, HOST, str(self.port(mode)), str(SERVICES)]
+        return cost(*command, *([self.ca_file] if mode == "tls" else [])).cpu / SERVICES
+
     def sweep(self, mode: str, number: int) -> Cost:
         return cost(self.program, "--run-timeout", "300", "--sweep", self.file(mode, number))
 
@@ -163,16 +181,14 @@ def _installed(folder: Path) -> tuple[str, str]:
     place = folder / "installed"
     subprocess.run([sys.executable, "-m", "venv", place], check=True)
     python = place / "bin" / "python"
-    environment = os.environ | {
-        f"PIP_{which}CONSTRAINT": str(PROJECT / "tests" / "requirements.txt")
-        for which in ("", "BUILD_")
-    }
     # A copy, because the build leaves its own folders behind.
     source = folder / "source"
     left_out = shutil.ignore_patterns(".*", "tests", "*.egg-info", "build")
     shutil.copytree(PROJECT, source, ignore=left_out)
-    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", source)
-    subprocess.run(pip, check=True, env=environment)
+    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    subprocess.run([*pip, "--require-hashes", "-r", PROJECT / "requirements.txt"], check=True)
+    built_here = ("--no-index", "--no-deps", "--no-build-isolation")
+    subprocess.run([*pip, *built_here, source], check=True)
     launcher = folder / "check_pop3_plus"
     launcher.write_text(_LAUNCHER.format(python=python))
     launcher.chmod(0o755)
@@ -181,19 +197,19 @@ def _installed(folder: Path) -> tuple[str, str]:
 
 # --- peers -----------------------------------------------------------------------------------
 
-Peer = Callable[[str], float]
-"""Returns the CPU seconds of one check in this mode."""
+Peer = Callable[[], float]
+"""Returns the CPU seconds of one check."""
 
 
-def check_pop(bench: Bench) -> Peer | None:
+def check_pop(bench: Bench, mode: str) -> Peer | None:
     """The C plugin: a process for each check."""
     program = shutil.which("check_pop", path=PLUGINS)
     if program is None:
         return None
+    tls = ["-S", "-D", "10"] if mode == "tls" else []
+    command = [program, "-H", HOST, "-p", str(bench.port(mode)), *tls]
 
-    def one(mode: str) -> float:
-        tls = ["-S", "-D", "10"] if mode == "tls" else []
-        command = [program, "-H", HOST, "-p", str(bench.port(mode)), *tls]
+    def one() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         for _ in range(OTHERS):
             subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
@@ -205,7 +221,7 @@ def check_pop(bench: Bench) -> Peer | None:
 
 
 @contextlib.contextmanager
-def exporter(bench: Bench) -> Iterator[Peer | None]:
+def exporter(bench: Bench) -> Iterator[Callable[[str], float] | None]:
     """Prometheus' blackbox exporter: one process, asked over HTTP; who asks is not counted."""
     program = shutil.which("prometheus-blackbox-exporter")
     if program is None:
@@ -224,7 +240,7 @@ def exporter(bench: Bench) -> Iterator[Peer | None]:
         fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def one(mode: str) -> float:
+    def probed(mode: str) -> float:
         link = http.client.HTTPConnection(HOST, EXPORTER_PORT)
         before = used()
         for _ in range(OTHERS):
@@ -238,13 +254,13 @@ def exporter(bench: Bench) -> Iterator[Peer | None]:
             with contextlib.suppress(OSError), socket.create_connection((HOST, EXPORTER_PORT)):
                 break
             time.sleep(0.1)
-        yield one
+        yield probed
     finally:
         process.terminate()
         process.wait()
 
 
-def check_ssl_cert(bench: Bench) -> Callable[[], float] | None:
+def check_ssl_cert(bench: Bench) -> Peer | None:
     """The shell script: TLS alone."""
     program = shutil.which("check_ssl_cert", path=PLUGINS)
     if program is None or shutil.which("host") is None:
@@ -269,10 +285,15 @@ def single_runs(bench: Bench, rounds: int) -> list[str]:
         lines.append(str(Row(name, ours, theirs, limit)))
         most, target = memory(bench.program, *bench.options(mode)), 34 if mode == "tls" else 20
         lines.append(f"| {name}: peak memory in MiB | {most:.1f} | | | | {target} |")
-    script = check_ssl_cert(bench)
-    if script:
-        taken = statistics.median(script() for _ in range(3)) * 1000
-        lines.append(f"| `check_ssl_cert`, for comparison | {taken:.0f} | | | | |")
+    for name, other in (
+        ("`check_pop`, plain", check_pop(bench, "plain")),
+        ("`check_pop -S -D`", check_pop(bench, "tls")),
+        ("`check_ssl_cert`", check_ssl_cert(bench)),
+    ):
+        taken = "not installed"
+        if other:
+            taken = f"{statistics.median(other() for _ in range(3)) * 1000:.2f}"
+        lines.append(f"| {name}, for comparison | {taken} | | | | |")
     return lines
 
 
@@ -296,23 +317,30 @@ def sweeps(bench: Bench, rounds: int) -> Sweeps:
     }
     ours: dict[str, list[float]] = {"plain": [], "tls": []}
     theirs: dict[tuple[str, str], list[float]] = {}
-    with exporter(bench) as blackbox:
-        peers = {"check_pop": check_pop(bench), "blackbox exporter": blackbox}
-        for each in range(rounds + 1):
+    with exporter(bench) as probed:
+        peers: dict[tuple[str, str], Peer] = {}
+        for mode in ours:
+            if plugin := check_pop(bench, mode):
+                peers["check_pop", mode] = plugin
+            if probed:
+                peers["blackbox exporter", mode] = functools.partial(probed, mode)
+            peers["a bare loop", mode] = functools.partial(bench.bare_loop, mode)
+        for turn in range(rounds + 1):
             for mode, used in ours.items():
                 swept = bench.sweep(mode, SERVICES)
-                used += [swept.cpu / SERVICES] * (each > 0)  # the first one warms up
-                for name, peer in peers.items():
-                    if peer:
-                        taken = peer(mode)
-                        theirs.setdefault((name, mode), []).extend([taken] * (each > 0))
+                used += [swept.cpu / SERVICES] * (turn > 0)  # the first one warms up
+            for which, peer in peers.items():
+                taken = peer()
+                theirs.setdefault(which, []).extend([taken] * (turn > 0))
     for (name, mode), taken_by_peer in theirs.items():
         shown = f"{'TLS' if mode == 'tls' else 'plain'}, beside {name}"
-        lines.append(str(Row(shown, ours[mode], taken_by_peer, limits[name, mode])))
-    lines += [f"| {name}: not installed | | | | | |" for name, peer in peers.items() if not peer]
+        lines.append(str(Row(shown, ours[mode], taken_by_peer, limits.get((name, mode)))))
+    missing = sorted({name for name, _ in limits} - {name for name, _ in theirs})
+    lines += [f"| {name}: not installed | | | | | |" for name in missing]
     most = memory(bench.program, "--sweep", bench.file("tls", SERVICES))
     lines.append(f"| TLS: peak memory in MiB | {most:.1f} | | | | 80 |")
-    return Sweeps(lines, {which: statistics.median(used) for which, used in theirs.items()})
+    tools = {which: statistics.median(theirs[which]) for which in limits if which in theirs}
+    return Sweeps(lines, tools)
 
 
 def by_number(bench: Bench, numbers: Sequence[int], rounds: int) -> dict[str, list[float]]:

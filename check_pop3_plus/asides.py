@@ -23,7 +23,10 @@ def agreed_on_legacy_terms(talk: Conversation, modern: "ssl.SSLContext") -> Prin
     Raises ProbeError where the server does not shake hands at all.
     """
     _begin(talk)
-    talk.start_tls(legacy_context())
+    try:
+        talk.start_tls(legacy_context())
+    finally:
+        talk.is_usable = False  # not one byte goes over such a link
     agreed = talk.attempt.tls
     if agreed is None or agreed.version is None:
         return None

@@ -4,18 +4,18 @@ Each question has a connection of its own, within the deadline of the look. An a
 conversation breaks down proves nothing, and that is said: no false OK.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
 from check_pop3_plus import asides, hello, transport
 from check_pop3_plus.conversation import Conversation, say_goodbye
-from check_pop3_plus.failures import Failure, Kind, Phase, ProbeError
+from check_pop3_plus.failures import DeadlineExceeded, Failure, Kind, Phase, ProbeError
 from check_pop3_plus.means import Means
 from check_pop3_plus.report import Address, Attempt, Note
 from check_pop3_plus.text import Printable
-from check_pop3_plus.timing import Deadline
+from check_pop3_plus.timing import Deadline, in_time
 
 _T = TypeVar("_T")
 
@@ -33,9 +33,9 @@ def explained(error: ProbeError, attempt: Attempt, means: Means, deadline: Deadl
     unclear = error.kind in (Kind.TLS, Kind.CLOSED) and error.phase is Phase.TLS
     if unclear and attempt.tls is None and means.context and deadline.left():
         limit = deadline.within(min(LEGACY_SECONDS, deadline.left() / 2))
-        with suppress(ProbeError), _aside(attempt.address, means, limit) as talk:
-            agreed = asides.agreed_on_legacy_terms(talk, means.context)
-            talk.is_usable = False
+        ask = partial(asides.agreed_on_legacy_terms, modern=means.context)
+        with suppress(ProbeError):
+            agreed = _aside(attempt.address, means, limit, ask)
             if agreed:
                 return Failure(Kind.OLD_TLS, Phase.TLS, Printable(f"offers only {agreed}"))
     return error.failure()
@@ -86,22 +86,35 @@ class _Questions:
     def _answer(self, kind: Kind, ask: Callable[[Conversation], _T]) -> _T | None:
         """Return what a talk aside comes to, or None where it breaks down."""
         try:
-            with _aside(self._address, self._means, self._deadline) as talk:
-                return ask(talk)
+            return _aside(self._address, self._means, self._deadline, ask)
         except ProbeError as error:
             message = f"an assertion ({kind.value}) could not be tried: {error.message}"
             self.notes.append(Note(error.kind, Printable(message), is_failure=True))
             return None
 
 
-@contextmanager
-def _aside(address: Address, means: Means, limit: Deadline) -> Iterator[Conversation]:
-    """Hold another conversation with an address."""
+def _aside(
+    address: Address, means: Means, limit: Deadline, ask: Callable[[Conversation], _T]
+) -> _T:
+    """Hold another conversation with an address, and return what it comes to.
+
+    In a thread of its own: a server that keeps OpenSSL busy inside one call is left at the limit,
+    and its connection ended, or the thread would go on for as long as a sweep.
+    """
     stream = transport.connect(address, means.settings.target.source_address, limit)
     talk = Conversation(stream, means.settings, Attempt(address), means.clean)
+
+    def hold() -> _T:
+        try:
+            found = ask(talk)
+            if talk.is_usable:
+                say_goodbye(talk)
+            return found
+        finally:
+            stream.close()
+
     try:
-        yield talk
-        if talk.is_usable:
-            say_goodbye(talk)
-    finally:
-        stream.close()
+        return in_time(hold, limit)
+    except DeadlineExceeded:
+        stream.abort()
+        raise

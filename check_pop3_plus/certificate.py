@@ -8,6 +8,7 @@ that is what mail clients get.
 """
 
 import re
+import sys
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
@@ -24,6 +25,7 @@ from check_pop3_plus.outline import (
     without_names,
 )
 from check_pop3_plus.report import CertificateFacts, Chain
+from check_pop3_plus.stopped import Stopped
 from check_pop3_plus.text import Cleaner, Printable
 
 if TYPE_CHECKING:
@@ -52,7 +54,8 @@ _KEY_KINDS = frozenset(
     )
 )
 
-_WEAK_SIGNATURES = frozenset(("md2", "md4", "md5", "sha1"))
+# Older ones than MD5 the library does not know, nor does OpenSSL: their strength is unreadable.
+_WEAK_SIGNATURES = frozenset(("md5", "sha1"))
 # Bits of RSA or as strong; what OpenSSL's security level 2 asks for (112 bits of security).
 _STRONG_BITS = 2048
 
@@ -74,11 +77,31 @@ def prepare() -> None:
     make errors of it, which would change the verdict. For the whole process and for good:
     threads share the filters.
 
-    Raises ImportError where the library is missing.
+    Raises ImportError where the library is missing, and MemoryError.
     """
+    if "cryptography.x509" not in sys.modules:
+        _require_memory()
     from cryptography import x509  # noqa: F401
 
     warnings.simplefilter("ignore", UserWarning)  # the library's own category is one
+
+
+_LIBRARY_SIZE = 32 * 1024 * 1024
+"""Octets of memory, generously, that it takes to load the library."""
+
+
+def _require_memory() -> None:
+    """Raise MemoryError where there is too little for the library, which would end the process."""
+    import resource
+
+    if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+        return
+    import mmap
+
+    try:
+        mmap.mmap(-1, _LIBRARY_SIZE).close()
+    except OSError as error:
+        raise MemoryError from error
 
 
 class _Read(NamedTuple):
@@ -156,9 +179,10 @@ def _read(der: bytes, clean: Cleaner, anchor: bytes | None = None) -> _Read:
     def guarded(attribute: str, reader: Callable[[], _T]) -> _T | None:
         try:
             return reader()
-        except Exception:
-            if attribute not in unreadable:
-                unreadable.append(Printable(attribute))
+        except Stopped:
+            raise
+        except BaseException:  # a panic of the library, which is written in Rust, is no Exception
+            unreadable.append(Printable(attribute))
             return None
 
     fields = guarded("certificate", lambda: outline(der))

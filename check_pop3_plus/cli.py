@@ -1,6 +1,7 @@
 """Wire up one run, and print."""
 
 import sys
+from collections.abc import Callable
 
 from check_pop3_plus import check, credentials, options
 from check_pop3_plus.check import Verdict
@@ -12,20 +13,25 @@ from check_pop3_plus.timing import Clock
 from check_pop3_plus.values import UsageError
 
 
-def main(argv: list[str], started: float) -> int:
+def main(argv: list[str], started: float, fasten: Callable[[float], None] | None = None) -> int:
     """Run the check, or the sweep, that `argv` describes and print its verdict.
 
     Return the exit code.
 
-    `started` is the instant (`time.monotonic()`) from which every limit counts.
+    `started` is the instant (`time.monotonic()`) from which every limit counts; `fasten` is told
+    the one at which the run should be over.
     """
     try:
         settings = options.read(argv)
         if isinstance(settings, Sweep):
             from check_pop3_plus import sweep_cli
 
+            if fasten:
+                fasten(started + settings.run_timeout)
             return sweep_cli.main(settings, started)
         secret, started = _asked_for(settings, started)
+        if fasten:
+            fasten(started + settings.limits.run_timeout)
         verdict = check.run(settings, started, secret)
     except Asked as asked:
         return emit(f"{asked}\n".replace("\n\n\n", "\n\n"), State.UNKNOWN)

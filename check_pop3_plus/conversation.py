@@ -7,6 +7,7 @@ service is judged in `contexts`.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from check_pop3_plus import pop3
@@ -19,7 +20,7 @@ from check_pop3_plus.failures import (
 )
 from check_pop3_plus.report import Attempt, Note, TlsFacts
 from check_pop3_plus.settings import Security, Settings
-from check_pop3_plus.text import Cleaner, Printable, cleaner
+from check_pop3_plus.text import Cleaner, Printable, clean, cleaner
 from check_pop3_plus.timing import Clock
 from check_pop3_plus.transport import Stream
 
@@ -43,8 +44,8 @@ class Conversation:
         self.settings = settings
         self.attempt = attempt
         self.clean = clean
-        self.is_usable = True
-        """Whether a QUIT would be understood: the peer is there, and no reply is half-read."""
+        self.is_usable = False
+        """Whether a QUIT would be understood: the peer has greeted, and no reply is half-read."""
         self._lines = pop3.LineBuffer()
 
     def ask(self, command: pop3.Command, has_body: bool = False) -> pop3.Reply:
@@ -54,12 +55,16 @@ class Conversation:
         """
         if self.unasked():
             raise ProbeError(Kind.GARBLED, Printable("sent data that nothing had asked for"))
+        self.say(command)
+        return self.reply(has_body, command.is_auth)
+
+    def say(self, command: pop3.Command) -> None:
+        """Send a command, whatever has arrived."""
         self.is_usable = False
-        self._note("C: ", self.clean(command.shown))
-        if command.shown.endswith("***"):
+        self._note("C: ", command.shown)
+        if command.shown.endswith("***") and not command.wire.startswith(b"PASS "):
             self._mask(command.wire.split()[-1:])
         self.stream.send(command.wire)
-        return self.reply(has_body, command.is_auth)
 
     def reply(self, has_body: bool = False, is_auth: bool = False) -> pop3.Reply:
         """Return the next reply, with its body where it has one.
@@ -97,8 +102,19 @@ class Conversation:
             self._lines.feed(data)
         if self._lines.is_bare:
             self.remark("lines end in LF alone")
-        self._note("S: ", self.clean(line))
+        self._note("S: ", self._shown(line))
         return line
+
+    def _shown(self, line: bytes) -> Printable:
+        """Return what may be shown of a line; base64 hides from a search what is in it."""
+        if line.startswith(b"+ "):
+            from base64 import b64decode
+
+            with suppress(ValueError):
+                challenge = b64decode(line[2:] + b"==")
+                if self.clean(challenge) != clean(challenge):
+                    return Printable("+ ***")
+        return self.clean(line)
 
     def _mask(self, said: Iterable[bytes]) -> None:
         """Show from now on nothing of what was said: a proof, too, lets a password be guessed."""
@@ -131,7 +147,6 @@ class Conversation:
             raise
         self._lines = pop3.LineBuffer()
         attempt.ended = Clock()
-        self.is_usable = True
         self._note("TLS: ", Printable(f"{attempt.tls.version} {attempt.tls.cipher}"))
 
     def quote(self, line: bytes) -> Printable:
@@ -157,7 +172,6 @@ def greet(talk: Conversation) -> None:
 
     Raises ProbeError: greeting, greeting-temporary, garbled, closed, oversized.
     """
-    talk.is_usable = False
     try:
         line = talk.line()
     except ProbeError as error:
@@ -211,9 +225,14 @@ def say_goodbye(talk: Conversation) -> None:
     """
     talk.stream.deadline = talk.stream.deadline.within(GOODBYE_SECONDS)
     ended = talk.attempt.ended
+    goodbye = pop3.command(b"QUIT")
     try:
         with talk.attempt.timeline.phase(Phase.QUIT):
-            reply = talk.ask(pop3.command(b"QUIT"))
+            if talk.unasked():
+                # What has arrived would be taken for the answer; the mailbox is to be left anyway.
+                talk.say(goodbye)
+                raise ProbeError(Kind.GARBLED, Printable("has said more than it was asked"))
+            reply = talk.ask(goodbye)
         if not reply.ok:
             note(talk, Kind.GOODBYE, "QUIT was refused (nothing was deleted)")
     except ProbeError:

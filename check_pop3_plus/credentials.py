@@ -7,6 +7,7 @@ show it. Everything here fails as `config`: it is our side, not the server's.
 """
 
 import os
+import re
 import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -110,6 +111,8 @@ def _take_variable(name: str) -> bytes:
     """Return a variable's value and remove it, so that no child process inherits it."""
     value = os.environb.pop(os.fsencode(name), None)
     if value is None:
+        if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):  # the password itself, perhaps
+            raise _refused("the environment variable of --password-env is not set")
         raise _refused(f"environment variable {clean(name)} is not set")
     return value
 

@@ -222,7 +222,7 @@ class _Diagnosis:
             work(Deadline(self.deadline.at - _GRACE_SECONDS).within(SECONDS[step]))
         except ProbeError as error:
             self.skip((step,), self.means.clean(error.message))
-        except Exception as error:
+        except BaseException as error:  # signals are the main thread's
             self.skip((step,), f"internal error ({type(error).__name__})")
         finally:
             self._pending.remove(step)

@@ -57,6 +57,8 @@ def answer(data: bytes) -> str | None:
     """
     while len(data) >= 5:
         kind, length = data[0], int.from_bytes(data[3:5], "big")
+        if kind not in (_ALERT, _HANDSHAKE) or data[1] != 3:
+            break
         body = data[5 : 5 + length]
         if kind == _HANDSHAKE and len(body) >= 6:
             version = _NAMES.get(body[4:6])
@@ -68,7 +70,7 @@ def answer(data: bytes) -> str | None:
                 return ""
             data = data[5 + length :]  # a warning, about the name for instance
             continue
-        if kind not in (_ALERT, _HANDSHAKE) or data[1] != 3 or len(body) == length:
+        if len(body) == length:
             break
         return None
     if len(data) < 5 and data[:1] in (b"", b"\x15", b"\x16"):

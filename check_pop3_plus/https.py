@@ -5,12 +5,13 @@ other side does, and each reply is limited.
 """
 
 import io
+from functools import partial
 
 from check_pop3_plus import __version__, tls, transport
 from check_pop3_plus.failures import Kind, ProbeError
 from check_pop3_plus.settings import HttpsEndpoint, Security, Target, TlsPolicy
 from check_pop3_plus.text import Printable
-from check_pop3_plus.timing import Deadline
+from check_pop3_plus.timing import Deadline, in_time
 from check_pop3_plus.transport import Stream
 
 REPLY_LIMIT = 64 * 1024
@@ -48,9 +49,22 @@ class Link:
     def ask(self, data: bytes, deadline: Deadline) -> tuple[int, bytes]:
         """Send a request; return status and body of its reply.
 
+        In a thread, which is left behind where it is late: an endpoint can keep OpenSSL busy
+        inside one call (a flood of HelloRequest or NewSessionTicket), which neither a socket
+        timeout nor a signal ends.
+
         Raises ProbeError; the next request then has a connection of its own.
         """
-        stream, self._stream = self._stream or self._connected(deadline), None
+        try:
+            return in_time(partial(self._ask, data, deadline), deadline)
+        except BaseException:
+            stream, self._stream = self._stream, None
+            if stream:
+                stream.abort()
+            raise
+
+    def _ask(self, data: bytes, deadline: Deadline) -> tuple[int, bytes]:
+        stream = self._stream or self._connected(deadline)
         try:
             stream.deadline = deadline
             for start in range(0, len(data), _SEND_SIZE):
@@ -60,9 +74,7 @@ class Link:
             stream.close()
             raise
         if is_last:
-            stream.close()
-        else:
-            self._stream = stream
+            self.close()
         return status, body
 
     def close(self) -> None:
@@ -86,6 +98,7 @@ class Link:
 
     def _secured(self, stream: Stream, deadline: Deadline) -> Stream:
         stream.deadline = deadline
+        self._stream = stream  # from now on it can be aborted
         try:
             stream.start_tls(self._context, self._policy.name)
         except BaseException:

@@ -34,7 +34,9 @@ class Api:
         """Raises ProbeError (config) for files that cannot be read."""
         secret = credentials.read_file(api.password_file, "password file of the API")
         login = b":".join((api.username.encode(), secret.reveal()))
-        self._clean = text.cleaner((secret.reveal(), b64encode(login)))
+        public = (api.username, api.endpoint.host)
+        self._clean = text.cleaner((secret.reveal(), b64encode(login)), public)
+        self._may_quote = text.can_mask(secret.reveal(), public)
         base = api.endpoint.path.rstrip("/").removesuffix("/v1")
         self._path = f"{base}/v1/actions/process-check-result"
         self._fields = (
@@ -104,7 +106,7 @@ class Api:
         if status == code == 200:
             return None
         reason = f"HTTP {status}" if code in (None, status) else f"code {code}"
-        if isinstance(words, str):
+        if isinstance(words, str) and self._may_quote:
             reason += f": {self._clean(words)}"
         if status in (401, 403):  # of no result will it think otherwise
             self._given_up = reason

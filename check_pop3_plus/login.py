@@ -13,7 +13,7 @@ from check_pop3_plus.mechanisms import MECHANISMS
 from check_pop3_plus.pop3 import Capabilities, Command, Reply, command
 from check_pop3_plus.sasl import Identity, exchange
 from check_pop3_plus.settings import OF_POP3, Login, Secret, Target
-from check_pop3_plus.text import Cleaner, Printable
+from check_pop3_plus.text import Cleaner, Printable, clean
 
 Steps = Generator[Command, Reply, Reply]
 """Commands out, replies in; returns the reply that ended the login."""
@@ -160,7 +160,7 @@ def kind_of_code(code: str | None) -> Kind | None:
     return None
 
 
-def described(reply: Reply, username: str, kind: Kind, clean: Cleaner) -> Printable:
+def described(reply: Reply, username: str, kind: Kind, quoted: Cleaner) -> Printable:
     """Return the refusal as a sentence about the server."""
     user = clean(username)
     what = {
@@ -171,4 +171,4 @@ def described(reply: Reply, username: str, kind: Kind, clean: Cleaner) -> Printa
         Kind.TEMPORARY: f"cannot log in user {user} for now",
         Kind.PERMANENT: f"cannot log in user {user}",
     }.get(kind, f"rejected user {user}")
-    return Printable(f"{what}: {clean(reply.text) or '(no reason given)'}")
+    return Printable(f"{what}: {quoted(reply.text) or '(no reason given)'}")

@@ -26,6 +26,8 @@ class Means:
         self.secret = secret
         self.clean: Cleaner = text.clean
         """Masks the secret, too, once there is one."""
+        self.is_maskable = True
+        """Else nothing is quoted of what the server says once it has been told the secret."""
         self.context: ssl.SSLContext | None = None
         """None where the link is plain."""
         self.deployed: tuple[CertificateFacts, ...] = ()
@@ -47,7 +49,10 @@ class Means:
             else:
                 secrets = (self.secret or credentials.read(login.source, deadline),)
             self.secret = secrets[0]
-            self.clean = text.cleaner(each.reveal() for each in secrets)
+            public = _public(login.username, self.settings)
+            revealed = [each.reveal() for each in secrets]
+            self.clean = text.cleaner(revealed, public)
+            self.is_maskable = text.can_mask(revealed[0], public)
         if self.settings.tls.security is not Security.PLAIN:
             from check_pop3_plus import certificate  # which a plain check does not pay for
 
@@ -55,6 +60,12 @@ class Means:
             self.context = tls.context(self.settings.tls)
             self.deployed = _read_deployed(self.settings.assertions.deployed_file, self.clean)
         self._is_ready = True
+
+
+def _public(username: str, settings: Settings) -> tuple[str, ...]:
+    """Return the names that everybody may know."""
+    hosts = {settings.target.hostname, settings.tls.name}
+    return (username, *hosts, *(f"{username}@{host}" for host in hosts))
 
 
 def _read_deployed(path: str | None, clean: Cleaner) -> tuple[CertificateFacts, ...]:

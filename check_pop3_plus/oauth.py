@@ -18,6 +18,16 @@ from check_pop3_plus.timing import Deadline
 TOKEN_LIMIT = 8 * 1024
 """Octets; in base64 not much more fits into a line of AUTH (12,288 octets, RFC 5034 section 4)."""
 
+_ERRORS = (
+    "invalid_request",
+    "invalid_client",
+    "invalid_grant",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+)
+"""RFC 6749 section 5.2: what may be quoted where no secret can be masked."""
+
 
 def fetch(grant: Grant, deadline: Deadline) -> tuple[Secret, ...]:
     """Return the access token, and behind it what it was got with: all of it is to be masked.
@@ -75,8 +85,16 @@ def token(status: int, body: bytes, secrets: Iterable[Secret]) -> Secret:
     said = said if isinstance(said, dict) else {}
     reasons = [said.get(key) for key in ("error", "error_description")]
     if isinstance(reasons[0], str):
-        masked = text.cleaner(secret.reveal() for secret in secrets)
-        raise _failed(masked(": ".join(reason for reason in reasons if isinstance(reason, str))))
+        told = [secret.reveal() for secret in secrets]
+        if not all(map(text.can_mask, told)):
+            known = reasons[0] if reasons[0] in _ERRORS else "***"
+            raise _failed(f"{known}: ***" if reasons[1] else known)
+        masked = text.cleaner(told)
+        words = masked(
+            ": ".join(each for each in reasons if isinstance(each, str) and each.strip())
+        )
+        if words:
+            raise _failed(words)
     if status != 200:
         note = "; redirects are not followed" if 300 <= status < 400 else ""
         raise _failed(f"answered HTTP {status}{note}")

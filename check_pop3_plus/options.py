@@ -1,6 +1,8 @@
 """From argv, or a section of an INI file, to `Settings`: the words before and around argparse."""
 
 import argparse
+import re
+from collections import deque
 from collections.abc import Sequence
 
 from check_pop3_plus import choices, ini
@@ -9,8 +11,8 @@ from check_pop3_plus.settings import (
     Sweep,
 )
 from check_pop3_plus.table import PROGRAM, Parser, parser
-from check_pop3_plus.text import clean
-from check_pop3_plus.values import UsageError, shown
+from check_pop3_plus.text import Printable, clean
+from check_pop3_plus.values import UsageError
 
 
 def read(argv: Sequence[str]) -> Settings | Sweep:
@@ -36,8 +38,18 @@ def parse(argv: Sequence[str], table: Parser | None = None) -> Settings:
 def _chosen(table: Parser, words: list[str]) -> argparse.Namespace:
     chosen, rest = table.parse_known_args(words)
     if rest:
-        raise UsageError(f"unknown argument {shown(rest[0])} (--help shows the options)")
+        raise UsageError(f"unknown argument {_named(rest[0], words)} (--help shows the options)")
     return chosen
+
+
+def _named(word: str, words: list[str]) -> Printable:
+    """Return what may be shown of a word that is no option: it may be meant for a password."""
+    name = re.split(r"[=\s]", word)[0]
+    if word.startswith("-"):
+        return clean(name, 60)
+    before = words[: words.index(word)] if word in words else []
+    which = f"after {clean(before[-1].partition('=')[0], 60)}" if before else "at the beginning"
+    return Printable(f"{which}, not shown here: it may be a secret")
 
 
 # --- the command line before argparse --------------------------------------------------------
@@ -89,7 +101,7 @@ def _joined(table: Parser, argv: list[str]) -> list[str]:
     """Join each option with the value behind it, so that `-w -5:10` is not taken for two options.
 
     argparse takes what begins with a dash for an option, and with `-4` and `-6` in the table
-    negative numbers too.
+    negative numbers too. What it makes of `-4H=--` depends on the Python version.
     """
     valued = table.valued
     # The value of these can only be joined already: the word behind is none of theirs.
@@ -97,10 +109,14 @@ def _joined(table: Parser, argv: list[str]) -> list[str]:
         flag for action in table._actions if action.const == "" for flag in action.option_strings
     }
     joined: list[str] = []
-    words = iter(argv)
-    for word in words:
+    words = deque(argv)
+    while words:
+        word = words.popleft()
+        if word[:2] in table.bare and word[2:3] not in ("", "="):
+            words.extendleft((f"-{word[2:]}", word[:2]))  # what is bundled, one after the other
+            continue
         if word in valued:
-            value = next(words, None)
+            value = words.popleft() if words else None
             if value is None:
                 raise UsageError(f"{word} needs a value")
             word = f"{word}={value}"
@@ -111,7 +127,8 @@ def _joined(table: Parser, argv: list[str]) -> list[str]:
             name = flag.lstrip("-")
             raise UsageError(f"{flag} takes no value; in a file it is a line {clean(name)} alone")
         # argparse takes `--` out of a value, too, and leaves none.
-        if (value == "--" and flag in valued) or word.removesuffix("--") in valued:
+        takes_one = flag in valued or flag in optional
+        if (value == "--" and takes_one) or word.removesuffix("--") in valued:
             raise UsageError(f"{word.removesuffix('--').rstrip('=')} needs a value")
         joined.append(word)
     return joined

@@ -24,7 +24,7 @@ BODY_LINES_LIMIT = 500
 TOTAL_LIMIT = 1024 * 1024
 """Octets received in one conversation: nothing that this plugin asks for comes near it."""
 
-_SHOWN_VERBS = frozenset((b"CAPA", b"STLS", b"USER", b"PASS", b"APOP", b"AUTH", b"STAT", b"QUIT"))
+VERBS = frozenset((b"CAPA", b"STLS", b"USER", b"PASS", b"APOP", b"AUTH", b"STAT", b"QUIT"))
 """The only commands ever sent. DELE, RETR and TOP are not among them: a probe changes nothing."""
 
 
@@ -35,6 +35,9 @@ class Command(NamedTuple):
     shown: Printable
     is_auth: bool = False
     """Whether the reply may be a challenge (RFC 5034)."""
+
+    def __repr__(self) -> str:
+        return f"Command({self.shown})"
 
 
 class Reply(NamedTuple):
@@ -203,7 +206,7 @@ def command(verb: bytes, argument: bytes | None = None, shown: Printable | None 
     Raises ValueError for a verb that is not in the allow-list and for a line break or NUL in
     the argument: those are mistakes of ours, not the server's.
     """
-    if verb not in _SHOWN_VERBS:
+    if verb not in VERBS:
         raise ValueError(f"{verb!r} is not a command of this plugin")
     if argument is None:
         return Command(verb + b"\r\n", Printable(verb.decode()))
@@ -213,13 +216,28 @@ def command(verb: bytes, argument: bytes | None = None, shown: Printable | None 
     return Command(verb + b" " + argument + b"\r\n", Printable(f"{verb.decode()} {visible}"))
 
 
+_CODES = rb"\[(?:AUTH|IN-USE|LOGIN-DELAY|SYS/TEMP|SYS/PERM)\]"
+_HARMLESS = re.compile(rb"(?:(?:\+OK|-ERR|\+)(?=[ \t]|$)[ \t]*)?(?:" + _CODES + rb")?[ \t]*", re.I)
+
+
+def only_code(said: bytes | str) -> Printable:
+    """Return of a line, or of its text, what it is and its response code, with the rest masked.
+
+    For where no secret can be found in it that would have to be masked.
+    """
+    line = said if isinstance(said, bytes) else said.encode("ascii", "replace")
+    harmless = _HARMLESS.match(line)
+    shown = harmless[0] if harmless else b""
+    return clean(shown + b"***" if line[len(shown) :].strip() else shown)
+
+
 _FOREIGN = (
     (re.compile(rb"\* (OK|PREAUTH|BYE)", re.I), "IMAP"),
     (re.compile(rb"220[ -].*(SMTP|mail|postfix|exim)", re.I | re.S), "SMTP"),
     (re.compile(rb"220[ -]"), "SMTP or FTP"),
     (re.compile(rb"SSH-"), "SSH"),
     (re.compile(rb"HTTP/|<!DOCTYPE|<html", re.I), "HTTP"),
-    (re.compile(rb"\x16\x03|\x15\x03|\x00{0,2}[\x16\x15]"), "TLS"),
+    (re.compile(rb"\x00{0,2}[\x16\x15]"), "TLS"),
 )
 
 

@@ -30,6 +30,9 @@ class Identity(NamedTuple):
     greeting: bytes
     """As received: APOP takes its challenge from it."""
 
+    def __repr__(self) -> str:
+        return "Identity(***)"
+
 
 Responses = Generator[bytes | None, bytes, None]
 
@@ -44,7 +47,6 @@ class Refused(Exception):
     """A challenge that says why the login will be refused; `answer` lets the server end it."""
 
     def __init__(self, answer: bytes, reason: bytes) -> None:
-        super().__init__(reason)
         self.answer = answer
         self.reason = reason
 
@@ -65,7 +67,7 @@ def exchange(
     reply = yield opening
     while reply.challenge is not None:
         try:
-            answer = _answer(responses, decoded(reply.challenge), waiting)
+            answer = _answer(responses, reply.challenge, waiting)
         except Refused as refused:
             return (yield from _told_why(name, refused))
         except Malformed as error:
@@ -89,15 +91,11 @@ _BASE64 = re.compile(
 def decoded(challenge: bytes) -> bytes:
     """Undo base64, which is judged here because Python's versions differ about what it is.
 
-    A JSON object may lack its padding: some servers' OAuth errors do (curl's test 889).
     Raises Malformed.
     """
-    if _BASE64.fullmatch(challenge):
-        return b64decode(challenge)
-    padded = challenge + b"=" * (-len(challenge) % 4)
-    if _BASE64.fullmatch(padded) and (found := b64decode(padded)).startswith(b"{"):
-        return found
-    raise Malformed("not base64")
+    if not _BASE64.fullmatch(challenge):
+        raise Malformed("not base64")
+    return b64decode(challenge)
 
 
 def _opening(name: str, initial: bytes | None) -> tuple[Command, bytes | None]:
@@ -112,14 +110,26 @@ def _opening(name: str, initial: bytes | None) -> tuple[Command, bytes | None]:
 
 
 def _answer(responses: Responses, challenge: bytes, waiting: bytes | None) -> bytes:
+    """Return the response to a challenge in base64, or the one that has waited for it.
+
+    An error in a JSON object may lack its padding: some servers' OAuth errors do (curl's test
+    889). Raises Malformed, and Refused.
+    """
+    padding = b"=" * (-len(challenge) % 4)
+    said = decoded(challenge + padding)
+    if padding and not said.startswith(b"{"):
+        raise Malformed("not base64")
     if waiting is not None:
         if challenge:
             raise Malformed("not empty, though it is the client that begins")
         return waiting
     try:
-        return responses.send(challenge) or b""
+        answer = responses.send(said) or b""
     except StopIteration as end:
         raise Malformed("one more than this mechanism has") from end
+    if padding:  # and it was no error
+        raise Malformed("not base64")
+    return answer
 
 
 def _told_why(name: str, refused: Refused) -> Generator[Command, Reply, Reply]:

@@ -13,8 +13,8 @@ from check_pop3_plus.conversation import Conversation, capabilities, greet, say_
 from check_pop3_plus.failures import CertificateRejected, Kind, Phase, ProbeError
 from check_pop3_plus.means import Means
 from check_pop3_plus.report import Attempt, MailboxFacts
-from check_pop3_plus.settings import Secret, Security, Verify
-from check_pop3_plus.text import Printable
+from check_pop3_plus.settings import Security, Verify
+from check_pop3_plus.text import Printable, clean
 from check_pop3_plus.timing import Deadline, in_time
 from check_pop3_plus.transport import Stream
 
@@ -57,7 +57,7 @@ def converse(
         for_login = settings.login and settings.login.needs_capabilities
         if is_stls or for_login or settings.assertions.capabilities:
             known = capabilities(talk)
-        if settings.login and log_in(talk, means.secret, known, may_log_in):
+        if settings.login and log_in(talk, means, known, may_log_in):
             with phase(Phase.STAT):
                 take_stock(talk)
     finally:
@@ -97,7 +97,7 @@ def upgrade(talk: Conversation, context: "ssl.SSLContext") -> None:
 
 def log_in(
     talk: Conversation,
-    secret: Secret | None,
+    means: Means,
     known: pop3.Capabilities | None,
     may_log_in: Callable[[], bool],
 ) -> bool:
@@ -123,13 +123,15 @@ def log_in(
         if not may_log_in():
             return False
         greeting = talk.attempt.greeting or b""
-        steps = login.begin(way, wanted, secret, talk.settings.target, greeting)
+        steps = login.begin(way, wanted, means.secret, talk.settings.target, greeting)
+        if not means.is_maskable:
+            talk.clean = pop3.only_code
         talk.attempt.login_began = True
         reply = _carry(talk, steps)
         if not reply.ok:
             kind = login.rejection(reply, encrypted)
             raise ProbeError(kind, login.described(reply, wanted.username, kind, talk.clean))
-    talk.attempt.logged_in_as = talk.clean(wanted.username)
+    talk.attempt.logged_in_as = clean(wanted.username)
     return True
 
 
@@ -189,7 +191,6 @@ def _require_certificate(talk: Conversation) -> None:
     if refused:
         attempt.tls = attempt.tls._replace(verified=False)
         attempt.ended = None  # nothing that was said has been judged
-        talk.is_usable = False
         kind, message = refused
         raise CertificateRejected(kind, Printable(message), sent)
 

@@ -14,12 +14,16 @@ import signal  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
 import warnings  # noqa: E402
+from collections.abc import Callable  # noqa: E402
 from typing import NoReturn  # noqa: E402
 
 from check_pop3_plus.stopped import Stopped  # noqa: E402
 
 _STACK_SIZE = 1024 * 1024
 """Octets; OpenSSL needs a tenth of it."""
+
+_BELT_SECONDS = 1.0
+"""After the end of the time for the run; all that is planned ends earlier."""
 
 
 def run() -> NoReturn:
@@ -36,30 +40,49 @@ def run() -> NoReturn:
         warnings.simplefilter("ignore")
         # Each look has a thread; eight megabytes would be too much under a limit of memory.
         threading.stack_size(_STACK_SIZE)
-        code = main(sys.argv[1:], STARTED)
+        code = main(sys.argv[1:], STARTED, _fasten)
     finally:
         # Not sys.exit: a resolver thread may be stuck in the C library, and there is nothing
         # left to clean up or to flush.
         os._exit(code)
 
 
-def main(argv: list[str], started: float) -> int:
-    """Return the exit code of one run; never raises but for a second signal."""
+def main(argv: list[str], started: float, fasten: Callable[[float], None] | None = None) -> int:
+    """Return the exit code of one run; never raises but for a second signal.
+
+    `fasten` is told, once it is known, the instant at which the run should be over.
+    """
     try:
         from check_pop3_plus import cli
 
-        return cli.main(argv, started)
+        return cli.main(argv, started, fasten)
     except ImportError as error:
         return _last_words(f"config: missing Python module {error.name or 'unknown'}", "config")
     except (OSError, MemoryError) as error:  # no descriptor for an import, no memory
         reason = getattr(error, "strerror", None) or type(error).__name__
         return _last_words(f"config: local error: {reason}", "config")
-    except Exception as error:
-        trace = _trace(error) if any(word.startswith("-vvv") for word in argv) else ""
-        return _last_words(f"bug: internal error ({type(error).__name__})", "bug", trace)
-    except BaseException:  # stopped by a signal, outside of the look itself
+    except Stopped:  # by a signal, outside of the look itself
         seconds = time.monotonic() - started
         return _last_words(f"stopped from outside after {seconds:.0f} s", "stopped")
+    except BaseException as error:  # a module may also exit, or panic: that is no Exception
+        trace = _trace(error) if any(word.startswith("-vvv") for word in argv) else ""
+        return _last_words(f"bug: internal error ({type(error).__name__})", "bug", trace)
+
+
+def _fasten(at: float) -> None:
+    """Fasten a seat belt: end the process soon after `at`, whatever holds it up.
+
+    Nothing should, but there are waits without limit below us: for a new thread that finds no
+    memory to begin, for whoever reads what a sweep writes, for a slow disk.
+    """
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.setitimer(signal.ITIMER_REAL, max(at - time.monotonic(), 0) + _BELT_SECONDS)
+
+
+def _give_up(*_: object) -> NoReturn:
+    os.set_blocking(1, False)
+    _last_words("bug: not over in time", "bug")
+    os._exit(3)
 
 
 def _stop(*_: object) -> None:
@@ -77,7 +100,7 @@ def _last_words(message: str, kind: str, trace: str = "") -> int:
     return 3
 
 
-def _trace(error: Exception) -> str:
+def _trace(error: BaseException) -> str:
     """Return where an internal error happened; never its text, which may quote a secret."""
     import traceback
 

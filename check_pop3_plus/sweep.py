@@ -9,9 +9,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
-from check_pop3_plus import check, credentials, files, ini, options
+from check_pop3_plus import certificate, check, credentials, files, ini, options
 from check_pop3_plus.check import Verdict
 from check_pop3_plus.failures import ProbeError, config_error
 from check_pop3_plus.settings import Secret, SecretSource, Settings, State, Sweep
@@ -129,6 +130,7 @@ class Run:
 
         Raises ProbeError (config) when no thread can be started.
         """
+        _load_while_there_is_memory()
         try:
             threading.Thread(target=self._hire, daemon=True).start()
             threading.Thread(target=self._work, daemon=True).start()
@@ -191,7 +193,11 @@ class Run:
             return Outcome(service, check.run(settings, Clock(), self._secret(settings)))
         except ProbeError as error:
             verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
-        except Exception as error:  # one section's bug is one section's UNKNOWN
+        except (ImportError, OSError, MemoryError) as error:
+            what = "missing Python module" if isinstance(error, ImportError) else "local error"
+            message = config_error(what, error).message
+            verdict = Verdict(State.UNKNOWN, f"config: {message}", lines=("kind: config",))
+        except BaseException as error:  # one section's bug is one section's UNKNOWN
             bug = f"internal error ({type(error).__name__})"
             verdict = Verdict(State.UNKNOWN, f"bug: {bug}", lines=("kind: bug",))
         return Outcome(service, verdict)
@@ -214,6 +220,13 @@ class Run:
         if isinstance(secret, ProbeError):
             raise secret
         return secret
+
+
+def _load_while_there_is_memory() -> None:
+    """Load the library that would end the process for want of it, before threads compete."""
+    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+        with suppress(ImportError, MemoryError):  # those who need it will say so
+            certificate.prepare()
 
 
 def _read_variables(services: list[Service], deadline: Deadline) -> dict[str, Secret | ProbeError]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 from hypothesis import settings
 
-from tests import claims, command
+from tests import allowed, claims, command
 from tests.certificates import Pki
 from tests.dovecot import dovecot as dovecot  # a fixture
+from tests.pop3_server import Server
 
 # How long an example takes says more about the machine, and who else uses it, than about us.
 settings.register_profile("project", deadline=None)
@@ -20,6 +21,19 @@ settings.load_profile("project")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
     """Certificates, good and bad, made once."""
     return Pki(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture(autouse=True)
+def _only_what_is_allowed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Threat T19: in no test at all was another command sent than a probe needs."""
+    Server.made.clear()
+    yield
+    # There the clients are the test's own.
+    if request.module.__name__.endswith(".test_pop3_server"):
+        return
+    for server in Server.made:
+        for commands in server.dialogues if server.speaks_pop3 else ():
+            assert not allowed.forbidden(commands), commands
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ popminpoll: 0
 delayed_popminpoll: 1
 strict_allowplaintext: no
 allowapop: yes
+popuseimapflags: yes
 sasl_mech_list: PLAIN LOGIN CRAM-MD5 SCRAM-SHA-1 SCRAM-SHA-256
 tls_server_cert: /etc/cyrus.pem
 tls_server_key: /etc/cyrus.pem

@@ -34,7 +34,7 @@ PASSWORDS = {
     "monitor": "s3cret pass",
     "empty": "empty",
     "many": "many",
-    "broken": "broken",
+    "broken": "br0ken one",
 }
 MESSAGES = {"monitor": 3, "empty": 0, "many": 1000}
 """`broken` has no mailbox that could be opened: a file stands in its place."""

@@ -276,6 +276,16 @@ class Node:
     def wait_for_agent(self) -> None:
         self._wait_for(lambda: self._attributes("endpoints", AGENT)["connected"], "the agent")
 
+    def wait_for_configuration(self, service: str) -> None:
+        """Wait until a node that gets its configuration from another one knows a service."""
+
+        def knows() -> bool:
+            with suppress(OSError):  # it reloads
+                return service in self.services()
+            return False
+
+        self._wait_for(knows, f"the configuration of {service}", 60)
+
     def _answers(self) -> bool:
         assert self._process.poll() is None, self._log.read_text()
         try:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import COMMAND, Run
+from tests import stopwatch
+from tests.command import COMMAND, Run, Timed
 
 # 192.0.2.0/24 and 2001:db8::/64 lead to the loopback device, where nobody has these addresses but
 # 2001:db8::99: a SYN to the others vanishes. The resolver puts IPv6 first (RFC 6724).
@@ -35,6 +36,28 @@ class Network:
         self.folder = folder
         (folder / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:5 attempts:2\n")
         (folder / "hosts").write_text("127.0.0.1 localhost\n")
+        self._setup = ""
+
+    def set_up(self, *commands: str) -> None:
+        """Have shell commands run, as root of the network, before anything else in it."""
+        self._setup += "".join(f"{command}\n" for command in commands)
+
+    def filter(self, *rules: str) -> None:
+        """Add rules of nftables: `in` or `out`, and what follows in its language.
+
+        Packets to ourselves pass both.
+        """
+        if "nft" not in self._setup:
+            _require_namespace(["--net"], "nft", "add", "table", "inet", "filter")
+            self.set_up("nft add table inet filter")
+            for chain, hook in (("in", "input"), ("out", "output")):
+                made = f"{{ type filter hook {hook} priority 0; }}"
+                self.set_up(f"nft add chain inet filter {chain} '{made}'")
+        self.set_up(*(f"nft add rule inet filter {shlex.quote(rule)}" for rule in rules))
+
+    def resolve_by(self, *servers: str, options: str = "timeout:1 attempts:1") -> None:
+        lines = [*(f"nameserver {server}" for server in servers), f"options {options}", ""]
+        (self.folder / "resolv.conf").write_text("\n".join(lines))
 
     def add_host(self, name: str, *addresses: str) -> None:
         with (self.folder / "hosts").open("a") as hosts:
@@ -45,25 +68,18 @@ class Network:
 
         It must print a line when it is ready.
         """
-        script = _PROLOGUE.format(folder=self.folder)
+        return self.timed(*arguments, server=server, timeout=timeout).done
+
+    def timed(self, *arguments: str, server: str = "", timeout: float = 30) -> Timed:
+        """Run the plugin as `run` does, by the stopwatch."""
+        script = _PROLOGUE.format(folder=self.folder) + self._setup
         if server:
             script += (
                 f"{shlex.join([sys.executable, '-u', '-c', server])} > {self.folder}/ready &\n"
                 f"trap 'kill '$! EXIT\n"
                 f"while [ ! -s {self.folder}/ready ]; do sleep 0.02; done\n"
             )
-        # The plugin itself says when it begins and ends, not the shell around it.
-        clock = (
-            "import subprocess, sys, time; began = time.monotonic();"
-            "done = subprocess.run(sys.argv[2:]);"
-            "open(sys.argv[1], 'w').write(str(time.monotonic() - began)); sys.exit(done.returncode)"
-        )
-        script += shlex.join(
-            [sys.executable, "-c", clock, f"{self.folder}/seconds", str(COMMAND), *arguments]
-        )
-        done = _run([*_unshare("--net"), "sh", "-c", script], timeout)
-        seconds = float((self.folder / "seconds").read_text())
-        return done._replace(seconds=seconds)
+        return _timed(_unshare("--net"), script, self.folder, arguments, timeout)
 
 
 def run_with_hosts(folder: Path, hosts: Mapping[str, Sequence[str]], *arguments: str) -> Run:
@@ -77,6 +93,28 @@ def run_with_hosts(folder: Path, hosts: Mapping[str, Sequence[str]], *arguments:
     file.write_text("\n".join(("127.0.0.1 localhost", *lines, "")))
     script = f"mount --bind {file} /etc/hosts && exec {shlex.join([str(COMMAND), *arguments])}"
     return _run([*_unshare(), "sh", "-c", script], timeout=30)
+
+
+def unshare_mounts() -> list[str]:
+    """Return the command that runs another where it may mount what it likes, or skip visibly."""
+    _require_namespace([], "true")
+    return _unshare()
+
+
+def unshared(folder: Path, script: str, arguments: Sequence[str]) -> Timed:
+    """Run the plugin, by the stopwatch, after a script that may mount what it likes."""
+    _require_namespace([], "true")
+    return _timed(_unshare(), f"set -e\n{script}", folder, arguments)
+
+
+def _timed(
+    unshare: Sequence[str], script: str, folder: Path, arguments: Sequence[str], timeout: float = 30
+) -> Timed:
+    record = folder / "record"
+    script += shlex.join(stopwatch.command(record, [str(COMMAND), *arguments]))
+    done = _run([*unshare, "sh", "-c", script], timeout)
+    line, gone = stopwatch.read(record)
+    return Timed(done._replace(seconds=gone), line)
 
 
 def _run(command: list[str], timeout: float) -> Run:

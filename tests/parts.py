@@ -9,7 +9,13 @@ from typing import Any, NamedTuple, TypeAlias
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from tests import der
 from tests.der import bits, integer, oid, sequence, tagged, tlv
@@ -93,6 +99,12 @@ def longest_rsa_key() -> rsa.RSAPrivateKey:
 def public(key: Key) -> bytes:
     """Return the SubjectPublicKeyInfo."""
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def in_pem(key: Key, passphrase: bytes = b"") -> bytes:
+    """Return the private key as a file of its own has it."""
+    how = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, how)
 
 
 def key_info(number: str, parameters: bytes, key: bytes) -> bytes:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -48,6 +48,9 @@ class Connection:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.server = server
         self.socket = sock
+        self.commands: list[bytes] = []
+        """As those of the server, of this connection alone."""
+        server.dialogues.append(self.commands)
         self._lines = bytearray()
         self._tls: ssl.SSLObject | None = None
         self._incoming = ssl.MemoryBIO()
@@ -63,6 +66,12 @@ class Connection:
             self._flush()
         else:
             self.socket.sendall(data)
+
+    def sealed(self, data: bytes) -> bytes:
+        """What would go over the wire in TLS."""
+        assert self._tls
+        self._tls.write(data)
+        return self._outgoing.read()
 
     def receive(self) -> bool:
         """Take what has come; False at the end of the stream."""
@@ -82,6 +91,7 @@ class Connection:
         line, _, self._lines = self._lines.partition(b"\n")
         command = bytes(line).removesuffix(b"\r")
         self.server.commands.append(command)
+        self.commands.append(command)
         return command
 
     def octets(self, count: int) -> bytes:
@@ -181,10 +191,18 @@ class Connection:
 class Server:
     """Accepts and records; subclasses play."""
 
+    made: ClassVar[list[Server]] = []
+    """All that this process has made since somebody has emptied the list."""
+
+    speaks_pop3 = True
+
     def __init__(
         self, *, tls: ssl.SSLContext | None = None, address: str = LOOPBACK, port: int = 0
     ) -> None:
+        self.made.append(self)
         self.commands: list[bytes] = []
+        self.dialogues: list[list[bytes]] = []
+        """The commands of each connection."""
         self.surprises: list[str] = []
         self.tls_errors: list[OSError] = []
         self.connections = 0
@@ -268,7 +286,7 @@ class Server:
         return bool(poll.poll(milliseconds))
 
     def _accept(self) -> None:
-        with suppress(OSError):  # the listener was shut down
+        with suppress(OSError, ValueError):  # the listener was shut down, or even closed
             while self._is_waiting(None):
                 # In one step, so that settle() finds each client either waiting or noted.
                 with self.lock:
@@ -329,6 +347,17 @@ def drip(data: bytes, gap: float) -> Step:
 def hears_hello(connection: Connection) -> None:
     """Wait for the first record of a client that begins TLS; what it says is not recorded."""
     connection.socket.recv(65536)
+
+
+def drip_records(data: bytes, gap: float) -> Step:
+    """Send it as one TLS record, byte by byte."""
+
+    def step(connection: Connection) -> None:
+        for byte in connection.sealed(data):
+            connection.socket.sendall(bytes([byte]))
+            connection.wait(gap)
+
+    return step
 
 
 def start_tls(context: ssl.SSLContext) -> Step:

@@ -369,6 +369,15 @@ def test_any_answer_is_judged(data: bytes) -> None:
         assert hello.answer(data) in (None, "", "SSL 3.0", "TLS 1.0", "TLS 1.1")
 
 
+@pytest.mark.parametrize("length", [5, 6, 12, 18])
+def test_what_is_no_tls_is_none_however_it_arrives(length: int) -> None:
+    """The version of a record begins with 3 (RFC 2246 section 6.2.1), of a warning's, too."""
+    data = b"\x15\x43\x01\0\2\1\x70\x16\x03\x01\0\6\2\0\0\x26\x03\x01"
+
+    with pytest.raises(ProbeError, match="answers no handshake"):
+        hello.answer(data[:length])
+
+
 @pytest.mark.parametrize("version", hello.LEGACY_VERSIONS)
 def test_what_this_library_can_offer(version: str) -> None:
     """For the diagnosis, which also names the cipher."""

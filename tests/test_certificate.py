@@ -4,15 +4,19 @@ import datetime as dt
 import hashlib
 import ssl
 import warnings
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 
 from check_pop3_plus import certificate
+from check_pop3_plus.report import CertificateFacts
 from check_pop3_plus.text import clean
 from tests import der as tests_der
 from tests import parts
@@ -176,7 +180,279 @@ def test_warnings_of_the_library_are_nobody_s_to_hear() -> None:
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("error")
         facts = certificate.read(negative, clean)
+        chain = certificate.read_chain((negative,), (), clean)
 
+    assert chain.leaf == facts
     assert facts.serial == "-5"
     assert facts.unreadable == ()
     assert heard == []
+
+
+def test_every_fact_of_a_certificate() -> None:
+    """Read from one that was put together by hand."""
+    own = ROOT.leaf(serial=tests_der.integer(0xABC123))
+    facts = certificate.read(own, clean)
+
+    assert facts == CertificateFacts(
+        not_before=facts.not_before,
+        not_after=facts.not_after,
+        subject=clean("CN=localhost"),
+        issuer=clean("CN=Corpus Root"),
+        names=(clean("localhost"), clean("127.0.0.1")),
+        names_left_out=0,
+        serial=clean("ABC123"),
+        fingerprint=clean(hashlib.sha256(own).hexdigest()),
+        public_key=clean(hashlib.sha256(parts.public(parts.ec_key())).hexdigest()),
+        key=clean("EC 256"),
+        key_bits=3072,
+        weakness=None,
+        is_self_issued=False,
+        issuer_names=("CN=Corpus Root", "Corpus Root"),
+        unreadable=(),
+    )
+    assert facts.not_before is not None
+    assert facts.not_after is not None
+    assert facts.not_after - facts.not_before == dt.timedelta(days=91)
+
+
+def dsa_info(size: int) -> bytes:
+    numbers = (tests_der.integer((1 << size - 1) + 1), tests_der.integer((1 << 159) + 1))
+    parameters = tests_der.sequence(*numbers, tests_der.integer(5))
+    return parts.key_info("1.2.840.10040.4.1", parameters, tests_der.integer(7))
+
+
+@pytest.mark.parametrize(
+    ("key", "words", "bits", "weakness"),
+    [
+        (parts.public(parts.rsa_key(2048)), "RSA 2048", 2048, None),
+        (parts.rsa_info((1 << 2046) + 1), "RSA 2047", 2047, "RSA 2047 key"),
+        (dsa_info(1024), "DSA 1024", 1024, "DSA 1024 key"),
+        (dsa_info(2048), "DSA 2048", 2048, None),
+        (parts.public(parts.ec_key(0, "SECP192R1")), "EC 192", 1024, "EC 192 key"),
+        (parts.public(parts.ec_key(0, "SECP224R1")), "EC 224", 2048, None),
+        (parts.public(parts.ec_key(0, "SECP256R1")), "EC 256", 3072, None),
+        (parts.public(parts.ec_key(0, "SECP384R1")), "EC 384", 7680, None),
+        (parts.public(parts.ec_key(0, "SECP521R1")), "EC 521", 15360, None),
+        (parts.public(ed25519.Ed25519PrivateKey.generate()), "Ed25519", 3072, None),
+        (parts.public(ed448.Ed448PrivateKey.generate()), "Ed448", 7680, None),
+        (
+            parts.key_info("1.2.840.113549.1.9.99", tests_der.sequence(), b"x"),
+            "of another kind",
+            None,
+            None,
+        ),
+    ],
+    # Keys are made anew by each process, which must all have the same names for a test.
+    ids=lambda value: "" if isinstance(value, bytes) else str(value),
+)
+def test_keys_in_words_and_in_strength(
+    key: bytes, words: str, bits: int | None, weakness: str | None
+) -> None:
+    """NIST SP 800-57 part 1: a curve is compared by the RSA key that is as strong."""
+    facts = certificate.read(ROOT.leaf(key=key), clean)
+
+    assert (facts.key, facts.key_bits, facts.weakness) == (words, bits, weakness)
+    assert facts.unreadable == ()
+
+
+@pytest.mark.parametrize(
+    ("curve", "rsa"),
+    [
+        *((571, 15360), (512, 15360), (511, 7680), (384, 7680), (383, 3072), (250, 3072)),
+        *((249, 2048), (224, 2048), (223, 1024), (160, 1024), (159, 512), (0, 512)),
+    ],
+)
+def test_curves_and_rsa_keys(curve: int, rsa: int) -> None:
+    """NIST SP 800-57 part 1, table 2; 250 for Curve25519 and the like."""
+    assert certificate._as_strong(curve) == rsa
+
+
+def test_a_key_that_cannot_be_read_hides_no_weak_signature() -> None:
+    """Each attribute in a guard of its own."""
+    unknown = parts.key_info("1.2.840.10045.2.1", tests_der.oid("1.3.132.0.99"), b"\4" + bytes(64))
+    sha256 = certificate.read(ROOT.leaf(key=unknown), clean)
+    sha1 = certificate.read(ROOT.leaf(key=unknown, digest="sha1"), clean)
+
+    assert (sha256.key, sha256.weakness, sha256.unreadable) == (None, None, ("key",))
+    assert (sha1.key, sha1.weakness) == (None, "SHA1 signature")
+
+
+_RSA_ROOT = parts.root("RSA Root", parts.rsa_key(2048), digest="sha1")
+
+
+@pytest.mark.parametrize(
+    ("digest", "weakness"), [("md5", "MD5 signature"), ("sha1", "SHA1 signature"), ("sha256", None)]
+)
+def test_signatures(digest: str, weakness: str | None) -> None:
+    """What OpenSSL refuses at its security level 2."""
+    assert certificate.read(_RSA_ROOT.leaf(digest=digest), clean).weakness == weakness
+
+
+def test_nobody_checks_the_signature_of_a_root() -> None:
+    """The trust anchor where there is one; else what names itself as its issuer."""
+    weak, leaf = _RSA_ROOT.certificate, _RSA_ROOT.leaf()
+    sent = certificate.read_chain((leaf, weak), (), clean)
+    anchored = certificate.read_chain((leaf,), (leaf, weak), clean)
+    below = certificate.read_chain((leaf,), (leaf, weak, ROOT.certificate), clean)
+
+    assert [each.weakness for each in sent.path] == [None, None]
+    assert [each.weakness for each in anchored.path] == [None, None]
+    assert [each.weakness for each in below.path] == [None, "SHA1 signature", None]
+
+
+_SUB = ROOT.below("Sub", parts.ec_key(2))
+_OTHER = parts.root("Other", parts.ec_key(3))
+
+
+@pytest.mark.parametrize(
+    ("sent", "length"),
+    [
+        ((_SUB.leaf(), _SUB.certificate, ROOT.certificate), 3),
+        ((_SUB.leaf(), ROOT.certificate, _SUB.certificate), 3),
+        ((_SUB.leaf(), _OTHER.certificate, _SUB.certificate), 2),
+        ((_SUB.leaf(), ROOT.certificate), 1),
+        ((_OTHER.certificate, ROOT.certificate), 1),
+        ((b"garbage", ROOT.certificate), 1),
+        ((_SUB.leaf(), b"garbage", _SUB.certificate), 2),
+        ((), 0),
+    ],
+)
+def test_a_path_by_the_names(sent: tuple[bytes, ...], length: int) -> None:
+    """Issuer after issuer, in whatever order they were sent; where one is missing it ends."""
+    chain = certificate.read_chain(sent, (), clean)
+
+    assert len(chain.sent) == len(sent)
+    assert len(chain.path) == length
+    assert not chain.is_verified
+    assert chain.defects == ()
+    for below, above in pairwise(chain.path):
+        assert below.issuer == above.subject
+
+
+def test_issuers_that_name_each_other_are_followed_once() -> None:
+    """A circle ends where it began."""
+    a = parts.root("A", parts.ec_key(4), issuer=parts.name("B")).certificate
+    b = parts.root("B", parts.ec_key(5), issuer=parts.name("A")).certificate
+
+    assert len(certificate.read_chain((a, b), (), clean).path) == 2
+
+
+def test_a_verified_path_is_openssl_s() -> None:
+    """Read as a whole, whatever was sent; only with it defects are looked for."""
+    sub = _SUB._replace(certificate=_SUB.certificate)
+    path = (sub.leaf(extensions=()), *[sub.certificate] * 12, ROOT.certificate)
+    chain = certificate.read_chain(path[:12], path, clean)
+
+    assert (len(chain.sent), chain.left_out, len(chain.path)) == (10, 2, 14)
+    assert chain.is_verified
+    assert chain.defects == ("certificate has no authority key identifier",)
+    assert certificate.read_chain(path[:10], (), clean).left_out == 0
+
+
+def test_what_is_left_out_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that sends a hundred certificates makes no work of them."""
+    read: list[bytes] = []
+    reader = certificate._read
+
+    def counted(der: bytes, *others: Any) -> Any:
+        read.append(der)
+        return reader(der, *others)
+
+    monkeypatch.setattr(certificate, "_read", counted)
+    certificate.read_chain(tuple(bytes((number,)) for number in range(100)), (), clean)
+
+    assert sorted(read) == [bytes((number,)) for number in range(10)]
+
+
+def test_what_cannot_be_read_is_named() -> None:
+    """Each by its own name: a signature that is older than the library, an issuer without end."""
+    md2 = tests_der.sequence(tests_der.oid("1.2.840.113549.1.1.2"), tests_der.tlv(tests_der.NULL))
+    old = certificate.read(ROOT.leaf(inner=md2, outer=md2), clean)
+    endless = certificate.read(ROOT.leaf(issuer=parts.name(*["x"] * 5000)), clean)
+
+    assert (old.weakness, old.unreadable) == (None, ("strength",))
+    assert (endless.issuer, endless.issuer_names) == (None, ())
+    assert endless.unreadable == ("issuer",)
+
+
+def test_the_limits_of_reading() -> None:
+    """Names shown, certificates read."""
+    assert (certificate.NAMES_LIMIT, certificate.CHAIN_LIMIT) == (5, 10)
+
+
+def test_names_of_hosts_come_first() -> None:
+    """Then the addresses; one of an odd length is none; the rest is counted."""
+    listed = parts.names(
+        parts.address(b"\x7f\0\0\1"),
+        parts.address(b"odd"),
+        parts.address(bytes(15) + b"\1"),
+        parts.dns("a"),
+        tests_der.tagged(6, b"http://x", primitive=True),
+        parts.dns("b<"),
+    )
+    facts = certificate.read(ROOT.leaf(extensions=ROOT.extensions(names=listed)), clean)
+
+    assert facts.names == ("a", "b(", "127.0.0.1", "::1")
+    assert facts.names_left_out == 0
+
+
+@pytest.mark.parametrize(
+    ("hosts", "addresses", "shown", "left_out"),
+    [(5, 0, 5, 0), (6, 0, 5, 1), (0, 6, 5, 1), (3, 4, 5, 2), (0, 9, 5, 4), (12_000, 9, 5, 11_995)],
+)
+def test_many_names_are_counted(hosts: int, addresses: int, shown: int, left_out: int) -> None:
+    """Five are shown; past twelve thousand nobody counts."""
+    every = (*[parts.dns("a")] * hosts, *[parts.address(bytes(4))] * addresses)
+    extensions = ROOT.extensions(names=parts.names(*every))
+    facts = certificate.read(ROOT.leaf(extensions=extensions), clean)
+
+    assert (len(facts.names), facts.names_left_out) == (shown, left_out)
+
+
+def test_no_names_at_all() -> None:
+    """An extension that is missing is not unreadable; one that is broken is."""
+    without = certificate.read(ROOT.leaf(extensions=()), clean)
+    broken = parts.extension(parts.NAMES, tests_der.sequence(b"\x82\x09short"))
+    unreadable = certificate.read(ROOT.leaf(extensions=ROOT.extensions(names=broken)), clean)
+
+    assert (without.names, without.unreadable) == ((), ())
+    assert (unreadable.names, unreadable.unreadable) == ((), ("names",))
+
+
+def test_the_longest_name_that_is_read() -> None:
+    """16 KiB, and not an octet more."""
+    long = "x" * (16 * 1024 - len(parts.name("x" * 16_000)) + 16_000)
+    at_the_limit, over_it = (
+        certificate.read(ROOT.leaf(subject=parts.name(text)), clean) for text in (long, long + "x")
+    )
+
+    assert len(parts.name(long)) == 16 * 1024
+    assert at_the_limit.unreadable == ()
+    assert over_it.unreadable == ("subject",)
+
+
+def pem(der: bytes, title: str = "CERTIFICATE") -> bytes:
+    return ssl.DER_cert_to_PEM_cert(der).replace("CERTIFICATE", title).encode()
+
+
+def test_certificates_in_a_file() -> None:
+    """All of them, in the old spelling too, whatever stands between."""
+    text = b"# a comment\n" + pem(ROOT.leaf()) + b"\n" + pem(ROOT.certificate, "X509 CERTIFICATE")
+    found = certificate.read_pem(text, clean)
+
+    assert [each.subject for each in found] == ["CN=localhost", "CN=Corpus Root"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"", "no certificate"),
+        (pem(ROOT.leaf(), "PRIVATE KEY"), "no certificate"),
+        (pem(b"garbage"), "."),
+        (pem(ROOT.leaf()) + pem(b"garbage"), "."),
+    ],
+)
+def test_files_without_a_certificate(text: bytes, reason: str) -> None:
+    """Also where one of several is broken."""
+    with pytest.raises(ValueError, match=rf"^{reason}"):
+        certificate.read_pem(text, clean)

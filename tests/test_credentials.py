@@ -6,6 +6,8 @@ import shlex
 import sys
 import time
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -64,7 +66,9 @@ def test_modes_that_are_refused(file: Path, mode: int) -> None:
     """Threat T9: nothing for others, no write for the group."""
     file.chmod(mode)
 
-    assert f"it is {mode:04o}" in refused(file=str(file))
+    assert refused(file=str(file)) == (
+        f"password file {file} must be mode 0600, or 0640 for a group; it is {mode:04o}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,17 +76,47 @@ def test_modes_that_are_refused(file: Path, mode: int) -> None:
     [
         (b"", "is empty"),
         (b"\ns3cret", "is empty"),
-        (b"s3cret\0", "control characters"),
-        (b"s3\x1bcret", "control characters"),
-        (b"s3cret\rx", "control characters"),
-        (b"s3cret" * 1000, "longer than 4096"),
+        (b"s3cret\0", "has control characters in its first line"),
+        (b"s3\x1bcret", "has control characters in its first line"),
+        (b"s3\x1fcret", "has control characters in its first line"),
+        (b"s3cret\x7f", "has control characters in its first line"),
+        (b"s3cret\rx", "has control characters in its first line"),
+        (b"x" * 4097, "is longer than 4096 octets"),
     ],
 )
 def test_contents_that_are_refused(file: Path, content: bytes, reason: str) -> None:
     """Fault 60."""
     file.write_bytes(content)
 
-    assert reason in refused(file=str(file))
+    assert refused(file=str(file)) == f"password file {file} {reason}"
+
+
+@pytest.mark.parametrize("content", [b" ~\x80\xff", b"x" * 4096])
+def test_contents_that_pass(file: Path, content: bytes) -> None:
+    """Blanks belong to it, and what is not ASCII; and a long token is one."""
+    file.write_bytes(content)
+
+    assert read(file=str(file)) == content
+
+
+def test_a_file_that_cannot_be_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fails is our side, with the system's words, if it has any."""
+    for error, reason in (
+        (OSError(5, "Input/output error"), "Input/output error"),
+        (OSError(), ""),
+    ):
+        monkeypatch.setattr(os, "read", Mock(side_effect=error))
+        assert refused(file=str(file)) == f"cannot read password file {file}: {reason}"
+
+
+def test_no_descriptor_is_left_open(file: Path) -> None:
+    """A sweep reads many files, good ones and bad ones."""
+    before = os.listdir("/dev/fd")
+    read(file=str(file))
+    file.chmod(0o666)
+    refused(file=str(file))
+
+    assert len(os.listdir("/dev/fd")) == len(before)
 
 
 @pytest.mark.threat("T9")
@@ -92,11 +126,13 @@ def test_only_regular_files(tmp_path: Path) -> None:
     os.mkfifo(fifo, 0o600)
     began = time.monotonic()
 
-    assert "regular file" in refused(file=str(fifo))
-    assert "regular file" in refused(file="/dev/zero")
-    assert "regular file" in refused(file=str(tmp_path))
-    assert "No such file" in refused(file=str(tmp_path / "missing"))
-    assert "invalid path" in refused(file="a\0b")
+    for path in (str(fifo), "/dev/zero", str(tmp_path)):
+        assert refused(file=path) == f"password file {path} must be a regular file"
+    missing = tmp_path / "missing"
+    assert refused(file=str(missing)) == (
+        f"cannot open password file {missing}: No such file or directory"
+    )
+    assert refused(file="a\0b") == "cannot open password file a?b: invalid path"
     assert time.monotonic() - began < 0.5
 
 
@@ -116,9 +152,42 @@ def test_files_and_links_of_others_are_refused(file: Path, tmp_path: Path) -> No
     link.symlink_to(file)
     os.lchown(link, 12345, 12345)
 
-    assert "symbolic link of another user" in refused(file=str(link))
+    assert refused(file=str(link)) == f"password file {link} is a symbolic link of another user"
     os.chown(file, 12345, 12345)
-    assert "must belong to root" in refused(file=str(file))
+    assert refused(file=str(file)) == (
+        f"password file {file} must belong to root or to the user of this check"
+    )
+
+
+def test_files_and_links_of_root_are_anybody_s(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`root:nagios 0640` is how a password is deployed."""
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    owner = os.stat(file).st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    if owner == 0:
+        assert read(file=str(link)) == b"s3cret pass"
+    else:
+        assert "of another user" in refused(file=str(link))
+
+
+@pytest.mark.parametrize(("what", "reason"), [("link", "is a symbolic"), ("file", "must belong")])
+def test_the_second_user_of_a_system_is_not_root(
+    what: str, reason: str, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only number 0 is."""
+    path = tmp_path / "link" if what == "link" else file
+    if what == "link":
+        path.symlink_to(file)
+    real = os.lstat(path), os.stat(file)
+    owned = [os.stat_result((*each[:4], 1, *each[5:])) for each in real]
+    monkeypatch.setattr(os, "lstat", lambda _: owned[0])
+    monkeypatch.setattr(os, "fstat", lambda _: owned[1])
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+
+    assert reason in refused(file=str(path))
 
 
 @pytest.mark.threat("T7")
@@ -128,7 +197,9 @@ def test_a_variable_is_taken_out_of_the_environment(monkeypatch: pytest.MonkeyPa
 
     assert read(env="CANARY") == b"s3cret"
     assert "CANARY" not in os.environ
-    assert "is not set" in refused(env="CANARY")
+    assert refused(env="CANARY") == "environment variable CANARY is not set"
+    monkeypatch.setenv("CANARY", "")
+    assert refused(env="CANARY") == "variable CANARY is empty"
 
 
 def test_a_variable_is_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +215,38 @@ def test_a_variable_is_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["", "a=b", "a\0b"])
 def test_variables_that_cannot_be(name: str) -> None:
     """No traceback for a name that no variable can have."""
-    assert "is not set" in refused(env=name)
+    shown = name.replace("\0", "?")
+
+    assert refused(env=name) == f"environment variable {shown} is not set"
+
+
+def test_no_source_at_all() -> None:
+    """Said, and not taken for an empty password."""
+    assert refused() == "no source of the password given"
+
+
+def test_a_password_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is typed goes as it was typed, in whatever encoding the terminal has."""
+    asked = Mock(return_value="s3\u00e9\udcff")
+    monkeypatch.setattr("getpass.getpass", asked)
+
+    assert credentials.ask("a|b").reveal() == b"s3\xc3\xa9\xff"
+    asked.assert_called_once_with("Password of a?b: ")
+
+
+@pytest.mark.parametrize("answer", [{"return_value": ""}, {"side_effect": EOFError}])
+def test_a_password_that_is_not_entered(
+    answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line end alone, or the end of the input."""
+    monkeypatch.setattr("getpass.getpass", Mock(**answer))
+
+    with pytest.raises(ProbeError) as caught:
+        credentials.ask("monitor")
+    assert (caught.value.kind, caught.value.message) == (
+        Kind.CONFIG,
+        "password entered is empty",
+    )
 
 
 def python(code: str) -> str:
@@ -160,17 +262,28 @@ def test_the_first_line_that_a_command_prints() -> None:
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
-        ("false", "exit code 1"),
-        ("true", "is empty"),
-        ("/nonexistent", "cannot be run: No such file"),
-        ("", "cannot be run"),
-        ("'unbalanced", "cannot be run"),
-        (python("print('s3cret' * 1000)"), "longer than 4096"),
+        ("false", "password command failed with exit code 1"),
+        ("true", "output of the password command is empty"),
+        ("/nonexistent", "password command cannot be run: No such file or directory"),
+        ("", "password command cannot be run: invalid command line"),
+        ("'unbalanced", "password command cannot be run: invalid command line"),
+        ("printf %4097s x", "output of the password command is longer than 4096 octets"),
     ],
 )
 def test_commands_that_fail(command: str, reason: str) -> None:
     """Its failure is UNKNOWN, and nothing of what it printed is shown."""
-    assert reason in refused(command=command)
+    assert refused(command=command) == reason
+
+
+def test_a_long_token_from_a_command() -> None:
+    """As long as one from a file; it may come in pieces."""
+    assert read(command="printf %4096s x") == b" " * 4095 + b"x"
+    assert read(command="sh -c 'printf a; sleep 0.05; printf b'") == b"ab"
+
+
+def test_a_command_reads_nothing_and_is_not_heard() -> None:
+    """Its questions and complaints go nowhere: standard input is empty, and errors are dropped."""
+    assert read(command="sh -c 'cat; echo oops >&2; echo s3cret'") == b"s3cret"
 
 
 def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
@@ -178,7 +291,7 @@ def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> Non
     began = time.monotonic()
     source = SecretSource(command=f"sh -c 'sleep 30 & echo $! > {tmp_path}/pid; wait'")
 
-    with pytest.raises(ProbeError, match="did not finish in time"):
+    with pytest.raises(ProbeError, match=r"^password command did not finish in time$"):
         credentials.read(source, Deadline(Clock() + 0.3))
 
     assert time.monotonic() - began < 2
@@ -209,7 +322,7 @@ def test_a_command_that_never_stops_printing_is_bounded() -> None:
     """Nobody's memory is filled by it, and nobody waits for its end."""
     began = time.monotonic()
 
-    assert "longer than 4096" in refused(command="yes")
+    assert refused(command="yes") == "output of the password command is longer than 4096 octets"
     assert time.monotonic() - began < 1
 
 

@@ -1,7 +1,7 @@
 """One absolute deadline, whatever stalls: the verdict in time, and the process gone.
 
 The contract allows 100 ms for the verdict and 250 ms for the process on an idle machine. These
-tests run beside others, so they allow a second; `make soak` is where the figures are measured.
+tests run beside others, so they allow a second; `make soak` is where all points are measured.
 """
 
 import subprocess
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from check_pop3_plus import options
+from check_pop3_plus.check import run as run_check
 from tests.certificates import Pki
 from tests.command import COMMAND
 from tests.faults import GREETING, IN_TLS, check, flags, honest, kinds, upgraded
@@ -19,11 +21,14 @@ from tests.pop3_server import (
     Step,
     drip,
     expect,
-    flood,
     hears_hello,
+    reset,
     say,
     silence,
 )
+from tests.soak.stalls import HELLO_REQUESTS, POINTS, Stage
+
+pytestmark = pytest.mark.cost
 
 LATE = 1.0
 LIMIT = 1.0
@@ -201,13 +206,37 @@ def test_the_run_timeout_holds_too() -> None:
     assert done.seconds < 0.3 + LATE
 
 
-HELLO_REQUEST = bytes.fromhex("16030300 04 00000000".replace(" ", ""))
+@pytest.mark.parametrize(
+    ("point", "mode"),
+    [
+        ("never reads a token of 4,000 octets", "stls"),
+        ("within the certificate", "tls"),
+        ("the handshake drips", "stls"),
+        ("records drip", "stls"),
+        ("another handshake after the first", "tls"),
+        ("flood of tickets", "tls"),
+        ("flood of KeyUpdate", "stls"),
+        ("endless CertificateRequest", "tls"),
+        ("the connection of an assertion floods", "tls"),
+        ("the token endpoint floods the handshake", "tls"),
+        ("the token endpoint floods with tickets", "tls"),
+        ("the programs of the diagnosis hang", "plain"),
+        ("in a sweep, the API floods the handshake", "plain"),
+    ],
+)
+def test_stalls_of_every_kind(point: str, mode: str, pki: Pki, tmp_path: Path) -> None:
+    """Threats T13 and T14: also where OpenSSL, or another program, does not come back to us."""
+    done = POINTS[point].play(Stage(pki, tmp_path, LIMIT), mode).done
+
+    assert done.code in (2, 3)
+    assert done.out.startswith("POP3 ")
+    assert done.seconds < LIMIT + LATE, done.seconds
 
 
 @pytest.mark.threat("T13")
 def test_a_flood_inside_one_call_of_the_tls_library() -> None:
     """Threat T13: OpenSSL skips requests to begin anew without coming back to us."""
-    with ScriptedServer([hears_hello, flood(HELLO_REQUEST * 1000)]) as server:
+    with ScriptedServer([hears_hello, HELLO_REQUESTS]) as server:
         done = check(server, "-S", "-t", str(LIMIT))
 
     assert kinds(done) == ["timeout"], done.out
@@ -217,7 +246,7 @@ def test_a_flood_inside_one_call_of_the_tls_library() -> None:
 
 def test_a_signal_gets_through_such_a_flood() -> None:
     """Nor must it hold off Icinga when that has had enough."""
-    with ScriptedServer([hears_hello, flood(HELLO_REQUEST * 1000)]) as server:
+    with ScriptedServer([hears_hello, HELLO_REQUESTS]) as server:
         command = [str(COMMAND), "-H", "127.0.0.1", "-p", str(server.port), "-S", "-t", "20"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         while not server.flooded:
@@ -228,3 +257,58 @@ def test_a_signal_gets_through_such_a_flood() -> None:
     assert process.returncode == 3
     assert printed.startswith("POP3 UNKNOWN - stopped from outside after ")
     assert " while in phase tls" in printed
+
+
+def test_a_signal_gets_through_a_flood_of_the_token_endpoint(pki: Pki, tmp_path: Path) -> None:
+    """Not only the mail server may be hostile."""
+    secret = tmp_path / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text("x")
+    with ScriptedServer([hears_hello, HELLO_REQUESTS]) as endpoint:
+        command = [str(COMMAND), "-H", "127.0.0.1", "-S", "-t", "20", "-U", "monitor"]
+        command += ["--auth", "xoauth2", "--oauth-client-id", "x"]
+        command += ["--oauth-token-url", f"https://localhost:{endpoint.port}/"]
+        command += ["--oauth-client-secret-file", str(secret)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        while not endpoint.flooded:
+            time.sleep(0.02)
+        process.terminate()
+        printed, _ = process.communicate(timeout=5)
+
+    assert process.returncode == 3
+    assert printed.startswith("POP3 UNKNOWN - stopped from outside after ")
+
+
+def test_a_flood_instead_of_an_explanation_changes_nothing(pki: Pki) -> None:
+    """The failure stays what it was; and in a sweep no thread goes on with a hostile server."""
+    with ScriptedServer(scripts=[[hears_hello, reset()], FLOODING]) as server:
+        verdict = looked_at(server, f"-S --ca-file {pki.ca_file}")
+
+    assert verdict.startswith("POP3 CRITICAL - tls: ")
+    assert " reset the connection" in verdict
+
+
+def test_a_flood_at_an_assertion_is_left(pki: Pki) -> None:
+    """It proves nothing, and that is said; the thread ends here, too."""
+    goodbye = [expect(b"QUIT"), say(b"+OK\r\n")]
+    smuggled = [GREETING, expect(b"STLS"), expect(b"CAPA"), say(b"+OK begin\r\n")]
+    with ScriptedServer(scripts=[upgraded(pki, *goodbye), [*smuggled, *FLOODING]]) as server:
+        words = f"--starttls --check-starttls-injection --ca-file {pki.ca_file}"
+        verdict = looked_at(server, words)
+
+    assert verdict.startswith("POP3 CRITICAL - ")
+    assert " an assertion (injectable) could not be tried: no answer in time" in verdict
+
+
+FLOODING = [hears_hello, HELLO_REQUESTS]
+
+
+def looked_at(server: ScriptedServer, words: str) -> str:
+    """Check in this process, and wait until nothing more is sent to it."""
+    target = f"-H localhost --connect-to 127.0.0.1 -p {server.port} -t 1"
+    verdict = run_check(options.parse(f"{target} {words}".split()), time.monotonic())
+    server.settle(3)
+    flooded = server.flooded
+    time.sleep(0.1)
+    assert server.flooded == flooded > 0
+    return verdict.text()

@@ -323,7 +323,7 @@ def test_wrong_password(check: Check, login: Login, dovecot: Dovecot) -> None:
     """Fault 46: said in the server's words, and tried once."""
     before = dovecot.log()
 
-    done = check("good", *login("monitor", "wrong"))
+    done = check("good", *login("monitor", "wr0ng one"))
 
     assert done.verdict == (
         f"POP3 CRITICAL - login: {HOST}:{dovecot.tls} rejected user monitor:"

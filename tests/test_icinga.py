@@ -46,6 +46,8 @@ def refused(line: str, **said: object) -> bytes:
 class Api(Server):
     """Takes results on connections that are kept; `answers` are for one each, the last repeated."""
 
+    speaks_pop3 = False
+
     def __init__(self, *answers: Answer, tls: ssl.SSLContext, port: int = 0) -> None:
         super().__init__(tls=tls, port=port)
         self.heads: list[list[str]] = []
@@ -313,3 +315,17 @@ def test_a_password_file_that_cannot_be_used(client: Client, tmp_path: Path) -> 
     assert done.code == 3
     assert "config: password file of the API /" in done.line
     assert f"{client.secret.name} must be mode 0600" in done.line
+
+
+@pytest.mark.parametrize("weak", ["abc", "sweep", "service"])
+def test_of_a_weak_password_only_the_number_is_told(weak: str, pki: Pki, client: Client) -> None:
+    """The words of the API could have it in them, and a gap would tell which it is."""
+    client.secret.write_text(f"{weak}\n")
+    said = "No service sweep!abc found"
+    with (
+        Api(
+            lambda _: refused("404 Not Found", error=404, status=said), tls=pki.server("good")
+        ) as server,
+        client.api(server.port) as api,
+    ):
+        assert api.submit(outcome()) == "HTTP 404"

@@ -132,9 +132,31 @@ def test_apop_takes_the_first_timestamp_that_is_one(
 )
 def test_apop_wants_a_timestamp_that_is_one(greeting: bytes) -> None:
     """CVE-2007-1558: the text to digest is not for a machine in the middle to choose."""
-    with pytest.raises(ProbeError, match="no timestamp") as caught:
+    with pytest.raises(ProbeError) as caught:
         next(apop(greeting))
     assert caught.value.kind is Kind.NO_MECHANISM
+    assert caught.value.message == "offers no APOP (no timestamp in the greeting)"
+
+
+def test_what_is_shown_of_a_login() -> None:
+    """The name, and stars for what proves it."""
+    steps = begun("user", b"secret")
+
+    assert [next(steps).shown, steps.send(OK).shown] == ["USER monitor", "PASS ***"]
+    assert next(begun("apop", b"secret")).shown == "APOP ***"
+
+
+def test_a_name_that_is_not_utf_8_goes_as_it_was_given() -> None:
+    """The octets of the command line are the user's own."""
+    assert next(begun("user", b"secret", "j\udcfc")).wire == b"USER j\xfc\r\n"
+
+
+def test_without_a_secret_nothing_stands_for_it() -> None:
+    """With EXTERNAL the client certificate is the proof."""
+    wanted = Login("tim", SecretSource(), "plain")
+    steps = login.begin("plain", wanted, None, Target("a", 1), GREETING)
+
+    assert next(steps).wire == b"AUTH PLAIN AHRpbQA=\r\n"
 
 
 def test_a_name_and_a_password_in_any_script_go_as_they_are() -> None:
@@ -333,6 +355,76 @@ def test_refusals_by_the_servers_own_words(line: bytes, is_encrypted: bool, kind
 
     assert reply is not None
     assert login.rejection(reply, is_encrypted) is kind
+
+
+@pytest.mark.parametrize(
+    ("wanted", "capabilities", "is_encrypted", "message"),
+    [
+        ("auto", listed(b"SASL", b"STLS"), False, "offers no login before TLS"),
+        (
+            "auto",
+            listed(b"SASL CRAM-MD5 GSSAPI", b"STLS"),
+            False,
+            "demands TLS before a login (offers only CRAM-MD5 GSSAPI without)",
+        ),
+        (
+            "auto",
+            listed(b"SASL CRAM-MD5 GSSAPI"),
+            True,
+            "does not offer USER, PLAIN or LOGIN; its mechanisms: CRAM-MD5 GSSAPI",
+        ),
+        ("auto", listed(), True, "does not offer USER, PLAIN or LOGIN; its mechanisms: none"),
+        (
+            "xoauth2",
+            listed(b"SASL PLAIN A<B " + b"X" * 21),
+            True,
+            "does not offer XOAUTH2; its mechanisms: PLAIN",
+        ),
+    ],
+)
+def test_what_is_said_where_nothing_fits(
+    wanted: str, capabilities: Capabilities, is_encrypted: bool, message: str
+) -> None:
+    """What was wanted, and what there is instead."""
+    with pytest.raises(ProbeError) as caught:
+        login.choose(wanted, capabilities, is_encrypted)
+    assert caught.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [(b"TLS required", Kind.CLEARTEXT_REFUSED), (b"SSL cert", Kind.CLIENT_CERTIFICATE)],
+)
+def test_words_far_behind_are_not_read(words: bytes, kind: Kind) -> None:
+    """RFC 2449 section 4: no reply is longer than 512 octets."""
+    within, beyond = (b"x" * (length - len(words)) + words for length in (512, 513))
+
+    assert login.rejection(Reply(False, within), is_encrypted=False) is kind
+    assert login.rejection(Reply(False, beyond), is_encrypted=False) is Kind.CREDENTIALS
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (Kind.CLEARTEXT_REFUSED, "demands TLS before a login: no"),
+        (Kind.CLIENT_CERTIFICATE, "demands a client certificate: no"),
+        (Kind.IN_USE, "says that the mailbox of user a?b is in use: no"),
+        (Kind.LOGIN_DELAY, "says that user a?b logs in too often: no"),
+        (Kind.TEMPORARY, "cannot log in user a?b for now: no"),
+        (Kind.PERMANENT, "cannot log in user a?b: no"),
+        (Kind.CREDENTIALS, "rejected user a?b: no"),
+    ],
+)
+def test_a_refusal_in_words(kind: Kind, said: str) -> None:
+    """One sentence for each kind."""
+    assert login.described(Reply(False, b"no"), "a|b", kind, clean) == said
+
+
+def test_a_refusal_without_words() -> None:
+    """A bare `-ERR` is quoted as what it is."""
+    said = login.described(Reply(False, b""), "a", Kind.CREDENTIALS, clean)
+
+    assert said == "rejected user a: (no reason given)"
 
 
 def test_a_refusal_names_the_user_and_quotes_the_server() -> None:

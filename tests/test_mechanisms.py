@@ -138,7 +138,9 @@ def test_an_empty_challenge_is_no_challenge() -> None:
     steps = MECHANISMS["CRAM-MD5"](identity())
     next(steps)
 
-    with pytest.raises(Malformed, match="empty"):
+    with pytest.raises(
+        Malformed, match=r"^empty, so that the answer would be the same every time$"
+    ):
         steps.send(b"")
 
 
@@ -148,7 +150,7 @@ def test_no_token_for_who_speaks_out_of_turn(challenge: bytes) -> None:
     steps = MECHANISMS["XOAUTH2"](identity())
     next(steps)
 
-    with pytest.raises(Malformed, match="the client that begins"):
+    with pytest.raises(Malformed, match=r"^not empty, though it is the client that begins$"):
         steps.send(challenge)
 
 

@@ -41,7 +41,7 @@ from tests.pop3_server import (
 from tests.token_endpoint import TokenEndpoint, granted, http, refused
 
 TOKEN = "t0ken.c4n4ry"
-REFRESH = "refresh c4n4ry+/="
+REFRESH = "r3fresh.c4n4ry+/="
 SECRETS = {"client secret": CANARY, "refresh token": REFRESH, "access token": TOKEN}
 
 LATE = 1.0
@@ -134,6 +134,8 @@ def test_answers(body: bytes, outcome: str) -> None:
         (400, b'{"error":"s3cret"}', "[***]"),
         (400, b'{"error":"x","error_description":["y"]}', "[x]"),
         (400, b'{"error":{"message":"x"}}', "[answered HTTP 400]"),
+        (400, b'{"error":""}', "[answered HTTP 400]"),
+        (400, b'{"error":" ","error_description":"y"}', "[y]"),
         (400, b'{"access_token":"abc"}', "[answered HTTP 400]"),
         (201, b'{"access_token":"abc"}', "[answered HTTP 201]"),
         (500, b"<h1>s3cret</h1>", "[answered HTTP 500]"),
@@ -144,6 +146,26 @@ def test_answers(body: bytes, outcome: str) -> None:
 def test_refusals(status: int, body: bytes, outcome: str) -> None:
     """RFC 6749 section 5.2: in the words of the endpoint, made harmless; else the number."""
     assert answered(body, status) == outcome
+
+
+@pytest.mark.parametrize("weak", [b"abc", b"client", b"Failed"])
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ({"error": "invalid_client"}, "[invalid_client]"),
+        ({"error": "invalid_client", "error_description": "Failed: abc"}, "[invalid_client: ***]"),
+        ({"error": "abc"}, "[***]"),
+        ({"error": "client", "error_description": "abc"}, "[***: ***]"),
+    ],
+)
+def test_of_a_weak_secret_only_standard_errors_are_quoted(
+    said: dict[str, str], shown: str, weak: bytes
+) -> None:
+    """A gap would tell it; the same for all of them tells nothing."""
+    with pytest.raises(ProbeError) as caught:
+        oauth.token(400, json.dumps(said).encode(), [Secret(b"a good one"), Secret(weak)])
+
+    assert f"[{caught.value.message}]" == shown
 
 
 def test_a_long_refusal_is_cut() -> None:

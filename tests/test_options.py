@@ -114,11 +114,15 @@ def test_invalid_hosts(host: str) -> None:
         ((*HOST, "-p", "\u0661\u0661\u0660"), "invalid --port"),
         ((*HOST, "--use-ipv"), "unknown argument --use-ipv"),
         ((*HOST, "--host", "x"), "unknown argument --host"),
-        ((*HOST, "extra"), "unknown argument extra"),
+        ((*HOST, "extra"), "unknown argument after -H, not shown here"),
         ((*HOST, "-w"), "-w needs a value"),
         ((*HOST, "-w", "--"), "-w needs a value"),
         ((*HOST, "-w--"), "-w needs a value"),
         ((*HOST, "--expect=--"), "--expect needs a value"),
+        ((*HOST, "--diagnose=--"), "--diagnose needs a value"),
+        (("-6H--",), "-H needs a value"),
+        (("-vvH=--",), "-H needs a value"),
+        ((*HOST, "-vw"), "-w needs a value"),
         (("-H", "192.0.2.1", "-6"), "192.0.2.1 is not an IPv6 address"),
         (("-H", "::1", "-4"), "::1 is not an IPv4 address"),
         ((*HOST, "--connect-to", "::1", "-4"), "::1 is not an IPv4 address"),
@@ -154,7 +158,7 @@ def test_invalid_hosts(host: str) -> None:
         ((*HOST, "--rechecks", "1", "--sensitivity", "low"), "exclude each other"),
         ((*HOST, "--diagnose=dns,nix"), "invalid --diagnose dns,nix: not some of dns,tcp,tls"),
         ((*HOST, "--diagnose=dns,"), "invalid --diagnose"),
-        ((*HOST, "--diagnose", "dns"), "unknown argument dns"),
+        ((*HOST, "--diagnose", "dns"), "unknown argument after --diagnose, not shown here"),
         ((*HOST, "--state", "refused"), "not KIND=STATE"),
         ((*HOST, "--state", "nix=ok"), "no kind of failure is called nix"),
         ((*HOST, "--state", "bug=ok"), "no kind of failure is called bug"),
@@ -571,6 +575,18 @@ def test_any_command_line_gives_settings_or_one_line(argv: list[str]) -> None:
             return
         assert line.kind is Kind.CONFIG
         assert line.message.isprintable()
+
+
+@pytest.mark.parametrize("words", [["-vSw=-5:10"], ["-vSw-5:10"], ["-vSw", "-5:10"]])
+def test_what_is_bundled_is_read_one_after_the_other(words: list[str]) -> None:
+    """The same on every Python: argparse changed its mind about the `=`."""
+    settings = options.parse([*words, "-6H=pop.example.org"])
+
+    assert settings.target.hostname == "pop.example.org"
+    assert settings.target.family is Family.IPV6
+    assert settings.tls.security is Security.IMPLICIT
+    assert settings.thresholds.time.warning == "-5:10"
+    assert settings.verbosity == 1
 
 
 @pytest.mark.parametrize("word", ["--ssl=true", "-S=yes", "--ssl="])

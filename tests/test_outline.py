@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from check_pop3_plus import outline
 from tests.certificates import Pki
 from tests.corpus import ROOT
-from tests.der import integer, sequence, tagged
-from tests.parts import ec_key, name, public
+from tests.der import BOOLEAN, OCTETS, integer, oid, sequence, tagged, tlv
+from tests.parts import UNKNOWN, ec_key, extension, name, public
 from tests.test_certificate import der
 
 
@@ -61,3 +61,150 @@ def test_damage_is_a_value_error_at_most(pki: Pki) -> None:
             damaged = whole[:position] + byte + whole[position + 1 :]
             with contextlib.suppress(ValueError):
                 assert outline.outline(damaged).key_kind is not None
+
+
+@pytest.mark.parametrize(
+    ("number", "dotted"),
+    [
+        (outline.BASIC_CONSTRAINTS, "2.5.29.19"),
+        (outline.KEY_USAGE, "2.5.29.15"),
+        (outline.ALTERNATIVE_NAMES, "2.5.29.17"),
+        (outline.SUBJECT_KEY, "2.5.29.14"),
+        (outline.AUTHORITY_KEY, "2.5.29.35"),
+        (outline.NETSCAPE_TYPE, "2.16.840.1.113730.1.1"),
+    ],
+)
+def test_the_extensions_that_are_known(number: bytes, dotted: str) -> None:
+    """RFC 5280 section 4.2.1, and Netscape's; each is kept with what it says."""
+    listed = (extension(dotted, b"\x04\x01x"), extension(UNKNOWN, b"y"))
+    fields = outline.outline(ROOT.leaf(extensions=listed))
+
+    assert oid(dotted)[2:] == number
+    assert fields.extensions == {number: outline.Extension(False, b"\x04\x01x")}
+    assert fields.has_extensions
+
+
+@pytest.mark.parametrize(
+    ("mark", "is_critical"),
+    [
+        (b"", False),
+        (tlv(BOOLEAN, b"\xff"), True),
+        (tlv(BOOLEAN, b"\x01"), True),
+        (tlv(BOOLEAN, b"\x00"), False),
+        (tlv(BOOLEAN, b"\x00\x01"), True),
+        (tlv(BOOLEAN), False),
+    ],
+)
+def test_critical_is_what_is_marked_so(mark: bytes, is_critical: bool) -> None:
+    """Whatever octet stands for true."""
+    listed = sequence(oid("2.5.29.15"), mark, tlv(OCTETS, b"x"))
+    fields = outline.outline(ROOT.leaf(extensions=(listed,)))
+
+    assert fields.extensions[outline.KEY_USAGE] == outline.Extension(is_critical, b"x")
+
+
+def test_of_the_same_extension_the_first_counts() -> None:
+    """As OpenSSL takes it."""
+    listed = (extension("2.5.29.15", b"a", critical=True), extension("2.5.29.15", b"b"))
+    fields = outline.outline(ROOT.leaf(extensions=listed))
+
+    assert fields.extensions[outline.KEY_USAGE] == outline.Extension(True, b"a")
+
+
+def test_extensions_are_looked_at_to_a_limit() -> None:
+    """A thousand; a hostile certificate may have more."""
+    padding = [extension(UNKNOWN, b"")] * 999
+    usage = extension("2.5.29.15", b"x")
+    within = outline.outline(ROOT.leaf(extensions=(*padding, usage)))
+    beyond = outline.outline(ROOT.leaf(extensions=(*padding, padding[0], usage)))
+
+    assert outline.KEY_USAGE in within.extensions
+    assert beyond.extensions == {}
+    assert beyond.has_extensions
+
+
+@pytest.mark.parametrize("extensions", [None, ()])
+def test_no_extensions(extensions: tuple[bytes, ...] | None) -> None:
+    """Neither the field, nor anything in it."""
+    fields = outline.outline(ROOT.leaf(extensions=extensions))
+
+    assert fields.extensions == {}
+    assert not fields.has_extensions
+
+
+def test_two_algorithms_are_kept_apart() -> None:
+    """The one that was signed, and the one beside the signature."""
+    inner, outer = sequence(oid("1.2.3")), sequence(oid("1.2.4"))
+    fields = outline.outline(ROOT.leaf(inner=inner, outer=outer))
+
+    assert (fields.algorithm, fields.outer_algorithm) == (inner, outer)
+
+
+def of_fields(*fields: bytes) -> bytes:
+    return sequence(sequence(*fields), sequence(), sequence())
+
+
+VERSION = tagged(0, integer(2))
+
+
+def test_the_fewest_fields() -> None:
+    """Six of version 1; where a version is written, it is one more."""
+    six = [tlv(OCTETS, bytes((number,))) for number in range(6)]
+    fields = outline.outline(of_fields(*six))
+
+    assert (fields.version, fields.algorithm, fields.issuer) == (0, six[1], six[2])
+    assert (fields.subject, fields.key) == (six[4], six[5])
+    assert outline.outline(of_fields(VERSION, *six)) == fields._replace(version=2)
+    for short in (six[:5], [VERSION, *six[:5]]):
+        with pytest.raises(ValueError, match=r"^not a certificate$"):
+            outline.outline(of_fields(*short))
+
+
+def test_the_nameless_of_version_1() -> None:
+    """Whatever stands first, the names are where they are."""
+    six = [tlv(OCTETS, bytes((number,))) for number in range(6)]
+    nameless = [*six[:2], sequence(), six[3], sequence(), six[5]]
+
+    assert outline.without_names(of_fields(*six)) == of_fields(*nameless)
+    assert outline.without_names(of_fields(VERSION, *six)) == of_fields(VERSION, *nameless)
+
+
+@pytest.mark.parametrize("size", [0, 1, 126, 127, 128, 129, 255, 256, 65_535, 65_536])
+def test_lengths_are_written_and_read(size: int) -> None:
+    """In one octet to 127, in as few as there must be above (X.690 section 10.1)."""
+    content = b"x" * size
+    whole = outline._sequence(content)
+
+    assert whole == sequence(content)
+    assert list(outline.values(whole + b"\x05\x00")) == [
+        outline.Value(outline.SEQUENCE, content, whole),
+        outline.Value(5, b"", b"\x05\x00"),
+    ]
+    assert outline.first(whole + b"\x05").content == content
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"\x30", "no value of DER"),
+        (b"\x30\x80", "no value of DER"),
+        (b"\x1f\x00", "no value of DER"),
+        (b"\xbf\x01\x00", "no value of DER"),
+        (b"\x04\x01", "cut off"),
+        (b"\x04\x03ab", "cut off"),
+        (b"\x04\x81\x03ab", "cut off"),
+        (b"\x04\x82\x00", "cut off"),
+        (b"\x04\x84\xff\xff\xff\xff", "cut off"),
+    ],
+)
+def test_values_that_are_none(data: bytes, reason: str) -> None:
+    """No length, an indefinite one, a long tag, or less than was promised."""
+    with pytest.raises(ValueError, match=rf"^{reason}$"):
+        list(outline.values(data))
+
+
+def test_there_is_no_first_of_nothing() -> None:
+    """Said, so that no caller takes it for an empty value."""
+    assert list(outline.values(b"")) == []
+    with pytest.raises(ValueError, match=r"^nothing there$"):
+        outline.first(b"")

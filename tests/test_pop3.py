@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from check_pop3_plus.failures import Kind, ProbeError
 from check_pop3_plus.pop3 import (
+    AUTH_LINE_LIMIT,
     BODY_LIMIT,
     BODY_LINES_LIMIT,
     LINE_LIMIT,
@@ -18,7 +19,9 @@ from check_pop3_plus.pop3 import (
     command,
     guess_protocol,
     oddities,
+    only_code,
     parse_capabilities,
+    parse_challenge,
     parse_stat,
     parse_status,
 )
@@ -50,6 +53,42 @@ def test_a_line_may_end_in_lf_alone() -> None:
     assert lines_of(iter([b"+OK a\n+OK b\r\n"])) == [b"+OK a", b"+OK b"]
 
 
+def test_that_a_line_ends_in_lf_alone_is_seen() -> None:
+    """Of the last one; before there is any, nothing is odd."""
+    buffer = LineBuffer()
+    seen = [buffer.is_bare]
+    buffer.feed(b"+OK a\n+OK b\r\n\n\r\n")
+    for _ in range(4):
+        buffer.next_line()
+        seen.append(buffer.is_bare)
+
+    assert seen == [False, True, False, True, False]
+
+
+def test_a_line_that_dripped_hides_none_behind_it() -> None:
+    """The search for an end begins anew with each line."""
+    assert lines_of(iter([b"+OK a", b"b\n\nc\n", b"", b"d\n"])) == [b"+OK ab", b"", b"c", b"d"]
+    assert lines_of(iter([b"\nx\n"])) == [b"", b"x"]
+    assert lines_of(iter([b"\n" + b"x" * LINE_LIMIT + b"\n"])) == [b"", b"x" * LINE_LIMIT]
+
+
+def test_what_is_pending_is_no_line_yet() -> None:
+    """Octets behind the last line, as they came."""
+    buffer = LineBuffer()
+    buffer.feed(b"+OK\r\n+O")
+
+    assert buffer.pending == b"+OK\r\n+O"
+    assert buffer.next_line() == b"+OK"
+    assert buffer.next_line() is None
+    assert buffer.pending == b"+O"
+
+
+def test_the_limits_are_those_of_the_documents() -> None:
+    """RFC 2449 and 5034, and what no real server comes near."""
+    assert (LINE_LIMIT, AUTH_LINE_LIMIT) == (2048, 12_288)
+    assert (BODY_LIMIT, BODY_LINES_LIMIT, TOTAL_LIMIT) == (65_536, 500, 1_048_576)
+
+
 @pytest.mark.threat("T13")
 @pytest.mark.parametrize("tail", [b"", b"\n"])
 def test_a_line_over_the_limit_is_refused_at_once(tail: bytes) -> None:
@@ -60,6 +99,7 @@ def test_a_line_over_the_limit_is_refused_at_once(tail: bytes) -> None:
     with pytest.raises(ProbeError) as caught:
         buffer.next_line()
     assert caught.value.kind is Kind.OVERSIZED
+    assert caught.value.message == "reply line too long (limit 2048)"
 
 
 def test_a_line_at_the_limit_passes() -> None:
@@ -76,6 +116,7 @@ def test_a_conversation_has_a_limit_in_all() -> None:
     with pytest.raises(ProbeError) as caught:
         buffer.feed(b"x")
     assert caught.value.kind is Kind.OVERSIZED
+    assert caught.value.message == "server sends without end (limit 1 MiB)"
 
 
 @pytest.mark.parametrize(
@@ -128,17 +169,37 @@ def test_a_body_ends_at_the_dot_and_is_unstuffed() -> None:
 
 
 @pytest.mark.threat("T13")
-@pytest.mark.parametrize(
-    ("line", "times"), [(b"", BODY_LINES_LIMIT + 1), (b"x" * 1024, BODY_LIMIT // 1024 + 1)]
-)
+@pytest.mark.parametrize(("line", "times"), [(b"", BODY_LINES_LIMIT), (b"x" * 254, 256)])
 def test_an_endless_body_is_refused(line: bytes, times: int) -> None:
-    """Fault 24: by lines and by octets."""
+    """Fault 24: by lines and by octets, line ends included; the limit itself is allowed."""
     body = BodyReader()
+    for _ in range(times):
+        assert not body.add(line)
 
     with pytest.raises(ProbeError) as caught:
-        for _ in range(times):
-            body.add(line)
+        body.add(line)
     assert caught.value.kind is Kind.OVERSIZED
+    assert caught.value.message == "reply too long (limit 64 KiB or 500 lines)"
+
+
+@pytest.mark.parametrize(
+    ("line", "challenge"),
+    [
+        (b"+", b""),
+        (b"+ ", b""),
+        (b"+ dGVzdA==", b"dGVzdA=="),
+        (b"+  dGVzdA== ", b"dGVzdA=="),
+        (b"+dGVzdA==", None),
+        (b"+OK", None),
+        (b"-ERR", None),
+        (b"", None),
+    ],
+)
+def test_challenge_lines(line: bytes, challenge: bytes | None) -> None:
+    """RFC 5034 section 4: a plus, a blank, base64; many servers leave the blank out."""
+    expected = None if challenge is None else Reply(False, b"", challenge=challenge)
+
+    assert parse_challenge(line) == expected
 
 
 def test_capabilities_are_read_with_tolerance() -> None:
@@ -160,12 +221,27 @@ def test_capabilities_are_read_with_tolerance() -> None:
     assert listed.has("USER")
     assert listed.has("STLS")
     assert not listed.has("EXPIRE")
+    assert set(listed.tags) == {"USER", "SASL", "EXPIRENEVER", "\ufffd\ufffd", "STLS"}
+
+
+def test_what_is_offered_is_each_tag_and_each_argument() -> None:
+    """`SASL=PLAIN` is asked for as one thing, `SASL` as another."""
+    listed = parse_capabilities((b"USER", b"SASL PLAIN LOGIN"))
+
+    assert listed.offered() == {
+        *(("USER", None), ("SASL", None), ("SASL", "PLAIN"), ("SASL", "LOGIN"))
+    }
 
 
 def test_what_a_capability_list_has_that_is_odd() -> None:
     """Said once for each kind, and nothing of an ordinary one."""
     assert oddities((b"USER", b"SASL PLAIN LOGIN")) == []
     assert oddities(()) == ["is empty"]
+    assert oddities((b"", b" ")) == ["is empty"]
+    assert oddities((b"USER", b" ", b"TOP")) == ["has a blank line"]
+    assert oddities((b"USER", b"sasl X")) == ["has a tag in lower case"]
+    assert oddities((b"SASL X", b"SASL y")) == ["has a tag twice"]
+    assert oddities((b"USER", b"X \x80")) == ["has octets that are not ASCII"]
     assert oddities((b"", b"user", b"USER", b"\xff")) == [
         "has a blank line",
         "has octets that are not ASCII",
@@ -202,13 +278,73 @@ def test_a_command_is_redacted_at_birth() -> None:
 
     assert built.wire == b"PASS s3cret\r\n"
     assert built.shown == "PASS ***"
+    assert not built.is_auth
+
+
+def test_a_command_shows_itself_without_its_secret() -> None:
+    """Also to who prints it by mistake."""
+    assert repr(command(b"PASS", b"s3cret", shown=Printable("***"))) == "Command(PASS ***)"
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (b"+OK", "+OK"),
+        (b"+OK ", "+OK"),
+        (b"+OK \x0b", "+OK"),
+        (b"+OK s3cret", "+OK ***"),
+        (b"-ERR [AUTH] s3cret", "-ERR [AUTH] ***"),
+        (b"-err\t[in-use]", "-err?[in-use]"),
+        (b"-ERR [SYS/TEMP]s3cret", "-ERR [SYS/TEMP]***"),
+        (b"-ERR [SYS/PERM] x", "-ERR [SYS/PERM] ***"),
+        (b"-ERR [LOGIN-DELAY] x", "-ERR [LOGIN-DELAY] ***"),
+        (b"-ERR [S3CRET] x", "-ERR ***"),
+        (b"[AUTH] s3cret", "[AUTH] ***"),
+        (b"+ s3cret", "+ ***"),
+        (b"+OKs3cret", "***"),
+        (b"s3cret +OK", "***"),
+        (b"  ", ""),
+        (b"", ""),
+        ("s3cret", "***"),
+        ("+OK s3cr\xe9t", "+OK ***"),
+    ],
+)
+def test_where_a_secret_cannot_be_found_only_codes_are_shown(line: bytes | str, shown: str) -> None:
+    """A short secret may stand anywhere in what a server says."""
+    assert only_code(line) == shown
+
+
+def test_a_command_without_an_argument() -> None:
+    """Nothing is between the verb and the line's end, and all of it is shown."""
+    built = command(b"STAT")
+
+    assert (built.wire, built.shown) == (b"STAT\r\n", "STAT")
+
+
+def test_an_argument_is_shown_harmlessly() -> None:
+    """It may be the user's own name, and a web page reads it."""
+    assert command(b"USER", b"a<b").shown == "USER a(b"
+
+
+@pytest.mark.parametrize(
+    "verb", [b"CAPA", b"STLS", b"USER", b"PASS", b"APOP", b"AUTH", b"STAT", b"QUIT"]
+)
+def test_what_a_check_may_say(verb: bytes) -> None:
+    """Eight commands, none of which changes a mailbox."""
+    assert command(verb).wire == verb + b"\r\n"
+
+
+def test_what_a_check_may_not_say() -> None:
+    """A mistake of ours, and named so."""
+    with pytest.raises(ValueError, match=r"^b'DELE' is not a command of this plugin$"):
+        command(b"DELE", b"1")
 
 
 @pytest.mark.threat("T18")
 @pytest.mark.parametrize("argument", [b"a\r\nDELE 1", b"a\n", b"a\0b"])
 def test_no_command_can_hold_a_second_one(argument: bytes) -> None:
     """Threat 18."""
-    with pytest.raises(ValueError, match="line break"):
+    with pytest.raises(ValueError, match=r"^line break or NUL in a command argument$"):
         command(b"USER", argument)
 
 
@@ -222,6 +358,19 @@ def test_no_command_can_hold_a_second_one(argument: bytes) -> None:
         (b"SSH-2.0-OpenSSH_9.2", "SSH"),
         (b"HTTP/1.1 400 Bad Request", "HTTP"),
         (b"\x15\x03\x01\x00\x02\x02", "TLS"),
+        (b"\x16\x03\x03", "TLS"),
+        (b"\x00\x00\x15\x03", "TLS"),
+        (b"220 mx esmtp", "SMTP"),
+        (b"220-welcome to mail", "SMTP"),
+        (b"220 x exim", "SMTP"),
+        (b"* bye", "IMAP"),
+        (b"* PREAUTH", "IMAP"),
+        (b"<!doctype html>", "HTTP"),
+        (b"<HTML>", "HTTP"),
+        (b"http/1.0 200", "HTTP"),
+        (b"220welcome", None),
+        (b"ssh-2.0", None),
+        (b"+OK 220 mx ESMTP", None),
         (b"hello", None),
     ],
 )

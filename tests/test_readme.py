@@ -11,8 +11,9 @@ from check_pop3_plus.table import parser
 from tests.command import run
 from tests.test_house_rules import LEVELS
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
-IMAGES = Path(__file__).parent.parent / "images"
+PROJECT = Path(__file__).parent.parent
+README = (PROJECT / "README.md").read_text()
+IMAGES = PROJECT / "images"
 
 
 def test_the_options_are_those_of_the_help() -> None:

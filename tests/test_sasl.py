@@ -76,6 +76,22 @@ def test_a_long_initial_response_waits_for_its_challenge(name: str, longest: int
     assert min(len(f"AUTH {name} ".encode() + response) for _, response in waiting) == longest + 4
 
 
+def test_what_is_shown_of_an_exchange() -> None:
+    """The mechanism, and stars wherever a secret could stand."""
+    at_once = exchange("PLAIN", MECHANISMS["PLAIN"], identity())
+    in_steps = exchange("LOGIN", MECHANISMS["LOGIN"], identity())
+
+    assert next(at_once).shown == "AUTH PLAIN ***"
+    assert [next(in_steps).shown, in_steps.send(ASKED).shown] == ["AUTH LOGIN", "***"]
+
+
+def test_an_empty_answer_is_an_empty_line() -> None:
+    """RFC 5034 section 4: only the initial response has a sign for nothing."""
+    sent, _ = played("LOGIN", identity(b"", b""), ASKED, ASKED, OK)
+
+    assert sent == [b"AUTH LOGIN\r\n", b"\r\n", b"\r\n"]
+
+
 def test_an_empty_initial_response_is_written_out() -> None:
     """RFC 5034 section 4, curl test 886: a single equals sign."""
     assert played("EXTERNAL", identity(b""), OK)[0] == [b"AUTH EXTERNAL =\r\n"]
@@ -230,9 +246,10 @@ def test_a_reason_that_goes_on_is_cut_short() -> None:
 )
 def test_a_success_that_comes_too_early(name: str, replies: list[Reply]) -> None:
     """Fault 55 (Exchange 2003), and a server that skips its own proof or forgets its refusal."""
-    with pytest.raises(ProbeError, match="before the exchange was complete") as caught:
+    with pytest.raises(ProbeError) as caught:
         played(name, identity(), *replies)
     assert caught.value.kind is Kind.GARBLED
+    assert caught.value.message == f"accepted {name} before the exchange was complete"
 
 
 def test_a_success_before_the_initial_response() -> None:
@@ -289,6 +306,9 @@ CANCELLED = [
     # words without base64
     ("LOGIN", [raw(b"+ Username:")]),
     ("LOGIN", [ASKED, raw(b"+ Password:")]),
+    # what only an OAuth error may look like: JSON without its padding
+    ("LOGIN", [ASKED, raw(b"+ eyJhIjoxfQ")]),
+    ("CRAM-MD5", [raw(b"+ eyJhIjoxfQ")]),
     ("XOAUTH2", [raw(b"+ go ahead!")]),
     ("XOAUTH2", [ASKED, raw(b"+ not base64!")]),
     # words where the client begins
@@ -306,9 +326,20 @@ def test_a_bad_challenge_is_cancelled(name: str, replies: list[Reply], answer: R
     sent = [next(steps), *(steps.send(reply) for reply in replies)]
 
     assert sent[-1] == Command(b"*\r\n", Printable("*"))
-    with pytest.raises(ProbeError, match="malformed challenge") as caught:
+    with pytest.raises(ProbeError) as caught:
         steps.send(answer)
     assert caught.value.kind is Kind.GARBLED
+    assert caught.value.message in {
+        f"sent a malformed challenge: {reason}; exchange cancelled"
+        for reason in (
+            "not base64",
+            "empty, so that the answer would be the same every time",
+            "one more than this mechanism has",
+            "not empty, though it is the client that begins",
+            "not the first message of a SCRAM server",
+            "its nonce does not continue the client?s",
+        )
+    }
 
 
 @pytest.mark.parametrize("name", ["PLAIN", "OAUTHBEARER", "SCRAM-SHA-1", "EXTERNAL"])
@@ -342,12 +373,21 @@ def test_base64_is_undone(data: bytes) -> None:
     assert decoded(base64.b64encode(data)) == data
 
 
-def test_only_a_json_object_may_lack_its_padding() -> None:
-    """curl test 889; what else has none may have lost more."""
-    assert decoded(b"eyJhIjoxfQ") == b'{"a":1}'
-    for cut in (b"eyJhIjoxf", b"YWI", b"YWJjZA"):
-        with pytest.raises(Malformed):
-            decoded(cut)
+@pytest.mark.parametrize("cut", [b"eyJhIjoxfQ", b"eyJhIjoxf", b"YWI", b"YWJjZA"])
+def test_what_lacks_its_padding_may_have_lost_more(cut: bytes) -> None:
+    """RFC 4648 section 3.2."""
+    with pytest.raises(Malformed):
+        decoded(cut)
+
+
+@pytest.mark.parametrize("unpadded", [b"eyJhIjoxfQ", b"eyJzdGF0dXMiOiI0MDEifQ"])
+def test_only_an_error_in_json_may_lack_its_padding(unpadded: bytes) -> None:
+    """curl test 889."""
+    sent, end = played("OAUTHBEARER", identity(), raw(b"+ " + unpadded), ERR)
+
+    assert sent[1:] == [b"AQ==\r\n"]
+    assert end
+    assert end.text.startswith(b"token refused: ")
 
 
 # --- whatever the server does ----------------------------------------------------------------

@@ -10,9 +10,11 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "check_pop3_plus"
+FILES = ("requirements.txt", "tests/requirements.txt", "tests/fuzz/requirements.txt")
 
 # Ends the interpreter at the first thing that reaches out of it, which no handler can hide.
 GUARD = """
@@ -63,10 +65,21 @@ def test_the_guard_guards(code: str) -> None:
     assert guarded(code).returncode == 99
 
 
+def pins(file: str) -> list[tuple[Requirement, str]]:
+    """Return what a file of requirements names, each with its hashes."""
+    lines = (ROOT / file).read_text().replace("\\\n", "").splitlines()
+    named = (line.partition(" --hash=") for line in lines if "==" in line)
+    return [(Requirement(name), hashes) for name, _, hashes in named]
+
+
 def pinned() -> dict[str, str]:
-    lines = (ROOT / "tests" / "requirements.txt").read_text().splitlines()
-    pins = (line.partition(";")[0].strip().partition("==") for line in lines if "==" in line)
-    return {normal(name): version for name, _, version in pins}
+    """Return the versions that are meant for this interpreter."""
+    return {
+        normal(each.name): str(each.specifier).removeprefix("==")
+        for file in FILES
+        for each, _ in pins(file)
+        if each.marker is None or each.marker.evaluate()
+    }
 
 
 def normal(name: str) -> str:
@@ -77,10 +90,22 @@ def normal(name: str) -> str:
 def test_what_is_installed_is_what_is_pinned() -> None:
     """By name and version, all of it; what came with the interpreter is not ours to choose."""
     ours = {normal(each.metadata["Name"]): each.version for each in metadata.distributions()}
-    for name in ("check-pop3-plus", "pip", "setuptools", "wheel"):
+    for name in ("check-pop3-plus", "pip"):
         ours.pop(name, None)
 
     assert {name: pinned().get(name) for name in ours} == ours
+
+
+@pytest.mark.threat("T28")
+@pytest.mark.parametrize("file", FILES)
+def test_each_is_pinned_by_its_hash(file: str) -> None:
+    """Without `make lock` nothing of another content is installed."""
+    named = pins(file)
+
+    assert len(named) >= 5
+    for each, hashes in named:
+        assert re.fullmatch("==[^,*]+", str(each.specifier)), each
+        assert re.match("sha256:[0-9a-f]{64}", hashes), each
 
 
 @pytest.mark.threat("T28")

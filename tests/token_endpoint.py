@@ -46,6 +46,8 @@ def refused(error: str, description: str, status: str = "400 Bad Request") -> St
 class TokenEndpoint(Server):
     """Reads one request from each connection, then plays these steps."""
 
+    speaks_pop3 = False
+
     def __init__(self, *steps: Step, tls: ssl.SSLContext, address: str = "127.0.0.1") -> None:
         super().__init__(tls=tls, address=address)
         self.requests: list[Request] = []

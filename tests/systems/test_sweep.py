@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.icinga2 import MASTER, TEMPLATES, Icinga, Node, private_icinga
+from tests.command import COMMAND
+from tests.icinga2 import AGENT, MASTER, TEMPLATES, Icinga, Node, dsl, private_icinga
 from tests.nagios import Nagios
 from tests.pop3_server import PoliteServer, dead_port
 
@@ -19,7 +20,10 @@ pytestmark = pytest.mark.real
 SHIPPED = TEMPLATES.parent / "sweep" / "check_pop3_plus_sweep.conf"
 
 HOSTS = """
-object Host "localhost" { check_command = "dummy" }
+object Host "localhost" {
+  check_command = "dummy"
+  vars.pop3_sweep = true
+}
 object Host "pop.example.test" {
   check_command = "dummy"
   vars.pop3_swept = [ "good", "dead" ]
@@ -32,23 +36,32 @@ def icinga(tmp_path_factory: pytest.TempPathFactory) -> Icinga:
     return private_icinga(tmp_path_factory.mktemp("icinga2"))
 
 
-def prepared(icinga: Icinga, sections: str, freshness: str = "15m") -> Node:
-    """Return a node with the shipped configuration, edited as it says, and a sweep's file."""
-    password = secrets.token_hex()
+def edited(port: str, password: str, freshness: str = "15m") -> str:
+    """Return the shipped configuration, edited as it says; `port` is an expression."""
     shipped = SHIPPED.read_text()
     for old, new in (
         ('"EDIT"', f'"{password}"'),
-        (":5665", f":{icinga.ports[MASTER]}"),
+        ('":5665"', f'":" + {port}'),
         ("check_interval = 15m", f"check_interval = {freshness}"),
         ("max_check_attempts = 2", "max_check_attempts = 1"),
     ):
         assert old in shipped
         shipped = shipped.replace(old, new)
-    node = icinga.node(shipped + HOSTS)
-    folder = node._log.parent
-    (folder / "pop3-sweep.secret").touch(mode=0o600)
-    (folder / "pop3-sweep.secret").write_text(password)
-    (folder / "pop3-sweep.ini").write_text(f"[DEFAULT]\nhostname = 127.0.0.1\n{sections}")
+    return shipped
+
+
+def deploy(node: Node, password: str, sections: str) -> None:
+    """Put the sweep's own files where the shipped configuration looks for them."""
+    (node.folder / "pop3-sweep.secret").touch(mode=0o600)
+    (node.folder / "pop3-sweep.secret").write_text(password)
+    (node.folder / "pop3-sweep.ini").write_text(f"[DEFAULT]\nhostname = 127.0.0.1\n{sections}")
+
+
+def prepared(icinga: Icinga, sections: str, freshness: str = "15m") -> Node:
+    """Return a node that sweeps."""
+    password = secrets.token_hex()
+    node = icinga.node(edited(str(icinga.ports[MASTER]), password, freshness) + HOSTS)
+    deploy(node, password, sections)
     return node
 
 
@@ -112,6 +125,63 @@ def test_a_sweep_that_died_is_noticed(icinga: Icinga) -> None:
         stale = result(node, "pop.example.test!good", "no result from the sweep")
 
     assert stale["state"] == 3
+
+
+IN_ZONE = """
+object Host "node-{zone}" {{
+  check_command = "dummy"
+  vars.pop3_sweep = true
+}}
+object Host "pop-{zone}" {{
+  check_command = "dummy"
+  vars.pop3_swept = [ "pop3" ]
+}}
+"""
+
+# Satellites find each other by name; here that is known to the plugin alone.
+NAMED = """#!/bin/sh
+exec unshare --mount sh -c 'mount --bind {hosts} /etc/hosts && exec "$@"' sh {command} "$@"
+"""
+
+
+def test_each_zone_sweeps_its_own(icinga: Icinga, tmp_path: Path) -> None:
+    """A satellite sweeps what only it can reach, and the master has the results of both.
+
+    All of the configuration lies with the master; the file of services and the password of the
+    API lie with each node. A satellite whose sweep brings nothing any more is noticed there.
+    """
+    hosts = tmp_path / "hosts"
+    hosts.write_text(f"127.0.0.1 localhost {AGENT}\n")
+    plugin = tmp_path / "check_pop3_plus"
+    plugin.write_text(NAMED.format(hosts=hosts, command=COMMAND))
+    plugin.chmod(0o755)
+    password = secrets.token_hex()
+    port = f"{dsl(icinga.ports)}[NodeName]"
+    zones = {
+        "global-templates": edited(port, password, freshness="8s"),
+        MASTER: IN_ZONE.format(zone=MASTER),
+        AGENT: IN_ZONE.format(zone=AGENT),
+    }
+    satellite = icinga.node(name=AGENT, zones={}, plugins=tmp_path)
+    master = icinga.node(zones=zones, plugins=tmp_path)
+    with PoliteServer({}) as near, PoliteServer({}) as far, satellite, master:
+        for node, zone, server in ((master, MASTER, near), (satellite, AGENT, far)):
+            deploy(node, password, f"[pop-{zone}!pop3]\nport = {server.port}\n")
+        satellite.wait_for_configuration(f"node-{AGENT}!pop3-sweep")
+        for node, zone in ((master, MASTER), (satellite, AGENT)):
+            node.check_until(f"node-{zone}!pop3-sweep", 0)
+        sweeps = [result(master, f"node-{zone}!pop3-sweep", "1 OK") for zone in (MASTER, AGENT)]
+        swept = [result(master, f"pop-{zone}!pop3", "POP3 OK") for zone in (MASTER, AGENT)]
+        seen = (near.connections, far.connections)
+        (satellite.folder / "pop3-sweep.ini").unlink()
+        stale = result(master, f"pop-{AGENT}!pop3", "no result from the sweep")
+
+    assert all("1 OK; all submitted" in own["output"] for own in sweeps)
+    assert [own["check_source"] for own in sweeps] == [MASTER, AGENT]
+    assert not any(each["active"] for each in swept)
+    assert min(seen) >= 1
+    assert stale["state"] == 3
+    assert stale["check_source"] == AGENT
 
 
 NAGIOS_OBJECTS = """

@@ -1,0 +1,366 @@
+"""The doors: a function for each, which takes any octets and fails where the promise is broken."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+from unittest.mock import patch
+
+from nagiosplugin import Range
+
+from check_pop3_plus import (
+    certificate,
+    dns,
+    files,
+    hello,
+    https,
+    icinga,
+    login,
+    nagios,
+    oauth,
+    options,
+    outline,
+    strictness,
+    sweep,
+    sweep_words,
+    text,
+)
+from check_pop3_plus.check import Verdict
+from check_pop3_plus.failures import Kind, ProbeError
+from check_pop3_plus.pop3 import Reply
+from check_pop3_plus.report import TlsFacts
+from check_pop3_plus.settings import (
+    WAYS,
+    CommandFile,
+    Login,
+    Secret,
+    SecretSource,
+    Security,
+    Settings,
+    State,
+    Sweep,
+    Target,
+    Verify,
+)
+from check_pop3_plus.table import Asked
+from check_pop3_plus.transport import Stream
+from tests.command import Run
+from tests.deserved import FIRST, deserves_ok
+from tests.faults import CANARY, assert_no_canary, honest
+from tests.good_dialogues import SECURITIES, dialogue, signatures
+from tests.good_dialogues import WAYS as AUTHS
+from tests.in_process import Chunk, Scenario, Script, Stage, Turn, keep_the_promise
+
+CORPUS = Path(__file__).with_name("corpus")
+
+STAGE = Stage()
+"""Set by who calls the targets."""
+
+SCENARIOS = tuple(Scenario(security, way) for security in SECURITIES for way in (None, *AUTHS))
+
+# Octets that UTF-8 does not have, so that they are in no text by accident.
+_TURN, _LATE, _PROMPT = b"\xff", b"\xfe", b"\xfd"
+_ENDS = {b"\xfc": "eof", b"\xfb": "stall", b"\xfa": "reset"}
+
+
+# --- what a server says ------------------------------------------------------------------------
+
+
+def conversation(data: bytes) -> None:
+    """A whole dialogue: never a false OK, never a false alarm."""
+    script, is_verbose = to_script(data)
+    played = STAGE.play(script, *(("-vvv",) if is_verbose else ()))
+    keep_the_promise(played, script.scenario)
+    is_deserved = deserves_ok(script, signatures())
+    assert is_deserved is None or played.is_ok == is_deserved, (is_deserved, played.run.out)
+
+
+def to_script(data: bytes) -> tuple[Script, bool]:
+    """Read a script: the scenario, then turns with marks between and in them."""
+    number, data = data[:1] or b"\0", data[1:]
+    scenario = SCENARIOS[(number[0] >> 1) % len(SCENARIOS)]
+    return Script(scenario, tuple(_to_turn(turn) for turn in data.split(_TURN))), number[0] % 2 == 1
+
+
+def _to_turn(data: bytes) -> Turn:
+    end = next((mark for mark in _ENDS if mark in data), b"")
+    if end:
+        data = data.partition(end)[0]
+    pieces = re.split(b"([" + _LATE + _PROMPT + b"])", data)
+    marks = [_PROMPT, *pieces[1::2]]
+    chunks = [
+        Chunk(piece, mark == _LATE) for piece, mark in zip(pieces[::2], marks, strict=True) if piece
+    ]
+    return Turn(tuple(chunks), _ENDS.get(end, ""))
+
+
+def from_script(script: Script, is_verbose: bool = False) -> bytes:
+    """Write a script as `to_script` reads it."""
+    ends = {name: mark for mark, name in _ENDS.items()}
+    turns = [
+        b"".join((_LATE if chunk.is_late else b"") + chunk.data for chunk in turn.chunks)
+        + ends.get(turn.end, b"")
+        for turn in script.turns
+    ]
+    return bytes([SCENARIOS.index(script.scenario) * 2 + is_verbose]) + _TURN.join(turns)
+
+
+def sasl(data: bytes) -> None:
+    """The challenges of an exchange, in the clear: they reach deeper than base64 would let them."""
+    way = WAYS[2:][(data[:1] or b"\0")[0] % len(WAYS[2:])]
+    challenges = data[1:].split(b"\n")
+    identity = Login("monitor", SecretSource(), way)
+    steps = login.begin(way, identity, Secret(CANARY.encode()), Target("a", 110), b"+OK")
+    sent = 0
+    reply: Reply | None = None
+    with suppress(ProbeError, StopIteration):
+        command = next(steps)
+        for challenge in challenges:
+            sent += 1
+            assert re.fullmatch(rb"[^\r\n\0]*\r\n", command.wire), command
+            assert_no_canary(command.shown)
+            command = steps.send(Reply(False, b"", challenge=b64encode(challenge)))
+        try:
+            steps.send(Reply(True, b"fine"))
+        except StopIteration as end:
+            reply = end.value
+    if reply and reply.ok:
+        assert len(challenges) <= 2, "a success too late"
+        if way.startswith("scram"):
+            assert challenges[0] == FIRST, "another server"
+            signature = b"v=" + signatures()[way]
+            assert challenges[1].partition(b",")[0] == signature, "a success without a signature"
+
+
+# --- certificates ------------------------------------------------------------------------------
+
+
+def certificates(data: bytes) -> None:
+    """A chain: whatever it is, a verdict; and OK only where the dates could be read."""
+    flags = (data[:1] or b"\0")[0]
+    sent = tuple(_one_by_one(data[1:]))[:20]
+    for der in sent:
+        with suppress(ValueError):
+            fields = outline.outline(der)
+            strictness.defects([fields])
+        with suppress(ValueError):
+            outline.without_names(der)
+        certificate.read(der, text.clean)
+    path = sent if flags & 1 else ()
+    words = ["-H", "localhost", "-S", "-D", "60,14"]
+    words += [] if path else ["--verify", "none"]
+    words += ["-vv"] if flags & 2 else []
+    words += ["--min-key-bits", "2048", "--max-validity", "398"] if flags & 4 else []
+    words += ["--issuer", "Root"] if flags & 8 else []
+    script = dialogue(Scenario("tls"))
+    tls = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", sent, path, verified=bool(path))
+    played = STAGE.look(_settings(words), script, tls)
+    certificate.read_chain.cache_clear()
+    certificate._read.cache_clear()
+    keep_the_promise(played, script.scenario)
+    if played.is_ok and sent:
+        shown = played.run.perfdata
+        assert "cert_days" in shown, played.run.out
+        for label in {"cert_days", "chain_days"} & set(shown):
+            assert float(shown[label].partition(";")[0]) >= 60, played.run.out
+
+
+def _one_by_one(data: bytes) -> Iterator[bytes]:
+    """Yield certificate after certificate, by the length that each begins with."""
+    while data:
+        length = int.from_bytes(data[2:4], "big") + 4 if data[:2] == b"\x30\x82" else len(data)
+        yield data[:length]
+        data = data[length:]
+
+
+# --- what a user says --------------------------------------------------------------------------
+
+
+def argv(data: bytes) -> None:
+    """A command line: settings that hold together, or one clear line."""
+    words = [word.decode("utf-8", "surrogateescape") for word in data.split(b"\0")]
+    with patch.object(files, "read", lambda *_: b"[check_pop3_plus]\nhostname = a\n"):
+        _understood(words)
+
+
+def ini(data: bytes) -> None:
+    """Files for --extra-opts and --sweep."""
+    is_sweep, content = data[:1] == b"\1", data[1:]
+    with patch.object(files, "read", lambda *_: content):
+        if is_sweep:
+            _swept(Sweep("file", receiver=CommandFile("nagios.cmd")))
+        else:
+            _understood(["--extra-opts=@file"])
+
+
+def _understood(words: list[str]) -> None:
+    try:
+        understood = options.read(words)
+    except Asked:
+        return
+    except ProbeError as error:
+        _assert_usage_error(error)
+        return
+    if isinstance(understood, Sweep):
+        assert 0 < understood.run_timeout <= 3600
+        return
+    _assert_sane(understood)
+    way = understood.login.mechanism if understood.login else None
+    security = {"ssl": "tls", "starttls": "stls"}.get(understood.tls.security.value, "plain")
+    script = dialogue(Scenario(security, way))
+    # Without what would leave this process.
+    target = understood.target._replace(all_addresses=False, min_addresses=None)
+    limits = understood.limits._replace(rechecks=0)
+    played = STAGE.look(understood._replace(target=target, limits=limits, diagnosis=None), script)
+    honest(played.run, has_secret=False)
+
+
+def _assert_usage_error(error: ProbeError) -> None:
+    assert error.kind is Kind.CONFIG
+    verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
+    done = honest(Run(3, verdict.text(), "", 0.0), has_secret=False)
+    assert done.out.count("\n") == 1
+
+
+def _assert_sane(settings: Settings) -> None:
+    target, tls, limits = settings.target, settings.tls, settings.limits
+    assert 1 <= target.port <= 65535
+    for name in (target.hostname, tls.name, target.connect_to or "a"):
+        assert re.fullmatch(r"[!-~]{1,269}", name), name
+    assert 0 < limits.timeout <= limits.run_timeout <= 3600
+    wanted = settings.login
+    if wanted and not wanted.allow_insecure:
+        assert tls.security is not Security.PLAIN
+        assert tls.verify is Verify.FULL
+    ranges = settings.thresholds
+    for pair in (ranges.time, ranges.messages, ranges.size, *ranges.phases.values()):
+        for spec in pair:
+            if spec is not None:
+                Range(spec)
+    assert not any(settings.states.get(kind) for kind in ("config", "bug", "stopped"))
+
+
+def _swept(wanted: Sweep) -> None:
+    try:
+        services = sweep.services(wanted)
+    except ProbeError as error:
+        _assert_usage_error(error)
+        return
+    tally = sweep_words.Tally(services, wanted._replace(receiver=None))
+    for service in services[:20]:
+        verdict = Verdict(State.OK, "fine")
+        is_readable = False
+        try:
+            if service.error:
+                raise service.error
+            _assert_sane(options.parse(service.words))
+            is_readable = True
+        except Asked:
+            continue
+        except ProbeError as error:
+            _assert_usage_error(error)
+            verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
+        outcome = sweep.Outcome(service, verdict, is_readable)
+        tally.add(outcome)
+        json.loads(sweep_words.as_json(outcome))
+        if is_readable and ";" not in service.name:
+            command = nagios._command(outcome)
+            assert re.fullmatch(rb"\[0\] PROCESS_SERVICE_CHECK_RESULT;[^;]+;[^;]+;0;.*\n", command)
+    out = tally.verdict(1.0).text()
+    assert re.fullmatch(r"[\n -~]*", out), out
+    assert out.count("|") == 1, out
+    assert len(out) <= 16 * 1024
+    json.loads(sweep_words.summary_as_json(tally.verdict(1.0), tally))
+
+
+# --- what others say ---------------------------------------------------------------------------
+
+
+def name_server(data: bytes) -> None:
+    """An answer of a name server, and a resolv.conf."""
+    number = int.from_bytes(data[:2], "big")
+    answer = dns.parse(data, number)
+    if answer:
+        assert re.fullmatch(r"[A-Z]+|code [0-9]+", answer.code)
+        assert 0 <= answer.records < 65536
+        assert data[2] & 0x80, "a question, taken for an answer"
+    for server in dns.servers(data):
+        assert re.fullmatch(r"[0-9A-Fa-f:.]+(%\w+)?", server)
+
+
+def server_hello(data: bytes) -> None:
+    """An answer to a TLS handshake on old terms; it does not depend on how it arrives."""
+    outcomes = []
+    for length in (len(data) // 3, len(data) // 2, len(data)):
+        try:
+            outcomes.append(str(hello.answer(data[:length])))
+        except ProbeError as error:
+            outcomes.append(error.message)
+    assert set(outcomes) <= {
+        *("None", "", "SSL 3.0", "TLS 1.0", "TLS 1.1"),
+        "answers no handshake on old terms",
+    }
+    decided = [outcome for outcome in outcomes if outcome != "None"]
+    assert len(set(decided)) <= 1, outcomes
+    assert decided == outcomes[len(outcomes) - len(decided) :], outcomes
+
+
+class _Pieces:
+    """A stream that has said all that it will say."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+
+    def receive(self) -> bytes:
+        return self._pieces.pop(0) if self._pieces else b""
+
+
+def https_reply(data: bytes) -> None:
+    """What a token endpoint, or Icinga, answers."""
+    pieces = [piece for piece in data.split(_TURN) if piece]
+    try:
+        status, body, _ = https._reply(cast(Stream, _Pieces(pieces)))
+    except ProbeError as error:
+        _assert_message(error)
+        return
+    assert len(body) <= https.REPLY_LIMIT
+    secret = Secret(CANARY.encode())
+    try:
+        token = oauth.token(status, body, [secret]).reveal()
+    except ProbeError as error:
+        _assert_message(error)
+    else:
+        assert status == 200
+        assert re.fullmatch(rb"[!-~]{1,8192}", token)
+    said = icinga._said(body)
+    if said is not None:
+        api = icinga.Api.__new__(icinga.Api)
+        api._given_up, api._may_quote = None, True
+        api._clean = text.cleaner([CANARY.encode()])
+        refusal = api._refusal(status, said)
+        assert refusal is not None or status == 200
+        assert re.fullmatch(r"[ -~]*", refusal or "")
+
+
+def _settings(words: list[str]) -> Settings:
+    return options.parse(words)
+
+
+def _assert_message(error: ProbeError) -> None:
+    assert error.kind in (Kind.CONFIG, Kind.CLOSED)
+    assert re.fullmatch(r"[ -~]{1,200}", error.message)
+    assert_no_canary(error.message)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    target.__name__: target
+    for target in (
+        *(conversation, certificates, ini, argv),
+        *(sasl, https_reply, name_server, server_hello),
+    )
+}

@@ -1,0 +1,161 @@
+"""Canaries in the full product: what servers may make of a secret, where, and in which way in.
+
+`tests/test_secrets.py` has a sample of it, and what is not a matter of numbers.
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+import re
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import product
+from typing import TypeVar
+
+from tests import canary
+from tests.canary import CANARIES, MECHANISMS, PLACES, EchoingServer
+from tests.command import run as run_command
+from tests.soak import Figure
+
+_T = TypeVar("_T")
+
+_VERBOSITIES = ((), ("-v",), ("-vv",), ("-vvv",))
+_IN_SASL = ("everywhere", "refused", "garbled", "accepted", "challenge", "reason", "cancelled")
+
+
+def run(share: float) -> list[Figure]:
+    return [_echoes(share), _faults(share), _weak(share)]
+
+
+def _part(cases: Iterable[_T], share: float) -> list[_T]:
+    """Return the same part in every run, spread over all."""
+    every = list(cases)
+    return random.Random(8).sample(every, max(1, round(len(every) * share)))
+
+
+def _all(work: Callable[[_T], list[str]], cases: Sequence[_T]) -> list[str]:
+    with ProcessPoolExecutor() as processes:
+        found = [each for one in processes.map(work, cases, chunksize=16) for each in one]
+    for each in found[:20]:
+        print(f"  {each}", flush=True)
+    return found
+
+
+# --- a server that knows it ------------------------------------------------------------------
+
+_Echo = tuple[str, str, str, str]
+"""Canary, form, place and way in, by name."""
+
+
+def _echoes(share: float) -> Figure:
+    forms = sorted({form for secret in CANARIES.values() for form in canary.echoes(secret)})
+    sasl = [how for how in MECHANISMS if how not in ("user", "apop", "external")]
+    cases = [
+        *product(CANARIES, forms, PLACES, ("auto", "apop")),
+        *product(CANARIES, forms, _IN_SASL, sasl),
+    ]
+    chosen = _part(filter(_makes_sense, cases), share)
+    hits = _all(_echoed, chosen)
+    return Figure(
+        f"echoes of a secret: {len(forms)} forms, {len(PLACES)} places, {len(sasl) + 2} ways in,"
+        f" {len(CANARIES)} secrets",
+        len(chosen),
+        f"{len(hits)} pieces of a secret shown",
+        len(hits),
+    )
+
+
+def _makes_sense(case: _Echo) -> bool:
+    name, form, place, how = case
+    secret = CANARIES[name]
+    is_number = secret.isdigit() and place == "malformed stat"  # so many messages there are
+    is_no_text = how.startswith("scram") and name == "Latin-1"  # as SCRAM wants it: not sent
+    return form in canary.echoes(secret) and not is_number and not is_no_text
+
+
+def _echoed(case: _Echo) -> list[str]:
+    name, form, place, how = case
+    secret = CANARIES[name]
+    said = canary.echoes(secret)[form]
+    if place == "challenge":
+        said = base64.b64encode(said)
+    # Each case has one of them, and they are spread over all.
+    verbosity = _VERBOSITIES[sum(map(len, case)) % 4]
+    with EchoingServer(said, place) as server:
+        out = canary.shown(canary.arguments(server, how, *verbosity), secret)
+    return [f"{case}: {hit}" for hit in canary.hits(secret, out)]
+
+
+# --- the catalogue, whole processes ----------------------------------------------------------
+
+_DIAGNOSES = ((), ("--diagnose=dns,tcp,tls,dialog",))
+
+
+def _faults(share: float) -> Figure:
+    rows = range(len(canary.catalogue()))
+    chosen = _part(product(rows, _VERBOSITIES, _DIAGNOSES), share)
+    hits = _all(_failed, chosen)
+    return Figure(
+        f"{len(rows)} faults of the catalogue, silent to -vvv, with and without a diagnosis",
+        len(chosen),
+        f"{len(hits)} pieces of a secret shown",
+        len(hits),
+    )
+
+
+def _failed(case: tuple[int, tuple[str, ...], tuple[str, ...]]) -> list[str]:
+    number, verbosity, diagnosis = case
+    row = canary.catalogue()[number]
+    with row.server() as server:
+        argv = canary.arguments(server, row.how, *verbosity, *diagnosis, "--run-timeout", "8")
+        done = run_command(
+            *argv, "--password-env", "CANARY", env={"CANARY": canary.OF_CATALOGUE.decode()}
+        )
+    hits = canary.hits(canary.OF_CATALOGUE, done.out + done.err)
+    if done.err or done.code not in range(4):
+        hits.append(f"exit code {done.code}, {done.err}")
+    return [f"{row.name} {verbosity} {diagnosis}: {hit}" for hit in hits]
+
+
+# --- secrets that a gap would tell -----------------------------------------------------------
+
+_SENTENCES = ("PASS {} is not it", "{}", "for monitor {}: failed", "{0} {0}")
+
+
+def _weak(share: float) -> Figure:
+    """Count the outputs that are not the same for all weak secrets."""
+    told = [place for place in PLACES if place not in _BEFORE]
+    ways = ("auto", "plain", "login", "cram-md5")
+    cases = product(_SENTENCES, told, ways, range(4))
+    chosen = _part((case for case in cases if case[:2] not in _MEANT), share)
+    secrets = (*canary.WEAK, *canary.WEAK_NAMES)
+    differing = _all(_depends, chosen)
+    return Figure(
+        f"servers that repeat one of {len(secrets)} weak secrets (short, or a common word)",
+        len(chosen) * len(secrets),
+        f"{len(differing)} outputs that depend on which it is",
+        len(differing),
+    )
+
+
+_MEANT = {("{}", "code"), ("{0} {0}", "malformed stat")}
+"""`[AUTH]` is a response code, and `3 3` are two numbers, whoever's password that is."""
+
+_BEFORE = ("greeting", "refused greeting", "no greeting", "capability", "mechanism")
+"""Places where the server has not been told it yet; there everything is quoted, for all alike."""
+
+
+def _depends(case: tuple[str, str, str, int]) -> list[str]:
+    sentence, place, how, verbosity = case
+    outputs = {}
+    for secret in (*canary.WEAK, *canary.WEAK_NAMES):
+        said = sentence.format(secret).encode()
+        if place == "challenge":  # some words are base64, and others not
+            said = base64.b64encode(said)
+        with EchoingServer(said, place) as server:
+            argv = canary.arguments(server, how, *_VERBOSITIES[verbosity])
+            out = canary.shown(argv, secret.encode())
+        outputs[re.sub(r"\d+\.\d+|(?<=:)\d+", "N", out)] = secret
+    more = len(outputs) - 1
+    return [f"{case}: differs for {sorted(outputs.values())}"] * more

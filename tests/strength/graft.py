@@ -1,0 +1,78 @@
+"""Put the code of a changed module into the one that is loaded, whose parts others hold already."""
+
+import ast
+import sys
+from collections.abc import Callable
+from types import FunctionType, ModuleType
+from typing import Any
+
+
+def graft(tree: ast.Module, module: ModuleType) -> None:
+    """Make a loaded module what `tree` says: its code, its defaults and its constants."""
+    new = ModuleType(module.__name__)
+    new.__file__ = module.__file__
+    exec(compile(tree, str(module.__file__), "exec"), vars(new))
+
+    def translated(value: Any) -> Any:
+        """Return the same with the loaded functions and classes in place of the new ones."""
+        match value:
+            case FunctionType() | type() if value.__module__ == module.__name__:
+                return vars(module).get(value.__name__, value)
+            case dict():
+                return {translated(key): translated(each) for key, each in value.items()}
+            case tuple() | list() | set() | frozenset() if type(value).__module__ == "builtins":
+                return type(value)(translated(each) for each in value)
+        return value
+
+    for name, value in vars(new).items():
+        old = vars(module).get(name)
+        if name.startswith("__") or old is value:
+            continue
+        if isinstance(value, type) and value.__module__ == module.__name__:
+            _class(old, value, translated)
+        elif _is_function(value) and value.__module__ == module.__name__:
+            _function(old, value, translated)
+        else:
+            _constant(name, old, translated(value))
+
+
+def _is_function(value: object) -> bool:
+    return isinstance(value, FunctionType) or hasattr(value, "cache_clear")
+
+
+def _function(old: Any, new: Any, translated: Callable[[Any], Any]) -> None:
+    if hasattr(old, "cache_clear"):
+        old.cache_clear()
+        old, new = old.__wrapped__, new.__wrapped__
+    old.__code__ = new.__code__
+    old.__defaults__ = translated(new.__defaults__)
+    old.__kwdefaults__ = translated(new.__kwdefaults__)
+
+
+def _class(old: Any, new: Any, translated: Callable[[Any], Any]) -> None:
+    for name, value in vars(new).items():
+        before = vars(old).get(name)
+        match value:
+            case FunctionType() if len(value.__code__.co_freevars) != len(
+                before.__code__.co_freevars  # a call of super() came or went
+            ):
+                setattr(old, name, FunctionType(value.__code__, before.__globals__, name))
+            case FunctionType():
+                _function(before, value, translated)
+            case staticmethod() | classmethod():  # `__new__`, which knows the defaults, is one
+                _function(before.__func__, value.__func__, translated)
+            case property(fget=FunctionType() as getter):
+                _function(before.fget, getter, translated)
+            case str() | bytes() | int() | float() | None if not name.startswith("__"):
+                setattr(old, name, value)
+
+
+def _constant(name: str, old: object, value: object) -> None:
+    """Set a constant wherever it was imported."""
+    for each in list(sys.modules.values()):
+        if (
+            each
+            and each.__name__.startswith(("check_pop3_plus", "tests"))
+            and (vars(each).get(name, each) is old)
+        ):
+            setattr(each, name, value)

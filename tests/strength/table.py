@@ -1,0 +1,54 @@
+"""What became of the mutants, by room; and which of the survivors are explained."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.strength import ROOMS
+
+WANTED = 80
+"""Per cent that must be killed, in each room."""
+
+_KEPT = Path(__file__).with_name("kept.md")
+
+
+class Outcome(NamedTuple):
+    """What became of one mutant."""
+
+    key: str
+    module: str
+    killed: bool
+    hung: bool
+
+
+def explained() -> set[str]:
+    """Return the survivors that `kept.md` gives a reason for."""
+    return set(re.findall(r"^- ``(.+?)``$", _KEPT.read_text(), re.MULTILINE))
+
+
+def table(outcomes: list[Outcome], kept: set[str], tests: str, minutes: float) -> tuple[str, bool]:
+    """Return the score of each room in Markdown, and whether each is good enough."""
+    lines = [
+        f"{tests}, {minutes:.0f} minutes.",
+        "",
+        "| room | mutants | killed | of these hung | survived | of these explained | score |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    is_enough = True
+    for room, modules in ROOMS.items():
+        of_room = [each for each in outcomes if each.module in modules]
+        if not of_room:
+            continue
+        killed = sum(each.killed for each in of_room)
+        survivors = {each.key for each in of_room if not each.killed}
+        score = 100 * killed / len(of_room)
+        is_enough &= score >= WANTED
+        hung = sum(each.hung for each in of_room)
+        lines.append(
+            f"| {room} | {len(of_room)} | {killed} | {hung} | {len(survivors)}"
+            f" | {len(survivors & kept)} | {score:.1f} % |"
+        )
+    unexplained = [each.key for each in outcomes if not each.killed and each.key not in kept]
+    lines += ["", f"Not explained: {len(unexplained)}."]
+    lines += [f"- ``{key}``" for key in unexplained]
+    return "\n".join(lines) + "\n", is_enough

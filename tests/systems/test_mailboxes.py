@@ -1,0 +1,68 @@
+"""Mailboxes of a real Dovecot, Courier and Cyrus after checks that log in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests import mailboxes
+from tests.certificates import Pki
+from tests.mailboxes import MAILBOXES
+
+pytestmark = pytest.mark.real
+
+
+FLAGS = {
+    "dovecot": list(mailboxes.FLAGS),
+    "courier": list(mailboxes.FLAGS),
+    "cyrus": ["FLAG_SEEN", "", ""],
+}
+
+
+@pytest.mark.parametrize("name", MAILBOXES)
+def test_nothing_changes(name: str, pki: Pki, tmp_path: Path) -> None:
+    """Threat T19: not an octet of mail, flags and indexes, once the server has listed new mail.
+
+    That is what any first session makes it do, and it leaves the mail unseen.
+    """
+    with MAILBOXES[name](pki) as mailbox:
+        arrived = mailbox.snapshot()
+        assert mailbox.flags() == FLAGS[name]
+        mailboxes.settle(mailbox, pki, tmp_path)
+        before = mailbox.snapshot()
+        worked, in_use = mailboxes.check(mailbox, pki, tmp_path, single=4, swept=16)
+        after = mailbox.snapshot()
+        assert mailbox.flags() == FLAGS[name]
+
+    assert worked + in_use == 20
+    assert worked >= 8
+    assert mailbox.differences(before, after) == []
+    # Nothing of what came in has changed from the very beginning but the place of new mail.
+    messages = [text for text in contents(arrived) if b"three of these" in text]
+    assert messages
+    assert set(messages) <= set(contents(after))
+
+
+def contents(snapshot: mailboxes.Snapshot) -> list[bytes]:
+    return [file.content for file in snapshot.values()]
+
+
+def test_a_change_would_be_seen(pki: Pki, tmp_path: Path) -> None:
+    """What is compared tells of a name, a flag, an octet, a time, a file more, a file less."""
+    folder = tmp_path / "Maildir"
+    for part in ("cur", "new"):
+        (folder / part).mkdir(parents=True)
+    file = folder / "cur" / "1.host:2,"
+    file.write_text("a")
+    mailbox = mailboxes.Mailbox("none", "", 0, 0, "", (), [folder], [], 1, list)
+    before = mailbox.snapshot()
+    assert mailbox.differences(before, mailbox.snapshot()) == []
+
+    file.write_text("b")
+    assert mailbox.differences(before, mailbox.snapshot()) == ["Maildir/cur/1.host:2, has changed"]
+    file.rename(folder / "cur" / "1.host:2,S")
+    assert mailbox.differences(before, mailbox.snapshot()) == [
+        "Maildir/cur/1.host:2, is gone",
+        "Maildir/cur/1.host:2,S is new",
+    ]
