@@ -405,6 +405,7 @@ def test_a_lost_connection_in_a_login_keeps_its_words() -> None:
         ([b"-ERR no\r\n"], Kind.MAILBOX, "cannot read the mailbox: no"),
         ([b"-ERR [SYS/TEMP] no\r\n"], Kind.TEMPORARY, "withdrew the login: [SYS/TEMP] no"),
         ([b"+OK nonsense\r\n"], Kind.MAILBOX, "sent a malformed STAT reply: nonsense"),
+        ([b"+OK\r\n"], Kind.MAILBOX, "sent a malformed STAT reply: (nothing)"),
         ([Early(b"-ERR [SYS/PERM] x\r\n")], Kind.PERMANENT, "withdrew the login: [SYS/PERM] x"),
         # Nobody has asked yet, so that no numbers can be the answer.
         ([Early(b"+OK 1 2\r\n")], Kind.MAILBOX, "sent a malformed STAT reply: 1 2"),
@@ -555,6 +556,35 @@ def test_nothing_is_asked_while_something_unasked_waits() -> None:
     assert stream.sent == []
 
 
+@pytest.mark.parametrize(
+    ("said", "cut"),
+    [
+        ([], "without a reply"),
+        ([b"+O"], "in the middle of a reply"),
+        ([b"+OK\r\n"], "in the middle of a reply"),
+        ([b"+OK\r\nUSER\r\n"], "in the middle of a reply"),
+        ([b"+OK\r\nUSER\r\n."], "in the middle of a reply"),
+    ],
+)
+def test_where_a_connection_was_cut(said: Sequence[bytes], cut: str) -> None:
+    """A list without its end is half a reply."""
+    talk, _ = talking(*said)
+
+    with pytest.raises(ProbeError) as caught:
+        talk.ask(pop3.command(b"CAPA"), has_body=True)
+    assert (caught.value.kind, caught.value.message) == (
+        Kind.CLOSED,
+        f"closed the connection {cut}",
+    )
+
+
+def test_a_challenge_outside_of_an_exchange_is_none() -> None:
+    """Nobody has asked to be asked."""
+    for talk in (talking(b"+ dGVzdA==\r\n")[0], talking(b"+\r\n")[0]):
+        with pytest.raises(ProbeError, match=r"^sent no POP3 reply: \+"):
+            talk.reply()
+
+
 def test_no_reply_of_pop3() -> None:
     """Fault 58, with what was said; and QUIT would not be understood."""
     talk, _ = talking(b"maybe\r\n")
@@ -678,6 +708,17 @@ def test_what_openssl_was_not_asked_about(
         assert attempt.ended is None
         assert stream.sent == [b"(handshake)"]
         assert attempt.notes == []
+
+
+def test_after_stls_a_certificate_is_looked_at_as_well(pki: Pki) -> None:
+    """Refused there, nothing of POP3 follows either."""
+    stream = ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n", LIST, tls=shown(pki, "good"))
+
+    _, error = held(stream, settings(Security.STLS, pins=("0" * 64,)))
+
+    assert error is not None
+    assert (error.kind, error.phase) == (Kind.PIN, Phase.TLS)
+    assert stream.sent == [b"CAPA", b"STLS", b"(handshake)"]
 
 
 @pytest.mark.parametrize("what", ["fingerprint", "public_key"])
