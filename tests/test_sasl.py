@@ -47,6 +47,11 @@ def played(name: str, who: Identity, *replies: Reply) -> tuple[list[bytes], Repl
     return [command.wire for command in sent], None
 
 
+def test_who_logs_in_shows_itself_to_nobody() -> None:
+    """Also to who prints it by mistake."""
+    assert repr(identity()) == "Identity(***)"
+
+
 def test_an_initial_response_where_it_fits() -> None:
     """RFC 5034 section 6."""
     sent, end = played("PLAIN", identity(b"test", b"test"), OK)
@@ -315,6 +320,8 @@ CANCELLED = [
     ("XOAUTH2", [TOKEN_ERROR]),
     ("SCRAM-SHA-256", [challenge(b"r=x,s=eA==,i=4096")]),
     ("SCRAM-SHA-256", [challenge(b"\0" * 9000)]),
+    # only a JSON object may lack its padding
+    ("SCRAM-SHA-256", [raw(b"+ " + base64.b64encode(b"e=other-error").rstrip(b"="))]),
 ]
 
 
@@ -350,6 +357,8 @@ def test_no_secret_for_who_speaks_out_of_turn(name: str) -> None:
 
     assert opening.wire == f"AUTH {name}\r\n".encode()
     assert steps.send(challenge(b"ir")).wire == b"*\r\n"
+    with pytest.raises(ProbeError, match=r"not empty, though it is the client that begins; "):
+        steps.send(ERR)
 
 
 @pytest.mark.parametrize("name", MECHANISMS)

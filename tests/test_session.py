@@ -1,5 +1,6 @@
 """One conversation, told to a stream that is a list of what the server says."""
 
+import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -436,6 +437,7 @@ def test_a_mailbox_that_cannot_be_read(replies: Sequence[bytes], kind: Kind, mes
         ),
         ([b"* OK IMAP\r\n"], Kind.GARBLED, "is not POP3, looks like IMAP: * OK IMAP", []),
         ([b"hello\r\n"], Kind.GARBLED, "sent a malformed greeting: hello", []),
+        ([b"\r\n"], Kind.GARBLED, "sent a malformed greeting: (an empty line)", []),
         ([b""], Kind.CLOSED, "closed the connection before the greeting", []),
         (
             [b"+OK re", b""],
@@ -583,6 +585,36 @@ def test_a_challenge_outside_of_an_exchange_is_none() -> None:
     for talk in (talking(b"+ dGVzdA==\r\n")[0], talking(b"+\r\n")[0]):
         with pytest.raises(ProbeError, match=r"^sent no POP3 reply: \+"):
             talk.reply()
+
+
+@pytest.mark.parametrize(("end", "oddities"), [(b"\r\n", []), (b"\n", ["lines end in LF alone"])])
+def test_lines_that_end_in_lf_alone_are_remarked_once(end: bytes, oddities: list[str]) -> None:
+    """Fault 15: tolerated, whichever of them it is."""
+    attempt, error = held(ScriptedStream(b"+OK" + end, b"+OK" + end), PLAIN)
+
+    assert error is None
+    assert attempt.oddities == oddities
+
+
+@pytest.mark.parametrize(
+    ("challenge", "shown"),
+    [
+        (base64.b64encode(b"a s3cret-long b"), "+ ***"),
+        (base64.b64encode(b"a s3cret-long bc").rstrip(b"="), "+ ***"),
+        (base64.b64encode(b"say s3cret-long"), "+ ***"),
+        (b"dGVzdA==", "+ dGVzdA=="),
+        (b"s3cret-long", "+ ***"),
+        (b"not base64", "+ not base64"),
+    ],
+)
+def test_no_secret_in_a_challenge_is_shown(challenge: bytes, shown: str) -> None:
+    """Base64 hides from a search what is in it; a challenge without a secret is shown as it is."""
+    talk, _ = talking(b"+ " + challenge + b"\r\n")
+    talk.clean = text.cleaner([b"s3cret-long"])
+
+    talk.reply(is_auth=True)
+
+    assert talk.attempt.dialogue[-1] == f"S: {shown}"
 
 
 def test_no_reply_of_pop3() -> None:

@@ -277,6 +277,7 @@ def test_base64_of_a_secret_at_any_place(length: int) -> None:
         ([b"s3cret-long"], b"s3cre is too short", "s3cre is too short"),
         ([b"abc", b"abcdefgh"], b"abcdefgh abc", "*** abc"),
         ([b"s3cret-1", b"s3cret-22"], b"s3cret-22 s3cret-1", "*** ***"),
+        ([b"s3cret-1", b"s3cret-22"], b"s3cret-22s3cret-1", "***"),
         (["p\xe4ssw\xf6rd".encode()], "p\xe4ssw\xf6rd", "***"),
         (["p\xe4ssw\xf6rd".encode()], "p\xe4ssw\xf6rd".encode(), "***"),
         ([b"s3cret"], "\ud800 s3cret", "? ***"),
