@@ -121,7 +121,7 @@ mutants: $(STAMP)
 	$(BIN)/python -m tests.strength $(if $(AGAIN),--again) $(if $(ROOMS),--rooms $(ROOMS)) \
 		$(if $(SAMPLE),--sample $(SAMPLE)) -- $(TESTS)
 
-soak: $(STAMP)
+soak: servers systems $(STAMP)
 	$(BIN)/python -m tests.soak --share $(SHARE)
 
 # It has wheels for some Pythons only, and nothing else needs it.

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from check_pop3_plus import certificate, check, credentials, files, ini, options
+from check_pop3_plus import check, credentials, files, ini, options
 from check_pop3_plus.check import Verdict
 from check_pop3_plus.failures import ProbeError, config_error
 from check_pop3_plus.settings import Secret, SecretSource, Settings, State, Sweep
@@ -225,6 +225,8 @@ class Run:
 def _load_while_there_is_memory() -> None:
     """Load the library that would end the process for want of it, before threads compete."""
     if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+        from check_pop3_plus import certificate
+
         with suppress(ImportError, MemoryError):  # those who need it will say so
             certificate.prepare()
 

@@ -563,7 +563,7 @@ THREATS = {
     "T2": Threat("a response is injected behind the reply to STLS", 5),
     "T3": Threat("capabilities from before TLS are trusted in it"),
     "T4": Threat("a machine in the middle with a bad certificate hears a POP3 command", 8),
-    "T5": Threat("a login over a link that is not verified, without being told to", 4),
+    "T5": Threat("a login over a link that is not verified, without being told to", 8),
     "T6": Threat("a second or weaker mechanism after a failure", 4),
     "T7": Threat("the password in a process list or in an example", 1),
     "T8": Threat("the password in any output", 4),

@@ -105,7 +105,7 @@ class Script(NamedTuple):
     """The first begins with the connection, or behind the handshake where TLS comes first."""
 
 
-class Fakes:
+class ScriptedClock:
     """The time of a dialogue, which passes only where somebody waits."""
 
     def __init__(self) -> None:
@@ -118,7 +118,9 @@ class Fakes:
 class ScriptedStream:
     """As `transport.Stream`, with a script behind it."""
 
-    def __init__(self, script: Script, clock: Fakes, deadline: Deadline, tls: TlsFacts) -> None:
+    def __init__(
+        self, script: Script, clock: ScriptedClock, deadline: Deadline, tls: TlsFacts
+    ) -> None:
         self.deadline = deadline
         self.encrypted = False
         self.sent: list[tuple[bytes, bool]] = []
@@ -233,7 +235,7 @@ class Stage:
     """Where scripts are played, one after another."""
 
     def __init__(self) -> None:
-        self._clock = Fakes()
+        self._clock = ScriptedClock()
         self._script = Script(Scenario(), ())
         self._tls = certificates()
         self._streams: list[ScriptedStream] = []

@@ -167,10 +167,10 @@ def test_hardly_any_memory(megabytes: int, machine: Machine) -> None:
         return
     one, sweep = machine.both(f'{limit}; exec "$@"')
     assert honest(one).code in range(4)
-    assert one.seconds < 17
+    assert one.seconds < 22
     is_ended_by_library = sweep.code in (-signal.SIGABRT, -signal.SIGSEGV) and megabytes <= 112
     assert (is_ended_by_library and sweep.out == "") or honest(sweep)
-    assert sweep.seconds < 23
+    assert sweep.seconds < 28
 
 
 def is_able_to_start(machine: Machine, limit: str) -> bool:
@@ -538,13 +538,13 @@ start.run()
 
 
 def test_whatever_holds_up_the_process_it_ends(machine: Machine) -> None:
-    """A wait without limit, somewhere below us: a second after the time for the run it is over."""
+    """A wait without limit, somewhere below us: seconds after the run's time it is over."""
     command = [*PYTHON, "-c", STUCK]
     done = honest(machine.run([*machine.one, "-t", "1"], command=command))
 
     assert done.out == "POP3 UNKNOWN - bug: not over in time\nkind: bug\n"
     assert done.code == 3
-    assert 2 <= done.seconds < 4
+    assert 6 <= done.seconds < 12
 
 
 def test_a_reader_that_does_not_read(machine: Machine) -> None:
@@ -558,11 +558,11 @@ def test_a_reader_that_does_not_read(machine: Machine) -> None:
     process = subprocess.Popen([COMMAND, *words], stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
     try:
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=25)
         taken = time.monotonic() - began
     finally:
         os.close(reading)
 
     assert filled
     assert (process.returncode, err) == (3, b"")
-    assert taken < 4
+    assert 6 <= taken < 15

@@ -64,14 +64,14 @@ def test_twenty_dead_addresses(net: Network) -> None:
     """Threat T15: each has its share, none has more."""
     net.add_host("dead.example.test", *(f"192.0.2.{number}" for number in range(1, 21)))
 
-    done = honest(net.run("-H", "dead.example.test", "-t", "1"))
+    done = honest(net.run("-H", "dead.example.test", "-t", "2"))
 
     assert done.line.startswith(
-        "POP3 CRITICAL - connect: no answer from dead.example.test:110 within 1 s"
+        "POP3 CRITICAL - connect: no answer from dead.example.test:110 within 2 s"
         " (192.0.2.1, 192.0.2.2, 192.0.2.3 and 17 more) | "
     )
     assert kinds(done) == ["timeout"]
-    assert within(done, 1, LATE)
+    assert within(done, 2, LATE)
 
 
 def test_the_first_address_is_dead_and_the_second_works(net: Network) -> None:

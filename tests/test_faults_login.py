@@ -21,7 +21,18 @@ from tests.faults import (
     served,
     upgraded,
 )
-from tests.pop3_server import ScriptedServer, Step, drop, expect, flood, pause, reset, say, silence
+from tests.pop3_server import (
+    PoliteServer,
+    ScriptedServer,
+    Step,
+    drop,
+    expect,
+    flood,
+    pause,
+    reset,
+    say,
+    silence,
+)
 
 
 def refusing(reply: bytes) -> list[Step]:
@@ -515,3 +526,24 @@ def test_a_rejection_that_takes_its_time(pki: Pki) -> None:
         assert done.line.startswith("POP3 CRITICAL - login: ")
         assert kinds(done) == ["credentials"]
         assert done.seconds > 7
+
+
+@pytest.mark.threat("T5")
+@pytest.mark.parametrize(
+    "secure", [("-S", "--verify", "none"), ("--starttls", "--verify", "chain")]
+)
+@pytest.mark.parametrize("password", [CANARY, "wrong"])
+def test_a_login_over_an_unverified_link(secure: tuple[str, ...], password: str, pki: Pki) -> None:
+    """Only where the user says so in so many words; and then line 1 says it, well or not."""
+    context = pki.server("good")
+    tls = {"tls": context} if secure[0] == "-S" else {"stls": context}
+    login = ("-U", "monitor", "--password-env", "CANARY", "--ca-file", str(pki.ca_file))
+    with PoliteServer({"monitor": password}, **tls) as server:  # type: ignore[arg-type]
+        refused = check(server, *secure, *login)
+        assert server.connections == 0
+        allowed = check(server, *secure, *login, "--allow-insecure-login")
+
+    assert refused.code == 3
+    assert "no password is sent" in refused.line
+    assert allowed.code == (0 if password == CANARY else 2)
+    assert "(unverified TLS login)" in allowed.line

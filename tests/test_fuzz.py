@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from check_pop3_plus import sweep_words
+from tests.fuzz import __main__ as runner
 from tests.fuzz.seeds import SEEDS
 from tests.fuzz.targets import CORPUS, STAGE, TARGETS, from_script, to_script
 from tests.good_dialogues import every
@@ -47,6 +51,26 @@ def test_the_corpus_stays_small() -> None:
     assert {file.parent.name for file in files} == set(TARGETS)
     assert sum(file.stat().st_size for file in files) <= LARGEST_CORPUS
     assert len(files) <= MOST_FILES
+
+
+def test_a_failure_says_how_to_repeat_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By one command, which needs no fuzzer."""
+    file = tmp_path / "ini-crash-1"
+    file.write_bytes(b"\1[a!b]\n")
+    said = ["NEW cov: 9", " === Uncaught Python exception: ===", f"Test unit written to {file}"]
+    fuzzer = subprocess.CompletedProcess([], 77, "\n".join(said))
+    monkeypatch.setattr(runner, "_fuzzer", lambda *_: fuzzer)
+
+    assert not runner.fuzz("ini", 1)
+    shown = capsys.readouterr().out
+    assert f"-m tests.fuzz --repeat ini {file}" in shown
+    assert "NEW cov" not in shown
+
+    monkeypatch.setattr(sweep_words.Tally, "add", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        runner.repeat("ini", [str(file)])
 
 
 def test_a_script_is_read_as_it_was_written() -> None:

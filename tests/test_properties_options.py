@@ -114,7 +114,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 in_process = settings(
-    max_examples=150,
+    max_examples=80,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
@@ -222,7 +222,7 @@ def test_any_file_of_options(
     content=files,
     more=st.sampled_from([[], ["-v"], ["--submit", "jsonl:-"], ["--jobs", "1", "-4"]]),
 )
-@settings(in_process, max_examples=50)
+@settings(in_process, max_examples=25)
 @pytest.mark.threat("T24")
 def test_any_file_of_a_sweep(
     content: bytes, more: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]

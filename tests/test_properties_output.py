@@ -196,7 +196,7 @@ def metrics_meant(report: Report) -> dict[str, float]:
 
 
 @given(verdicts())
-@settings(max_examples=40)
+@settings(max_examples=25)
 @pytest.mark.threat("T10", "T12")
 def test_both_read_what_was_meant(
     made: tuple[Verdict, Report, list[str]],
@@ -223,7 +223,7 @@ def test_both_read_what_was_meant(
 
 
 @given(verdicts(), st.sampled_from(["pop.example.org!pop3", "h\u00f6st!p\\n3", "a b!c d e"]))
-@settings(max_examples=15)
+@settings(max_examples=10)
 @pytest.mark.threat("T10")
 def test_results_for_nagios(made: tuple[Verdict, Report, list[str]], name: str) -> None:
     """One command, of one line, in one piece; and in it the output that a check would have had."""
@@ -258,7 +258,7 @@ def test_the_figures_of_many_addresses_are_not_cut_in_the_middle() -> None:
 
 
 @given(verdicts())
-@settings(max_examples=15)
+@settings(max_examples=10)
 @pytest.mark.threat("T10")
 def test_results_for_icinga(made: tuple[Verdict, Report, list[str]]) -> None:
     """The API takes metrics one by one: each is one, and the text has none in it."""
@@ -286,7 +286,7 @@ states = st.sampled_from(State)
     st.booleans(),
     st.sampled_from([None, IcingaApi(HttpsEndpoint("x", 1, "/"), "u", "f")]),
 )
-@settings(max_examples=40)
+@settings(max_examples=25)
 @pytest.mark.threat("T10", "T12")
 def test_what_a_sweep_says(
     found: list[tuple[str, State, Printable, bool]], missing: int, is_stopped: bool, receiver: Any

@@ -311,7 +311,10 @@ def run(share: float) -> list[Figure]:
 
         def once(number: int) -> Judged:
             each = case(number, pki)
-            return judged(each, each.run(pki, folder), start)
+            result = judged(each, each.run(pki, folder), start)
+            if result.broken:
+                print(f"  {number}: {result.broken}", flush=True)
+            return result
 
         with ThreadPoolExecutor(TOGETHER) as pool:
             results = list(pool.map(once, numbers))
@@ -327,8 +330,6 @@ def run(share: float) -> list[Figure]:
 def figure(results: list[Judged], again: int) -> Figure:
     late = [each for each in results if each.late > GONE_LATE]
     broken = [each for each in results if each.broken]
-    for each in broken:
-        print(f"  {each.number}: {each.broken}", flush=True)
     for each in late:
         print(f"  {each.number}: {each.late * 1000:.0f} ms late", flush=True)
     codes = [sum(each.done.code == code for each in results) for code in range(4)]

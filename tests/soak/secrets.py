@@ -128,8 +128,7 @@ def _weak(share: float) -> Figure:
     told = [place for place in PLACES if place not in _BEFORE]
     ways = ("auto", "plain", "login", "cram-md5")
     cases = product(_SENTENCES, told, ways, range(4))
-    # `[AUTH]` is a response code, and shown as any other, whoever's password that is.
-    chosen = _part((case for case in cases if case[:2] != ("{}", "code")), share)
+    chosen = _part((case for case in cases if case[:2] not in _MEANT), share)
     secrets = (*canary.WEAK, *canary.WEAK_NAMES)
     differing = _all(_depends, chosen)
     return Figure(
@@ -140,6 +139,9 @@ def _weak(share: float) -> Figure:
     )
 
 
+_MEANT = {("{}", "code"), ("{0} {0}", "malformed stat")}
+"""`[AUTH]` is a response code, and `3 3` are two numbers, whoever's password that is."""
+
 _BEFORE = ("greeting", "refused greeting", "no greeting", "capability", "mechanism")
 """Places where the server has not been told it yet; there everything is quoted, for all alike."""
 
@@ -148,7 +150,10 @@ def _depends(case: tuple[str, str, str, int]) -> list[str]:
     sentence, place, how, verbosity = case
     outputs = {}
     for secret in (*canary.WEAK, *canary.WEAK_NAMES):
-        with EchoingServer(sentence.format(secret).encode(), place) as server:
+        said = sentence.format(secret).encode()
+        if place == "challenge":  # some words are base64, and others not
+            said = base64.b64encode(said)
+        with EchoingServer(said, place) as server:
             argv = canary.arguments(server, how, *_VERBOSITIES[verbosity])
             out = canary.shown(argv, secret.encode())
         outputs[re.sub(r"\d+\.\d+|(?<=:)\d+", "N", out)] = secret

@@ -1,0 +1,84 @@
+"""The property tests, with hundreds of times as many examples as `make test` has time for."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests import test_properties_grammar as grammar
+from tests import test_properties_output as output
+from tests import test_properties_ranges as ranges
+from tests import test_properties_text as text
+from tests.soak import Figure
+
+_NAME = st.just("pop.example.org!pop3")
+_LIMIT = st.integers(4, 300)
+_VALUE = st.floats(-1e16, 1e16) | st.integers(-(10**16), 10**16)
+_SECRETS = st.lists(text.secrets, min_size=1, max_size=3)
+_HOW = (st.booleans(), st.booleans())
+
+# What is claimed, the test, its strategies, and how many examples of each.
+PROPERTIES: tuple[tuple[str, Any, tuple[Any, ...], int], ...] = (
+    ("outputs read by both", output.test_both_read_what_was_meant, (output.verdicts(),), 5_000),
+    ("results for Nagios", output.test_results_for_nagios, (output.verdicts(), _NAME), 1_000),
+    ("results for Icinga 2", output.test_results_for_icinga, (output.verdicts(),), 1_000),
+    (
+        "replies in pieces",
+        grammar.test_a_reply_does_not_depend_on_how_it_arrives,
+        (grammar.octets, grammar.ways, *_HOW),
+        50_000,
+    ),
+    (
+        "lines in pieces",
+        grammar.test_lines_are_what_stands_between_line_ends,
+        (grammar.octets, grammar.ways),
+        50_000,
+    ),
+    ("status lines", grammar.test_status_lines_by_another_reader, (grammar.octets,), 50_000),
+    ("any octets", grammar.test_whatever_comes_is_read_or_refused, (grammar.octets,), 50_000),
+    ("cleaned texts", text.test_the_limit_is_kept, (text.foreign, _LIMIT), 50_000),
+    ("masked texts", text.test_a_masking_cleaner_is_a_cleaner, (_SECRETS, text.foreign), 20_000),
+    (
+        "ranges",
+        ranges.test_what_is_taken_is_judged_as_it_says,
+        (ranges.specs | ranges.anything, _VALUE),
+        50_000,
+    ),
+)
+
+
+def run(share: float) -> list[Figure]:
+    """Try each property; examples are the same in every run of one share."""
+    return [
+        _tried(what, test.hypothesis.inner_test, strategies, max(1, int(examples * share)))
+        for what, test, strategies, examples in PROPERTIES
+    ]
+
+
+def _tried(
+    what: str, check: Callable[..., None], strategies: tuple[Any, ...], examples: int
+) -> Figure:
+    runs = 0
+
+    def counted(drawn: tuple[Any, ...]) -> None:
+        nonlocal runs
+        runs += 1
+        check(*drawn)
+
+    property_of_all = settings(
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )(given(st.tuples(*strategies))(counted))
+    try:
+        property_of_all()
+    except BaseException:
+        traceback.print_exc()
+        return Figure(what, runs, "a counter-example, see above", 1)
+    return Figure(what, runs, "0 counter-examples")
