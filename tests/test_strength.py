@@ -77,6 +77,13 @@ def test_a_mistake_outlives_changes_elsewhere() -> None:
     assert [each.lines for each in found] == [range(3, 4), range(4, 5)]
 
 
+def test_who_runs_a_jump_runs_its_condition() -> None:
+    """The compiler leaves no trace of it."""
+    found = list(mutants("m", "def f():\n    while a:\n        if b:\n            break"))
+
+    assert [each.lines for each in found] == [range(2, 3), range(3, 4), range(3, 4)]
+
+
 def test_outside_of_functions_every_test_may_notice() -> None:
     """A constant is read when the module is loaded, and by no test."""
     assert [each.lines for each in mutants("m", "X.y = 1\ndef f(a=1):\n    pass")] == [None] * 3

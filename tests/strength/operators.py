@@ -141,7 +141,12 @@ def _lines(path: tuple[_Step, ...]) -> range | None:
     """Return the lines of the smallest statement; of a compound one those of its head."""
     if not any(isinstance(node, ast.FunctionDef) and field == "body" for node, field, _ in path):
         return None
-    statement = [each for each in (_get(*step) for step in path) if isinstance(each, ast.stmt)][-1]
+    # Of `break` and `continue` the compiler leaves no trace.
+    statement = [
+        each
+        for each in (_get(*step) for step in path)
+        if isinstance(each, ast.stmt) and not isinstance(each, ast.Break | ast.Continue)
+    ][-1]
     body: list[ast.stmt] = getattr(statement, "body", [])
     end = body[0].lineno if body else (statement.end_lineno or statement.lineno) + 1
     return range(statement.lineno, end)
