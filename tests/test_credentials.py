@@ -305,7 +305,7 @@ def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> Non
 def test_what_a_command_leaves_running_is_not_waited_for(tmp_path: Path) -> None:
     """It has printed its line and ended; its child, which holds the pipe, is ended with it."""
     pid = tmp_path / "pid"
-    script = f"sleep 60 & echo $! > {pid}; echo secret"
+    script = f"sleep 60 & echo $! > {pid}; echo secret; sleep 0.1"
     began = time.monotonic()
 
     assert read(command=f"sh -c {shlex.quote(script)}") == b"secret"
