@@ -118,15 +118,20 @@ def test_a_context_for_old_servers(
     assert (made.check_hostname, made.verify_mode) == (False, ssl.CERT_NONE)
     assert (made.minimum_version, made.maximum_version) == (oldest, newest)
     assert made.security_level == 0
-    assert made.options & 0x4
+    assert made.options == ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).options | 0x4
     assert ciphers(made) > ciphers(tls.context(TlsPolicy(verify=Verify.NONE)))
 
 
-def test_old_versions_may_be_named_without_a_warning() -> None:
+@pytest.mark.parametrize("is_legacy", [True, False])
+def test_old_versions_may_be_named_without_a_warning(is_legacy: bool, pki: Pki) -> None:
     """PYTHONWARNINGS would make an error of it, and a verdict of the error."""
+    tls._context.cache_clear()
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("error")
-        tls.legacy_context("1.0")
+        if is_legacy:
+            tls.legacy_context("1.0")
+        else:
+            tls.context(policy(pki, minimum="1.1"))
 
     assert heard == []
 
@@ -190,6 +195,7 @@ def test_files_that_cannot_be_loaded(pki: Pki, tmp_path: Path) -> None:
     assert trust(ca_path=str(empty)) == f"cannot load CA directory {empty}: {wrong}"
     assert trust(ca_path="a\0b") == "cannot load CA directory a?b: ValueError"
     assert client(str(gone)) == f"cannot load client certificate {gone}: {none}"
+    assert client(str(fifo)) == f"cannot load client certificate {fifo}: {wrong}"
     assert client(whole[0], str(fifo)) == f"cannot load client key {fifo}: {wrong}"
     unfit = f"cannot load client certificate {whole[0]}: "
     other = str(pki.files("good")[1])
