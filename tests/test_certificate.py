@@ -2,10 +2,14 @@
 
 import datetime as dt
 import hashlib
+import mmap
+import resource
 import ssl
+import sys
 import warnings
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -186,6 +190,53 @@ def test_warnings_of_the_library_are_nobody_s_to_hear() -> None:
     assert facts.serial == "-5"
     assert facts.unreadable == ()
     assert heard == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "has_room", "asked"),
+    [
+        (resource.RLIM_INFINITY, False, []),
+        (1 << 30, True, [(-1, 32 * 1024 * 1024)]),
+        (1 << 20, False, [(-1, 32 * 1024 * 1024)]),
+    ],
+)
+def test_memory_is_asked_for_where_there_is_a_limit(
+    limit: int, has_room: bool, asked: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And given back; where there is too little, the library would end the process."""
+    calls: list[tuple[int, int]] = []
+    given_back: list[bool] = []
+
+    def allocate(*arguments: int) -> Any:
+        calls.append((arguments[0], arguments[1]))
+        if not has_room:
+            raise OSError(12, "Cannot allocate memory")
+        return SimpleNamespace(close=lambda: given_back.append(True))
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    monkeypatch.setattr(mmap, "mmap", allocate)
+
+    if limit == resource.RLIM_INFINITY or has_room:
+        certificate._require_memory()
+    else:
+        with pytest.raises(MemoryError):
+            certificate._require_memory()
+    assert calls == asked
+    assert given_back == ([True] if has_room else [])
+
+
+def test_memory_is_asked_for_before_the_library_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not again."""
+
+    def refuse() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(certificate, "_require_memory", refuse)
+    certificate.prepare()
+    monkeypatch.delitem(sys.modules, "cryptography.x509")
+
+    with pytest.raises(MemoryError):
+        certificate.prepare()
 
 
 def test_every_fact_of_a_certificate() -> None:
