@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from check_pop3_plus import certificate
 from check_pop3_plus.report import CertificateFacts
+from check_pop3_plus.stopped import Stopped
 from check_pop3_plus.text import clean
 from tests import der as tests_der
 from tests import parts
@@ -137,6 +138,7 @@ def test_what_cannot_be_read_has_its_fingerprint_all_the_same() -> None:
     pem = ssl.DER_cert_to_PEM_cert(odd).encode()
 
     assert certificate.read(odd, clean).fingerprint == hashlib.sha256(odd).hexdigest()
+    assert certificate.read(odd, clean).unreadable == ("certificate",)
     assert certificate.read_pem(pem, clean) == (certificate.read(odd, clean),)
 
 
@@ -184,9 +186,7 @@ def test_warnings_of_the_library_are_nobody_s_to_hear() -> None:
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("error")
         facts = certificate.read(negative, clean)
-        chain = certificate.read_chain((negative,), (), clean)
 
-    assert chain.leaf == facts
     assert facts.serial == "-5"
     assert facts.unreadable == ()
     assert heard == []
@@ -213,7 +213,7 @@ def test_memory_is_asked_for_where_there_is_a_limit(
             raise OSError(12, "Cannot allocate memory")
         return SimpleNamespace(close=lambda: given_back.append(True))
 
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, resource.RLIM_INFINITY))
     monkeypatch.setattr(mmap, "mmap", allocate)
 
     if limit == resource.RLIM_INFINITY or has_room:
@@ -398,6 +398,29 @@ def test_a_verified_path_is_openssl_s() -> None:
     assert chain.is_verified
     assert chain.defects == ("certificate has no authority key identifier",)
     assert certificate.read_chain(path[:10], (), clean).left_out == 0
+
+
+def test_warnings_about_a_chain_are_nobody_s_to_hear_either() -> None:
+    """Whichever way a certificate is read first."""
+    negative = ROOT.leaf(serial=tests_der.integer(-6))
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("error")
+        chain = certificate.read_chain((negative,), (), clean)
+
+    assert [each.serial for each in chain.sent] == ["-6"]
+    assert heard == []
+
+
+def test_a_signal_is_no_flaw_of_a_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who stops the run while one is read has stopped it."""
+
+    def stop(_: bytes) -> None:
+        raise Stopped
+
+    monkeypatch.setattr(x509, "load_der_x509_certificate", stop)
+
+    with pytest.raises(Stopped):
+        certificate.read(ROOT.leaf(serial=tests_der.integer(7)), clean)
 
 
 def test_what_is_left_out_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,6 +77,17 @@ def test_a_mistake_outlives_changes_elsewhere() -> None:
     assert [each.lines for each in found] == [range(3, 4), range(4, 5)]
 
 
+def test_of_a_long_line_only_the_place_of_the_change_is_named() -> None:
+    """A table has hundreds of characters."""
+    numbers = ", ".join(str(number) for number in range(100, 180))
+    found = [each.key for each in mutants("m", f"TABLE.x = ({numbers})")]
+
+    assert len(found) == 81
+    assert all(len(key) < 200 for key in found[1:])
+    assert "139, 140, 141" in found[41]
+    assert "139, 141, 141" in found[41]
+
+
 def test_who_runs_a_jump_runs_its_condition() -> None:
     """The compiler leaves no trace of it."""
     found = list(mutants("m", "def f():\n    while a:\n        if b:\n            break"))

@@ -289,6 +289,13 @@ def test_what_is_left_of_a_text(secrets: list[bytes], said: bytes | str, shown: 
     assert cleaner(secrets)(said) == shown
 
 
+def test_what_servers_say_to_everybody_is_no_secret() -> None:
+    """In any case of letters, and not by what stands around it in the list of such words."""
+    assert not can_mask(b"Microsoft")
+    assert not can_mask(b"CAPABILITY")
+    assert can_mask(b"Microsoft1")
+
+
 def test_an_empty_secret_masks_nothing() -> None:
     """It stands everywhere."""
     assert cleaner([b""]) is clean

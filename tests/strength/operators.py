@@ -69,7 +69,7 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
             ast.copy_location(new, old)
             _put(parent, field, index, new)
             function = _function(path)
-            key = f"{module}{function}: {before} => {_shown(path)}"
+            key = f"{module}{function}: {' => '.join(_where_they_differ(before, _shown(path)))}"
             seen[key] += 1
             number = f" #{seen[key]}" if seen[key] > 1 else ""
             mutated = ast.fix_missing_locations(copy.deepcopy(tree))
@@ -135,6 +135,21 @@ def _shown(path: tuple[_Step, ...]) -> str:
             if len(text) >= 16 or isinstance(piece, ast.stmt):
                 return " ".join(text.split())
     return ""
+
+
+def _where_they_differ(before: str, after: str) -> tuple[str, str]:
+    """Leave out of long pieces what is far from the change."""
+    if len(before) + len(after) <= 240:
+        return before, after
+    begin = _in_common(before, after)
+    same = _in_common(before[begin:][::-1], after[begin:][::-1])
+    first, last = max(0, begin - 40), max(0, same - 40)
+    return before[first : len(before) - last], after[first : len(after) - last]
+
+
+def _in_common(one: str, other: str) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _lines(path: tuple[_Step, ...]) -> range | None:
