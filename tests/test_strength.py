@@ -13,7 +13,7 @@ import pytest
 from tests.strength import FOLDER, PACKAGE, ROOMS, UNITS, WHOLE
 from tests.strength.graft import graft
 from tests.strength.operators import mutants
-from tests.strength.table import Outcome, table
+from tests.strength.table import Outcome, explained, table
 
 
 def changes(source: str) -> list[str]:
@@ -170,3 +170,18 @@ def test_the_rooms_and_the_tests_are_there() -> None:
     for modules in ROOMS.values():
         assert all((FOLDER / PACKAGE / f"{module}.py").exists() for module in modules)
     assert all(Path(f"{FOLDER}/tests/test_{name}.py").exists() for name in (*UNITS, *WHOLE))
+
+
+def test_what_is_explained_can_still_be_made() -> None:
+    """An explanation goes with the code that it is about."""
+    made = {
+        each.key
+        for modules in ROOMS.values()
+        for module in modules
+        for each in mutants(
+            module, (FOLDER / PACKAGE / f"{module}.py").read_text(), keys_alone=True
+        )
+    }
+
+    assert explained()
+    assert explained() <= made

@@ -57,8 +57,8 @@ class Mutant(NamedTuple):
     tree: ast.Module
 
 
-def mutants(module: str, source: str) -> Iterator[Mutant]:
-    """Yield the mutants of a module, in the order of its lines."""
+def mutants(module: str, source: str, keys_alone: bool = False) -> Iterator[Mutant]:
+    """Yield the mutants of a module, in the order of its lines; with an empty tree for the keys."""
     tree = ast.parse(source)
     seen: Counter[str] = Counter()
     for path in _paths(tree, ()):
@@ -72,8 +72,10 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
             key = f"{module}{function}: {' => '.join(_where_they_differ(before, _shown(path)))}"
             seen[key] += 1
             number = f" #{seen[key]}" if seen[key] > 1 else ""
-            mutated = ast.fix_missing_locations(copy.deepcopy(tree))
-            yield Mutant(key + number, module + function, _lines(path), mutated)
+            whole = ast.Module([], []) if keys_alone else copy.deepcopy(tree)
+            yield Mutant(
+                key + number, module + function, _lines(path), ast.fix_missing_locations(whole)
+            )
         _put(parent, field, index, old)
 
 
