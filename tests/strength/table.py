@@ -1,6 +1,8 @@
 """What became of the mutants, by room; and which of the survivors are explained."""
 
+import platform
 import re
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,13 +31,15 @@ def explained() -> set[str]:
 def table(outcomes: list[Outcome], kept: set[str], tests: str, minutes: float) -> tuple[str, bool]:
     """Return the score of each room in Markdown, and whether each is good enough."""
     lines = [
-        f"{tests}, {minutes:.0f} minutes.",
+        f"Written by `make mutants`: {time.strftime('%Y-%m-%d')}, Python"
+        f" {platform.python_version()}, {tests}, {minutes:.0f} minutes.",
         "",
         "| room | mutants | killed | of these hung | survived | of these explained | score |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     is_enough = True
-    for room, modules in ROOMS.items():
+    every = {"all": tuple(module for modules in ROOMS.values() for module in modules)}
+    for room, modules in (ROOMS | every).items():
         of_room = [each for each in outcomes if each.module in modules]
         if not of_room:
             continue
@@ -45,10 +49,10 @@ def table(outcomes: list[Outcome], kept: set[str], tests: str, minutes: float) -
         is_enough &= score >= WANTED
         hung = sum(each.hung for each in of_room)
         lines.append(
-            f"| {room} | {len(of_room)} | {killed} | {hung} | {len(survivors)}"
+            f"| {room} | {len(of_room):,} | {killed:,} | {hung} | {len(survivors)}"
             f" | {len(survivors & kept)} | {score:.1f} % |"
         )
     unexplained = [each.key for each in outcomes if not each.killed and each.key not in kept]
-    lines += ["", f"Not explained: {len(unexplained)}."]
+    lines += ["", f"Survived without an explanation in `kept.md`: {len(unexplained)}.", ""]
     lines += [f"- ``{key}``" for key in unexplained]
-    return "\n".join(lines) + "\n", is_enough
+    return "\n".join(lines).rstrip("\n") + "\n", is_enough
