@@ -25,6 +25,8 @@ from tests.faults import CANARY, honest, kinds
 from tests.network import unshare_mounts
 from tests.pop3_server import PoliteServer, ScriptedServer, dead_port, say, silence
 
+pytestmark = pytest.mark.threat("T24")
+
 README = Path(__file__).parent.parent / "README.md"
 PYTHON = COMMAND.read_text().partition("\n")[0].removeprefix("#!").split()
 

@@ -206,6 +206,7 @@ def test_the_run_timeout_holds_too() -> None:
     assert done.seconds < 0.3 + LATE
 
 
+@pytest.mark.threat("T13", "T14")
 @pytest.mark.parametrize(
     ("point", "mode"),
     [

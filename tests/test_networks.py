@@ -315,6 +315,7 @@ LIES = {
 }
 
 
+@pytest.mark.threat("T15")
 def test_name_servers_that_lie(net: Network) -> None:
     """An answer that is late, false or senseless is none; each look-up ends in its time."""
     assert set(LIES) == {*name_server.ANSWERS, *name_server.ONLY_CUT}
@@ -330,6 +331,7 @@ def test_name_servers_that_lie(net: Network) -> None:
         assert result["ended"] - result["began"] < 3 + LATE, name
 
 
+@pytest.mark.threat("T15")
 def test_a_thousand_addresses_side_by_side(net: Network) -> None:
     """More than are tried at once: UNKNOWN, and no silent choice of some."""
     net.resolve_by("127.0.0.1")
@@ -340,6 +342,7 @@ def test_a_thousand_addresses_side_by_side(net: Network) -> None:
     assert done.verdict == "POP3 UNKNOWN - config: 1000 addresses are more than 128 at a time"
 
 
+@pytest.mark.threat("T15")
 def test_the_first_name_server_is_dead(net: Network) -> None:
     """As long as the system takes to ask the second, and shown as the time of the look-up."""
     net.resolve_by("192.0.2.1", "127.0.0.1")
@@ -349,6 +352,7 @@ def test_the_first_name_server_is_dead(net: Network) -> None:
     assert float(done.perfdata["time_resolve"].partition("s")[0]) > 0.9
 
 
+@pytest.mark.threat("T15")
 def test_the_first_name_server_is_not_there(net: Network) -> None:
     """Refused is not silent: the second is asked at once."""
     net.resolve_by("127.0.0.9", "127.0.0.1", options="timeout:5 attempts:1")
@@ -358,6 +362,7 @@ def test_the_first_name_server_is_not_there(net: Network) -> None:
     assert float(done.perfdata["time_resolve"].partition("s")[0]) < 4
 
 
+@pytest.mark.threat("T15")
 def test_all_name_servers_are_dead(net: Network) -> None:
     """The limit is the look's, however long the system would go on asking."""
     net.resolve_by("192.0.2.1", "192.0.2.2", "2001:db8::1", options="timeout:5 attempts:3")

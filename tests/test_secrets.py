@@ -51,6 +51,7 @@ def rotating() -> Iterator[bytes]:
 # --- servers that know it --------------------------------------------------------------------
 
 
+@pytest.mark.threat("T8")
 @pytest.mark.parametrize("place", canary.PLACES)
 def test_no_form_passes_from_any_place_of_the_dialogue(place: str) -> None:
     """Threat T8: whole or in pieces, however it is encoded, with the whole dialogue shown."""
@@ -66,6 +67,7 @@ def test_no_form_passes_from_any_place_of_the_dialogue(place: str) -> None:
         assert_hidden(secret, out)
 
 
+@pytest.mark.threat("T8", "T26")
 @pytest.mark.parametrize("how", canary.MECHANISMS)
 def test_no_mechanism_shows_it(how: str) -> None:
     """Threats T8 and T26: command lines as `***`, proofs too, whatever the server makes of them."""
@@ -94,6 +96,7 @@ _PUBLIC = (b"CAPA", b"USER", b"STAT", b"QUIT")
 _NAMES = tuple(name.upper().encode() for name in canary.MECHANISMS)
 
 
+@pytest.mark.threat("T8")
 @pytest.mark.parametrize("row", canary.catalogue(), ids=lambda row: row.name)
 def test_no_fault_of_the_catalogue_shows_it(row: canary.Row) -> None:
     """Threat T8, with each fault that the catalogue has."""
@@ -339,6 +342,7 @@ def login(server: EchoingServer, *more: str) -> list[str]:
 SOURCES = ("file", "environment", "command")
 
 
+@pytest.mark.threat("T7")
 @pytest.mark.parametrize("source", SOURCES)
 def test_sources(source: str, tmp_path: Path) -> None:
     """Threat T7: in no output, no argument, no file, and in the environment of no child."""

@@ -43,6 +43,7 @@ ELSEWHERE = (
 )
 
 
+@pytest.mark.threat("T19")
 @pytest.mark.parametrize("verb", ELSEWHERE)
 def test_no_other_command_can_be_made(verb: bytes) -> None:
     """Threat T19: whoever wants to send one must put it on the list first."""
@@ -51,11 +52,13 @@ def test_no_other_command_can_be_made(verb: bytes) -> None:
             pop3.command(verb, argument)
 
 
+@pytest.mark.threat("T19")
 def test_the_list_is_as_short_as_it_can_be() -> None:
     """Threat T19: what deletes, reads or marks mail is not on it, nor is what nobody uses."""
     assert set(allowed.ALONE + allowed.WITH_ARGUMENT) == pop3.VERBS
 
 
+@pytest.mark.threat("T19")
 @pytest.mark.parametrize(
     ("pattern", "rooms"),
     [
@@ -85,6 +88,7 @@ SURVIVED = [place for place in PLACES if place not in ("no greeting", "garbled")
 """Where what the server says leaves a conversation that goes on: both know whose turn it is."""
 
 
+@pytest.mark.threat("T20", "T21")
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("how", ["auto", *MECHANISMS])
 def test_every_session_ends_with_quit(how: str, place: str) -> None:
@@ -113,6 +117,7 @@ MANY = {
 }
 
 
+@pytest.mark.threat("T21")
 @pytest.mark.parametrize("place", ["refused", "challenge", "accepted", "reason", "garbled"])
 @pytest.mark.parametrize("options", MANY.values(), ids=list(MANY))
 def test_one_attempt_a_run(options: list[str], place: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,6 +148,7 @@ def test_only_what_is_not_the_password_is_tried_again(
     assert [allowed.logins(dialogue) for dialogue in server.dialogues] == [1, 1, 1]
 
 
+@pytest.mark.threat("T21")
 def test_one_attempt_a_section_of_a_sweep(tmp_path: Path) -> None:
     """Threat T21, also where a section has further looks; and QUIT after each."""
     (tmp_path / "pw").touch(mode=0o600)

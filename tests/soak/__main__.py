@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.soak import Figure
 
-PARTS = ("dialogues", "chaos", "stalls", "secrets", "mailboxes", "properties")
+PARTS = ("dialogues", "secrets", "mailboxes", "properties", "chaos", "stalls")
 
 TABLE = Path(__file__).with_name("figures.md")
 
