@@ -193,7 +193,8 @@ def greet(talk: Conversation) -> None:
         raise ProbeError(Kind.GARBLED, Printable(f"{looks}: {talk.quote(line)}"))
     talk.is_usable = True
     if not reply.ok:
-        kind = Kind.GREETING_TEMPORARY if reply.code == "SYS/TEMP" else Kind.GREETING
+        passes = f"{reply.code}/".startswith("SYS/TEMP/")  # codes are hierarchical
+        kind = Kind.GREETING_TEMPORARY if passes else Kind.GREETING
         raise ProbeError(kind, Printable(f"refuses service: {talk.reason(reply)}"))
     if talk.unasked():
         message = Printable("sent more than its greeting, unasked")

@@ -128,14 +128,25 @@ _DEMANDS_TLS = re.compile(
 _READ = 512
 """Octets of a reply that are read for their meaning (RFC 2449 section 4: no reply is longer)."""
 
+# What servers say of a maildrop that another session holds (RFC 1939 section 7: "unable to lock
+# maildrop"), as they did before there was [IN-USE]: qpopper, UW, hMailServer. Not what they
+# say of an account, or of a mailbox that somebody has closed.
+_HOLDS_MAILDROP = re.compile(
+    rb"(unable to|cannot|can't|could not|couldn't|failed to) (lock (the |your )?(maildrop|mailbox)"
+    rb"|(get|obtain|acquire) (a |the )?(exclusive )?lock)|\block busy\b"
+    rb"|\b(maildrop|mailbox) (is )?((already |currently )?in use\b|(already|currently) locked\b"
+    rb"|locked by (an)?other)",
+    re.I,
+)
+
 _WANTS_CERTIFICATE = re.compile(rb"(ssl|tls|client)[- ]cert|valid(ate)? certificate", re.I)
 
 
 def rejection(reply: Reply, is_encrypted: bool) -> Kind:
     """Return the kind of a refused login, by the server's own words (RFC 2449 section 8, 3206).
 
-    Without a response code a refusal is about the credentials: that is what a bare `-ERR` to
-    PASS means in RFC 1939.
+    Without a response code a refusal is about the credentials, unless its words are about the lock
+    of the maildrop: those are what `-ERR` to PASS means in RFC 1939.
     """
     kind = kind_of_code(reply.code)
     if kind is not None:
@@ -144,6 +155,8 @@ def rejection(reply: Reply, is_encrypted: bool) -> Kind:
         return Kind.CLEARTEXT_REFUSED
     if _WANTS_CERTIFICATE.search(reply.text[:_READ]):
         return Kind.CLIENT_CERTIFICATE
+    if reply.code is None and _HOLDS_MAILDROP.search(reply.text[:_READ]):
+        return Kind.IN_USE
     return Kind.CREDENTIALS
 
 

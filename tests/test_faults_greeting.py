@@ -43,6 +43,13 @@ GREETINGS = [
     Fault(
         "12", [say(b"-ERR [SYS/TEMP] busy\r\n"), *BYE], "CRITICAL", "greeting-temporary", "SYS/TEMP"
     ),
+    Fault(
+        "a finer temporary code",
+        [say(b"-ERR [SYS/TEMP/LOAD] busy\r\n"), *BYE],
+        "CRITICAL",
+        "greeting-temporary",
+    ),
+    Fault("another code", [say(b"-ERR [SYS/TEMPLE] x\r\n"), *BYE], "CRITICAL", "greeting"),
     Fault("a bare -ERR", [say(b"-ERR\r\n"), *BYE], "CRITICAL", "greeting", "(no reason given)"),
     Fault("13", [say(b"-ERR [SYS/PERM] never\r\n"), *BYE], "CRITICAL", "greeting", "SYS/PERM"),
     *(

@@ -324,6 +324,20 @@ def test_nothing_fits(
         (b"-ERR Logon failure: unknown user name or bad password.", True, Kind.CREDENTIALS),
         (b"-ERR [SYS/TEMP] Server unavailable. 21", True, Kind.TEMPORARY),
         (b"-ERR [IN-USE] Unable to lock maildrop: Mailbox is locked by POP", True, Kind.IN_USE),
+        # the lock of the maildrop, without a code: RFC 1939, qpopper, UW, hMailServer
+        (b"-ERR unable to lock maildrop", True, Kind.IN_USE),
+        (b"-ERR maildrop already locked", True, Kind.IN_USE),
+        (b"-ERR .monitor.pop lock busy!  Is another session active? (11)", True, Kind.IN_USE),
+        (b"-ERR Can't get lock.  Mailbox in use", True, Kind.IN_USE),
+        (b"-ERR Your mailbox is already locked", True, Kind.IN_USE),
+        (b"-ERR mailbox is locked by another POP3 session", True, Kind.IN_USE),
+        # and what is none
+        (b"-ERR [AUTH] maildrop already locked", True, Kind.CREDENTIALS),
+        (b"-ERR account already locked", True, Kind.CREDENTIALS),
+        (b"-ERR Your mailbox is locked due to too many logins", True, Kind.CREDENTIALS),
+        (b"-ERR Mailbox locked by the administrator", True, Kind.CREDENTIALS),
+        (b"-ERR Account locked, see the help desk", True, Kind.CREDENTIALS),
+        (b"-ERR mailbox not in use", True, Kind.CREDENTIALS),
         (
             b"-ERR [AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.",
             False,
