@@ -85,7 +85,7 @@ class LineBuffer:
         """Take in received bytes. Raises ProbeError (oversized) past `TOTAL_LIMIT`."""
         self._received += len(data)
         if self._received > TOTAL_LIMIT:
-            raise ProbeError(Kind.OVERSIZED, Printable("server sends without end (limit 1 MiB)"))
+            raise ProbeError(Kind.OVERSIZED, Printable("sends without end (limit 1 MiB)"))
         self._data += data
 
     def next_line(self, limit: int = LINE_LIMIT) -> bytes | None:
@@ -95,7 +95,7 @@ class LineBuffer:
         """
         end = self._data.find(b"\n", self._searched)
         if (len(self._data) if end < 0 else end) > limit:
-            raise ProbeError(Kind.OVERSIZED, Printable(f"reply line too long (limit {limit})"))
+            raise ProbeError(Kind.OVERSIZED, Printable(f"sent a line too long (limit {limit})"))
         if end < 0:
             self._searched = len(self._data)
             return None
@@ -129,7 +129,7 @@ class BodyReader:
         if self._octets > BODY_LIMIT or len(self.lines) >= BODY_LINES_LIMIT:
             raise ProbeError(
                 Kind.OVERSIZED,
-                Printable(f"reply too long (limit 64 KiB or {BODY_LINES_LIMIT} lines)"),
+                Printable(f"sent a reply too long (limit 64 KiB or {BODY_LINES_LIMIT} lines)"),
             )
         self.lines.append(line[1:] if line.startswith(b".") else line)
         return False

@@ -158,8 +158,8 @@ FAULTS = {
     16: Row(
         "a greeting that is too long",
         {
-            "long": critical("oversized", r"greeting: .* reply line too long \(limit 2048\)"),
-            "endless": critical("oversized", r"greeting: .* reply line too long \(limit 2048\)"),
+            "long": critical("oversized", r"greeting: .* sent a line too long \(limit 2048\)"),
+            "endless": critical("oversized", r"greeting: .* sent a line too long \(limit 2048\)"),
         },
     ),
     17: Row(
@@ -206,8 +206,8 @@ FAULTS = {
     24: Row(
         "an endless list of capabilities",
         {
-            "many lines": critical("oversized", r"capa: .* reply too long \(limit 64 KiB"),
-            "one line": critical("oversized", r"capa: .* reply line too long \(limit 2048\)"),
+            "many lines": critical("oversized", r"capa: .* sent a reply too long \(limit 64 KiB"),
+            "one line": critical("oversized", r"capa: .* sent a line too long \(limit 2048\)"),
         },
     ),
     25: Row(

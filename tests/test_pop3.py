@@ -99,7 +99,7 @@ def test_a_line_over_the_limit_is_refused_at_once(tail: bytes) -> None:
     with pytest.raises(ProbeError) as caught:
         buffer.next_line()
     assert caught.value.kind is Kind.OVERSIZED
-    assert caught.value.message == "reply line too long (limit 2048)"
+    assert caught.value.message == "sent a line too long (limit 2048)"
 
 
 def test_a_line_at_the_limit_passes() -> None:
@@ -116,7 +116,7 @@ def test_a_conversation_has_a_limit_in_all() -> None:
     with pytest.raises(ProbeError) as caught:
         buffer.feed(b"x")
     assert caught.value.kind is Kind.OVERSIZED
-    assert caught.value.message == "server sends without end (limit 1 MiB)"
+    assert caught.value.message == "sends without end (limit 1 MiB)"
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_an_endless_body_is_refused(line: bytes, times: int) -> None:
     with pytest.raises(ProbeError) as caught:
         body.add(line)
     assert caught.value.kind is Kind.OVERSIZED
-    assert caught.value.message == "reply too long (limit 64 KiB or 500 lines)"
+    assert caught.value.message == "sent a reply too long (limit 64 KiB or 500 lines)"
 
 
 @pytest.mark.parametrize(

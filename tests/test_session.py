@@ -788,7 +788,7 @@ def test_a_challenge_leaves_no_way_to_quit() -> None:
     ("begin", "kind", "message"),
     [
         (b"+ ", Kind.GARBLED, "sent a malformed challenge: more than 12288 octets; given up"),
-        (b"+OK ", Kind.OVERSIZED, "reply line too long (limit 12288)"),
+        (b"+OK ", Kind.OVERSIZED, "sent a line too long (limit 12288)"),
     ],
 )
 def test_a_challenge_without_end(begin: bytes, kind: Kind, message: str) -> None:
