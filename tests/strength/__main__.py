@@ -271,14 +271,17 @@ def main() -> int:
     hypothesis.settings.load_profile("mutants")
     began = time.monotonic()
     measurement = Measurement(chosen)
-    pytest.main(
-        [
-            *("-q", "-s", "-p", "no:xdist", "-p", "no:cacheprovider"),
-            *("-o", "addopts=", "--assert=plain", "--ignore=tests/systems"),
-            *(chosen.tests or [f"tests/test_{name}.py" for name in (*UNITS, *WHOLE)]),
-        ],
-        plugins=[measurement],
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder  # for each child, too
+        pytest.main(
+            [
+                *("-q", "-s", "-p", "no:xdist", "-p", "no:cacheprovider"),
+                *("-o", "addopts=", "--assert=plain", "--ignore=tests/systems"),
+                *(chosen.tests or [f"tests/test_{name}.py" for name in (*UNITS, *WHOLE)]),
+            ],
+            plugins=[measurement],
+        )
+    tempfile.tempdir = None
     minutes = (time.monotonic() - began) / 60
     text, is_enough = table(measurement.outcomes, explained(), f"{measurement.note}", minutes)
     print(text)
