@@ -37,6 +37,7 @@ unexport HOST
 endif
 
 SHARE ?= 1
+PARTS ?=
 SECONDS ?= 60
 TARGETS ?=
 
@@ -51,6 +52,7 @@ help:
 	@echo 'make coverage       how much of the code the tests run, the installed command included'
 	@echo 'make mutants        how many mistakes the tests notice; ROOMS="pop3 text" tries some rooms'
 	@echo 'make soak           the long runs against hostile servers, and their figures; SHARE=0.1: a tenth'
+	@echo '                    PARTS="chaos stalls": these'
 	@echo 'make fuzz           fuzz what comes from outside, each door for SECONDS=60; TARGETS=argv: one'
 	@echo 'make bench          what runs and sweeps cost, beside other tools; installs them, as root'
 	@echo 'make lint           style and types'
@@ -122,7 +124,7 @@ mutants: $(STAMP)
 		$(if $(SAMPLE),--sample $(SAMPLE)) -- $(TESTS)
 
 soak: servers systems $(STAMP)
-	$(BIN)/python -m tests.soak --share $(SHARE)
+	$(BIN)/python -m tests.soak --share $(SHARE) $(PARTS)
 
 # It has wheels for some Pythons only, and nothing else needs it.
 $(VENV)/.fuzzer: $(STAMP) tests/fuzz/requirements.txt

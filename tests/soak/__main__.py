@@ -28,15 +28,24 @@ def measure(part: str, share: float) -> list[Figure]:
     return figures
 
 
-def table(figures: list[Figure]) -> str:
-    """Return the figures as Markdown, with the day and the machine."""
+def table(before: str, measured: dict[str, list[Figure]]) -> str:
+    """Return the figures as Markdown; of parts that were not measured now, as they were before."""
+    day = time.strftime("%Y-%m-%d")
+    known = [line for line in before.splitlines() if line.startswith("| ")][2:]
+    rows = {part: [line for line in known if line.startswith(f"| {part} |")] for part in PARTS}
+    rows |= {
+        part: [
+            f"| {part} | {each.what} | {each.runs:,} | {each.result} | {day} |" for each in found
+        ]
+        for part, found in measured.items()
+    }
     lines = [
-        f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} processors, Python"
-        f" {platform.python_version()}, Linux {platform.release().partition('-')[0]}",
+        f"{os.cpu_count()} processors, Python {platform.python_version()},"
+        f" Linux {platform.release().partition('-')[0]}",
         "",
-        "| what | runs | result |",
-        "| --- | --- | --- |",
-        *(f"| {each.what} | {each.runs:,} | {each.result} |" for each in figures),
+        "| part | what | runs | result | on |",
+        "| --- | --- | --- | --- | --- |",
+        *(row for part in PARTS for row in rows[part]),
         "",
     ]
     return "\n".join(lines)
@@ -45,12 +54,12 @@ def table(figures: list[Figure]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--share", type=float, default=1, help="this part of each; default 1")
-    parser.add_argument("parts", nargs="*", help="default: all")
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
     chosen = parser.parse_args()
-    figures = [figure for part in chosen.parts or PARTS for figure in measure(part, chosen.share)]
-    if chosen.share == 1 and not chosen.parts:
-        TABLE.write_text(table(figures))
-    return 1 if any(figure.defects for figure in figures) else 0
+    measured = {part: measure(part, chosen.share) for part in chosen.parts or PARTS}
+    if chosen.share == 1:
+        TABLE.write_text(table(TABLE.read_text() if TABLE.exists() else "", measured))
+    return 1 if any(each.defects for found in measured.values() for each in found) else 0
 
 
 if __name__ == "__main__":
