@@ -304,3 +304,13 @@ def test_an_empty_secret_masks_nothing() -> None:
 def test_without_secrets_nothing_is_masked() -> None:
     """A check without a login pays nothing for masking."""
     assert cleaner([]) is clean
+
+
+def test_a_secret_is_known_as_cleaning_has_left_it() -> None:
+    """Also where six of its characters are all that is left to know it by."""
+    assert cleaner([b"abc|def"])("abc?def") == "***"
+
+
+def test_a_public_name_may_be_no_text_at_all() -> None:
+    """A user name from the command line holds whatever octets the shell has passed."""
+    assert can_mask(b"s3cret-1", ("\udcff",))

@@ -55,18 +55,18 @@ HOSTILE = (
     b"\r",
     b"\n",
     b"\r\nPOP3 OK - fine\r\n",
-    CANARY.encode(),
-    base64.b64encode(CANARY.encode()),
 )
+SECRETS = (CANARY.encode(), base64.b64encode(CANARY.encode()))
 CODES = ("AUTH", "IN-USE", "LOGIN-DELAY", "SYS/TEMP", "SYS/PERM", "X", "")
 
 
 class Mutation:
     """What goes wrong on one connection, by its own dice."""
 
-    def __init__(self, seed: str, rate: float) -> None:
+    def __init__(self, seed: str, rate: float, knows_secret: bool) -> None:
         self.dice = random.Random(seed)
         self._rate = rate
+        self._hostile = HOSTILE + (SECRETS if knows_secret else ())
 
     def strikes(self) -> bool:
         return self.dice.random() < self._rate
@@ -78,7 +78,7 @@ class Mutation:
         end = min(len(data), at + dice.randrange(1, 9))
         match dice.randrange(9):
             case 0:
-                return data[:at] + dice.choice(HOSTILE) + data[at:]
+                return data[:at] + dice.choice(self._hostile) + data[at:]
             case 1:
                 return data[:at] + data[end:]
             case 2:
@@ -94,7 +94,7 @@ class Mutation:
             case 7:
                 return data * dice.randrange(2, 5)
             case _:
-                return b"+OK " + dice.choice(HOSTILE) + b"\r\n"
+                return b"+OK " + dice.choice(self._hostile) + b"\r\n"
 
     def send(self, connection: Connection, data: bytes) -> None:
         """Send a reply, or what has become of it, or nothing, or all at once."""
@@ -127,8 +127,9 @@ class Mutation:
 class Wrong(Server):
     """A polite server, were it not for its dice."""
 
-    def __init__(self, number: str, mode: str, pki: Pki, rate: float) -> None:
+    def __init__(self, number: str, mode: str, pki: Pki, rate: float, knows_secret: bool) -> None:
         super().__init__()
+        self._knows_secret = knows_secret
         self._number = number
         self._mode = mode
         self._pki = pki
@@ -139,7 +140,7 @@ class Wrong(Server):
         self._breaks_tls = dice.random() < 0.15
 
     def play(self, connection: Connection, number: int) -> None:
-        mutation = Mutation(f"{self._number}/{number}", self._rate)
+        mutation = Mutation(f"{self._number}/{number}", self._rate, self._knows_secret)
         if self._mode == "tls":
             self._shake_hands(connection, mutation)
         mutation.send(connection, b"+OK ready <1.2@pop.example.test>\r\n")
@@ -206,7 +207,9 @@ class Case(NamedTuple):
         with ExitStack() as stack:
             sections, words = [], [*self.run_options]
             for position, (mode, options) in enumerate(self.services):
-                server = Wrong(f"{self.number}.{position}", mode, pki, self.rate)
+                # A service that has no password of its own cannot know one when it sees it.
+                knows = "-U=monitor" in options
+                server = Wrong(f"{self.number}.{position}", mode, pki, self.rate, knows)
                 stack.enter_context(server)
                 target = ("-H=localhost", f"--connect-to={server.address}", f"-p={server.port}")
                 arguments = [*target, *options]
