@@ -7,7 +7,7 @@ import urllib.parse
 from itertools import groupby
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from check_pop3_plus.text import PIECE, QUOTE_LIMIT, _forms, can_mask, clean, cleaner
@@ -137,6 +137,7 @@ def test_escapes_of_other_worlds(secret: str, said: str) -> None:
 @given(st.binary(min_size=6, max_size=40), st.binary(max_size=20), st.integers(6, 40))
 def test_no_beginning_of_a_secret_passes(secret: bytes, around: bytes, length: int) -> None:
     """A server that quotes a command may cut it anywhere."""
+    assume(can_mask(secret[:length]))  # or it is a word that everybody uses
     around = around.replace(b"\x1b", b"")  # an escape sequence may take the mask along
     said = around + b" " + secret[:length] + b" " + around
 
