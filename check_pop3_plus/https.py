@@ -5,6 +5,7 @@ other side does, and each reply is limited.
 """
 
 import io
+from contextlib import suppress
 from functools import partial
 
 from check_pop3_plus import __version__, tls, transport
@@ -123,6 +124,11 @@ def _reply(stream: Stream) -> tuple[int, bytes, bool]:
         raise ProbeError(Kind.CLOSED, said) from error
     except (http.client.HTTPException, ValueError) as error:
         raise _failed("answered something that is not HTTP") from error
+    finally:
+        # Or the collector of garbage does, perhaps after it has closed what is below, and
+        # complains on standard error.
+        with suppress(ValueError):
+            response.close()
     return response.status, body, response.will_close
 
 
