@@ -23,10 +23,7 @@ def agreed_on_legacy_terms(talk: Conversation, modern: "ssl.SSLContext") -> Prin
     Raises ProbeError where the server does not shake hands at all.
     """
     _begin(talk)
-    try:
-        talk.start_tls(legacy_context())
-    finally:
-        talk.is_usable = False  # not one byte goes over such a link
+    talk.start_tls(legacy_context())
     agreed = talk.attempt.tls
     if agreed is None or agreed.version is None:
         return None
@@ -43,10 +40,7 @@ def agreed_on(talk: Conversation, version: str) -> Printable:
     Raises ProbeError where there is no agreement.
     """
     _begin(talk)
-    try:
-        talk.start_tls(legacy_context(version))
-    finally:
-        talk.is_usable = False  # not one byte goes over such a link
+    talk.start_tls(legacy_context(version))
     agreed = talk.attempt.tls
     return Printable(agreed.cipher if agreed and agreed.cipher else "an unknown cipher")
 
@@ -141,7 +135,6 @@ def try_injection(talk: Conversation, context: "ssl.SSLContext") -> Printable | 
         if talk.unasked():
             return None  # answered in clear, as if it had come before STLS: odd, but harmless
         talk.start_tls(context)
-        talk.is_usable = False
         talk.stream.send(pop3.command(b"QUIT").wire)
         first, second = talk.line(), talk.line()
     except ProbeError as error:

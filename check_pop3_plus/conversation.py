@@ -137,7 +137,10 @@ class Conversation:
         return bool(self._lines.pending)
 
     def start_tls(self, context: "ssl.SSLContext") -> None:
-        """Shake hands; all knowledge from before is dropped with the old buffer."""
+        """Shake hands; all knowledge from before is dropped with the old buffer.
+
+        No QUIT follows, however it ends, until something was answered inside TLS.
+        """
         self.is_usable = False
         attempt = self.attempt
         try:

@@ -323,7 +323,6 @@ class _Diagnosis:
         said = offered = failure = None
         try:
             with self._talk(address, limit) as talk:
-                talk.is_usable = False
                 greet(talk)
                 said = talk.attempt.greeting_shown
                 capabilities(talk)
@@ -337,10 +336,7 @@ class _Diagnosis:
         version, chain, failure = None, None, None
         try:
             with self._talk(address, limit) as talk:
-                try:
-                    talk.start_tls(tls.legacy_context())
-                finally:
-                    talk.is_usable = False
+                talk.start_tls(tls.legacy_context())
                 facts = talk.attempt.tls
                 if facts:
                     version = Printable(facts.version or "TLS")

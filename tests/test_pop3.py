@@ -190,16 +190,22 @@ def test_an_endless_body_is_refused(line: bytes, times: int) -> None:
         (b"+ dGVzdA==", b"dGVzdA=="),
         (b"+  dGVzdA== ", b"dGVzdA=="),
         (b"+dGVzdA==", None),
+        (b"+ abcd", b"abcd"),
+        (b"+  abcd ", b"abcd"),
+        (b"+abcd", None),
+        (b"++", None),
+        (b"-", None),
         (b"+OK", None),
         (b"-ERR", None),
         (b"", None),
     ],
 )
 def test_challenge_lines(line: bytes, challenge: bytes | None) -> None:
-    """RFC 5034 section 4: a plus, a blank, base64; many servers leave the blank out."""
+    """RFC 5034 section 4: a plus, a blank, base64; `+OK` and `-ERR` are no questions."""
     expected = None if challenge is None else Reply(False, b"", challenge=challenge)
 
     assert parse_challenge(line) == expected
+    assert (parse_status(line) is not None) == (line in (b"+OK", b"-ERR"))
 
 
 def test_capabilities_are_read_with_tolerance() -> None:
