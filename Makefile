@@ -41,13 +41,14 @@ PARTS ?=
 SECONDS ?= 60
 TARGETS ?=
 
-.PHONY: help demo venv basket test test-systems soak fuzz bench lint lock audit screenshots clean \
-	servers systems programs
+.PHONY: help demo venv basket test record test-systems soak fuzz bench lint lock audit screenshots \
+	clean servers systems programs
 
 help:
 	@echo 'make demo           see it work; against your own server with'
 	@echo '                    HOST=pop.example.org LOGIN=monitor PASSWORD_FILE=file'
 	@echo 'make test           style, types and tests; what needs a missing server is skipped'
+	@echo 'make record         after a change of what is printed: what the tests compare it with, anew'
 	@echo 'make test-systems   tests inside real monitoring systems, and against more servers'
 	@echo 'make coverage       how much of the code the tests run, the installed command included'
 	@echo 'make mutants        how many mistakes the tests notice; ROOMS="pop3 text" tries some rooms'
@@ -106,6 +107,10 @@ lint: $(STAMP)
 
 test: servers lint
 	$(PYTEST) --ignore=tests/systems tests
+
+# What is printed, as the tests of faults and threats see it; git shows what has changed.
+record: servers $(STAMP)
+	RECORD=all $(PYTEST) -m 'fault or threat' --ignore=tests/systems tests
 
 test-systems: systems $(STAMP)
 	$(PYTEST) tests/systems

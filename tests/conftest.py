@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 import pytest
 from hypothesis import settings
 
-from tests import allowed, claims, command
+from tests import allowed, claims, command, recorded
 from tests.certificates import Pki
 from tests.dovecot import dovecot as dovecot  # a fixture
 from tests.pop3_server import Server
@@ -44,7 +44,19 @@ def run() -> Callable[..., command.Run]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Hold a test to the faults that it claims."""
+    """Hold a test to the faults that it claims, and to what its runs printed before."""
     claims.seen.clear()
     yield
     claims.check(item)
+    recorded.check(item)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart() -> None:
+    """Make ready for recording, before there are other processes."""
+    recorded.begin()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the records, if that is asked for."""
+    recorded.finish(session)
