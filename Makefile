@@ -111,6 +111,7 @@ test: servers lint
 # What is printed, as the tests of faults and threats see it; git shows what has changed.
 record: servers $(STAMP)
 	RECORD=all $(PYTEST) -m 'fault or threat' --ignore=tests/systems tests
+	RECORD=some $(BIN)/python -m pytest tests/test_recorded_command_lines.py
 
 test-systems: systems $(STAMP)
 	$(PYTEST) tests/systems
