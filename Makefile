@@ -27,7 +27,7 @@ SCREENSHOTS := icinga2-bin icinga2-common icingadb redis-server mariadb-client-c
 	mariadb-server-core php-cgi php-cli php-mysql icingadb-web icingaweb2 icingacli chromium \
 	pngquant optipng
 
-# Read by tests/demo.py.
+# Read by tests/support/demo.py.
 export LOGIN PASSWORD_FILE
 # Not from the environment: some shells have the name of the machine itself there.
 ifeq ($(origin HOST),command line)
@@ -66,7 +66,7 @@ help:
 	@echo '                    missing servers'
 
 demo: $(STAMP)
-	@$(BIN)/python -m tests.demo
+	@$(BIN)/python -m tests.support.demo
 
 venv: $(STAMP)
 
@@ -98,7 +98,7 @@ audit: $(STAMP)
 
 # The basket for the Icinga Director holds every option of the plugin.
 basket: $(STAMP)
-	$(BIN)/python -m tests.make_basket
+	$(BIN)/python -m tests.support.make_basket
 
 lint: $(STAMP)
 	$(BIN)/ruff check
@@ -111,13 +111,13 @@ test: servers lint
 # What is printed, as the tests of faults and threats see it; git shows what has changed.
 record: servers $(STAMP)
 	RECORD=all $(PYTEST) -m 'fault or threat' --ignore=tests/systems tests
-	RECORD=some $(BIN)/python -m pytest tests/test_recorded_command_lines.py
+	RECORD=some $(BIN)/python -m pytest tests/checks/test_recorded_command_lines.py
 
 test-systems: systems $(STAMP)
 	$(PYTEST) tests/systems
 
 screenshots: programs $(STAMP)
-	$(BIN)/python -m tests.screenshots
+	$(BIN)/python -m tests.support.screenshots
 
 coverage: $(STAMP)
 	@rm -f .coverage .coverage.*

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.plot import Line, svg
-from tests import dovecot
-from tests.certificates import Pki
+from tests.pki.certificates import Pki
+from tests.servers import dovecot
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parent

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import corpus_wild  # noqa: F401 - its families
-from tests.corpus import FAMILIES
-from tests.verdicts import Stand
+from tests.pki import corpus_wild  # noqa: F401 - its families
+from tests.pki.corpus import FAMILIES
+from tests.pki.openssl_verdicts import Stand
 
 RUNS = 3
 

@@ -3,14 +3,16 @@
 import sys
 from collections.abc import Callable
 
-from check_pop3_plus import check, credentials, options
-from check_pop3_plus.check import Verdict
-from check_pop3_plus.failures import ProbeError
-from check_pop3_plus.output import emit
-from check_pop3_plus.settings import Secret, SecretSource, Settings, State, Sweep
-from check_pop3_plus.table import Asked
-from check_pop3_plus.timing import Clock
-from check_pop3_plus.values import UsageError
+from check_pop3_plus.check import run
+from check_pop3_plus.check.run import Verdict
+from check_pop3_plus.model.failures import ProbeError
+from check_pop3_plus.model.settings import Secret, SecretSource, Settings, State, Sweep
+from check_pop3_plus.options import parser
+from check_pop3_plus.options.table import Asked
+from check_pop3_plus.options.validators import UsageError
+from check_pop3_plus.probe import password_source
+from check_pop3_plus.support.deadline import Clock
+from check_pop3_plus.support.output import emit
 
 
 def main(argv: list[str], started: float, fasten: Callable[[float], None] | None = None) -> int:
@@ -22,17 +24,17 @@ def main(argv: list[str], started: float, fasten: Callable[[float], None] | None
     the one at which the run should be over.
     """
     try:
-        settings = options.read(argv)
+        settings = parser.read(argv)
         if isinstance(settings, Sweep):
-            from check_pop3_plus import sweep_cli
+            from check_pop3_plus.sweep import main as sweep_main
 
             if fasten:
                 fasten(started + settings.run_timeout)
-            return sweep_cli.main(settings, started)
+            return sweep_main.main(settings, started)
         secret, started = _asked_for(settings, started)
         if fasten:
             fasten(started + settings.limits.run_timeout)
-        verdict = check.run(settings, started, secret)
+        verdict = run.run(settings, started, secret)
     except Asked as asked:
         return emit(f"{asked}\n".replace("\n\n\n", "\n\n"), State.UNKNOWN)
     except ProbeError as error:
@@ -50,4 +52,4 @@ def _asked_for(settings: Settings, started: float) -> tuple[Secret | None, float
         raise UsageError(
             "no source of the password: --password-file, --password-env or --password-command"
         )
-    return credentials.ask(login.username), Clock()
+    return password_source.ask(login.username), Clock()

@@ -17,7 +17,7 @@ import warnings  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from typing import NoReturn  # noqa: E402
 
-from check_pop3_plus.stopped import Stopped  # noqa: E402
+from check_pop3_plus.model.stopped import Stopped  # noqa: E402
 
 _STACK_SIZE = 1024 * 1024
 """Octets; OpenSSL needs a tenth of it."""

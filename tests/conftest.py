@@ -7,10 +7,10 @@ from collections.abc import Callable, Generator, Iterator
 import pytest
 from hypothesis import settings
 
-from tests import allowed, claims, command, recorded
-from tests.certificates import Pki
-from tests.dovecot import dovecot as dovecot  # a fixture
-from tests.pop3_server import Server
+from tests.pki.certificates import Pki
+from tests.servers.dovecot import dovecot as dovecot  # a fixture
+from tests.servers.scripted_server import Server
+from tests.support import allowed_commands, claims, command, recorded
 
 # How long an example takes says more about the machine, and who else uses it, than about us.
 settings.register_profile("project", deadline=None)
@@ -29,11 +29,11 @@ def _only_what_is_allowed(request: pytest.FixtureRequest) -> Iterator[None]:
     Server.made.clear()
     yield
     # There the clients are the test's own.
-    if request.module.__name__.endswith(".test_pop3_server"):
+    if request.module.__name__.endswith(".test_scripted_server"):
         return
     for server in Server.made:
         for commands in server.dialogues if server.speaks_pop3 else ():
-            assert not allowed.forbidden(commands), commands
+            assert not allowed_commands.forbidden(commands), commands
 
 
 @pytest.fixture

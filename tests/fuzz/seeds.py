@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from check_pop3_plus import dns
-from tests.corpus import FAMILIES
-from tests.deserved import FIRST
-from tests.faults import CANARY
+from check_pop3_plus.net import dns_query
 from tests.fuzz.targets import SCENARIOS, from_script
-from tests.good_dialogues import WRONG_LINES, dialogue, every, signatures
-from tests.in_process import Scenario, Script, said
+from tests.pki.corpus import FAMILIES
+from tests.pki.expected_verdicts import FIRST
+from tests.support.faults import CANARY
+from tests.support.good_dialogues import WRONG_LINES, dialogue, every, signatures
+from tests.support.in_process import Scenario, Script, said
 
 _OF_A_FAMILY = 8
 _LARGEST = 1200
@@ -139,8 +139,8 @@ def https_reply() -> Iterator[bytes]:
 
 
 def name_server() -> Iterator[bytes]:
-    for kind in (dns.A, dns.AAAA):
-        asked = dns.query("pop.example.org", kind, 0x1234)
+    for kind in (dns_query.A, dns_query.AAAA):
+        asked = dns_query.query("pop.example.org", kind, 0x1234)
         yield asked
         for code in (0, 2, 3, 15):
             yield asked[:2] + bytes([0x81, 0x80 | code, 0, 1, 0, 2]) + asked[8:]

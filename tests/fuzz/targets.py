@@ -13,28 +13,13 @@ from unittest.mock import patch
 
 from nagiosplugin import Range
 
-from check_pop3_plus import (
-    certificate,
-    dns,
-    files,
-    hello,
-    https,
-    icinga,
-    login,
-    nagios,
-    oauth,
-    options,
-    outline,
-    strictness,
-    sweep,
-    sweep_words,
-    text,
-)
-from check_pop3_plus.check import Verdict
-from check_pop3_plus.failures import Kind, ProbeError
-from check_pop3_plus.pop3 import Reply
-from check_pop3_plus.report import TlsFacts
-from check_pop3_plus.settings import (
+from check_pop3_plus.certificate import der as certificate_der
+from check_pop3_plus.certificate import reader, rfc5280_rules
+from check_pop3_plus.check.run import Verdict
+from check_pop3_plus.model import sanitised_text
+from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.model.report import TlsFacts
+from check_pop3_plus.model.settings import (
     WAYS,
     CommandFile,
     Login,
@@ -47,14 +32,21 @@ from check_pop3_plus.settings import (
     Target,
     Verify,
 )
-from check_pop3_plus.table import Asked
-from check_pop3_plus.transport import Stream
-from tests.command import Run
-from tests.deserved import FIRST, deserves_ok
-from tests.faults import CANARY, assert_no_canary, honest
-from tests.good_dialogues import SECURITIES, dialogue, signatures
-from tests.good_dialogues import WAYS as AUTHS
-from tests.in_process import Chunk, Scenario, Script, Stage, Turn, keep_the_promise
+from check_pop3_plus.net import dns_query, https, legacy_client_hello
+from check_pop3_plus.net.transport import Stream
+from check_pop3_plus.options import parser
+from check_pop3_plus.options.table import Asked
+from check_pop3_plus.pop3 import login
+from check_pop3_plus.pop3.grammar import Reply
+from check_pop3_plus.probe import oauth_token
+from check_pop3_plus.support import files
+from check_pop3_plus.sweep import icinga_target, nagios_target, run, summary
+from tests.pki.expected_verdicts import FIRST, deserves_ok
+from tests.support.command import Run
+from tests.support.faults import CANARY, assert_no_canary, honest
+from tests.support.good_dialogues import SECURITIES, dialogue, signatures
+from tests.support.good_dialogues import WAYS as AUTHS
+from tests.support.in_process import Chunk, Scenario, Script, Stage, Turn, keep_the_promise
 
 CORPUS = Path(__file__).with_name("corpus")
 
@@ -146,11 +138,11 @@ def certificates(data: bytes) -> None:
     sent = tuple(_one_by_one(data[1:]))[:20]
     for der in sent:
         with suppress(ValueError):
-            fields = outline.outline(der)
-            strictness.defects([fields])
+            fields = certificate_der.outline(der)
+            rfc5280_rules.defects([fields])
         with suppress(ValueError):
-            outline.without_names(der)
-        certificate.read(der, text.clean)
+            certificate_der.without_names(der)
+        reader.read(der, sanitised_text.clean)
     path = sent if flags & 1 else ()
     words = ["-H", "localhost", "-S", "-D", "60,14"]
     words += [] if path else ["--verify", "none"]
@@ -160,8 +152,8 @@ def certificates(data: bytes) -> None:
     script = dialogue(Scenario("tls"))
     tls = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", sent, path, verified=bool(path))
     played = STAGE.look(_settings(words), script, tls)
-    certificate.read_chain.cache_clear()
-    certificate._read.cache_clear()
+    reader.read_chain.cache_clear()
+    reader._read.cache_clear()
     keep_the_promise(played, script.scenario)
     if played.is_ok and sent:
         shown = played.run.perfdata
@@ -200,7 +192,7 @@ def ini(data: bytes) -> None:
 
 def _understood(words: list[str]) -> None:
     try:
-        understood = options.read(words)
+        understood = parser.read(words)
     except Asked:
         return
     except ProbeError as error:
@@ -247,35 +239,35 @@ def _assert_sane(settings: Settings) -> None:
 
 def _swept(wanted: Sweep) -> None:
     try:
-        services = sweep.services(wanted)
+        services = run.services(wanted)
     except ProbeError as error:
         _assert_usage_error(error)
         return
-    tally = sweep_words.Tally(services, wanted._replace(receiver=None))
+    tally = summary.Tally(services, wanted._replace(receiver=None))
     for service in services[:20]:
         verdict = Verdict(State.OK, "fine")
         is_readable = False
         try:
             if service.error:
                 raise service.error
-            _assert_sane(options.parse(service.words))
+            _assert_sane(parser.parse(service.words))
             is_readable = True
         except Asked:
             continue
         except ProbeError as error:
             _assert_usage_error(error)
             verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
-        outcome = sweep.Outcome(service, verdict, is_readable)
+        outcome = run.Outcome(service, verdict, is_readable)
         tally.add(outcome)
-        json.loads(sweep_words.as_json(outcome))
+        json.loads(summary.as_json(outcome))
         if is_readable and ";" not in service.name:
-            command = nagios._command(outcome)
+            command = nagios_target._command(outcome)
             assert re.fullmatch(rb"\[0\] PROCESS_SERVICE_CHECK_RESULT;[^;]+;[^;]+;0;.*\n", command)
     out = tally.verdict(1.0).text()
     assert re.fullmatch(r"[\n -~]*", out), out
     assert out.count("|") == 1, out
     assert len(out) <= 16 * 1024
-    json.loads(sweep_words.summary_as_json(tally.verdict(1.0), tally))
+    json.loads(summary.summary_as_json(tally.verdict(1.0), tally))
 
 
 # --- what others say ---------------------------------------------------------------------------
@@ -284,12 +276,12 @@ def _swept(wanted: Sweep) -> None:
 def name_server(data: bytes) -> None:
     """An answer of a name server, and a resolv.conf."""
     number = int.from_bytes(data[:2], "big")
-    answer = dns.parse(data, number)
+    answer = dns_query.parse(data, number)
     if answer:
         assert re.fullmatch(r"[A-Z]+|code [0-9]+", answer.code)
         assert 0 <= answer.records < 65536
         assert data[2] & 0x80, "a question, taken for an answer"
-    for server in dns.servers(data):
+    for server in dns_query.servers(data):
         assert re.fullmatch(r"[0-9A-Fa-f:.]+(%\w+)?", server)
 
 
@@ -298,7 +290,7 @@ def server_hello(data: bytes) -> None:
     outcomes = []
     for length in (len(data) // 3, len(data) // 2, len(data)):
         try:
-            outcomes.append(str(hello.answer(data[:length])))
+            outcomes.append(str(legacy_client_hello.answer(data[:length])))
         except ProbeError as error:
             outcomes.append(error.message)
     assert set(outcomes) <= {
@@ -331,24 +323,24 @@ def https_reply(data: bytes) -> None:
     assert len(body) <= https.REPLY_LIMIT
     secret = Secret(CANARY.encode())
     try:
-        token = oauth.token(status, body, [secret]).reveal()
+        token = oauth_token.token(status, body, [secret]).reveal()
     except ProbeError as error:
         _assert_message(error)
     else:
         assert status == 200
         assert re.fullmatch(rb"[!-~]{1,8192}", token)
-    said = icinga._said(body)
+    said = icinga_target._said(body)
     if said is not None:
-        api = icinga.Api.__new__(icinga.Api)
+        api = icinga_target.Api.__new__(icinga_target.Api)
         api._given_up, api._may_quote = None, True
-        api._clean = text.cleaner([CANARY.encode()])
+        api._clean = sanitised_text.cleaner([CANARY.encode()])
         refusal = api._refusal(status, said)
         assert refusal is not None or status == 200
         assert re.fullmatch(r"[ -~]*", refusal or "")
 
 
 def _settings(words: list[str]) -> Settings:
-    return options.parse(words)
+    return parser.parse(words)
 
 
 def _assert_message(error: ProbeError) -> None:

@@ -18,13 +18,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from tests import tls_records
-from tests.certificates import Pki
-from tests.command import Run, Timed, timed
-from tests.faults import CANARY, assert_no_canary, honest
-from tests.pop3_server import Connection, Over, Server, drip, flood, reset
+from tests.pki.certificates import Pki
+from tests.servers import tls_records
+from tests.servers.scripted_server import Connection, Over, Server, drip, flood, reset
 from tests.soak import Figure
 from tests.soak.stalls import GONE_LATE, start_seconds
+from tests.support.command import Run, Timed, timed
+from tests.support.faults import CANARY, assert_no_canary, honest
 
 RUNS = 2000
 TOGETHER = 6

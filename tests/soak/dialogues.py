@@ -1,7 +1,8 @@
 """Mutated dialogues, in process: what a server says is changed at random, and the answer judged.
 
-The strict reader in `tests.deserved` says which of them deserve OK. The seed of a dialogue is its
-number, so `python -m tests.soak.dialogues NUMBER...` plays single ones again and shows them.
+The strict reader in `tests.pki.expected_verdicts` says which of them deserve OK. The seed of a
+dialogue is its number, so `python -m tests.soak.dialogues NUMBER...` plays single ones again and
+shows them.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from tests.deserved import deserves_ok
-from tests.good_dialogues import WRONG_LINES, every, signatures
-from tests.in_process import (
+from tests.pki.expected_verdicts import deserves_ok
+from tests.soak import Figure
+from tests.support.good_dialogues import WRONG_LINES, every, signatures
+from tests.support.in_process import (
     Chunk,
     Hang,
     Played,
@@ -27,7 +29,6 @@ from tests.in_process import (
     keep_the_promise,
     patience,
 )
-from tests.soak import Figure
 
 COUNT = 100_000
 

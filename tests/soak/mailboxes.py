@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import mailboxes
-from tests.certificates import Pki
-from tests.mailboxes import MAILBOXES
+from tests.pki.certificates import Pki
+from tests.servers import mailboxes
+from tests.servers.mailboxes import MAILBOXES
 from tests.soak import Figure
 
 CHECKS = 1000

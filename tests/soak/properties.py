@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests import test_properties_grammar as grammar
-from tests import test_properties_output as output
-from tests import test_properties_ranges as ranges
-from tests import test_properties_text as text
+from tests.properties import test_grammar as grammar
+from tests.properties import test_output as output
+from tests.properties import test_ranges as ranges
+from tests.properties import test_text as text
 from tests.soak import Figure
 
 _NAME = st.just("pop.example.org!pop3")

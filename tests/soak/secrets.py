@@ -13,10 +13,10 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 from typing import TypeVar
 
-from tests import canary
-from tests.canary import CANARIES, MECHANISMS, PLACES, EchoingServer
-from tests.command import run as run_command
 from tests.soak import Figure
+from tests.support import secret_search
+from tests.support.command import run as run_command
+from tests.support.secret_search import CANARIES, MECHANISMS, PLACES, EchoingServer
 
 _T = TypeVar("_T")
 
@@ -49,7 +49,7 @@ _Echo = tuple[str, str, str, str]
 
 
 def _echoes(share: float) -> Figure:
-    forms = sorted({form for secret in CANARIES.values() for form in canary.echoes(secret)})
+    forms = sorted({form for secret in CANARIES.values() for form in secret_search.echoes(secret)})
     sasl = [how for how in MECHANISMS if how not in ("user", "apop", "external")]
     cases = [
         *product(CANARIES, forms, PLACES, ("auto", "apop")),
@@ -71,20 +71,20 @@ def _makes_sense(case: _Echo) -> bool:
     secret = CANARIES[name]
     is_number = secret.isdigit() and place == "malformed stat"  # so many messages there are
     is_no_text = how.startswith("scram") and name == "Latin-1"  # as SCRAM wants it: not sent
-    return form in canary.echoes(secret) and not is_number and not is_no_text
+    return form in secret_search.echoes(secret) and not is_number and not is_no_text
 
 
 def _echoed(case: _Echo) -> list[str]:
     name, form, place, how = case
     secret = CANARIES[name]
-    said = canary.echoes(secret)[form]
+    said = secret_search.echoes(secret)[form]
     if place == "challenge":
         said = base64.b64encode(said)
     # Each case has one of them, and they are spread over all.
     verbosity = _VERBOSITIES[sum(map(len, case)) % 4]
     with EchoingServer(said, place) as server:
-        out = canary.shown(canary.arguments(server, how, *verbosity), secret)
-    return [f"{case}: {hit}" for hit in canary.hits(secret, out)]
+        out = secret_search.shown(secret_search.arguments(server, how, *verbosity), secret)
+    return [f"{case}: {hit}" for hit in secret_search.hits(secret, out)]
 
 
 # --- the catalogue, whole processes ----------------------------------------------------------
@@ -93,7 +93,7 @@ _DIAGNOSES = ((), ("--diagnose=dns,tcp,tls,dialog",))
 
 
 def _faults(share: float) -> Figure:
-    rows = range(len(canary.catalogue()))
+    rows = range(len(secret_search.catalogue()))
     chosen = _part(product(rows, _VERBOSITIES, _DIAGNOSES), share)
     hits = _all(_failed, chosen)
     return Figure(
@@ -106,13 +106,15 @@ def _faults(share: float) -> Figure:
 
 def _failed(case: tuple[int, tuple[str, ...], tuple[str, ...]]) -> list[str]:
     number, verbosity, diagnosis = case
-    row = canary.catalogue()[number]
+    row = secret_search.catalogue()[number]
     with row.server() as server:
-        argv = canary.arguments(server, row.how, *verbosity, *diagnosis, "--run-timeout", "8")
-        done = run_command(
-            *argv, "--password-env", "CANARY", env={"CANARY": canary.OF_CATALOGUE.decode()}
+        argv = secret_search.arguments(
+            server, row.how, *verbosity, *diagnosis, "--run-timeout", "8"
         )
-    hits = canary.hits(canary.OF_CATALOGUE, done.out + done.err)
+        done = run_command(
+            *argv, "--password-env", "CANARY", env={"CANARY": secret_search.OF_CATALOGUE.decode()}
+        )
+    hits = secret_search.hits(secret_search.OF_CATALOGUE, done.out + done.err)
     if done.err or done.code not in range(4):
         hits.append(f"exit code {done.code}, {done.err}")
     return [f"{row.name} {verbosity} {diagnosis}: {hit}" for hit in hits]
@@ -129,7 +131,7 @@ def _weak(share: float) -> Figure:
     ways = ("auto", "plain", "login", "cram-md5")
     cases = product(_SENTENCES, told, ways, range(4))
     chosen = _part((case for case in cases if case[:2] not in _MEANT), share)
-    secrets = (*canary.WEAK, *canary.WEAK_NAMES)
+    secrets = (*secret_search.WEAK, *secret_search.WEAK_NAMES)
     differing = _all(_depends, chosen)
     return Figure(
         f"servers that repeat one of {len(secrets)} weak secrets (short, or a common word)",
@@ -149,13 +151,13 @@ _BEFORE = ("greeting", "refused greeting", "no greeting", "capability", "mechani
 def _depends(case: tuple[str, str, str, int]) -> list[str]:
     sentence, place, how, verbosity = case
     outputs = {}
-    for secret in (*canary.WEAK, *canary.WEAK_NAMES):
+    for secret in (*secret_search.WEAK, *secret_search.WEAK_NAMES):
         said = sentence.format(secret).encode()
         if place == "challenge":  # some words are base64, and others not
             said = base64.b64encode(said)
         with EchoingServer(said, place) as server:
-            argv = canary.arguments(server, how, *_VERBOSITIES[verbosity])
-            out = canary.shown(argv, secret.encode())
+            argv = secret_search.arguments(server, how, *_VERBOSITIES[verbosity])
+            out = secret_search.shown(argv, secret.encode())
         outputs[re.sub(r"\d+\.\d+|(?<=:)\d+", "N", out)] = secret
     more = len(outputs) - 1
     return [f"{case}: differs for {sorted(outputs.values())}"] * more

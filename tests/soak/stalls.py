@@ -18,12 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from tests import tls_records
-from tests.certificates import Pki
-from tests.command import COMMAND, Timed, timed
-from tests.faults import BEFORE_TLS, CANARY, GREETING, IN_TLS, flags, honest
-from tests.network import SILENT_NAME_SERVER, network, unshared
-from tests.pop3_server import (
+from tests.pki.certificates import Pki
+from tests.servers import tls_records
+from tests.servers.network import SILENT_NAME_SERVER, network, unshared
+from tests.servers.scripted_server import (
     Connection,
     ScriptedServer,
     Server,
@@ -39,8 +37,10 @@ from tests.pop3_server import (
     silence,
     start_tls,
 )
+from tests.servers.token_endpoint import TokenEndpoint
 from tests.soak import Figure
-from tests.token_endpoint import TokenEndpoint
+from tests.support.command import COMMAND, Timed, timed
+from tests.support.faults import BEFORE_TLS, CANARY, GREETING, IN_TLS, flags, honest
 
 LIMITS = (1, 2, 5)
 """Seconds for `-t`."""

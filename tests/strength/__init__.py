@@ -1,4 +1,4 @@
-"""How strong the tests are: rooms with one small mistake each, which a test has to notice."""
+"""How strong the tests are: modules with one small mistake each, which a test has to notice."""
 
 from pathlib import Path
 
@@ -6,25 +6,61 @@ PACKAGE = "check_pop3_plus"
 
 FOLDER = Path(__file__).parent.parent.parent
 
-ROOMS = {
-    "grammar": ("pop3",),
-    "session": ("session", "conversation"),
-    "login": ("login", "sasl", "mechanisms", "scram", "credentials"),
-    "TLS judgement": ("tls", "certificate", "strictness", "certificate_contexts", "outline"),
-    "text cleaner": ("text",),
+MODULES = {
+    "grammar": "pop3.grammar",
+    "session": "probe.session",
+    "connection": "probe.connection",
+    "login": "pop3.login",
+    "sasl_exchange": "pop3.sasl_exchange",
+    "sasl_mechanisms": "pop3.sasl_mechanisms",
+    "scram": "pop3.scram",
+    "password_source": "probe.password_source",
+    "tls": "net.tls",
+    "reader": "certificate.reader",
+    "rfc5280_rules": "certificate.rfc5280_rules",
+    "der": "certificate.der",
+    "certificate_contexts": "check.certificate_contexts",
+    "sanitised_text": "model.sanitised_text",
 }
-"""The rooms whose strength is measured: those that take in what strangers say, and judge it."""
+"""The modules that are measured, by the name that they have in reports."""
+
+GROUPS = {
+    "grammar": ("grammar",),
+    "session": ("session", "connection"),
+    "login": ("login", "sasl_exchange", "sasl_mechanisms", "scram", "password_source"),
+    "TLS evaluation": ("tls", "reader", "rfc5280_rules", "certificate_contexts", "der"),
+    "sanitised text": ("sanitised_text",),
+}
+"""The modules that parse untrusted input, and those that evaluate it."""
 
 UNITS = (
-    *("pop3", "session", "login", "sasl", "mechanisms", "scram", "credentials", "tls", "trust"),
-    *("certificate", "strictness", "outline", "certificate_contexts", "text"),
-    *("secrets", "dialogue", "properties_grammar", "properties_text"),
+    "unit/pop3",
+    "unit/probe",
+    "unit/net",
+    "unit/certificate",
+    "unit/check/test_certificate_contexts.py",
+    "unit/model",
+    "checks/test_secrets.py",
+    "checks/test_transcript.py",
+    "properties/test_grammar.py",
+    "properties/test_text.py",
 )
-"""Files of tests that look for mistakes in these rooms, one by one."""
+"""Tests of these modules, one by one."""
 
 WHOLE = (
-    *("faults_greeting", "faults_login", "faults_stls", "faults_tls"),
-    *("chains", "asides", "check", "addresses"),
+    "checks/test_faults_greeting.py",
+    "checks/test_faults_login.py",
+    "checks/test_faults_stls.py",
+    "checks/test_faults_tls.py",
+    "checks/test_certificates.py",
+    "checks/test_side_probes.py",
+    "unit/check/test_run.py",
+    "checks/test_addresses.py",
 )
-"""And those that run a whole check. Other files would find a few more mistakes, but need a process,
-wait for time to pass, or are about other rooms."""
+"""Tests that run a whole check. Others would find a few more mistakes, but need a process, wait for
+time to pass, or are about other modules."""
+
+
+def source(name: str) -> Path:
+    """Return the file of a measured module."""
+    return FOLDER / PACKAGE / (MODULES[name].replace(".", "/") + ".py")

@@ -5,8 +5,8 @@ tests that run the changed lines, until one fails. The check runs within that pr
 without what only the installed command shows: `mutants` counts a little less than the tests see.
 
 `make mutants` tries all and writes `mutants.md`; `AGAIN=1` only those that have survived the last
-run, and what is new. `ROOMS='pop3 text'` tries some, `SAMPLE=0.1` a tenth, and
-`TESTS=tests/test_pop3.py` asks these tests only; these three write no table.
+run, and what is new. `ROOMS='grammar scram'` tries some, `SAMPLE=0.1` a tenth, and
+`TESTS=tests/unit/pop3/test_grammar.py` asks these tests only; these three write no table.
 """
 
 import argparse
@@ -32,7 +32,7 @@ import hypothesis
 import pytest
 from _pytest.runner import runtestprotocol
 
-from tests.strength import FOLDER, PACKAGE, ROOMS, UNITS, WHOLE
+from tests.strength import FOLDER, GROUPS, MODULES, PACKAGE, UNITS, WHOLE, source
 from tests.strength.graft import graft
 from tests.strength.operators import Mutant, mutants
 from tests.strength.table import Outcome, explained, table
@@ -75,7 +75,10 @@ class Measurement:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        rooms = {name: importlib.import_module(f"{PACKAGE}.{name}") for name in self.chosen.rooms}
+        rooms = {
+            name: importlib.import_module(f"{PACKAGE}.{MODULES[name]}")
+            for name in self.chosen.rooms
+        }
         sources = {name: Path(str(module.__file__)).read_text() for name, module in rooms.items()}
         self.items = [item for item in session.items if not item.get_closest_marker("real")]
         self._prepare_certificates()
@@ -115,7 +118,7 @@ class Measurement:
     def _prepare_certificates(self) -> None:
         """Make them once, and not in each process."""
         from tests import conftest
-        from tests.certificates import Pki
+        from tests.pki.certificates import Pki
 
         pki = Pki(Path(tempfile.mkdtemp()))
         for name in ("good", "expired", "future", "wrongname", "untrusted", "chain", "weak"):
@@ -148,7 +151,7 @@ class Measurement:
             os.close(writer)
             return reader, child
         self._settle_in()
-        files = {room: str(FOLDER / PACKAGE / f"{room}.py") for room in rooms}
+        files = {room: str(source(room)) for room in rooms}
         seconds: dict[int, float] = {}
         with tempfile.NamedTemporaryFile() as config:
             watch = coverage.Coverage(
@@ -221,7 +224,9 @@ class Measurement:
         running = {index for line in lines for index in runners.get(line, ())}
         if mutant.lines is None:  # a constant may be looked at by a test that runs nothing
             room = mutant.function.split(".")[0]
-            running |= {index for index in known.seconds if self._file(index) == room}
+            running |= {
+                index for index in known.seconds if self._file(index).endswith(f"test_{room}.py")
+            }
         found = sorted(running)
         units = [index for index in found if self._file(index) not in WHOLE]
         whole = [index for index in found if self._file(index) in WHOLE]
@@ -231,7 +236,7 @@ class Measurement:
         return list(dict.fromkeys((*likely, *rest)))
 
     def _file(self, index: int) -> str:
-        return self.items[index].path.stem.removeprefix("test_")
+        return self.items[index].path.relative_to(FOLDER / "tests").as_posix()
 
     def _forked_to_try(self, mutant: Mutant, tests: list[int], known: Known) -> tuple[int, int]:
         reader, writer = os.pipe()
@@ -242,7 +247,7 @@ class Measurement:
         self._settle_in()
         room = mutant.function.split(".")[0]
         try:
-            graft(mutant.tree, sys.modules[f"{PACKAGE}.{room}"])
+            graft(mutant.tree, sys.modules[f"{PACKAGE}.{MODULES[room]}"])
         except Exception:  # not even loaded
             os._exit(1)
         for index in tests:
@@ -254,7 +259,7 @@ class Measurement:
 
 
 def main() -> int:
-    names = [name for rooms in ROOMS.values() for name in rooms]
+    names = [name for modules in GROUPS.values() for name in modules]
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rooms", nargs="*", default=names, choices=names, metavar="ROOM")
     parser.add_argument("--sample", type=float, default=1, help="this part of the mutants")
@@ -277,7 +282,7 @@ def main() -> int:
             [
                 *("-q", "-s", "-p", "no:xdist", "-p", "no:cacheprovider"),
                 *("-o", "addopts=", "--assert=plain", "--ignore=tests/systems"),
-                *(chosen.tests or [f"tests/test_{name}.py" for name in (*UNITS, *WHOLE)]),
+                *(chosen.tests or [f"tests/{name}" for name in (*UNITS, *WHOLE)]),
             ],
             plugins=[measurement],
         )

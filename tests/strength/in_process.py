@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from unittest import mock
 
 from check_pop3_plus import cli, start
-from check_pop3_plus.settings import State
+from check_pop3_plus.model.settings import State
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.strength import ROOMS
+from tests.strength import GROUPS
 
 WANTED = 80
 """Per cent that must be killed, in each room."""
@@ -38,8 +38,8 @@ def table(outcomes: list[Outcome], kept: set[str], tests: str, minutes: float) -
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     is_enough = True
-    every = {"all": tuple(module for modules in ROOMS.values() for module in modules)}
-    for room, modules in (ROOMS | every).items():
+    every = {"all": tuple(module for modules in GROUPS.values() for module in modules)}
+    for room, modules in (GROUPS | every).items():
         of_room = [each for each in outcomes if each.module in modules]
         if not of_room:
             continue

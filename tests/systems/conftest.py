@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.certificates import Pki
-from tests.chroots import NAME, PASSWORD, TlsServer
-from tests.command import Run, run
-from tests.courier import Courier
-from tests.cyrus import Cyrus
-from tests.icinga2 import Icinga, private_icinga
+from tests.pki.certificates import Pki
+from tests.servers.chroots import NAME, PASSWORD, TlsServer
+from tests.servers.courier import Courier
+from tests.servers.cyrus import Cyrus
+from tests.servers.icinga2 import Icinga, private_icinga
+from tests.support.command import Run, run
 
 Check = Callable[..., Run]
 Login = Callable[..., tuple[str, ...]]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cyrus import Cyrus
+from tests.servers.cyrus import Cyrus
+from tests.support.command import assert_failed
 from tests.systems.conftest import Check, Login
-from tests.systems.test_other_servers import assert_failed
 
 pytestmark = pytest.mark.real
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests import director
-from tests.certificates import Pki
-from tests.director import Director
-from tests.dovecot import PASSWORDS, PERSONAS, Dovecot
-from tests.icinga2 import AGENT, MASTER, Icinga
-from tests.make_basket import BASKET
-from tests.test_templates import OPTIONS
+from tests.pki.certificates import Pki
+from tests.servers import director
+from tests.servers.director import Director
+from tests.servers.dovecot import PASSWORDS, PERSONAS, Dovecot
+from tests.servers.icinga2 import AGENT, MASTER, Icinga
+from tests.support.make_basket import BASKET
+from tests.support.option_list import OPTIONS
 
 pytestmark = pytest.mark.real
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from tests.certificates import INTERMEDIATE_DAYS, Pki
-from tests.dovecot import MESSAGES, PASSWORDS, PERSONAS, Dovecot
-from tests.icinga2 import MASTER, Icinga, dsl
-from tests.influxdb import InfluxDB, Series, running
-from tests.pop3_server import dead_port
+from tests.pki.certificates import INTERMEDIATE_DAYS, Pki
+from tests.servers.dovecot import MESSAGES, PASSWORDS, PERSONAS, Dovecot
+from tests.servers.icinga2 import MASTER, Icinga, dsl
+from tests.servers.influxdb import InfluxDB, Series, running
+from tests.servers.scripted_server import dead_port
 
 pytestmark = pytest.mark.real
 

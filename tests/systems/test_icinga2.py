@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.certificates import Pki
-from tests.command import COMMAND
-from tests.icinga2 import AGENT, MASTER, Icinga, Result, dsl
-from tests.pop3_server import PoliteServer
+from tests.pki.certificates import Pki
+from tests.servers.icinga2 import AGENT, MASTER, Icinga, Result, dsl
+from tests.servers.scripted_server import PoliteServer
+from tests.support.command import COMMAND
 
 pytestmark = pytest.mark.real
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.certificates import Pki
-from tests.command import COMMAND
-from tests.dovecot import PERSONAS, Dovecot
-from tests.icinga2 import AGENT, MASTER, Icinga, Node, Result, dsl
+from tests.pki.certificates import Pki
+from tests.servers.dovecot import PERSONAS, Dovecot
+from tests.servers.icinga2 import AGENT, MASTER, Icinga, Node, Result, dsl
+from tests.support.command import COMMAND
 
 pytestmark = pytest.mark.real
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.certificates import Pki
-from tests.dovecot import PASSWORDS, PERSONAS, Dovecot
-from tests.icinga2 import MASTER, TEMPLATES, Icinga, Node, dsl
-from tests.pop3_server import dead_port
+from tests.pki.certificates import Pki
+from tests.servers.dovecot import PASSWORDS, PERSONAS, Dovecot
+from tests.servers.icinga2 import MASTER, TEMPLATES, Icinga, Node, dsl
+from tests.servers.scripted_server import dead_port
 
 pytestmark = pytest.mark.real
 

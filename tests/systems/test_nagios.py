@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.certificates import Pki
-from tests.command import COMMAND
-from tests.dovecot import PASSWORDS, PERSONAS, Dovecot
-from tests.nagios import SAMPLE, TEMPLATES, Nagios
-from tests.pop3_server import dead_port
+from tests.pki.certificates import Pki
+from tests.servers.dovecot import PASSWORDS, PERSONAS, Dovecot
+from tests.servers.nagios import SAMPLE, TEMPLATES, Nagios
+from tests.servers.scripted_server import dead_port
+from tests.support.command import COMMAND
 
 pytestmark = pytest.mark.real
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.chroots import MESSAGES, NAME, TlsServer
-from tests.command import Run
+from tests.servers.chroots import MESSAGES, NAME, TlsServer
+from tests.support.command import Run, assert_failed
 from tests.systems.conftest import Check, Login
 
 pytestmark = pytest.mark.real
@@ -26,14 +26,6 @@ def assert_line(done: Run, code: int, pattern: str) -> None:
     """The whole status line, perfdata included."""
     assert re.fullmatch(pattern, done.line), done.out
     assert done.code == code
-
-
-def assert_failed(done: Run, code: int, kind: str, phase: str | None = None) -> None:
-    """The state, and the kind as the first thing after the status line."""
-    assert (done.code, done.long[:1]) == (
-        code,
-        [f"kind: {kind}" + (f", in phase {phase}" if phase else "")],
-    ), done.out
 
 
 def link(server: TlsServer, starttls: bool) -> tuple[int, str]:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.certificates import Pki
-from tests.chroots import MESSAGES, PASSWORD
-from tests.small_servers import Mailutils, Popa3d, SmallServer
+from tests.pki.certificates import Pki
+from tests.servers.chroots import MESSAGES, PASSWORD
+from tests.servers.small_servers import Mailutils, Popa3d, SmallServer
+from tests.support.command import assert_failed
 from tests.systems.conftest import Check, Login
-from tests.systems.test_other_servers import assert_failed
 
 pytestmark = pytest.mark.real
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.command import COMMAND
-from tests.icinga2 import AGENT, MASTER, TEMPLATES, Icinga, Node, dsl, private_icinga
-from tests.nagios import Nagios
-from tests.pop3_server import PoliteServer, dead_port
+from tests.servers.icinga2 import AGENT, MASTER, TEMPLATES, Icinga, Node, dsl, private_icinga
+from tests.servers.nagios import Nagios
+from tests.servers.scripted_server import PoliteServer, dead_port
+from tests.support.command import COMMAND
 
 pytestmark = pytest.mark.real
 

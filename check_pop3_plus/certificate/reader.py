@@ -1,0 +1,300 @@
+"""DER bytes to certificate facts, by the `cryptography` library.
+
+A certificate comes from the server and may be hostile. Parsing is lazy: a certificate may load,
+and each single attribute may still raise, almost anything (`TypeError` among it, measured over
+1,236 fuzzed certificates). So each is read in a guard of its own, dates first; and nothing is
+read that a server can make slow. Whether a certificate is trusted is OpenSSL's verdict, not ours:
+that is what mail clients get.
+"""
+
+import re
+import sys
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from check_pop3_plus.certificate import rfc5280_rules
+from check_pop3_plus.certificate.der import (
+    ALTERNATIVE_NAMES,
+    Outline,
+    first,
+    outline,
+    values,
+    without_names,
+)
+from check_pop3_plus.model.report import CertificateFacts, Chain
+from check_pop3_plus.model.sanitised_text import Cleaner, Printable
+from check_pop3_plus.model.stopped import Stopped
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+NAMES_LIMIT = 5
+"""Alternative names kept; a certificate may carry thousands."""
+
+_NAMES_READ = 12_000
+"""Alternative names looked at. There may be 50,000, but then they are too short to be any."""
+
+CHAIN_LIMIT = 10
+"""Certificates read of those sent: real servers send four at most. A verified path is read as a
+whole: OpenSSL has a limit of its own (100), and what is weak must not hide behind ours."""
+
+_NAME_OCTETS = 16 * 1024
+"""Longest distinguished name that is read. One of 90 KiB takes 60 ms."""
+
+# Public keys that are read, by object identifier: RSA, RSA-PSS, DSA, EC, Ed25519, Ed448. Of a
+# Diffie-Hellman key of 8,192 bits the library makes 0.4 s of work, of a longer one minutes.
+_KEY_KINDS = frozenset(
+    bytes.fromhex(number)
+    for number in (
+        *("2a864886f70d010101", "2a864886f70d01010a", "2a8648ce380401", "2a8648ce3d0201"),
+        *("2b6570", "2b6571"),
+    )
+)
+
+# Older ones than MD5 the library does not know, nor does OpenSSL: their strength is unreadable.
+_WEAK_SIGNATURES = frozenset(("md5", "sha1"))
+# Bits of RSA or as strong; what OpenSSL's security level 2 asks for (112 bits of security).
+_STRONG_BITS = 2048
+
+# The RSA key that is as strong as an elliptic curve's key of so many bits (NIST SP 800-57 part 1,
+# table 2), strongest first.
+_AS_STRONG_AS_RSA = ((512, 15360), (384, 7680), (250, 3072), (224, 2048), (160, 1024), (0, 512))
+
+_PEM = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----(.*?)-----END ", re.DOTALL)
+
+_DNS_NAME, _IP_ADDRESS = 0x82, 0x87
+
+_T = TypeVar("_T")
+
+
+def prepare() -> None:
+    """Import what reading needs (about 50 ms), before any clock of the conversation runs.
+
+    The library warns of odd certificates. Nobody reads that here, and PYTHONWARNINGS must not
+    make errors of it, which would change the verdict. For the whole process and for good:
+    threads share the filters.
+
+    Raises ImportError where the library is missing, and MemoryError.
+    """
+    if "cryptography.x509" not in sys.modules:
+        _require_memory()
+    from cryptography import x509  # noqa: F401
+
+    warnings.simplefilter("ignore", UserWarning)  # the library's own category is one
+
+
+_LIBRARY_SIZE = 32 * 1024 * 1024
+"""Octets of memory, generously, that it takes to load the library."""
+
+
+def _require_memory() -> None:
+    """Raise MemoryError where there is too little for the library, which would end the process."""
+    import resource
+
+    if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+        return
+    import mmap
+
+    try:
+        mmap.mmap(-1, _LIBRARY_SIZE).close()
+    except OSError as error:
+        raise MemoryError from error
+
+
+class _Read(NamedTuple):
+    """A certificate: what it says, and where, for who looks at more than one."""
+
+    facts: CertificateFacts
+    fields: Outline | None = None
+
+
+# In a sweep many services have one server, and most servers have one of a few issuers.
+@lru_cache(maxsize=64)
+def read_chain(sent: tuple[bytes, ...], verified: tuple[bytes, ...], clean: Cleaner) -> Chain:
+    """Return the facts of the certificates as sent, at most `CHAIN_LIMIT`, and their path.
+
+    `verified` is the path that OpenSSL has found, empty where there is none: then the path is
+    what the names in the certificates say.
+    """
+    prepare()
+    anchor = verified[-1] if verified else None
+    known = {der: _read(der, clean, anchor) for der in {*sent[:CHAIN_LIMIT], *verified}}
+    as_sent = [known[der] for der in sent[:CHAIN_LIMIT]]
+    path = [known[der] for der in verified] or _linked(as_sent)
+    return Chain(
+        sent=tuple(each.facts for each in as_sent),
+        left_out=max(0, len(sent) - CHAIN_LIMIT),
+        path=tuple(each.facts for each in path),
+        is_verified=bool(verified),
+        defects=rfc5280_rules.defects([known[der].fields for der in verified]),
+    )
+
+
+def read(der: bytes, clean: Cleaner) -> CertificateFacts:
+    """Return what can be read of one certificate; what cannot be read is None and named."""
+    prepare()
+    return _read(der, clean).facts
+
+
+def read_pem(pem: bytes, clean: Cleaner) -> tuple[CertificateFacts, ...]:
+    """Return the facts of each certificate in a PEM file.
+
+    Raises ValueError where there is none, or one that is broken.
+    """
+    from base64 import b64decode
+
+    found = [b64decode(each) for each in _PEM.findall(pem)]
+    if not found:
+        raise ValueError("no certificate")
+    for der in found:
+        outline(der)  # it may be broken
+    return tuple(read(der, clean) for der in found)
+
+
+def _linked(sent: list[_Read]) -> list[_Read]:
+    """Follow the names from the first certificate to issuer after issuer."""
+    path = sent[:1]
+    while path and (last := path[-1].fields) and last.issuer != last.subject:
+        issuers = (
+            each
+            for each in sent
+            if each.fields and each.fields.subject == last.issuer and each not in path
+        )
+        issuer = next(issuers, None)
+        if issuer is None:
+            break
+        path.append(issuer)
+    return path
+
+
+@lru_cache(maxsize=256)
+def _read(der: bytes, clean: Cleaner, anchor: bytes | None = None) -> _Read:
+    from cryptography import x509
+
+    unreadable: list[Printable] = []
+
+    def guarded(attribute: str, reader: Callable[[], _T]) -> _T | None:
+        try:
+            return reader()
+        except Stopped:
+            raise
+        except BaseException:  # a panic of the library, which is written in Rust, is no Exception
+            unreadable.append(Printable(attribute))
+            return None
+
+    fields = guarded("certificate", lambda: outline(der))
+    whole = guarded("subject and issuer", lambda: x509.load_der_x509_certificate(der))
+    certificate = whole
+    if whole is None and fields:
+        # Many a name has characters that its type does not allow, as `*` in a PrintableString.
+        # The library then reads nothing; OpenSSL does not mind, and the dates are what counts.
+        nameless = without_names(der)
+        certificate = guarded("certificate", lambda: x509.load_der_x509_certificate(nameless))
+    if certificate is None or fields is None:
+        nothing = (Printable("certificate"),)
+        facts = CertificateFacts(None, None, fingerprint=_sha256(der), unreadable=nothing)
+        return _Read(facts, fields)
+    not_before = guarded("not before", lambda: certificate.not_valid_before_utc)
+    not_after = guarded("not after", lambda: certificate.not_valid_after_utc)
+    subject = issuer = None
+    if whole is not None:
+        subject = guarded("subject", lambda: _name(lambda: whole.subject, fields.subject))
+        issuer = guarded("issuer", lambda: _name(lambda: whole.issuer, fields.issuer))
+    names = guarded("names", lambda: _names(fields)) or []
+    key = guarded("key", lambda: _key(certificate, fields.key_kind))
+    is_self_issued = fields.subject == fields.issuer
+    is_root = is_self_issued if anchor is None else der == anchor
+    facts = CertificateFacts(
+        not_before=not_before,
+        not_after=not_after,
+        subject=clean(subject[0]) if subject else None,
+        issuer=clean(issuer[0]) if issuer else None,
+        names=tuple(clean(name) for name in names[:NAMES_LIMIT]),
+        names_left_out=max(0, len(names) - NAMES_LIMIT),
+        serial=guarded("serial", lambda: clean(f"{certificate.serial_number:X}")),
+        fingerprint=_sha256(der),
+        public_key=_sha256(fields.key),
+        key=key[0] if key else None,
+        key_bits=key[1] if key else None,
+        weakness=guarded("strength", lambda: _weakness(key, certificate, is_root)),
+        is_self_issued=is_self_issued,
+        issuer_names=issuer or (),
+        unreadable=tuple(unreadable),
+    )
+    return _Read(facts, fields)
+
+
+def _names(fields: Outline) -> list[bytes | str]:
+    """Return the names of hosts, then the addresses, that a client may look for.
+
+    Not by the library: it reads all or nothing, and one odd name must not hide the others.
+    """
+    from ipaddress import ip_address
+
+    extension = fields.extensions.get(ALTERNATIVE_NAMES)
+    every = values(first(extension.content).content) if extension else iter(())
+    listed = list(islice(every, _NAMES_READ))
+    hosts = [each.content for each in listed if each.tag == _DNS_NAME]
+    addresses = [each.content for each in listed if each.tag == _IP_ADDRESS]
+    shown = [str(ip_address(each)) for each in addresses[:NAMES_LIMIT] if len(each) in (4, 16)]
+    return [*hosts, *shown, *addresses[NAMES_LIMIT:]]
+
+
+def _name(read: Callable[[], "x509.Name"], der: bytes) -> tuple[str, ...]:
+    """Return a name as a whole, and its parts without the escapes that the whole needs.
+
+    Raises ValueError for one that is too long, and whatever the library raises.
+    """
+    if len(der) > _NAME_OCTETS:
+        raise ValueError("too long")
+    name = read()
+    return (name.rfc4514_string(), *(str(attribute.value) for attribute in name))
+
+
+def _sha256(data: bytes) -> Printable:
+    from hashlib import sha256
+
+    return Printable(sha256(data).hexdigest())
+
+
+def _key(certificate: "x509.Certificate", kind: bytes) -> tuple[Printable, int | None]:
+    """Return the key in words, and the bits of an RSA key that is as strong."""
+    from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+
+    match certificate.public_key() if kind in _KEY_KINDS else None:
+        case rsa.RSAPublicKey() as key:
+            return Printable(f"RSA {key.key_size}"), key.key_size
+        case dsa.DSAPublicKey() as key:
+            return Printable(f"DSA {key.key_size}"), key.key_size
+        case ec.EllipticCurvePublicKey() as key:
+            return Printable(f"EC {key.key_size}"), _as_strong(key.key_size)
+        case ed25519.Ed25519PublicKey():
+            return Printable("Ed25519"), _as_strong(256)
+        case ed448.Ed448PublicKey():
+            return Printable("Ed448"), _as_strong(448)
+        case _:
+            return Printable("of another kind"), None
+
+
+def _as_strong(bits: int) -> int:
+    return next(rsa for curve, rsa in _AS_STRONG_AS_RSA if bits >= curve)
+
+
+def _weakness(
+    key: tuple[Printable, int | None] | None, certificate: "x509.Certificate", is_root: bool
+) -> Printable | None:
+    """Name what makes the certificate weak, or None.
+
+    The signature of a root does not count (nobody checks it): the trust anchor where there is
+    one, else what names itself as its issuer.
+    """
+    words, bits = key or (Printable(""), None)
+    if bits is not None and bits < _STRONG_BITS:
+        return Printable(f"{words} key")
+    algorithm = certificate.signature_hash_algorithm
+    if algorithm and algorithm.name in _WEAK_SIGNATURES and not is_root:
+        return Printable(f"{algorithm.name.upper()} signature")
+    return None

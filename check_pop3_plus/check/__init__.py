@@ -1,0 +1,1 @@
+"""The nagiosplugin layer: Resource, Contexts, Summary."""

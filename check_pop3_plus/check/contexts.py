@@ -1,0 +1,147 @@
+"""Metrics to OK, WARNING, CRITICAL, UNKNOWN, by the tables in `judge` and the user's thresholds."""
+
+from collections.abc import Iterable
+
+import nagiosplugin
+from nagiosplugin import Metric, Performance, Range, Resource, Result
+
+from check_pop3_plus.check.certificate_contexts import (
+    CertificateContext,
+    ChainContext,
+    DaysContext,
+    DeployedContext,
+    IssuerContext,
+    KeyContext,
+    ValidityContext,
+)
+from check_pop3_plus.check.default_states import (
+    ABOUT_DATES,
+    FAILURE_STATES,
+    NOTE_STATES,
+    Judge,
+    is_clock_plausible,
+    report_of,
+)
+from check_pop3_plus.model.failures import OURS, Failure, Kind
+from check_pop3_plus.model.report import Attempt, Note, Report
+from check_pop3_plus.model.settings import RangePair, Settings, State
+
+
+def contexts(settings: Settings, names: Iterable[str]) -> list[nagiosplugin.Context]:
+    """Return the contexts of these names, which are those of the metrics that `resource` makes."""
+    return [_CONTEXTS.get(name, RangeContext)(name, settings) for name in names]
+
+
+class FailureContext(Judge):
+    """What ended the look, or one attempt of it, by the table."""
+
+    def evaluate(self, metric: Metric, resource: Resource) -> Result:
+        failure: Failure = metric.value.fact
+        kind = failure.kind
+        if kind in ABOUT_DATES and not is_clock_plausible(report_of(resource).now):
+            kind = Kind.CONFIG
+        if self._is_outvoted(failure, metric.value.attempt, report_of(resource)):
+            kind = Kind.PARTIAL
+        return self.result(kind, metric)
+
+    def _is_outvoted(self, failure: Failure, attempt: Attempt | None, report: Report) -> bool:
+        """Return whether enough other addresses are good.
+
+        They say nothing about a login, which only one of them has tried, nor about this machine.
+        """
+        enough = self.settings.target.min_addresses
+        if enough is None or attempt is None or attempt.login_began or failure.kind in OURS:
+            return False
+        return sum(each.failure is None for each in report.attempts) >= enough
+
+
+class AddressesContext(Judge):
+    """Whether as many addresses are good as the user asks for."""
+
+    def evaluate(self, metric: Metric, resource: Resource) -> Result:
+        if metric.value >= (self.settings.target.min_addresses or 0):
+            return self.fine(metric)
+        return self.result(Kind.TOO_FEW, metric)
+
+
+class NoteContext(Judge):
+    """What was noticed on the way, by the other table."""
+
+    def evaluate(self, metric: Metric, resource: Resource) -> Result:
+        note: Note = metric.value.fact
+        states = FAILURE_STATES if note.is_failure else NOTE_STATES
+        return self.result(note.kind, metric, states[note.kind])
+
+
+class GreetingContext(Judge):
+    """Whether the greeting contains what the user expects."""
+
+    def evaluate(self, metric: Metric, resource: Resource) -> Result:
+        expected = self.settings.expect
+        greeting: bytes = metric.value.fact
+        found = [text.encode("utf-8", "surrogateescape") in greeting for text in expected.texts]
+        if not found or (all(found) if expected.all else any(found)):
+            return self.fine(metric)
+        return self.result(Kind.EXPECT, metric)
+
+
+class CapabilitiesContext(Judge):
+    """Whether the server offers all that it must, by its last list."""
+
+    def evaluate(self, metric: Metric, resource: Resource) -> Result:
+        if set(self.settings.assertions.capabilities) <= metric.value.fact:
+            return self.fine(metric)
+        return self.result(Kind.NO_CAPABILITY, metric)
+
+
+class RangeContext(Judge):
+    """A number and the plugin guidelines' ranges for it."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        super().__init__(name, settings)
+        limits = settings.thresholds
+        ranges: RangePair | None
+        ranges, self.kind = {
+            "time": (limits.time, Kind.SLOW),
+            "messages": (limits.messages, Kind.MESSAGES),
+            "mailbox_size": (limits.size, Kind.SIZE),
+        }.get(name) or (limits.phases.get(name.removeprefix("time_")), Kind.SLOW)
+        self.ranges = ranges or RangePair()
+
+    def evaluate(self, metric: Metric, resource: Resource) -> Result:
+        for spec, state in (
+            (self.ranges.critical, State.CRITICAL),
+            (self.ranges.warning, State.WARNING),
+        ):
+            if spec is not None and metric.value not in Range(spec):
+                return self.result(self.kind, metric, state)
+        return self.fine(metric)
+
+    def performance(self, metric: Metric, resource: Resource) -> Performance:
+        return Performance(
+            metric.name,
+            metric.value if isinstance(metric.value, int) else f"{metric.value:.4f}",
+            metric.uom,
+            self.ranges.warning,
+            self.ranges.critical,
+            metric.min,
+            metric.max,
+        )
+
+
+_CONTEXTS: dict[str, type[Judge]] = {
+    "failure": FailureContext,
+    "addresses": AddressesContext,
+    "cert_days": DaysContext,
+    "chain_days": DaysContext,
+    "certificate": CertificateContext,
+    "chain": ChainContext,
+    "issuer": IssuerContext,
+    "key": KeyContext,
+    "validity": ValidityContext,
+    "deployed": DeployedContext,
+    "greeting": GreetingContext,
+    "capabilities": CapabilitiesContext,
+    "note": NoteContext,
+}
+"""By the name of the metric; all others are numbers."""

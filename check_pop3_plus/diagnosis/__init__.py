@@ -1,0 +1,1 @@
+"""Find the likely cause of a failure; loaded after a failure only."""

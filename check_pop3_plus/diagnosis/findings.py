@@ -1,0 +1,100 @@
+"""What a diagnosis has seen: plain records, no opinions. `None` means "not seen"."""
+
+from typing import NamedTuple, TypeAlias, TypeVar
+
+from check_pop3_plus.model.failures import Failure, Kind, Phase
+from check_pop3_plus.model.report import Address, Attempt, Chain
+from check_pop3_plus.model.sanitised_text import Printable
+
+
+class Matter(NamedTuple):
+    """What a diagnosis is about."""
+
+    phase: Phase | None
+    """None where nothing broke down: a threshold was crossed, or something noticed."""
+    kind: Kind | None
+    attempt: Attempt | None
+    """The one that failed; None where the name was not even resolved."""
+
+
+class Lookup(NamedTuple):
+    """The name looked up by the system, for one family alone."""
+
+    family: str
+    seconds: float
+    addresses: tuple[Address, ...] = ()
+    failure: Failure | None = None
+
+
+class NameServer(NamedTuple):
+    """One name server of this machine, asked for the name directly."""
+
+    server: Printable
+    seconds: float
+    code: str | None = None
+    """NOERROR, NXDOMAIN and so on."""
+    records: int = 0
+    """How many are in its answer."""
+    failure: Failure | None = None
+
+
+class Connection(NamedTuple):
+    """A TCP connection, or why there is none."""
+
+    address: Address
+    seconds: float
+    failure: Failure | None = None
+
+
+class Greeting(NamedTuple):
+    """What a port says in plain text."""
+
+    address: Address
+    said: Printable | None = None
+    """The line, if it was POP3."""
+    capabilities: tuple[Printable, ...] | None = None
+    failure: Failure | None = None
+
+
+class Handshake(NamedTuple):
+    """Whether a port speaks TLS from the first byte, whatever its certificate is worth."""
+
+    address: Address
+    version: Printable | None = None
+    chain: Chain = Chain()
+    failure: Failure | None = None
+
+
+class Version(NamedTuple):
+    """A handshake that offers one version of TLS alone."""
+
+    number: str
+    cipher: Printable | None = None
+    failure: Failure | None = None
+    """None, with no cipher either, where the TLS library here cannot offer it."""
+
+
+class Tool(NamedTuple):
+    """What another program printed."""
+
+    name: str
+    target: Printable
+    code: int | None = None
+    """None where it was ended because it took too long, or printed too much."""
+    lines: tuple[Printable, ...] = ()
+
+
+Fact: TypeAlias = Lookup | NameServer | Connection | Greeting | Handshake | Version | Tool
+
+_F = TypeVar("_F", bound=Fact)
+
+
+class Findings(NamedTuple):
+    about: Matter
+    facts: tuple[Fact, ...] = ()
+    """In the order that they came."""
+    skipped: tuple[Printable, ...] = ()
+    """What was not found out, with the reason."""
+
+    def of(self, kind: type[_F]) -> list[_F]:
+        return [fact for fact in self.facts if isinstance(fact, kind)]

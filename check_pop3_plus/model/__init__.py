@@ -1,0 +1,1 @@
+"""What all layers share: settings, report, failures, printable text."""

@@ -1,0 +1,135 @@
+"""Phases of a check and kinds of failure: the words that every other room shares.
+
+A failure is a phase (where it happened) and a kind (what went wrong). What state a kind counts
+as is policy and lives in `contexts`; what to try next is advice and lives in `summary`.
+"""
+
+from enum import Enum
+from typing import NamedTuple
+
+from check_pop3_plus.model.sanitised_text import Printable, clean
+
+
+class Phase(Enum):
+    """A step of the conversation; the value is its perfdata suffix and its name in options."""
+
+    RESOLVE = "resolve"
+    CONNECT = "connect"
+    TLS = "tls"
+    GREETING = "greeting"
+    CAPA = "capa"
+    STLS = "stls"
+    LOGIN = "login"
+    STAT = "stat"
+    QUIT = "quit"
+
+
+class Kind(Enum):
+    """What can be wrong; the values are the contract's and may be added to, never renamed."""
+
+    UNRESOLVED = "unresolved"
+    RESOLVER = "resolver"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    PARTIAL = "partial"
+    CLOSED = "closed"
+    GARBLED = "garbled"
+    OVERSIZED = "oversized"
+    GREETING = "greeting"
+    GREETING_TEMPORARY = "greeting-temporary"
+    EXPECT = "expect"
+    TLS = "tls"
+    OLD_TLS = "old-tls"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not-yet-valid"
+    NAME = "name"
+    UNTRUSTED = "untrusted"
+    WEAK = "weak"
+    NOT_STRICT = "not-strict"
+    CLIENT_CERTIFICATE = "client-certificate"
+    NO_STLS = "no-stls"
+    INJECTED = "injected"
+    NO_CAPABILITY = "no-capability"
+    NO_MECHANISM = "no-mechanism"
+    CLEARTEXT_REFUSED = "cleartext-refused"
+    CREDENTIALS = "credentials"
+    IN_USE = "in-use"
+    LOGIN_DELAY = "login-delay"
+    TEMPORARY = "temporary"
+    PERMANENT = "permanent"
+    MAILBOX = "mailbox"
+    GOODBYE = "goodbye"
+    CERTIFICATE_UNREADABLE = "certificate-unreadable"
+    CLEARTEXT_ACCEPTED = "cleartext-accepted"
+    INJECTABLE = "injectable"
+    LEGACY_TLS = "legacy-tls"
+    PIN = "pin"
+    ISSUER = "issuer"
+    NOT_DEPLOYED = "not-deployed"
+    LONG_LIVED = "long-lived"
+    TOO_FEW = "too-few"
+    # Thresholds that were crossed: they have a name to print, and no state of their own.
+    SLOW = "slow"
+    EXPIRING = "expiring"
+    MESSAGES = "messages"
+    SIZE = "size"
+    # Ours, not the server's: always UNKNOWN.
+    CONFIG = "config"
+    BUG = "bug"
+    STOPPED = "stopped"
+
+
+MEASURED = tuple(phase for phase in Phase if phase is not Phase.QUIT)
+"""The phases in perfdata; QUIT is not judged and not part of `time`."""
+
+OURS = frozenset((Kind.CONFIG, Kind.BUG, Kind.STOPPED))
+"""Kinds that are about this plugin and its machine; always UNKNOWN."""
+
+
+class Failure(NamedTuple):
+    """What is left of an error once it is caught."""
+
+    kind: Kind
+    phase: Phase | None
+    message: Printable
+
+
+class ProbeError(Exception):
+    """One attempt failed. The `Timeline` that it passes fills in the phase.
+
+    ::
+
+        ProbeError
+            DeadlineExceeded      stops the loop over addresses
+            CertificateRejected   starts the search for the reason
+    """
+
+    kind: Kind
+
+    def __init__(self, kind: Kind, message: Printable) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.phase: Phase | None = None
+
+    def failure(self) -> Failure:
+        return Failure(self.kind, self.phase, self.message)
+
+
+class DeadlineExceeded(ProbeError):
+    """The time for this look is used up."""
+
+
+class CertificateRejected(ProbeError):
+    """The server's certificate was refused; no POP3 byte may follow."""
+
+    def __init__(self, kind: Kind, message: Printable, chain: tuple[bytes, ...]) -> None:
+        super().__init__(kind, message)
+        self.chain = chain
+
+
+def config_error(what: str, error: Exception) -> ProbeError:
+    """Return a failure of our own machine: UNKNOWN, whatever the server is like."""
+    reason = clean(getattr(error, "strerror", None) or type(error).__name__)
+    return ProbeError(Kind.CONFIG, Printable(f"{what}: {reason}"))

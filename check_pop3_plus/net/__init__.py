@@ -1,0 +1,1 @@
+"""All network I/O, each call within a deadline."""

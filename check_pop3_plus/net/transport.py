@@ -1,0 +1,269 @@
+"""Names to addresses, addresses to streams, streams to TLS.
+
+The only room that touches sockets, and the only one that arms their time limits. It knows no
+POP3. Errors of the operating system are translated here, once.
+"""
+
+import errno
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from check_pop3_plus.model.failures import DeadlineExceeded, Kind, ProbeError, config_error
+from check_pop3_plus.model.report import Address, TlsFacts
+from check_pop3_plus.model.sanitised_text import Printable, clean
+from check_pop3_plus.model.settings import Family, Target
+from check_pop3_plus.net.tls import (
+    is_eof,
+    is_want_read,
+    rejected,
+    sent_chain,
+    translated,
+    verified_path,
+)
+from check_pop3_plus.support.deadline import Deadline, in_time
+
+if TYPE_CHECKING:  # a plain check does not pay for `ssl` (about 20 ms)
+    import ssl
+
+ADDRESS_LIMIT = 32
+"""Addresses tried of one name: with more, none would get time for one lost packet."""
+
+_RECEIVE_SIZE = 16 * 1024  # one TLS record
+
+_FAMILIES = {
+    Family.ANY: socket.AF_UNSPEC,
+    Family.IPV4: socket.AF_INET,
+    Family.IPV6: socket.AF_INET6,
+}
+
+# What getaddrinfo says when the name has no (such) address; anything else is the resolver's fault.
+_NO_SUCH_NAME = {
+    getattr(socket, name)
+    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
+    if hasattr(socket, name)
+}
+
+
+def resolve(target: Target, deadline: Deadline) -> tuple[Address, ...]:
+    """Return the addresses to try, in the system's order (RFC 6724), without duplicates.
+
+    Raises ProbeError: unresolved (the name does not exist, or not in this family) or resolver
+    (the name server fails, or is silent until the deadline).
+    """
+    host = target.connect_to or target.hostname
+    try:
+        return _addresses(host, target, socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        pass  # a name, not an address: this may take long
+    shown = clean(host)
+    try:
+        return in_time(lambda: _addresses(host, target, 0), deadline)
+    except DeadlineExceeded as error:
+        message = f"no answer while resolving {shown}"
+        raise DeadlineExceeded(Kind.RESOLVER, Printable(message)) from error
+    except OSError as error:
+        if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
+            family = "" if target.family is Family.ANY else f"{target.family.value} "
+            kind, reason = Kind.UNRESOLVED, f"name unknown or no {family}address"
+        else:
+            kind, reason = Kind.RESOLVER, clean(error.strerror or "unknown error")
+        raise ProbeError(kind, Printable(f"cannot resolve {shown}: {reason}")) from error
+
+
+def _addresses(host: str, target: Target, flags: int) -> tuple[Address, ...]:
+    # As bytes: a str would load the idna codec, and `options` has made A-labels of it already.
+    found = socket.getaddrinfo(
+        host.encode("ascii"),
+        target.port,
+        _FAMILIES[target.family],
+        socket.SOCK_STREAM,
+        socket.IPPROTO_TCP,
+        flags,
+    )
+    addresses = []
+    for family, _, _, _, (numeric, port, *rest) in found:
+        zone = rest[1] if rest else 0
+        addresses.append(Address(str(numeric), int(port), family == socket.AF_INET6, zone))
+    return tuple(dict.fromkeys(addresses))
+
+
+def connect(address: Address, source: str | None, deadline: Deadline) -> "Stream":
+    """Open a TCP connection to one address.
+
+    Raises ProbeError: refused, unreachable, closed, or config (no descriptor, cannot bind), and
+    DeadlineExceeded.
+    """
+    family = socket.AF_INET6 if address.is_ipv6 else socket.AF_INET
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        if error.errno == errno.EAFNOSUPPORT:
+            raise _translated(error) from error
+        raise config_error("cannot open a socket", error) from error
+    try:
+        if source:
+            _bind(sock, source)
+        sock.settimeout(deadline.remaining())
+        where = (address.host, address.port)
+        sock.connect((*where, 0, address.zone) if address.is_ipv6 else where)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError as error:
+        sock.close()
+        raise _translated(error) from error
+    except BaseException:
+        sock.close()
+        raise
+    return Stream(sock, deadline)
+
+
+def _bind(sock: socket.socket, source: str) -> None:
+    try:
+        sock.bind((source, 0))
+    except OSError as error:
+        raise config_error(f"cannot use source address {clean(source)}", error) from error
+
+
+NAME_SERVER_PORT = 53
+_DATAGRAM_SIZE = 4096
+
+
+def ask_name_server(server: str, query: bytes, deadline: Deadline) -> bytes:
+    """Send one datagram to a name server and return the one that it answers with.
+
+    Raises ProbeError as `connect` does: refused where nothing listens there.
+    """
+    try:
+        found = socket.getaddrinfo(
+            server, NAME_SERVER_PORT, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+        )
+        family, kind, protocol, _, where = found[0]
+        with socket.socket(family, kind, protocol) as sock:
+            sock.settimeout(deadline.remaining())
+            sock.connect(where)  # so that nobody else's answer is taken
+            sock.send(query)
+            sock.settimeout(deadline.remaining())
+            return sock.recv(_DATAGRAM_SIZE)
+    except OSError as error:
+        raise _translated(error) from error
+
+
+class Stream:
+    """A connected socket with its deadline: no call can forget it."""
+
+    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
+        self._sock = sock
+        self.deadline = deadline
+        self.encrypted = False
+
+    def send(self, data: bytes) -> None:
+        """Send all of `data`. Raises ProbeError (closed) and DeadlineExceeded."""
+        try:
+            self._sock.settimeout(self.deadline.remaining())
+            self._sock.sendall(data)
+        except OSError as error:
+            raise _translated(error) from error
+
+    def receive(self) -> bytes:
+        """Return what arrives next, at most 16 KiB; nothing means that the peer closed.
+
+        Raises ProbeError (closed when reset, client-certificate, tls) and DeadlineExceeded.
+        """
+        try:
+            self._sock.settimeout(self.deadline.remaining())
+            return self._sock.recv(_RECEIVE_SIZE)
+        except OSError as error:
+            raise _translated(error) from error
+
+    def arrived(self) -> bytes:
+        """Return what has arrived already, without waiting: usually nothing.
+
+        Raises ProbeError (client-certificate, tls). That a peer has hung up is left for the
+        next call to find.
+        """
+        try:
+            self._sock.settimeout(0)
+            return self._sock.recv(_RECEIVE_SIZE)
+        except OSError as error:
+            if not hasattr(error, "library") or is_want_read(error) or is_eof(error):
+                return b""
+            raise _translated(error) from error
+
+    def start_tls(self, context: "ssl.SSLContext", name: str) -> TlsFacts:
+        """Shake hands, sending `name` as SNI and, where the context says so, verifying it.
+
+        Raises CertificateRejected, with the chain as sent in its `chain`; ProbeError (tls,
+        old-tls, closed, client-certificate); DeadlineExceeded.
+        """
+        import ssl
+
+        try:
+            self._sock.settimeout(self.deadline.remaining())
+            # As bytes: a str would load the idna codec, and `options` has made A-labels of it.
+            tls = context.wrap_socket(
+                self._sock, server_hostname=name.encode("ascii"), do_handshake_on_connect=False
+            )
+        except OSError as error:
+            raise _translated(error) from error
+        self._sock = tls
+        try:
+            tls.settimeout(self.deadline.remaining())
+            tls.do_handshake()
+        except ssl.SSLCertVerificationError as error:
+            raise rejected(error, tls) from error
+        except OSError as error:
+            raise _translated(error, tls) from error
+        self.encrypted = True
+        cipher = tls.cipher()
+        return TlsFacts(
+            version=tls.version(),
+            cipher=cipher[0] if cipher else None,
+            sent=sent_chain(tls),
+            path=verified_path(tls),
+            verified=context.check_hostname,
+        )
+
+    def abort(self) -> None:
+        """End whatever call another thread is in."""
+        with suppress(OSError):
+            # Past the method of ssl, which is not made for two threads.
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close at once; a TLS close reply is not waited for."""
+        self._sock.close()
+
+
+# --- errors of the operating system ---------------------------------------------------------
+
+_UNREACHABLE = {
+    errno.ENETUNREACH,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.EHOSTDOWN,
+    errno.EACCES,  # a `prohibit` route
+    errno.EPERM,  # a local packet filter
+    errno.EINVAL,  # a `blackhole` route
+    errno.EADDRNOTAVAIL,
+    errno.EAFNOSUPPORT,  # IPv6 switched off in the kernel
+    errno.ENOPROTOOPT,
+    errno.EPROTO,
+}
+_CLOSED = {errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ENOTCONN, errno.ESHUTDOWN}
+
+
+def _translated(error: OSError, tls: "ssl.SSLSocket | None" = None) -> ProbeError:
+    if isinstance(error, TimeoutError) and error.errno != errno.ETIMEDOUT:
+        return DeadlineExceeded(Kind.TIMEOUT, Printable("no answer in time"))
+    if hasattr(error, "library"):  # an ssl.SSLError; OpenSSL's numbers are no errno
+        return translated(error, tls)
+    if error.errno == errno.ECONNREFUSED:
+        return ProbeError(Kind.REFUSED, Printable("connection refused"))
+    if error.errno == errno.ETIMEDOUT:
+        return ProbeError(Kind.TIMEOUT, Printable("no answer in time"))
+    if error.errno in _CLOSED:
+        return ProbeError(Kind.CLOSED, Printable("reset the connection"))
+    if error.errno in _UNREACHABLE:
+        reason = clean(error.strerror or "unreachable").lower()
+        return ProbeError(Kind.UNREACHABLE, Printable(reason))
+    return config_error("local error", error)

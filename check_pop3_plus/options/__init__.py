@@ -1,0 +1,1 @@
+"""Command line and INI files to settings."""

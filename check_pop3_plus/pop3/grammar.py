@@ -1,0 +1,246 @@
+"""POP3 grammar: lines, replies, capabilities, commands (RFC 1939, 2449, 3206). No I/O.
+
+The reader's contract is h11's: give it bytes, and it gives a complete thing, `None` for "need
+more", or an error. Text stays bytes; every limit has its reason beside it.
+"""
+
+import re
+from typing import NamedTuple
+
+from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.model.sanitised_text import Printable, clean
+
+LINE_LIMIT = 2048
+"""Octets of one line. RFC 2449 section 4 allows 512; poplib and real servers go to 2,048."""
+
+AUTH_LINE_LIMIT = 12 * 1024
+"""Octets of one challenge: RFC 5034 section 4 allows 12,288."""
+
+BODY_LIMIT = 64 * 1024
+"""Octets of one multi-line reply. Real capability lists stay under 1 KiB."""
+
+BODY_LINES_LIMIT = 500
+
+TOTAL_LIMIT = 1024 * 1024
+"""Octets received in one conversation: nothing that this plugin asks for comes near it."""
+
+VERBS = frozenset((b"CAPA", b"STLS", b"USER", b"PASS", b"APOP", b"AUTH", b"STAT", b"QUIT"))
+"""The only commands ever sent. DELE, RETR and TOP are not among them: a probe changes nothing."""
+
+
+class Command(NamedTuple):
+    """Wire bytes and the text to show for them: redacted at birth, so no transcript can leak."""
+
+    wire: bytes
+    shown: Printable
+    is_auth: bool = False
+    """Whether the reply may be a challenge (RFC 5034)."""
+
+    def __repr__(self) -> str:
+        return f"Command({self.shown})"
+
+
+class Reply(NamedTuple):
+    """A status line, and the lines of the body where the command has one."""
+
+    ok: bool
+    text: bytes
+    """What follows the status indicator, response code included."""
+    code: str | None = None
+    """Response code (RFC 2449 section 8), upper case, without brackets: `SYS/TEMP`."""
+    body: tuple[bytes, ...] = ()
+    challenge: bytes | None = None
+    """Base64, where the line is no status but a question (RFC 5034 section 4)."""
+
+
+class Capabilities(NamedTuple):
+    """A capability list (RFC 2449 section 5). Forgotten, and asked for again, after TLS."""
+
+    tags: dict[str, tuple[str, ...]]
+    """Tag to arguments, both upper case."""
+
+    def has(self, tag: str) -> bool:
+        return tag in self.tags
+
+    def offered(self) -> frozenset[tuple[str, str | None]]:
+        """Return each tag alone, and with each of its arguments."""
+        with_arguments = {
+            (tag, argument) for tag, arguments in self.tags.items() for argument in arguments
+        }
+        return frozenset(with_arguments | {(tag, None) for tag in self.tags})
+
+
+class LineBuffer:
+    """Bytes in, lines out."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._received = 0
+        # Where the search for a line end goes on, so that a dripped line is not read n times.
+        self._searched = 0
+        self.is_bare = False
+        """Whether the last line ended in LF alone."""
+
+    def feed(self, data: bytes) -> None:
+        """Take in received bytes. Raises ProbeError (oversized) past `TOTAL_LIMIT`."""
+        self._received += len(data)
+        if self._received > TOTAL_LIMIT:
+            raise ProbeError(Kind.OVERSIZED, Printable("sends without end (limit 1 MiB)"))
+        self._data += data
+
+    def next_line(self, limit: int = LINE_LIMIT) -> bytes | None:
+        """Return one line without its end (CRLF, or LF alone), or None.
+
+        Raises ProbeError (oversized) as soon as it is clear that the line is over `limit`.
+        """
+        end = self._data.find(b"\n", self._searched)
+        if (len(self._data) if end < 0 else end) > limit:
+            raise ProbeError(Kind.OVERSIZED, Printable(f"sent a line too long (limit {limit})"))
+        if end < 0:
+            self._searched = len(self._data)
+            return None
+        line = bytes(self._data[:end])
+        del self._data[: end + 1]
+        self._searched = 0
+        self.is_bare = not line.endswith(b"\r")
+        return line.removesuffix(b"\r")
+
+    @property
+    def pending(self) -> bytes:
+        """Bytes that no line was made of yet."""
+        return bytes(self._data)
+
+
+class BodyReader:
+    """Collects the lines of one multi-line reply up to the final dot (RFC 1939 section 3)."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self._octets = 0
+
+    def add(self, line: bytes) -> bool:
+        """Take one line; return whether the reply is complete.
+
+        Raises ProbeError (oversized) past `BODY_LIMIT` octets or `BODY_LINES_LIMIT` lines.
+        """
+        if line == b".":
+            return True
+        self._octets += len(line) + 2
+        if self._octets > BODY_LIMIT or len(self.lines) >= BODY_LINES_LIMIT:
+            raise ProbeError(
+                Kind.OVERSIZED,
+                Printable(f"sent a reply too long (limit 64 KiB or {BODY_LINES_LIMIT} lines)"),
+            )
+        self.lines.append(line[1:] if line.startswith(b".") else line)
+        return False
+
+
+_STATUS = re.compile(rb"(\+OK|-ERR)(?:[ \t]+(.*))?", re.DOTALL)
+# RFC 2449 section 8: at the start of the text; servers send it whether announced or not.
+_RESPONSE_CODE = re.compile(rb"\[([A-Za-z0-9/_.\-]{1,64})[^\]]{0,200}\]")
+
+
+def parse_status(line: bytes) -> Reply | None:
+    """Return the reply that a status line is, or None when it is none.
+
+    The indicator is upper case (RFC 1939 section 3) and ends at a blank or the line's end:
+    `+OKAY` is no reply.
+    """
+    matched = _STATUS.fullmatch(line)
+    if not matched:
+        return None
+    text = matched[2] or b""
+    code = _RESPONSE_CODE.match(text)
+    return Reply(matched[1] == b"+OK", text, code[1].decode().upper() if code else None)
+
+
+def parse_challenge(line: bytes) -> Reply | None:
+    """Return the challenge that a line inside AUTH is, or None."""
+    if line == b"+":
+        return Reply(False, b"", challenge=b"")
+    return Reply(False, b"", challenge=line[2:].strip()) if line.startswith(b"+ ") else None
+
+
+def parse_capabilities(lines: tuple[bytes, ...]) -> Capabilities:
+    """Read a capability list: blank lines, duplicates, lower case and 8-bit bytes are tolerated.
+
+    Arguments of a tag that comes twice are added up.
+    """
+    tags: dict[str, tuple[str, ...]] = {}
+    for line in lines:
+        tag, *arguments = line.decode("ascii", "replace").upper().split() or [""]
+        if tag:
+            tags[tag] = tags.get(tag, ()) + tuple(arguments)
+    return Capabilities(tags)
+
+
+def oddities(lines: tuple[bytes, ...]) -> list[str]:
+    """Say what is odd about a capability list, though all of it is tolerated."""
+    words = [line.split() for line in lines]
+    tags = [line[0].upper() for line in words if line]
+    found = (
+        (not tags, "is empty"),
+        (bool(tags) and [] in words, "has a blank line"),
+        (any(not line.isascii() for line in lines), "has octets that are not ASCII"),
+        (len(tags) > len(set(tags)), "has a tag twice"),
+        (any(line and line[0] != line[0].upper() for line in words), "has a tag in lower case"),
+    )
+    return [said for is_so, said in found if is_so]
+
+
+_STAT = re.compile(rb"(\d{1,18})[ \t]+(\d{1,18})(?:[ \t].*)?", re.DOTALL)
+
+
+def parse_stat(text: bytes) -> tuple[int, int] | None:
+    """Return messages and octets of a STAT reply (RFC 1939 section 5), or None.
+
+    Text behind the two numbers is allowed. Eighteen digits hold any maildrop there is.
+    """
+    matched = _STAT.fullmatch(text)
+    return (int(matched[1]), int(matched[2])) if matched else None
+
+
+def command(verb: bytes, argument: bytes | None = None, shown: Printable | None = None) -> Command:
+    """Build one command line; `shown` stands for an argument that must not be shown.
+
+    Raises ValueError for a verb that is not in the allow-list and for a line break or NUL in
+    the argument: those are mistakes of ours, not the server's.
+    """
+    if verb not in VERBS:
+        raise ValueError(f"{verb!r} is not a command of this plugin")
+    if argument is None:
+        return Command(verb + b"\r\n", Printable(verb.decode()))
+    if re.search(rb"[\r\n\0]", argument):
+        raise ValueError("line break or NUL in a command argument")
+    visible = clean(argument) if shown is None else shown
+    return Command(verb + b" " + argument + b"\r\n", Printable(f"{verb.decode()} {visible}"))
+
+
+_CODES = rb"\[(?:AUTH|IN-USE|LOGIN-DELAY|SYS/TEMP|SYS/PERM)\]"
+_HARMLESS = re.compile(rb"(?:(?:\+OK|-ERR|\+)(?=[ \t]|$)[ \t]*)?(?:" + _CODES + rb")?[ \t]*", re.I)
+
+
+def only_code(said: bytes | str) -> Printable:
+    """Return of a line, or of its text, what it is and its response code, with the rest masked.
+
+    For where no secret can be found in it that would have to be masked.
+    """
+    line = said if isinstance(said, bytes) else said.encode("ascii", "replace")
+    harmless = _HARMLESS.match(line)
+    shown = harmless[0] if harmless else b""
+    return clean(shown + b"***" if line[len(shown) :].strip() else shown)
+
+
+_FOREIGN = (
+    (re.compile(rb"\* (OK|PREAUTH|BYE)", re.I), "IMAP"),
+    (re.compile(rb"220[ -].*(SMTP|mail|postfix|exim)", re.I | re.S), "SMTP"),
+    (re.compile(rb"220[ -]"), "SMTP or FTP"),
+    (re.compile(rb"SSH-"), "SSH"),
+    (re.compile(rb"HTTP/|<!DOCTYPE|<html", re.I), "HTTP"),
+    (re.compile(rb"\x00{0,2}[\x16\x15]"), "TLS"),
+)
+
+
+def guess_protocol(greeting: bytes) -> str | None:
+    """Name the protocol that a greeting which is not POP3 looks like, or None."""
+    return next((name for pattern, name in _FOREIGN if pattern.match(greeting)), None)

@@ -1,0 +1,1 @@
+"""Collect facts from the server into a report."""

@@ -1,0 +1,249 @@
+"""The wire in terms of commands and replies, and what every conversation has: a greeting, a
+capability list, and QUIT (RFC 1939, 2449).
+
+It writes down facts into an `Attempt` and raises `ProbeError` where the talk ends early. The first
+line of every reply is judged here, because the next step depends on it; what it means for the
+service is judged in `contexts`.
+"""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from check_pop3_plus.model.failures import (
+    CertificateRejected,
+    DeadlineExceeded,
+    Kind,
+    Phase,
+    ProbeError,
+)
+from check_pop3_plus.model.report import Attempt, Note, TlsFacts
+from check_pop3_plus.model.sanitised_text import Cleaner, Printable, clean, cleaner
+from check_pop3_plus.model.settings import Security, Settings
+from check_pop3_plus.net.transport import Stream
+from check_pop3_plus.pop3 import grammar
+from check_pop3_plus.support.deadline import Clock
+
+if TYPE_CHECKING:
+    import ssl
+
+GOODBYE_SECONDS = 1.0
+"""How long the answer to QUIT is waited for (contract, section 4)."""
+
+_DIALOGUE_LIMIT = 200
+"""Lines kept for `-vvv`; the longest story has about 40."""
+
+
+class Conversation:
+    """One stream; every line that passes also goes into the dialogue."""
+
+    def __init__(
+        self, stream: Stream, settings: Settings, attempt: Attempt, clean: Cleaner
+    ) -> None:
+        self.stream = stream
+        self.settings = settings
+        self.attempt = attempt
+        self.clean = clean
+        self.is_usable = False
+        """Whether a QUIT would be understood: the peer has greeted, and no reply is half-read."""
+        self._lines = grammar.LineBuffer()
+
+    def ask(self, command: grammar.Command, has_body: bool = False) -> grammar.Reply:
+        """Send a command and return its reply.
+
+        Raises ProbeError (garbled) when something has arrived that nothing was asked for.
+        """
+        if self.unasked():
+            raise ProbeError(Kind.GARBLED, Printable("sent data that nothing had asked for"))
+        self.say(command)
+        return self.reply(has_body, command.is_auth)
+
+    def say(self, command: grammar.Command) -> None:
+        """Send a command, whatever has arrived."""
+        self.is_usable = False
+        self._note("C: ", command.shown)
+        if command.shown.endswith("***") and not command.wire.startswith(b"PASS "):
+            self._mask(command.wire.split()[-1:])
+        self.stream.send(command.wire)
+
+    def reply(self, has_body: bool = False, is_auth: bool = False) -> grammar.Reply:
+        """Return the next reply, with its body where it has one.
+
+        Raises ProbeError: closed, garbled, oversized; DeadlineExceeded.
+        """
+        self.is_usable = False
+        line = self._auth_line() if is_auth else self.line()
+        reply = (grammar.parse_challenge(line) if is_auth else None) or grammar.parse_status(line)
+        if reply is None:
+            raise ProbeError(Kind.GARBLED, Printable(f"sent no POP3 reply: {self.quote(line)}"))
+        if reply.ok and has_body:
+            body = grammar.BodyReader()
+            while not body.add(self.line(is_inside=True)):
+                pass
+            reply = reply._replace(body=tuple(body.lines))
+        self.attempt.ended = Clock()
+        # Inside an exchange QUIT would be taken for a response.
+        self.is_usable = reply.challenge is None
+        return reply
+
+    def line(self, limit: int = grammar.LINE_LIMIT, is_inside: bool = False) -> bytes:
+        """Return the next line without its end; `is_inside` says that its reply has begun."""
+        while (line := self._lines.next_line(limit)) is None:
+            has_begun = is_inside or bool(self._lines.pending)
+            try:
+                data = self.stream.receive()
+            except DeadlineExceeded as error:
+                if has_begun:
+                    error.message = Printable("no complete answer in time")
+                raise
+            if not data:
+                cut = "in the middle of a reply" if has_begun else "without a reply"
+                raise ProbeError(Kind.CLOSED, Printable(f"closed the connection {cut}"))
+            self._lines.feed(data)
+        if self._lines.is_bare:
+            self.remark("lines end in LF alone")
+        self._note("S: ", self._shown(line))
+        return line
+
+    def _shown(self, line: bytes) -> Printable:
+        """Return what may be shown of a line; base64 hides from a search what is in it."""
+        if line.startswith(b"+ "):
+            from base64 import b64decode
+
+            with suppress(ValueError):
+                challenge = b64decode(line[2:] + b"==")
+                if self.clean(challenge) != clean(challenge):
+                    return Printable("+ ***")
+        return self.clean(line)
+
+    def _mask(self, said: Iterable[bytes]) -> None:
+        """Show from now on nothing of what was said: a proof, too, lets a password be guessed."""
+        known, proof = self.clean, cleaner(said)
+        self.clean = lambda foreign: proof(known(foreign))
+
+    def _auth_line(self) -> bytes:
+        try:
+            return self.line(grammar.AUTH_LINE_LIMIT)
+        except ProbeError as error:
+            if error.kind is Kind.OVERSIZED and self._lines.pending.startswith(b"+ "):
+                error.kind = Kind.GARBLED
+                limit = f"more than {grammar.AUTH_LINE_LIMIT} octets"
+                error.message = Printable(f"sent a malformed challenge: {limit}; given up")
+            raise
+
+    def unasked(self) -> bool:
+        """Return whether something has arrived that no command asked for."""
+        self._lines.feed(self.stream.arrived())
+        return bool(self._lines.pending)
+
+    def start_tls(self, context: "ssl.SSLContext") -> None:
+        """Shake hands; all knowledge from before is dropped with the old buffer.
+
+        No QUIT follows, however it ends, until something was answered inside TLS.
+        """
+        self.is_usable = False
+        attempt = self.attempt
+        try:
+            attempt.tls = self.stream.start_tls(context, self.settings.tls.name)
+        except CertificateRejected as error:
+            attempt.tls = TlsFacts(None, None, error.chain, (), verified=False)
+            raise
+        self._lines = grammar.LineBuffer()
+        attempt.ended = Clock()
+        self._note("TLS: ", Printable(f"{attempt.tls.version} {attempt.tls.cipher}"))
+
+    def quote(self, line: bytes) -> Printable:
+        """Return a line to be shown; where there is nothing in it, that is said."""
+        return self.clean(line) or Printable("(an empty line)")
+
+    def reason(self, reply: grammar.Reply) -> Printable:
+        """Return what a refusal says for itself."""
+        return self.clean(reply.text) or Printable("(no reason given)")
+
+    def remark(self, oddity: str) -> None:
+        """Write down, once, what is odd and tolerated."""
+        if oddity not in self.attempt.oddities:
+            self.attempt.oddities.append(Printable(oddity))
+
+    def _note(self, mark: str, text: Printable) -> None:
+        if len(self.attempt.dialogue) < _DIALOGUE_LIMIT:
+            self.attempt.dialogue.append(Printable(mark + text))
+
+
+def greet(talk: Conversation) -> None:
+    """Read the greeting: one status line (RFC 1939 section 4).
+
+    Raises ProbeError: greeting, greeting-temporary, garbled, closed, oversized.
+    """
+    try:
+        line = talk.line()
+    except ProbeError as error:
+        if error.kind is Kind.CLOSED:
+            what = error.message.removesuffix(" without a reply")
+            error.message = Printable(f"{what} before the greeting")
+        raise
+    talk.attempt.greeting = line
+    talk.attempt.greeting_shown = talk.clean(line)
+    talk.attempt.ended = Clock()
+    reply = grammar.parse_status(line)
+    if reply is None and line[:3] == b"+ok":
+        # Seen in the wild; clients that compare without case accept it.
+        note(talk, Kind.GARBLED, "greeting in lower case")
+        reply = grammar.parse_status(b"+OK" + line[3:])
+    if reply is None:
+        guess = grammar.guess_protocol(line)
+        looks = f"is not POP3, looks like {guess}" if guess else "sent a malformed greeting"
+        raise ProbeError(Kind.GARBLED, Printable(f"{looks}: {talk.quote(line)}"))
+    talk.is_usable = True
+    if not reply.ok:
+        passes = f"{reply.code}/".startswith("SYS/TEMP/")  # codes are hierarchical
+        kind = Kind.GREETING_TEMPORARY if passes else Kind.GREETING
+        raise ProbeError(kind, Printable(f"refuses service: {talk.reason(reply)}"))
+    if talk.unasked():
+        message = Printable("sent more than its greeting, unasked")
+        if talk.settings.login or talk.settings.tls.security is Security.STLS:
+            raise ProbeError(Kind.GARBLED, message)
+        note(talk, Kind.GARBLED, message)
+
+
+def capabilities(talk: Conversation) -> grammar.Capabilities | None:
+    """Ask for the capabilities; None where the server does not know CAPA (RFC 2449 section 5)."""
+    with talk.attempt.timeline.phase(Phase.CAPA):
+        reply = talk.ask(grammar.command(b"CAPA"), has_body=True)
+    if not reply.ok:
+        return None
+    talk.attempt.capabilities = tuple(talk.clean(line) for line in reply.body)
+    for oddity in grammar.oddities(reply.body):
+        talk.remark(f"the capability list {oddity}")
+    known = grammar.parse_capabilities(reply.body)
+    # Nobody offers STLS inside TLS; that it was used counts as offered.
+    used = {("STLS", None)} if talk.settings.tls.security is Security.STLS else set()
+    talk.attempt.offered = known.offered() | (used if talk.stream.encrypted else set())
+    return known
+
+
+def say_goodbye(talk: Conversation) -> None:
+    """Send QUIT and wait a second at most; nothing was deleted, so its failure is a note only.
+
+    The clock of `time` has stopped: `ended` stays as it was.
+    """
+    talk.stream.deadline = talk.stream.deadline.within(GOODBYE_SECONDS)
+    ended = talk.attempt.ended
+    goodbye = grammar.command(b"QUIT")
+    try:
+        with talk.attempt.timeline.phase(Phase.QUIT):
+            if talk.unasked():
+                # What has arrived would be taken for the answer; the mailbox is to be left anyway.
+                talk.say(goodbye)
+                raise ProbeError(Kind.GARBLED, Printable("has said more than it was asked"))
+            reply = talk.ask(goodbye)
+        if not reply.ok:
+            note(talk, Kind.GOODBYE, "QUIT was refused (nothing was deleted)")
+    except ProbeError:
+        note(talk, Kind.GOODBYE, "QUIT was not acknowledged (nothing was deleted)")
+    finally:
+        talk.attempt.ended = ended
+
+
+def note(talk: Conversation, kind: Kind, text: str) -> None:
+    talk.attempt.notes.append(Note(kind, Printable(text)))

@@ -1,0 +1,1 @@
+"""Helpers: deadlines, files, programs, masking."""

@@ -1,0 +1,1 @@
+"""Many services from one INI file in one run."""

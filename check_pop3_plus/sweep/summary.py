@@ -1,0 +1,150 @@
+"""What a sweep says: its first line, a line for each service that is not well, a JSON object."""
+
+import json
+from collections.abc import Iterable
+
+from check_pop3_plus.check.run import SEVERITY, VERBOSE_OUTPUT_LIMIT, Verdict
+from check_pop3_plus.model.sanitised_text import clean
+from check_pop3_plus.model.settings import State, Sweep
+from check_pop3_plus.sweep.run import Outcome, Service
+
+_NAMES = 3
+"""Services named on the first line."""
+
+_NAME_LIMIT = 60
+
+
+class Tally:
+    """What has come of a sweep so far."""
+
+    def __init__(self, services: list[Service], wanted: Sweep) -> None:
+        self.services = services
+        self.wanted = wanted
+        self.counts = dict.fromkeys(State, 0)
+        self._done: dict[int, State] = {}
+        self._lines: list[tuple[State, str, str]] = []
+        """State, name and what there is to say, of each service that is not well."""
+        self._unread: list[str] = []
+        self._not_submitted: list[str] = []
+
+    def add(self, outcome: Outcome, refusal: str | None = None) -> None:
+        """Count an outcome; `refusal` says why it was not taken where it was to be handed to."""
+        state, name = outcome.verdict.state, named(outcome.service)
+        self._done[id(outcome.service)] = state
+        self.counts[state] += 1
+        if not outcome.is_readable:
+            self._unread.append(name)
+        elif refusal is not None:
+            self._not_submitted.append(name)
+            self._lines.append((State.CRITICAL, name, f"not submitted: {refusal}"))
+        is_own = self.wanted.receiver is None or not outcome.is_readable
+        if (is_own and state is not State.OK) or self.wanted.verbosity:
+            self._lines.append((state, name, outcome.verdict.status))
+
+    def done(self) -> int:
+        return len(self._done)
+
+    def verdict(self, seconds: float, is_stopped: bool = False) -> Verdict:
+        """Return the result of the sweep as a whole."""
+        missing = [each for each in self.services if id(each) not in self._done]
+        why = "stopped" if is_stopped else f"not done within {self.wanted.run_timeout:g} s"
+        lines = self._lines + [(State.UNKNOWN, named(each), why) for each in missing]
+        lines.sort(key=lambda line: SEVERITY.index(line[0]), reverse=True)
+        state = self._state(bool(missing))
+        counted = [f"{count} {each.name}" for each, count in self.counts.items() if count]
+        total = len(self.services)
+        status = f"{total} service{'s' * (total != 1)} in {seconds:.1f} s"
+        if is_stopped:
+            status = f"stopped from outside: {status}"
+        status += ": " + ", ".join(counted or ["none done"])
+        if missing:
+            status += f"; {len(missing)} not done: {_some(named(each) for each in missing)}"
+        if self._unread:
+            status += f"; {len(self._unread)} not readable: {_some(self._unread)}"
+        status += self._of_receiver() if self.wanted.receiver else _worst(lines)
+        return Verdict(
+            state,
+            status,
+            self._perfdata(seconds, len(missing)),
+            tuple(f"{state.name.lower()}: {name}: {said}" for state, name, said in lines),
+            VERBOSE_OUTPUT_LIMIT,
+        )
+
+    def _state(self, are_missing: bool) -> State:
+        """Return the worst; where others are handed the results, that of the sweep itself."""
+        states = {State.UNKNOWN} if are_missing or self._unread else {State.OK}
+        if self._not_submitted:
+            states.add(State.CRITICAL)
+        if self.wanted.receiver is None:
+            states |= {state for state, count in self.counts.items() if count}
+        return max(states, key=SEVERITY.index)
+
+    def _of_receiver(self) -> str:
+        failed = self._not_submitted
+        return f"; {len(failed)} not submitted: {_some(failed)}" if failed else "; all submitted"
+
+    def _perfdata(self, seconds: float, missing: int) -> tuple[str, ...]:
+        labels = [("services", len(self.services))]
+        labels += [(state.name.lower(), count) for state, count in self.counts.items()]
+        labels.append(("not_done", missing))
+        if self.wanted.receiver:
+            labels.append(("not_submitted", len(self._not_submitted)))
+        limit = f"{self.wanted.run_timeout:g}"
+        counts = (f"{label}={count};;;0;{len(self.services)}" for label, count in labels)
+        return f"time={seconds:.4f}s;;;0;{limit}", *counts
+
+
+def named(service: Service) -> str:
+    return clean(service.name, _NAME_LIMIT) or "(without a name)"
+
+
+def _some(names: Iterable[str]) -> str:
+    shown = list(names)
+    more = f" and {len(shown) - _NAMES} more" if len(shown) > _NAMES else ""
+    return ", ".join(shown[:_NAMES]) + more
+
+
+def _worst(lines: list[tuple[State, str, str]]) -> str:
+    """Name the worst; where it is a single one, say what is wrong with it."""
+    worst = [line for line in lines if line[0] is lines[0][0] and line[0] is not State.OK]
+    if not worst:
+        return ""
+    if len(worst) > 1:
+        return f"; worst: {_some(name for _, name, _ in worst)}"
+    return f"; worst: {worst[0][1]}: {worst[0][2]}"
+
+
+def as_json(outcome: Outcome) -> str:
+    """Return what came of one service as an object on one line."""
+    verdict = outcome.verdict
+    head, _, long = verdict.text(with_perfdata=False).partition("\n")
+    return json.dumps(
+        {
+            "host": outcome.service.host,
+            "service": outcome.service.description,
+            "state": verdict.state.name,
+            "exit_code": verdict.state.value,
+            "output": head,
+            "long_output": long,
+            "perfdata": verdict.perfdata,
+            "readable": outcome.is_readable,
+            "began": round(outcome.began, 3),
+            "ended": round(outcome.ended, 3),
+        }
+    )
+
+
+def summary_as_json(verdict: Verdict, tally: Tally) -> str:
+    """Return the result of the sweep as an object on one line."""
+    head, _, long = verdict.text(with_perfdata=False).partition("\n")
+    counts = {state.name: count for state, count in tally.counts.items()}
+    return json.dumps(
+        {
+            "summary": {"services": len(tally.services), "done": tally.done(), **counts},
+            "state": verdict.state.name,
+            "exit_code": verdict.state.value,
+            "output": head,
+            "long_output": long,
+            "perfdata": verdict.perfdata,
+        }
+    )

@@ -1,0 +1,44 @@
+"""Who is handed the results of a sweep, as each comes."""
+
+from typing import Protocol
+
+from check_pop3_plus.model.settings import CommandFile, IcingaApi, JsonLines
+from check_pop3_plus.support import output
+from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.sweep import summary
+from check_pop3_plus.sweep.run import Outcome
+
+
+class Receiver(Protocol):
+    def submit(self, outcome: Outcome) -> str | None:
+        """Hand a result over; return why it was not taken, or None."""
+
+    def close(self) -> None: ...
+
+
+def receiver(wanted: IcingaApi | CommandFile | JsonLines, deadline: Deadline) -> Receiver:
+    """Return the receiver that is wanted. Raises ProbeError (config) where it cannot be one."""
+    match wanted:
+        case IcingaApi():
+            from check_pop3_plus.sweep import (
+                icinga_target,  # for HTTP, which no other sweep pays for
+            )
+
+            return icinga_target.Api(wanted, deadline)
+        case CommandFile():
+            from check_pop3_plus.sweep import nagios_target
+
+            return nagios_target.CommandPipe(wanted, deadline)
+        case JsonLines():
+            return _Lines()
+
+
+class _Lines:
+    """Standard output."""
+
+    def submit(self, outcome: Outcome) -> str | None:
+        written = output.write(summary.as_json(outcome) + "\n")
+        return None if written else "standard output cannot be written"
+
+    def close(self) -> None:
+        """Leave it open: the summary is still to come."""

@@ -1,0 +1,1 @@
+"""The whole check against scripted servers: the fault catalogue and the threats."""

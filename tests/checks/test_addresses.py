@@ -1,0 +1,380 @@
+"""Every address of a name, side by side, in process: the resolver is the test's own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from check_pop3_plus.certificate import reader
+from check_pop3_plus.check import run
+from check_pop3_plus.check.run import Verdict
+from check_pop3_plus.model.report import Address
+from check_pop3_plus.model.settings import State
+from check_pop3_plus.model.stopped import Stopped
+from check_pop3_plus.net import transport
+from check_pop3_plus.options import parser
+from check_pop3_plus.probe import session
+from tests.pki.certificates import Pki
+from tests.servers.scripted_server import (
+    PoliteServer,
+    ScriptedServer,
+    Server,
+    dead_port,
+    expect,
+    say,
+    silence,
+)
+from tests.support.faults import CANARY
+
+USERS = {"monitor": CANARY}
+WHERE = "pop.example.test:995"
+
+_S = TypeVar("_S", bound=Server)
+
+
+class Pool:
+    """The addresses that the name has, one server each."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, pki: Pki, folder: Path) -> None:
+        self._stack = ExitStack()
+        self._addresses: list[Address] = []
+        self._pki = pki
+        self._secret = folder / "secret"
+        self._secret.touch(mode=0o600)
+        self._secret.write_text(f"{CANARY}\n")
+        monkeypatch.setattr(transport, "resolve", lambda *_: tuple(self._addresses))
+
+    def add(self, server: _S) -> _S:
+        self._stack.enter_context(server)
+        self._addresses.append(Address(server.address, server.port))
+        return server
+
+    def polite(self, number: int, certificate: str = "good") -> PoliteServer:
+        return self.add(
+            PoliteServer(USERS, tls=self._pki.server(certificate), address=f"127.0.0.{number}")
+        )
+
+    def dead(self, number: int) -> None:
+        port = self._stack.enter_context(dead_port(f"127.0.0.{number}"))
+        self._addresses.append(Address(f"127.0.0.{number}", port))
+
+    def silent(self, number: int) -> None:
+        self.add(ScriptedServer([silence()], address=f"127.0.0.{number}"))
+
+    def look(self, argv: str = "--all-addresses", login: bool = False) -> Verdict:
+        """Check the pool, and return what comes of it."""
+        words = f"-H pop.example.test -S --ca-file {self._pki.ca_file} {argv}"
+        if login:
+            words += f" -U monitor --password-file {self._secret}"
+        settings = parser.parse(words.split())
+        return run.run(settings, time.monotonic())
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch, pki: Pki, tmp_path: Path) -> Iterator[Pool]:
+    pool = Pool(monkeypatch, pki, tmp_path)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+@contextmanager
+def faster_than(seconds: float) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < seconds
+
+
+def perfdata(verdict: Verdict) -> dict[str, str]:
+    return {label: value for label, _, value in (each.partition("=") for each in verdict.perfdata)}
+
+
+def kinds(verdict: Verdict) -> list[str]:
+    return [line.split(": ")[1].split(",")[0] for line in verdict.lines if "kind: " in line]
+
+
+def test_all_are_good(pool: Pool) -> None:
+    """One line, and for each address a time and its days, behind the figures of the whole."""
+    for number in (1, 2, 3):
+        pool.polite(number)
+    verdict = pool.look()
+
+    assert verdict.state is State.OK
+    assert verdict.lines == ()
+    assert verdict.status.startswith(f"{WHERE} answered in 0.")
+    assert verdict.status.endswith(" s on 3 addresses, TLSv1.3, certificate valid for 364 days")
+    labels = list(perfdata(verdict))
+    assert labels[:6] == [
+        *("time", "time_resolve", "time_connect", "time_tls", "time_greeting", "cert_days")
+    ]
+    assert labels[6:] == [
+        *(f"cert_days_127_0_0_{number}" for number in (1, 2, 3)),
+        *(f"time_127_0_0_{number}" for number in (1, 2, 3)),
+    ]
+    slowest = max(float(perfdata(verdict)[label].partition("s")[0]) for label in labels[9:])
+    assert float(perfdata(verdict)["time"].partition("s")[0]) >= slowest
+
+
+def test_the_only_address(pool: Pool) -> None:
+    """Who asks for a pool should see that there is none."""
+    pool.polite(1)
+
+    assert " on its only address, " in pool.look().status
+
+
+def test_one_is_dead(pool: Pool) -> None:
+    """The worst decides, and is named; the others have their lines."""
+    pool.polite(1)
+    pool.dead(2)
+    verdict = pool.look()
+
+    assert verdict.state is State.CRITICAL
+    assert verdict.status == f"connect: connection refused by {WHERE} (127.0.0.2)"
+    lines = [line for line in verdict.lines if line.startswith("address: ")]
+    assert lines[0].startswith("address: 127.0.0.1:")
+    assert " worked in 0." in lines[0]
+    assert ", certificate until 20" in lines[0]
+    assert lines[1].endswith(" refused, in phase connect: connection refused")
+    assert "time_127_0_0_2" not in perfdata(verdict)
+
+
+def test_what_is_wrong_everywhere_is_said_once(pool: Pool) -> None:
+    """Six times the same sentence would say less on 200 characters."""
+    for number in range(1, 7):
+        pool.dead(number)
+
+    assert pool.look().status == (
+        f"connect: connection refused by {WHERE} (127.0.0.1, 127.0.0.2, 127.0.0.3 and 3 more)"
+    )
+
+
+def test_a_node_with_an_old_certificate(pool: Pool, pki: Pki) -> None:
+    """The reason for all this: somebody forgot one of three."""
+    pki.expiring(5, 90)
+    pool.polite(1)
+    pool.polite(2, "expiring-5-90")
+    pool.polite(3)
+    verdict = pool.look("--all-addresses -D 30,7")
+
+    assert verdict.state is State.CRITICAL
+    assert verdict.status.startswith(f"certificate of {WHERE} expires in 4 days (20")
+    assert verdict.status.endswith(" UTC) (127.0.0.2)")
+    assert perfdata(verdict)["cert_days"].startswith("4.9")
+    assert perfdata(verdict)["cert_days_127_0_0_2"].startswith("4.9")
+    assert perfdata(verdict)["cert_days_127_0_0_3"].startswith("364.")
+    assert any(line.startswith("about: 127.0.0.2:") for line in verdict.lines)
+
+
+def test_a_node_that_is_not_trusted_gets_no_password(pool: Pool) -> None:
+    """The login happens on another, once."""
+    servers = [pool.polite(1, "expired"), pool.polite(2), pool.polite(3)]
+    verdict = pool.look(login=True)
+
+    assert kinds(verdict) == ["expired"]
+    assert servers[0].received_in_tls == b""
+    assert sum(len(server.logins) for server in servers) == 1
+    assert perfdata(verdict)["messages"] == "3;;;0"
+
+
+@pytest.mark.threat("T21")
+def test_a_rejected_login_is_not_repeated_on_another(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threat T21: one login attempt a run, however many addresses."""
+    servers = [pool.polite(number) for number in (1, 2, 3, 4)]
+    for server in servers:
+        server.users = {"monitor": "another"}
+    verdict = pool.look(login=True)
+
+    assert kinds(verdict) == ["credentials"]
+    assert sum(len(server.logins) for server in servers) == 1
+
+
+def test_enough_good_ones(pool: Pool) -> None:
+    """`--min-addresses`: a pool that lost a node is still a pool."""
+    pool.polite(1)
+    pool.dead(2)
+    pool.polite(3)
+    enough = pool.look("--all-addresses --min-addresses 2")
+    noted = pool.look("--all-addresses --min-addresses 2 -v")
+    warned = pool.look("--all-addresses --min-addresses 2 --state partial=warning")
+
+    assert enough.state is State.OK
+    assert " s on 2 of 3 addresses, " in enough.status
+    assert enough.lines == ()
+    assert any(
+        line.endswith(" refused, in phase connect: connection refused") for line in noted.lines
+    )
+    assert any(line.startswith("tls: TLSv1.3") for line in noted.lines)
+    assert (warned.state, kinds(warned)) == (State.WARNING, ["partial"])
+    assert warned.status.endswith("connection refused by pop.example.test:995 (127.0.0.2)")
+
+
+def test_enough_good_ones_do_not_outvote_a_login(pool: Pool) -> None:
+    """Only one of them has tried it: the others know nothing of the user."""
+    for number in (1, 2, 3):
+        pool.polite(number).users = {}
+
+    assert kinds(pool.look("--all-addresses --min-addresses 1", login=True)) == ["credentials"]
+
+
+def test_enough_good_ones_do_not_outvote_a_signal(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was stopped has not seen the end."""
+    pool.polite(1)
+
+    def stopped(*_: object) -> None:
+        raise Stopped
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "join", stopped)
+        verdict = pool.look("--all-addresses --min-addresses 1")
+
+    assert kinds(verdict) == ["stopped"]
+
+
+def test_not_enough_good_ones(pool: Pool) -> None:
+    """Two of three were to be good, and one is."""
+    pool.dead(1)
+    pool.polite(2)
+    pool.dead(3)
+    verdict = pool.look("--all-addresses --min-addresses 2")
+
+    assert verdict.state is State.CRITICAL
+    assert kinds(verdict) == ["refused", "too-few"]
+    assert verdict.status.endswith(f"; 1 of 3 addresses of {WHERE} answered, 2 wanted")
+
+
+def test_fewer_addresses_than_wanted(pool: Pool) -> None:
+    """All that there are work, but the zone has lost one."""
+    pool.polite(1)
+    verdict = pool.look("--all-addresses --min-addresses 2")
+
+    assert (verdict.state, kinds(verdict)) == (State.CRITICAL, ["too-few"])
+    assert verdict.status == f"1 of 1 addresses of {WHERE} answered, 2 wanted"
+
+
+def test_a_finding_on_a_good_node_counts_all_the_same(pool: Pool, pki: Pki) -> None:
+    """Enough nodes do not make a certificate last longer."""
+    pki.expiring(5, 90)
+    pool.polite(1)
+    pool.polite(2, "expiring-5-90")
+
+    assert kinds(pool.look("--all-addresses --min-addresses 1 -D 30")) == ["expiring"]
+
+
+def test_silent_nodes_cost_one_timeout(pool: Pool) -> None:
+    """Side by side: eight of them take no longer than one."""
+    pool.polite(1)
+    for number in range(2, 10):
+        pool.silent(number)
+    with faster_than(2.0):
+        verdict = pool.look("--all-addresses -t 1")
+
+    assert verdict.status.startswith(f"tls: no answer from {WHERE} within 1 s (127.0.0.2, ")
+    assert verdict.status.endswith(" and 5 more)")
+
+
+def test_the_slowest_address_is_judged(pool: Pool) -> None:
+    """Response time is that of the last answer; a phase, that of the slowest address."""
+    pool.polite(1)
+    pool.polite(2)
+    verdict = pool.look("--all-addresses -w 0.000001 --phase-warning tls=0.000001")
+
+    assert verdict.state is State.WARNING
+    assert kinds(verdict) == ["slow"]
+
+
+def test_assertions_are_tried_on_each(pool: Pool, pki: Pki) -> None:
+    """A node that was forgotten when old TLS was switched off is found."""
+    pool.polite(1)
+    pool.add(PoliteServer(USERS, tls=pki.speaking_everything(), address="127.0.0.2"))
+    verdict = pool.look("--all-addresses --reject-legacy-tls")
+
+    assert kinds(verdict) == ["legacy-tls"]
+    assert verdict.status == (f"{WHERE}: still accepts TLS 1.0 and TLS 1.1 (127.0.0.2)")
+
+
+def test_capabilities_are_judged_on_each(pool: Pool, pki: Pki) -> None:
+    """The address is named, not only the name."""
+    pool.polite(1)
+    steps = [say(b"+OK\r\n"), lambda connection: connection.line() and None]
+    pool.add(
+        ScriptedServer(
+            [*steps, say(b"+OK\r\nUSER\r\n.\r\n")], tls=pki.server("good"), address="127.0.0.2"
+        )
+    )
+    verdict = pool.look("--all-addresses --require-capa UIDL")
+
+    assert verdict.status == f"capa: {WHERE} does not offer UIDL (127.0.0.2)"
+
+
+def test_a_bug_in_a_thread_is_not_lost(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends the run as one of the main thread would."""
+    pool.polite(1)
+    pool.polite(2)
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(session, "converse", broken)
+
+    with pytest.raises(ZeroDivisionError):
+        pool.look()
+
+
+def test_too_many_addresses_are_not_silently_fewer(pool: Pool) -> None:
+    """UNKNOWN, and the number: never an OK about those that were tried."""
+    for _ in range(129):
+        pool._addresses.append(Address("127.0.0.1", 1))
+    verdict = pool.look()
+
+    assert (verdict.state, kinds(verdict)) == (State.UNKNOWN, ["config"])
+    assert verdict.status == "config: 129 addresses are more than 128 at a time"
+
+
+def test_a_node_without_the_mechanism_does_not_use_up_the_login(pool: Pool, pki: Pki) -> None:
+    """One after another: the next is asked, and nobody calls it good without a login."""
+    steps = [say(b"+OK\r\n"), expect(b"CAPA"), say(b"+OK\r\nSASL GSSAPI\r\n.\r\n")]
+    pool.add(ScriptedServer(steps, tls=pki.server("good"), address="127.0.0.1"))
+    second = pool.polite(2)
+    verdict = pool.look("-v", login=True)
+
+    assert verdict.state is State.OK
+    assert ", user monitor logged in" in verdict.status
+    assert second.logins == ["monitor"]
+
+
+def test_certificates_that_take_long_to_read_are_read_in_time(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within the limit of the look, and not after it."""
+    pool.polite(1)
+    monkeypatch.setattr(reader, "read_chain", lambda *_: time.sleep(5))
+    with faster_than(2.0):
+        verdict = pool.look("--all-addresses -t 1")
+
+    assert kinds(verdict) == ["timeout"]
+
+
+def test_the_figures_of_a_hundred_addresses_are_bounded() -> None:
+    """Contract, section 3: all of the output up to 4 KiB; what is left out is said."""
+    figures = tuple(f"time_192_0_2_{number}=0.0431s;;;0" for number in range(200))
+    text = Verdict(State.OK, "fine", figures, ("line: x",)).text()
+    first, more, *_ = text.splitlines()
+
+    assert len(text) < 4096
+    assert first.startswith("POP3 OK - fine | time_192_0_2_0=0.0431s;;;0 time_192_0_2_1=")
+    left_out = 200 - first.count("=")
+    assert more == f"more: {left_out} figures left out"

@@ -1,0 +1,315 @@
+"""One absolute deadline, whatever stalls: the verdict in time, and the process gone.
+
+The contract allows 100 ms for the verdict and 250 ms for the process on an idle machine. These
+tests run beside others, so they allow a second; `make soak` is where all points are measured.
+"""
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from check_pop3_plus.check.run import run as run_check
+from check_pop3_plus.options import parser
+from tests.pki.certificates import Pki
+from tests.servers.network import POLITE_SERVER, SILENT_NAME_SERVER, Network, network, within
+from tests.servers.scripted_server import (
+    ScriptedServer,
+    Step,
+    drip,
+    expect,
+    hears_hello,
+    reset,
+    say,
+    silence,
+)
+from tests.soak.stalls import HELLO_REQUESTS, POINTS, Stage
+from tests.support.command import COMMAND
+from tests.support.faults import GREETING, IN_TLS, check, flags, honest, kinds, upgraded
+
+pytestmark = pytest.mark.cost
+
+LATE = 1.0
+LIMIT = 1.0
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Network:
+    return network(tmp_path)
+
+
+@pytest.mark.threat("T15")
+def test_a_name_server_that_never_answers(net: Network) -> None:
+    """Fault 2: no signal interrupts getaddrinfo, so nobody waits for it."""
+    done = honest(net.run("-H", "slow.example.test", "-t", "1", server=SILENT_NAME_SERVER))
+
+    assert done.line.startswith(
+        "POP3 CRITICAL - resolve: no answer while resolving slow.example.test within 1 s | "
+    )
+    assert kinds(done) == ["resolver"]
+    assert within(done, 1, LATE)
+
+
+def test_a_name_server_that_is_not_there(net: Network) -> None:
+    """Our name server fails: not the same as a name that does not exist."""
+    done = honest(net.run("-H", "some.example.test", "-t", "5"))
+
+    assert kinds(done) == ["resolver"]
+    assert done.code == 2
+
+
+@pytest.mark.threat("T15")
+def test_twenty_dead_addresses(net: Network) -> None:
+    """Threat T15: each has its share, none has more."""
+    net.add_host("dead.example.test", *(f"192.0.2.{number}" for number in range(1, 21)))
+
+    done = honest(net.run("-H", "dead.example.test", "-t", "2"))
+
+    assert done.line.startswith(
+        "POP3 CRITICAL - connect: no answer from dead.example.test:110 within 2 s"
+        " (192.0.2.1, 192.0.2.2, 192.0.2.3 and 17 more) | "
+    )
+    assert kinds(done) == ["timeout"]
+    assert within(done, 2, LATE)
+
+
+def test_the_first_address_is_dead_and_the_second_works(net: Network) -> None:
+    """Fault 5: IPv6 that leads nowhere; like a client, with a note."""
+    net.add_host("half.example.test", "2001:db8::1", "127.0.0.1")
+
+    done = honest(net.run("-H", "half.example.test", "-t", "2", "-v", server=POLITE_SERVER))
+
+    assert done.code == 0, done.out
+    assert "1 of 2 addresses failed" in done.line
+    assert any(line.startswith("note: partial: 1 of 2 addresses tried") for line in done.long)
+    assert done.seconds < 2
+
+
+def test_some_addresses_refuse_and_one_works(net: Network) -> None:
+    """A refusal costs nothing, and its time goes to the others; the state can be changed."""
+    net.add_host("some.example.test", "2001:db8::99", "127.0.0.1")
+
+    arguments = ("-H", "some.example.test", "--state", "partial=warning")
+    done = honest(net.run(*arguments, server=POLITE_SERVER))
+
+    assert done.code == 1, done.out
+    assert kinds(done) == ["partial"]
+
+
+def test_nothing_listens_on_any_address(net: Network) -> None:
+    """Fault 3."""
+    net.add_host("refused.example.test", "127.0.0.2", "127.0.0.3")
+
+    done = honest(net.run("-H", "refused.example.test"))
+
+    assert done.verdict == (
+        "POP3 CRITICAL - connect: connection refused by refused.example.test:110"
+        " (127.0.0.2, 127.0.0.3)"
+    )
+
+
+def test_no_route(net: Network) -> None:
+    """Its own kind: the network, not the server."""
+    done = honest(net.run("-H", "198.51.100.1"))
+
+    assert kinds(done) == ["unreachable"]
+    assert done.code == 2
+
+
+LOGIN = [expect(b"USER"), say(b"+OK\r\n"), expect(b"PASS"), say(b"+OK\r\n")]
+SLOWLY = drip(b"+OK " + b"x" * 500, 0.05)
+
+STALLS: dict[str, list[Step]] = {
+    "greeting": [silence()],
+    "greeting drips": [SLOWLY],
+    "capa": [GREETING, expect(), silence()],
+    "capa drips": [GREETING, expect(), SLOWLY],
+    "capa has no end": [GREETING, expect(), say(b"+OK\r\nUSER\r\n"), silence()],
+    "user": [GREETING, expect(), say(IN_TLS), expect(), silence()],
+    "pass": [GREETING, expect(), say(IN_TLS), *LOGIN[:3], silence()],
+    "pass drips": [GREETING, expect(), say(IN_TLS), *LOGIN[:3], SLOWLY],
+    "stat": [GREETING, expect(), say(IN_TLS), *LOGIN, expect(), silence()],
+}
+
+PROVED = {
+    "greeting": pytest.mark.fault(6),
+    "greeting drips": pytest.mark.fault(18, case="deadline"),
+    "capa has no end": pytest.mark.fault(23),
+    "pass": pytest.mark.fault(51, case="silence"),
+}
+
+
+@pytest.mark.parametrize("mode", ["plain", "tls", "stls"])
+@pytest.mark.parametrize(
+    "stall", [pytest.param(name, marks=PROVED.get(name, ())) for name in STALLS]
+)
+@pytest.mark.threat("T14")
+def test_stalls(stall: str, mode: str, pki: Pki) -> None:
+    """Threat T14: silence and drips, at every step, in every mode."""
+    steps = STALLS[stall]
+    if mode == "stls" and not stall.startswith(("greeting", "capa")):
+        steps = upgraded(pki, *steps[3:])
+    tls = pki.server("good") if mode == "tls" else None
+    with ScriptedServer(steps, tls=tls) as server:
+        done = check(server, *flags(mode, pki, login=True), "-t", str(LIMIT))
+
+    came = "complete answer" if "drips" in stall or "no end" in stall else "answer"
+    assert f" no {came} from localhost:" in done.line
+    assert kinds(done) == ["timeout"]
+    assert within(done, LIMIT, LATE), done.seconds
+
+
+@pytest.mark.parametrize("mode", ["tls", "stls"])
+@pytest.mark.parametrize(
+    "tail",
+    [[silence()], [drip(b"\x16\x03\x03\x20\x00" + b"x" * 99, 0.05)]],
+    ids=["silence", "drips"],
+)
+@pytest.mark.fault(43)
+@pytest.mark.threat("T14")
+def test_handshakes_that_stall(mode: str, tail: list[Step], pki: Pki) -> None:
+    """A dripped record is the same as none."""
+    offered = [GREETING, expect(b"CAPA"), say(b"+OK\r\nSTLS\r\n.\r\n"), expect(b"STLS")]
+    begin = [*offered, say(b"+OK\r\n")] if mode == "stls" else []
+    # What comes before the client's hello would be an injection.
+    with ScriptedServer([*begin, hears_hello, *tail]) as server:
+        done = check(server, *flags(mode, pki), "-t", str(LIMIT))
+
+    assert done.line.startswith(f"POP3 CRITICAL - tls: no answer from localhost:{server.port} ")
+    assert kinds(done) == ["timeout"]
+    assert within(done, LIMIT, LATE), done.seconds
+
+
+def test_a_slow_drip_that_ends_in_time_is_fine() -> None:
+    """Fault 18: slow is not broken."""
+    with ScriptedServer([drip(b"+OK hello\r\n", 0.03), expect(), say(b"+OK\r\n")]) as server:
+        done = check(server, "-t", "5")
+
+    assert done.code == 0
+
+
+def test_the_state_of_a_timeout_can_be_chosen() -> None:
+    """`-t N:STATE`."""
+    with ScriptedServer([silence()]) as server:
+        done = check(server, "-t", "0.3:unknown")
+
+    assert done.line.startswith("POP3 UNKNOWN - greeting: no answer")
+
+
+def test_the_run_timeout_holds_too() -> None:
+    """The shorter of the two ends the run."""
+    with ScriptedServer([silence()]) as server:
+        done = check(server, "-t", "20", "--run-timeout", "0.3")
+
+    assert done.code == 2
+    assert done.seconds < 0.3 + LATE
+
+
+@pytest.mark.threat("T13", "T14")
+@pytest.mark.parametrize(
+    ("point", "mode"),
+    [
+        ("never reads a token of 4,000 octets", "stls"),
+        ("within the certificate", "tls"),
+        ("the handshake drips", "stls"),
+        ("records drip", "stls"),
+        ("another handshake after the first", "tls"),
+        ("flood of tickets", "tls"),
+        ("flood of KeyUpdate", "stls"),
+        ("endless CertificateRequest", "tls"),
+        ("the connection of an assertion floods", "tls"),
+        ("the token endpoint floods the handshake", "tls"),
+        ("the token endpoint floods with tickets", "tls"),
+        ("the programs of the diagnosis hang", "plain"),
+        ("in a sweep, the API floods the handshake", "plain"),
+    ],
+)
+def test_stalls_of_every_kind(point: str, mode: str, pki: Pki, tmp_path: Path) -> None:
+    """Threats T13 and T14: also where OpenSSL, or another program, does not come back to us."""
+    done = POINTS[point].play(Stage(pki, tmp_path, LIMIT), mode).done
+
+    assert done.code in (2, 3)
+    assert done.out.startswith("POP3 ")
+    assert done.seconds < LIMIT + LATE, done.seconds
+
+
+@pytest.mark.threat("T13")
+def test_a_flood_inside_one_call_of_the_tls_library() -> None:
+    """Threat T13: OpenSSL skips requests to begin anew without coming back to us."""
+    with ScriptedServer([hears_hello, HELLO_REQUESTS]) as server:
+        done = check(server, "-S", "-t", str(LIMIT))
+
+    assert kinds(done) == ["timeout"], done.out
+    assert done.line.startswith(f"POP3 CRITICAL - tls: no answer from localhost:{server.port} ")
+    assert within(done, LIMIT, LATE), done.seconds
+
+
+def test_a_signal_gets_through_such_a_flood() -> None:
+    """Nor must it hold off Icinga when that has had enough."""
+    with ScriptedServer([hears_hello, HELLO_REQUESTS]) as server:
+        command = [str(COMMAND), "-H", "127.0.0.1", "-p", str(server.port), "-S", "-t", "20"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        while not server.flooded:
+            time.sleep(0.02)
+        process.terminate()
+        printed, _ = process.communicate(timeout=5)
+
+    assert process.returncode == 3
+    assert printed.startswith("POP3 UNKNOWN - stopped from outside after ")
+    assert " while in phase tls" in printed
+
+
+def test_a_signal_gets_through_a_flood_of_the_token_endpoint(pki: Pki, tmp_path: Path) -> None:
+    """Not only the mail server may be hostile."""
+    secret = tmp_path / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text("x")
+    with ScriptedServer([hears_hello, HELLO_REQUESTS]) as endpoint:
+        command = [str(COMMAND), "-H", "127.0.0.1", "-S", "-t", "20", "-U", "monitor"]
+        command += ["--auth", "xoauth2", "--oauth-client-id", "x"]
+        command += ["--oauth-token-url", f"https://localhost:{endpoint.port}/"]
+        command += ["--oauth-client-secret-file", str(secret)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        while not endpoint.flooded:
+            time.sleep(0.02)
+        process.terminate()
+        printed, _ = process.communicate(timeout=5)
+
+    assert process.returncode == 3
+    assert printed.startswith("POP3 UNKNOWN - stopped from outside after ")
+
+
+def test_a_flood_instead_of_an_explanation_changes_nothing(pki: Pki) -> None:
+    """The failure stays what it was; and in a sweep no thread goes on with a hostile server."""
+    with ScriptedServer(scripts=[[hears_hello, reset()], FLOODING]) as server:
+        verdict = looked_at(server, f"-S --ca-file {pki.ca_file}")
+
+    assert verdict.startswith("POP3 CRITICAL - tls: ")
+    assert " reset the connection" in verdict
+
+
+def test_a_flood_at_an_assertion_is_left(pki: Pki) -> None:
+    """It proves nothing, and that is said; the thread ends here, too."""
+    goodbye = [expect(b"QUIT"), say(b"+OK\r\n")]
+    smuggled = [GREETING, expect(b"STLS"), expect(b"CAPA"), say(b"+OK begin\r\n")]
+    with ScriptedServer(scripts=[upgraded(pki, *goodbye), [*smuggled, *FLOODING]]) as server:
+        words = f"--starttls --check-starttls-injection --ca-file {pki.ca_file}"
+        verdict = looked_at(server, words)
+
+    assert verdict.startswith("POP3 CRITICAL - ")
+    assert " an assertion (injectable) could not be tried: no answer in time" in verdict
+
+
+FLOODING = [hears_hello, HELLO_REQUESTS]
+
+
+def looked_at(server: ScriptedServer, words: str) -> str:
+    """Check in this process, and wait until nothing more is sent to it."""
+    target = f"-H localhost --connect-to 127.0.0.1 -p {server.port} -t 1"
+    verdict = run_check(parser.parse(f"{target} {words}".split()), time.monotonic())
+    server.settle(3)
+    flooded = server.flooded
+    time.sleep(0.1)
+    assert server.flooded == flooded > 0
+    return verdict.text()

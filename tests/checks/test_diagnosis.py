@@ -1,0 +1,741 @@
+"""Why a check failed: each fault on a real server or network, and what the long output says."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from check_pop3_plus.check import run
+from check_pop3_plus.diagnosis import run_steps, tools
+from check_pop3_plus.diagnosis.run_steps import STEPS, SUBJECTS, Step, plan
+from check_pop3_plus.model.failures import Failure, Kind, Phase
+from check_pop3_plus.model.report import Address, Attempt, Report
+from check_pop3_plus.model.sanitised_text import Printable
+from check_pop3_plus.model.settings import Subject
+from check_pop3_plus.options import parser
+from tests.pki.certificate_facts import NOW
+from tests.pki.certificates import Pki
+from tests.servers.dovecot import Dovecot, check_at, running
+from tests.servers.network import POLITE_SERVER, SILENT_NAME_SERVER, Network, network
+from tests.servers.scripted_server import (
+    PoliteServer,
+    ScriptedServer,
+    dead_port,
+    drop,
+    expect,
+    say,
+    silence,
+)
+from tests.support.command import COMMAND, Run
+from tests.support.faults import CANARY, GREETING, flags, honest, kinds
+from tests.support.faults import check as run_check
+
+LATE = 1.0
+"""These tests run beside others."""
+
+
+def likely_cause(done: Run) -> str:
+    found = [line for line in done.long if line.startswith("diagnosis: likely cause: ")]
+    assert len(found) == 1, done.out
+    first = next(line for line in done.long if line.startswith("diagnosis: "))
+    assert first == found[0]
+    return first.removeprefix("diagnosis: likely cause: ")
+
+
+def found(done: Run, what: str) -> list[str]:
+    """Return the findings that begin so."""
+    lines = [line.removeprefix("diagnosis: ") for line in done.long if "diagnosis: " in line]
+    return [line for line in lines if line.startswith(what)]
+
+
+# --- what is planned -------------------------------------------------------------------------
+
+
+def failed(phase: Phase | None, kind: Kind, *, login: bool = False, address: bool = True) -> Report:
+    attempt = Attempt(Address("192.0.2.1", 110))
+    attempt.login_began = login
+    failure = Failure(kind, phase, Printable("x"))
+    if not address:
+        return Report((), (), None, failure, None, NOW.timestamp())
+    attempt.failure = failure if phase else None
+    return Report((attempt,), (attempt,), None, None, None, NOW.timestamp())
+
+
+def planned(argv: str, report: Report, kind: Kind) -> set[Step]:
+    settings = parser.parse(f"-H pop.example.test {argv}".split())
+    return set(plan(settings, report, (kind,)))
+
+
+@pytest.mark.parametrize(
+    ("argv", "phase", "kind", "steps"),
+    [
+        ("", Phase.CONNECT, Kind.TIMEOUT, STEPS[Phase.CONNECT, None]),
+        ("", Phase.CONNECT, Kind.REFUSED, STEPS[Phase.CONNECT, Kind.REFUSED]),
+        ("-S", Phase.TLS, Kind.TLS, STEPS[Phase.TLS, None]),
+        ("-S", Phase.TLS, Kind.EXPIRED, (Step.VERSIONS,)),
+        ("--starttls", Phase.GREETING, Kind.CLOSED, STEPS[Phase.GREETING, None]),
+        # TLS has worked already.
+        ("-S", Phase.GREETING, Kind.CLOSED, (Step.CONNECTIONS, Step.OTHER_PORTS)),
+        ("", Phase.STAT, Kind.MAILBOX, ()),
+        ("", None, Kind.MESSAGES, ()),
+        ("", None, Kind.SLOW, STEPS[None, Kind.SLOW]),
+    ],
+)
+def test_the_steps_fit_the_failure(
+    argv: str, phase: Phase | None, kind: Kind, steps: tuple[Step, ...]
+) -> None:
+    """By phase and kind; nothing that would tell nothing."""
+    assert planned(f"{argv} --diagnose", failed(phase, kind), kind) == set(steps)
+
+
+def test_a_numeric_target_has_no_name_to_look_up() -> None:
+    """Whatever the list says."""
+    settings = parser.parse(["-H", "192.0.2.1", "--diagnose=dns,tcp"])
+    report = failed(Phase.CONNECT, Kind.TIMEOUT)
+
+    assert plan(settings, report, ()) == SUBJECTS[Subject.TCP]
+
+
+@pytest.mark.parametrize("subject", Subject)
+def test_a_list_picks(subject: Subject) -> None:
+    """Those and no others, whatever failed; versions of TLS only where TLS is used."""
+    report = failed(Phase.CONNECT, Kind.REFUSED)
+    picked = planned(f"-S --sni x --diagnose={subject.value}", report, Kind.REFUSED)
+
+    assert picked <= set(SUBJECTS[subject])
+    assert picked or subject in (Subject.DIALOG,)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_after_a_login_that_was_not_accepted_the_server_is_left_alone(kind: Kind) -> None:
+    """Whatever is asked for: a server that counts failures must not see more of us."""
+    report = failed(Phase.LOGIN, kind, login=True)
+    everything = ",".join(subject.value for subject in Subject)
+
+    assert not planned("--diagnose", report, kind)
+    assert planned(f"--diagnose={everything}", report, kind) == set(SUBJECTS[Subject.DNS])
+
+
+def test_without_an_address_only_names_can_be_looked_into() -> None:
+    """There is nothing to connect to."""
+    report = failed(Phase.RESOLVE, Kind.RESOLVER, address=False)
+
+    assert planned("--diagnose", report, Kind.RESOLVER) == set(SUBJECTS[Subject.DNS])
+    assert planned("--diagnose=tcp,ping", report, Kind.RESOLVER) == set()
+
+
+def test_every_step_has_a_limit() -> None:
+    """And belongs to one subject."""
+    assert set(run_steps.SECONDS) == set(Step)
+    assert sorted(step.name for steps in SUBJECTS.values() for step in steps) == sorted(
+        step.name for step in Step
+    )
+
+
+# --- names and networks ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Network:
+    return network(tmp_path)
+
+
+def test_a_dead_name_server(net: Network) -> None:
+    """It is named, and each family has its own line."""
+    done = honest(
+        net.run(
+            *("-H", "slow.example.test", "-t", "1", "--run-timeout", "5", "--diagnose"),
+            server=SILENT_NAME_SERVER,
+        )
+    )
+
+    assert likely_cause(done) == "the only name server of this machine, 127.0.0.1, does not answer"
+    assert found(done, "name server 127.0.0.1: no answer in time, after 2.0")
+    assert found(done, "look-up IPv4: no answer")
+    assert found(done, "look-up IPv6: no answer")
+    assert done.seconds < 5
+
+
+def test_a_name_server_that_is_not_there(net: Network) -> None:
+    """Told apart from one that is silent."""
+    done = honest(net.run("-H", "pop.example.test", "--diagnose"))
+
+    assert likely_cause(done) == "the only name server of this machine, 127.0.0.1, does not listen"
+
+
+NAME_SERVER = """
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 53))
+print("ready")
+while True:
+    query, client = server.recvfrom(512)
+    flags = bytes([0x81, 0x80 + {code}])
+    server.sendto(query[:2] + flags + query[4:6] + bytes(6) + query[12:], client)
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [
+        (3, "the name pop.example.test does not exist, says name server 127.0.0.1"),
+        (0, "the name pop.example.test exists, but has no such address, says name server 127"),
+        (2, "name server 127.0.0.1 fails to find it out: the servers of the zone are down, or"),
+        (5, "name server 127.0.0.1 refuses to answer this machine"),
+    ],
+)
+def test_what_the_name_server_says(net: Network, code: int, cause: str) -> None:
+    """A name that does not exist is not a name server that fails."""
+    server = NAME_SERVER.format(code=code)
+    done = honest(net.run("-H", "pop.example.test", "--diagnose", server=server))
+
+    assert likely_cause(done).startswith(cause)
+
+
+def test_one_of_two_name_servers_is_down(net: Network) -> None:
+    """Which one."""
+    configuration = "nameserver 127.0.0.2\nnameserver 127.0.0.1\noptions timeout:3\n"
+    (net.folder / "resolv.conf").write_text(configuration)
+    arguments = ("-H", "pop.example.test", "--state", "unresolved=critical", "--diagnose")
+    done = honest(net.run(*arguments, server=NAME_SERVER.format(code=2)))
+
+    assert likely_cause(done) == (
+        "of the name servers of this machine 127.0.0.2 does not listen; others do:"
+        " 127.0.0.1 (SERVFAIL)"
+    )
+
+
+def test_a_name_without_the_family_that_is_asked_for(net: Network) -> None:
+    """It has the other one."""
+    net.add_host("pop.example.test", "127.0.0.1")
+    done = honest(net.run("-H", "pop.example.test", "-6", "--diagnose"))
+
+    assert likely_cause(done) == "the name has no IPv6 address, only IPv4"
+
+
+FULL_SERVER = """
+import socket, time
+from tests.pop3_server import PoliteServer
+full = socket.create_server(("127.0.0.1", 110), backlog=0)
+waiting = []
+for _ in range(3):
+    client = socket.socket()
+    client.setblocking(False)
+    client.connect_ex(("127.0.0.1", 110))
+    waiting.append(client)
+with PoliteServer({}, port=995):
+    print("ready")
+    time.sleep(60)
+"""
+
+
+def test_a_service_that_accepts_nobody_any_more(net: Network) -> None:
+    """A SYN that vanishes, on a host that lives."""
+    arguments = ("-H", "127.0.0.1", "-t", "1", "--run-timeout", "6", "--diagnose=tcp")
+    done = honest(net.run(*arguments, server=FULL_SERVER))
+
+    assert kinds(done) == ["timeout"]
+    assert likely_cause(done) == (
+        "port 110 is filtered, or the service accepts nobody any more: port 995 of the host answers"
+    )
+    assert done.seconds < 6
+
+
+FILTER = """
+import subprocess
+for rule in ("add table ip f", "add chain ip f i {{ type filter hook input priority 0; }}",
+             "add rule ip f i tcp dport 110 {verdict}"):
+    subprocess.run(["nft", rule], check=True)
+"""
+
+
+@pytest.mark.skipif(
+    shutil.which("nft", path=f"{os.environ['PATH']}:/usr/sbin") is None
+    and os.environ.get("CI") != "true",
+    reason="no packet filter: nftables is not installed",
+)
+def test_a_filtered_port(net: Network) -> None:
+    """A packet filter drops what comes to the port; the other one is let through."""
+    server = FILTER.format(verdict="drop") + POLITE_SERVER.replace("110", "995")
+    arguments = ("-H", "127.0.0.1", "-t", "1", "--run-timeout", "8", "--diagnose")
+    done = honest(net.run(*arguments, server=server))
+
+    assert kinds(done) == ["timeout"]
+    assert likely_cause(done).startswith("port 110 is filtered, or ")
+    assert likely_cause(done).endswith(": port 995 of the host answers")
+    assert done.seconds < 8
+
+
+def test_a_host_that_is_down(net: Network) -> None:
+    """Neither port answers, nor does ping where there is one."""
+    arguments = ("-H", "192.0.2.1", "-t", "1", "--run-timeout", "7", "--diagnose")
+    done = honest(net.run(*arguments))
+
+    assert likely_cause(done).startswith(
+        "the host is down, or the way to it is cut: port 995 does not answer either"
+    )
+    assert done.seconds < 7
+
+
+def test_one_of_two_addresses_is_down(net: Network) -> None:
+    """IPv6 that leads nowhere, and an IPv4 that works."""
+    net.add_host("half.example.test", "2001:db8::1", "127.0.0.1")
+    arguments = ("-H", "half.example.test", "-t", "1", "--run-timeout", "8", "--all-addresses")
+    done = honest(net.run(*arguments, "--diagnose", server=POLITE_SERVER))
+
+    assert re.fullmatch(
+        r"only 1 of 2 addresses of the name fails: \[2001:db8::1\]:110 \((timeout|unreachable) in"
+        r" phase connect\); IPv6 alone is affected",
+        likely_cause(done),
+    )
+    assert found(done, "connect: 127.0.0.1:110 works")
+    assert found(done, "connect: [2001:db8::1]:110 no answer") or found(
+        done, "connect: [2001:db8::1]:110 network is unreachable"
+    )
+    assert done.seconds < 8
+
+
+def test_no_route(net: Network) -> None:
+    """Ours, or on the way: not the server."""
+    done = honest(net.run("-H", "198.51.100.1", "--diagnose"))
+
+    assert likely_cause(done) == ("this machine has no way to the address: network is unreachable")
+
+
+def test_nothing_listens() -> None:
+    """The host is up: it refuses."""
+    with dead_port() as port, PoliteServer({}) as server:
+        done = run_check(server, "--diagnose", "-p", str(port))
+
+    assert likely_cause(done).startswith(f"nothing listens on port {port}: ")
+    assert found(done, "connect: 127.0.0.1:")
+
+
+# --- what a port speaks ----------------------------------------------------------------------
+
+
+def test_tls_on_the_plain_port(pki: Pki) -> None:
+    """The server waits for our hello, and we for its greeting."""
+    with PoliteServer({}, tls=pki.server("good")) as server:
+        done = run_check(server, "-t", "1", "--run-timeout", "8", "--diagnose")
+
+    assert kinds(done) == ["timeout"]
+    assert likely_cause(done) == (
+        f"the server speaks TLS from the first byte on port {server.port}:"
+        f" use -S with -p {server.port}"
+    )
+    assert done.seconds < 8
+
+
+@pytest.mark.parametrize("offers_stls", [True, False])
+def test_plain_text_on_the_tls_port(pki: Pki, offers_stls: bool) -> None:
+    """What it offers instead."""
+    stls = pki.server("good") if offers_stls else None
+    with PoliteServer({}, stls=stls) as server:
+        done = run_check(server, *flags("tls", pki), "--diagnose")
+
+    assert kinds(done) == ["tls"]
+    said = f"the server speaks plain text on port {server.port} and offers "
+    instead = f"STLS: use --starttls with -p {server.port} in place of -S"
+    assert likely_cause(done) == said + (
+        instead if offers_stls else "no STLS: TLS is not set up there"
+    )
+    assert found(done, "capabilities: 127.0.0.1:")
+
+
+def test_another_service_on_the_tls_port(pki: Pki) -> None:
+    """Named, where it can be guessed."""
+    with ScriptedServer([say(b"SSH-2.0-OpenSSH_9.2\r\n"), silence()]) as server:
+        done = run_check(server, *flags("tls", pki), "--diagnose=dialog")
+
+    assert likely_cause(done).startswith(f"another service on port {server.port}: it is not POP3")
+
+
+@pytest.mark.parametrize("mode", ["plain", "tls"])
+def test_a_silent_server(mode: str, pki: Pki) -> None:
+    """It hangs, in plain text and in TLS."""
+    with ScriptedServer([silence()]) as server:
+        arguments = ("-t", "1", "--run-timeout", "7", "--diagnose")
+        done = run_check(server, *flags(mode, pki), *arguments)
+
+    assert likely_cause(done) == (
+        f"the service on port {server.port} hangs: it accepts connections and says nothing,"
+        " neither in plain text nor in TLS"
+    )
+    assert done.seconds < 7
+
+
+def test_a_server_that_hangs_up() -> None:
+    """Too many connections, or an access list."""
+    with ScriptedServer([drop()]) as server:
+        done = run_check(server, "--diagnose")
+
+    assert likely_cause(done).startswith("the server accepts the connection and hangs up: ")
+
+
+def test_a_failure_that_has_passed() -> None:
+    """It greets now: worth knowing before somebody gets up."""
+    with ScriptedServer(scripts=[[drop()], [GREETING, expect(), say(b"-ERR\r\n")]]) as server:
+        done = run_check(server, "--diagnose=dialog")
+
+    assert likely_cause(done) == "the server greets now: the failure has passed"
+    assert done.code == 2
+
+
+def test_a_server_that_refuses_service() -> None:
+    """In its own words."""
+    with ScriptedServer([say(b"-ERR [SYS/TEMP] maintenance\r\n"), silence()]) as server:
+        done = run_check(server, "--diagnose")
+
+    assert likely_cause(done) == (
+        "the server is up and turns clients away: it refuses service: [SYS/TEMP] maintenance"
+    )
+
+
+@pytest.mark.threat("T8")
+def test_a_server_that_knows_the_secret(pki: Pki) -> None:
+    """Threat T8: masked in what it says to a diagnosis, too."""
+    for mode in ("plain", "tls"):  # its plain text is heard on the TLS port, too
+        script = [say(b"+OK " + CANARY.encode() + b"\r\n"), expect(), say(b"-ERR x\r\n"), drop()]
+        steps = [say(b"-ERR " + CANARY.encode() + b"\r\n"), drop()]
+        with ScriptedServer(scripts=[steps, script]) as server:
+            arguments = flags(mode, pki, login=True)
+            done = run_check(server, *arguments, "--diagnose=dialog,tls", "-vvv")
+
+        assert any("+OK ***" in line for line in found(done, "plain text: ")), done.out
+
+
+def test_where_the_time_went() -> None:
+    """A bar for each phase; the longest is 40 characters wide."""
+    with ScriptedServer([say(b"+OK\r\n"), silence()]) as server:
+        done = run_check(server, "-w", "@0:9", "--diagnose=tcp")
+
+    bars = [line for line in done.long if line.startswith("time: ")]
+    assert [bar.split()[1] for bar in bars] == ["resolve", "connect", "greeting"]
+    assert all(re.fullmatch(r"time: \w+ +\d+\.\d{3} s #{1,40}", bar) for bar in bars)
+    assert max(bar.count("#") for bar in bars) == 40
+    assert re.search(r"of \d\.\d{3} s went into phase", likely_cause(done))
+
+
+# --- certificates and logins, on a real Dovecot ----------------------------------------------
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("persona", "cause"),
+    [
+        ("expired", r"the certificate expired 2 days ago \(.* UTC\), by the clock here \(.* UTC\)"),
+        ("future", r"the certificate is not valid before .* UTC, in .*, by the clock here .*"),
+        (
+            "wrongname",
+            r"the certificate is not for pop\.example\.test but for other\.example\.test",
+        ),
+        (
+            "nochain",
+            r"the issuer \(.*\) was not sent and is not known here: the server leaves out its"
+            r" intermediate certificate, or .*",
+        ),
+        ("selfsigned", r"the certificate is self-signed: no authority vouches for it"),
+    ],
+)
+def test_bad_certificates(dovecot: Dovecot, pki: Pki, persona: str, cause: str) -> None:
+    """The certificate is shown, what is wrong with it is said, and the versions of TLS."""
+    done = honest(check_at(dovecot, pki, persona, "--diagnose"))
+
+    assert re.fullmatch(cause, likely_cause(done)), done.out
+    assert any(line.startswith("certificate: subject ") for line in done.long)
+    assert found(done, "versions: TLS 1.0 refused, 1.1 refused, 1.2 accepted (")
+    assert done.seconds < 3
+
+
+@pytest.mark.real
+def test_old_tls_only(pki: Pki) -> None:
+    """Which versions it speaks."""
+    with running(pki, "tls-1.0") as server:
+        done = honest(check_at(server, pki, "good", "--diagnose"))
+
+    assert kinds(done) == ["old-tls"]
+    assert likely_cause(done) == (
+        "the server speaks nothing newer than TLS 1.0, and 1.2 is the least that is accepted here"
+    )
+    assert re.fullmatch(
+        r"versions: TLS 1\.0 accepted \(.*\), 1\.1 refused, 1\.2 refused, 1\.3 refused",
+        found(done, "versions: ")[0],
+    )
+
+
+@pytest.mark.real
+def test_plain_and_tls_ports_confused(dovecot: Dovecot, pki: Pki) -> None:
+    """Both ways round."""
+    plain = dovecot._replace(tls=dovecot.plain)
+    done = honest(check_at(plain, pki, "good", "--diagnose"))
+    assert likely_cause(done).endswith(
+        f" and offers STLS: use --starttls with -p {dovecot.plain} in place of -S"
+    )
+
+    tls = dovecot._replace(plain=dovecot.tls)
+    done = honest(check_at(tls, pki, "good", "-t", "1", "--diagnose", tls=False))
+    assert likely_cause(done).startswith("the server speaks TLS from the first byte on port ")
+
+
+@pytest.mark.real
+def test_no_stls(dovecot: Dovecot, pki: Pki) -> None:
+    """What the server offers stands below."""
+    done = honest(check_at(dovecot, pki, "no-tls", "--starttls", "--diagnose", tls=False))
+
+    assert likely_cause(done) == (
+        f"TLS is switched off on port {dovecot.plain}: the server does not offer STLS"
+    )
+    assert "dialogue: C: CAPA" in done.long
+
+
+@pytest.mark.real
+def test_a_rejected_login(pki: Pki, tmp_path: Path) -> None:
+    """The server sees one connection and one login, by its own log."""
+    secret = tmp_path / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text(CANARY)
+    everything = "--diagnose=tcp,tls,dialog,ping,trace"
+    login = ("-U", "monitor", "--password-file", str(secret), "--sensitivity", "very-low")
+
+    with running(pki) as server:  # of its own: nobody else's connections are in its log
+        before = server.log_since("", "pop3-login: ")  # who starts it waits for a greeting
+        done = honest(check_at(server, pki, "good", *login, everything))
+        log = server.log_since(before, "user=<monitor>")
+        time.sleep(0.3)  # nothing more comes
+        assert server.log() == before + log
+
+    assert kinds(done) == ["credentials"]
+    assert likely_cause(done) == (
+        "the service works, but does not take the credentials of monitor: wrong, changed, or locked"
+    )
+    assert "dialogue: C: PASS ***" in done.long
+    assert "diagnosis: connections: none was opened after the login had begun" in done.long
+    assert log.count("pop3-login: ") == 1
+
+
+# --- limits ----------------------------------------------------------------------------------
+
+
+def test_no_time_left() -> None:
+    """The look has taken all of it: named as skipped, and the chart is there."""
+    with ScriptedServer([silence()]) as server:
+        done = run_check(server, "-t", "1", "--run-timeout", "1", "--diagnose")
+
+    assert found(done, "skipped: TLS on this port: no time left")
+    assert likely_cause(done).startswith(f"the service on port {server.port} hangs")
+    assert [line for line in done.long if line.startswith("time: greeting ")]
+    assert done.seconds < 1 + LATE
+
+
+def test_a_step_that_is_late_is_named() -> None:
+    """The run ends a tenth before its limit, whatever is still going on."""
+    with ScriptedServer([silence()]) as server:
+        done = run_check(server, "-t", "0.5", "--run-timeout", "2", "--diagnose=trace,tls")
+
+    assert likely_cause(done)
+    assert done.seconds < 2 + LATE
+
+
+def test_the_verdict_is_the_same_with_a_diagnosis() -> None:
+    """Status line and perfdata, but for the times."""
+    with dead_port() as port, PoliteServer({}) as server:
+        arguments = ("-H", "127.0.0.1", "-p", str(port))
+        plain, diagnosed = (
+            run_check(server, *arguments, *more) for more in ((), ("--diagnose=tcp,tls,dialog",))
+        )
+
+    assert plain.verdict == diagnosed.verdict
+    assert plain.code == diagnosed.code
+    assert list(plain.perfdata) == list(diagnosed.perfdata)
+
+
+def test_a_signal_during_a_diagnosis_leaves_the_verdict() -> None:
+    """It had been found out before: what was not finished is named."""
+    with ScriptedServer([silence()]) as server:
+        process = subprocess.Popen(
+            [COMMAND, "-H", "127.0.0.1", "-p", str(server.port), "-t", "1", "--diagnose"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        while server.connections < 2:  # the second is the diagnosis'
+            time.sleep(0.01)
+        time.sleep(0.3)
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=5)
+
+    done = honest(Run(process.returncode, out.decode(), err.decode(), 0))
+    assert time.monotonic() - began < 0.5
+    assert done.code == 2
+    assert done.verdict.startswith("POP3 CRITICAL - greeting: no answer from 127.0.0.1:")
+    assert "diagnosis: skipped: TLS on this port: stopped from outside" in done.long
+
+
+# --- other programs --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder in place of those that programs are looked for in."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    monkeypatch.setattr(tools, "FOLDERS", (str(folder), "/usr/bin", "/bin"))
+    ours = folder.__truediv__
+    monkeypatch.setattr(
+        tools, "find", lambda name: str(ours(name)) if ours(name).exists() else None
+    )
+    return folder
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def diagnosed(argv: str, seconds: float = 5) -> Run:
+    """Check a port that nobody listens on, in this process."""
+    with dead_port() as port:
+        words = f"-H 127.0.0.1 -p {port} -t {seconds} --run-timeout {seconds} {argv}"
+        began = time.monotonic()
+        verdict = run.run(parser.parse(words.split()), began)
+    return honest(Run(verdict.state.value, verdict.text(), "", time.monotonic() - began))
+
+
+def test_programs_that_are_not_installed(programs: Path) -> None:
+    """Everything else goes on without them."""
+    done = diagnosed("--diagnose=tcp,ping,trace")
+
+    assert found(done, "skipped: ping: not installed")
+    assert found(done, "skipped: mtr or traceroute: not installed")
+    assert found(done, "connect: 127.0.0.1:")
+
+
+def test_traceroute_stands_in_for_mtr(programs: Path) -> None:
+    """Called with an address, and with numbers only."""
+    program(programs, "traceroute", 'echo "called with $*"')
+
+    assert found(diagnosed("--diagnose=trace"), "traceroute: ") == [
+        "traceroute: called with -n -q 1 -w 1 -m 20 127.0.0.1"
+    ]
+
+
+def test_what_a_hostile_program_prints_is_made_harmless(
+    programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Escape sequences, markup and pipes, a megabyte of them, and on stderr too."""
+    monkeypatch.setenv("CANARY", CANARY)
+    program(
+        programs,
+        "ping",
+        "printf '\\033]0;owned\\007\\033[31m<script>|time=0s;;;; `id` $(id)\\n' >&2; env\n"
+        "while :; do echo 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'; done",
+    )
+    done = diagnosed("--diagnose=ping")
+
+    shown = found(done, "ping: ")
+    assert shown[0] == "ping: was cut off, for 127.0.0.1"
+    assert shown[1] == "ping: ??(script) time=0s;;;; ?id? ?(id)"
+    assert len(shown) <= run_steps.LINES_LIMIT + 1
+    assert not [line for line in shown if "HOME" in line or "CANARY" in line]
+    assert done.seconds < 2
+
+
+def test_the_secret_is_masked_in_what_a_program_prints(
+    programs: Path, monkeypatch: pytest.MonkeyPatch, pki: Pki
+) -> None:
+    """Nothing gives it to one; whatever one prints passes the same cleaner as a server's text."""
+    monkeypatch.setenv("SECRET_OF_THIS_TEST", CANARY)
+    program(programs, "ping", f"echo '{CANARY}'")
+    login = "-S --ca-file {} -U monitor --password-env SECRET_OF_THIS_TEST"
+
+    done = diagnosed(f"{login.format(pki.ca_file)} --diagnose=ping")
+
+    assert found(done, "ping: ") == ["ping: ***"]
+
+
+def test_a_program_that_hangs_is_ended_with_its_children(programs: Path, tmp_path: Path) -> None:
+    """Also children that keep its output open."""
+    program(programs, "mtr", f"sleep 60 & echo $! > {tmp_path}/child; echo begun; wait")
+    done = diagnosed("--diagnose=trace", seconds=1)
+
+    assert found(done, "mtr: ") == ["mtr: was cut off, for 127.0.0.1", "mtr: begun"]
+    assert done.seconds < 1 + LATE
+    child = int((tmp_path / "child").read_text())
+    time.sleep(0.1)
+    assert not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text()
+
+
+def test_a_program_that_leaves_a_child_behind(programs: Path, tmp_path: Path) -> None:
+    """It goes with the program."""
+    program(programs, "ping", f"sleep 60 >/dev/null 2>&1 & echo $! > {tmp_path}/child; exit 3")
+    done = diagnosed("--diagnose=ping")
+
+    assert found(done, "ping: ") == ["ping: ended with exit code 3, for 127.0.0.1"]
+    child = int((tmp_path / "child").read_text())
+    time.sleep(0.1)
+    assert not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text()
+
+
+def test_a_program_that_cannot_be_started(programs: Path) -> None:
+    """Said, and no more."""
+    (programs / "ping").write_text("not a program")
+    (programs / "ping").chmod(0o755)
+
+    assert found(diagnosed("--diagnose=ping"), "skipped: ping: cannot start a program: ")
+
+
+def test_path_does_not_choose_the_programs(tmp_path: Path) -> None:
+    """Whoever sets PATH would choose what runs with the rights of the check."""
+    for name in ("ping", "mtr", "traceroute", "dig"):
+        program(tmp_path, name, f"touch {tmp_path}/called")
+    with dead_port() as port:
+        arguments = ["-H", "127.0.0.1", "-p", str(port), "--diagnose=ping,trace,dns"]
+        subprocess.run(
+            [COMMAND, *arguments], env={"PATH": str(tmp_path)}, capture_output=True, check=False
+        )
+
+    assert not (tmp_path / "called").exists()
+
+
+@pytest.mark.parametrize(
+    "target", ["", "-f", "+trace", "@192.0.2.1", "a b", "a;b", "a\n", "$(id)", "a/b", ":" * 99]
+)
+@pytest.mark.parametrize("name", ["ping", "mtr", "traceroute", "dig"])
+def test_a_target_cannot_be_an_option(name: str, target: str) -> None:
+    """The lock on the door itself: `options` lets none of these through."""
+    with pytest.raises(ValueError, match="not a target"):
+        tools.arguments(name, target)
+
+
+def test_the_source_address_holds_for_programs_too() -> None:
+    """Where they can use one."""
+    assert tools.arguments("ping", "192.0.2.1", "192.0.2.9")[-3:] == [
+        "-I",
+        "192.0.2.9",
+        "192.0.2.1",
+    ]
+    assert "192.0.2.9" in tools.arguments("mtr", "192.0.2.1", "192.0.2.9")
+    assert "192.0.2.9" in tools.arguments("traceroute", "192.0.2.1", "192.0.2.9")
+
+
+def test_what_goes_wrong_in_a_step_is_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verdict stands, whatever bug there is."""
+
+    def broken(*_: object) -> None:
+        raise TypeError("secret")
+
+    monkeypatch.setattr(run_steps._Diagnosis, "_connect", broken)
+    done = diagnosed("--diagnose=tcp")
+
+    assert done.code == 2
+    assert found(done, "skipped: ") == [
+        "skipped: connections to each address: internal error (TypeError)",
+        "skipped: other ports of POP3: internal error (TypeError)",
+    ]

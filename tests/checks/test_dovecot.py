@@ -1,0 +1,681 @@
+"""The installed command against a real Dovecot."""
+
+from __future__ import annotations
+
+import poplib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from tests.pki.certificates import Pki
+from tests.servers.dovecot import HOST, PASSWORDS, PERSONAS, Dovecot, check_at, running, token
+from tests.servers.network import run_with_hosts
+from tests.support.command import Run, assert_failed
+
+pytestmark = pytest.mark.real
+
+Check = Callable[..., Run]
+Login = Callable[..., tuple[str, ...]]
+
+S = r"\d+\.\d{4}s"
+"""A time in perfdata."""
+PHASE = rf"{S};;;0"
+CONNECTED = rf"time={S};;;0;10 time_resolve={PHASE} time_connect={PHASE}"
+CERT_DAYS = r"cert_days=364\.\d\d"
+MAILBOX = r"messages=3;;;0 mailbox_size=183B;;;0"
+
+
+@pytest.fixture
+def check(dovecot: Dovecot, pki: Pki) -> Check:
+    """Check a persona of the shared instance: on its TLS port, or with `tls=False` the other."""
+
+    def run(persona: str, *args: str, tls: bool = True) -> Run:
+        return check_at(dovecot, pki, persona, *args, tls=tls)
+
+    return run
+
+
+@pytest.fixture
+def login(tmp_path: Path) -> Login:
+    """The options of a login."""
+
+    def options(user: str = "monitor", password: str | None = None) -> tuple[str, ...]:
+        secret = tmp_path / user
+        secret.touch(mode=0o600)
+        secret.write_text((PASSWORDS[user] if password is None else password) + "\n")
+        return ("-U", user, "--password-file", str(secret))
+
+    return options
+
+
+def assert_line(done: Run, code: int, pattern: str) -> None:
+    """The whole status line, perfdata included."""
+    assert re.fullmatch(pattern, done.line), done.out
+    assert done.code == code
+
+
+def ends(pki: Pki, certificate: str) -> datetime:
+    pem = pki.files(certificate)[0].read_bytes()
+    return x509.load_pem_x509_certificate(pem).not_valid_after_utc
+
+
+def days_left(pki: Pki, certificate: str) -> float:
+    return (ends(pki, certificate) - datetime.now(timezone.utc)).total_seconds() / 86400
+
+
+@contextmanager
+def session(server: Dovecot, user: str) -> Iterator[None]:
+    """Somebody else's session with this mailbox."""
+    other = poplib.POP3(PERSONAS["good"].address, server.plain, timeout=10)
+    try:
+        other.user(user)
+        other.pass_(PASSWORDS[user])
+        yield
+    finally:
+        other.quit()
+
+
+# The four common uses.
+
+
+def test_up_and_answering(check: Check, dovecot: Dovecot) -> None:
+    """Use 1."""
+    assert_line(
+        check("good", tls=False),
+        0,
+        rf"POP3 OK - {HOST}:{dovecot.plain} answered in \d\.\d{{3}} s"
+        rf" \| {CONNECTED} time_greeting={PHASE}",
+    )
+
+
+def test_user_can_log_in(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """Use 2: with a space in the password."""
+    assert_line(
+        check("good", *login()),
+        0,
+        rf"POP3 OK - {HOST}:{dovecot.tls} answered in \d\.\d{{3}} s, TLSv1\.3,"
+        r" certificate valid for 364 days, user monitor logged in, 3 messages"
+        rf" \| {CONNECTED} time_tls={PHASE} time_greeting={PHASE} time_capa={PHASE}"
+        rf" time_login={PHASE} time_stat={PHASE} {CERT_DAYS} {MAILBOX}",
+    )
+
+
+@pytest.mark.parametrize("persona", ["good", "tls13"])
+def test_certificate_verified(check: Check, dovecot: Dovecot, persona: str) -> None:
+    """Use 3."""
+    assert_line(
+        check(persona),
+        0,
+        rf"POP3 OK - {HOST}:{dovecot.tls} answered in \d\.\d{{3}} s, TLSv1\.3,"
+        r" certificate valid for 364 days"
+        rf" \| {CONNECTED} time_tls={PHASE} time_greeting={PHASE} {CERT_DAYS}",
+    )
+
+
+def test_certificate_expires_soon(check: Check, dovecot: Dovecot, pki: Pki) -> None:
+    """Use 4."""
+    done = check("expiring", "-D", "60")
+
+    assert_line(
+        done,
+        1,
+        rf"POP3 WARNING - certificate of {HOST}:{dovecot.tls} expires in 4 days"
+        rf" \({ends(pki, 'expiring-5-90'):%Y-%m-%d %H:%M} UTC\)"
+        rf" \| {CONNECTED} time_tls={PHASE} time_greeting={PHASE} cert_days=4\.9\d;60:",
+    )
+    assert_failed(done, 1, "expiring")
+
+
+# Certificates.
+
+
+def test_certificate_expires_very_soon(check: Check) -> None:
+    """The second threshold is the critical one; the verification makes no difference to it."""
+    for verify in ("full", "none"):
+        done = check("expiring", "-D", "60,10", "--verify", verify)
+
+        assert_failed(done, 2, "expiring")
+        assert re.fullmatch(r"4\.9\d;60:;10:", done.perfdata["cert_days"])
+
+
+@pytest.mark.parametrize(
+    ("persona", "kind", "words"),
+    [
+        ("expired", "expired", r"expired 2 days ago \({ends:%Y-%m-%d %H:%M} UTC\)"),
+        ("future", "not-yet-valid", r"is not valid before \d{{4}}-\d\d-\d\d \d\d:\d\d UTC, .*"),
+        ("wrongname", "name", r"is not for {host} but for other\.example\.test"),
+        ("untrusted", "untrusted", r"is not trusted: unknown issuer; server sent 1 .*"),
+        ("nochain", "untrusted", r"is not trusted: .*\(intermediate missing\?\)"),
+        ("selfsigned", "untrusted", r"is not trusted: self-signed"),
+    ],
+)
+def test_bad_certificate(
+    check: Check, login: Login, dovecot: Dovecot, pki: Pki, persona: str, kind: str, words: str
+) -> None:
+    """Faults 30, 33, 34: named, with dates, and no login is tried, whatever else is asked for."""
+    before = dovecot.log()
+    expected = words.format(host=HOST, ends=ends(pki, persona))
+
+    done = check(persona, *login())
+
+    assert_line(
+        done,
+        2,
+        rf"POP3 CRITICAL - tls: certificate of {HOST}:{dovecot.tls} {expected}"
+        rf" \| time_resolve={PHASE} time_connect={PHASE} time_tls={PHASE} cert_days=-?\d+\.\d\d",
+    )
+    assert_failed(done, 2, kind, "tls")
+    assert f"to {ends(pki, persona):%Y-%m-%d %H:%M} UTC" in done.out
+    assert float(done.perfdata["cert_days"]) == pytest.approx(days_left(pki, persona), abs=0.02)
+    log = dovecot.log_since(before, f"lip={PERSONAS[persona].address}")
+    assert "Login:" not in log
+    assert "user=<monitor>" not in log
+
+
+@pytest.mark.parametrize("persona", ["untrusted", "nochain", "selfsigned", "wrongname"])
+def test_unverified_certificate_has_dates(check: Check, persona: str) -> None:
+    """-D works without verification, and the line says that there was none."""
+    done = check(persona, "-D", "60,10", "--verify", "none")
+
+    assert done.code == 0
+    assert done.verdict.endswith(", not verified")
+    assert re.fullmatch(r"364\.\d\d;60:;10:", done.perfdata["cert_days"])
+
+
+def test_unverified_expired_certificate(check: Check, pki: Pki) -> None:
+    """Without verification dates are judged only with -D."""
+    judged = check("expired", "-D", "60,10", "--verify", "none")
+    assert_failed(judged, 2, "expired")
+    assert f"expired 2 days ago ({ends(pki, 'expired'):%Y-%m-%d %H:%M} UTC)" in judged.verdict
+    assert re.fullmatch(r"-2\.\d\d;60:;10:", judged.perfdata["cert_days"])
+
+    ignored = check("expired", "--verify", "none")
+    assert (ignored.code, ignored.verdict.endswith(", not verified")) == (0, True)
+
+
+def test_chain_alone(check: Check) -> None:
+    """`--verify chain` leaves the name out, and nothing else."""
+    assert check("wrongname", "--verify", "chain").code == 0
+    assert_failed(check("untrusted", "--verify", "chain"), 2, "untrusted", "tls")
+
+
+def test_sni_is_verified_instead(check: Check) -> None:
+    """`--sni` names the certificate that is expected."""
+    assert check("wrongname", "--sni", "other.example.test").code == 0
+    assert_failed(check("good", "--sni", "other.example.test"), 2, "name", "tls")
+
+
+# TLS.
+
+
+def test_stls(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """STLS on the plain port, with a login after it."""
+    assert_line(
+        check("good", "--starttls", *login(), tls=False),
+        0,
+        rf"POP3 OK - {HOST}:{dovecot.plain} answered in \d\.\d{{3}} s, TLSv1\.3,"
+        r" certificate valid for 364 days, user monitor logged in, 3 messages"
+        rf" \| {CONNECTED} time_tls={PHASE} time_greeting={PHASE} time_capa={PHASE}"
+        rf" time_stls={PHASE} time_login={PHASE} time_stat={PHASE} {CERT_DAYS} {MAILBOX}",
+    )
+
+
+def test_no_stls(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """Fault 26: what was asked for is not done without."""
+    before = dovecot.log()
+
+    done = check("no-tls", "--starttls", *login(), tls=False)
+
+    assert done.verdict == f"POP3 CRITICAL - stls: {HOST}:{dovecot.plain} does not offer STLS"
+    assert_failed(done, 2, "no-stls", "stls")
+    log = dovecot.log_since(before, f"lip={PERSONAS['no-tls'].address}")
+    assert "Aborted login by logging out (no auth attempts" in log
+
+
+def test_tls_is_off(check: Check) -> None:
+    """Fault 42: the server hangs up in the handshake."""
+    assert_failed(check("no-tls"), 2, "closed", "tls")
+
+
+def test_stls_certificate(check: Check, login: Login) -> None:
+    """After STLS the certificate is judged as on the TLS port."""
+    done = check("expired", "--starttls", *login(), tls=False)
+
+    assert_failed(done, 2, "expired", "tls")
+    assert float(done.perfdata["cert_days"]) == pytest.approx(-2, abs=0.02)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_old_tls(pki: Pki, version: str) -> None:
+    """Fault 40: nothing newer than TLS 1.0 or 1.1; only the latter can be allowed."""
+    spoken = {"1.0": "TLSv1", "1.1": r"TLSv1\.1"}[version]
+    with running(pki, f"tls-{version}") as server:
+        for tls, how in ((True, ()), (False, ("--starttls",))):
+            port = server.tls if tls else server.plain
+            refused = check_at(server, pki, "good", *how, tls=tls)
+            allowed = check_at(server, pki, "good", *how, "--tls-min", "1.1", tls=tls)
+
+            assert re.match(
+                rf"POP3 CRITICAL - tls: {HOST}:{port} offers only {spoken} ", refused.verdict
+            ), refused.out
+            assert_failed(refused, 2, "old-tls", "tls")
+            if version == "1.0":
+                assert_failed(allowed, 2, "old-tls", "tls")
+            else:
+                assert allowed.code == 0, allowed.out
+                assert re.search(r" answered in \d\.\d{3} s, TLSv1\.1, ", allowed.verdict)
+
+
+def test_newest_tls_is_demanded(pki: Pki) -> None:
+    """A server whose newest version is 1.1 does not meet `--tls-min 1.3` either."""
+    with running(pki, "tls-1.1") as server:
+        assert_failed(check_at(server, pki, "good", "--tls-min", "1.3"), 2, "old-tls", "tls")
+
+
+def test_client_certificate(pki: Pki, login: Login) -> None:
+    """Fault 41. Dovecot demands it only at the login, as text."""
+    mine = ("--client-cert", str(pki.client_cert), "--client-key", str(pki.client_key))
+    with running(pki, "client-certificate") as server:
+        without = check_at(server, pki, "good", *login())
+        given = check_at(server, pki, "good", *login(), *mine)
+        no_login = check_at(server, pki, "good")
+
+    assert_failed(without, 2, "client-certificate", "login")
+    assert without.verdict.startswith(
+        f"POP3 CRITICAL - login: {HOST}:{server.tls} demands a client certificate: [AUTH] "
+    )
+    assert given.code == 0, given.out
+    assert ", user monitor logged in, " in given.verdict
+    assert no_login.code == 0, no_login.out
+
+
+# Logins.
+
+
+def test_wrong_password(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """Fault 46: said in the server's words, and tried once."""
+    before = dovecot.log()
+
+    done = check("good", *login("monitor", "wr0ng one"))
+
+    assert done.verdict == (
+        f"POP3 CRITICAL - login: {HOST}:{dovecot.tls} rejected user monitor:"
+        " [AUTH] Authentication failed."
+    )
+    assert_failed(done, 2, "credentials", "login")
+    assert "messages" not in done.perfdata
+    assert dovecot.log_since(before, "1 attempts").count("Password mismatch") == 1
+
+
+def test_unknown_user(check: Check, tmp_path: Path) -> None:
+    """Dovecot does not tell the two apart, and neither do we."""
+    secret = tmp_path / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text("x\n")
+
+    done = check("good", "-U", "nobody", "--password-file", str(secret))
+
+    assert_failed(done, 2, "credentials", "login")
+
+
+@pytest.mark.parametrize("how", ["auto", "user"])
+def test_cleartext_is_refused(check: Check, login: Login, how: str) -> None:
+    """Fault 47: the server wants TLS first, said by its capabilities or by its reply."""
+    insecure = ("--allow-insecure-login", "--auth", how)
+
+    done = check("tls-required", *login(), *insecure, tls=False)
+
+    assert_failed(done, 2, "cleartext-refused", "login")
+    assert "TLS" in done.verdict
+
+
+@pytest.mark.threat("T5")
+def test_cleartext_is_not_tried(check: Check, login: Login) -> None:
+    """Threat T5: no password in clear unless told so; then the line says it."""
+    refused = check("good", *login(), tls=False)
+    assert (refused.code, refused.line[:15]) == (3, "POP3 UNKNOWN - ")
+    assert refused.perfdata == {}  # nothing was even connected
+
+    allowed = check("good", *login(), "--allow-insecure-login", tls=False)
+    assert allowed.code == 0, allowed.out
+    assert "cleartext" in allowed.verdict
+
+
+def test_tls_makes_the_login_possible(check: Check, login: Login) -> None:
+    """Where cleartext is refused, the capabilities after STLS count."""
+    done = check("tls-required", "--starttls", *login(), tls=False)
+
+    assert done.code == 0, done.out
+    assert ", user monitor logged in, 3 messages" in done.verdict
+
+
+def test_too_many_connections(pki: Pki, login: Login) -> None:
+    """Fault 48, at once: the server's limit for one user is reached."""
+    with running(pki, "one-connection") as server, session(server, "monitor"):
+        done = check_at(server, pki, "good", *login())
+        other = check_at(server, pki, "good", *login("empty"))
+
+    # The same words come with either code, by patch level of the package.
+    said = re.search(r"\[(IN-USE|SYS/TEMP)\] Maximum number of connections", done.verdict)
+    assert said, done.out
+    assert_failed(done, 1, {"IN-USE": "in-use", "SYS/TEMP": "temporary"}[said[1]], "login")
+    assert other.code == 0, other.out
+
+
+def test_mailbox_is_locked(pki: Pki, login: Login) -> None:
+    """Fault 48, after the 10 s for which Dovecot waits for the lock."""
+    with running(pki, "lock") as server, session(server, "monitor"):
+        done = check_at(server, pki, "good", *login(), "-t", "20")
+
+    assert_failed(done, 1, "in-use", "login")
+    assert "[IN-USE] Mailbox is locked" in done.verdict
+
+
+def test_broken_mailbox(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """Fault 69: `+OK Logged in.`, and at once an error that nobody asked for."""
+    done = check("good", *login("broken"))
+
+    assert re.match(
+        rf"POP3 WARNING - \w+: {HOST}:{dovecot.tls} withdrew the login:"
+        r" \[SYS/TEMP\] Internal error occurred\.",
+        done.verdict,
+    ), done.out
+    assert done.code == 1
+    assert done.long[0].startswith("kind: temporary, in phase ")
+    assert "dialogue: S: +OK Logged in." in done.long
+
+    changed = check("good", *login("broken"), "--state", "temporary=critical")
+    assert changed.code == 2
+
+
+# The mailbox.
+
+
+def test_empty_mailbox(check: Check, login: Login) -> None:
+    """None is a number too."""
+    done = check("good", *login("empty"), "--messages-warning", "1:")
+
+    assert_failed(done, 1, "messages")
+    assert done.perfdata["messages"] == "0;1:;;0"
+    assert done.perfdata["mailbox_size"] == "0B;;;0"
+
+
+def test_message_thresholds(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """Warning, critical, and neither."""
+    limits = ("--messages-warning", "500", "--messages-critical", "1000")
+
+    done = check("good", *login("many"), *limits)
+    assert done.verdict == (
+        f"POP3 WARNING - mailbox on {HOST}:{dovecot.tls} has 1000 messages (limit 500)"
+    )
+    assert_failed(done, 1, "messages")
+    assert done.perfdata["messages"] == "1000;500;1000;0"
+
+    assert_failed(check("good", *login("many"), *limits[:2], limits[2], "999"), 2, "messages")
+    assert check("good", *login("many"), "--messages-critical", "1000").code == 0
+
+
+def test_size_thresholds(check: Check, login: Login) -> None:
+    """K is 1024."""
+    many = check("good", *login("many"), "--size-warning", "1K", "--size-critical", "1M")
+
+    assert_failed(many, 1, "size")
+    assert re.fullmatch(r"\d+B;1024;1048576;0", many.perfdata["mailbox_size"])
+
+
+@pytest.mark.threat("T19")
+def test_mailbox_is_left_alone(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """Threat T19: byte for byte, indexes and all, once the server has made those."""
+    check("good", *login("many"))
+    before = dovecot.mailbox("many")
+
+    for args, tls in (((), True), (("--starttls",), False)):
+        assert check("good", *login("many"), *args, tls=tls).code == 0
+
+    assert sum(name.startswith("cur/") for name in before) == 1000
+    assert dovecot.mailbox("many") == before
+
+
+@pytest.mark.threat("T20")
+def test_sessions_end_with_quit(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """Threat T20: with and without login, after a rejection too."""
+    before = dovecot.log()
+    check("good")
+    check("good", *login())
+    check("good", *login("many"), "--messages-critical", "1")
+    check("good", "--starttls", *login(), tls=False)
+    check("good", *login("monitor", "wrong"))
+
+    log = dovecot.log_since(before, "1 attempts")
+
+    assert log.count("Disconnected: Logged out ") == 3
+    assert log.count("Aborted login by logging out (") == 2
+    assert "Connection closed" not in log
+
+
+# Mechanisms.
+
+PASSWORD_MECHANISMS = ("user", "apop", "plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256")
+
+
+@pytest.mark.parametrize("how", PASSWORD_MECHANISMS)
+@pytest.mark.parametrize("tls", [True, False])
+def test_every_mechanism_with_a_password(
+    check: Check, login: Login, dovecot: Dovecot, how: str, tls: bool
+) -> None:
+    """On the TLS port, and after STLS."""
+    before = dovecot.log()
+
+    done = check("good", *(() if tls else ("--starttls",)), *login(), "--auth", how, tls=tls)
+
+    assert done.code == 0, done.out
+    assert ", user monitor logged in, 3 messages" in done.verdict
+    method = {"user": "PLAIN"}.get(how, how.upper())
+    assert f"method={method}," in dovecot.log_since(before, "Login:")
+
+
+@pytest.mark.parametrize("how", PASSWORD_MECHANISMS)
+def test_every_mechanism_with_a_wrong_password(
+    check: Check, login: Login, dovecot: Dovecot, how: str
+) -> None:
+    """Rejected once, and nothing else is tried after it."""
+    before = dovecot.log()
+
+    done = check("good", *login("monitor", "wrong"), "--auth", how)
+
+    assert_failed(done, 2, "credentials", "login")
+    assert "1 attempts" in dovecot.log_since(before, "attempts in")
+
+
+@pytest.mark.parametrize("how", ["xoauth2", "oauthbearer"])
+def test_tokens(check: Check, login: Login, how: str) -> None:
+    """Verified by Dovecot; one that has expired is refused with its reason (fault 54)."""
+    good = check("good", *login("monitor", token("monitor")), "--auth", how)
+    old = check("good", *login("monitor", token("monitor", -60)), "--auth", how)
+    other = check("good", *login("monitor", token("empty")), "--auth", how)
+
+    assert good.code == 0, good.out
+    for refused in (old, other):
+        assert_failed(refused, 2, "credentials", "login")
+        assert "token refused: " in refused.verdict
+
+
+def test_a_client_certificate_is_the_proof(pki: Pki) -> None:
+    """SASL EXTERNAL: no password at all."""
+    mine = ("--client-cert", str(pki.client_cert), "--client-key", str(pki.client_key))
+    with running(pki, "client-certificate") as server:
+        done = check_at(server, pki, "good", "-U", "monitor", "--auth", "external", *mine)
+
+    assert done.code == 0, done.out
+    assert ", user monitor logged in, " in done.verdict
+
+
+def test_a_mechanism_that_is_not_offered(check: Check, login: Login) -> None:
+    """Fault 52: what is offered is named; APOP has no place in the list."""
+    done = check("tls-required", *login(), "--auth", "plain", "--allow-insecure-login", tls=False)
+
+    assert_failed(done, 2, "cleartext-refused", "login")
+
+
+# Assertions.
+
+
+def test_required_capabilities_are_those_inside_tls(check: Check) -> None:
+    """Judged after STLS, where the plain port of this one offers no USER."""
+    assert (
+        check("tls-required", "--starttls", "--require-capa", "STLS,UIDL,USER", tls=False).code == 0
+    )
+    done = check("good", "--require-capa", "UIDL,XYZZY,SASL=GSSAPI")
+
+    assert_failed(done, 2, "no-capability")
+    assert "does not offer XYZZY, SASL=GSSAPI" in done.verdict
+
+
+def test_cleartext_logins_must_be_refused(check: Check) -> None:
+    """Dovecot takes them unless told otherwise."""
+    assert check("tls-required", "--refuse-cleartext-login", tls=False).code == 0
+    done = check("good", "--refuse-cleartext-login", tls=False)
+
+    assert_failed(done, 2, "cleartext-accepted")
+    assert "offers USER before TLS" in done.verdict
+
+
+def test_nothing_sent_before_tls_is_answered_inside(check: Check) -> None:
+    """Dovecot drops what was pipelined behind STLS (CVE-2021-33515 is mended)."""
+    assert check("good", "--starttls", "--check-starttls-injection", tls=False).code == 0
+
+
+# Certificates behind the server's own, and what is said of them.
+
+
+def pin_of(pki: Pki, name: str) -> str:
+    der = x509.load_pem_x509_certificate(pki.files(name)[0].read_bytes())
+    return f"sha256:{der.fingerprint(hashes.SHA256()).hex()}"
+
+
+def test_an_intermediate_about_to_expire(check: Check, dovecot: Dovecot) -> None:
+    """Fault 32."""
+    done = check("intermediate_expiring", "-D", "60,2")
+
+    assert_line(
+        done,
+        1,
+        rf"POP3 WARNING - issuer CN=Odd CA of the certificate of {HOST}:{dovecot.tls} expires in"
+        r" 2 days \(\d{4}-\d\d-\d\d \d\d:\d\d UTC\)"
+        rf" \| {CONNECTED} time_tls={PHASE} time_greeting={PHASE} {CERT_DAYS};60:;2:"
+        r" chain_days=2\.9\d;60:;2:",
+    )
+    assert_failed(done, 1, "expiring")
+
+
+@pytest.mark.parametrize(
+    ("persona", "remark"),
+    [
+        ("chain", None),
+        ("root_sent", "chain: root certificate 2 ("),
+        ("wrong_order", "chain: wrong order, the path is 0, 2, 1"),
+        ("extra_expired", "chain: certificate 2 ("),
+    ],
+)
+def test_how_the_chain_is_sent(check: Check, persona: str, remark: str | None) -> None:
+    """Said with -v, and judged by nobody."""
+    done = check(persona, "-v", "-D", "60,14")
+
+    assert done.code == 0, done.out
+    remarks = [line for line in done.long if line.startswith("chain: ")]
+    assert bool(remarks) == bool(remark)
+    assert any(line.startswith(remark or "") for line in remarks) == bool(remark)
+
+
+def test_strictness(check: Check) -> None:
+    """Fault 37."""
+    assert check("ca_not_critical").code == 0
+    assert_failed(check("ca_not_critical", "--x509-strict"), 2, "not-strict", "tls")
+    assert check("chain", "--x509-strict").code == 0
+
+
+def test_what_is_said_of_the_certificate(check: Check, pki: Pki, login: Login) -> None:
+    """All of it holds for the good one; of the others each finds something."""
+    deployed = str(pki.files("good")[0])
+    said = (
+        *("--pin", pin_of(pki, "good"), "--issuer", "trustme", "--expect-cert-file", deployed),
+        *("--min-key-bits", "3072", "--max-validity", "398"),
+    )
+    assert check("good", *login(), *said).code == 0
+    assert_failed(check("chain", *login(), "--pin", pin_of(pki, "good")), 2, "pin", "tls")
+    assert_failed(check("chain", "--expect-cert-file", deployed), 2, "not-deployed")
+    assert_failed(check("chain", "--issuer", "Nobody"), 2, "issuer")
+    assert_failed(check("good", "--min-key-bits", "4096"), 2, "weak")
+    assert_failed(check("good", "--max-validity", "90"), 2, "long-lived")
+
+
+@pytest.mark.parametrize("how", ["tls", "stls"])
+def test_legacy_tls(check: Check, how: str) -> None:
+    """Dovecot hangs up on what it does not speak, and takes TLS 1.0 where it is told to."""
+    options = ("--reject-legacy-tls", *(["--starttls"] if how == "stls" else []))
+
+    assert check("good", *options, tls=how == "tls").code == 0
+    done = check("legacy-tls", *options, tls=how == "tls")
+    assert_failed(done, 2, "legacy-tls")
+    assert done.verdict.endswith(": still accepts TLS 1.0 and TLS 1.1")
+
+
+# Several addresses.
+
+
+@pytest.fixture
+def pool(dovecot: Dovecot, pki: Pki, tmp_path: Path, login: Login) -> Check:
+    """Check a name that has the addresses of these personas, with a login."""
+
+    def run(personas: Sequence[str], *args: str) -> Run:
+        addresses = [PERSONAS[persona].address for persona in personas]
+        done = run_with_hosts(
+            tmp_path,
+            {HOST: addresses},
+            *("-H", HOST, "-S", "-p", str(dovecot.tls), "--ca-file", str(pki.ca_file)),
+            *("--all-addresses", *login(), *args),
+        )
+        assert done.err == ""
+        return done
+
+    return run
+
+
+def test_all_addresses_are_good(pool: Check, dovecot: Dovecot) -> None:
+    """Three nodes, one login."""
+    before = dovecot.log()
+    done = pool(["good", "chain", "root_sent"])
+
+    assert done.code == 0, done.out
+    assert re.search(
+        r" s on 3 addresses, TLSv1\.3, certificate valid for 364 days, user monitor logged in,"
+        r" 3 messages$",
+        done.verdict,
+    )
+    assert {f"time_127_0_0_{number}" for number in (1, 12, 14)} < done.perfdata.keys()
+    assert dovecot.log_since(before, "Login: ").count("Login: user=<monitor>") == 1
+
+
+def test_a_node_with_an_old_certificate_is_found(pool: Check, dovecot: Dovecot) -> None:
+    """The others answer well, and nobody would notice."""
+    done = pool(["good", "expired", "chain"])
+
+    assert_failed(done, 2, "expired", "tls")
+    assert f"certificate of {HOST}:{dovecot.tls} expired 2 days ago" in done.verdict
+    assert done.verdict.endswith(f" ({PERSONAS['expired'].address})")
+    assert done.perfdata["cert_days"].startswith("-2.")
+    assert "messages" in done.perfdata
+
+
+def test_enough_nodes(pool: Check) -> None:
+    """One of three may be away."""
+    done = pool(["good", "no-tls", "chain"], "--min-addresses", "2")
+
+    assert done.code == 0, done.out
+    assert " s on 2 of 3 addresses, " in done.verdict

@@ -1,0 +1,237 @@
+"""Faults on our own side: UNKNOWN, one clear line, and the server hears nothing of it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.pki.certificates import Pki
+from tests.servers.scripted_server import PoliteServer, ScriptedServer, silence
+from tests.support import claims
+from tests.support.catalogue import FAULTS, MODES, WITH_TLS
+from tests.support.command import COMMAND, Run, run
+from tests.support.faults import BYE, GREETING, flags, honest, kinds
+
+NOBODY = ("-H", "127.0.0.1", "-p", "1", "-S", "-U", "monitor")
+
+
+def script(code: str, *arguments: str) -> Run:
+    """Run the plugin in an interpreter that `code` has prepared."""
+    run_it = (
+        "import sys, time\n"
+        f"{code}\n"
+        "from check_pop3_plus import start\n"
+        "sys.exit(start.main(sys.argv[1:], time.monotonic()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", run_it, *arguments], capture_output=True, text=True, check=False
+    )
+    return honest(Run(done.returncode, done.stdout, done.stderr, 0))
+
+
+PASSWORD_FILES = ("missing", "lax mode", "symlink", "FIFO", "empty", "binary")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [pytest.param(how, marks=pytest.mark.fault(60, case=how)) for how in PASSWORD_FILES],
+)
+@pytest.mark.threat("T9")
+def test_password_files(how: str, tmp_path: Path) -> None:
+    """What is wrong with it, at once, and nothing of what is in it."""
+    file = tmp_path / "password"
+    if how == "FIFO":
+        os.mkfifo(file, 0o600)
+    elif how != "missing":
+        file.write_bytes({"empty": b"", "binary": b"s3\0cret"}.get(how, b"s3cret"))
+        file.chmod(0o644 if how == "lax mode" else 0o600)
+    if how == "symlink":
+        if os.geteuid():
+            pytest.skip("only root can make a link of another user")
+        link = tmp_path / "link"
+        link.symlink_to(file)
+        os.lchown(link, 12345, 12345)
+        file = link
+
+    done = honest(run(*NOBODY, "--password-file", file))
+
+    assert done.code == 3
+    assert "s3" not in done.out.replace(str(tmp_path), "")
+    assert done.seconds < 3
+
+
+@pytest.mark.threat("T18")
+@pytest.mark.parametrize(
+    ("arguments", "secret"),
+    [
+        pytest.param(("-U", "a\r\nDELE 1"), "x", marks=pytest.mark.fault(61, case="user")),
+        pytest.param(("-U", "a"), "x\nDELE 1", marks=pytest.mark.fault(61, case="password")),
+        pytest.param(("-U", "a"), "x\rDELE 1", marks=pytest.mark.fault(61, case="password")),
+        pytest.param(("-H", ""), "x", marks=pytest.mark.fault(61, case="empty host")),
+        pytest.param(("-H", "a." * 130), "x", marks=pytest.mark.fault(61, case="long host")),
+        pytest.param(("-H", "a..b"), "x", marks=pytest.mark.fault(61, case="bad label")),
+        pytest.param(("-H", "a\r\nb"), "x", marks=pytest.mark.fault(61, case="bad label")),
+        pytest.param(("-H", "a" * 64), "x", marks=pytest.mark.fault(61, case="bad label")),
+    ],
+)
+def test_arguments_that_cannot_be(arguments: tuple[str, ...], secret: str, pki: Pki) -> None:
+    """Refused before anything is connected to: the server sees no byte."""
+    with PoliteServer({}, tls=pki.server("good")) as server:
+        target = ("-H", "127.0.0.1", "-p", str(server.port), *flags("tls", pki))
+        login = ("-U", "monitor", "--password-env", "SECRET")
+        done = honest(run(*target, *login, *arguments, env={"SECRET": secret}))
+
+    assert done.code == 3
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [pytest.param(spec, marks=pytest.mark.fault(62, case=spec)) for spec in FAULTS[62].cases],
+)
+def test_ranges_that_are_none(spec: str) -> None:
+    """The option and what it was given are named."""
+    done = honest(run("-H", "127.0.0.1", "-p", "1", "-w", spec))
+
+    assert done.code == 3
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param("missing", marks=pytest.mark.fault(63, case="unreadable")),
+        pytest.param("empty", marks=pytest.mark.fault(63, case="empty")),
+    ],
+)
+def test_ca_files_that_are_none(file: str, tmp_path: Path) -> None:
+    """The file and the reason are named; nothing is connected to without it."""
+    (tmp_path / "empty").touch()
+    done = honest(run("-H", "127.0.0.1", "-p", "1", "-S", "--ca-file", tmp_path / file))
+
+    assert kinds(done) == ["config"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGTERM, marks=pytest.mark.fault(65, case="SIGTERM")),
+        pytest.param(signal.SIGINT, marks=pytest.mark.fault(65, case="SIGINT")),
+    ],
+)
+@pytest.mark.threat("T24")
+def test_a_signal(number: signal.Signals, mode: str, pki: Pki) -> None:
+    """One good line with what was measured, and gone at once: Icinga shows it."""
+    tls = pki.server("good") if mode == "tls" else None
+    with ScriptedServer([silence()], tls=tls) as server:
+        target = ("-H", "localhost", "--connect-to", "127.0.0.1", "-p", str(server.port))
+        process = subprocess.Popen(
+            [COMMAND, *target, *flags(mode, pki), "-t", "20"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while not server.connections:
+            time.sleep(0.01)
+        time.sleep(0.5 if mode == "tls" else 0.2)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=5)
+
+    done = honest(Run(process.returncode, out, err, 0))
+    assert kinds(done) == ["stopped"]
+    assert "time_connect" in done.perfdata
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        pytest.param(name, marks=pytest.mark.fault(66, case=name))
+        for name in ("cryptography", "nagiosplugin")
+    ],
+)
+@pytest.mark.threat("T24")
+def test_a_library_is_missing(module: str) -> None:
+    """It is named: whoever installed the plugin knows what to do."""
+    done = script(f"sys.modules[{module!r}] = None", "-H", "127.0.0.1", "-p", "1", "-S")
+
+    assert kinds(done) == ["config"]
+
+
+@pytest.mark.fault(67)
+@pytest.mark.threat("T8", "T24")
+def test_a_bug() -> None:
+    """The type, and where; never its text, which may quote a secret."""
+    code = "from check_pop3_plus import check\ncheck.run = lambda *_: {}['s3cret | \\n']"
+    done = script(code, "-H", "127.0.0.1", "-vvv")
+
+    assert kinds(done) == ["bug"]
+    assert "s3cret" not in done.out
+
+
+LONG_AGO = "clock = time.time\ntime.time = lambda: clock() - 25 * 365.25 * 86400"
+
+
+@pytest.mark.parametrize("mode", WITH_TLS)
+@pytest.mark.parametrize(
+    "persona",
+    [
+        pytest.param("good", marks=pytest.mark.fault(68, case="accepted")),
+        # OpenSSL asks the system's clock itself, which the test cannot change.
+        pytest.param("future", marks=pytest.mark.fault(68, case="rejected")),
+    ],
+)
+def test_the_clock_is_wrong(persona: str, mode: str, pki: Pki) -> None:
+    """No date is judged by it, whether OpenSSL has minded or not."""
+    served = pki.server(persona)
+    with PoliteServer({}, **{mode: served}) as server:  # type: ignore[arg-type]
+        target = ("-H", "localhost", "--connect-to", "127.0.0.1", "-p", str(server.port))
+        done = script(LONG_AGO, *target, *flags(mode, pki), "-D", "90")
+
+    assert done.code == 3
+    assert kinds(done) == ["config"]
+
+
+@pytest.mark.fault(64, case="closed")
+@pytest.mark.threat("T24")
+@pytest.mark.parametrize("redirection", [">&-", "<&- >&- 2>&-"])
+def test_standard_output_is_closed(redirection: str) -> None:
+    """Exit code 3 and no traceback; the verdict does not go to the mail server instead."""
+    _assert_unwritable(redirection)
+
+
+@pytest.mark.fault(64, case="full")
+@pytest.mark.threat("T24")
+def test_standard_output_is_full() -> None:
+    """Exit code 3, and no traceback."""
+    _assert_unwritable("> /dev/full")
+
+
+@pytest.mark.fault(64, case="broken pipe")
+@pytest.mark.threat("T24")
+def test_nobody_reads_standard_output() -> None:
+    """Exit code 3, and no traceback."""
+    _assert_unwritable("", is_pipe=True)
+
+
+def _assert_unwritable(redirection: str, is_pipe: bool = False) -> None:
+    with ScriptedServer([GREETING, *BYE]) as server:
+        command = [str(COMMAND), "-H", "127.0.0.1", "-p", str(server.port)]
+        if is_pipe:
+            reader, writer = os.pipe()
+            os.close(reader)
+            done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
+            os.close(writer)
+            out, err, code = b"", done.stderr, done.returncode
+        else:
+            shell = ["sh", "-c", f'exec "$@" {redirection}', "sh", *command]
+            ran = subprocess.run(shell, capture_output=True, check=False)
+            out, err, code = ran.stdout, ran.stderr, ran.returncode
+        server.settle()
+
+    assert (code, out, err) == (3, b"", b"")
+    assert server.received == b"QUIT\r\n"
+    claims.seen.append(Run(code, "", "", 0))

@@ -1,0 +1,549 @@
+"""Faults from the login to the good-bye, by the installed command, in every mode."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+
+from tests.pki.certificates import Pki
+from tests.servers.scripted_server import (
+    PoliteServer,
+    ScriptedServer,
+    Step,
+    drop,
+    expect,
+    flood,
+    pause,
+    reset,
+    say,
+    silence,
+)
+from tests.support.catalogue import MODES, WITH_TLS
+from tests.support.faults import (
+    BYE,
+    CANARY,
+    GREETING,
+    LOGGED_IN,
+    Fault,
+    check,
+    claims_of,
+    flags,
+    kinds,
+    params,
+    served,
+    upgraded,
+)
+
+
+def refusing(reply: bytes) -> list[Step]:
+    return [expect(b"USER"), say(b"+OK\r\n"), expect(b"PASS"), say(reply + b"\r\n"), *BYE]
+
+
+LOGINS = [
+    Fault("45", [expect(b"USER"), say(b"-ERR who\r\n"), *BYE], "CRITICAL", "credentials", "who"),
+    Fault("46 -ERR", refusing(b"-ERR"), "CRITICAL", "credentials", "rejected user monitor"),
+    Fault("46 AUTH", refusing(b"-ERR [AUTH] no"), "CRITICAL", "credentials", "monitor: [AUTH] no"),
+    Fault("48", refusing(b"-ERR [IN-USE] locked"), "WARNING", "in-use", "[IN-USE] locked"),
+    Fault("49", refusing(b"-ERR [LOGIN-DELAY] 300 s"), "WARNING", "login-delay"),
+    Fault("50 TEMP", refusing(b"-ERR [SYS/TEMP] later"), "WARNING", "temporary"),
+    Fault("50 PERM", refusing(b"-ERR [SYS/PERM] never"), "CRITICAL", "permanent"),
+    Fault(
+        "another SYS", refusing(b"-ERR [sys/disk] full"), "CRITICAL", "permanent", "[sys/disk] full"
+    ),
+    Fault(
+        "50 TEMP to USER",
+        [expect(b"USER"), say(b"-ERR [SYS/TEMP] later\r\n"), *BYE],
+        "WARNING",
+        "temporary",
+        "cannot log in user monitor for now",
+    ),
+    Fault(
+        "46 -ERR with a code in the text", refusing(b"-ERR no [IN-USE]"), "CRITICAL", "credentials"
+    ),
+    Fault(
+        "a question to USER",
+        [expect(b"USER"), say(b"+ dXNlcg==\r\n"), silence()],
+        "CRITICAL",
+        "garbled",
+        "no POP3 reply",
+    ),
+    Fault("a question to PASS", [*LOGGED_IN[:3], say(b"+\r\n"), silence()], "CRITICAL", "garbled"),
+    Fault(
+        "51 dropped at USER",
+        [expect(b"USER"), drop()],
+        "CRITICAL",
+        "closed",
+        "closed the connection",
+    ),
+    Fault("51 dropped", [*LOGGED_IN[:3], drop()], "CRITICAL", "closed", "closed the connection"),
+    Fault("a reset at PASS", [*LOGGED_IN[:3], reset()], "CRITICAL", "closed"),
+    Fault(
+        "59 login", [*LOGGED_IN[:3], say(b"+OK"), drop()], "CRITICAL", "closed", "middle of a reply"
+    ),
+    Fault("garbled", [*LOGGED_IN[:3], say(b"+OKAY\r\n"), silence()], "CRITICAL", "garbled"),
+    Fault("oversized", [*LOGGED_IN[:3], flood(b"x" * 4096)], "CRITICAL", "oversized"),
+    Fault(
+        "echo",
+        refusing(b"-ERR PASS " + CANARY.encode() + b" is wrong"),
+        "CRITICAL",
+        "credentials",
+        "PASS *** is wrong",
+    ),
+    Fault(
+        "echo in upper case",
+        refusing(b"-ERR " + CANARY.upper().encode()),
+        "CRITICAL",
+        "credentials",
+        "***",
+    ),
+    Fault("two replies", [expect(), say(b"+OK\r\n+OK\r\n"), silence()], "CRITICAL", "garbled"),
+]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.threat("T21")
+@pytest.mark.parametrize("fault", params(LOGINS))
+def test_logins(fault: Fault, mode: str, pki: Pki) -> None:
+    """Faults 45 to 51; one attempt a run, whatever the answer (threat T21)."""
+    with served(mode, pki, fault.steps, with_capa=True) as server:
+        done = check(server, *flags(mode, pki, login=True), "-vvv")
+
+    assert done.line.startswith(f"POP3 {fault.state} - login: ")
+    assert kinds(done) == [fault.kind]
+    assert fault.text in done.line
+    assert server.connections == 1
+    assert sum(line.startswith(b"PASS") for line in server.commands) <= 1
+    if mode == "plain":
+        assert "(cleartext login)" in done.line
+    else:
+        assert CANARY.encode() not in server.received_in_clear
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"-ERR [AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.",
+        b"-ERR [AUTH] Cleartext authentication disallowed on non-secure (SSL/TLS) connections.",
+    ],
+)
+@pytest.mark.fault(47, modes=["plain"])
+def test_a_server_that_wants_tls_first(said: bytes, pki: Pki) -> None:
+    """Fault 47."""
+    with ScriptedServer([GREETING, expect(b"USER"), say(said + b"\r\n"), *BYE]) as server:
+        done = check(server, *flags("plain", pki, login=True), "--auth", "user")
+
+    assert kinds(done) == ["cleartext-refused"]
+    assert "try: use -S or --starttls" in done.out
+
+
+def auth(name: bytes, *steps: Step) -> list[Step]:
+    return [expect(b"AUTH " + name), *steps, *BYE]
+
+
+QUESTION = say(b"+ \r\n")
+CANCEL = [expect(b"*"), say(b"-ERR cancelled\r\n")]
+TOKEN_ERROR = say(b"+ eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0=\r\n")  # {"status":"invalid_token"}
+
+EXCHANGES = [
+    ("plain", Fault("fine", auth(b"PLAIN ", say(b"+OK\r\n")), "OK", None)),
+    ("plain", Fault("no", auth(b"PLAIN ", say(b"-ERR [AUTH] no\r\n")), "CRITICAL", "credentials")),
+    (
+        "plain",
+        Fault("asks twice", auth(b"PLAIN ", QUESTION, *CANCEL), "CRITICAL", "garbled", "cancelled"),
+    ),
+    (
+        "cram-md5",
+        Fault(
+            "53 not base64",
+            auth(b"CRAM-MD5", say(b"+ not!\r\n"), *CANCEL),
+            "CRITICAL",
+            "garbled",
+            "base64",
+        ),
+    ),
+    (
+        "cram-md5",
+        Fault(
+            "53 not base64, hangs up",
+            auth(b"CRAM-MD5", say(b"+ !\r\n"), expect(b"*"), drop()),
+            "CRITICAL",
+            "garbled",
+            "base64",
+        ),
+    ),
+    (
+        "cram-md5",
+        Fault(
+            "53 over-long",
+            auth(b"CRAM-MD5", flood(b"+ " + b"x" * 9998)),
+            "CRITICAL",
+            "garbled",
+            "more than 12288 octets",
+        ),
+    ),
+    (
+        "cram-md5",
+        Fault(
+            "an endless refusal",
+            auth(b"CRAM-MD5", flood(b"-ERR " + b"x" * 9998)),
+            "CRITICAL",
+            "oversized",
+        ),
+    ),
+    (
+        "cram-md5",
+        Fault(
+            "an empty challenge",
+            auth(b"CRAM-MD5", say(b"+\n"), *CANCEL),
+            "CRITICAL",
+            "garbled",
+            "empty",
+        ),
+    ),
+    (
+        "cram-md5",
+        Fault(
+            "only pretended",
+            auth(b"CRAM-MD5", say(b"-ERR I just pretended to implement CRAM-MD5\r\n")),
+            "CRITICAL",
+            "credentials",
+            "just pretended",
+        ),
+    ),
+    ("cram-md5", Fault("dropped", [expect(b"AUTH"), drop()], "CRITICAL", "closed")),
+    (
+        "login",
+        Fault(
+            "53 endless",
+            auth(b"LOGIN", QUESTION, expect(), QUESTION, expect(), QUESTION, *CANCEL),
+            "CRITICAL",
+            "garbled",
+            "one more than this mechanism has",
+        ),
+    ),
+    (
+        "login",
+        Fault(
+            "53 not base64 but words",
+            auth(b"LOGIN", say(b"+ Username:\r\n"), *CANCEL),
+            "CRITICAL",
+            "garbled",
+            "base64",
+        ),
+    ),
+    (
+        "login",
+        Fault("55 LOGIN", auth(b"LOGIN", say(b"+OK\r\n")), "CRITICAL", "garbled", "complete"),
+    ),
+    (
+        "login",
+        Fault(
+            "a code in LOGIN",
+            auth(b"LOGIN", QUESTION, expect(), QUESTION, expect(), say(b"-ERR [SYS/TEMP] x\r\n")),
+            "WARNING",
+            "temporary",
+        ),
+    ),
+    (
+        "login",
+        Fault(
+            "a drop in LOGIN",
+            [*auth(b"LOGIN", QUESTION, expect(), drop())[:-2]],
+            "CRITICAL",
+            "closed",
+        ),
+    ),
+    (
+        "xoauth2",
+        Fault(
+            "fine", auth(b"XOAUTH2", QUESTION, expect(b"dXNlcj1tb"), say(b"+OK\r\n")), "OK", None
+        ),
+    ),
+    (
+        "xoauth2",
+        Fault(
+            "54 XOAUTH2",
+            auth(b"XOAUTH2", QUESTION, expect(), TOKEN_ERROR, expect(b""), say(b"-ERR no\r\n")),
+            "CRITICAL",
+            "credentials",
+            "token refused: invalid_token",
+        ),
+    ),
+    (
+        "xoauth2",
+        Fault(
+            "a token refused for now",
+            auth(
+                b"XOAUTH2", QUESTION, expect(), TOKEN_ERROR, expect(), say(b"-ERR [SYS/TEMP]\r\n")
+            ),
+            "WARNING",
+            "temporary",
+            "token refused: invalid_token - [SYS/TEMP]",
+        ),
+    ),
+    (
+        "xoauth2",
+        Fault(
+            "54 XOAUTH2 hangs up",
+            [expect(b"AUTH"), QUESTION, expect(), TOKEN_ERROR, expect(), drop()],
+            "CRITICAL",
+            "credentials",
+            "token refused: invalid_token",
+        ),
+    ),
+    (
+        "xoauth2",
+        Fault(
+            "a token refused, and a success",
+            auth(b"XOAUTH2", QUESTION, expect(), TOKEN_ERROR, expect(), say(b"+OK\r\n")),
+            "CRITICAL",
+            "garbled",
+            "complete",
+        ),
+    ),
+    (
+        "oauthbearer",
+        Fault(
+            "54 OAUTHBEARER",
+            auth(b"OAUTHBEARER", TOKEN_ERROR, expect(b"AQ=="), say(b"-ERR no\r\n")),
+            "CRITICAL",
+            "credentials",
+            "token refused: invalid_token",
+        ),
+    ),
+    (
+        "oauthbearer",
+        Fault(
+            "54 OAUTHBEARER unpadded",
+            auth(
+                b"OAUTHBEARER",
+                say(b"+ eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0\r\n"),
+                expect(b"AQ=="),
+                say(b"-ERR Authentication failed\r\n"),
+            ),
+            "CRITICAL",
+            "credentials",
+            "token refused: invalid_token - Authentication failed",
+        ),
+    ),
+    (
+        "scram-sha-256",
+        Fault(
+            "no proof", auth(b"SCRAM-SHA-256 ", say(b"+OK\r\n")), "CRITICAL", "garbled", "complete"
+        ),
+    ),
+    (
+        "scram-sha-1",
+        Fault(
+            "an error",
+            auth(b"SCRAM-SHA-1 ", say(b"+ ZT11bmtub3duLXVzZXI=\r\n"), expect(), say(b"-ERR\r\n")),
+            "CRITICAL",
+            "credentials",
+            "rejected user monitor: unknown-user",
+        ),
+    ),
+    (
+        "plain",
+        Fault("dropped", [expect(b"AUTH"), drop()], "CRITICAL", "closed", "closed the connection"),
+    ),
+]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("how", "fault"),
+    [
+        pytest.param(how, fault, id=f"{how} {fault.name}", marks=claims_of(fault))
+        for how, fault in EXCHANGES
+    ],
+)
+def test_exchanges(how: str, fault: Fault, mode: str, pki: Pki) -> None:
+    """Faults 53 to 55, in SASL; the secret is in no line that is shown."""
+    stat = [expect(b"STAT"), say(b"+OK 2 320\r\n"), *BYE]
+    steps = [*fault.steps[:-2], *stat] if fault.state == "OK" else fault.steps
+    offered = say(f"+OK\r\nSASL {how.upper()}\r\n.\r\n".encode())
+    if mode == "stls":
+        server = ScriptedServer([*upgraded(pki)[:-1], offered, *steps])
+    else:
+        tls = pki.server("good") if mode == "tls" else None
+        server = ScriptedServer([GREETING, expect(b"CAPA"), offered, *steps], tls=tls)
+    with server:
+        done = check(server, *flags(mode, pki, login=True), "--auth", how, "-vvv")
+
+    assert done.line.startswith(f"POP3 {fault.state} - ")
+    assert kinds(done) == ([fault.kind] if fault.kind else [])
+    assert fault.text in done.line
+    assert server.connections == 1
+    assert server.surprises == []
+    assert sum(line.startswith(b"AUTH") for line in server.commands) == 1
+    if mode != "plain":
+        assert b"AUTH" not in server.received_in_clear
+
+
+MAILBOXES = [
+    *(
+        Fault(f"56 {name}", [say(said + b"\r\n"), *BYE], "CRITICAL", "mailbox", "malformed")
+        for name, said in (
+            ("nothing", b"+OK"),
+            ("one number", b"+OK 7"),
+            ("words", b"+OK seven 1"),
+            ("negative", b"+OK -1 5"),
+            ("500 digits", b"+OK " + b"9" * 500 + b" 1"),
+        )
+    ),
+    Fault(
+        "57 -ERR", [say(b"-ERR cannot\r\n"), *BYE], "CRITICAL", "mailbox", "cannot read the mailbox"
+    ),
+    Fault("a code to STAT", [say(b"-ERR [SYS/TEMP] x\r\n"), *BYE], "WARNING", "temporary"),
+    Fault("dropped", [drop()], "CRITICAL", "closed"),
+]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("fault", params(MAILBOXES))
+def test_mailboxes(fault: Fault, mode: str, pki: Pki) -> None:
+    """Faults 56 and 57."""
+    steps = [*LOGGED_IN, expect(b"STAT"), *fault.steps]
+    with served(mode, pki, steps, with_capa=True) as server:
+        done = check(server, *flags(mode, pki, login=True))
+
+    assert done.line.startswith(f"POP3 {fault.state} - stat: ")
+    assert kinds(done) == [fault.kind]
+    assert fault.text in done.line
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.fault(69)
+@pytest.mark.parametrize("in_one_segment", [True, False])
+def test_a_login_that_is_taken_back(mode: str, in_one_segment: bool, pki: Pki) -> None:
+    """Fault 69: real Dovecot, when the mailbox cannot be opened."""
+    withdrawn = b"-ERR [SYS/TEMP] Internal error occurred.\r\n"
+    said = (
+        [say(b"+OK Logged in.\r\n" + withdrawn)]
+        if in_one_segment
+        else [say(b"+OK Logged in.\r\n"), say(withdrawn)]
+    )
+    with served(mode, pki, [*LOGGED_IN[:3], *said, drop()], with_capa=True) as server:
+        done = check(server, *flags(mode, pki, login=True))
+
+    assert done.line.startswith("POP3 WARNING - stat: ")
+    assert "withdrew the login: [SYS/TEMP]" in done.line
+    assert kinds(done) == ["temporary"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("goodbye", "is_noted"),
+    [
+        ([say(b"+OK bye\r\n")], False),
+        pytest.param([say(b"-ERR no\r\n")], True, marks=pytest.mark.fault(58, case="-ERR")),
+        ([drop()], True),
+        pytest.param([reset()], True, marks=pytest.mark.fault(58, case="reset")),
+        pytest.param([silence()], True, marks=pytest.mark.fault(58, case="silence")),
+    ],
+)
+@pytest.mark.threat("T20")
+@pytest.mark.fault(56, case="trailing text")
+def test_good_byes(mode: str, goodbye: list[Step], is_noted: bool, pki: Pki) -> None:
+    """Fault 58: nothing was deleted, so it is a note only, and costs a second at most."""
+    stat = [expect(b"STAT"), say(b"+OK 2 320 octets\r\n")]
+    steps = [*LOGGED_IN, *stat, expect(b"QUIT"), *goodbye]
+    with served(mode, pki, steps, with_capa=True) as server:
+        done = check(server, *flags(mode, pki, login=True), "-v")
+
+    assert done.code == 0, done.out
+    assert any(line.startswith("note: goodbye") for line in done.long) == is_noted
+    assert server.commands[-1] == b"QUIT"
+    assert float(done.perfdata["time"].split("s")[0]) < 0.9
+    assert done.seconds < 2
+    assert done.perfdata["messages"] == "2;;;0"
+    assert done.perfdata["mailbox_size"] == "320B;;;0"
+
+
+@pytest.mark.parametrize("mode", WITH_TLS)
+@pytest.mark.fault(52)
+@pytest.mark.threat("T6")
+def test_a_mechanism_that_is_not_offered(mode: str, pki: Pki) -> None:
+    """No other is tried in its place, and those that there are are named."""
+    listed = say(b"+OK\r\nUSER\r\nSASL PLAIN LOGIN\r\n.\r\n")
+    if mode == "stls":
+        server = ScriptedServer([*upgraded(pki)[:-1], listed, *BYE])
+    else:
+        steps = [GREETING, expect(b"CAPA"), listed, *BYE]
+        server = ScriptedServer(steps, tls=pki.server("good"))
+    with server:
+        done = check(server, *flags(mode, pki, login=True), "--auth", "xoauth2")
+
+    assert kinds(done) == ["no-mechanism"]
+    assert not any(line.startswith((b"AUTH", b"USER", b"PASS")) for line in server.commands)
+
+
+REFUSALS = [
+    ("login", b"AUTH LOGIN", say(b"+OK\r\nUSER\r\nSASL PLAIN LOGIN\r\n.\r\n")),
+    ("plain", b"AUTH PLAIN", say(b"+OK\r\nUSER\r\nSASL LOGIN PLAIN\r\n.\r\n")),
+    ("auto", b"USER", say(b"+OK\r\nUSER\r\nSASL PLAIN LOGIN\r\n.\r\n")),
+    ("auto", b"AUTH PLAIN", say(b"+OK\r\nSASL LOGIN PLAIN CRAM-MD5\r\n.\r\n")),
+    ("auto", b"AUTH LOGIN", say(b"+OK\r\nSASL LOGIN CRAM-MD5\r\n.\r\n")),
+    ("cram-md5", b"AUTH CRAM-MD5", say(b"+OK\r\nUSER\r\nSASL CRAM-MD5 PLAIN\r\n.\r\n")),
+]
+
+
+@pytest.mark.threat("T6", "T21")
+@pytest.mark.parametrize(("how", "first", "listed"), REFUSALS)
+def test_nothing_is_tried_after_a_refusal(how: str, first: bytes, listed: Step, pki: Pki) -> None:
+    """Neither another mechanism nor the same again: the server sees one attempt."""
+    question = [QUESTION, expect()] if first == b"AUTH LOGIN" else []
+    if first == b"AUTH CRAM-MD5":
+        question = [say(b"+ PDE4OTYuNjk3QHg+\r\n"), expect()]
+    refused = [*question, say(b"-ERR no\r\n")]
+    steps = [GREETING, expect(b"CAPA"), listed, expect(first), *refused, *BYE]
+    with ScriptedServer(steps, tls=pki.server("good")) as server:
+        done = check(server, *flags("tls", pki, login=True), "--auth", how, "--rechecks", "1")
+
+    assert kinds(done) == ["credentials"]
+    tried = [line for line in server.commands if line.split()[0] in (b"USER", b"AUTH", b"APOP")]
+    assert len(tried) == 1
+    assert server.connections == 1
+    assert server.surprises == []
+
+
+@pytest.mark.fault(70, case="late rejection", modes=MODES)
+def test_a_rejection_that_takes_its_time(pki: Pki) -> None:
+    """Courier and others answer a wrong password only after 7 s: it is a rejection all the same."""
+    steps = [*LOGGED_IN[:3], pause(7), say(b"-ERR Login failed.\r\n"), *BYE]
+    with ExitStack() as stack, ThreadPoolExecutor() as pool:
+        servers = {
+            mode: stack.enter_context(served(mode, pki, steps, with_capa=True)) for mode in MODES
+        }
+        runs = list(
+            pool.map(
+                lambda mode: check(servers[mode], *flags(mode, pki, login=True)),
+                MODES,
+            )
+        )
+
+    for done in runs:
+        assert done.line.startswith("POP3 CRITICAL - login: ")
+        assert kinds(done) == ["credentials"]
+        assert done.seconds > 7
+
+
+@pytest.mark.threat("T5")
+@pytest.mark.parametrize(
+    "secure", [("-S", "--verify", "none"), ("--starttls", "--verify", "chain")]
+)
+@pytest.mark.parametrize("password", [CANARY, "wrong"])
+def test_a_login_over_an_unverified_link(secure: tuple[str, ...], password: str, pki: Pki) -> None:
+    """Only where the user says so in so many words; and then line 1 says it, well or not."""
+    context = pki.server("good")
+    tls = {"tls": context} if secure[0] == "-S" else {"stls": context}
+    login = ("-U", "monitor", "--password-env", "CANARY", "--ca-file", str(pki.ca_file))
+    with PoliteServer({"monitor": password}, **tls) as server:  # type: ignore[arg-type]
+        refused = check(server, *secure, *login)
+        assert server.connections == 0
+        allowed = check(server, *secure, *login, "--allow-insecure-login")
+
+    assert refused.code == 3
+    assert "no password is sent" in refused.line
+    assert allowed.code == (0 if password == CANARY else 2)
+    assert "(unverified TLS login)" in allowed.line

@@ -1,0 +1,97 @@
+"""Faults of names and networks, by the installed command, in a network of its own."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.pki.certificates import Pki
+from tests.servers.network import SILENT_NAME_SERVER, Network, network
+from tests.support.catalogue import MODES
+from tests.support.command import Run
+from tests.support.faults import flags, honest, kinds
+
+# It says of every name that there is none.
+NAME_SERVER = """
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 53))
+print("ready")
+while True:
+    query, client = server.recvfrom(512)
+    server.sendto(query[:2] + bytes([0x81, 0x83]) + query[4:6] + bytes(6) + query[12:], client)
+"""
+
+# On the port of the mode, with a certificate where it needs one.
+POP3_SERVER = """
+import ssl, time
+from tests.pop3_server import PoliteServer
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain({certificate!r}, {key!r})
+contexts = {{"tls": {{"tls": context}}, "stls": {{"stls": context}}}}.get({mode!r}, {{}})
+with PoliteServer({{}}, port={port}, **contexts):
+    print("ready")
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Network:
+    return network(tmp_path)
+
+
+def run(net: Network, mode: str, pki: Pki, *arguments: str, server: str = "") -> Run:
+    return honest(net.run(*flags(mode, pki), *arguments, server=server))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.fault(1)
+def test_a_name_that_does_not_exist(mode: str, net: Network, pki: Pki) -> None:
+    """As the name server says it; nothing is connected to."""
+    done = run(net, mode, pki, "-H", "mail.example.test", server=NAME_SERVER)
+
+    assert kinds(done) == ["unresolved"]
+    assert "time_connect" not in done.perfdata
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.fault(2)
+def test_a_name_server_that_is_silent(mode: str, net: Network, pki: Pki) -> None:
+    """Until the deadline, which is the phase's as it is any other's."""
+    done = run(net, mode, pki, "-H", "mail.example.test", "-t", "1", server=SILENT_NAME_SERVER)
+
+    assert kinds(done) == ["resolver"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.fault(3)
+def test_nothing_listens_on_any_address(mode: str, net: Network, pki: Pki) -> None:
+    """All that were tried are named."""
+    net.add_host("refused.example.test", "127.0.0.2", "2001:db8::99")
+    done = run(net, mode, pki, "-H", "refused.example.test")
+
+    assert kinds(done) == ["refused"]
+    assert "127.0.0.2" in done.verdict
+    assert "[2001:db8::99]" in done.verdict
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.fault(4)
+def test_packets_vanish(mode: str, net: Network, pki: Pki) -> None:
+    """The address is named, and how long it was waited for."""
+    done = run(net, mode, pki, "-H", "192.0.2.1", "-t", "1")
+
+    assert kinds(done) == ["timeout"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.fault(5)
+def test_the_first_address_is_dead(mode: str, net: Network, pki: Pki) -> None:
+    """The second is tried, as a client would; an OK that says so."""
+    net.add_host("pop.example.test", "2001:db8::1", "127.0.0.1")
+    certificate, key = pki.files("good")
+    server = POP3_SERVER.format(
+        certificate=str(certificate), key=str(key), mode=mode, port=995 if mode == "tls" else 110
+    )
+    done = run(net, mode, pki, "-H", "pop.example.test", "-t", "3", "-v", server=server)
+
+    assert done.code == 0, done.out

@@ -1,0 +1,345 @@
+"""Faults of certificates and handshakes, by the installed command."""
+
+import pytest
+
+from tests.pki.certificates import Pki
+from tests.servers.scripted_server import (
+    ScriptedServer,
+    Step,
+    drop,
+    expect,
+    hears_hello,
+    pause,
+    reset,
+    say,
+    silence,
+    start_tls,
+)
+from tests.support.catalogue import WITH_TLS
+from tests.support.faults import BYE, GREETING, IN_TLS, OFFERED, Fault, check, flags, kinds, params
+
+# --- certificates ------------------------------------------------------------------------------
+
+
+def rejected(
+    number: int, case: str, persona: str, kind: str, text: str, *options: str
+) -> pytest.ParameterSet:
+    mark = pytest.mark.fault(number, case=case)
+    return pytest.param(persona, kind, text, options, marks=mark, id=f"{number} {persona}")
+
+
+REFUSED = ("expired", "future", "wrongname", "cnonly", "untrusted", "nochain", "weak", "sha1")
+
+# cnonly carries another name than the others.
+CERTIFICATES = [
+    rejected(30, "expired", "expired", "expired", "expired 2 days ago (20"),
+    rejected(30, "future", "future", "not-yet-valid", "is not valid before 20"),
+    rejected(33, "name", "wrongname", "name", "is not for localhost but for other.example.test"),
+    rejected(
+        33, "address", "wrongname", "name", "is not for 127.0.0.1 but for", "--sni", "127.0.0.1"
+    ),
+    rejected(35, "", "cnonly", "name", "has no subject alternative", "--sni", "pop.example.test"),
+    rejected(34, "unknown issuer", "untrusted", "untrusted", "unknown issuer; server sent"),
+    rejected(34, "missing intermediate", "nochain", "untrusted", "(intermediate missing?)"),
+    rejected(34, "self-signed", "selfsigned", "untrusted", "is not trusted: self-signed"),
+    rejected(36, "RSA-1024", "weak", "weak", "is too weak: RSA 1024 key"),
+    rejected(36, "SHA-1", "sha1", "weak", "is too weak: SHA1 signature"),
+    rejected(36, "MD5", "md5", "weak", "is too weak: MD5 signature"),
+    rejected(36, "RSA-1024 intermediate", "weak_intermediate", "weak", "is too weak: RSA 1024"),
+    rejected(36, "SHA-1 intermediate", "sha1_intermediate", "weak", "is too weak: SHA1"),
+]
+
+
+def with_certificate(mode: str, pki: Pki, name: str) -> ScriptedServer:
+    if mode == "tls":
+        return ScriptedServer([GREETING, *BYE], tls=pki.server(name))
+    steps = [*OFFERED, say(b"+OK\r\n"), start_tls(pki.server(name)), expect(b"CAPA"), say(IN_TLS)]
+    return ScriptedServer([*steps, *BYE])
+
+
+@pytest.mark.threat("T4")
+@pytest.mark.parametrize("mode", WITH_TLS)
+@pytest.mark.parametrize(("persona", "kind", "text", "options"), CERTIFICATES)
+def test_rejected_certificates(
+    persona: str, kind: str, text: str, options: tuple[str, ...], mode: str, pki: Pki
+) -> None:
+    """The plain reason, the days left, and no POP3 byte after the handshake."""
+    with with_certificate(mode, pki, persona) as server:
+        done = check(server, *flags(mode, pki, login=True), *options)
+
+    assert done.line.startswith("POP3 CRITICAL - tls: certificate of localhost:")
+    assert text in done.line
+    assert kinds(done) == [kind]
+    assert "cert_days" in done.perfdata
+    assert any("valid from" in line for line in done.long)
+    assert server.received_in_tls == b""
+
+
+@pytest.mark.parametrize("mode", WITH_TLS)
+@pytest.mark.parametrize(
+    "persona",
+    [
+        "good",
+        "chain",
+        "many_names",
+        pytest.param("negative_serial", marks=pytest.mark.fault(39, case="negative serial")),
+        pytest.param("bad_name", marks=pytest.mark.fault(39, case="bad DN")),
+        pytest.param("sha1_root", marks=pytest.mark.fault(36, case="SHA-1 root")),
+    ],
+)
+def test_certificates_that_are_fine(persona: str, mode: str, pki: Pki) -> None:
+    """An odd detail is no failure, and nothing of it reaches stderr; nobody asks how a root signs
+    itself."""
+    with with_certificate(mode, pki, persona) as server:
+        done = check(server, *flags(mode, pki), "-vv")
+
+    assert done.code == 0, done.out
+    assert ", certificate valid for " in done.line
+
+
+@pytest.mark.parametrize("mode", WITH_TLS)
+@pytest.mark.fault(38)
+@pytest.mark.threat("T16")
+def test_a_certificate_that_cannot_be_read(mode: str, pki: Pki) -> None:
+    """OpenSSL has verified it, the library for certificates cannot read it: no days, a warning."""
+    with with_certificate(mode, pki, "unreadable") as server:
+        done = check(server, *flags(mode, pki))
+
+    assert done.code == 1, done.out
+    assert kinds(done) == ["certificate-unreadable"]
+    assert "cert_days" not in done.perfdata
+    assert server.commands[-1] == b"QUIT"
+
+
+@pytest.mark.parametrize("persona", REFUSED)
+def test_without_verification_anything_goes(persona: str, pki: Pki) -> None:
+    """`--verify none`: the old behaviour, and the status line says so."""
+    with with_certificate("tls", pki, persona) as server:
+        done = check(server, "-S", "--verify", "none")
+
+    assert done.code == 0, done.out
+    assert "not verified" in done.line
+
+
+@pytest.mark.parametrize(
+    ("persona", "state", "kind"),
+    [("expired", 2, "expired"), ("future", 2, "not-yet-valid"), ("wrongname", 0, None)],
+)
+def test_dates_are_judged_without_verification_too(
+    persona: str, state: int, kind: str | None, pki: Pki
+) -> None:
+    """With -D, as the contract says."""
+    with with_certificate("tls", pki, persona) as server:
+        done = check(server, "--verify", "none", "-D", "30")
+
+    assert done.code == state, done.out
+    assert kinds(done) == ([kind] if kind else [])
+
+
+def test_chain_leaves_the_name_out(pki: Pki) -> None:
+    """`--verify chain`."""
+    with with_certificate("tls", pki, "wrongname") as server:
+        done = check(server, *flags("tls", pki), "--verify", "chain")
+    with with_certificate("tls", pki, "untrusted") as server:
+        untrusted = check(server, *flags("tls", pki), "--verify", "chain")
+
+    assert done.code == 0, done.out
+    assert "name not verified" in done.line
+    assert kinds(untrusted) == ["untrusted"]
+
+
+def test_wildcards_and_the_name_in_place_of_the_host(pki: Pki) -> None:
+    """`--sni` is sent and verified."""
+    with with_certificate("tls", pki, "wildcard") as server:
+        good = check(server, *flags("tls", pki), "--sni", "mail.example.test")
+        deep = check(server, *flags("tls", pki), "--sni", "a.mail.example.test")
+
+    assert good.code == 0
+    assert kinds(deep) == ["name"]
+
+
+@pytest.mark.parametrize(
+    ("days", "threshold", "state", "perfdata"),
+    [
+        (13.5, "60d,13d", 1, ";60:;13:"),
+        (13.5, "13", 0, ";13:"),
+        (0.4, "12h", 1, ";0.5:"),
+        (13.5, "33%", 1, ";29.7:"),
+        (13.5, "10%", 0, ";9:"),
+        (13.5, "30d/33%,7d/10%", 1, ";29.7:;7:"),
+        (8.5, "30d/33%,7d/10%", 1, ";29.7:;7:"),
+        (6.5, "30d/33%,7d/10%", 2, ";29.7:;7:"),
+    ],
+)
+def test_days_left(days: float, threshold: str, state: int, perfdata: str, pki: Pki) -> None:
+    """Fault 31: days, hours, a share of the 90 days' lifetime, the smaller of two."""
+    with ScriptedServer([GREETING, *BYE], tls=pki.expiring(days)) as server:
+        done = check(server, *flags("tls", pki), "-D", threshold)
+
+    assert done.code == state, done.out
+    left, *limits = done.perfdata["cert_days"].split(";")
+    assert float(left) == pytest.approx(days, abs=0.02)
+    assert ";" + ";".join(limits) == perfdata
+    if state:
+        assert done.verdict.split(" - ")[1].startswith("certificate of localhost:")
+        assert kinds(done) == ["expiring"]
+
+
+@pytest.mark.parametrize("mode", WITH_TLS)
+@pytest.mark.parametrize(
+    ("threshold", "state", "limits"),
+    [
+        pytest.param("60", 1, ";60:", marks=pytest.mark.fault(31, case="warning")),
+        pytest.param("60,14", 2, ";60:;14:", marks=pytest.mark.fault(31, case="critical")),
+    ],
+)
+def test_the_certificate_expires_soon(
+    threshold: str, state: int, limits: str, mode: str, pki: Pki
+) -> None:
+    """The certificate is the one thing to know; how long it lasts, and until when."""
+    context = pki.expiring(13.5)
+    begin = [GREETING, *BYE]
+    if mode == "stls":
+        tls = [start_tls(context), expect(b"CAPA"), say(IN_TLS)]
+        begin = [*OFFERED, say(b"+OK\r\n"), *tls, *BYE]
+    with ScriptedServer(begin, tls=context if mode == "tls" else None) as server:
+        done = check(server, *flags(mode, pki), "-D", threshold)
+
+    assert done.code == state, done.out
+    assert " expires in 13 days (20" in done.line
+    assert done.perfdata["cert_days"].endswith(limits)
+
+
+# --- handshakes --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", WITH_TLS)
+@pytest.mark.parametrize(
+    "offer",
+    [
+        pytest.param("1.0", marks=pytest.mark.fault(40, case="TLS 1.0")),
+        pytest.param("1.1", marks=pytest.mark.fault(40, case="TLS 1.1")),
+        pytest.param("old ciphers", marks=pytest.mark.fault(40, case="old ciphers")),
+    ],
+)
+def test_old_tls_only(offer: str, mode: str, pki: Pki) -> None:
+    """Refused, and named."""
+    context = pki.old_ciphers() if offer == "old ciphers" else pki.old_tls(offer)
+    if mode == "tls":
+        server = ScriptedServer([GREETING, *BYE], tls=context)
+    else:
+        server = ScriptedServer([*OFFERED, say(b"+OK\r\n"), start_tls(context), *BYE])
+    with server:
+        done = check(server, *flags(mode, pki, login=True))
+
+    assert done.code == 2
+    assert kinds(done) == ["old-tls"]
+    assert server.received_in_tls == b""
+
+
+def test_tls_1_1_on_demand(pki: Pki) -> None:
+    """`--tls-min 1.1` talks to it, and still refuses a weak certificate."""
+    with ScriptedServer([GREETING, *BYE], tls=pki.old_tls("1.1")) as server:
+        done = check(server, *flags("tls", pki), "--tls-min", "1.1")
+    with ScriptedServer([GREETING, *BYE], tls=pki.server("weak")) as server:
+        weak = check(server, *flags("tls", pki, login=True), "--tls-min", "1.1")
+
+    assert done.code == 0, done.out
+    assert "TLSv1.1" in done.line
+    assert kinds(weak) == ["weak"]
+    assert server.received_in_tls == b""
+
+
+def test_newer_than_the_server_can(pki: Pki) -> None:
+    """`--tls-min 1.3` against a server that stops at 1.2."""
+    with ScriptedServer([GREETING, *BYE], tls=pki.only("1.2")) as server:
+        done = check(server, *flags("tls", pki), "--tls-min", "1.3")
+
+    assert kinds(done) == ["old-tls"]
+
+
+@pytest.mark.parametrize("mode", WITH_TLS)
+@pytest.mark.parametrize(
+    "tls12_only",
+    [
+        pytest.param(True, marks=pytest.mark.fault(41, case="TLS 1.2")),
+        pytest.param(False, marks=pytest.mark.fault(41, case="TLS 1.3")),
+    ],
+)
+def test_a_client_certificate_is_demanded(tls12_only: bool, mode: str, pki: Pki) -> None:
+    """Fault 41: by an alert in TLS 1.2, at the first read in TLS 1.3."""
+    context = pki.demanding_client_certificate(tls12_only=tls12_only)
+
+    def server() -> ScriptedServer:
+        if mode == "tls":
+            return ScriptedServer([GREETING, *BYE], tls=context)
+        steps = [*OFFERED, say(b"+OK\r\n"), start_tls(context), expect(b"CAPA"), say(IN_TLS)]
+        return ScriptedServer([*steps, *BYE])
+
+    with server() as without:
+        refused = check(without, *flags(mode, pki))
+    with server() as shown:
+        accepted = check(
+            shown,
+            *flags(mode, pki),
+            *("--client-cert", str(pki.client_cert), "--client-key", str(pki.client_key)),
+        )
+
+    assert refused.code == 2
+    assert kinds(refused) == ["client-certificate"]
+    assert accepted.code == 0, accepted.out
+
+
+def alert(description: int) -> Step:
+    return say(bytes([0x15, 3, 3, 0, 2, 2, description]))
+
+
+PORT = [
+    Fault("10 plain POP3", [GREETING, silence()], "CRITICAL", "tls", "speaks plain text"),
+    Fault("10 HTTP", [expect(), say(b"HTTP/1.1 400 Bad\r\n\r\n")], "CRITICAL", "tls"),
+    Fault("42 EOF", [pause(0.05), drop()], "CRITICAL", "closed", "closed the connection"),
+    Fault("42 reset", [pause(0.05), reset()], "CRITICAL", "closed", "reset the connection"),
+]
+HANDSHAKES = [
+    Fault("42 alert 40", [alert(40), pause(0.1)], "CRITICAL", "tls", "handshake failure"),
+    Fault("42 alert 80", [alert(80), pause(0.1)], "CRITICAL", "tls", "internal error"),
+    Fault("42 alert 112", [alert(112), pause(0.1)], "CRITICAL", "tls", "unrecognized name"),
+    Fault("42 garbage", [say(b"\x16\x03\x03\xff\xff" + b"x" * 99)], "CRITICAL", "tls"),
+]
+
+
+@pytest.mark.threat("T27")
+@pytest.mark.parametrize("fault", params(PORT))
+@pytest.mark.parametrize("mode", ["tls"])
+def test_tls_ports_without_tls(fault: Fault, mode: str, pki: Pki) -> None:
+    """The phase, the reason, and what to try."""
+    with ScriptedServer(fault.steps) as server:
+        done = check(server, *flags(mode, pki, login=True))
+
+    assert done.line.startswith("POP3 CRITICAL - tls: ")
+    assert kinds(done) == [fault.kind]
+    assert fault.text in done.line
+
+
+@pytest.mark.parametrize("mode", WITH_TLS)
+@pytest.mark.parametrize("fault", params(HANDSHAKES))
+def test_handshakes_that_fail(fault: Fault, mode: str, pki: Pki) -> None:
+    """The phase and the reason, on the TLS port and after STLS."""
+    begin = [*OFFERED, say(b"+OK\r\n")] if mode == "stls" else []
+    # What comes before the client's first record is another fault, 29.
+    with ScriptedServer([*begin, hears_hello, *fault.steps]) as server:
+        done = check(server, *flags(mode, pki, login=True))
+
+    assert done.line.startswith("POP3 CRITICAL - tls: ")
+    assert kinds(done) == [fault.kind]
+    assert fault.text in done.line
+
+
+@pytest.mark.fault(44, modes=["tls"])
+def test_closed_after_the_handshake(pki: Pki) -> None:
+    """It is the greeting that is missing."""
+    with ScriptedServer([drop()], tls=pki.server("good")) as server:
+        done = check(server, *flags("tls", pki))
+
+    assert done.line.startswith("POP3 CRITICAL - greeting: ")
+    assert kinds(done) == ["closed"]

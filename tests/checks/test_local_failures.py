@@ -1,0 +1,570 @@
+"""A careless machine: whatever is closed, full, missing, wrong or in the way, for one run and for
+a sweep. What the plugin cannot do without is UNKNOWN, in one honest line; all else changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.pki.certificates import Pki
+from tests.servers.network import unshare_mounts
+from tests.servers.scripted_server import PoliteServer, ScriptedServer, dead_port, say, silence
+from tests.support.command import COMMAND, Run
+from tests.support.faults import CANARY, honest, kinds
+
+pytestmark = pytest.mark.threat("T24")
+
+README = Path(__file__).parent.parent.parent / "README.md"
+PYTHON = COMMAND.read_text().partition("\n")[0].removeprefix("#!").split()
+
+
+class Pair(NamedTuple):
+    """A single run, and a sweep."""
+
+    one: Run
+    sweep: Run
+
+
+class Machine:
+    """Servers, and commands that check them: one alone, with TLS and login, or all in a sweep."""
+
+    def __init__(self, pki: Pki, folder: Path, stack: ExitStack) -> None:
+        self.folder = folder
+        self.pki = pki
+        users = {"monitor": CANARY}
+        self.tls = stack.enter_context(PoliteServer(users, tls=pki.server("good")))
+        self.plain = stack.enter_context(PoliteServer({}))
+        dead = stack.enter_context(dead_port())
+        password = folder / "password"
+        password.touch(mode=0o600)
+        password.write_text(f"{CANARY}\n")
+        keys = {"ca-file": pki.ca_file, "username": "monitor", "password-file": password}
+        login = [f"{key} = {value}" for key, value in keys.items()]
+        file = folder / "sweep.ini"
+        sections = (
+            *("[DEFAULT]", "hostname = 127.0.0.1", "timeout = 15"),
+            *("[a!login]", "ssl =", f"port = {self.tls.port}", *login),
+            *("[b!plain]", f"port = {self.plain.port}"),
+            *("[c!dead]", f"port = {dead}"),
+        )
+        file.write_text("\n".join(sections) + "\n")
+        target = f"-H 127.0.0.1 -p {self.tls.port} -S -t 15"
+        self.one = [*target.split(), *(f"--{key}={value}" for key, value in keys.items())]
+        self.sweep = ["--sweep", str(file), "--run-timeout", "20"]
+
+    def run(
+        self,
+        arguments: Sequence[str],
+        script: str = 'exec "$@"',
+        env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        command: Sequence[str] = (str(COMMAND),),
+    ) -> Run:
+        """Run the plugin as "$@" of a shell script, with nothing in its environment but `env`."""
+        began = time.monotonic()
+        done = subprocess.run(
+            [*prefix, "/bin/sh", "-c", script, "sh", *command, *arguments],
+            env={"PATH": os.environ["PATH"]} if env is None else env,
+            cwd=self.folder,
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+        seconds = time.monotonic() - began
+        return Run(done.returncode, done.stdout.decode(), done.stderr.decode(), seconds)
+
+    def both(
+        self,
+        script: str = 'exec "$@"',
+        env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+    ) -> Pair:
+        """Run a single check and a sweep, side by side."""
+        with ThreadPoolExecutor(2) as pool:
+            runs = pool.map(
+                lambda arguments: self.run(arguments, script, env, prefix), (self.one, self.sweep)
+            )
+            return Pair(*runs)
+
+
+@pytest.fixture(scope="module")
+def machine(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    with ExitStack() as stack:
+        yield Machine(pki, tmp_path_factory.mktemp("machine"), stack)
+
+
+def assert_as_always(pair: Pair) -> None:
+    """Assert that nothing was noticed."""
+    one, sweep = honest(pair.one), honest(pair.sweep)
+    assert one.code == 0, one.out
+    assert ", user monitor logged in, 3 messages | " in one.line
+    assert sweep.code == 2, sweep.out
+    assert ": 2 OK, 1 CRITICAL; worst: c!dead: connect: connection refused" in sweep.verdict
+
+
+# --- descriptors -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("redirection", ["<&-", "2>&-", "<&- 2>&-", "2>/dev/full"])
+def test_what_is_closed_is_not_missed(redirection: str, machine: Machine) -> None:
+    """Neither standard input nor standard error is used."""
+    assert_as_always(machine.both(f'exec "$@" {redirection}'))
+
+
+@pytest.mark.parametrize("options", [[], ["--submit", "jsonl:-"]])
+@pytest.mark.parametrize("redirection", [">&-", ">/dev/full", "<&- >&- 2>&-"])
+def test_a_sweep_that_cannot_write(redirection: str, options: list[str], machine: Machine) -> None:
+    """Fault 64: exit code 3, and no message anywhere."""
+    done = machine.run([*machine.sweep, *options], f'exec "$@" {redirection}')
+
+    assert (done.code, done.out, done.err) == (3, "", "")
+
+
+@pytest.mark.parametrize("options", [[], ["--submit", "jsonl:-"]])
+def test_a_sweep_whose_reader_is_gone(options: list[str], machine: Machine) -> None:
+    """Fault 64: SIGPIPE is not the end that Icinga should see."""
+    process = subprocess.Popen(
+        [COMMAND, *machine.sweep, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate(timeout=20)
+
+    assert (process.returncode, err) == (3, b"")
+
+
+@pytest.mark.parametrize("number", range(3, 13))
+def test_hardly_any_descriptors(number: int, machine: Machine) -> None:
+    """What does not suffice is our own fault, in one line."""
+    pair = machine.both(f'ulimit -n {number}; exec "$@"')
+
+    for done in pair:
+        if is_able_to_start(machine, f"ulimit -n {number}"):
+            assert_ours_or_fine(honest(done))
+
+
+@pytest.mark.parametrize("megabytes", [24, 32, 40, 48, 56, 64, 80, 112, 160, 240])
+def test_hardly_any_memory(megabytes: int, machine: Machine) -> None:
+    """Where the interpreter can start at all, there is a line, and an end.
+
+    In a sweep a library may find no memory in the middle of things, and end the process (OpenSSL
+    and cryptography are written so): then there is no line at all, never half of one.
+    """
+    limit = f"ulimit -v {megabytes * 1024}"
+    if not is_able_to_start(machine, limit):
+        assert megabytes <= 32
+        return
+    one, sweep = machine.both(f'{limit}; exec "$@"')
+    assert honest(one).code in range(4)
+    assert one.seconds < 22
+    is_ended_by_library = sweep.code in (-signal.SIGABRT, -signal.SIGSEGV) and megabytes <= 112
+    assert (is_ended_by_library and sweep.out == "") or honest(sweep)
+    assert sweep.seconds < 28
+
+
+def is_able_to_start(machine: Machine, limit: str) -> bool:
+    """Return whether the interpreter gets as far as to our first line."""
+    code = "import check_pop3_plus.start"
+    done = machine.run(["-c", code], f'{limit}; exec "$@"', command=PYTHON)
+    return done.code == 0
+
+
+def assert_ours_or_fine(done: Run) -> None:
+    """Assert that a poor machine is not taken for a broken server, or for a mistake of ours."""
+    is_about_the_dead = "worst: c!dead: connect: connection refused" in done.verdict
+    assert done.code in (0, 3) or is_about_the_dead, done.out
+    assert " bug: " not in done.out, done.out
+
+
+def test_no_threads(machine: Machine) -> None:
+    """Each look has one; that there can be none is our fault, not the server's."""
+    prefix = ["prlimit", "--nproc=1:1"]
+    if os.geteuid() == 0:  # whose processes are not counted
+        user = str(61_000 + os.getpid() % 4000)
+        reads = "+dac_read_search,+dac_override"
+        prefix += ["setpriv", "--reuid", user, "--regid", user, "--clear-groups"]
+        prefix += [f"--inh-caps={reads}", f"--ambient-caps={reads}"]
+    (machine.folder / "password").chmod(0o600)
+    one, sweep = machine.both(prefix=prefix)
+
+    assert honest(one).verdict.startswith("POP3 UNKNOWN - config: cannot start a thread: ")
+    assert honest(sweep).code == 3
+    assert "config: cannot start a thread: " in sweep.out
+
+
+# --- signals ---------------------------------------------------------------------------------
+
+HOOKED = """
+import os, sys
+event, detail, number = sys.argv.pop(1), sys.argv.pop(1), int(sys.argv.pop(1))
+def hook(name, details):
+    if name == event and (not detail or detail in map(str, details)):
+        os.kill(os.getpid(), number)
+from check_pop3_plus import start
+sys.addaudithook(hook)
+start.run()
+"""
+
+MOMENTS = {
+    "before any import": ("import", "check_pop3_plus.cli"),
+    "in an import of ours": ("import", "check_pop3_plus.options.validators"),
+    "in an import of the judge": ("import", "nagiosplugin"),
+    "in an import of TLS": ("import", "ssl"),
+    "in an import of certificates": ("import", "cryptography"),
+    "before the password is read": ("open", "{folder}/password"),
+    "in a look-up": ("socket.getaddrinfo", ""),
+    "in connect": ("socket.connect", ""),
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_signal_at_any_moment(moment: str, number: int, machine: Machine) -> None:
+    """Fault 65: in the middle of an import as well as of a call."""
+    event, detail = MOMENTS[moment]
+    detail = detail.format(folder=machine.folder)
+    command = [*PYTHON, "-c", HOOKED, event, detail, str(int(number))]
+    one = honest(machine.run(machine.one, command=command))
+
+    assert one.code == 3
+    assert re.match(r"POP3 UNKNOWN - stopped from outside after \d s", one.verdict)
+    assert kinds(one) == ["stopped"]
+
+
+@pytest.mark.parametrize("moment", ["in an import of ours", "in a look-up", "in connect"])
+def test_a_signal_to_a_sweep(moment: str, machine: Machine) -> None:
+    """What is not done is named, or there was nothing to do yet."""
+    event, detail = MOMENTS[moment]
+    command = [*PYTHON, "-c", HOOKED, event, detail, str(int(signal.SIGTERM))]
+    done = honest(machine.run(machine.sweep, command=command))
+
+    assert done.code in (2, 3)
+    assert done.verdict.split(" - ")[1].startswith("stopped from outside")
+
+
+def test_sigpipe_is_no_reason_to_end(machine: Machine) -> None:
+    """Python ignores it, and so a lost connection is an error like others."""
+    event, detail = MOMENTS["in connect"]
+    command = [*PYTHON, "-c", HOOKED, event, detail, str(int(signal.SIGPIPE))]
+
+    assert honest(machine.run(machine.one, command=command)).code == 0
+
+
+STOPPED_IN = r"POP3 UNKNOWN - stopped from outside after \d s while in phase "
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_a_handshake(number: int, machine: Machine) -> None:
+    """In the main thread's wait for the one that shakes hands."""
+    with ScriptedServer([silence()]) as server:
+        process = start("-H", "127.0.0.1", "-p", str(server.port), "-S", "-t", "20")
+        while not server.connections:
+            time.sleep(0.01)
+        time.sleep(0.05)
+        done = stopped(process, number)
+
+    assert re.fullmatch(STOPPED_IN + "tls", done.verdict)
+
+
+def test_a_signal_in_a_login(machine: Machine) -> None:
+    """The phase is named, and the password is not."""
+    steps = [say(b"+OK\r\n"), silence()]
+    with ScriptedServer(steps, tls=machine.pki.server("good")) as server:
+        process = start(*machine.one, "-p", str(server.port), "-t", "20")
+        while not server.received:
+            time.sleep(0.01)
+        done = stopped(process, signal.SIGTERM)
+
+    assert re.fullmatch(STOPPED_IN + "capa", done.verdict)
+
+
+def test_a_signal_while_results_are_handed_over(machine: Machine, tmp_path: Path) -> None:
+    """An API that does not answer holds nothing up."""
+    with ScriptedServer([silence()]) as api:
+        words = ["--submit", f"icinga2:https://127.0.0.1:{api.port}", "--icinga-user", "x"]
+        words += ["--icinga-password-file", str(machine.folder / "password")]
+        process = start(*machine.sweep, *words)
+        while not api.connections:
+            time.sleep(0.01)
+        done = stopped(process, signal.SIGTERM)
+
+    assert done.verdict.startswith("POP3 UNKNOWN - stopped from outside: 3 services in ")
+
+
+def start(*arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def stopped(process: subprocess.Popen[bytes], number: int) -> Run:
+    began = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=5)
+    assert time.monotonic() - began < 2
+    done = honest(Run(process.returncode, out.decode(), err.decode(), 0))
+    assert done.code == 3
+    return done
+
+
+# --- the environment -------------------------------------------------------------------------
+
+ENVIRONMENTS: dict[str, dict[str, str]] = {
+    "nothing": {},
+    "C": {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+    "latin-1": {"LC_ALL": "de_DE.ISO-8859-1", "PYTHONIOENCODING": "latin-1:strict"},
+    "no locale at all": {"LC_ALL": "x" * 300, "LANG": "no/where", "TZ": ":/nowhere"},
+    "two octets a letter": {"PYTHONIOENCODING": "utf-16"},
+    "warnings are errors": {"PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1"},
+    "memory is watched": {"PYTHONMALLOC": "debug", "PYTHONFAULTHANDLER": "1"},
+    "no assertions": {"PYTHONOPTIMIZE": "2", "PYTHONINSPECT": "1", "PYTHONSTARTUP": "/nowhere"},
+    "TLS is steered": {
+        "SSLKEYLOGFILE": "{folder}/keys",
+        "SSL_CERT_FILE": "/dev/null",
+        "SSL_CERT_DIR": "/nowhere",
+    },
+    "a broken OPENSSL_CONF": {"OPENSSL_CONF": "{folder}/broken.cnf"},
+    "an OPENSSL_CONF that is not there": {"OPENSSL_CONF": "/nowhere", "OPENSSL_MODULES": "/"},
+    "dead proxies": dict.fromkeys(
+        ("https_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"), "http://127.0.0.1:9"
+    ),
+    "no home": {"HOME": "/nowhere", "TMPDIR": "/nowhere", "XDG_CONFIG_HOME": "/proc/1"},
+    "a home that is none": {"HOME": "{folder}/broken.cnf", "PATH": ""},
+    "no descriptions of terminals": {"TERM": "\x1b[31m", "COLUMNS": "-1", "LINES": "x"},
+}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_environment_changes_nothing(name: str, machine: Machine) -> None:
+    """Nothing in it is meant for us, but what an option names."""
+    (machine.folder / "broken.cnf").write_text("openssl_conf = [[[\n\x00= broken\n[")
+    env = {key: value.format(folder=machine.folder) for key, value in ENVIRONMENTS[name].items()}
+
+    assert_as_always(machine.both(env=env))
+    assert not (machine.folder / "keys").exists()
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"PYTHONIOENCODING": "nonsense"},
+        {"PYTHONUTF8": "7"},
+        {"PYTHONHASHSEED": "x"},
+        {"PYTHONMALLOC": "nonsense"},
+        {"PYTHONVERBOSE": "1", "PYTHONWARNINGS": "nonsense"},
+    ],
+    ids=str,
+)
+def test_what_keeps_an_interpreter_from_starting_does_not_reach_the_launcher(
+    env: dict[str, str], machine: Machine, tmp_path: Path
+) -> None:
+    """With these Python ends before our first line; the launcher of the README ignores them."""
+    shown = re.search(r"(#!\S+ -I\n.*?)EOF", README.read_text(), re.DOTALL)
+    assert shown
+    launcher = tmp_path / "check_pop3_plus"
+    launcher.write_text(re.sub("#!.*? ", f"#!{sys.executable} ", shown[1]))
+    launcher.chmod(0o755)
+
+    done = honest(machine.run(machine.one, env=env, command=[str(launcher)]))
+    assert done.code == 0
+
+
+# --- modules ---------------------------------------------------------------------------------
+
+BROKEN_MODULES = {
+    "raise ImportError('x | y', name='elsewhere')": ("config", "missing Python module elsewhere"),
+    "raise OSError(28, 'x')": ("config", "local error: x"),
+    "raise MemoryError": ("config", "local error: MemoryError"),
+    "raise AttributeError('half an installation')": ("bug", "internal error (AttributeError)"),
+    "raise SystemExit(0)": ("bug", "internal error (SystemExit)"),
+    "class PanicException(BaseException): pass\nraise PanicException": (
+        "bug",
+        "internal error (PanicException)",
+    ),
+    "x = (": ("bug", "internal error (SyntaxError)"),
+    "": ("config", "missing Python module nagiosplugin"),
+}
+
+
+@pytest.mark.parametrize("code", BROKEN_MODULES)
+def test_half_a_dependency(code: str, machine: Machine, tmp_path: Path) -> None:
+    """Fault 66: whatever an import does; never a code that is a verdict, never a second line."""
+    (tmp_path / "nagiosplugin.py").write_text(code)
+    one, sweep = machine.both(env={"PYTHONPATH": str(tmp_path)})
+    kind, reason = BROKEN_MODULES[code]
+
+    for done in (one, sweep):
+        if code:
+            assert honest(done).out == f"POP3 UNKNOWN - {kind}: {reason}\nkind: {kind}\n"
+        else:  # a module that is there, and has nothing in it
+            assert (honest(done).code, kinds(done)) in ((3, ["bug"]), (3, ["config"]))
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(0)", "raise RuntimeError", "x = ("])
+def test_half_a_dependency_that_only_tls_needs(code: str, machine: Machine, tmp_path: Path) -> None:
+    """In a sweep it is the matter of those sections; the others are checked."""
+    (tmp_path / "cryptography.py").write_text(code)
+    one, sweep = machine.both(env={"PYTHONPATH": str(tmp_path)})
+
+    assert honest(one).verdict.startswith("POP3 UNKNOWN - bug: internal error (")
+    assert honest(sweep).verdict.partition(": ")[2].startswith("1 OK, 1 CRITICAL, 1 UNKNOWN; ")
+
+
+# --- files and folders -----------------------------------------------------------------------
+
+PLACES = {
+    "the working directory is gone": 'mkdir {tmp}/$$; cd {tmp}/$$; rmdir {tmp}/$$; exec "$@"',
+    "a working directory that cannot be read": 'cd {tmp}; chmod 0 .; exec "$@"',
+    "files cannot grow": 'ulimit -f 0; exec "$@"',
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_places(place: str, machine: Machine, tmp_path: Path) -> None:
+    """No file is written, and none is looked for but those that options name."""
+    try:
+        assert_as_always(machine.both(PLACES[place].format(tmp=tmp_path)))
+    finally:
+        tmp_path.chmod(0o755)
+
+
+MOUNTS = {
+    "no /proc": "mount -t tmpfs none /proc",
+    "no /dev": "mount -t tmpfs none /dev",
+    "/tmp is full": "mount -t tmpfs -o size=64k none /tmp",
+    "/tmp cannot be written": "mount -t tmpfs none /tmp",
+    "no resolv.conf, no hosts": (
+        "for file in resolv.conf hosts nsswitch.conf; do"
+        " [ ! -e /etc/$file ] || mount --bind /dev/null /etc/$file; done"
+    ),
+    "no store of certificates": "mount -t tmpfs none /etc/ssl",
+}
+
+
+FILL = {
+    "/tmp is full": "dd if=/dev/zero of=/tmp/full 2>/dev/null || true",
+    "/tmp cannot be written": "mount -o remount,ro /tmp",
+}
+
+
+@pytest.mark.parametrize("mount", MOUNTS)
+def test_mounts(mount: str, machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """In a mount namespace: a bare chroot, a full disk."""
+    # Where the files of the tests are stays, also below /tmp.
+    base = shlex.quote(str(tmp_path_factory.getbasetemp()))
+    script = f"set -e; mount --bind {base} /mnt; {MOUNTS[mount]}; mkdir -p {base}"
+    script += f'; mount --bind /mnt {base}; cd {base}; {FILL.get(mount, ":")}; exec "$@"'
+    assert_as_always(machine.both(script, prefix=unshare_mounts()))
+
+
+# --- the clock -------------------------------------------------------------------------------
+
+FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+
+
+def at(date: str) -> dict[str, str]:
+    """Return the environment in which all clocks of the process start there, OpenSSL's too."""
+    if FAKETIME is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("libfaketime is missing")
+        pytest.skip("libfaketime is missing")
+    return {
+        "LD_PRELOAD": str(FAKETIME),
+        "FAKETIME": f"@{date}",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+# libfaketime subtracts from the instant until which to sleep one that may have passed meanwhile.
+AWAKE = """
+import select, time
+time.sleep = lambda seconds: select.select([], [], [], seconds)
+from check_pop3_plus import start
+start.run()
+"""
+
+
+def both_at(date: str, machine: Machine) -> Pair:
+    """Run a single check and a sweep at that time."""
+    env = at(date)
+    command = [*PYTHON, "-c", AWAKE]
+    return Pair(
+        machine.run(machine.one, env=env), machine.run(machine.sweep, env=env, command=command)
+    )
+
+
+@pytest.mark.parametrize("date", ["1970-01-02 00:00:00", "2026-11-20 00:00:00"])
+def test_a_clock_before_the_release(date: str, machine: Machine) -> None:
+    """Fault 68: of certificates nothing can be said then; what needs no clock is checked."""
+    one, sweep = both_at(date, machine)
+
+    assert honest(one).code == 3
+    assert "config" in kinds(one)
+    assert " clock " in one.out
+    assert ": 1 OK, 1 CRITICAL, 1 UNKNOWN; " in honest(sweep).verdict
+
+
+@pytest.mark.parametrize(
+    "date", ["2038-01-20 03:14:08", "2100-02-28 23:59:59", "2106-02-08 06:28:15"]
+)
+def test_a_clock_far_ahead(date: str, machine: Machine) -> None:
+    """Certificates have expired by it, as every client there would say; nothing overflows."""
+    one, sweep = both_at(date, machine)
+
+    assert honest(one).code == 2
+    assert kinds(one) == ["expired"]
+    assert float(one.perfdata["cert_days"].partition(";")[0]) < -3000
+    assert ": 1 OK, 2 CRITICAL; " in honest(sweep).verdict
+    assert one.seconds < 5
+
+
+# --- the seat belt ---------------------------------------------------------------------------
+
+STUCK = """
+import threading
+from check_pop3_plus import probe, start
+probe.run = lambda *_: threading.Event().wait()
+start.run()
+"""
+
+
+def test_whatever_holds_up_the_process_it_ends(machine: Machine) -> None:
+    """A wait without limit, somewhere below us: seconds after the run's time it is over."""
+    command = [*PYTHON, "-c", STUCK]
+    done = honest(machine.run([*machine.one, "-t", "1"], command=command))
+
+    assert done.out == "POP3 UNKNOWN - bug: not over in time\nkind: bug\n"
+    assert done.code == 3
+    assert 6 <= done.seconds < 12
+
+
+def test_a_reader_that_does_not_read(machine: Machine) -> None:
+    """A sweep that writes more than a pipe holds does not wait for its reader without limit."""
+    words = [*machine.sweep[:2], "--submit", "jsonl:-", "--run-timeout", "1"]
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    filled = os.write(writing, b"x" * 1024 * 1024)  # as much as there is room for
+    os.set_blocking(writing, True)
+    began = time.monotonic()
+    process = subprocess.Popen([COMMAND, *words], stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    try:
+        _, err = process.communicate(timeout=25)
+        taken = time.monotonic() - began
+    finally:
+        os.close(reading)
+
+    assert filled
+    assert (process.returncode, err) == (3, b"")
+    assert 6 <= taken < 15

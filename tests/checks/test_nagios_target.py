@@ -1,0 +1,171 @@
+"""Results as external commands, in a FIFO that may have no reader."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from check_pop3_plus.check.run import Verdict
+from check_pop3_plus.model.settings import CommandFile, State
+from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.sweep import nagios_target
+from check_pop3_plus.sweep.run import Outcome, Service
+from tests.servers.scripted_server import PoliteServer, dead_port
+from tests.support.command import run
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    path = tmp_path / "nagios.cmd"
+    os.mkfifo(path)
+    return path
+
+
+class Reader:
+    """Reads a FIFO as Nagios does."""
+
+    def __init__(self, fifo: Path) -> None:
+        # For both, so that it never ends between two writers.
+        self._descriptor = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+        self._text = b""
+
+    def commands(self) -> list[str]:
+        while select.select([self._descriptor], [], [], 0)[0]:
+            self._text += os.read(self._descriptor, 65536)
+        return self._text.decode().splitlines()
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+@pytest.fixture
+def reader(fifo: Path) -> Iterator[Reader]:
+    reader = Reader(fifo)
+    yield reader
+    reader.close()
+
+
+def outcome(verdict: Verdict | None = None, name: str = "host!pop3") -> Outcome:
+    made = verdict or Verdict(State.OK, "fine", ("time=1",))
+    return Outcome(Service(name, ()), made, ended=1700000000.4)
+
+
+def pipe(fifo: Path, seconds: float = 5) -> nagios_target.CommandPipe:
+    return nagios_target.CommandPipe(CommandFile(str(fifo)), Deadline(time.monotonic() + seconds))
+
+
+def test_a_command(fifo: Path, reader: Reader) -> None:
+    """Time, host, service, exit code, and the output with `\\n` for the end of a line."""
+    verdict = Verdict(State.CRITICAL, "gone", ("time=1", "messages=2"), ("kind: closed", "try: x"))
+
+    assert pipe(fifo).submit(outcome(verdict)) is None
+    assert reader.commands() == [
+        "[1700000000] PROCESS_SERVICE_CHECK_RESULT;host;pop3;2;"
+        "POP3 CRITICAL - gone | time=1 messages=2\\nkind: closed\\ntry: x"
+    ]
+
+
+def test_a_command_is_one_piece(fifo: Path, reader: Reader) -> None:
+    """What a pipe takes at once, whoever else writes to it; cut between two lines."""
+    lines = tuple(f"line {number}: {'x' * 90}" for number in range(99))
+    verdict = Verdict(State.CRITICAL, "gone", ("time=1",), lines, limit=16384)
+
+    assert pipe(fifo).submit(outcome(verdict)) is None
+    [command] = reader.commands()
+    assert 3900 < len(command) < select.PIPE_BUF
+    assert command.endswith("x" * 90)
+
+
+def test_a_name_that_would_be_another_command(fifo: Path, reader: Reader) -> None:
+    """Fields are set apart by semicolons."""
+    assert pipe(fifo).submit(outcome(name="a!b;2;x")) == "a command cannot have a ; in its names"
+    assert reader.commands() == []
+
+
+def test_nobody_reads(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waited for once, not once a result; and said."""
+    monkeypatch.setattr(nagios_target, "PATIENCE_SECONDS", 0.3)
+    commands = pipe(fifo)
+    began = time.monotonic()
+
+    said = {commands.submit(outcome()) for _ in range(100)}
+
+    assert said == {f"nobody reads {fifo}"}
+    assert time.monotonic() - began < 1
+
+
+def test_nobody_reads_any_more(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe whose reader is gone, or that is full, is not waited for without end."""
+    monkeypatch.setattr(nagios_target, "PATIENCE_SECONDS", 0.3)
+    reader = Reader(fifo)
+    commands = pipe(fifo)
+    assert commands.submit(outcome()) is None
+    # Not read: 64 KiB fill it.
+    taken = [commands.submit(outcome()) for _ in range(3000)]
+    assert set(taken) == {None, f"{fifo} is full"}
+    reader.close()
+    assert pipe(fifo).submit(outcome()) == f"nobody reads {fifo}"
+
+
+def test_a_reader_that_comes_back(fifo: Path) -> None:
+    """Nagios is restarted: nothing is lost."""
+    readers = []
+    commands = pipe(fifo)
+    later = threading.Timer(0.5, lambda: readers.append(Reader(fifo)))
+    later.start()
+
+    assert commands.submit(outcome()) is None
+    later.join()
+    assert len(readers[0].commands()) == 1
+    readers[0].close()
+
+
+def test_a_sweep(fifo: Path, reader: Reader, tmp_path: Path) -> None:
+    """All results arrive; the exit code is about the sweep."""
+    path = tmp_path / "sweep.ini"
+    with PoliteServer({}) as server, dead_port() as dead:
+        path.write_text(
+            "[DEFAULT]\nhostname = 127.0.0.1\n"
+            f"[a!good]\nport = {server.port}\n[b!dead]\nport = {dead}\n[c!wrong]\nport = x\n"
+        )
+        done = run("--sweep", str(path), "--submit", f"nagios:{fifo}")
+
+    assert done.code == 3
+    assert "1 not readable: c!wrong; all submitted" in done.verdict
+    assert [line.partition(";")[2].split(";")[:3] for line in sorted(reader.commands())] == [
+        ["a", "good", "0"],
+        ["b", "dead", "2"],
+    ]
+
+
+def test_a_sweep_that_nobody_reads(fifo: Path, tmp_path: Path) -> None:
+    """CRITICAL, within the time for the run, and by name."""
+    path = tmp_path / "sweep.ini"
+    with PoliteServer({}) as server:
+        path.write_text(f"[a!good]\nhostname = 127.0.0.1\nport = {server.port}\n")
+        done = run("--sweep", str(path), "--submit", f"nagios:{fifo}", "--run-timeout", "1")
+
+    assert done.code == 2
+    assert done.seconds < 2
+    assert "1 OK; 1 not submitted: a!good" in done.verdict
+    assert done.long == [f"critical: a!good: not submitted: nobody reads {fifo}"]
+    assert done.perfdata["not_submitted"] == "1;;;0;1"
+
+
+def test_a_command_file_that_is_none(tmp_path: Path) -> None:
+    """Said before anything is looked at; a regular file is not written to."""
+    path, regular = tmp_path / "sweep.ini", tmp_path / "regular"
+    path.write_text("[a!b]\n")
+    regular.write_text("untouched")
+
+    for file, reason in ((regular, "not a FIFO"), (tmp_path / "none", "No such file")):
+        done = run("--sweep", str(path), "--submit", f"nagios:{file}")
+        assert done.code == 3
+        assert reason in done.line
+    assert regular.read_text() == "untouched"

@@ -1,0 +1,374 @@
+"""Networks that fail for real: packets lost, cut off, sent back; name servers that lie.
+
+In a network namespace, by nftables and by servers of our own. Where many faults fit into one
+network they are the services of one sweep, so that they are waited for side by side.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pki.certificates import Pki
+from tests.servers import name_server
+from tests.servers.network import POLITE_SERVER, Network, network, within
+from tests.support.faults import CANARY, honest, kinds
+
+SERVER = "192.0.2.50"
+HERE = f"ip addr add {SERVER}/32 dev lo"
+LATE = 3.0
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Network:
+    return network(tmp_path)
+
+
+def polite(pki: Pki, certificate: str = "good", beside: str = "") -> str:
+    """Return a polite server with TLS on port 995 of every address, as code."""
+    cert, key = pki.files(certificate)
+    return f"""
+import ssl, time
+from tests.pop3_server import PoliteServer
+{beside}
+tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+tls.load_cert_chain({str(cert)!r}, {str(key)!r})
+with PoliteServer({{"monitor": {CANARY!r}}}, port=995, address="0.0.0.0", tls=tls):
+    print("ready")
+    time.sleep(60)
+"""
+
+
+def login(pki: Pki, folder: Path) -> list[str]:
+    """Return the options of a login on that server."""
+    password = folder / "password"
+    password.touch(mode=0o600)
+    password.write_text(CANARY)
+    words = f"-H localhost --connect-to {SERVER} -S --ca-file {pki.ca_file} -U monitor"
+    return [*words.split(), "--password-file", str(password)]
+
+
+def swept(net: Network, sections: str, *options: str, server: str = "") -> dict[str, Any]:
+    """Return, by host, what a sweep of these sections says of each."""
+    file = net.folder / "sweep.ini"
+    file.write_text(sections)
+    done = net.run("--sweep", str(file), "--submit", "jsonl:-", *options, server=server)
+    assert done.err == ""
+    *results, _ = [json.loads(line) for line in done.out.splitlines()]
+    return {each["host"]: each for each in results}
+
+
+def kind(result: dict[str, Any]) -> str:
+    lines = result["long_output"].splitlines()
+    [found] = [line for line in lines if line.startswith("kind: ")]
+    return str(found.split(": ")[1].split(",")[0])
+
+
+# --- packets ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", ["inc mod 10 == 3", "inc mod 5 == 3", "random mod 100 < 30"])
+def test_lost_packets(rule: str, net: Network, pki: Pki) -> None:
+    """One in ten, one in five, and three of ten by chance: TCP sends again, and we wait."""
+    net.set_up(HERE)
+    net.filter(f"in tcp dport 995 numgen {rule} drop", f"in tcp sport 995 numgen {rule} drop")
+    done = honest(net.run(*login(pki, net.folder), "-t", "12", server=polite(pki)))
+
+    if "random" in rule and done.code:  # the fifth copy may be lost as well
+        assert kinds(done) == ["timeout"]
+        assert within(done, 12, LATE)
+    else:
+        assert done.code == 0, done.out
+        assert ", user monitor logged in" in done.line
+
+
+CUTS = {
+    "no SYN arrives": (["in tcp dport 995 tcp flags syn drop"], "timeout", "connect"),
+    "no SYN is answered": (
+        ["in tcp sport 995 tcp flags & (syn | ack) == syn | ack drop"],
+        "timeout",
+        "connect",
+    ),
+    "nothing of the server but the connection": (
+        ["in tcp sport 995 meta length > 90 drop"],
+        "timeout",
+        "tls",
+    ),
+    "nothing of ours but the connection": (
+        ["in tcp dport 995 meta length > 90 drop"],
+        "timeout",
+        "tls",
+    ),
+    "the server after some octets": (["in tcp sport 995 quota over 600 bytes drop"], "timeout", ""),
+    "ours are refused by a firewall, later": (
+        ["out tcp dport 995 meta length > 90 reject with icmp admin-prohibited"],
+        "timeout",
+        "tls",
+    ),
+    "a reset in place of a connection": (
+        ["in tcp dport 995 reject with tcp reset"],
+        "refused",
+        "connect",
+    ),
+    "a reset in the handshake": (
+        ["in tcp dport 995 meta length > 90 reject with tcp reset"],
+        "closed",
+        "tls",
+    ),
+    "a reset later": (["in tcp dport 995 quota over 1100 bytes reject with tcp reset"], "", ""),
+}
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_connections_that_are_cut(cut: str, net: Network, pki: Pki) -> None:
+    """By what cuts them, and where: each has its phase, and costs no more than its time."""
+    rules, expected, phase = CUTS[cut]
+    net.set_up(HERE)
+    net.filter(*rules)
+    done = honest(net.run(*login(pki, net.folder), "-t", "3", server=polite(pki)))
+
+    assert done.code == 2, done.out
+    [found] = kinds(done)
+    assert found == expected or (not expected and found in ("closed", "tls"))
+    assert f"kind: {found}, in phase {phase}" in done.out
+    if expected == "timeout":
+        assert within(done, 3, LATE), done.seconds
+    else:
+        assert done.seconds < 3 + LATE
+
+
+REJECTIONS = {
+    "192.0.2.11": ("icmp net-unreachable", "unreachable", "network is unreachable"),
+    "192.0.2.12": ("icmp host-unreachable", "unreachable", "no route to host"),
+    "192.0.2.13": ("icmp prot-unreachable", "unreachable", "protocol not available"),
+    "192.0.2.14": ("icmp port-unreachable", "refused", "connection refused"),
+    "192.0.2.15": ("icmp net-prohibited", "unreachable", "network is unreachable"),
+    "192.0.2.16": ("icmp host-prohibited", "unreachable", "no route to host"),
+    "192.0.2.17": ("icmp admin-prohibited", "unreachable", "no route to host"),
+    "192.0.2.18": ("tcp reset", "refused", "connection refused"),
+    "2001:db8::11": ("icmpv6 no-route", "unreachable", "network is unreachable"),
+    "2001:db8::12": ("icmpv6 admin-prohibited", "unreachable", "permission denied"),
+    "2001:db8::13": ("icmpv6 addr-unreachable", "unreachable", "no route to host"),
+    "2001:db8::14": ("icmpv6 port-unreachable", "refused", "connection refused"),
+    "2001:db8::15": ("tcp reset", "refused", "connection refused"),
+}
+
+
+def test_connections_that_are_rejected(net: Network) -> None:
+    """What a router or a firewall says is not what a server says; nobody waits for the limit."""
+    for address, (answer, _, _) in REJECTIONS.items():
+        family, mask = ("ip6", "/128 nodad") if ":" in address else ("ip", "/32")
+        net.set_up(f"ip addr add dev lo {address}{mask}")
+        net.filter(f"in {family} daddr {address} tcp dport 110 reject with {answer}")
+    sections = "".join(f"[{address}!x]\ntimeout = 10\n" for address in REJECTIONS)
+    results = swept(net, sections)
+
+    assert set(results) == set(REJECTIONS)
+    for address, (answer, expected, words) in REJECTIONS.items():
+        result = results[address]
+        assert (result["state"], kind(result)) == ("CRITICAL", expected), (answer, result)
+        assert words in (result["output"] + result["long_output"]).lower(), (answer, result)
+        assert result["ended"] - result["began"] < 8, answer
+
+
+def test_a_rejected_ipv6_beside_a_good_ipv4(net: Network) -> None:
+    """An address that is rejected costs nothing: the next has all of the time."""
+    net.filter("out ip6 daddr 2001:db8::1 reject with icmpv6 admin-prohibited")
+    net.add_host("half.example.test", "2001:db8::1", "127.0.0.1")
+    done = honest(net.run("-H", "half.example.test", "-t", "14", "-v", server=POLITE_SERVER))
+
+    assert done.code == 0, done.out
+    assert "1 of 2 addresses failed" in done.line
+    assert any("2001:db8::1]:110 unreachable" in line for line in done.long)
+    assert done.seconds < 6  # half of the time would be 7
+
+
+@pytest.mark.parametrize(
+    ("address", "commands", "words"),
+    [
+        ("192.0.2.1", ["ip link set lo down"], "unreachable"),
+        ("192.0.2.1", ["ip route replace blackhole 192.0.2.0/24"], "invalid argument"),
+        ("192.0.2.1", ["ip route replace prohibit 192.0.2.0/24"], "permission denied"),
+        ("192.0.2.1", ["ip route replace unreachable 192.0.2.0/24"], "no route to host"),
+        ("::1", ["sysctl -qw net.ipv6.conf.all.disable_ipv6=1"], "cannot assign|unreachable"),
+    ],
+)
+def test_no_network(address: str, commands: list[str], words: str, net: Network) -> None:
+    """The interface is down, or the routes say no."""
+    net.set_up(*commands)
+    done = honest(net.run("-H", address, "-t", "10"))
+
+    assert (done.code, kinds(done)) == (2, ["unreachable"])
+    assert any(word in done.out.lower() for word in words.split("|")), done.out
+    assert done.seconds < 8
+
+
+def test_no_loopback(net: Network) -> None:
+    """Its own address stays, and all that is sent there vanishes."""
+    net.set_up("ip link set lo down")
+    done = honest(net.run("-H", "127.0.0.1", "-t", "1"))
+
+    assert (done.code, kinds(done)) == (2, ["timeout"])
+    assert within(done, 1, LATE)
+
+
+# --- the size of packets ---------------------------------------------------------------------
+
+TELLS_OF_THE_MTU = f"""
+import socket, struct, threading
+def tell():
+    seen = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+    seen.bind(("lo", 0x0800))
+    icmp = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    while True:
+        packet = seen.recv(70000)
+        if len(packet) > 1280 and packet[12:16] == socket.inet_aton({SERVER!r}):
+            message = struct.pack("!BBHHH", 3, 4, 0, 0, 1280) + packet[:28]
+            total = sum(struct.unpack("!18H", message))
+            total = (total & 0xFFFF) + (total >> 16)
+            checksum = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+            icmp.sendto(message[:2] + struct.pack("!H", checksum) + message[4:], ({SERVER!r}, 0))
+threading.Thread(target=tell, daemon=True).start()
+"""
+"""A router before a narrow path: "fragmentation needed" (RFC 792, 1191)."""
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+def test_a_narrow_path(is_told: bool, net: Network, pki: Pki) -> None:
+    """A large certificate does not fit through it: a black hole where nobody says so."""
+    net.set_up(HERE, "ip link set lo mtu 1500 gso_max_segs 1 gso_max_size 1500")
+    net.filter("in tcp sport 995 meta length > 1280 drop")
+    server = polite(pki, "many_names", TELLS_OF_THE_MTU if is_told else "")
+    limit = "15" if is_told else "3"
+    done = honest(net.run(*login(pki, net.folder), "-t", limit, server=server))
+
+    if is_told:
+        assert done.code == 0, done.out
+    else:
+        assert kinds(done) == ["timeout"]
+        assert done.line.startswith("POP3 CRITICAL - tls: no ")
+        assert within(done, 3, LATE), done.seconds
+
+
+# --- distance --------------------------------------------------------------------------------
+
+FAR_AWAY = """
+import contextlib, socket, threading, time
+def carry(source, target):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            time.sleep(0.1)
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+def far():
+    listener = socket.create_server(("0.0.0.0", 1995))
+    while True:
+        near, _ = listener.accept()
+        there = socket.create_connection(("127.0.0.1", 995))
+        for ends in ((near, there), (there, near)):
+            threading.Thread(target=carry, args=ends, daemon=True).start()
+threading.Thread(target=far, daemon=True).start()
+"""
+
+
+def test_a_server_far_away(net: Network, pki: Pki) -> None:
+    """Slow is not broken: each phase shows its part of it, and thresholds are for that."""
+    net.set_up(HERE)
+    words = [*login(pki, net.folder), "-p", "1995", "-w", "0.5", "-t", "10"]
+    done = honest(net.run(*words, server=polite(pki, beside=FAR_AWAY)))
+
+    assert (done.code, kinds(done)) == (1, ["slow"])
+    for label in ("time_tls", "time_capa", "time_login", "time_stat"):
+        assert float(done.perfdata[label].partition("s")[0]) >= 0.2, label
+
+
+# --- name servers ----------------------------------------------------------------------------
+
+NAME_SERVER = "from tests.name_server import serve; serve()"
+BOTH = f"""
+from tests.pop3_server import PoliteServer
+with PoliteServer({{}}, port=110):
+    {NAME_SERVER}
+"""
+
+LIES = {
+    "good": ("OK", "", "answered"),
+    "nobody": ("CRITICAL", "unresolved", "name unknown"),
+    "no-address": ("CRITICAL", "unresolved", "no address"),
+    "fails": ("CRITICAL", "resolver", "cannot resolve"),
+    "refuses": ("CRITICAL", "resolver", "cannot resolve"),
+    "silent": ("CRITICAL", "resolver", "resolv"),
+    "late": ("CRITICAL", "resolver", "resolv"),
+    "wrong-number": ("CRITICAL", "resolver", "resolv"),
+    "wrong-question": ("CRITICAL", "resolver", "resolv"),
+    "garbage": ("CRITICAL", "resolver", "resolv"),
+    "short": ("CRITICAL", "resolver", "resolv"),
+    "cut": ("CRITICAL", "resolver", "resolv"),
+    "loop": ("CRITICAL", None, "resolv"),
+    "many-promised": (None, None, ""),
+    "long-address": ("CRITICAL", None, ""),
+    "truncated": ("CRITICAL", "resolver", "resolv"),
+    "many": ("CRITICAL", "refused", "and 29 more"),
+}
+
+
+@pytest.mark.threat("T15")
+def test_name_servers_that_lie(net: Network) -> None:
+    """An answer that is late, false or senseless is none; each look-up ends in its time."""
+    assert set(LIES) == {*name_server.ANSWERS, *name_server.ONLY_CUT}
+    net.resolve_by("127.0.0.1", options="timeout:5 attempts:1")
+    sections = "".join(f"[{name}.example.test!x]\ntimeout = 3\n" for name in LIES)
+    results = swept(net, sections, server=BOTH)
+
+    for name, (state, expected, words) in LIES.items():
+        result = results[f"{name}.example.test"]
+        assert state is None or result["state"] == state, (name, result)
+        assert not expected or kind(result) == expected, (name, result)
+        assert words in result["output"], (name, result)
+        assert result["ended"] - result["began"] < 3 + LATE, name
+
+
+@pytest.mark.threat("T15")
+def test_a_thousand_addresses_side_by_side(net: Network) -> None:
+    """More than are tried at once: UNKNOWN, and no silent choice of some."""
+    net.resolve_by("127.0.0.1")
+    done = honest(
+        net.run("-H", "many.example.test", "--all-addresses", "-t", "10", server=NAME_SERVER)
+    )
+
+    assert done.verdict == "POP3 UNKNOWN - config: 1000 addresses are more than 128 at a time"
+
+
+@pytest.mark.threat("T15")
+def test_the_first_name_server_is_dead(net: Network) -> None:
+    """As long as the system takes to ask the second, and shown as the time of the look-up."""
+    net.resolve_by("192.0.2.1", "127.0.0.1")
+    done = honest(net.run("-H", "good.example.test", "-t", "12", server=BOTH))
+
+    assert done.code == 0, done.out
+    assert float(done.perfdata["time_resolve"].partition("s")[0]) > 0.9
+
+
+@pytest.mark.threat("T15")
+def test_the_first_name_server_is_not_there(net: Network) -> None:
+    """Refused is not silent: the second is asked at once."""
+    net.resolve_by("127.0.0.9", "127.0.0.1", options="timeout:5 attempts:1")
+    done = honest(net.run("-H", "good.example.test", "-t", "12", server=BOTH))
+
+    assert done.code == 0, done.out
+    assert float(done.perfdata["time_resolve"].partition("s")[0]) < 4
+
+
+@pytest.mark.threat("T15")
+def test_all_name_servers_are_dead(net: Network) -> None:
+    """The limit is the look's, however long the system would go on asking."""
+    net.resolve_by("192.0.2.1", "192.0.2.2", "2001:db8::1", options="timeout:5 attempts:3")
+    done = honest(net.run("-H", "good.example.test", "-t", "1"))
+
+    assert done.verdict == (
+        "POP3 CRITICAL - resolve: no answer while resolving good.example.test within 1 s"
+    )
+    assert within(done, 1, LATE), done.seconds

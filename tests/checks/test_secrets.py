@@ -1,0 +1,589 @@
+"""Canaries: no secret is shown, written or handed on, whatever the server, the user and we do.
+
+The full product is in `tests/soak/secrets.py`.
+"""
+
+from __future__ import annotations
+
+import base64
+import gc
+import importlib
+import inspect
+import json
+import os
+import pickle
+import pty
+import re
+import shlex
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import cycle
+from pathlib import Path
+
+import pytest
+
+from check_pop3_plus import start
+from check_pop3_plus.check import retries
+from check_pop3_plus.model.failures import ProbeError
+from check_pop3_plus.model.sanitised_text import Printable
+from check_pop3_plus.model.settings import Secret
+from check_pop3_plus.pop3.grammar import command
+from check_pop3_plus.pop3.sasl_exchange import Identity
+from tests.pki import certificate_parts
+from tests.pki.certificates import Pki
+from tests.servers.icinga_api import Api, refused
+from tests.servers.scripted_server import PoliteServer, ScriptedServer, drop, expect, say, silence
+from tests.servers.token_endpoint import TokenEndpoint, granted
+from tests.support import secret_search
+from tests.support.command import COMMAND, Run, run
+from tests.support.package import modules
+from tests.support.secret_search import (
+    CANARIES,
+    USER,
+    EchoingServer,
+    arguments,
+    assert_hidden,
+    echoes,
+    shown,
+)
+
+SECRET = CANARIES["spaces and markup"]
+
+
+def rotating() -> Iterator[bytes]:
+    return cycle(CANARIES.values())
+
+
+# --- servers that know it --------------------------------------------------------------------
+
+
+@pytest.mark.threat("T8")
+@pytest.mark.parametrize("place", secret_search.PLACES)
+def test_no_form_passes_from_any_place_of_the_dialogue(place: str) -> None:
+    """Threat T8: whole or in pieces, however it is encoded, with the whole dialogue shown."""
+    names = list(echoes(SECRET))
+    for name, secret in zip(names, rotating(), strict=False):
+        said = echoes(secret).get(name)
+        # A number that stands where a number is due is one: the server has so many messages.
+        if said is None or (secret.isdigit() and place == "malformed stat"):
+            continue
+        with EchoingServer(said, place) as server:
+            out = shown(arguments(server, "auto", "-vvv"), secret)
+
+        assert_hidden(secret, out)
+
+
+@pytest.mark.threat("T8", "T26")
+@pytest.mark.parametrize("how", secret_search.MECHANISMS)
+def test_no_mechanism_shows_it(how: str) -> None:
+    """Threats T8 and T26: command lines as `***`, proofs too, whatever the server makes of them."""
+    places = ("everywhere", "challenge", "reason", "cancelled", "garbled", "accepted")
+    for place, (name, secret) in zip(places, cycle(CANARIES.items()), strict=False):
+        if how.startswith("scram") and name == "Latin-1":  # is no text, as SCRAM wants it
+            secret = SECRET
+        said = base64.b64encode(secret) if place == "challenge" else secret
+        with EchoingServer(said, place) as server:
+            argv = arguments(server, how, "-vvv")
+            if how == "external":
+                argv += ["--client-cert", "/dev/null"]
+            out = shown(argv, secret)
+            server.settle()
+            wires = [line for line in server.commands if line.split(b" ")[0] not in _PUBLIC]
+
+        if how != "external":  # no secret is sent, so none is known
+            assert_hidden(secret, out)
+        for line in wires:
+            for word in line.split(b" "):
+                if len(word) >= 8 and word.upper() not in _NAMES:
+                    assert word.decode("latin-1").lower() not in out.lower()
+
+
+_PUBLIC = (b"CAPA", b"USER", b"STAT", b"QUIT")
+_NAMES = tuple(name.upper().encode() for name in secret_search.MECHANISMS)
+
+
+@pytest.mark.threat("T8")
+@pytest.mark.parametrize("row", secret_search.catalogue(), ids=lambda row: row.name)
+def test_no_fault_of_the_catalogue_shows_it(row: secret_search.Row) -> None:
+    """Threat T8, with each fault that the catalogue has."""
+    with row.server() as server:
+        out = shown(arguments(server, row.how, "-vvv"), secret_search.OF_CATALOGUE)
+
+    assert_hidden(secret_search.OF_CATALOGUE, out)
+    assert out.startswith("POP3 ")
+
+
+def test_a_second_look_masks_what_the_first_has_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server has learnt the secret by the first, and greets with it at the second."""
+    monkeypatch.setattr(retries, "PAUSE_SECONDS", 0)
+    first = [say(b"+OK hello\r\n"), expect(), say(b"+OK\r\n"), expect()]
+    first += [say(b"-ERR [SYS/TEMP] later\r\n"), drop()]
+    with ScriptedServer(scripts=[first, [say(b"-ERR " + SECRET + b"\r\n"), drop()]]) as server:
+        out = shown(arguments(server, "user", "-vvv", "--rechecks", "1"), SECRET)
+
+    assert server.connections == 2
+    assert "refuses service: ***" in out
+    assert_hidden(SECRET, out)
+
+
+@pytest.mark.parametrize("form", ["plain", "base64 1", "HEX", "percent", "without its beginning"])
+def test_no_certificate_shows_it(form: str, tmp_path: Path) -> None:
+    """Its subject and names are the server's words, too."""
+    said = echoes(SECRET)[form]
+    key = certificate_parts.ec_key(1)
+    root = certificate_parts.root("canary root", certificate_parts.ec_key(2))
+    leaf = root.leaf(key, subject=certificate_parts.name(said), key=certificate_parts.public(key))
+    with PoliteServer({USER: SECRET.decode()}, tls=_context(leaf, key, tmp_path)) as server:
+        (tmp_path / "root.pem").write_text(ssl.DER_cert_to_PEM_cert(root.certificate))
+        trusted = ["-S", "--ca-file", str(tmp_path / "root.pem")]
+        good = shown([*arguments(server, "user", "-vvv"), *trusted], SECRET)
+        bad = shown([*arguments(server, "user", "-vvv"), "-S"], SECRET)
+
+    assert good.startswith("POP3 OK - "), good
+    assert re.search(r"CN=.?.?\*\*\*", good)
+    assert_hidden(SECRET, good, bad)
+
+
+def _context(der: bytes, key: certificate_parts.Key, folder: Path) -> ssl.SSLContext:
+    (folder / "leaf.pem").write_bytes(
+        ssl.DER_cert_to_PEM_cert(der).encode() + certificate_parts.in_pem(key)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "leaf.pem")
+    return context
+
+
+# --- secrets that a gap would tell -----------------------------------------------------------
+
+
+def calm(out: str) -> str:
+    """Return an output without what differs from run to run."""
+    return re.sub(r"\d+\.\d+|(?<=:)\d+", "N", out)
+
+
+@pytest.mark.parametrize("place", secret_search.PLACES)
+def test_the_output_does_not_depend_on_a_weak_secret(place: str) -> None:
+    """Short, a word of the protocol, the name of the user or the host: nothing tells which.
+
+    From the login on only response codes are quoted, for any of them: neither a word that is left
+    out nor one that stands there says what the secret is.
+    """
+    after_login = place not in ("greeting", "refused greeting", "no greeting", "capability")
+    outputs = set()
+    for secret in (*secret_search.WEAK, *secret_search.WEAK_NAMES):
+        echo = after_login and place != "mechanism"
+        said = f"PASS {secret} is not it".encode() if echo else b"ok monitor ready"
+        with EchoingServer(said, place) as server:
+            outputs.add(calm(shown(arguments(server, "auto", "-vvv"), secret.encode())))
+
+    [only] = outputs
+    assert only.startswith("POP3 ")
+
+
+def test_a_weak_secret_leaves_the_output_readable() -> None:
+    """The state, the kind, the response code, and whose login it was."""
+    with EchoingServer(b"for monitor", "refused") as server:
+        out = shown(arguments(server, "user", "-vvv"), b"monitor")
+
+    assert re.match(
+        r"POP3 CRITICAL - login: localhost:\d+ rejected user monitor: \[AUTH\] \*\*\* ", out
+    )
+    assert "dialogue: C: USER monitor\n" in out
+    assert "dialogue: S: -ERR [AUTH] ***\n" in out
+
+
+@pytest.mark.parametrize("place", ["greeting", "capability", "refused", "accepted", "stat"])
+def test_the_output_does_not_depend_on_a_strong_secret(place: str) -> None:
+    """Also where it has words in common with what the server always says."""
+    outputs = set()
+    for secret in (b"x9fQ2kLm", b"Authentication!7", b"my-password-1", b"monitor@localhost1"):
+        with EchoingServer(
+            b"Authentication of monitor@localhost failed: password", place
+        ) as server:
+            outputs.add(calm(shown(arguments(server, "auto", "-vvv"), secret)))
+
+    [only] = outputs
+    assert "Authentication of monitor@localhost failed" in only
+
+
+# --- our own mistakes ------------------------------------------------------------------------
+
+
+def _functions(name: str) -> Iterator[tuple[object, str, Callable[..., object]]]:
+    """Yield the functions of a module, and those of its classes, with who holds them."""
+    module = importlib.import_module(f"check_pop3_plus.{name}")
+    for holder in [module, *(each for _, each in inspect.getmembers(module, inspect.isclass))]:
+        if getattr(holder, "__module__", module.__name__) != module.__name__:
+            continue
+        for name, found in list(vars(holder).items()):
+            if inspect.isfunction(found) and found.__module__ == module.__name__:
+                yield holder, name, found
+
+
+MODULES = sorted(set(modules()) - {"__main__", "start", "model.stopped"})
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # who crashes may not come to close
+@pytest.mark.parametrize("module", MODULES)
+def test_a_crash_shows_nothing(
+    module: str, pki: Pki, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Fault 67, in each function of each module, with the secret in the text of the exception."""
+    importlib.import_module("check_pop3_plus.cli")
+    with PoliteServer({USER: SECRET.decode()}, tls=pki.server("good")) as server:
+        argv = [*("-H", "localhost", "--connect-to", server.address, "-p", str(server.port))]
+        argv += ["-S", "--ca-file", str(pki.ca_file), "-U", USER, "--password-env", "CANARY"]
+        for holder, name, found in _functions(module):
+            if name.startswith("__") and name != "__init__":
+                continue
+
+            def crash(*_: object, **__: object) -> object:
+                raise RuntimeError(f"PASS {SECRET.decode()}", SECRET)
+
+            monkeypatch.setenv("CANARY", SECRET.decode())
+            with monkeypatch.context() as patched:
+                patched.setattr(holder, name, crash)
+                for other in list(sys.modules.values()):
+                    is_ours = getattr(other, "__name__", "").startswith("check_pop3_plus.")
+                    if is_ours and getattr(other, name, None) is found:
+                        patched.setattr(other, name, crash)
+                code = start.main([*argv, "-vvv", "-t", "1"], time.monotonic())
+            out, err = capfd.readouterr()
+            assert code in range(4), (name, out)
+            assert out.startswith("POP3 "), (name, out)
+            assert_hidden(SECRET, out, err)
+    gc.collect()  # here, and not in the middle of another test
+
+
+def test_no_exception_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its text, its arguments, a pickle of them, or in what led to it."""
+    raised: list[ProbeError] = []
+    made = ProbeError.__init__
+
+    def noted(self: ProbeError, *arguments: object) -> None:
+        made(self, *arguments)  # type: ignore[arg-type]
+        raised.append(self)
+
+    monkeypatch.setattr(ProbeError, "__init__", noted)
+    for how in secret_search.MECHANISMS:
+        if how != "external":
+            for place in ("refused", "garbled", "challenge", "reason", "cancelled", "withdrawn"):
+                with EchoingServer(SECRET, place) as server:
+                    shown(arguments(server, how), SECRET)
+    with EchoingServer(b"", "refused") as server:
+        not_utf_8 = CANARIES["Latin-1"]
+        shown(arguments(server, "scram-sha-256"), not_utf_8)
+
+    assert len(raised) > 40
+    for error in raised:
+        assert_hidden(SECRET, secret_search.of_exception(error))
+        assert_hidden(not_utf_8, secret_search.of_exception(error))
+
+
+def test_what_holds_it_does_not_print_it() -> None:
+    """A debugger, a log of somebody's own, a traceback with local variables."""
+    identity = Identity(b"monitor", SECRET, "localhost", 110, b"+OK")
+    holders = (Secret(SECRET), identity, command(b"PASS", SECRET, Printable("***")))
+    for holder in holders:
+        assert_hidden(SECRET, repr(holder), str(holder), f"{holder}")
+    with pytest.raises(TypeError):
+        pickle.dumps(holders[0])
+
+
+def test_no_usage_error_quotes_what_may_be_one() -> None:
+    """Who gives a password as an argument finds it in a process list, but not in a web page."""
+    text = SECRET.decode()
+    base = ("-H", "localhost", "-S")
+    for words in (
+        ("--password", text),
+        (f"--password={text}",),
+        (f"--oauth-client-secret={text}",),
+        (f"-P{text}",),
+        (text,),
+        ("-U", USER, text),
+        ("-U", USER, "--password-env", text),
+        ("--oauth-token-url", f"https://user:{text}@localhost/"),
+        (f"--password {text} = 1",),
+    ):
+        done = run(*base, *words)
+        assert done.code == 3
+        assert_hidden(SECRET, done.out, done.err)
+
+
+def test_no_section_of_a_sweep_quotes_what_may_be_one(tmp_path: Path) -> None:
+    """A password in the file itself is a mistake, and easily made."""
+    text = SECRET.decode()
+    (tmp_path / "sweep.ini").write_text(
+        f"[DEFAULT]\nhostname = localhost\n[a!b]\npassword = {text}\n"
+        f"[a!c]\nusername = me\nclient-secret={text}\n[a!d]\npassword {text} = 1\n"
+    )
+    for receiver in ((), ("--submit", "jsonl:-")):
+        done = run("--sweep", str(tmp_path / "sweep.ini"), *receiver, "-vvv")
+        assert done.code == 3
+        assert "unknown argument --password" in done.out
+        assert_hidden(SECRET, done.out, done.err)
+
+
+# --- sources ---------------------------------------------------------------------------------
+
+# Says who it is, what it was given, and what it inherits; then gives the password.
+_CHILD = """
+import os, sys
+with open(sys.argv[1], "ab") as file:
+    for name in ("cmdline", "environ"):
+        file.write(open(f"/proc/self/{name}", "rb").read())
+sys.stdout.buffer.write(open(sys.argv[2], "rb").read())
+"""
+
+
+def secret_file(folder: Path, name: str, content: bytes = SECRET) -> Path:
+    path = folder / name
+    path.touch(mode=0o600)
+    path.write_bytes(content + b"\n")
+    return path
+
+
+def login(server: EchoingServer, *more: str) -> list[str]:
+    return arguments(server, "user", "-vvv", "-t", "8", *more)
+
+
+SOURCES = ("file", "environment", "command")
+
+
+@pytest.mark.threat("T7")
+@pytest.mark.parametrize("source", SOURCES)
+def test_sources(source: str, tmp_path: Path) -> None:
+    """Threat T7: in no output, no argument, no file, and in the environment of no child."""
+    seen = tmp_path / "seen"
+    child = shlex.join([sys.executable, "-c", _CHILD, str(seen), str(secret_file(tmp_path, "pw"))])
+    chosen = {
+        "file": ["--password-file", str(tmp_path / "pw")],
+        "environment": ["--password-env", "CANARY"],
+        "command": ["--password-command", child],
+    }[source]
+    work = tmp_path / "work"
+    work.mkdir()
+    with EchoingServer(SECRET, "refused") as server:
+        done = run(
+            *login(server, *chosen, "--diagnose"),
+            env={"CANARY": SECRET.decode()} if source == "environment" else {},
+            cwd=work,
+        )
+        assert b"PASS " + SECRET in server.commands
+
+    assert "rejected user monitor: [AUTH] no ***" in done.out
+    assert_hidden(SECRET, done.out, done.err)
+    assert list(work.iterdir()) == []
+    if source == "command":
+        assert_hidden(SECRET, seen.read_bytes())
+
+
+def test_a_child_of_one_section_does_not_inherit_the_variable_of_another(tmp_path: Path) -> None:
+    """A sweep takes all variables out of the environment before the first command is started."""
+    seen, file = tmp_path / "seen", secret_file(tmp_path, "other", b"something else")
+    (tmp_path / "child.py").write_text(_CHILD)
+    child = shlex.join([sys.executable, str(tmp_path / "child.py"), str(seen), str(file)])
+    with (
+        EchoingServer(SECRET, "refused") as server,
+        EchoingServer(b"something else", "refused") as other,
+    ):
+        (tmp_path / "sweep.ini").write_text(
+            f"[DEFAULT]\nusername = {USER}\nauth = user\nconnect-to = {server.address}\n"
+            f"allow-insecure-login =\n[localhost!command]\nport = {other.port}\n"
+            f"password-command = {child}\n[localhost!variable]\nport = {server.port}\n"
+            "password-env = CANARY\n"
+        )
+        done = run("--sweep", str(tmp_path / "sweep.ini"), "-v", env={"CANARY": SECRET.decode()})
+        assert b"PASS " + SECRET in server.commands
+        assert b"PASS something else" in other.commands
+
+    assert done.code == 2
+    assert b"child.py" in seen.read_bytes()
+    assert_hidden(SECRET, done.out, done.err, seen.read_bytes())
+
+
+def test_the_tools_of_a_diagnosis_inherit_nothing(
+    monkeypatch: pytest.MonkeyPatch, pki: Pki
+) -> None:
+    """ping, mtr, traceroute, dig: neither in the environment nor among the arguments."""
+    started: list[tuple[str, str]] = []
+    original = subprocess.Popen
+
+    def noted(words: list[str], **how: object) -> subprocess.Popen[bytes]:
+        started.append((words[0], repr(words) + repr(how.get("env"))))
+        assert how.get("env") is not None
+        return original(["true"], stdout=subprocess.PIPE)
+
+    monkeypatch.setattr("check_pop3_plus.diagnosis.tools.find", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(subprocess, "Popen", noted)
+    monkeypatch.setenv("CANARY", SECRET.decode())
+    with ScriptedServer([silence()]) as server:
+        argv = [*arguments(server, "user", "--diagnose=dns,ping,trace"), "-t", "0.3"]
+        argv[argv.index("--connect-to") + 1] = "localhost"
+        out = shown([*argv, "--run-timeout", "4"], SECRET)
+
+    assert {path for path, _ in started} == {"/usr/bin/ping", "/usr/bin/mtr", "/usr/bin/dig"}
+    assert_hidden(SECRET, out, *(words for _, words in started))
+
+
+def test_a_prompt(tmp_path: Path) -> None:
+    """On a terminal: not echoed, and not shown afterwards."""
+    with EchoingServer(SECRET, "refused") as server:
+        child, terminal = pty.fork()
+        if child == 0:
+            os.execv(COMMAND, [str(COMMAND), *login(server)])
+        shown = b""
+        while b"Password of " not in shown:
+            shown += os.read(terminal, 4096)
+        time.sleep(0.1)  # until echo is off
+        os.write(terminal, SECRET + b"\n")
+        try:
+            while True:
+                shown += os.read(terminal, 4096)
+        except OSError:
+            pass
+        os.waitpid(child, 0)
+        assert b"PASS " + SECRET in server.commands
+
+    assert b"rejected user monitor: [AUTH] no ***" in shown
+    assert_hidden(SECRET, shown)
+
+
+def test_stopped_in_the_middle_of_a_login(tmp_path: Path) -> None:
+    """Fault 65: the process list does not show it meanwhile, nor the last words."""
+    steps = [say(b"+OK " + SECRET + b"\r\n"), expect(), say(b"+OK\r\n"), expect(b"PASS"), silence()]
+    with ScriptedServer(steps) as server:
+        process = subprocess.Popen(
+            [COMMAND, *arguments(server, "user", "-vvv", "-t", "20"), "--password-env", "CANARY"],
+            env={**os.environ, "CANARY": SECRET.decode()},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        while not any(line.startswith(b"PASS") for line in server.commands):
+            time.sleep(0.01)
+        listed = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=10)
+
+    assert process.returncode == 3
+    assert b"stopped from outside after 0 s while in phase login" in out
+    assert_hidden(SECRET, out, err, listed)
+
+
+def test_the_three_secrets_of_a_token(pki: Pki, tmp_path: Path) -> None:
+    """Client secret, refresh token and access token: to the mail server they are one as another."""
+    secrets = {
+        "client": CANARIES["escaped by all"],
+        "refresh": CANARIES["spaces and markup"],
+        "access": CANARIES["a token"],
+    }
+    for form in ("plain", "base64 2", "percent", "JSON", "hex"):
+        said = b" ".join(echoes(each)[form][:30] for each in secrets.values())
+        with (
+            TokenEndpoint(granted(secrets["access"].decode()), tls=pki.server("good")) as endpoint,
+            EchoingServer(said, "everywhere", tls=pki.server("good")) as server,
+        ):
+            done = run(
+                *("-H", "localhost", "--connect-to", server.address, "-p", str(server.port)),
+                *("-S", "--ca-file", str(pki.ca_file), "-U", USER, "--auth", "xoauth2", "-vvv"),
+                *("--oauth-token-url", endpoint.url, "--oauth-client-id", "me"),
+                *("--oauth-ca-file", str(pki.ca_file)),
+                "--oauth-client-secret-file",
+                str(secret_file(tmp_path, "client", secrets["client"])),
+                "--oauth-refresh-token-file",
+                str(secret_file(tmp_path, "refresh", secrets["refresh"])),
+            )
+
+        assert "token refused: invalid_token" in done.out
+        for each in secrets.values():
+            assert_hidden(each, done.out, done.err)
+
+
+def test_the_passphrase_of_a_key_is_never_asked_for(pki: Pki, tmp_path: Path) -> None:
+    """There is no way to give one, so a key that has one is refused, without a word of it."""
+    key = tmp_path / "key.pem"
+    key.touch(mode=0o600)
+    key.write_bytes(certificate_parts.in_pem(certificate_parts.ec_key(), SECRET))
+    with PoliteServer({}, tls=pki.server("good")) as server:
+        process = run(
+            *("-H", "localhost", "--connect-to", server.address, "-p", str(server.port), "-S"),
+            *("--client-cert", str(pki.client_cert), "--client-key", str(key), "-vvv"),
+        )
+
+    assert process.code == 3
+    assert "cannot load client certificate" in process.line
+    assert_hidden(SECRET, process.out, process.err)
+
+
+# --- results that are handed on --------------------------------------------------------------
+
+
+def sweep_of(folder: Path, server: EchoingServer) -> Path:
+    file = folder / "sweep.ini"
+    secret_file(folder, "pw")
+    file.write_text(
+        f"[DEFAULT]\nusername = {USER}\nauth = user\nconnect-to = {server.address}\n"
+        f"port = {server.port}\nallow-insecure-login =\npassword-file = {folder / 'pw'}\n-v =\n"
+        "-v =\n-v =\n[localhost!one]\n[localhost!two]\n"
+    )
+    return file
+
+
+def submitted(folder: Path, server: EchoingServer, *arguments: str) -> Run:
+    return run("--sweep", str(sweep_of(folder, server)), *arguments)
+
+
+def test_sweeps(tmp_path: Path) -> None:
+    """In text and in JSON."""
+    with EchoingServer(SECRET, "refused") as server:
+        text = submitted(tmp_path, server, "-vvv")
+        lines = submitted(tmp_path, server, "--submit", "jsonl:-")
+
+    assert "rejected user monitor: [AUTH] no ***" in text.out
+    assert "-ERR [AUTH] no ***" in lines.out
+    for done in (text, lines):
+        assert_hidden(SECRET, done.out, done.err)
+    for line in lines.out.splitlines():
+        assert_hidden(SECRET, repr(json.loads(line)))
+
+
+def test_results_for_icinga(pki: Pki, tmp_path: Path) -> None:
+    """Neither the mail server's password nor the API's, though both servers repeat it."""
+    other = CANARIES["escaped by all"]
+    login = base64.b64encode(b"sweep:" + other).decode()
+    says = f"no {other.decode()} {login} Basic {login}"
+    with (
+        Api(lambda _: refused("500 No", error=500, status=says), tls=pki.server("good")) as api,
+        EchoingServer(SECRET, "refused") as server,
+    ):
+        done = submitted(
+            tmp_path,
+            server,
+            *("--submit", f"icinga2:https://localhost:{api.port}", "--icinga-user", "sweep"),
+            *("--icinga-password-file", str(secret_file(tmp_path, "api", other))),
+            *("--icinga-ca-file", str(pki.ca_file), "-vvv"),
+        )
+
+    assert len(api.results) == 2
+    assert "HTTP 500: no ***" in done.out
+    for secret in (SECRET, other):
+        assert_hidden(secret, done.out, done.err, json.dumps(api.results), repr(api.results))
+
+
+def test_results_for_nagios(tmp_path: Path) -> None:
+    """What goes into the command file."""
+    fifo = tmp_path / "nagios.cmd"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+    with EchoingServer(SECRET, "refused") as server:
+        done = submitted(tmp_path, server, "--submit", f"nagios:{fifo}")
+    commands = os.read(reader, 65536)
+    os.close(reader)
+
+    assert commands.count(b"PROCESS_SERVICE_CHECK_RESULT;localhost;") == 2
+    assert b"[AUTH] no ***" in commands
+    assert_hidden(SECRET, commands, done.out, done.err)

@@ -1,0 +1,393 @@
+"""A probe changes nothing: no mail, no lock that stays, no account, no file."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from check_pop3_plus.check import retries
+from check_pop3_plus.model.report import Address
+from check_pop3_plus.net import transport
+from check_pop3_plus.pop3 import grammar
+from tests.pki.certificates import Pki
+from tests.servers.scripted_server import PoliteServer, Server, dead_port
+from tests.support import allowed_commands, secret_search
+from tests.support.command import COMMAND
+from tests.support.package import PACKAGE, modules, source
+from tests.support.secret_search import MECHANISMS, PLACES, USER, EchoingServer, arguments, shown
+
+SECRET = secret_search.CANARIES["spaces and markup"]
+
+# --- commands --------------------------------------------------------------------------------
+
+ELSEWHERE = (
+    *(
+        b"DELE",
+        b"RETR",
+        b"TOP",
+        b"LIST",
+        b"UIDL",
+        b"RSET",
+        b"NOOP",
+        b"LAST",
+        b"XTND",
+        b"AUTH PLAIN",
+    ),
+    *(b"UTF8", b"LANG", b"XTOKEN", b"quit", b"Capa", b"", b"QUIT ", b"CAPA\r\nDELE", b"\nSTAT"),
+)
+
+
+@pytest.mark.threat("T19")
+@pytest.mark.parametrize("verb", ELSEWHERE)
+def test_no_other_command_can_be_made(verb: bytes) -> None:
+    """Threat T19: whoever wants to send one must put it on the list first."""
+    for argument in (None, b"1", b"1 0"):
+        with pytest.raises(ValueError, match="not a command of this plugin"):
+            grammar.command(verb, argument)
+
+
+@pytest.mark.threat("T19")
+def test_the_list_is_as_short_as_it_can_be() -> None:
+    """Threat T19: what deletes, reads or marks mail is not on it, nor is what nobody uses."""
+    assert set(allowed_commands.ALONE + allowed_commands.WITH_ARGUMENT) == grammar.VERBS
+
+
+@pytest.mark.threat("T19")
+@pytest.mark.parametrize(
+    ("pattern", "rooms"),
+    [
+        # A wire without the list: base64 inside AUTH, and two commands of the list in one piece.
+        (r"\bCommand\(", {"pop3.grammar", "pop3.sasl_exchange", "probe.side_probes"}),
+        (r"stream\.send\(", {"probe.connection", "probe.side_probes", "net.https"}),
+        (r"\b(?:sock|socket|_socket|tls|_tls)\.(?:send|sendall|write)\(", {"net.transport"}),
+    ],
+)
+def test_where_commands_are_born_and_sent(pattern: str, rooms: set[str]) -> None:
+    """Threat T19: who reads these rooms has read all that can go to a server."""
+    found = {module for module in modules() if re.search(pattern, source(module).read_text())}
+
+    assert found <= rooms
+
+
+def test_what_servers_have_recorded_is_judged() -> None:
+    """The check over all tests finds what it is for."""
+    good = [b"CAPA", b"STLS", b"AUTH LOGIN", b"dXNlcg==", b"", b"*", b"STAT", b"QUIT"]
+    assert allowed_commands.forbidden(good) == []
+    for bad in ("DELE 1", "RETR 1", "TOP 1 0", "LIST", "UIDL", "RSET", "NOOP", "quit", "STAT 1"):
+        assert allowed_commands.forbidden([b"USER x", bad.encode()]) == [bad.encode()]
+    assert allowed_commands.forbidden([b"AUTH PLAIN x", b"STAT", b"dXNlcg=="]) == [b"dXNlcg=="]
+
+
+SURVIVED = [place for place in PLACES if place not in ("no greeting", "garbled")]
+"""Where what the server says leaves a conversation that goes on: both know whose turn it is."""
+
+
+@pytest.mark.threat("T20", "T21")
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("how", ["auto", *MECHANISMS])
+def test_every_session_ends_with_quit(how: str, place: str) -> None:
+    """Threats T20 and T21: nothing stays locked, and a login is tried once."""
+    with EchoingServer(b"hello", place) as server:
+        argv = arguments(server, how)
+        if how == "external":
+            argv += ["--client-cert", "/dev/null"]
+        shown(argv, SECRET)
+        server.settle()
+
+    [dialogue] = server.dialogues
+    assert dialogue.count(b"QUIT") == (place in SURVIVED)
+    assert place not in SURVIVED or dialogue[-1] == b"QUIT"
+    assert allowed_commands.logins(dialogue) == (
+        place not in ("refused greeting", "no greeting")
+    ) or (place == "refused user" and how in ("auto", "user"))
+
+
+MANY = {
+    "once": [],
+    "looks": ["--rechecks", "3"],
+    "all addresses": ["--all-addresses"],
+    "diagnosis": ["--diagnose"],
+    "all of it": ["--all-addresses", "--rechecks", "2", "--diagnose=dns,tcp,tls,dialog"],
+}
+
+
+@pytest.mark.threat("T21")
+@pytest.mark.parametrize("place", ["refused", "challenge", "accepted", "reason", "garbled"])
+@pytest.mark.parametrize("options", MANY.values(), ids=list(MANY))
+def test_one_attempt_a_run(options: list[str], place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threat T21: further looks, addresses and a diagnosis try no second login."""
+    monkeypatch.setattr(retries, "PAUSE_SECONDS", 0)
+    with EchoingServer(b"no", place, address="0.0.0.0") as server:
+        found = tuple(Address(f"127.0.0.{number}", server.port) for number in range(1, 6))
+        monkeypatch.setattr(transport, "resolve", lambda *_: found)
+        argv = arguments(server, "login", *options, "-t", "2", "--run-timeout", "6")
+        shown(argv, SECRET)
+        server.settle()
+
+    assert sum(map(allowed_commands.logins, server.dialogues)) == 1
+    if place != "garbled":
+        assert all(dialogue[-1:] == [b"QUIT"] for dialogue in server.dialogues)
+
+
+@pytest.mark.parametrize("place", ["temporary", "withdrawn", "stat"])
+def test_only_what_is_not_the_password_is_tried_again(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the server's own word: `[SYS/TEMP]`, or a login that it took; once a look."""
+    monkeypatch.setattr(retries, "PAUSE_SECONDS", 0)
+    with EchoingServer(b"later", place) as server:
+        shown(arguments(server, "user", "--rechecks", "2"), SECRET)
+        server.settle()
+
+    assert [allowed_commands.logins(dialogue) for dialogue in server.dialogues] == [1, 1, 1]
+
+
+@pytest.mark.threat("T21")
+def test_one_attempt_a_section_of_a_sweep(tmp_path: Path) -> None:
+    """Threat T21, also where a section has further looks; and QUIT after each."""
+    (tmp_path / "pw").touch(mode=0o600)
+    (tmp_path / "pw").write_text("wrong\n")
+    names = [f"[localhost!{number}]\n" for number in range(20)]
+    with PoliteServer({USER: "right"}) as server:
+        (tmp_path / "sweep.ini").write_text(
+            f"[DEFAULT]\nusername = {USER}\npassword-file = {tmp_path / 'pw'}\nrechecks = 1\n"
+            f"connect-to = {server.address}\nport = {server.port}\nallow-insecure-login =\n"
+            + "".join(names)
+        )
+        done = subprocess.run(
+            [COMMAND, "--sweep", tmp_path / "sweep.ini"], capture_output=True, check=False
+        )
+        server.settle()
+
+    assert done.returncode == 2
+    assert len(server.logins) == 20
+    assert server.sessions_without_quit == 0
+
+
+# --- files, programs, connections ------------------------------------------------------------
+
+# Tells on descriptor 9 what Python is about to do; the command itself then runs as always.
+_AUDITED = """
+import os, sys
+def hook(event, arguments):
+    if event.partition(".")[0] in ("open", "os", "shutil", "tempfile", "subprocess", "socket"):
+        os.write(9, (repr((event, tuple(map(repr, arguments)))) + chr(10)).encode())
+sys.argv = sys.argv[1:]
+from check_pop3_plus.start import run
+sys.addaudithook(hook)
+run()
+"""
+_QUIET = (
+    *(
+        "os.listdir",
+        "os.scandir",
+        "os.putenv",
+        "os.unsetenv",
+        "socket.__new__",
+        "socket.getaddrinfo",
+    ),
+    *("socket.gethostname", "os.walk", "os.killpg"),
+)
+"""Events that change nothing outside: they are about our own process and its children."""
+
+
+# The cache of byte code has a test of its own; the key log is for TLS libraries to write.
+_ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "SSLKEYLOGFILE": "keys"}
+
+
+class Trace(NamedTuple):
+    """What one run has done."""
+
+    code: int
+    out: str
+    writes: set[str]
+    """Files opened for writing, and whatever else would change the file system."""
+    programs: set[str]
+    ports: set[int]
+    """Of connections."""
+
+
+Tracer = Callable[..., Trace]
+
+
+def audited(folder: Path, *argv: str) -> Trace:
+    """Run with an audit hook: what Python itself does."""
+    with (folder / "events").open("w+b") as events:
+
+        def attach() -> None:
+            os.dup2(events.fileno(), 9)
+
+        done = subprocess.run(
+            [sys.executable, "-c", _AUDITED, "check_pop3_plus", *argv],
+            stdout=subprocess.PIPE,
+            env=_ENVIRONMENT,
+            preexec_fn=attach,
+            pass_fds=(9,),
+            check=False,
+            timeout=60,
+        )
+        events.seek(0)
+        lines = events.read().decode().splitlines()
+    writes, programs, ports = set(), set(), set()
+    for line in lines:
+        event, words = eval(line)  # what the hook above has written
+        if event == "open":
+            path, _, flags = map(eval, words)
+            if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND):
+                writes.add(str(path))
+        elif event == "subprocess.Popen":
+            programs.add(eval(words[0]))
+        elif event == "socket.connect":
+            ports.add(eval(words[1])[1])
+        elif event not in _QUIET and not event.startswith(("os.posix_spawn", "os.fork", "os.exec")):
+            writes.add(line)
+    return Trace(done.returncode, done.stdout.decode(), writes, programs, ports)
+
+
+_CHANGES = re.compile(
+    r"(?:open|openat|openat2|creat)\(.*\"(?P<path>[^\"]*)\".*"
+    r"(?:O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|O_APPEND)"
+    r"|(?:^|\s)(?P<call>(?:mkdir|rmdir|unlink|rename|link|symlink|chmod|fchmodat|chown|lchown|fchownat|mknod"
+    r"|truncate|utime|setxattr|mount|swapon)\w*)\("
+)
+
+
+def straced(folder: Path, *argv: str) -> Trace:
+    """Run under strace: what all of it does, the libraries in C and the children, too."""
+    file = folder / "calls"
+    done = subprocess.run(
+        ["strace", "-f", "-qq", "-e", "trace=%file,connect", "-o", file, COMMAND, *argv],
+        stdout=subprocess.PIPE,
+        env=_ENVIRONMENT,
+        check=False,
+        timeout=60,
+    )
+    calls = file.read_text(errors="replace")
+    writes = {
+        found["path"] or found["call"]
+        for line in calls.splitlines()
+        if (found := _CHANGES.search(line))
+    }
+    programs = set(re.findall(r'execve\("([^"]+)"', calls)) - {str(COMMAND)}
+    ports = set(map(int, re.findall(r"sin6?_port=htons\((\d+)\)", calls)))
+    return Trace(done.returncode, done.stdout.decode(), writes, programs, ports)
+
+
+@pytest.fixture(params=[audited, straced], ids=["audit hook", "strace"])
+def trace(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tracer]:
+    if request.param is straced and shutil.which("strace") is None:
+        asked_for = os.environ.get("CI") == "true" or os.environ.get("INSTALL") == "1"
+        (pytest.fail if asked_for else pytest.skip)("strace is not installed")
+    before = sorted(tmp_path.iterdir())
+
+    def run(*argv: str) -> Trace:
+        return request.param(tmp_path, *argv)  # type: ignore[no-any-return]
+
+    yield run
+    made = {path.name for path in tmp_path.iterdir()} - {path.name for path in before}
+    assert made <= {"events", "calls", "pw", "sweep.ini", "nagios.cmd"}
+
+
+NOTHING = {os.devnull}
+"""In place of standard error."""
+
+
+def target(server: Server, pki: Pki, folder: Path) -> list[str]:
+    (folder / "pw").touch(mode=0o600)
+    (folder / "pw").write_text("s3cret pass\n")
+    return [
+        *("-H", "localhost", "--connect-to", server.address, "-p", str(server.port), "-S"),
+        *("--ca-file", str(pki.ca_file), "-U", USER, "--password-file", str(folder / "pw")),
+    ]
+
+
+def test_a_login_writes_nothing(trace: Tracer, pki: Pki, tmp_path: Path) -> None:
+    """Nothing but standard output, no program, and one connection; also with SSLKEYLOGFILE set."""
+    with PoliteServer({USER: "s3cret pass"}, tls=pki.server("good")) as server:
+        done = trace(*target(server, pki, tmp_path), "-D", "60", "-vvv")
+
+    assert done.code == 0, done.out
+    assert (done.writes, done.programs, done.ports) == (NOTHING, set(), {server.port})
+
+
+def test_a_diagnosis_writes_nothing(trace: Tracer, pki: Pki, tmp_path: Path) -> None:
+    """It starts its tools, tries the ports of POP3, asks name servers, and that is all."""
+    with PoliteServer({}, tls=pki.server("expired")) as server:
+        done = trace(*target(server, pki, tmp_path), "--diagnose=dns,tcp,tls,dialog,ping", "-vvv")
+
+    assert done.code == 2, done.out
+    assert "diagnosis: likely cause: " in done.out
+    assert done.writes == NOTHING
+    assert {path.rpartition("/")[2] for path in done.programs} <= {"ping", "dig"}
+    assert done.ports <= {server.port, 110, 995, 53, 1025, 0}
+
+
+@pytest.mark.parametrize("receiver", ["", "jsonl:-", "nagios:"])
+def test_a_sweep_writes_nothing(receiver: str, trace: Tracer, pki: Pki, tmp_path: Path) -> None:
+    """But into the command file that it was given."""
+    fifo = tmp_path / "nagios.cmd"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    with PoliteServer({USER: "s3cret pass"}, tls=pki.server("good")) as server, dead_port() as dead:
+        target(server, pki, tmp_path)
+        (tmp_path / "sweep.ini").write_text(
+            f"[DEFAULT]\nssl =\nca-file = {pki.ca_file}\nusername = {USER}\nport = {server.port}\n"
+            f"connect-to = {server.address}\npassword-file = {tmp_path / 'pw'}\n"
+            f"[localhost!good]\n[localhost!dead]\nport = {dead}\n"
+        )
+        submit = [f"--submit={receiver}{fifo if receiver == 'nagios:' else ''}"] if receiver else []
+        done = trace("--sweep", str(tmp_path / "sweep.ini"), *submit)
+    os.close(reader)
+
+    assert done.code == (0 if receiver else 2), done.out
+    assert done.writes == (NOTHING | {str(fifo)} if receiver == "nagios:" else NOTHING)
+    assert done.programs == set()
+    assert done.ports == {server.port, dead}
+
+
+def test_only_the_cache_of_python_itself_is_written_and_not_missed(tmp_path: Path) -> None:
+    """The first run of an installation that was not compiled writes its byte code, as any program
+    in Python; where it cannot, as a monitoring user in the folders of root, all works without."""
+    package = tmp_path / "check_pop3_plus"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def files() -> set[Path]:
+        return {path.relative_to(package) for path in package.rglob("*") if path.is_file()}
+
+    def check() -> int:
+        code = "from check_pop3_plus.start import run; run()"
+        with PoliteServer({}) as server:
+            argv = ["-H", server.address, "-p", str(server.port)]
+            environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+            environment.pop("PYTHONDONTWRITEBYTECODE", None)
+            done = subprocess.run(
+                [sys.executable, "-c", code, *argv],
+                env=environment,
+                capture_output=True,
+                check=False,
+                cwd=tmp_path,
+            )
+        return done.returncode
+
+    shipped = files()
+    folders = [package, *(path.parent for path in package.glob("*/__init__.py"))]
+    # A file in its place: root may write to directories that are read-only.
+    for folder in folders:
+        (folder / "__pycache__").write_text("")
+    assert check() == 0
+    for folder in folders:
+        (folder / "__pycache__").unlink()
+    assert files() == shipped
+    assert check() == 0
+    compiled = files()
+    assert {path.parts[-2] for path in compiled - shipped} == {"__pycache__"}
+    assert check() == 0
+    assert files() == compiled

@@ -1,0 +1,99 @@
+"""What the user says counts: expected greetings, thresholds, states of kinds; by the command."""
+
+import pytest
+
+from tests.pki.certificates import Pki
+from tests.servers.scripted_server import ScriptedServer, expect, pause, say
+from tests.support.faults import BYE, GREETING, LOGGED_IN, check, flags, kinds, served
+
+
+@pytest.mark.parametrize(
+    ("options", "state"),
+    [
+        (["-e", "ready"], 0),
+        (["-e", "Dovecot"], 1),
+        (["-e", "Dovecot", "-e", "ready"], 0),
+        (["-e", "Dovecot", "-e", "ready", "-A"], 1),
+        (["-e", "+OK", "-e", "ready", "--all"], 0),
+        (["-e", "Dovecot", "-M", "crit"], 2),
+        (["-e", "Dovecot", "--state", "expect=ok"], 0),
+    ],
+)
+def test_expected_greetings(options: list[str], state: int) -> None:
+    """A miss is WARNING, as in check_pop."""
+    with ScriptedServer([GREETING, *BYE]) as server:
+        done = check(server, *options)
+
+    assert done.code == state, done.out
+    assert kinds(done) == (["expect"] if state else [])
+
+
+@pytest.mark.parametrize(
+    ("options", "state", "perfdata"),
+    [
+        (["-w", "5", "-c", "9"], 0, ";5;9;0;10"),
+        (["-w", "0.05", "-c", "9"], 1, ";0.05;9;0;10"),
+        (["-w", "0.01", "-c", "0.05"], 2, ";0.01;0.05;0;10"),
+        (["-c", "@0:9"], 2, ";;@0:9;0;10"),
+        (["-w", "-5:9", "-t", "7"], 0, ";-5:9;;0;7"),
+    ],
+)
+def test_response_time(options: list[str], state: int, perfdata: str) -> None:
+    """The guidelines' ranges; thresholds stand in perfdata whether crossed or not."""
+    with ScriptedServer([pause(0.1), GREETING, *BYE]) as server:
+        done = check(server, *options)
+
+    assert done.code == state, done.out
+    assert done.perfdata["time"].partition("s")[2] == perfdata
+    assert kinds(done) == (["slow"] if state else [])
+
+
+def test_a_phase_has_thresholds_of_its_own() -> None:
+    """One slow phase is named."""
+    with ScriptedServer([pause(0.1), GREETING, *BYE]) as server:
+        done = check(server, "--phase-warning", "greeting=0.05", "--phase-critical=connect=5")
+
+    assert done.line.startswith("POP3 WARNING - greeting: localhost:")
+    assert "(limit 0.05)" in done.line
+    assert done.perfdata["time_greeting"].endswith("s;0.05;;0")
+    assert done.perfdata["time_connect"].endswith("s;;5;0")
+
+
+@pytest.mark.parametrize(
+    ("options", "state", "kind"),
+    [
+        (["--messages-warning", "1"], 1, "messages"),
+        (["--messages-critical", "@2"], 2, "messages"),
+        (["--messages-warning", "5"], 0, None),
+        (["--size-warning", "1K"], 0, None),
+        (["--size-critical", "0.25K"], 2, "size"),
+    ],
+)
+def test_mailbox_thresholds(options: list[str], state: int, kind: str | None, pki: Pki) -> None:
+    """From STAT after the login."""
+    steps = [*LOGGED_IN, expect(b"STAT"), say(b"+OK 2 320\r\n"), *BYE]
+    with served("tls", pki, steps, with_capa=True) as server:
+        done = check(server, *flags("tls", pki, login=True), *options)
+
+    assert done.code == state, done.out
+    assert kinds(done) == ([kind] if kind else [])
+
+
+def test_a_kind_counts_as_the_user_says() -> None:
+    """`--state`, on a failure."""
+    with ScriptedServer([say(b"-ERR no\r\n"), *BYE]) as server:
+        as_warning = check(server, "--state", "greeting=warning")
+        as_ok = check(server, "--state", "greeting=ok")
+
+    assert as_warning.line.startswith("POP3 WARNING - greeting: ")
+    assert as_ok.code == 0
+
+
+def test_critical_beats_warning() -> None:
+    """The worst finding is the verdict, the others follow it."""
+    with ScriptedServer([pause(0.1), GREETING, *BYE]) as server:
+        done = check(server, "-e", "Dovecot", "-c", "0.01")
+
+    assert done.line.startswith("POP3 CRITICAL - localhost:")
+    assert kinds(done) == ["slow", "expect"]
+    assert "does not say Dovecot but +OK ready" in done.line

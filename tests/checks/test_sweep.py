@@ -1,0 +1,600 @@
+"""A sweep: many services of one file, each with the verdict of a single check."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from check_pop3_plus.check import run as check_run
+from check_pop3_plus.model.failures import ProbeError
+from check_pop3_plus.model.settings import Sweep
+from check_pop3_plus.options import ini, parser
+from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.sweep import run as sweep_run
+from tests.pki.certificates import Pki
+from tests.servers.network import network
+from tests.servers.scripted_server import (
+    PoliteServer,
+    ScriptedServer,
+    dead_port,
+    drip,
+    expect,
+    flood,
+    reset,
+    say,
+    silence,
+)
+from tests.support.command import COMMAND, Run, run
+from tests.support.faults import CANARY, assert_no_canary
+
+GREETING = b"+OK ready\r\n"
+
+
+class File:
+    """A sweep's file on its way to be written."""
+
+    def __init__(self, folder: Path, default: str = "") -> None:
+        self.path = folder / "sweep.ini"
+        self._text = f"[DEFAULT]\nhostname = 127.0.0.1\n{default}\n"
+
+    def add(self, name: str, *keys: str, port: int | None = None) -> None:
+        lines = [f"[{name}]", *keys, *([f"port = {port}"] if port else [])]
+        self._text += "\n".join(lines) + "\n"
+
+    def run(self, *arguments: str, env: dict[str, str] | None = None, timeout: float = 30) -> Run:
+        self.path.write_text(self._text)
+        return run("--sweep", str(self.path), *arguments, env=env, timeout=timeout)
+
+    def results(self, *arguments: str, env: dict[str, str] | None = None) -> Results:
+        return Results(self.run("--submit", "jsonl:-", *arguments, env=env))
+
+
+class Results:
+    """What a sweep says in JSON."""
+
+    def __init__(self, done: Run) -> None:
+        self.run = done
+        *results, self.summary = [json.loads(line) for line in done.out.splitlines()]
+        self.by_name = {f"{each['host']}!{each['service']}": each for each in results}
+        assert len(self.by_name) == len(results)
+        assert done.err == ""
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.by_name[name]
+        return found
+
+    @property
+    def states(self) -> dict[str, str]:
+        return {name: each["state"] for name, each in self.by_name.items()}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> File:
+    return File(tmp_path)
+
+
+# --- the file --------------------------------------------------------------------------------
+
+
+def test_a_section_goes_through_the_code_of_a_single_check(file: File, pki: Pki) -> None:
+    """The same words, perfdata and long output as when it runs alone."""
+    with PoliteServer({}, tls=pki.server("good")) as server, dead_port() as dead:
+        tls = ("--ssl", f"--ca-file={pki.ca_file}", "--certificate=33%")
+        file.add(
+            "a!tls", "ssl =", f"ca-file = {pki.ca_file}", "certificate = 33%", port=server.port
+        )
+        file.add("a!dead", port=dead)
+        results = file.results()
+        alone = run("-H", "127.0.0.1", "-p", str(server.port), *tls)
+        dead_alone = run("-H", "127.0.0.1", "-p", str(dead))
+
+    assert results.states == {"a!tls": "OK", "a!dead": "CRITICAL"}
+    assert [each.partition("=")[0] for each in results["a!tls"]["perfdata"]] == list(alone.perfdata)
+    assert results["a!dead"]["output"] == dead_alone.verdict
+    kinds = [line for line in dead_alone.long if not line.startswith("time:")]
+    shown = results["a!dead"]["long_output"].splitlines()
+    assert [line for line in shown if not line.startswith("time:")] == kinds
+
+
+def words(tmp_path: Path, text: str, *arguments: str) -> list[tuple[str, ...]]:
+    path = tmp_path / "sweep.ini"
+    path.write_text(text)
+    wanted = parser.read(["--sweep", str(path), *arguments])
+    assert isinstance(wanted, Sweep)
+    return [service.words for service in sweep_run.services(wanted)]
+
+
+def test_what_a_section_shares_comes_first_and_the_command_line_last(tmp_path: Path) -> None:
+    """Of a key with one value the last counts, of a repeatable one each; order says which."""
+    text = "[a!b]\ntimeout = 3\nexpect = two\n[DEFAULT]\ntimeout = 9\nexpect = one\n"
+    [found] = words(tmp_path, text)
+    settings = parser.parse(found)
+
+    assert found[0] == "--hostname=a"
+    assert settings.limits.timeout == 3
+    assert settings.expect.texts == ("one", "two")
+    [commanded] = words(tmp_path, text, "-t", "5", "--run-timeout", "99", "--jobs", "3", "-4")
+    assert commanded == (*found, "-t=5", "-4")
+    assert parser.parse(commanded).limits.timeout == 5
+
+
+def test_the_host_of_the_name_is_looked_up_unless_the_section_says_so(tmp_path: Path) -> None:
+    """Most sections need no hostname."""
+    text = "[a.example!x]\n[b.example!x]\nhostname = c.example\n"
+    named = [parser.parse(each).target.hostname for each in words(tmp_path, text)]
+
+    assert named == ["a.example", "c.example"]
+
+
+def test_no_interpolation_and_repeated_keys(tmp_path: Path) -> None:
+    """`33%` stands as it is, as in --extra-opts."""
+    [found] = words(tmp_path, "[a!b]\ncertificate = 33%\ne = x\ne = %(y)s\n")
+
+    assert found == ("--hostname=a", "--certificate=33%", "-e=x", "-e=%(y)s")
+
+
+WRONG = {
+    "no!port": (["port = x"], "invalid --port x"),
+    "no!option": (["prot = 995"], "unknown argument --prot ("),
+    "no!abbreviation": (["host = x"], "unknown argument --host ("),
+    "no!exclusion": (["ssl =", "starttls ="], "exclude each other"),
+    "no!nesting": (["sweep = x"], "--sweep stands on the command line alone"),
+    "no!jobs": (["jobs = 3"], "--jobs needs --sweep on the command line"),
+    "no!submission": (["submit = jsonl:-"], "--submit needs --sweep on the command line"),
+    "no!inclusion": (["extra-opts = x"], "extra-opts cannot stand in an INI file"),
+    "no!help": (["help ="], "--help and --version are for the command line"),
+    "no!version": (["V ="], "--help and --version are for the command line"),
+    "no!key": (["= value"], "neither [section] nor key = value"),
+    "noservice": ([], "the section is not called [HOST!SERVICE]"),
+    "!nohost": ([], "the section is not called [HOST!SERVICE]"),
+    "noservice!": ([], "the section is not called [HOST!SERVICE]"),
+    "no!\x1b[31mcolour": ([], "the section is not called [HOST!SERVICE]"),
+    "not a host!x": (["connect-to = ?"], "invalid --connect-to"),
+}
+
+
+def test_a_section_that_is_wrong_is_unknown_by_name_and_the_rest_go_on(file: File) -> None:
+    """Whatever is wrong with it; no verdict of its own is handed over, the sweep says it."""
+    with PoliteServer({}) as server:
+        for name, (keys, _) in WRONG.items():
+            file.add(name, *keys)
+        file.add("good!one", port=server.port)
+        file.add("no!twin", port=server.port)
+        file.add("no!twin", port=server.port)
+        file.add("no!end", port=server.port)
+        file.path.write_text("")
+        done = file.run("-vv")
+
+    assert done.code == 3
+    assert done.verdict.startswith(f"POP3 UNKNOWN - {len(WRONG) + 4} services in ")
+    assert f": 3 OK, {len(WRONG) + 1} UNKNOWN; {len(WRONG) + 1} not readable: no!" in done.verdict
+    for name, (_, reason) in WRONG.items():
+        shown = name.replace("\x1b[31m", "?")
+        [line] = [line for line in done.long if line.startswith(f"unknown: {shown}: config: ")]
+        assert reason in line
+    assert any("several sections of this name" in line for line in done.long)
+    assert any(line.startswith("ok: good!one: 127.0.0.1:") for line in done.long)
+
+
+def test_a_header_that_is_not_closed_spoils_no_other_section(file: File) -> None:
+    """What follows it belongs to it, not to the one before."""
+    with PoliteServer({}) as server:
+        file.add("a!good", port=server.port)
+        file.add("x", "[a!bad", "port = 1")
+        results = file.results()
+
+    assert results["a!good"]["state"] == "OK"
+    assert "neither [section]" in results["a!bad"]["output"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "no section [HOST!SERVICE] in "),
+        ("[DEFAULT]\nssl =\n", "no section [HOST!SERVICE] in "),
+        ("port = 1\n[a!b]\n", "line 1: neither [section] nor key = value"),
+        ("[DEFAULT]\n= 1\n[a!b]\n", "line 2: neither [section] nor key = value"),
+    ],
+)
+def test_a_file_that_is_wrong_as_a_whole(tmp_path: Path, text: str, reason: str) -> None:
+    """There is nothing that could go on."""
+    path = tmp_path / "sweep.ini"
+    path.write_text(text)
+    done = run("--sweep", str(path))
+
+    assert (done.code, len(done.out.splitlines())) == (3, 1)
+    assert done.line.startswith("POP3 UNKNOWN - config: ")
+    assert reason in done.line
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """Not there, no regular file, too large: one line each, and no waiting."""
+    fifo, large = tmp_path / "fifo", tmp_path / "large"
+    os.mkfifo(fifo)
+    with large.open("wb") as sparse:
+        sparse.truncate(sweep_run.FILE_LIMIT + 1)
+
+    for path, reason in ((fifo, "regular"), (large, "16 MiB"), (tmp_path / "none", "No such")):
+        done = run("--sweep", str(path), timeout=5)
+        assert done.code == 3
+        assert reason in done.line
+
+
+def test_parts_of_a_file_keep_sections_of_one_name_apart() -> None:
+    """--extra-opts reads them as one, a sweep must not."""
+    text = "[a]\nx = 1\n[b]\n[a]\ny\n"
+
+    assert [(part.name, part.options) for part in ini.parts(text, "file")] == [
+        ("a", [("x", "1")]),
+        ("b", []),
+        ("a", [("y", "")]),
+    ]
+    assert ini.parse(text, "file") == {"a": [("x", "1"), ("y", "")], "b": []}
+    with pytest.raises(ProbeError, match="line 1"):
+        list(ini.parts("x = 1", "file"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--jobs", "3"], "--jobs needs --sweep"),
+        (["--submit", "jsonl:-"], "--submit needs --sweep"),
+        (["--sweep", "x", "-H", "y"], "--hostname and --sweep exclude each other"),
+        (["--sweep", "x", "--jobs", "0"], "invalid --jobs"),
+        (["--sweep", ""], "invalid --sweep: not a path"),
+        (["--sweep", "x", "--submit", "y"], "invalid --submit y"),
+        (["--sweep", "x", "--submit", "jsonl:y"], "invalid --submit jsonl:y"),
+        (["--sweep", "x", "--submit", "nagios:"], "invalid --submit nagios:"),
+        (["--sweep", "x", "--icinga-user", "y"], "need --submit icinga2:URL"),
+        (["--sweep", "x", "--submit", "icinga2:http://y"], "not https://"),
+        (["--sweep", "x", "--submit", "icinga2:https://y"], "needs --icinga-user and"),
+        (
+            [
+                *("--sweep", "x", "--submit", "icinga2:https://y"),
+                *("--icinga-user", "a:b", "--icinga-password-file", "z"),
+            ],
+            "invalid --icinga-user",
+        ),
+    ],
+)
+def test_usage(arguments: list[str], reason: str) -> None:
+    """One clear line."""
+    done = run(*arguments)
+
+    assert (done.code, len(done.out.splitlines())) == (3, 1)
+    assert reason in done.line
+
+
+# --- verdicts --------------------------------------------------------------------------------
+
+
+def test_the_first_line_counts_and_names_the_worst(file: File) -> None:
+    """It is a plugin result; the exit code is the worst state, CRITICAL above UNKNOWN."""
+    with PoliteServer({}) as server, dead_port() as dead:
+        file.add("good!pop3", port=server.port)
+        file.add("odd!pop3", "expect = nothing like it", port=server.port)
+        file.add("dead!pop3", port=dead)
+        file.add("wrong!pop3", "port = x")
+        done = file.run()
+
+    assert done.code == 2
+    head, counts, wrong, worst = (
+        done.verdict.split("; ")[0].split(": ")[:2] + (done.verdict.split("; ")[1:])
+    )
+    assert head.startswith("POP3 CRITICAL - 4 services in ")
+    assert counts == "1 OK, 1 WARNING, 1 CRITICAL, 1 UNKNOWN"
+    assert wrong == "1 not readable: wrong!pop3"
+    assert worst == f"worst: dead!pop3: connect: connection refused by 127.0.0.1:{dead}"
+    assert [line.partition("!")[0] for line in done.long] == [
+        "critical: dead",
+        "warning: odd",
+        "unknown: wrong",
+    ]
+    assert done.perfdata["services"] == "4;;;0;4"
+    assert done.perfdata["critical"] == "1;;;0;4"
+    assert done.perfdata["not_done"] == "0;;;0;4"
+    assert done.perfdata["time"].endswith("s;;;0;50")
+
+
+def test_all_is_well(file: File) -> None:
+    """One line, and nothing else."""
+    with PoliteServer({}) as server:
+        file.add("good!pop3", port=server.port)
+        done = file.run()
+
+    assert done.code == 0
+    assert done.out.count("\n") == 1
+    assert "1 service in " in done.verdict
+    assert done.verdict.endswith(": 1 OK")
+
+
+def test_the_output_is_bounded(file: File) -> None:
+    """16 KiB, whatever fails; what is left out is said."""
+    for number in range(500):
+        file.add(f"{'long' * 10}{number}!pop3", "port = x")
+    done = file.run()
+
+    assert len(done.out) <= 16 * 1024
+    assert done.out.endswith("more: left out\n")
+    assert len(done.verdict) <= 200
+    assert "500 UNKNOWN" in done.verdict
+
+
+def test_json_lines(file: File) -> None:
+    """An object a line, the summary last; the exit code is about the sweep alone."""
+    with PoliteServer({}) as server, dead_port() as dead:
+        file.add("good!pop3", port=server.port)
+        file.add("dead!pop3", port=dead)
+        results = file.results()
+
+    assert results.run.code == 0
+    dead_one = results["dead!pop3"]
+    assert dead_one["exit_code"] == 2
+    assert dead_one["output"].startswith("POP3 CRITICAL - connect: connection refused")
+    assert dead_one["long_output"].startswith("kind: refused, in phase connect\n")
+    assert dead_one["began"] <= dead_one["ended"] <= time.time()
+    assert results.summary["summary"] == {
+        "services": 2,
+        "done": 2,
+        "OK": 1,
+        "WARNING": 0,
+        "CRITICAL": 1,
+        "UNKNOWN": 0,
+    }
+    assert results.summary["state"] == "OK"
+    assert "all submitted" in results.summary["output"]
+
+
+def test_with_json_lines_a_wrong_section_is_the_sweeps_problem(file: File) -> None:
+    """UNKNOWN, by name."""
+    file.add("wrong!pop3", "port = x")
+    results = file.results()
+
+    assert results.run.code == 3
+    assert not results["wrong!pop3"]["readable"]
+    assert "1 not readable: wrong!pop3" in results.summary["output"]
+
+
+def test_a_bug_in_one_section_is_one_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of its text is told, which may quote a secret."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError(CANARY)
+
+    monkeypatch.setattr(check_run, "run", broken)
+    path = tmp_path / "sweep.ini"
+    path.write_text("[a!b]\n")
+    [service] = sweep_run.services(Sweep(str(path)))
+    [outcome] = sweep_run.Run([service], 1, Deadline(time.monotonic() + 5)).outcomes()
+
+    assert outcome.verdict.text() == (
+        "POP3 UNKNOWN - bug: internal error (ZeroDivisionError)\nkind: bug\n"
+    )
+    assert outcome.is_readable
+
+
+# --- secrets ---------------------------------------------------------------------------------
+
+
+def test_a_variable_serves_several_sections(file: File) -> None:
+    """A single check takes it away from its children; a sweep reads it once for all."""
+    with PoliteServer({"monitor": CANARY}) as server:
+        for number in range(20):
+            file.add(
+                f"h{number}!login",
+                *("username = monitor", "password-env = CANARY", "allow-insecure-login ="),
+                port=server.port,
+            )
+        file.add("x!unset", "username = x", "password-env = NOWHERE", "allow-insecure-login =")
+        results = file.results(env={"CANARY": CANARY})
+
+    assert results.states == {f"h{number}!login": "OK" for number in range(20)} | {
+        "x!unset": "UNKNOWN"
+    }
+    assert "NOWHERE is not set" in results["x!unset"]["output"]
+    assert server.logins == ["monitor"] * 20
+
+
+@pytest.mark.threat("T7")
+def test_no_child_inherits_a_variable_with_a_secret(file: File, tmp_path: Path) -> None:
+    """Not even one that another section is about to read."""
+    script = tmp_path / "secret"
+    script.write_text('#!/bin/sh\necho "${CANARY:-unset}"\n')
+    script.chmod(0o755)
+    with PoliteServer({"monitor": "unset"}) as server:
+        login = ("username = monitor", "allow-insecure-login =")
+        file.add("a!command", *login, f"password-command = {script}", port=server.port)
+        file.add("b!variable", *login, "password-env = CANARY", port=server.port)
+        results = file.results("--jobs", "1", env={"CANARY": CANARY})
+
+    assert results["a!command"]["state"] == "OK"
+
+
+@pytest.mark.threat("T8")
+def test_every_section_masks_its_secret(file: File) -> None:
+    """A server that echoes the password puts it into no output."""
+    script = [say(GREETING), expect(b"CAPA"), say(b"-ERR\r\n"), expect(b"USER"), say(b"+OK\r\n")]
+    script += [expect(b"PASS"), say(f"-ERR no such {CANARY}\r\n".encode())]
+    with ScriptedServer(script) as server:
+        login = ("username = monitor", "allow-insecure-login =", "password-env = CANARY")
+        file.add("a!b", *login, port=server.port)
+        done = file.run("-vvv", env={"CANARY": CANARY})
+        results = file.results("-vvv", env={"CANARY": CANARY})
+
+    assert "rejected user monitor" in done.out
+    assert_no_canary(done.out)
+    assert_no_canary(results.run.out)
+
+
+def test_nobody_is_asked_for_a_password(file: File) -> None:
+    """A thousand prompts help nobody."""
+    file.add("a!b", "ssl =", "username = x")
+    results = file.results()
+
+    assert "no source of the password" in results["a!b"]["output"]
+
+
+# --- time ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def hostile() -> Iterator[list[int]]:
+    """Ports of servers that say nothing, flood, drip, and hang up."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(ScriptedServer(steps)).port
+            for steps in (
+                [silence()],
+                [flood(b"x" * 65536)],
+                [flood(b"+OK\r\n" * 10_000)],
+                [drip(b"+OK " + b"x" * 10_000, 0.1)],
+                [reset()],
+            )
+        ]
+
+
+def test_hostile_servers_delay_nobody(file: File, pki: Pki) -> None:
+    """Sixty-four of them at once, ahead of the others: each costs its own limit, and no more."""
+    with hostile() as ports, PoliteServer({}, tls=pki.server("good")) as server:
+        for number in range(64):
+            file.add(f"bad{number}!pop3", "timeout = 2", port=ports[number % len(ports)])
+        for number in range(64):
+            file.add(f"good{number}!pop3", "ssl =", f"ca-file = {pki.ca_file}", port=server.port)
+        began = time.time()
+        results = file.results()
+
+    states = results.states
+    assert all(states[f"good{number}!pop3"] == "OK" for number in range(64))
+    assert all(states[f"bad{number}!pop3"] in ("CRITICAL", "WARNING") for number in range(64))
+    bad = [each for name, each in results.by_name.items() if name.startswith("bad")]
+    assert max(each["ended"] - each["began"] for each in bad) < 2 + 1.5
+    good = [each for name, each in results.by_name.items() if name.startswith("good")]
+    assert max(each["ended"] for each in good) - began < 8
+    assert results.run.seconds < 9
+
+
+@contextmanager
+def dead_end() -> Iterator[int]:
+    """A port that connects, of its backlog alone, and says nothing; no thread serves it."""
+    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_a_thousand_dead_addresses(file: File) -> None:
+    """128 at a time: the last are done after 8 times the limit."""
+    with dead_end() as port:
+        for number in range(1000):
+            file.add(f"h{number}!pop3", port=port)
+        results = file.results("-t", "0.5")
+
+    assert set(results.states.values()) == {"CRITICAL"}
+    assert len(results.states) == 1000
+    assert 3.9 < results.run.seconds < 9
+
+
+def test_dead_addresses_in_a_network(tmp_path: Path) -> None:
+    """Packets that vanish hold up nobody who answers."""
+    net = network(tmp_path)
+    path = tmp_path / "sweep.ini"
+    sections = [f"[dead{number}!x]\nhostname = 192.0.2.{number + 1}\n" for number in range(50)]
+    path.write_text("".join(sections))
+    done = net.run("--sweep", str(path), "-t", "1")
+
+    assert "50 CRITICAL" in done.verdict
+    assert done.seconds < 3
+
+
+def test_jobs_are_so_many_at_once(file: File) -> None:
+    """No more, and the time limit of each counts from its own start."""
+    with dead_end() as port:
+        for number in range(6):
+            file.add(f"h{number}!pop3", port=port)
+        results = file.results("--jobs", "2", "-t", "0.5")
+
+    assert 1.4 < results.run.seconds < 3.5
+    assert all(
+        0.4 < each["ended"] - each["began"] < 1.0 and "within 0.5 s" in each["output"]
+        for each in results.by_name.values()
+    )
+
+
+def test_no_more_at_once_than_there_are_descriptors(file: File) -> None:
+    """However many are asked for: none fails for want of one."""
+    with dead_end() as port:
+        for number in range(64):
+            file.add(f"h{number}!pop3", port=port)
+        file.run("--run-timeout", "0.1")
+        script = 'ulimit -n 96 && exec "$@"'
+        done = subprocess.run(
+            ["sh", "-c", script, "sh", COMMAND, "--sweep", file.path, "-t", "0.3", "--jobs", "99"],
+            capture_output=True,
+            check=False,
+        )
+
+    assert b": 64 CRITICAL; worst: " in done.stdout
+
+
+def test_what_does_not_fit_into_the_run_is_named(file: File) -> None:
+    """Absolute: the services that are late are left behind, those not begun are not begun."""
+    with dead_end() as port, PoliteServer({}) as server:
+        file.add("quick!pop3", port=server.port)
+        for number in range(3):
+            file.add(f"slow{number}!pop3", port=port)
+        done = file.run("--run-timeout", "1", "--jobs", "2")
+
+    assert done.seconds < 2
+    assert done.code == 3
+    assert "1 OK; 3 not done: slow0!pop3, slow1!pop3, slow2!pop3" in done.verdict
+    assert "unknown: slow1!pop3: not done within 1 s" in done.long
+    assert done.perfdata["not_done"] == "3;;;0;4"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_prints_what_is_known(file: File, number: signal.Signals) -> None:
+    """And what is not."""
+    with dead_end() as port, PoliteServer({}) as server:
+        file.add("quick!pop3", port=server.port)
+        file.add("slow!pop3", port=port)
+        file.run("--run-timeout", "0.1")
+        process = subprocess.Popen(
+            [COMMAND, "--sweep", file.path], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        time.sleep(1.5)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=3)
+
+    assert (process.returncode, err) == (3, b"")
+    assert b"POP3 UNKNOWN - stopped from outside: 2 services in " in out
+    assert b"1 OK; 1 not done: slow!pop3" in out
+    assert b"unknown: slow!pop3: stopped" in out
+
+
+def test_progress_on_a_terminal_and_nowhere_else(file: File) -> None:
+    """It is wiped out before the result."""
+    with dead_end() as port, PoliteServer({}) as server:
+        file.add("quick!pop3", port=server.port)
+        file.add("slow!pop3", port=port)
+        assert "\r" not in file.run("-t", "0.5").out
+        ours, theirs = pty.openpty()
+        subprocess.run(
+            [COMMAND, "--sweep", file.path, "-t", "0.5"], stdout=theirs, check=False, timeout=10
+        )
+        os.close(theirs)
+        shown = os.read(ours, 65536).decode()
+        os.close(ours)
+
+    assert "1 of 2 services done" in shown
+    assert "\r\x1b[KPOP3 CRITICAL - 2 services in " in shown

@@ -1,0 +1,1 @@
+"""The project itself: house rules, README, templates, supply chain."""

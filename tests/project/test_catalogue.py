@@ -1,0 +1,133 @@
+"""The catalogue of faults and threats is whole: each is claimed by a test that proves it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from check_pop3_plus.check.default_states import FAILURE_STATES, NOTE_STATES
+from check_pop3_plus.model.failures import Kind
+from tests.support import claims
+from tests.support.catalogue import FAULTS, MODES, THREATS, Outcome
+from tests.support.command import Run
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def claimed() -> list[list[str]]:
+    """What all tests claim, whichever of them run now."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.claims"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return [
+        line.split("\t")
+        for line in done.stdout.splitlines()
+        if line.startswith(("fault", "threat"))
+    ]
+
+
+def test_every_fault_has_a_test_in_every_mode(claimed: list[list[str]]) -> None:
+    """Each face of each of the seventy, wherever it can show."""
+    have = {(int(row[1]), row[3], row[2]) for row in claimed if row[0] == "fault"}
+    want = {
+        (number, case, mode)
+        for number, row in FAULTS.items()
+        for case in row.cases
+        for mode in row.modes_of(case) or ("-",)
+    }
+
+    assert sorted(want - have) == []
+    assert have <= want
+
+
+def test_every_threat_has_its_tests(claimed: list[list[str]]) -> None:
+    """As many as it takes."""
+    have = Counter(row[1] for row in claimed if row[0] == "threat")
+
+    assert {name: have[name] for name, each in THREATS.items() if have[name] < each.at_least} == {}
+
+
+def test_the_catalogue_agrees_with_the_table_of_policy() -> None:
+    """What a row says of a kind is what the plugin has it count as, unless the row says why not."""
+    # Kinds that a threshold brings about have the state of the threshold.
+    of_thresholds = {Kind.EXPIRING}
+    states = {
+        (outcome.kind, outcome.state)
+        for row in FAULTS.values()
+        for outcome in row.cases.values()
+        if outcome.kind
+    }
+
+    assert sorted(FAULTS) == list(range(1, 71))
+    assert list(THREATS) == [f"T{number}" for number in range(1, 29)]
+    for name, state in states:
+        kind = Kind(name)
+        known = {FAILURE_STATES.get(kind), NOTE_STATES.get(kind)} - {None}
+        assert kind in of_thresholds or state in {each.name for each in known if each}, name
+
+
+def marked(*arguments: object, mode: str | None = None, **options: object) -> Any:
+    mark = pytest.mark.fault(*arguments, **options).mark
+    return SimpleNamespace(
+        nodeid="test",
+        callspec=SimpleNamespace(params={"mode": mode} if mode else {}),
+        iter_markers=lambda name: [mark] if name == "fault" else [],
+    )
+
+
+def test_a_claim_of_what_there_is_not_is_an_error() -> None:
+    """A number, a case, or no mode at all."""
+    for wrong in (marked(71), marked(7), marked(7, case="melted", mode="tls"), marked(6)):
+        with pytest.raises(pytest.UsageError, match="fault"):
+            list(claims.of_faults(wrong))
+    assert [each.mode for each in claims.of_faults(marked(6, mode="tls"))] == ["tls"]
+    assert [each.mode for each in claims.of_faults(marked(6, modes=MODES))] == list(MODES)
+    assert list(claims.of_faults(marked(26, mode="tls"))) == []
+
+
+SILENT = "POP3 CRITICAL - greeting: no answer from x:110 within 1 s\nkind: timeout\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "out"),
+    [
+        (1, SILENT),
+        (2, SILENT.replace("timeout", "closed")),
+        (2, SILENT.replace("greeting: ", "")),
+        (2, SILENT.partition("\n")[0]),
+    ],
+    ids=["state", "kind", "words", "no kind"],
+)
+def test_a_test_is_held_to_what_it_claims(
+    code: int, out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another state, another kind or other words than the row has are a failure."""
+    item = marked(6, mode="tls")
+    monkeypatch.setattr(claims, "seen", [Run(2, SILENT, "", 0)])
+    claims.check(item)
+    monkeypatch.setattr(claims, "seen", [Run(code, out, "", 0)])
+    with pytest.raises(AssertionError, match="no run shows fault 6"):
+        claims.check(item)
+    monkeypatch.setattr(claims, "seen", [])
+    with pytest.raises(AssertionError, match="no run shows fault 6"):
+        claims.check(item)
+
+
+def test_an_ok_has_no_kind() -> None:
+    """Or a warning would pass for one."""
+    fine = Outcome("OK", None, "answered")
+
+    assert fine.is_shown_by(0, "POP3 OK - x answered\n", [])
+    assert not fine.is_shown_by(0, "POP3 OK - x answered\n", ["garbled"])

@@ -1,0 +1,120 @@
+"""The shipped Grafana dashboard keeps up with the plugin, the templates and Grafana's own model."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from check_pop3_plus.check import run
+from check_pop3_plus.model.failures import MEASURED
+
+TEMPLATES = Path(__file__).parent.parent.parent / "icinga-templates"
+TEXT = (TEMPLATES / "grafana" / "check_pop3_plus.json").read_text()
+DASHBOARD = json.loads(TEXT)
+PANELS = {panel["title"]: panel for panel in DASHBOARD["panels"]}
+
+
+def everything(value: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """Return each key, by its path, and what stands there."""
+    pairs: Iterable[tuple[object, object]] = ()
+    if isinstance(value, dict):
+        pairs = value.items()
+    elif isinstance(value, list):
+        pairs = enumerate(value)
+    for key, found in pairs:
+        yield f"{path}/{key}", found
+        yield from everything(found, f"{path}/{key}")
+
+
+def queries() -> list[str]:
+    """Return what is asked of InfluxDB, by panels and by variables."""
+    return [
+        str(value)
+        for path, value in everything(DASHBOARD)
+        if path.endswith("/query") and value != "influxdb"
+    ]
+
+
+def test_every_metric_exists() -> None:
+    """A query asks only for what the plugin measures, by its check command."""
+    metrics = {name for query in queries() for name in re.findall(r"\"metric\" = '(.*?)'", query)}
+
+    assert metrics
+    assert metrics <= set(run._LABELS)
+    assert {"/".join(re.findall('FROM "(.*?)"', query)) for query in queries()} == {"pop3_plus"}
+    command = (TEMPLATES / "icinga2" / "check_pop3_plus.conf").read_text()
+    assert 'object CheckCommand "pop3_plus" {' in command
+
+
+def test_the_stack_has_every_phase() -> None:
+    """In the order in which they happen, and each under its own name."""
+    targets = PANELS["Response time by phase: $host"]["targets"]
+
+    assert [target["alias"] for target in targets] == [phase.value for phase in MEASURED]
+    for target in targets:
+        assert f"\"metric\" = 'time_{target['alias']}'" in target["query"]
+
+
+@pytest.mark.parametrize("panel", ["Days left", "Days left over time"])
+def test_the_colours_change_where_the_templates_warn(panel: str) -> None:
+    """At as many days as the certificate's service is told by default."""
+    template = (TEMPLATES / "icinga2" / "pop3_templates.conf").read_text()
+    warning, critical = re.findall(r'pop3_plus_certificate = "(\d+)d/\d+%,(\d+)d/', template)[0]
+    steps = PANELS[panel]["fieldConfig"]["defaults"]["thresholds"]["steps"]
+
+    assert [step["value"] for step in steps] == [None, int(critical), int(warning)]
+
+
+def test_a_change_shows_as_what_it_is() -> None:
+    """Sorted and indented, so that the next export differs only where something has changed."""
+    assert json.dumps(DASHBOARD, indent=2, sort_keys=True) + "\n" == TEXT
+
+
+def test_nothing_is_of_one_installation() -> None:
+    """Any InfluxDB will do; a newer file replaces the older one."""
+    sources = [value for path, value in everything(DASHBOARD) if path.endswith("/datasource")]
+
+    assert DASHBOARD["id"] is None
+    assert DASHBOARD["uid"] == "check-pop3-plus"
+    assert {json.dumps(source) for source in sources} == {
+        '{"type": "influxdb", "uid": "${datasource}"}'
+    }
+    assert len({panel["id"] for panel in PANELS.values()}) == len(DASHBOARD["panels"])
+
+
+# What the model does not have, although Grafana does.
+UNKNOWN = "|".join(
+    (
+        r"/__requires\b.*",
+        "/id",
+        r"/panels/\d+/maxPerRow",
+        r"/panels/\d+/.*/spanNulls",
+        r"/templating/list/\d+/definition",
+    )
+)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="the model needs Python 3.11")
+def test_grafana_knows_every_key() -> None:
+    """Nothing is lost on its way through the model that Grafana's makers publish."""
+    # By name, because mypy would miss it where it cannot be installed.
+    encoder, plugins, dashboard = (
+        importlib.import_module(f"grafana_foundation_sdk.{name}")
+        for name in ("cog.encoder", "cog.plugins", "models.dashboard")
+    )
+    plugins.register_default_plugins()
+    parsed = dashboard.Dashboard.from_json(DASHBOARD)
+    kept = dict(everything(json.loads(encoder.JSONEncoder().encode(parsed))))
+    lost = {
+        path
+        for path, value in everything(DASHBOARD)
+        if not isinstance(value, (dict, list)) and (path not in kept or kept[path] != value)
+    }
+
+    assert {path for path in lost if not re.fullmatch(UNKNOWN, path)} == set()

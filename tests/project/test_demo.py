@@ -1,0 +1,88 @@
+"""The demo shows what it announces."""
+
+from __future__ import annotations
+
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import demo
+
+
+def run_demo(*args: str) -> str:
+    # HOST and the others must not come in from the environment.
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.demo", *args],
+        cwd=Path(__file__).parent.parent.parent,
+        env={"LC_ALL": "C.UTF-8"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == b""
+    assert done.returncode == 0
+    return done.stdout.decode()
+
+
+def parts(printed: str) -> list[str]:
+    return printed.strip().split("\n\n")
+
+
+def children_seconds() -> float:
+    """CPU time, not wall time: that would judge how busy the machine is."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def test_every_run_ends_as_announced() -> None:
+    """Each state is the announced one, no secret is shown, and it is done soon."""
+    before = children_seconds()
+    printed = run_demo()
+    seconds = children_seconds() - before
+
+    pattern = re.compile(
+        r"# .+: (?P<state>[A-Z]+)\n\$ check_pop3_plus -H localhost -p \d+.*\n"
+        r"POP3 (?P=state) - .+\n(?s:.*)exit code \d \((?P=state)\)"
+    )
+    matches = [pattern.fullmatch(part) for part in parts(printed)]
+    states = [match["state"] if match else None for match in matches]
+    assert states == ["OK"] * 5 + ["WARNING", "CRITICAL", "CRITICAL"], printed
+    assert "horse" not in printed
+    assert "battery" not in printed
+    assert seconds < 5
+
+
+def test_with_a_host_every_result_will_do() -> None:
+    """Against a real server the demo reports; without a login it says what it leaves out."""
+    plain, login, certificate, expiry = parts(run_demo("--host", "127.0.0.1"))
+
+    assert plain.splitlines()[1] == "$ check_pop3_plus -H 127.0.0.1"
+    assert "left out" in login
+    assert "$" not in login
+    assert certificate.splitlines()[1] == "$ check_pop3_plus -H 127.0.0.1 -S"
+    assert expiry.splitlines()[1] == "$ check_pop3_plus -H 127.0.0.1 -S -D 60"
+    assert all("exit code " in part for part in (plain, certificate, expiry))
+
+
+def test_with_a_host_and_a_login_it_logs_in(tmp_path: Path) -> None:
+    """The command shown can be pasted, and holds no secret."""
+    secret = tmp_path / "password file"
+    secret.touch(mode=0o600)
+    secret.write_text("xyzzy-secret\n")
+    printed = run_demo("--host", "127.0.0.1", "--login", "monitor", "--password-file", str(secret))
+
+    assert f"-S -U monitor --password-file '{secret}'\n" in parts(printed)[1]
+    assert "xyzzy" not in printed
+
+
+def test_another_state_than_announced_is_noticed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A demo that shows something else than it says fails."""
+    assert not demo.show("version", "--version", state="OK")
+    assert "exit code 3 (UNKNOWN)" in capsys.readouterr().out
+    assert demo.show("version", "--version", state="UNKNOWN")
+    assert demo.show("version", "--version")

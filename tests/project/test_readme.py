@@ -1,0 +1,65 @@
+"""What the README says is true."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from check_pop3_plus.check.default_states import FAILURE_STATES, NOTE_STATES
+from check_pop3_plus.model.failures import Kind
+from check_pop3_plus.options.table import parser
+from tests.support.command import run
+
+PROJECT = Path(__file__).parent.parent.parent
+README = (PROJECT / "README.md").read_text()
+IMAGES = PROJECT / "images"
+
+
+def test_the_options_are_those_of_the_help() -> None:
+    """The list shown is what `--help` prints."""
+    shown = re.search(r"<!-- options: begin.*?```\n(.*?)```", README, re.DOTALL)
+
+    assert shown is not None
+    assert shown[1] == run("--help").out
+
+
+def test_every_kind_has_its_default_in_the_table() -> None:
+    """A kind stands in the row of its default state."""
+    rows = re.findall(r"^\| (`.*`) \| (CRITICAL|WARNING|OK|UNKNOWN|by)\b", README, re.MULTILINE)
+    documented = {kind: state for kinds, state in rows for kind in re.findall(r"`(.*?)`", kinds)}
+
+    assert set(documented) >= {kind.value for kind in Kind}
+    noted = {Kind.NOT_STRICT: NOTE_STATES[Kind.NOT_STRICT]}
+    for kind, state in (FAILURE_STATES | noted).items():
+        assert documented[kind.value] == state.name
+
+
+def test_the_pictures_are_there_and_small() -> None:
+    """Each is a PNG of less than 150 kB, and none is left over."""
+    shown = re.findall(r"!\[.+?\]\((images/.+?)\)", README)
+
+    assert {Path(name).name for name in shown} == {path.name for path in IMAGES.iterdir()}
+    for path in IMAGES.iterdir():
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert path.stat().st_size < 150_000
+
+
+SHIPPED_TEXTS = (".md", ".conf", ".cfg", ".ini")
+
+
+@pytest.mark.threat("T7")
+def test_no_option_takes_a_secret_and_no_example_shows_one() -> None:
+    """A process list, a stored check result and a log would keep it."""
+    about_secrets = {flag for flag in parser().valued if re.search("pass|secret|token", flag)}
+    assert about_secrets
+    for flag in about_secrets:
+        assert flag.endswith(("-file", "-env", "-command", "-url")), flag
+
+    folder = Path(__file__).parent.parent.parent
+    shipped = [folder / "README.md", *(folder / "icinga-templates").rglob("*.*")]
+    texts = [
+        path.read_text() for path in shipped if path.suffix in (".md", ".conf", ".cfg", ".ini")
+    ]
+    assert len(texts) > 5
+    for text in texts:
+        assert not re.findall(r"--(?:password|pass|secret|token)[ =]\S+", text)

@@ -1,0 +1,186 @@
+"""The tool that counts mistakes: which ones it makes, and that it makes nothing else."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.strength import FOLDER, GROUPS, UNITS, WHOLE, source
+from tests.strength.graft import graft
+from tests.strength.operators import mutants
+from tests.strength.table import Outcome, explained, table
+
+
+def changes(source: str) -> list[str]:
+    """What becomes of a line, one mistake after another."""
+    return [each.key.rpartition(" => ")[2] for each in mutants("m", source)]
+
+
+@pytest.mark.parametrize(
+    ("source", "mistakes"),
+    [
+        ("if a < b:\n    f()", ["if a <= b: f()", "if a >= b: f()", "pass"]),
+        ("if a:\n    f()", ["if not a: f()", "pass"]),
+        ("x = a and b", ["x = None", "x = a or b"]),
+        ("x = not a", ["x = None", "x = a"]),
+        ("x.y = a + b", ["pass", "x.y = a - b"]),
+        ("x.y = 1", ["pass", "x.y = 2"]),
+        ("x.y = True", ["pass", "x.y = False"]),
+        ("x.y = b'a'", ["pass", "x.y = b'XXaXX'"]),
+        ("x.y = f'a{b}'", ["pass", "x.y = f'XXaXX{b}'"]),
+        ("x.y = a[1:2]", ["pass", "x.y = a[:2]", "x.y = a[1:]", "x.y = a[2:2]", "x.y = a[1:3]"]),
+        ("x.y = min(a)", ["pass", "x.y = max(a)"]),
+        ("x.y = a.strip()", ["pass", "x.y = a"]),
+        ("x += a", ["x = a", "x -= a"]),
+        ("raise error", ["pass"]),
+        ("while a:\n    break", ["while not a: break", "continue"]),
+        (
+            "def f(a: int = 1) -> None:\n    return a",
+            ["def f(a: int=2) -> None: return a", "return None"],
+        ),
+    ],
+)
+def test_the_mistakes(source: str, mistakes: list[str]) -> None:
+    """The usual ones."""
+    assert changes(source) == mistakes
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '"""A docstring."""',
+        "x: int | None = None",
+        "import a",
+        "assert a < b",
+        "if TYPE_CHECKING:\n    x = 1",
+        "T = TypeVar('T')",
+        "Steps = Generator[int, int, int]",
+        "@lru_cache(maxsize=64)\ndef f() -> None:\n    pass",
+        "x = 1 | None",
+    ],
+)
+def test_what_is_no_mistake(source: str) -> None:
+    """What changes nothing at run time, or only speed."""
+    assert [each for each in changes(source) if each != "x = None"] == []
+
+
+def test_a_mistake_outlives_changes_elsewhere() -> None:
+    """It is known by its function and its text; of two that look alike the second is numbered."""
+    found = list(mutants("m", "class C:\n    def f(self):\n        g()\n        g()"))
+
+    assert [each.key for each in found] == ["m.C.f: g() => pass", "m.C.f: g() => pass #2"]
+    assert [each.lines for each in found] == [range(3, 4), range(4, 5)]
+
+
+def test_of_a_long_line_only_the_place_of_the_change_is_named() -> None:
+    """A table has hundreds of characters."""
+    numbers = ", ".join(str(number) for number in range(100, 180))
+    found = [each.key for each in mutants("m", f"TABLE.x = ({numbers})")]
+
+    assert len(found) == 81
+    assert all(len(key) < 200 for key in found[1:])
+    assert "139, 140, 141" in found[41]
+    assert "139, 141, 141" in found[41]
+
+
+def test_who_runs_a_jump_runs_its_condition() -> None:
+    """The compiler leaves no trace of it."""
+    found = list(mutants("m", "def f():\n    while a:\n        if b:\n            break"))
+
+    assert [each.lines for each in found] == [range(2, 3), range(3, 4), range(3, 4)]
+
+
+def test_outside_of_functions_every_test_may_notice() -> None:
+    """A constant is read when the module is loaded, and by no test."""
+    assert [each.lines for each in mutants("m", "X.y = 1\ndef f(a=1):\n    pass")] == [None] * 3
+
+
+MODULE = """
+from functools import lru_cache
+from typing import NamedTuple
+LIMIT = 1
+TABLE = {}
+def f(a=LIMIT):
+    return a
+TABLE["f"] = f
+@lru_cache
+def g():
+    return LIMIT
+class N(NamedTuple):
+    n: int = LIMIT
+class C(Exception):
+    word = "a"
+    def __init__(self):
+        super().__init__("a")
+    @property
+    def p(self):
+        return LIMIT
+"""
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = ModuleType("check_pop3_plus.made_up")
+    module.__file__ = "made_up.py"
+    exec(compile(MODULE, "made_up.py", "exec"), vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module
+
+
+def test_what_others_hold_changes_too(loaded: Any) -> None:
+    """Functions, classes and constants that were imported before the mistake was made."""
+    f, g, made = loaded.f, loaded.g, loaded.C()
+    assert (f(), g()) == (1, 1)
+
+    changed = MODULE.replace("LIMIT = 1", "LIMIT = 2").replace('("a")', '("b")')
+    graft(ast.parse(changed.replace('word = "a"', 'word = "b"')), loaded)
+
+    assert (f(), g(), loaded.LIMIT, made.p, made.word) == (2, 2, 2, 2, "b")
+    assert loaded.C().args == ("b",)
+    assert loaded.N() == (2,)
+    assert list(loaded.TABLE.items()) == [("f", f)]
+    assert (loaded.f, loaded.C) == (f, type(made))
+
+
+def test_a_call_of_super_may_go(loaded: Any) -> None:
+    """The function then closes over nothing any more."""
+    graft(ast.parse(MODULE.replace('super().__init__("a")', "pass")), loaded)
+
+    assert loaded.C().args == ()
+
+
+def test_the_table_fails_where_too_little_is_noticed() -> None:
+    """Four of five are enough, in each room; explained survivors count against it all the same."""
+    killed = [Outcome(f"grammar: {number}", "grammar", True, False) for number in range(4)]
+    survivor = Outcome("grammar: x", "grammar", False, False)
+
+    text, is_enough = table([*killed, survivor], {"grammar: x"}, "1 test", 1)
+    assert is_enough
+    assert "| grammar | 5 | 4 | 0 | 1 | 1 | 80.0 % |" in text
+    assert not table([*killed[:3], survivor], set(), "1 test", 1)[1]
+
+
+def test_the_modules_and_the_tests_are_there() -> None:
+    """No name leads nowhere."""
+    for modules in GROUPS.values():
+        assert all(source(module).exists() for module in modules)
+    assert all(Path(f"{FOLDER}/tests/{name}").exists() for name in (*UNITS, *WHOLE))
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 writes tuples otherwise")
+def test_what_is_explained_can_still_be_made() -> None:
+    """An explanation goes with the code that it is about."""
+    made = {
+        each.key
+        for modules in GROUPS.values()
+        for module in modules
+        for each in mutants(module, source(module).read_text(), keys_alone=True)
+    }
+
+    assert explained()
+    assert explained() <= made

@@ -1,0 +1,252 @@
+"""The shipped configuration of the monitoring systems keeps up with the options of the plugin."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+from email import policy
+from email.message import EmailMessage
+from email.parser import BytesParser
+from pathlib import Path
+
+import pytest
+
+from check_pop3_plus.model.settings import Sweep
+from check_pop3_plus.options import parser as options_parser
+from check_pop3_plus.options.table import parser
+from check_pop3_plus.sweep import run
+from tests.support import make_basket
+from tests.support.option_list import FLAGS, OF_SWEEPS, OPTIONS
+
+TEMPLATES = Path(__file__).parent.parent.parent / "icinga-templates"
+
+FILES = sorted(path for path in TEMPLATES.rglob("*") if path.is_file())
+OF_THE_PLUGIN = re.compile(r"(?:check_pop3_plus|_POP3).*")
+"""Where a flag is one of the plugin's, and not of another command."""
+
+
+def arguments(file: str = "icinga2/check_pop3_plus.conf") -> list[tuple[str, str]]:
+    """Return option and value of each argument of the CheckCommand."""
+    text = (TEMPLATES / file).read_text()
+    block = re.search(r"^  arguments = \{\n(.*?)^  \}", text, re.MULTILINE | re.DOTALL)
+    assert block
+    return re.findall(
+        r'^    "(--[\w-]+)[^"\n]*" = (.*?)(?=^    \S)', block[1] + "    .", re.MULTILINE | re.DOTALL
+    )
+
+
+def test_every_option_has_an_argument_and_no_more() -> None:
+    """What the plugin has, Icinga can ask for, in the order of --help."""
+    assert list(dict.fromkeys(option for option, _ in arguments())) == list(OPTIONS)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_the_variable_has_the_name_of_the_option(option: str) -> None:
+    """A flag asks its variable whether, any other option what."""
+    variable = f'"$pop3_plus_{option[2:].replace("-", "_")}$"'
+    value = dict(reversed(arguments()))[option].strip()
+
+    match OPTIONS[option]:
+        case argparse._StoreTrueAction():
+            assert value == f"{{ set_if = {variable} }}"
+        case argparse._CountAction():
+            assert f"set_if = {variable}" in value
+        case _ if option == "--diagnose":  # its value is optional, and joined to it
+            assert f"macro({variable})" in value
+        case _:
+            assert value == variable
+
+
+def test_the_sweep_has_a_command_of_its_own() -> None:
+    """What a sweep can be asked for, and how long it may take."""
+    found = dict(arguments("sweep/check_pop3_plus_sweep.conf"))
+
+    assert list(found) == [*OF_SWEEPS, "--run-timeout"]
+    for option, value in found.items():
+        assert f'"$pop3_plus_{option[2:].replace("-", "_")}$"' in value
+
+
+def test_the_example_of_a_sweep_can_be_read() -> None:
+    """Every section of the shipped file is one that the plugin takes."""
+    path = TEMPLATES / "sweep" / "pop3-sweep.ini"
+    wanted = options_parser.read(["--sweep", str(path)])
+    assert isinstance(wanted, Sweep)
+
+    settings = [options_parser.parse(service.words) for service in run.services(wanted)]
+
+    assert [each.target.hostname for each in settings] == ["pop.example.org", "pop.example.net"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(TEMPLATES)))
+def test_every_flag_that_is_used_exists(file: Path) -> None:
+    """No shipped file, and no text about it, names a flag or a variable that the plugin lacks."""
+    used = set()
+    for line in file.read_text().splitlines():
+        if found := OF_THE_PLUGIN.search(line):
+            used |= set(re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", found[0]))
+        for variable in re.findall(r"\bpop3_plus_(\w+)", line):
+            if variable not in ("password", ""):
+                used.add("--" + variable.replace("_", "-"))
+
+    assert used <= FLAGS
+
+
+def lists() -> dict[str, list[str]]:
+    """Return the lists of keys of pop3_services.conf, by name."""
+    text = re.sub("//.*", "", (TEMPLATES / "icinga2" / "pop3_services.conf").read_text())
+    found = re.findall(r"^(?:globals\.|  )(\w+) = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
+    return {name: re.findall(r'"(\w+)"', keys) for name, keys in found}
+
+
+def test_the_keys_of_an_entry_are_known() -> None:
+    """Options that only some of the services are told exist, and no key has two meanings."""
+    found = lists()
+    own = found.pop("pop3_keys")
+    told = [key for keys in found.values() for key in keys]
+
+    assert set(found) == {
+        *("login", "availability", "certificate"),
+        *("not_login", "not_certificate"),
+    }
+    assert {"--" + key.replace("_", "-") for key in told if key != "password"} <= FLAGS
+    assert len({*own, *told}) == len(own) + len(told)
+
+
+@pytest.mark.parametrize(
+    ("preset", "looks"),
+    [("very-high", 0), ("high", 2), ("medium", 5), ("low", 7), ("very-low", 10)],
+)
+def test_the_presets_are_the_same_everywhere(preset: str, looks: int) -> None:
+    """So many further looks, 30 seconds apart, in Icinga 2, in Nagios and in the Director."""
+    icinga = (TEMPLATES / "icinga2" / "pop3_templates.conf").read_text()
+    nagios = (TEMPLATES / "nagios" / "pop3_templates.cfg").read_text()
+
+    assert re.search(
+        rf'template Service "pop3-sensitivity-{preset}" {{\n'
+        rf'  import "pop3-sensitivity"\n\n  max_check_attempts = {looks + 1}\b',
+        icinga,
+    )
+    assert 'template Service "pop3-sensitivity" {\n  retry_interval = 30s\n}' in icinga
+    assert re.search(
+        rf"name +pop3-sensitivity-{preset}\n"
+        rf" +max_check_attempts +{looks + 1}\n +retry_interval +0\.5\n",
+        nagios,
+    )
+    director = BASKET["ServiceTemplate"]
+    assert director[f"pop3-sensitivity-{preset}"]["max_check_attempts"] == str(looks + 1)
+    assert director[f"pop3-sensitivity-{preset}"]["imports"] == ["pop3-sensitivity"]
+    assert director["pop3-sensitivity"]["retry_interval"] == "30"
+
+
+# The basket of the Icinga Director.
+
+BASKET = json.loads(make_basket.BASKET.read_text())
+DATAFIELDS = list(BASKET["Datafield"].values())
+
+
+def test_the_basket_is_up_to_date() -> None:
+    """It is what `make basket` makes of the options now."""
+    assert make_basket.BASKET.read_text() == make_basket.text(make_basket.basket())
+
+
+def test_every_option_is_an_argument_and_a_field() -> None:
+    """What the plugin has, the Director can ask for, and nothing else; no secret is among it."""
+    variables = {f"pop3_plus_{option[2:].replace('-', '_')}" for option in OPTIONS}
+    command = BASKET["Command"]["pop3_plus"]
+
+    assert command["arguments"].keys() == OPTIONS.keys()
+    assert {field["varname"] for field in DATAFIELDS} == variables
+    assert len(command["fields"]) == len(DATAFIELDS) == len(OPTIONS)
+
+
+def test_every_field_has_words_of_its_own() -> None:
+    """A caption that no other has, a group, and the option's own explanation."""
+    assert len({field["caption"] for field in DATAFIELDS}) == len(DATAFIELDS)
+    for field in DATAFIELDS:
+        action = OPTIONS["--" + field["varname"].removeprefix("pop3_plus_").replace("_", "-")]
+        assert field["category"] in BASKET["DatafieldCategory"]
+        assert (action.help or "").replace("%%", "%") in field["description"]
+
+
+def test_what_can_be_chosen_is_known_to_the_plugin() -> None:
+    """Each word of a list is one that the option takes."""
+    for field in DATAFIELDS:
+        if "datalist" in field["settings"]:
+            flag = "--" + field["varname"].removeprefix("pop3_plus_").replace("_", "-")
+            for entry in BASKET["DataList"][field["settings"]["datalist"]]["entries"]:
+                argv = [flag, entry["entry_name"]]
+                assert parser().parse_args(argv)
+
+
+# The mail of Icinga 2.
+
+
+def mail(folder: Path, **more: str) -> EmailMessage:
+    """Return what the script gives to the mail system."""
+    sendmail = folder / "sendmail"
+    sendmail.write_text(f'#!/bin/sh\necho "$*" >{folder}/arguments\ncat >{folder}/mail\n')
+    sendmail.chmod(0o755)
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "SENDMAIL": str(sendmail),
+        "TO": "op@example.test",
+        "TYPE": "PROBLEM",
+        "HOST": "pop.example.test",
+        "HOST_NAME": "pop.example.test",
+        "SERVICE": "Mailbox",
+        "SERVICE_NAME": "Mailbox",
+        "STATE": "CRITICAL",
+        "OUTPUT": "POP3 CRITICAL - nothing works\nkind: bug",
+    } | more
+    done = subprocess.run(
+        ["/bin/sh", TEMPLATES / "icinga2" / "pop3_mail.sh"],
+        env={"PATH": environment.pop("PATH")}
+        | {f"POP3_{name}": value for name, value in environment.items()},
+        capture_output=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == (b"", b"")
+    assert (folder / "arguments").read_text() == "-t -i\n"
+    return BytesParser(policy=policy.default).parsebytes((folder / "mail").read_bytes())
+
+
+def test_a_mail_has_all_that_the_check_said(tmp_path: Path) -> None:
+    """The output comes first, what it belongs to behind it."""
+    sent = mail(tmp_path, ADDRESS="192.0.2.25", COMMENT="on it", AUTHOR="op")
+
+    assert sent["To"] == "op@example.test"
+    assert sent["From"] is None
+    assert sent["Subject"] == "[PROBLEM] Mailbox on pop.example.test is CRITICAL"
+    assert sent["Auto-Submitted"] == "auto-generated"
+    lines = sent.get_content().splitlines()
+    assert lines[:2] == ["POP3 CRITICAL - nothing works", "kind: bug"]
+    assert {"service: pop.example.test!Mailbox", "address: 192.0.2.25"} <= set(lines)
+    assert lines[-1] == "comment by op: on it"
+
+
+def test_nothing_in_a_mail_is_run_or_becomes_a_header(tmp_path: Path) -> None:
+    """Not even what the plugin would never print."""
+    evil = f"$(touch {tmp_path}/run)`touch {tmp_path}/run`\nBcc: x@example.test\r\n\r\n.\n%s\\n"
+    sent = mail(tmp_path, **dict.fromkeys(("TO", "SERVICE_NAME", "OUTPUT", "COMMENT"), evil))
+
+    assert not (tmp_path / "run").exists()
+    assert sent["Bcc"] is None
+    assert "%s\\n" in sent.get_content()
+
+
+@pytest.mark.parametrize("name", ["Büro", "日本語の郵便箱" * 12, "Größe_=? 100%" * 8])
+def test_a_subject_may_have_any_characters(tmp_path: Path, name: str) -> None:
+    """It is encoded as mail wants it, in lines that are not too long."""
+    sent = mail(tmp_path, SERVICE_NAME=name)
+
+    assert sent["Subject"] == f"[PROBLEM] {name} on pop.example.test is CRITICAL"
+    assert max(map(len, (tmp_path / "mail").read_bytes().split(b"\n\n")[0].splitlines())) < 77
+
+
+def test_long_lines_are_folded(tmp_path: Path) -> None:
+    """Mail systems refuse lines of more than 998 characters."""
+    sent = mail(tmp_path, OUTPUT="word " * 1000)
+
+    assert max(map(len, sent.get_content().splitlines())) < 998

@@ -1,0 +1,1 @@
+"""Properties of parsers and output, by hypothesis."""

@@ -1,0 +1,214 @@
+"""The grammar of POP3 replies, whatever comes: whole, in pieces, or with a tail."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.model.report import Address, Attempt
+from check_pop3_plus.model.sanitised_text import clean
+from check_pop3_plus.net.transport import Stream
+from check_pop3_plus.options import parser
+from check_pop3_plus.pop3 import grammar
+from check_pop3_plus.probe.connection import Conversation
+from check_pop3_plus.support.deadline import Deadline
+
+SETTINGS = parser.parse(["-H", "pop.example.test"])
+
+# Mostly what replies are made of, so that something comes of it.
+octets = st.lists(
+    st.sampled_from([b"+OK", b"-ERR", b"+", b" ", b"\t", b"\r", b"\n", b"\r\n", b".", b"[", b"]"])
+    | st.binary(max_size=6)
+    | st.just(b"x" * 1500),
+    max_size=12,
+).map(b"".join)
+text_of_line = st.binary(max_size=30).map(lambda each: each.translate(None, b"\r\n"))
+
+
+def pieces(data: bytes, cuts: Sequence[int]) -> list[bytes]:
+    """Return data cut where the cuts say, each counted from the one before."""
+    made, start = [], 0
+    for cut in cuts:
+        made.append(data[start : start + cut])
+        start += cut
+    return [piece for piece in (*made, data[start:]) if piece]
+
+
+ways = st.lists(st.integers(1, 9), max_size=20)
+
+
+def every_way(data: bytes, cuts: Sequence[int]) -> Iterator[list[bytes]]:
+    """Yield data whole, byte by byte, and in some other pieces."""
+    yield [data] if data else []
+    yield [bytes([byte]) for byte in data]
+    yield pieces(data, cuts)
+
+
+class Arriving:
+    """A stream that says what it is given, and then ends."""
+
+    encrypted = False
+    deadline = Deadline(0)
+
+    def __init__(self, chunks: Sequence[bytes]) -> None:
+        self.chunks = list(chunks)
+
+    def receive(self) -> bytes:
+        return self.chunks.pop(0) if self.chunks else b""
+
+    def arrived(self) -> bytes:
+        return b""
+
+
+def told(chunks: Sequence[bytes], has_body: bool, is_auth: bool) -> tuple[object, ...]:
+    """Return what a conversation makes of what arrives: a reply, or what is wrong with it."""
+    attempt = Attempt(Address("127.0.0.1", 110))
+    stream = Arriving(chunks)
+    talk = Conversation(cast("Stream", stream), SETTINGS, attempt, clean)
+    try:
+        reply = talk.reply(has_body, is_auth)
+    except ProbeError as error:
+        return error.kind, error.message
+    # What follows the reply belongs to the next.
+    rest = talk._lines.pending + b"".join(stream.chunks)
+    return reply, rest, tuple(attempt.dialogue), tuple(attempt.oddities), talk.is_usable
+
+
+@given(octets, ways, st.booleans(), st.booleans())
+def test_a_reply_does_not_depend_on_how_it_arrives(
+    data: bytes, cuts: list[int], has_body: bool, is_auth: bool
+) -> None:
+    """Any octets at all: the same reply, the same rest, or the same complaint."""
+    outcomes = [told(way, has_body, is_auth) for way in every_way(data, cuts)]
+
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+
+
+@given(octets, ways)
+def test_lines_are_what_stands_between_line_ends(data: bytes, cuts: list[int]) -> None:
+    """However it is cut; the rest is kept, and a line over the limit ends it all."""
+    *expected, rest = data.split(b"\n")
+    for way in every_way(data, cuts):
+        buffer, lines, is_too_long = grammar.LineBuffer(), [], False
+        try:
+            for chunk in way:
+                buffer.feed(chunk)
+                while (line := buffer.next_line()) is not None:
+                    lines.append(line)
+        except ProbeError as error:
+            is_too_long = error.kind is Kind.OVERSIZED
+        short = [len(each) <= grammar.LINE_LIMIT for each in (*expected, rest)]
+        assert is_too_long == (not all(short))
+        whole = expected if all(short) else expected[: short.index(False)]
+        assert lines == [line.removesuffix(b"\r") for line in whole]
+        if not is_too_long:
+            assert buffer.pending == rest
+
+
+@given(
+    st.sampled_from([b"+OK", b"+OK ", b"+OK some words", b"+OK\t1"]),
+    st.lists(text_of_line, max_size=12),
+    st.sampled_from([b"\r\n", b"\n"]),
+    octets,
+    ways,
+)
+def test_a_body_is_read_back(
+    status: bytes, lines: list[bytes], end: bytes, tail: bytes, cuts: list[int]
+) -> None:
+    """What is stuffed by RFC 1939 section 3 comes out as it was, and the tail is the next's."""
+    stuffed = [b"." + line if line.startswith(b".") else line for line in lines]
+    data = end.join([status, *stuffed, b".", b""])
+    for way in every_way(data, cuts):
+        reply, rest, *_ = told([*way, *([tail] if tail else [])], True, False)
+        assert isinstance(reply, grammar.Reply)
+        assert reply.ok
+        assert reply.body == tuple(lines)
+        assert rest == tail
+
+
+@given(octets | st.binary(max_size=40))
+def test_status_lines_by_another_reader(line: bytes) -> None:
+    """RFC 1939 section 3 written down a second time, without a pattern."""
+    line = line.translate(None, b"\n")
+    word = line[:3] if line[:3] == b"+OK" else line[:4]
+    is_status = word in (b"+OK", b"-ERR") and line[len(word) : len(word) + 1] in (b"", b" ", b"\t")
+
+    reply = grammar.parse_status(line)
+
+    assert (reply is not None) == is_status
+    if reply:
+        assert reply.ok == (word == b"+OK")
+        assert reply.text == line[len(word) :].lstrip(b" \t")
+        assert reply.challenge is None
+        if reply.code is not None:
+            assert reply.text.upper().startswith(b"[" + reply.code.encode())
+            assert b"]" in reply.text
+
+
+@given(octets | st.binary(max_size=40))
+def test_whatever_comes_is_read_or_refused(data: bytes) -> None:
+    """No octets make the grammar raise anything but its own complaint."""
+    lines = tuple(data.split(b"\n"))
+    known = grammar.parse_capabilities(lines)
+    grammar.oddities(lines)
+    grammar.guess_protocol(data)
+    grammar.parse_challenge(data)
+    numbers = grammar.parse_stat(data)
+
+    assert all(tag and tag == tag.upper() for tag in known.tags)
+    assert all(known.has(tag) for tag, _ in known.offered())
+    if numbers is not None:
+        assert [int(word) for word in data.split()[:2]] == list(numbers)
+
+
+tags = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", min_size=1, max_size=12)
+
+
+@given(
+    st.lists(st.tuples(tags, st.lists(tags, max_size=4)), max_size=10),
+    st.lists(st.sampled_from([str.upper, str.lower, str.title]), min_size=1),
+    st.sampled_from([" ", "  ", "\t"]),
+)
+def test_capabilities_are_read_back(
+    listed: list[tuple[str, list[str]]], letters: list[object], blank: str
+) -> None:
+    """In any case of letters, with any blanks, with empty lines between them."""
+    lines = []
+    for number, (tag, arguments) in enumerate(listed):
+        change = cast("type[str]", letters[number % len(letters)])
+        lines += [change(blank.join([tag, *arguments])).encode(), b"", b" "]
+
+    known = grammar.parse_capabilities(tuple(lines))
+
+    for tag, _ in listed:
+        together = [each for name, arguments in listed if name == tag for each in arguments]
+        assert known.tags[tag] == tuple(together)
+    assert set(known.tags) == {tag for tag, _ in listed}
+
+
+@given(st.integers(0, 10**18 - 1), st.integers(0, 10**18 - 1), st.binary(max_size=20))
+def test_mailboxes_are_read_back(messages: int, size: int, more: bytes) -> None:
+    """Whatever a server has to say behind the two numbers."""
+    said = b"%d %d" % (messages, size)
+
+    assert grammar.parse_stat(said) == (messages, size)
+    assert grammar.parse_stat(said + b" " + more) == (messages, size)
+
+
+def test_a_dripped_line_costs_no_more_than_a_whole_one() -> None:
+    """The line end is looked for where it was not looked for yet: no square of the length."""
+    buffer = grammar.LineBuffer()
+    began = time.process_time()
+    for _ in range(400):
+        for _ in range(1000):
+            buffer.feed(b"x")
+            assert buffer.next_line() is None
+        buffer.feed(b"\n")
+        assert buffer.next_line() == b"x" * 1000
+
+    assert time.process_time() - began < 5

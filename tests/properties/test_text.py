@@ -1,0 +1,136 @@
+"""The cleaner of foreign text: all of Unicode, all bytes, all the forms that a secret may take."""
+
+from __future__ import annotations
+
+import base64
+import urllib.parse
+from collections.abc import Callable
+from itertools import product
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from check_pop3_plus.model.sanitised_text import QUOTE_LIMIT, SEED, can_mask, clean, cleaner
+
+LIKE = {"<": "(", ">": ")", "&": "+", **dict.fromkeys("|\"'`$\\", "?")}
+foreign = st.one_of(st.binary(max_size=300), st.text(max_size=300))
+
+
+def shown(character: str) -> str:
+    """Return what stands for one character, by the contract and not by the code."""
+    return LIKE.get(character, character) if " " <= character <= "~" else "?"
+
+
+@pytest.mark.threat("T10")
+def test_each_code_point_has_its_one_character() -> None:
+    """All 1,114,112 of them, lone surrogates included, between letters and at their place."""
+    for first in range(0, 0x110000, 64):
+        block = [chr(code) for code in range(first, first + 64)]
+        cleaned = clean("a" + "".join(block) + "z")
+        assert cleaned == "a" + "".join(map(shown, block)) + "z", hex(first)
+        assert clean(cleaned) == cleaned
+
+
+@pytest.mark.threat("T10")
+def test_each_pair_of_octets_is_harmless() -> None:
+    """All 65,536, as UTF-8 or as what is none."""
+    harmless = {shown(chr(code)) for code in range(128)}
+    for pair in product(range(256), repeat=2):
+        cleaned = clean(b"a" + bytes(pair) + b"z")
+        assert set(cleaned) <= harmless | {"a", "z"}
+        assert 2 <= len(cleaned) <= 4
+        assert cleaned[0] == "a"
+
+
+@given(foreign, st.integers(4, 300))
+def test_the_limit_is_kept(text: bytes | str, limit: int) -> None:
+    """Whatever the text and the limit; what is cut says so, and what fits is whole."""
+    cleaned, uncut = clean(text, limit), clean(text, 10_000)
+
+    assert len(cleaned) <= limit
+    assert clean(cleaned, limit) == cleaned
+    assert cleaned == uncut if len(uncut) <= limit else cleaned.endswith("...")
+
+
+@given(st.integers(1, 200_000), st.sampled_from([b"x", b"\x1b", b"\xff", b"\x1b]", b"\x1b[0;"]))
+def test_long_texts_cost_no_time(length: int, filling: bytes) -> None:
+    """Only as much is read as can be shown."""
+    assert len(clean(filling * length)) <= QUOTE_LIMIT
+
+
+secrets = st.binary(min_size=SEED, max_size=40)
+
+
+def in_base64(before: bytes, alphabet: bytes = b"+/") -> Callable[[bytes], tuple[bytes, bytes]]:
+    def form(secret: bytes) -> tuple[bytes, bytes]:
+        encoded = base64.b64encode(before + secret, alphabet)
+        first, behind = -(-8 * len(before) // 6), 8 * len(before + secret) // 6
+        return encoded, encoded[first:behind]
+
+    return form
+
+
+def whole(encode: Callable[[bytes], bytes]) -> Callable[[bytes], tuple[bytes, bytes]]:
+    return lambda secret: (encode(secret), encode(secret))
+
+
+# How a server may come to write a secret, by the standard library: the text, and what of it
+# comes of the secret alone.
+FORMS = {
+    "as it is": whole(bytes),
+    "hexadecimal": whole(lambda secret: secret.hex().encode()),
+    "with colons": whole(lambda secret: secret.hex(":").encode()),
+    "repr": whole(lambda secret: repr(secret)[2:-1].encode()),
+    "in an address": whole(lambda secret: urllib.parse.quote_from_bytes(secret).encode()),
+    "quoted": whole(lambda secret: urllib.parse.quote_from_bytes(secret, safe="").encode()),
+    "base64": in_base64(b""),
+    "PLAIN": in_base64(b"\0monitor\0"),
+    "PLAIN as another": in_base64(b"x\0monitor\0"),
+    "PLAIN as yet another": in_base64(b"xy\0monitor\0"),
+    "base64 for addresses": in_base64(b"\0monitor\0", b"-_"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.threat("T8")
+@given(secret=secrets, around=st.text("xyzXYZ ", max_size=20), is_upper=st.booleans())
+@settings(max_examples=25)
+def test_no_form_of_a_secret_passes(form: str, secret: bytes, around: str, is_upper: bool) -> None:
+    """In the midst of whatever text, in either case of letters."""
+    written, own = FORMS[form](secret)
+    seed = clean(own[:SEED].decode("latin-1")).lower()
+    # What nothing but question marks is left of cannot be told from anything else.
+    assume(can_mask(secret))
+    assume(len(seed) == SEED and set(seed) - set("?()+. "))
+    said = b"%s %s %s" % (
+        around.encode(),
+        written.upper() if is_upper else written,
+        around.encode(),
+    )
+
+    cleaned = cleaner([secret])(said)
+
+    assert "***" in cleaned
+    assert seed not in cleaned.lower()
+    assert clean(cleaned) == cleaned
+
+
+@given(st.lists(secrets, max_size=3), st.text("xyz \t\n|<", max_size=200))
+def test_what_has_no_secret_in_it_is_not_changed(known: list[bytes], text: str) -> None:
+    """Masking is not noise: it hides what looks like a secret from its first characters on."""
+    own = [form(secret)[1][:SEED].decode("latin-1") for secret in known for form in FORMS.values()]
+    assume(not any(set(clean(each).lower()) <= set("xyz ?()+") for each in own))
+
+    assert cleaner(known)(text) == clean(text)
+
+
+@given(st.lists(secrets, min_size=1, max_size=3), foreign)
+def test_a_masking_cleaner_is_a_cleaner(known: list[bytes], text: bytes | str) -> None:
+    """Harmless, bounded, and the same when it is done twice."""
+    clean_of = cleaner(known)
+    cleaned = clean_of(text)
+
+    assert len(cleaned) <= QUOTE_LIMIT
+    assert set(cleaned) <= {shown(chr(code)) for code in range(128)}
+    assert clean(cleaned) == cleaned

@@ -1,0 +1,1 @@
+"""Servers for the tests: scripted ones, and drivers of real ones."""

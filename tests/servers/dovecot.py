@@ -1,0 +1,389 @@
+"""A private Dovecot 2.3: own configuration, own folder, free ports, many servers by address.
+
+Every persona listens on a loopback address of its own, on the same two ports. What Dovecot only
+knows for a whole instance is a variant.
+"""
+
+from __future__ import annotations
+
+import base64
+import grp
+import hmac
+import json
+import os
+import pwd
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.pki.certificates import Pki
+from tests.support import command
+from tests.support.command import Run
+
+HOST = "pop.example.test"
+
+BINARY = shutil.which("dovecot", path=os.environ.get("PATH", "") + ":/usr/sbin")
+
+PASSWORDS = {
+    "monitor": "s3cret pass",
+    "empty": "empty",
+    "many": "many",
+    "broken": "br0ken one",
+}
+MESSAGES = {"monitor": 3, "empty": 0, "many": 1000}
+"""`broken` has no mailbox that could be opened: a file stands in its place."""
+
+# Below the ports that the kernel gives to outgoing connections: only another server is in the way.
+PORTS = range(10_000, 32_000)
+START_TRIES = 5
+PATIENCE = 10.0
+
+
+class Persona(NamedTuple):
+    """One server among many: its address, certificate and own settings."""
+
+    address: str
+    certificate: str = "good"
+    settings: str = ""
+
+
+PERSONAS = {
+    "good": Persona("127.0.0.1"),
+    "expiring": Persona("127.0.0.2", "expiring-5-90"),
+    "expired": Persona("127.0.0.3", "expired"),
+    "wrongname": Persona("127.0.0.4", "wrongname"),
+    "untrusted": Persona("127.0.0.5", "untrusted"),
+    "nochain": Persona("127.0.0.6", "nochain"),
+    "selfsigned": Persona("127.0.0.7", "selfsigned"),
+    "tls-required": Persona("127.0.0.8", settings="ssl = required\ndisable_plaintext_auth = yes"),
+    "no-tls": Persona("127.0.0.9", settings="ssl = no"),
+    "tls13": Persona("127.0.0.10", settings="ssl_min_protocol = TLSv1.3"),
+    "future": Persona("127.0.0.11", "future"),
+    "chain": Persona("127.0.0.12", "chain"),
+    "intermediate_expiring": Persona("127.0.0.13", "intermediate_expiring"),
+    "root_sent": Persona("127.0.0.14", "root_sent"),
+    "wrong_order": Persona("127.0.0.15", "wrong_order"),
+    "extra_expired": Persona("127.0.0.16", "extra_expired"),
+    "ca_not_critical": Persona("127.0.0.17", "ca_not_critical"),
+    "legacy-tls": Persona(
+        "127.0.0.18",
+        settings="ssl_min_protocol = TLSv1\nssl_cipher_list = ALL:!aNULL:@SECLEVEL=0",
+    ),
+}
+
+_OLD_TLS = """
+ssl_min_protocol = TLSv1
+ssl_cipher_list = ALL:!aNULL:@SECLEVEL=0
+import_environment = OPENSSL_CONF={folder}/openssl.cnf
+"""
+# Dovecot 2.3 can set the oldest version that it speaks, but not the newest; OpenSSL can.
+_OPENSSL = """
+openssl_conf = default_conf
+[default_conf]
+ssl_conf = ssl
+[ssl]
+system_default = limits
+[limits]
+MinProtocol = {version}
+MaxProtocol = {version}
+CipherString = DEFAULT@SECLEVEL=0
+"""
+
+VARIANTS = {
+    "": "",
+    "tls-1.0": _OLD_TLS,
+    "tls-1.1": _OLD_TLS,
+    "client-certificate": """
+ssl_ca = <{ca_file}
+ssl_verify_client_cert = yes
+ssl_require_crl = no
+auth_ssl_require_client_cert = yes
+""",
+    "lock": "pop3_lock_session = yes\n",
+    "one-connection": "mail_max_userip_connections = 1\n",
+}
+
+_CONFIGURATION = """
+base_dir = {folder}/run
+state_dir = {folder}/state
+log_path = {folder}/log
+auth_verbose = yes
+protocols = pop3
+listen = {addresses}
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+first_valid_uid = 1
+mail_location = maildir:{folder}/mail/%u
+mail_max_userip_connections = 100
+login_greeting = {folder.name}
+auth_mechanisms = {mechanisms}
+auth_ssl_username_from_cert = yes
+ssl_cert_username_field = commonName
+auth_failure_delay = 0
+disable_plaintext_auth = no
+ssl = yes
+ssl_cert = <{certificate}
+ssl_key = <{key}
+ssl_min_protocol = TLSv1.2
+service stats {{
+  chroot =
+}}
+service anvil {{
+  chroot =
+  # Without this, one rejected login slows down those after it by seconds.
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+service pop3-login {{
+  chroot =
+  service_count = 0
+  inet_listener pop3 {{
+    port = {plain}
+  }}
+  inet_listener pop3s {{
+    port = {tls}
+    ssl = yes
+  }}
+}}
+passdb {{
+  driver = passwd-file
+  args = {folder}/passwd
+  mechanisms = plain login cram-md5 apop scram-sha-1 scram-sha-256
+}}
+# The certificate is the proof, there is no password.
+passdb {{
+  driver = static
+  mechanisms = external
+  args = nopassword=y
+}}
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {folder}/oauth2
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={folder}/mail/%u
+}}
+"""
+
+
+# Tokens are verified by Dovecot itself, with a key of ours: no other server is needed.
+_OAUTH2 = """
+introspection_mode = local
+local_validation_key_dict = fs:posix:prefix={folder}/keys/
+username_attribute = email
+issuers = https://issuer.example.test
+"""
+TOKEN_KEY = b"only for tokens of these tests!!"
+
+MECHANISMS = "plain login cram-md5 apop scram-sha-1 scram-sha-256 external xoauth2 oauthbearer"
+
+
+def token(user: str, lifetime: float = 3600) -> str:
+    """Return a JSON web token (RFC 7519) that says that its bearer is `user`."""
+
+    def part(data: bytes) -> str:
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+    now = int(time.time())
+    claims = {
+        "iss": "https://issuer.example.test",
+        "sub": user,
+        "email": user,
+        "iat": now - 10,
+        "exp": now + int(lifetime),
+    }
+    header = b'{"alg":"HS256","typ":"JWT"}'
+    signed = f"{part(header)}.{part(json.dumps(claims).encode())}"
+    return f"{signed}.{part(hmac.digest(TOKEN_KEY, signed.encode(), 'sha256'))}"
+
+
+class Dovecot(NamedTuple):
+    """A running instance."""
+
+    folder: Path
+    plain: int
+    tls: int
+
+    def mailbox(self, user: str) -> dict[str, bytes]:
+        """Every file below the user's mailbox, with its bytes."""
+        top = self.folder / "mail" / user
+        return {str(p.relative_to(top)): p.read_bytes() for p in top.rglob("*") if p.is_file()}
+
+    def log(self) -> str:
+        """What the server has logged so far."""
+        return (self.folder / "log").read_text()
+
+    def log_since(self, before: str, expected: str) -> str:
+        """What was logged after `before`, once `expected` is in it: the log comes a bit late."""
+        deadline = time.monotonic() + PATIENCE
+        while expected not in (new := self.log()[len(before) :]):
+            assert time.monotonic() < deadline, f"not in the log: {expected}\n{new}"
+            time.sleep(0.02)
+        return new
+
+
+@pytest.fixture(scope="session")
+def dovecot(pki: Pki) -> Iterator[Dovecot]:
+    """The instance that most tests share."""
+    with running(pki) as server:
+        yield server
+
+
+@contextmanager
+def running(pki: Pki, variant: str = "") -> Iterator[Dovecot]:
+    """Run an instance; gone, and its folder with it, when the block ends."""
+    if BINARY is None:
+        # Who asks for the real servers is not content with skipping them.
+        asked_for = os.environ.get("CI") == "true" or os.environ.get("INSTALL") == "1"
+        (pytest.fail if asked_for else pytest.skip)("Dovecot is not installed (dovecot-pop3d)")
+    # Not below pytest's folder: others may not enter that, and sockets need a short path.
+    folder = Path(tempfile.mkdtemp(prefix="dovecot-"))
+    try:
+        _furnish(folder, variant)
+        server, process = _start(folder, pki, variant)
+        try:
+            yield server
+        finally:
+            _stop(process)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _account() -> pwd.struct_passwd:
+    """As root somebody unprivileged who exists already, else ourselves."""
+    if os.geteuid():
+        return pwd.getpwuid(os.geteuid())
+    try:
+        return pwd.getpwnam("dovecot")
+    except KeyError:
+        return pwd.getpwnam("nobody")
+
+
+def _furnish(folder: Path, variant: str) -> None:
+    """Write users, mail and OpenSSL's limits."""
+    folder.chmod(0o711)
+    users = (f"{user}:{{PLAIN}}{password}::::::\n" for user, password in PASSWORDS.items())
+    (folder / "passwd").write_text("".join(users))
+    (folder / "oauth2").write_text(_OAUTH2.format(folder=folder))
+    keys = folder / "keys" / "default" / "HS256"
+    keys.mkdir(parents=True)
+    (keys / "default").write_bytes(base64.b64encode(TOKEN_KEY))
+    mail = folder / "mail"
+    mail.mkdir()
+    (mail / "broken").write_text("not a folder\n")
+    for user, count in MESSAGES.items():
+        for part in ("cur", "new", "tmp"):
+            (mail / user / part).mkdir(parents=True)
+        for number in range(1, count + 1):
+            # In `cur`, because the first session of all would move it there.
+            (mail / user / "cur" / f"1700000000.M{number}P1.host:2,").write_text(
+                f"From: a@example.test\nSubject: message {number}\n\nbody\n.dot line\n"
+            )
+    if variant.startswith("tls-"):
+        version = {"tls-1.0": "TLSv1", "tls-1.1": "TLSv1.1"}[variant]
+        (folder / "openssl.cnf").write_text(_OPENSSL.format(version=version))
+    if not os.geteuid():
+        account = _account()
+        for path in (folder / "passwd", folder / "oauth2", mail, *mail.rglob("*")):
+            os.chown(path, account.pw_uid, account.pw_gid)
+
+
+def _configuration(folder: Path, pki: Pki, variant: str, plain: int, tls: int) -> str:
+    pki.expiring(5, 90)
+    account = _account()
+    certificate, key = pki.files("good")
+    text = _CONFIGURATION.format(
+        folder=folder,
+        mechanisms=MECHANISMS,
+        addresses=", ".join(persona.address for persona in PERSONAS.values()),
+        user=account.pw_name,
+        group=grp.getgrgid(account.pw_gid).gr_name,
+        uid=account.pw_uid,
+        gid=account.pw_gid,
+        certificate=certificate,
+        key=key,
+        plain=plain,
+        tls=tls,
+    )
+    text += VARIANTS[variant].format(folder=folder, ca_file=pki.ca_file)
+    for persona in PERSONAS.values():
+        certificate, key = pki.files(persona.certificate)
+        text += (
+            f"local {persona.address} {{\n"
+            f"ssl_cert = <{certificate}\nssl_key = <{key}\n{persona.settings}\n}}\n"
+        )
+    return text
+
+
+def _start(folder: Path, pki: Pki, variant: str) -> tuple[Dovecot, subprocess.Popen[str]]:
+    assert BINARY
+    configuration = folder / "dovecot.conf"
+    complaint = ""
+    for _ in range(START_TRIES):
+        plain, tls = random.sample(PORTS, 2)
+        configuration.write_text(_configuration(folder, pki, variant, plain, tls))
+        process = subprocess.Popen(
+            [BINARY, "-F", "-c", configuration],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        if _is_up(process, plain, folder.name):
+            return Dovecot(folder, plain, tls), process
+        complaint = _stop(process)
+    log = folder / "log"
+    raise RuntimeError(f"{complaint}\n{log.read_text() if log.exists() else ''}")
+
+
+def _stop(process: subprocess.Popen[str]) -> str:
+    """End it with its children. Not by SIGTERM: Dovecot takes 6 s over that."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    # The children hold the same pipe: the end of it is the end of them all.
+    printed, _ = process.communicate(timeout=PATIENCE)
+    return printed
+
+
+def _is_up(process: subprocess.Popen[str], port: int, greeting: str) -> bool:
+    """Whether it comes to greet: every port is open before the first process serves one.
+
+    An open port says less: it may be one of those that Dovecot got before it gave up, or somebody
+    else's.
+    """
+    deadline = time.monotonic() + PATIENCE
+    address = (PERSONAS["good"].address, port)
+    while process.poll() is None and time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(address, PATIENCE) as connection:
+            # Behind it stands the timestamp of APOP.
+            if connection.recv(1024).startswith(f"+OK {greeting} <".encode()):
+                return True
+        time.sleep(0.02)
+    return False
+
+
+def check_at(server: Dovecot, pki: Pki, persona: str, *args: str, tls: bool = True) -> Run:
+    """Check one persona, on its TLS port or on the other."""
+    done = command.run(
+        *("-H", HOST, "--connect-to", PERSONAS[persona].address),
+        *("--ca-file", pki.ca_file),
+        *(("-S", "-p", str(server.tls)) if tls else ("-p", str(server.plain))),
+        *args,
+    )
+    assert done.err == ""
+    return done

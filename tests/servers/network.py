@@ -1,0 +1,173 @@
+"""A network of one's own for a single command: its own name servers, hosts and dead addresses.
+
+In namespaces that only the command's process tree lives in (util-linux' unshare, no root needed
+where the kernel lets users make them), so nothing outside is touched.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support import stopwatch
+from tests.support.command import COMMAND, Run, Timed
+
+# 192.0.2.0/24 and 2001:db8::/64 lead to the loopback device, where nobody has these addresses but
+# 2001:db8::99: a SYN to the others vanishes. The resolver puts IPv6 first (RFC 6724).
+_PROLOGUE = """
+set -e
+ip link set lo up
+ip route add 192.0.2.0/24 dev lo
+ip addr add 2001:db8::99/64 dev lo nodad
+ip route add 2001:db8::/64 dev lo
+mount --bind {folder}/resolv.conf /etc/resolv.conf
+mount --bind {folder}/hosts /etc/hosts
+"""
+
+
+class Network:
+    """Runs the plugin where `hosts` and a name server on 127.0.0.1 are all there is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:5 attempts:2\n")
+        (folder / "hosts").write_text("127.0.0.1 localhost\n")
+        self._setup = ""
+
+    def set_up(self, *commands: str) -> None:
+        """Have shell commands run, as root of the network, before anything else in it."""
+        self._setup += "".join(f"{command}\n" for command in commands)
+
+    def filter(self, *rules: str) -> None:
+        """Add rules of nftables: `in` or `out`, and what follows in its language.
+
+        Packets to ourselves pass both.
+        """
+        if "nft" not in self._setup:
+            _require_namespace(["--net"], "nft", "add", "table", "inet", "filter")
+            self.set_up("nft add table inet filter")
+            for chain, hook in (("in", "input"), ("out", "output")):
+                made = f"{{ type filter hook {hook} priority 0; }}"
+                self.set_up(f"nft add chain inet filter {chain} '{made}'")
+        self.set_up(*(f"nft add rule inet filter {shlex.quote(rule)}" for rule in rules))
+
+    def resolve_by(self, *servers: str, options: str = "timeout:1 attempts:1") -> None:
+        lines = [*(f"nameserver {server}" for server in servers), f"options {options}", ""]
+        (self.folder / "resolv.conf").write_text("\n".join(lines))
+
+    def add_host(self, name: str, *addresses: str) -> None:
+        with (self.folder / "hosts").open("a") as hosts:
+            hosts.writelines(f"{address} {name}\n" for address in addresses)
+
+    def run(self, *arguments: str, server: str = "", timeout: float = 30) -> Run:
+        """Run the plugin; `server` is Python code that is served beside it, and is killed with it.
+
+        It must print a line when it is ready.
+        """
+        return self.timed(*arguments, server=server, timeout=timeout).done
+
+    def timed(self, *arguments: str, server: str = "", timeout: float = 30) -> Timed:
+        """Run the plugin as `run` does, by the stopwatch."""
+        script = _PROLOGUE.format(folder=self.folder) + self._setup
+        if server:
+            script += (
+                f"{shlex.join([sys.executable, '-u', '-c', server])} > {self.folder}/ready &\n"
+                f"trap 'kill '$! EXIT\n"
+                f"while [ ! -s {self.folder}/ready ]; do sleep 0.02; done\n"
+            )
+        return _timed(_unshare("--net"), script, self.folder, arguments, timeout)
+
+
+def run_with_hosts(folder: Path, hosts: Mapping[str, Sequence[str]], *arguments: str) -> Run:
+    """Run the plugin where names have these addresses, and everything else is as it is here.
+
+    Skips visibly where that cannot be done; in CI it can, or the test fails.
+    """
+    _require_namespace([], "true")
+    file = folder / "hosts"
+    lines = (f"{address} {name}" for name, addresses in hosts.items() for address in addresses)
+    file.write_text("\n".join(("127.0.0.1 localhost", *lines, "")))
+    script = f"mount --bind {file} /etc/hosts && exec {shlex.join([str(COMMAND), *arguments])}"
+    return _run([*_unshare(), "sh", "-c", script], timeout=30)
+
+
+def unshare_mounts() -> list[str]:
+    """Return the command that runs another where it may mount what it likes, or skip visibly."""
+    _require_namespace([], "true")
+    return _unshare()
+
+
+def unshared(folder: Path, script: str, arguments: Sequence[str]) -> Timed:
+    """Run the plugin, by the stopwatch, after a script that may mount what it likes."""
+    _require_namespace([], "true")
+    return _timed(_unshare(), f"set -e\n{script}", folder, arguments)
+
+
+def _timed(
+    unshare: Sequence[str], script: str, folder: Path, arguments: Sequence[str], timeout: float = 30
+) -> Timed:
+    record = folder / "record"
+    script += shlex.join(stopwatch.command(record, [str(COMMAND), *arguments]))
+    done = _run([*unshare, "sh", "-c", script], timeout)
+    line, gone = stopwatch.read(record)
+    return Timed(done._replace(seconds=gone), line)
+
+
+def _run(command: list[str], timeout: float) -> Run:
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=timeout,
+        check=False,
+        env={"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"},
+    )
+    return Run(done.returncode, done.stdout.decode(), done.stderr.decode(), 0.0)
+
+
+def _unshare(*namespaces: str) -> list[str]:
+    # Root needs no user namespace, and gets none in a chroot.
+    as_root = ["--map-root-user"] if os.geteuid() else []
+    return ["unshare", *as_root, "--mount", *namespaces]
+
+
+def _require_namespace(namespaces: Sequence[str], *command: str) -> None:
+    try:
+        subprocess.run([*_unshare(*namespaces), *command], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"cannot make a namespace: {error}")
+
+
+def network(folder: Path) -> Network:
+    """Return a network, or skip visibly; in CI it is there, or the test fails."""
+    _require_namespace(["--net"], "ip", "link", "set", "lo", "up")
+    return Network(folder)
+
+
+SILENT_NAME_SERVER = """
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 53))
+print("ready")
+while True:
+    server.recv(512)
+"""
+
+POLITE_SERVER = """
+import time
+from tests.pop3_server import PoliteServer
+with PoliteServer({}, port=110):
+    print("ready")
+    time.sleep(60)
+"""
+
+
+def within(done: Run, limit: float, late: float) -> bool:
+    """Return whether a run ended at its limit, and at most `late` seconds after it."""
+    return limit - 0.1 <= done.seconds <= limit + late

@@ -1,0 +1,1 @@
+"""Helpers: command runner, output parsers, secret search."""

@@ -1,0 +1,590 @@
+"""The catalogue of faults and threats: what may go wrong, and what the plugin then has to say.
+
+It is data. A test claims a row by `@pytest.mark.fault(7, case="reset")`, a threat by
+`@pytest.mark.threat("T3")`. `tests/support/claims.py` holds a test to what it claims, and
+`tests/project/test_catalogue.py` sees to it that nothing is left unclaimed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+MODES = ("plain", "tls", "stls")
+WITH_TLS = ("tls", "stls")
+BEFORE_TLS = ("plain", "stls")
+ANY: tuple[str, ...] = ()
+"""Rows about our own side: they happen before there is a link of any mode."""
+
+
+class Outcome(NamedTuple):
+    """What a run has to come to."""
+
+    state: str
+    kind: str | None
+    says: str
+    """What line 1 has to match: what the person on call needs."""
+    long: str = ""
+    """What a line of the long output has to match."""
+    modes: tuple[str, ...] | None = None
+    """Where they are not those of the row."""
+
+    def is_shown_by(self, code: int, out: str, kinds: list[str]) -> bool:
+        """Return whether a run came to this."""
+        if code != ("OK", "WARNING", "CRITICAL", "UNKNOWN").index(self.state):
+            return False
+        if (self.kind not in kinds) if self.kind else bool(kinds):
+            return False
+        line, *long = out.split("\n")
+        return bool(re.search(self.says, line)) and (
+            not self.long or any(re.search(self.long, each) for each in long)
+        )
+
+
+class Row(NamedTuple):
+    """A misbehaviour; where it has several faces, each is a case with an outcome of its own."""
+
+    misbehaviour: str
+    cases: dict[str, Outcome]
+    modes: tuple[str, ...] = MODES
+
+    def modes_of(self, case: str) -> tuple[str, ...]:
+        own = self.cases[case].modes
+        return self.modes if own is None else own
+
+
+class Threat(NamedTuple):
+    """What must never happen."""
+
+    words: str
+    at_least: int = 1
+    """Collected tests that it takes to prove it."""
+
+
+def ok(says: str, long: str = "", modes: tuple[str, ...] | None = None) -> Outcome:
+    return Outcome("OK", None, says, long, modes)
+
+
+def warning(kind: str, says: str, long: str = "", modes: tuple[str, ...] | None = None) -> Outcome:
+    return Outcome("WARNING", kind, says, long, modes)
+
+
+def critical(kind: str, says: str, long: str = "", modes: tuple[str, ...] | None = None) -> Outcome:
+    return Outcome("CRITICAL", kind, says, long, modes)
+
+
+def unknown(kind: str | None, says: str, long: str = "") -> Outcome:
+    return Outcome("UNKNOWN", kind, says, long)
+
+
+WELL = r" answered in \d+\.\d{3} s"
+
+FAULTS = {
+    1: Row(
+        "the host name does not exist",
+        {"": critical("unresolved", r"resolve: cannot resolve \S+: name unknown")},
+    ),
+    2: Row(
+        "the resolver is silent until the deadline",
+        {"": critical("resolver", r"resolve: no answer while resolving \S+ within \S+ s")},
+    ),
+    3: Row(
+        "every address refuses the connection",
+        {"": critical("refused", r"connect: connection refused by \S+:\d+ \(\S+, \S+\)")},
+    ),
+    4: Row(
+        "packets vanish",
+        {"": critical("timeout", r"connect: no answer from \S+:\d+ within \S+ s")},
+    ),
+    5: Row(
+        "the first address is dead, the second works",
+        {"": ok(r"\(1 of 2 addresses failed\)", r"^note: partial: 1 of 2 addresses")},
+    ),
+    6: Row(
+        "connected, and then silence",
+        {"": critical("timeout", r"greeting: no answer from \S+:\d+ within \S+ s")},
+    ),
+    7: Row(
+        "the connection ends at once",
+        {
+            "closed": critical("closed", "closed the connection before the greeting"),
+            # In TLS some versions of Python do not tell the two apart.
+            "reset": critical("closed", "(reset|closed) the connection before the greeting"),
+        },
+    ),
+    8: Row(
+        "another protocol greets",
+        {
+            name: critical("garbled", f"greeting: .* is not POP3, looks like {name}")
+            for name in ("IMAP", "SMTP", "SSH", "HTTP")
+        },
+    ),
+    9: Row(
+        "TLS from the first byte on the plain port",
+        {
+            "binary": critical("garbled", "greeting: .* is not POP3, looks like TLS"),
+            "silence": critical(
+                "timeout", r"greeting: no answer from \S+ within", r"try: .* TLS .*\(try -S\)"
+            ),
+        },
+        BEFORE_TLS,
+    ),
+    10: Row(
+        "plain text on the TLS port",
+        {
+            "": critical(
+                "tls", "tls: .* speaks plain text where TLS is due", r"try: .*\(--starttls\)"
+            )
+        },
+        ("tls",),
+    ),
+    11: Row("the greeting is -ERR", {"": critical("greeting", r"refuses service: \w")}),
+    12: Row(
+        "the greeting is -ERR [SYS/TEMP]",
+        {"": critical("greeting-temporary", r"refuses service: \[SYS/TEMP\] \w")},
+    ),
+    13: Row(
+        "the greeting is -ERR [SYS/PERM]",
+        {"": critical("greeting", r"refuses service: \[SYS/PERM\] \w")},
+    ),
+    14: Row(
+        "the greeting is nearly one: +, +NO, +okay, +ok",
+        {
+            "malformed": critical("garbled", "greeting: .* sent a malformed greeting: "),
+            "lower case": warning("garbled", "greeting in lower case"),
+        },
+    ),
+    15: Row("the greeting ends in LF alone", {"": ok(WELL, r"^odd: lines end in LF alone$")}),
+    16: Row(
+        "a greeting that is too long",
+        {
+            "long": critical("oversized", r"greeting: .* sent a line too long \(limit 2048\)"),
+            "endless": critical("oversized", r"greeting: .* sent a line too long \(limit 2048\)"),
+        },
+    ),
+    17: Row(
+        "a greeting with NUL, ESC, 8-bit, a pipe and HTML",
+        {"": ok(WELL, r"^greeting: \+OK [ !#%(-\[\]-_a-{}]*\?[ !#%(-\[\]-_a-{}]*$")},
+    ),
+    18: Row(
+        "a greeting that drips",
+        {
+            "deadline": critical("timeout", "greeting: no complete answer from .* within"),
+            "in time": ok(WELL),
+        },
+    ),
+    19: Row(
+        "lines behind the greeting that nobody asked for",
+        {
+            "": warning("garbled", "sent more than its greeting, unasked", modes=("plain", "tls")),
+            "login": critical("garbled", "greeting: .* sent more than its greeting, unasked"),
+            "required": critical(
+                "garbled", "greeting: .* sent more than its greeting, unasked", modes=("stls",)
+            ),
+        },
+    ),
+    20: Row(
+        "a banner before the greeting",
+        {"": critical("garbled", "greeting: .* sent a malformed greeting: ")},
+    ),
+    21: Row("CAPA is refused", {"": ok(WELL)}),
+    22: Row(
+        "an odd list of capabilities",
+        {
+            "empty": ok(WELL, "^odd: the capability list is empty$", ("tls", "plain")),
+            "blank line": ok(WELL, "^odd: the capability list has a blank line$"),
+            "8-bit": ok(WELL, "^odd: the capability list has octets that are not ASCII$"),
+            "twice": ok(WELL, "^odd: the capability list has a tag twice$"),
+            "lower case": ok(WELL, "^odd: the capability list has a tag in lower case$"),
+            "LF": ok(WELL, "^odd: lines end in LF alone$"),
+        },
+    ),
+    23: Row(
+        "a list of capabilities without its end",
+        {"": critical("timeout", r"capa: no complete answer from \S+ within \S+ s")},
+    ),
+    24: Row(
+        "an endless list of capabilities",
+        {
+            "many lines": critical("oversized", r"capa: .* sent a reply too long \(limit 64 KiB"),
+            "one line": critical("oversized", r"capa: .* sent a line too long \(limit 2048\)"),
+        },
+    ),
+    25: Row(
+        "the connection ends at CAPA",
+        {
+            "at once": critical("closed", "capa: .* closed the connection without a reply"),
+            "half": critical("closed", "capa: .* closed the connection in the middle of a reply"),
+        },
+    ),
+    26: Row(
+        "STLS is not among the capabilities",
+        {"": critical("no-stls", "stls: .* does not offer STLS")},
+        ("stls",),
+    ),
+    27: Row(
+        "STLS is refused",
+        {
+            "-ERR": critical("no-stls", r"stls: .* refuses STLS: \w"),
+            "PERM": critical("no-stls", r"stls: .* refuses STLS: \[SYS/PERM\] \w"),
+        },
+        ("stls",),
+    ),
+    28: Row(
+        "STLS is accepted, and no handshake follows",
+        {
+            "EOF": critical("tls", "tls: .* accepted STLS and then closed the connection"),
+            "reset": critical("tls", "tls: .* accepted STLS and then reset the connection"),
+            "plain text": critical("tls", "tls: .* speaks plain text where TLS is due"),
+            "silence": critical("timeout", r"tls: no answer from \S+ within"),
+        },
+        ("stls",),
+    ),
+    29: Row(
+        "plain data behind the reply to STLS",
+        {
+            case: critical(
+                "injected", r"stls: .* sent plain data after the STLS reply \(injection\?\)"
+            )
+            for case in ("full line", "half line", "binary", "64 KiB")
+        },
+        ("stls",),
+    ),
+    30: Row(
+        "the certificate is not of today",
+        {
+            "expired": critical(
+                "expired", r"certificate of \S+ expired 2 days ago \(20\d\d-\d\d-\d\d \d\d:\d\d UTC"
+            ),
+            "future": critical(
+                "not-yet-valid", r"certificate of \S+ is not valid before 20\d\d-\d\d-\d\d"
+            ),
+        },
+        WITH_TLS,
+    ),
+    31: Row(
+        "the certificate expires soon",
+        {
+            "warning": warning("expiring", r" - certificate of \S+ expires in \d+ \w+ \(20"),
+            "critical": critical("expiring", r" - certificate of \S+ expires in \d+ \w+ \(20"),
+        },
+        WITH_TLS,
+    ),
+    32: Row(
+        "an intermediate expires before the certificate",
+        {
+            "warning": warning("expiring", r" - issuer .* of the certificate of \S+ expires in "),
+            "critical": critical("expiring", r" - issuer .* of the certificate of \S+ expires in "),
+        },
+        WITH_TLS,
+    ),
+    33: Row(
+        "the certificate is for another",
+        {
+            "name": critical("name", r"certificate of \S+ is not for localhost but for \w"),
+            "address": critical("name", r"certificate of \S+ is not for 127\.0\.0\.1 but for \w"),
+        },
+        WITH_TLS,
+    ),
+    34: Row(
+        "nobody whom we trust has issued the certificate",
+        {
+            "self-signed": critical("untrusted", "is not trusted: self-signed"),
+            "unknown issuer": critical("untrusted", "is not trusted: unknown issuer; server sent"),
+            "missing intermediate": critical(
+                "untrusted", r"server sent 1 certificate \(intermediate missing\?\)"
+            ),
+        },
+        WITH_TLS,
+    ),
+    35: Row(
+        "only the common name fits",
+        {"": critical("name", r"has no subject alternative name \(mail clients refuse it\)")},
+        WITH_TLS,
+    ),
+    36: Row(
+        "weak keys and signatures",
+        {
+            "RSA-1024": critical("weak", "is too weak: RSA 1024 key"),
+            "SHA-1": critical("weak", "is too weak: SHA1 signature"),
+            "MD5": critical("weak", "is too weak: MD5 signature"),
+            "RSA-1024 intermediate": critical("weak", "is too weak: RSA 1024 key"),
+            "SHA-1 intermediate": critical("weak", "is too weak: SHA1 signature"),
+            "SHA-1 root": ok("certificate valid for"),
+        },
+        WITH_TLS,
+    ),
+    37: Row(
+        "what only strict clients mind",
+        {
+            "no AKI": ok(
+                WELL, "^note: not-strict: .* certificate has no authority key identifier$"
+            ),
+            "CA not critical": ok(
+                WELL, "^note: not-strict: .* basic constraints that are not critical$"
+            ),
+        },
+        WITH_TLS,
+    ),
+    38: Row(
+        "the certificate cannot be read, and TLS is fine",
+        {
+            "": warning(
+                "certificate-unreadable", r" - details of the certificate of \S+ are unreadable"
+            )
+        },
+        WITH_TLS,
+    ),
+    39: Row(
+        "odd details in a certificate",
+        {
+            "negative serial": ok("certificate valid for", r"^certificate: .* serial -"),
+            "bad DN": ok("certificate valid for", r"^certificate: unreadable: subject"),
+        },
+        WITH_TLS,
+    ),
+    40: Row(
+        "old TLS only",
+        {
+            "TLS 1.0": critical("old-tls", "tls: .* offers only old TLS or old ciphers"),
+            "TLS 1.1": critical("old-tls", "tls: .* offers only old TLS or old ciphers"),
+            "old ciphers": critical("old-tls", "tls: .* offers only old TLS or old ciphers"),
+        },
+        WITH_TLS,
+    ),
+    41: Row(
+        "a client certificate is demanded",
+        {
+            "TLS 1.2": critical("client-certificate", "demands a client certificate"),
+            "TLS 1.3": critical("client-certificate", "demands a client certificate"),
+        },
+        WITH_TLS,
+    ),
+    42: Row(
+        "the handshake fails",
+        {
+            "alert 40": critical("tls", "tls: .* failed the TLS handshake: .*handshake failure"),
+            "alert 80": critical("tls", "tls: .* failed the TLS handshake: internal error"),
+            "alert 112": critical("tls", "tls: .* failed the TLS handshake: unrecognized name"),
+            "garbage": critical("tls", "tls: .* failed the TLS handshake: |speaks plain text"),
+            "EOF": critical("closed", "tls: .* closed the connection", modes=("tls",)),
+            "reset": critical("closed", "tls: .* reset the connection", modes=("tls",)),
+        },
+        WITH_TLS,
+    ),
+    43: Row(
+        "the handshake stalls",
+        {"": critical("timeout", r"tls: no answer from \S+ within \S+ s")},
+        WITH_TLS,
+    ),
+    44: Row(
+        "TLS is fine, and then nothing",
+        {"": critical("closed", "greeting: .* closed the connection before the greeting")},
+        ("tls",),
+    ),
+    45: Row(
+        "USER is refused", {"": critical("credentials", r"login: .* rejected user monitor: \w")}
+    ),
+    46: Row(
+        "PASS is refused",
+        {
+            "-ERR": critical("credentials", "login: .* rejected user monitor"),
+            "AUTH": critical("credentials", r"login: .* rejected user monitor: \[AUTH\] \w"),
+        },
+    ),
+    47: Row(
+        "the server wants TLS before a login",
+        {
+            "": critical(
+                "cleartext-refused",
+                "login: .* demands TLS before a login",
+                "^try: use -S or --starttls",
+            )
+        },
+        ("plain",),
+    ),
+    48: Row(
+        "[IN-USE]",
+        {"": warning("in-use", "login: .* the mailbox of user monitor is in use: ")},
+    ),
+    49: Row(
+        "[LOGIN-DELAY]",
+        {"": warning("login-delay", "login: .* user monitor logs in too often: .*300 s")},
+    ),
+    50: Row(
+        "[SYS/TEMP] and [SYS/PERM]",
+        {
+            "TEMP": warning("temporary", r"login: .* cannot log in user monitor for now: \["),
+            "PERM": critical("permanent", r"login: .* cannot log in user monitor: \[SYS/PERM\]"),
+        },
+    ),
+    51: Row(
+        "no answer to PASS",
+        {
+            "dropped": critical("closed", "login: .* closed the connection without a reply"),
+            "silence": critical("timeout", r"login: no answer from \S+ within"),
+        },
+    ),
+    52: Row(
+        "the wanted mechanism is not offered",
+        {"": critical("no-mechanism", "does not offer XOAUTH2; its mechanisms: PLAIN LOGIN")},
+        WITH_TLS,
+    ),
+    53: Row(
+        "a broken exchange",
+        {
+            "not base64": critical("garbled", "login: .* challenge: .*base64; exchange cancelled"),
+            "over-long": critical("garbled", "challenge: more than 12288 octets; given up"),
+            "endless": critical("garbled", "one more than this mechanism has; exchange cancelled"),
+        },
+    ),
+    54: Row(
+        "a token is refused",
+        {
+            "XOAUTH2": critical("credentials", "token refused: invalid_token"),
+            "OAUTHBEARER": critical("credentials", "token refused: invalid_token"),
+        },
+    ),
+    55: Row(
+        "+OK in the middle of an exchange",
+        {"": critical("garbled", "login: .*before the exchange was complete")},
+    ),
+    56: Row(
+        "a malformed answer to STAT",
+        {
+            **{
+                case: critical("mailbox", "stat: .* sent a malformed STAT reply: ")
+                for case in ("nothing", "one number", "words", "negative", "500 digits")
+            },
+            "trailing text": ok(", 2 messages"),
+        },
+    ),
+    57: Row("STAT is refused", {"": critical("mailbox", "stat: .* cannot read the mailbox: ")}),
+    58: Row(
+        "QUIT is not answered well",
+        {
+            "-ERR": ok(WELL, r"^note: goodbye: QUIT was refused \(nothing was deleted\)"),
+            "silence": ok(WELL, r"^note: goodbye: QUIT was not acknowledged \(nothing was"),
+            "reset": ok(WELL, r"^note: goodbye: QUIT was not acknowledged \(nothing was"),
+        },
+    ),
+    59: Row(
+        "a reply is cut",
+        {"": critical("closed", "closed the connection in the middle of a reply")},
+    ),
+    60: Row(
+        "a password file that cannot be trusted",
+        {
+            "missing": unknown("config", "password file .*: No such file"),
+            "lax mode": unknown(
+                "config", "password file .* must be mode 0600, or 0640 for a group; it is 0644"
+            ),
+            "symlink": unknown("config", "password file .* is a symbolic link of another user"),
+            "FIFO": unknown("config", "password file .* must be a regular file"),
+            "empty": unknown("config", "password file .* is empty"),
+            "binary": unknown("config", "password file .*control characters"),
+        },
+        ANY,
+    ),
+    61: Row(
+        "arguments that cannot be",
+        {
+            "user": unknown(None, "config: invalid --username"),
+            "password": unknown(
+                "config", "config: variable .* has (control characters|more than one line)"
+            ),
+            "empty host": unknown(None, "config: invalid --hostname: empty"),
+            "long host": unknown(None, "config: invalid --hostname: longer than 253 characters"),
+            "bad label": unknown(None, "config: invalid --hostname .*: not a host name"),
+        },
+        ANY,
+    ),
+    62: Row(
+        "ranges that are none",
+        {
+            spec: unknown(None, f"config: invalid range for --warning: {spec}")
+            for spec in ("20:10", "a", "1:2:3", "nan")
+        },
+        ANY,
+    ),
+    63: Row(
+        "a CA file that is none",
+        {
+            "unreadable": unknown("config", "cannot load CA file .*: No such file"),
+            "empty": unknown("config", "cannot load CA file "),
+        },
+        ANY,
+    ),
+    64: Row(
+        "standard output cannot be written",
+        {case: unknown(None, "^$") for case in ("closed", "full", "broken pipe")},
+        ANY,
+    ),
+    65: Row(
+        "a signal",
+        {
+            case: unknown("stopped", r" - stopped from outside after \d+ s while in phase greeting")
+            for case in ("SIGTERM", "SIGINT")
+        },
+    ),
+    66: Row(
+        "a library is missing",
+        {
+            name: unknown("config", f"config: missing Python module {name}$")
+            for name in ("cryptography", "nagiosplugin")
+        },
+        ANY,
+    ),
+    67: Row("a bug", {"": unknown("bug", r"bug: internal error \(\w+\)$", "^trace: ")}, ANY),
+    68: Row(
+        "the clock stands before the release of this version",
+        {
+            "accepted": unknown("config", r"local clock is implausible \(2001-.*not judged"),
+            "rejected": unknown("config", r"local clock is implausible \(2001-.*not judged"),
+        },
+        WITH_TLS,
+    ),
+    69: Row(
+        "a login that is taken back at once",
+        {"": warning("temporary", r"stat: .* withdrew the login: \[SYS/TEMP\] \w")},
+    ),
+    70: Row(
+        "habits of real servers",
+        {
+            "bare greeting": ok(WELL),
+            "odd capabilities": ok("user monitor logged in"),
+            "late rejection": critical("credentials", "login: .* rejected user monitor: "),
+        },
+    ),
+}
+
+THREATS = {
+    "T1": Threat("STLS is stripped: no credential leaves in clear", 3),
+    "T2": Threat("a response is injected behind the reply to STLS", 5),
+    "T3": Threat("capabilities from before TLS are trusted in it"),
+    "T4": Threat("a machine in the middle with a bad certificate hears a POP3 command", 8),
+    "T5": Threat("a login over a link that is not verified, without being told to", 8),
+    "T6": Threat("a second or weaker mechanism after a failure", 4),
+    "T7": Threat("the password in a process list or in an example", 7),
+    "T8": Threat("the password in any output", 150),
+    "T9": Threat("a password file that others can change or read", 16),
+    "T10": Threat("foreign text becomes a line, a metric or a macro", 4),
+    "T11": Threat("foreign text becomes markup or a terminal's command", 3),
+    "T12": Threat("foreign text becomes performance data or a status", 2),
+    "T13": Threat("a reply without end fills memory or time", 20),
+    "T14": Threat("a stall, or a drip, outlives the deadline", 40),
+    "T15": Threat("a dead name server, or many dead addresses, outlive the deadline", 7),
+    "T16": Threat("an odd certificate is a crash", 10),
+    "T17": Threat("a huge certificate or chain costs time or room", 3),
+    "T18": Threat("a line break in an argument becomes a command", 4),
+    "T19": Threat("the mailbox is changed", 20),
+    "T20": Threat("the mailbox stays locked", 4),
+    "T21": Threat("the account is locked by repeated logins", 4),
+    "T22": Threat("the environment steers TLS", 1),
+    "T23": Threat("modules from the working directory are imported", 1),
+    "T24": Threat("an exit code outside 0 to 3, or a wrong one", 150),
+    "T25": Threat("the verdict depends on the version of Python or OpenSSL", 2),
+    "T26": Threat("verbose output shows too much", 2),
+    "T27": Threat("another service is taken for POP3", 4),
+    "T28": Threat("a dependency does harm: at import, or by another version", 2),
+}

@@ -1,0 +1,102 @@
+"""Holds tests to what they claim of the catalogue.
+
+Each claim of a fault is checked at the end of its test: a run was seen that has the state, the
+kind and the words of the row. `python -m tests.support.claims` prints all claims, one a line.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.support.catalogue import FAULTS, MODES, THREATS
+from tests.support.command import Run
+
+seen: list[Run] = []
+"""The runs of the test that is going on, as far as `faults.honest` was shown them."""
+
+
+class Claim(NamedTuple):
+    """One face of a fault, in one mode."""
+
+    number: int
+    case: str
+    mode: str
+    """Empty for rows that have no mode."""
+
+
+def of_faults(item: pytest.Item) -> Iterator[Claim]:
+    """Yield the faults that a test claims. Raises UsageError where the catalogue has no such."""
+    callspec = getattr(item, "callspec", None)
+    default = callspec.params.get("mode") if callspec else None
+    for mark in item.iter_markers("fault"):
+        for number in mark.args:
+            row = FAULTS.get(number)
+            case = mark.kwargs.get("case", "")
+            if row is None or case not in row.cases:
+                raise pytest.UsageError(f"{item.nodeid}: there is no fault {number} {case!r}")
+            modes = row.modes_of(case)
+            claimed = mark.kwargs.get("modes") or ((default,) if default in MODES else ())
+            if modes and not claimed:
+                raise pytest.UsageError(f"{item.nodeid}: in which mode is it fault {number}?")
+            # A test of every mode may meet a fault that exists in some of them alone.
+            applying = [mode for mode in claimed if mode in modes] if modes else [""]
+            yield from (Claim(number, case, mode) for mode in applying)
+
+
+def of_threats(item: pytest.Item) -> Iterator[str]:
+    """Yield the threats that a test claims. Raises UsageError for one that there is not."""
+    for mark in item.iter_markers("threat"):
+        for name in mark.args:
+            if name not in THREATS:
+                raise pytest.UsageError(f"{item.nodeid}: there is no threat {name}")
+            yield name
+
+
+def check(item: pytest.Item) -> None:
+    """Assert that the runs of a test show what it claims."""
+    from tests.support.faults import kinds
+
+    for number, case in dict.fromkeys((claim.number, claim.case) for claim in of_faults(item)):
+        outcome = FAULTS[number].cases[case]
+        shown = [(run.code, run.out, kinds(run)) for run in seen]
+        assert any(outcome.is_shown_by(*each) for each in shown), (
+            f"no run shows fault {number} {case!r}, {outcome}; there were {shown}"
+        )
+
+
+class _Collected:
+    """A pytest plugin that keeps what was collected."""
+
+    def __init__(self) -> None:
+        self.items: list[pytest.Item] = []
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.items = session.items
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the claims of the tests in these files, or in all; `fault N MODE CASE`, `threat T`."""
+    folder = Path(__file__).parent.parent
+    files = list(arguments) or sorted(
+        str(file)
+        for file in folder.rglob("test_*.py")
+        if "pytest.mark." in file.read_text() and file.parent.name != "systems"
+    )
+    collected = _Collected()
+    options = ["--collect-only", "-qq", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    code = pytest.main([*options, *files], plugins=[collected])
+    for item in collected.items:
+        for claim in of_faults(item):
+            print("fault", claim.number, claim.mode or "-", claim.case, sep="\t")
+        for name in of_threats(item):
+            print("threat", name, sep="\t")
+    return int(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

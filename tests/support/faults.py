@@ -1,0 +1,179 @@
+"""What every run has in common, whatever the server does: the tools of the fault tests."""
+
+import base64
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pytest
+
+from tests.pki.certificates import Pki
+from tests.servers.scripted_server import ScriptedServer, Server, Step, expect, say, start_tls
+from tests.support import claims, output_parsers
+from tests.support.catalogue import FAULTS
+from tests.support.command import Run, run
+
+CANARY = "c4n4ry pa$$<w>rd"
+"""The password of every login: it may appear nowhere."""
+
+STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+
+GREETING = say(b"+OK ready\r\n")
+BEFORE_TLS = b"+OK\r\nUSER\r\nSTLS\r\nSASL PLAIN\r\n.\r\n"
+IN_TLS = b"+OK\r\nUSER\r\nRESP-CODES\r\n.\r\n"
+
+# name=value with a unit, and what Icinga 2 and Nagios take as thresholds: fixed point only.
+_PERFDATA = re.compile(
+    r"[a-z0-9_]+=-?\d+(?:\.\d+)?[sB]?(?:;[@~:.\d-]*){0,2}(?:;-?\d+(?:\.\d+)?)?(?:;\d+(?:\.\d+)?)?"
+)
+LABELS = (
+    "time",
+    *(
+        f"time_{phase}"
+        for phase in ("resolve", "connect", "tls", "greeting", "capa", "stls", "login", "stat")
+    ),
+    "cert_days",
+    "chain_days",
+    "messages",
+    "mailbox_size",
+    # of a sweep
+    *("services", "ok", "warning", "critical", "unknown", "not_done", "not_submitted"),
+)
+
+
+BYE = [expect(b"QUIT"), say(b"+OK bye\r\n")]
+LOGGED_IN = [expect(b"USER"), say(b"+OK\r\n"), expect(b"PASS"), say(b"+OK Logged in.\r\n")]
+OFFERED = [GREETING, expect(b"CAPA"), say(b"+OK\r\nUSER\r\nSTLS\r\n.\r\n"), expect(b"STLS")]
+
+
+class Fault(NamedTuple):
+    """What a bad server does, and what comes of it."""
+
+    name: str
+    """Begins with number and case of the catalogue, where it is one of those."""
+    steps: Sequence[Step]
+    """After the greeting in the modes `plain` and `tls`, after the second CAPA in `stls`."""
+    state: str
+    kind: str | None
+    text: str = ""
+    """What line 1 must say."""
+
+
+def params(faults: Sequence[Fault]) -> list[pytest.ParameterSet]:
+    """Return parameters of a test that claims the rows of the catalogue by the faults' names."""
+    return [pytest.param(fault, id=fault.name, marks=claims_of(fault)) for fault in faults]
+
+
+def claims_of(fault: Fault) -> list[pytest.MarkDecorator]:
+    """Return the mark that claims what a fault's name says, if it says anything."""
+    number, _, face = fault.name.partition(" ")
+    if not number.isdigit():
+        return []
+    fitting = [case for case in FAULTS[int(number)].cases if face.startswith(case)]
+    return [pytest.mark.fault(int(number), case=max(fitting, key=len))]
+
+
+def honest(done: Run, has_secret: bool = True) -> Run:
+    """Assert what holds for every run, and return it.
+
+    Without a secret of ours, what looks like it is a server's own words.
+    """
+    claims.seen.append(done)
+    assert done.err == "", done.err
+    assert done.code in range(4)
+    head, _, perfdata = done.line.partition(" | ")
+    assert head.startswith(f"POP3 {STATES[done.code]} - "), done.out
+    assert len(head) <= 200
+    assert done.out.count("|") == (1 if perfdata else 0), done.out
+    assert all(" " <= character <= "~" or character == "\n" for character in done.out)
+    assert not set("<>&\"'`$\\") & set(done.out), done.out
+    assert len(done.out) <= 16 * 1024
+    words = perfdata.split()
+    assert all(_PERFDATA.fullmatch(word) for word in words), perfdata
+    labels = [word.partition("=")[0] for word in words]
+    assert labels == sorted(labels, key=_position)
+    assert all(re.match(r"[a-z0-9 ]+: ", line) for line in done.long), done.out
+    if has_secret:
+        assert_no_canary(done.out)
+    output_parsers.assert_read_alike(done.code, done.out)
+    return done
+
+
+def _position(label: str) -> int:
+    """Those of single addresses come last."""
+    of_one_address = re.fullmatch(r"(time|cert_days)_[0-9a-f]+(_[0-9a-f]*)+", label)
+    return len(LABELS) if of_one_address else LABELS.index(label)
+
+
+def assert_no_canary(text: str) -> None:
+    """Assert that the password appears in no form."""
+    lowered = text.lower()
+    for form in (
+        CANARY,
+        CANARY[:8],
+        CANARY.encode().hex(),
+        base64.b64encode(CANARY.encode()).decode()[:14],
+        base64.b64encode(b"\0monitor\0" + CANARY.encode()).decode()[12:26],
+        "c4n4ry%20",
+    ):
+        assert form.lower() not in lowered
+
+
+def kinds(done: Run) -> list[str]:
+    """Return the kinds of failure that a result names."""
+    return [line.removeprefix("kind: ").split(",")[0] for line in done.long if "kind: " in line]
+
+
+def flags(mode: str, pki: Pki, login: bool = False) -> list[str]:
+    """Return the options that a mode needs against a test server."""
+    options = {
+        "plain": [],
+        "tls": ["-S", "--ca-file", str(pki.ca_file)],
+        "stls": ["--starttls", "--ca-file", str(pki.ca_file)],
+    }[mode]
+    if login:
+        options += ["-U", "monitor", "--password-env", "CANARY"]
+        if mode == "plain":
+            options.append("--allow-insecure-login")
+    return options
+
+
+def check(server: Server, *arguments: str, timeout: float = 30) -> Run:
+    """Run the plugin against a server; whatever comes must be honest."""
+    return honest(
+        run(
+            "-H",
+            "localhost",
+            "--connect-to",
+            server.address,
+            "-p",
+            str(server.port),
+            *arguments,
+            env={"CANARY": CANARY},
+            timeout=timeout,
+        )
+    )
+
+
+def upgraded(pki: Pki, *steps: Step) -> list[Step]:
+    """Return the dialogue of a good STLS, and `steps` behind the CAPA inside TLS."""
+    return [
+        GREETING,
+        expect(b"CAPA"),
+        say(BEFORE_TLS),
+        expect(b"STLS"),
+        say(b"+OK begin\r\n"),
+        start_tls(pki.server("good")),
+        expect(b"CAPA"),
+        say(IN_TLS),
+        *steps,
+    ]
+
+
+def served(mode: str, pki: Pki, steps: Sequence[Step], with_capa: bool) -> ScriptedServer:
+    """Return a server that plays `steps` once the link is as `mode` wants it."""
+    if mode == "stls":
+        return ScriptedServer(upgraded(pki, *steps))
+    asked = [expect(b"CAPA"), say(IN_TLS)] if with_capa else []
+    tls = pki.server("good") if mode == "tls" else None
+    return ScriptedServer([GREETING, *asked, *steps], tls=tls)

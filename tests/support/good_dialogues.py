@@ -1,0 +1,171 @@
+"""Conversations that deserve OK, what real servers said in them included, and lines that do not.
+
+For who changes them: `soak.dialogues`, and the seeds of `fuzz`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from functools import cache
+
+from tests.pki.expected_verdicts import FIRST, SALT, SERVER_NONCE
+from tests.support.faults import CANARY
+from tests.support.in_process import NONCE, Scenario, Script, said
+
+GREETINGS = (
+    b"+OK ready\r\n",
+    b"+OK\r\n",
+    b"+OK POP3 server ready <1896.697170952@dbc.mtview.ca.us>\r\n",
+    b"+OK ready\n",
+    b"+OK \0\x1b[31m\xe4|x=1 <script>`id`\r\n",
+)
+
+WAYS = (
+    *("auto", "user", "apop", "plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256"),
+    *("external", "xoauth2", "oauthbearer"),
+)
+SECURITIES = ("plain", "tls", "stls")
+
+_DOVECOT = (b"CAPA", b"TOP", b"UIDL", b"RESP-CODES", b"PIPELINING", b"AUTH-RESP-CODE")
+
+
+def listed(*lines: bytes) -> bytes:
+    return b"".join(line + b"\r\n" for line in (b"+OK", *lines, b"."))
+
+
+def question(text: bytes) -> bytes:
+    return b"+ " + b64encode(text) + b"\r\n"
+
+
+@cache
+def signatures() -> dict[str, bytes]:
+    """Return what a SCRAM server that knows the password ends with (RFC 5802 section 3)."""
+    bare = b"n=monitor,r=" + NONCE
+    message = bare + b"," + FIRST + b",c=biws,r=" + SERVER_NONCE
+    found = {}
+    for way, digest in (("scram-sha-1", "sha1"), ("scram-sha-256", "sha256")):
+        salted = hashlib.pbkdf2_hmac(digest, CANARY.encode(), b64decode(SALT), 4096)
+        key = hmac.digest(salted, b"Server Key", digest)
+        found[way] = b64encode(hmac.digest(key, message, digest))
+    return found
+
+
+def _exchange(way: str) -> tuple[bytes, ...]:
+    """Return what a server says while somebody logs in."""
+    ok = b"+OK Logged in.\r\n"
+    match way:
+        case "auto" | "user":
+            return (b"+OK\r\n", ok)
+        case "login":
+            return (question(b"Username:"), question(b"Password:"), ok)
+        case "cram-md5":
+            return (question(b"<1896.697170952@postoffice.example.test>"), ok)
+        case "scram-sha-1" | "scram-sha-256":
+            return (question(FIRST), question(b"v=" + signatures()[way]), ok)
+        case "xoauth2":
+            return (b"+ \r\n", ok)
+    return (ok,)
+
+
+def dialogue(
+    scenario: Scenario,
+    greeting: bytes = GREETINGS[2],
+    before_tls: bytes = listed(*_DOVECOT, b"STLS"),
+    capabilities: bytes | None = None,
+    stat: bytes = b"+OK 2 320\r\n",
+    goodbye: bytes = b"+OK Logging out.\r\n",
+) -> Script:
+    """Return a conversation that deserves OK."""
+    security, way = scenario
+    if capabilities is None:
+        offered = b"SASL PLAIN" if way in (None, *WAYS[:3]) else b"SASL " + way.upper().encode()
+        capabilities = listed(*_DOVECOT, b"USER", offered)
+    turns = [greeting]
+    if security == "stls":
+        turns += [before_tls, b"+OK Begin TLS negotiation now.\r\n", b""]
+    if security == "stls" or way not in (None, "user", "apop"):
+        turns.append(capabilities)
+    if way:
+        turns += [*_exchange(way), stat]
+    return Script(scenario, tuple(said(turn) for turn in (*turns, goodbye)))
+
+
+def every() -> Iterator[Script]:
+    """Yield a good conversation of each kind, and those that real servers have held."""
+    for security in SECURITIES:
+        for way in (None, *WAYS):
+            yield dialogue(Scenario(security, way))
+        for greeting in GREETINGS:
+            yield dialogue(Scenario(security), greeting)
+    yield dialogue(Scenario("stls"), before_tls=b"-ERR\r\n", capabilities=b"-ERR what\r\n")
+    yield dialogue(Scenario("stls"), before_tls=b"+OK\r\n\r\nstls\r\n\xff\r\nsasl\r\n.\r\n")
+    yield dialogue(Scenario("tls", "auto"), capabilities=b"-ERR Unknown command\r\n")
+    yield dialogue(Scenario("tls", "auto"), stat=b"+OK 0 0 octets\r\n", goodbye=b"-ERR no\r\n")
+    yield dialogue(
+        Scenario("tls", "plain"), capabilities=b"+OK\nsasl login plain\nEXPIRENEVER\n.\n"
+    )
+    yield from _of_real_servers()
+
+
+def _of_real_servers() -> Iterator[Script]:
+    """Dovecot 2.3.19, as it was recorded; RFC 1939 section 10; Cyrus, Courier and Exchange as
+    their sources and the recordings of other projects have them."""
+    offered = b"SASL PLAIN LOGIN CRAM-MD5 SCRAM-SHA-1 SCRAM-SHA-256 EXTERNAL XOAUTH2 OAUTHBEARER"
+    inside = listed(*_DOVECOT, b"USER", offered)
+    dovecot = listed(*_DOVECOT, b"STLS", b"USER", offered)
+    greeting = b"+OK mail <4620.1.6b05d45b.A6louifz20MOgI+3KXMb4Q==@vm>\r\n"
+    for security, way in (("plain", "auto"), ("tls", "plain"), ("stls", "user"), ("stls", None)):
+        scenario = Scenario(security, way)
+        capabilities = dovecot if security == "plain" else inside
+        yield dialogue(scenario, greeting, dovecot, capabilities, b"+OK 3 183\r\n")
+    dewey = b"+OK dewey POP3 server signing off (maildrop empty)\r\n"
+    yield dialogue(Scenario("plain", "apop"), goodbye=dewey)
+    yield dialogue(
+        Scenario("tls", "auto"),
+        b"+OK pop.example.test Cyrus POP3 3.6.1 server ready <17.1764@pop.example.test>\r\n",
+        capabilities=b"+OK List of capabilities follows\r\nSASL PLAIN LOGIN\r\nEXPIRE NEVER\r\n"
+        b"LOGIN-DELAY 0\r\nTOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nUSER\r\n"
+        b"IMPLEMENTATION Cyrus POP3 3.6.1 server\r\n.\r\n",
+        stat=b"+OK 0 0\r\n",
+        goodbye=b"+OK\r\n",
+    )
+    yield dialogue(
+        Scenario("stls", "auto"),
+        b"+OK Hello there.\r\n",
+        b"+OK Here's what I can do:\r\nSTLS\r\nTOP\r\nUSER\r\nLOGIN-DELAY 10\r\nPIPELINING\r\n"
+        b"UIDL\r\nIMPLEMENTATION Courier Mail Server\r\n.\r\n",
+        listed(b"SASL LOGIN PLAIN", b"TOP", b"USER", b"LOGIN-DELAY 10", b"UIDL"),
+        goodbye=b"+OK Bye-bye.\r\n",
+    )
+    yield dialogue(
+        Scenario("tls", "xoauth2"),
+        b"+OK The Microsoft Exchange POP3 service is ready. [TABPADUAUABSADAA]\r\n",
+        capabilities=listed(b"TOP", b"UIDL", b"SASL PLAIN XOAUTH2", b"USER"),
+        stat=b"+OK 1 2048\r\n",
+        goodbye=b"+OK Microsoft Exchange Server POP3 server signing off.\r\n",
+    )
+
+
+WRONG_LINES = (
+    *(b"+", b"+NO", b"+okay", b"+OKAY", b"OK", b"-ERROR", b"", b" +OK", b"+O", b"+Ok", b"+ok hi"),
+    *(b"* OK IMAP4rev1 ready", b"220 mx ESMTP", b"SSH-2.0-x", b"HTTP/1.1 400 Bad"),
+    *(b"-ERR", b"-ERR go away", b"-ERR [SYS/TEMP] busy", b"-ERR [SYS/PERM] never", b"-ERR what"),
+    *(b"-ERR [AUTH] no", b"-ERR [IN-USE] locked", b"-ERR [LOGIN-DELAY] 300 s", b"-ERR [sys/disk]"),
+    b"-ERR [AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.",
+    b"-ERR PASS " + CANARY.encode() + b" is wrong",
+    b"-ERR " + CANARY.encode().hex().encode(),
+    b"+OK " + b64encode(b"\0monitor\0" + CANARY.encode()),
+    *(b"+ ", b"+ not!", b"+ dXNlcg==", b"+ !", b"+ eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0"),
+    *(b"+ eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0=", b"+ ZT11bmtub3duLXVzZXI=", b"+ W10="),
+    *(b"+ " + b"x" * 13000, b"+ " + b64encode(b"v=" + b64encode(bytes(20)))),
+    *(b"-ERR [SYS/TEMP/LDAP] later", b"-ERR TLS required", b"-ERR no valid client certificate"),
+    *(b"+OK 7", b"+OK seven 1", b"+OK -1 5", b"+OK " + b"9" * 500 + b" 1", b"+OK 1 1 1", b"+OK 9"),
+    *(b".", b"..", b".x", b"STLS", b"SASL PLAIN", b"SASL", b"USER", b"stls", b"EXPIRENEVER"),
+    *(b"\x15\x03\x01\x00\x02\x02\x0a", b"\x16\x03\x03\xff\xff", b"  _   _ ____", b"+OK curl"),
+    *(b"+OK \0\x1b[31m\xff|x=1 <script>`id`", b"+OK ready", b"+OK", b"+OK again", b"+OK\tready"),
+    *(b"+OK " + b"x" * 2100, b"x" * 13000, b"+ " + b"x" * 9998, b"-ERR " + b"x" * 2040),
+)
+"""Lines of the table of faults, without their ends; some of them are right in one place."""

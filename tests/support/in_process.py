@@ -1,0 +1,330 @@
+"""The plugin against a server that is a script: one process, no sockets, no threads, no waiting.
+
+The network is replaced at `transport`, time at `timing.Clock`; what lies between is the plugin's
+own, and so are judgement and words behind it. What must hold whatever a server says is here, too.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from types import FrameType
+from typing import Any, NamedTuple, TypeVar
+from unittest.mock import patch
+
+from check_pop3_plus.check import run as check_run
+from check_pop3_plus.model import sanitised_text
+from check_pop3_plus.model.failures import DeadlineExceeded, Kind, ProbeError
+from check_pop3_plus.model.report import Address, TlsFacts
+from check_pop3_plus.model.sanitised_text import Printable
+from check_pop3_plus.model.settings import Secret, Settings
+from check_pop3_plus.net import transport
+from check_pop3_plus.options import parser
+from check_pop3_plus.pop3 import sasl_mechanisms, scram
+from check_pop3_plus.probe import addresses, prerequisites, session
+from check_pop3_plus.support.deadline import Deadline
+from tests.pki.corpus import ROOT
+from tests.support.command import Run
+from tests.support.faults import CANARY, honest
+
+NONCE = b"client+nonce"
+"""The client's own in every SCRAM, so that a script can hold the answer."""
+
+_RECEIVE_SIZE = 16 * 1024
+RECEIVE_SECONDS = 0.00001
+PATIENCE_SECONDS = 10.0
+"""Of the processor: who needs more for one dialogue hangs."""
+
+_USELESS_READS = 50
+"""Reads of a connection that is over, before they are a hang."""
+
+_T = TypeVar("_T")
+
+
+class Hang(Exception):
+    """A dialogue that does not come to an end."""
+
+
+class Scenario(NamedTuple):
+    """What the plugin is asked for."""
+
+    security: str = "plain"
+    """`plain`, `tls` from the first byte, or `stls`."""
+    way: str | None = None
+    """How to log in: a word for `--auth`; None where nobody does."""
+
+    def arguments(self) -> list[str]:
+        words = {"plain": [], "tls": ["-S"], "stls": ["--starttls"]}[self.security]
+        if self.way:
+            words += ["-U", "monitor", "--auth", self.way]
+            if self.way == "external":
+                words += ["--client-cert", "client.pem"]
+            else:
+                words += ["--password-env", "CANARY"]
+            if self.security == "plain":
+                words.append("--allow-insecure-login")
+        return ["-H", "pop.example.test", *words]
+
+
+class Chunk(NamedTuple):
+    """Octets that arrive together."""
+
+    data: bytes
+    is_late: bool = False
+    """Whether they arrive only when somebody waits for them."""
+
+
+class Turn(NamedTuple):
+    """What the server does until the client says something: a line, or a TLS handshake."""
+
+    chunks: tuple[Chunk, ...]
+    end: str = ""
+    """What follows for good: `eof`, `reset` or `stall`. Nothing where the client is next."""
+
+    @property
+    def data(self) -> bytes:
+        return b"".join(chunk.data for chunk in self.chunks)
+
+
+def said(data: bytes, end: str = "") -> Turn:
+    """Return a turn in one piece."""
+    return Turn((Chunk(data),) if data else (), end)
+
+
+class Script(NamedTuple):
+    scenario: Scenario
+    turns: tuple[Turn, ...]
+    """The first begins with the connection, or behind the handshake where TLS comes first."""
+
+
+class ScriptedClock:
+    """The time of a dialogue, which passes only where somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class ScriptedStream:
+    """As `transport.Stream`, with a script behind it."""
+
+    def __init__(
+        self, script: Script, clock: ScriptedClock, deadline: Deadline, tls: TlsFacts
+    ) -> None:
+        self.deadline = deadline
+        self.encrypted = False
+        self.sent: list[tuple[bytes, bool]] = []
+        """Each line, and whether it was encrypted."""
+        self._clock = clock
+        self._tls = tls
+        self._turns = iter(script.turns)
+        self._arriving: list[Chunk] = []
+        self._end = ""
+        self._useless = 0
+        if script.scenario.security != "tls":
+            self._go_on()
+
+    def send(self, data: bytes) -> None:
+        self._wait()
+        if self._end == "reset" and not self._arriving:
+            raise ProbeError(Kind.CLOSED, Printable("reset the connection"))
+        self.sent.append((data, self.encrypted))
+        self._go_on()
+
+    def receive(self) -> bytes:
+        self._useless += not self._arriving
+        if self._useless > _USELESS_READS:
+            raise Hang("it reads on behind the end")
+        self._wait()
+        if self._arriving:
+            return self._taken()
+        if self._end == "eof":
+            return b""
+        if self._end == "reset":
+            raise ProbeError(Kind.CLOSED, Printable("reset the connection"))
+        raise self._too_late()
+
+    def arrived(self) -> bytes:
+        return self._taken() if self._arriving and not self._arriving[0].is_late else b""
+
+    def start_tls(self, context: object, name: str) -> TlsFacts:
+        self._wait()
+        assert not self.encrypted
+        if self._arriving:
+            raise ProbeError(Kind.TLS, Printable("speaks plain text where TLS is due"))
+        if self._end in ("eof", "reset"):
+            raise ProbeError(Kind.CLOSED, Printable("closed the connection"))
+        if self._end:
+            raise self._too_late()
+        self.encrypted = True
+        self._go_on()
+        return self._tls
+
+    def abort(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def _go_on(self) -> None:
+        turn = None if self._end else next(self._turns, None)
+        if turn:
+            self._arriving += turn.chunks
+            self._end = turn.end
+
+    def _taken(self) -> bytes:
+        data = self._arriving.pop(0).data
+        if len(data) > _RECEIVE_SIZE:
+            self._arriving.insert(0, Chunk(data[_RECEIVE_SIZE:]))
+        return data[:_RECEIVE_SIZE]
+
+    def _wait(self) -> None:
+        self.deadline.remaining()
+        self._clock.now += RECEIVE_SECONDS
+
+    def _too_late(self) -> DeadlineExceeded:
+        self._clock.now = self.deadline.at
+        return DeadlineExceeded(Kind.TIMEOUT, Printable("no answer in time"))
+
+
+class _Means(prerequisites.Means):
+    """Prepared: no file is read, and no trusted certificate loaded."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, Secret(CANARY.encode()))
+        if settings.login and settings.login.needs_secret:
+            self.clean = sanitised_text.cleaner((CANARY.encode(),))
+        self.context: Any = object() if settings.tls.security.value != "plain" else None
+
+    def prepare(self, deadline: Deadline) -> None: ...
+
+
+@cache
+def _prepared(*arguments: str) -> _Means:
+    return _Means(parser.parse(arguments))
+
+
+class Played(NamedTuple):
+    """What came of a dialogue."""
+
+    run: Run
+    sent: tuple[tuple[bytes, bool], ...]
+
+    @property
+    def is_ok(self) -> bool:
+        return self.run.code == 0
+
+
+@cache
+def certificates() -> TlsFacts:
+    """Return what a good handshake comes to."""
+    sent = (ROOT.leaf(),)
+    path = (*sent, ROOT.certificate)
+    return TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", sent, path, verified=True)
+
+
+class Stage:
+    """Where scripts are played, one after another."""
+
+    def __init__(self) -> None:
+        self._clock = ScriptedClock()
+        self._script = Script(Scenario(), ())
+        self._tls = certificates()
+        self._streams: list[ScriptedStream] = []
+        self._means: _Means | None = None
+
+    def play(self, script: Script, *options: str) -> Played:
+        """Let the plugin talk to a script, and return what it says of it.
+
+        Raises Hang, and whatever the plugin lets pass.
+        """
+        return self._look(_prepared(*script.scenario.arguments(), *options), script)
+
+    def look(self, settings: Settings, script: Script, tls: TlsFacts | None = None) -> Played:
+        """The same with any settings, and any certificates."""
+        return self._look(_Means(settings), script, tls)
+
+    def _look(self, means: _Means, script: Script, tls: TlsFacts | None = None) -> Played:
+        self._means, self._script, self._tls = means, script, tls or certificates()
+        self._streams = []
+        verdict = check_run.run(means.settings, self._clock.now)
+        run = Run(verdict.state.value, verdict.text(), "", 0.0)
+        return Played(run, tuple(line for stream in self._streams for line in stream.sent))
+
+    def _connect(self, address: Address, source: str | None, deadline: Deadline) -> ScriptedStream:
+        if self._streams:  # a talk aside: there is nothing that a script could say to it
+            raise ProbeError(Kind.REFUSED, Printable("connection refused"))
+        self._streams.append(ScriptedStream(self._script, self._clock, deadline, self._tls))
+        return self._streams[0]
+
+    @contextmanager
+    def set(self) -> Iterator[Stage]:
+        """Replace the network and the time for a while."""
+        own = [each for name, each in sys.modules.items() if name.startswith("check_pop3_plus.")]
+        address = (Address("192.0.2.1", 995),)
+        scrams = {
+            f"SCRAM-{name}": lambda identity, digest=digest: scram.conversation(
+                digest, identity, NONCE
+            )
+            for name, digest in (("SHA-1", "sha1"), ("SHA-256", "sha256"))
+        }
+        with ExitStack() as stack:
+            for module in own:
+                if hasattr(module, "Clock"):
+                    stack.enter_context(patch.object(module, "Clock", self._clock))
+            for module in (addresses, session):
+                stack.enter_context(patch.object(module, "in_time", _at_once))
+            stack.enter_context(patch.object(transport, "resolve", lambda *_: address))
+            stack.enter_context(patch.object(transport, "connect", self._connect))
+            stack.enter_context(patch.object(check_run, "Means", lambda *_: self._means))
+            stack.enter_context(patch.dict(sasl_mechanisms.MECHANISMS, scrams))
+            yield self
+
+
+def _at_once(work: Callable[[], _T], deadline: Deadline) -> _T:
+    return work()
+
+
+@contextmanager
+def patience() -> Iterator[None]:
+    """Raise Hang in whatever takes too long.
+
+    By the time of the processor: nothing here waits, and a busy machine is no hang. (And the
+    other timer is pytest's.)
+    """
+
+    def give_up(_number: int, _frame: FrameType | None) -> None:
+        raise Hang(f"more than {PATIENCE_SECONDS:g} s")
+
+    before = signal.signal(signal.SIGVTALRM, give_up)
+    signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+_SECRET = (b"PASS ", b"AUTH ", b"APOP ")
+_VERBS = (b"CAPA\r\n", b"STLS\r\n", b"STAT\r\n", b"QUIT\r\n", b"USER monitor\r\n", *_SECRET)
+
+
+def keep_the_promise(played: Played, scenario: Scenario) -> None:
+    """Assert what holds whatever a server says."""
+    honest(played.run, has_secret=scenario.way not in (None, "external"))
+    in_exchange = False
+    began = 0
+    for line, is_encrypted in played.sent:
+        assert line.endswith(b"\r\n"), line
+        assert b"\n" not in line[:-2], line
+        is_command = line.startswith(_VERBS)
+        assert is_command or in_exchange, line
+        if line.startswith(_SECRET) or (in_exchange and not is_command):
+            assert is_encrypted or scenario.security == "plain", "a secret in clear"
+        began += line.startswith(_SECRET)
+        in_exchange = line.startswith(b"AUTH ") or (in_exchange and not is_command)
+    assert began <= 1, "a second login"
+    assert scenario.way or not began, "a login that nobody asked for"

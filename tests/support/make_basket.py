@@ -1,0 +1,442 @@
+"""The basket of the Icinga Director, made from the plugin's table of options: `make basket`.
+
+The Director finds everything by its name. A basket with uuids is restored twice by version 1.10,
+one with originalIds by 1.11: there is neither in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from check_pop3_plus.options.table import parser
+
+TEMPLATES = Path(__file__).parent.parent.parent / "icinga-templates"
+BASKET = TEMPLATES / "director" / "check_pop3_plus-basket.json"
+
+COMMAND = "pop3_plus"
+EVERYDAY = (
+    *("hostname", "connect_to", "port", "ssl", "starttls", "certificate"),
+    *("username", "password_file"),
+)
+"""What a host is asked for first; the other options are in the groups of --help."""
+
+CAPTIONS = {
+    "hostname": "POP3 server name",
+    "ssl": "TLS (port 995)",
+    "starttls": "STARTTLS (port 110)",
+    "ca_path": "CA directory",
+    "tls_min": "Oldest TLS version",
+    "x509_strict": "Strict RFC 5280",
+    "certificate": "Certificate: least time left",
+    "pin": "Certificate or key hashes",
+    "issuer": "Certificate issuer",
+    "expect_cert_file": "Expected certificate file",
+    "min_key_bits": "Least key bits",
+    "min_addresses": "Good addresses needed",
+    "use_ipv4": "IPv4 only",
+    "use_ipv6": "IPv6 only",
+    "client_cert": "Client certificate",
+    "messages_warning": "Messages, WARNING",
+    "messages_critical": "Messages, CRITICAL",
+    "size_warning": "Size of the mailbox, WARNING",
+    "size_critical": "Size of the mailbox, CRITICAL",
+    "allow_insecure_login": "Login without verified TLS",
+    "refuse_cleartext_login": "No login in clear text",
+    "max_validity": "Longest validity in days",
+    "username": "User name",
+    "password_env": "Password from environment variable",
+    "password_command": "Password from command",
+    "auth": "Authentication",
+    "warning": "Response time, WARNING",
+    "critical": "Response time, CRITICAL",
+    "phase_warning": "Phase times, WARNING",
+    "phase_critical": "Phase times, CRITICAL",
+    "timeout": "Timeout of one look",
+    "run_timeout": "Timeout of the whole run",
+    "expect": "Greeting contains",
+    "all": "Greeting contains all of them",
+    "require_capa": "Required capabilities",
+    "reject_legacy_tls": "Reject TLS 1.0 and 1.1",
+    "state": "States by kind",
+    "refuse": "State of a refused connection",
+    "mismatch": "State of an unexpected greeting",
+    "diagnose": "Diagnose failures",
+    "sensitivity": "Further looks by the plugin",
+    "rechecks": "Further looks by the plugin, number",
+    "extra_opts": "Section of an INI file",
+}
+"""Where the name of the option does not say it to a reader of forms."""
+
+SPELLINGS = {
+    "ca": "CA",
+    "id": "ID",
+    "ipv4": "IPv4",
+    "ipv6": "IPv6",
+    "oauth": "OAuth",
+    "sni": "SNI",
+    "starttls": "STARTTLS",
+    "tls": "TLS",
+    "url": "URL",
+}
+
+REMARKS = {
+    "hostname": "Here the address of the host stands in for it.",
+    "certificate": "The service for the certificate has 30d/33%,7d/10% where nothing is set.",
+    "username": "Only the service for the login logs in.",
+    "password_file": "It is read on the machine that checks, by the user of Icinga.",
+    "diagnose": "Set true for what fits the failure.",
+    "sensitivity": "Not beside the templates pop3-sensitivity-..., which look again themselves.",
+    "rechecks": "Not beside the templates pop3-sensitivity-..., which look again themselves.",
+    "verbose": "A number from 1 to 3.",
+}
+"""What --help need not say."""
+
+STATES = ("ok", "warning", "critical", "unknown")
+
+SENSITIVITIES = {"very-high": 0, "high": 2, "medium": 5, "low": 7, "very-low": 10}
+"""Further looks before a failure is believed."""
+
+
+class Option(NamedTuple):
+    """One option of the plugin, as the Director needs it."""
+
+    group: str
+    action: argparse.Action
+
+    @property
+    def flag(self) -> str:
+        return self.action.option_strings[-1]
+
+    @property
+    def key(self) -> str:
+        return self.flag[2:].replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        return f"pop3_plus_{self.key}"
+
+    @property
+    def macro(self) -> str:
+        return f"${self.variable}$"
+
+    @property
+    def caption(self) -> str:
+        if self.key in CAPTIONS:
+            return CAPTIONS[self.key]
+        words = [SPELLINGS.get(word, word) for word in self.key.split("_")]
+        return " ".join([words[0][0].upper() + words[0][1:], *words[1:]])
+
+    @property
+    def description(self) -> str:
+        assert self.action.help
+        flags = ", ".join(self.action.option_strings)
+        value = str(self.action.metavar or "")
+        if self.action.nargs == "?":
+            value = value if "=" in value[:2] else f"={value}"
+        elif value:
+            value = f" {value}"
+        text = f"{flags}{value}: {self.action.help % vars(self.action)}."
+        return f"{text} {REMARKS[self.key]}" if self.key in REMARKS else text
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All that can be chosen, where that is a list."""
+        if self.action.metavar == "STATE":
+            return STATES
+        if self.action.type is None:
+            return ()
+        # Of values.one_of, which argparse calls.
+        assert callable(self.action.type)
+        return tuple(inspect.getclosurevars(self.action.type).nonlocals["words"])
+
+
+def option_table() -> list[Option]:
+    """Return the options that one check can have, in the order of --help."""
+    return [
+        Option(group.title or "", action)
+        for group in parser()._action_groups
+        for action in group._group_actions
+        if action.help != argparse.SUPPRESS
+        and action.dest not in ("help", "version")
+        and not (group.title or "").startswith("sweep")
+    ]
+
+
+def keys_by_service() -> dict[str, list[str]]:
+    """Return which keys only some services are told: the lists of the files for Icinga 2."""
+    text = re.sub("//.*", "", (TEMPLATES / "icinga2" / "pop3_services.conf").read_text())
+    block = re.search(r"pop3_options = \{\n(.*?)\n\}", text, re.DOTALL)
+    assert block
+    found = re.findall(r"^  (\w+) = \[(.*?)\]", block[1], re.MULTILINE | re.DOTALL)
+    return {name: re.findall(r'"(\w+)"', keys) for name, keys in found}
+
+
+# --- the command -----------------------------------------------------------------------------
+
+
+def function(body: str) -> dict[str, str]:
+    return {"type": "Function", "body": body}
+
+
+def told(option: Option) -> str:
+    """Return the expression of which services are told the option; "" if all are.
+
+    A service that is of none of the kinds, because it is somebody's own, is told everything.
+    """
+    for name, keys in keys_by_service().items():
+        if option.key in keys:
+            kind = name.removeprefix("not_")
+            if name == kind:
+                return f'macro("$pop3_kind$") in [ "", "{kind}" ]'
+            return f'macro("$pop3_kind$") != "{kind}"'
+    return ""
+
+
+def argument(option: Option) -> dict[str, Any] | str:
+    """Return how and when Icinga passes an option, in the Director's own way of writing it."""
+    given, condition = passing(option)
+    if expression := " && ".join(filter(None, [told(option), condition])):
+        given |= {"set_if": expression, "set_if_format": "expression"}
+    elif isinstance(option.action, argparse._StoreTrueAction):
+        given = {"set_if": option.macro}
+    if option.key == "hostname":
+        # Also because the Director forgets the function of an argument that has nothing else.
+        given |= {"required": True}
+    return option.macro if given == {"value": option.macro} else given
+
+
+def passing(option: Option) -> tuple[dict[str, Any], str]:
+    """Return how Icinga passes an option, and when; "" if that is when its variable is set."""
+    value = f'macro("{option.macro}")'
+    if option.key in SPECIAL:
+        body, condition = SPECIAL[option.key]
+        return {"value": function(body)}, condition
+    match option.action:
+        case argparse._StoreTrueAction():
+            return {}, f"!!{value}" if told(option) else ""
+        case argparse._CountAction():
+            body = f'"-" + "vvv".substr(0, number({value}))'
+            return {"skip_key": True, "value": function(body)}, f"!!{value}"
+        case argparse._AppendAction():
+            return {"repeat_key": True, "value": option.macro}, ""
+        case argparse._StoreAction(nargs="?", const=""):
+            # Its value is joined to it, and true means that there is none.
+            body = f'if (string({value}) == "true") {{ "" }} else {{ "=" + {value} }}'
+            return (
+                {"skip_key": True, "value": function(f'"{option.flag}" + {body}')},
+                f"!!{value}",
+            )
+        case argparse._StoreAction(nargs=None | "?"):
+            return {"value": option.macro}, ""
+    raise TypeError(f"{option.flag} is of a kind that no argument is known for")
+
+
+_CERTIFICATE = 'macro("$pop3_plus_certificate$") || macro("$pop3_certificate_default$")'
+
+SPECIAL = {
+    "hostname": (
+        'macro("$pop3_plus_hostname$") || (macro("$pop3_plus_use_ipv6$") && macro("$address6$"))'
+        ' || macro("$address$") || macro("$address6$")',
+        "",
+    ),
+    # A default in the variable itself would win against what is set for the host.
+    "certificate": (_CERTIFICATE, f"!!({_CERTIFICATE})"),
+    # A login service without a user name must not look as if it logged in: the plugin complains.
+    "username": (
+        'macro("$pop3_plus_username$")',
+        '(macro("$pop3_kind$") == "login" || !!macro("$pop3_plus_username$"))',
+    ),
+}
+"""Options that are more than their variable: what is passed, and when."""
+
+
+def command(table: list[Option]) -> dict[str, Any]:
+    return {
+        "object_name": COMMAND,
+        "object_type": "object",
+        "command": "check_pop3_plus",
+        "methods_execute": "PluginCheck",
+        # Never reached: the plugin ends by itself.
+        "timeout": "60",
+        "arguments": {option.flag: argument(option) for option in table},
+        "fields": fields(table),
+        "vars": {"pop3_kind": ""},
+    }
+
+
+# --- fields ----------------------------------------------------------------------------------
+
+
+def category(option: Option) -> str:
+    return "POP3" if option.key in EVERYDAY else f"POP3: {option.group.partition(' (')[0]}"
+
+
+def datafield(option: Option) -> dict[str, Any]:
+    kind, settings = datatype(option)
+    return {
+        "varname": option.variable,
+        "caption": option.caption,
+        "description": option.description,
+        "category": category(option),
+        "datatype": f"Icinga\\Module\\Director\\DataType\\DataType{kind}",
+        "format": None,
+        "settings": settings,
+    }
+
+
+def datatype(option: Option) -> tuple[str, dict[str, str]]:
+    match option.action:
+        case argparse._StoreTrueAction():
+            return "Boolean", {}
+        case argparse._AppendAction():
+            return "Array", {}
+        case argparse._CountAction():
+            return "Number", {}
+    if option.words:
+        settings = {"behavior": "strict", "data_type": "string", "datalist": list_name(option)}
+        return "Datalist", settings
+    if option.action.metavar in ("N", "DAYS") and option.key != "run_timeout":
+        return "Number", {}
+    # No option takes a secret, so that none has to be hidden.
+    return "String", {"visibility": "visible"}
+
+
+def list_name(option: Option) -> str:
+    return "POP3 state" if option.words == STATES else f"POP3 {option.flag[2:]}"
+
+
+def datalist(option: Option) -> dict[str, Any]:
+    entries = [
+        {"entry_name": word, "entry_value": word, "format": "string", "allowed_roles": None}
+        for word in option.words
+    ]
+    return {"list_name": list_name(option), "owner": "check_pop3_plus", "entries": entries}
+
+
+NUMBERS = {option.key: str(number) for number, option in enumerate(option_table(), 1)}
+"""By which the objects of the basket name its fields; the Director has numbers of its own."""
+
+
+def fields(chosen: list[Option], required: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    return [
+        {
+            "datafield_id": int(NUMBERS[option.key]),
+            "is_required": "y" if option.key in required else "n",
+            "var_filter": None,
+        }
+        for option in chosen
+    ]
+
+
+# --- templates and the service set -----------------------------------------------------------
+
+
+def template(name: str, **properties: object) -> dict[str, Any]:
+    return {"object_name": name, "object_type": "template", "fields": [], **properties}
+
+
+def host_template(table: list[Option]) -> dict[str, Any]:
+    return template(
+        "pop3-host",
+        check_command="dummy",
+        max_check_attempts="1",
+        fields=fields([option for option in table if option.key in EVERYDAY]),
+    )
+
+
+def service_templates(table: list[Option]) -> list[dict[str, Any]]:
+    def everyday(*without: str, required: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+        chosen = [o for o in table if o.key in EVERYDAY and o.key not in without]
+        return fields(chosen, required)
+
+    return [
+        template("pop3-sensitivity", retry_interval="30"),
+        *(
+            template(
+                f"pop3-sensitivity-{preset}",
+                imports=["pop3-sensitivity"],
+                max_check_attempts=str(looks + 1),
+            )
+            for preset, looks in SENSITIVITIES.items()
+        ),
+        template(
+            "pop3-availability",
+            imports=["pop3-sensitivity-high"],
+            check_command=COMMAND,
+            check_interval="300",
+            vars={"pop3_kind": "availability", "pop3_plus_diagnose": True},
+            fields=everyday("certificate", "username", "password_file"),
+        ),
+        template(
+            "pop3-login",
+            check_command=COMMAND,
+            check_interval="900",
+            retry_interval="900",
+            max_check_attempts="1",
+            vars={"pop3_kind": "login"},
+            fields=everyday("certificate"),
+        ),
+        template(
+            "pop3-certificate",
+            check_command=COMMAND,
+            check_interval="21600",
+            retry_interval="300",
+            max_check_attempts="3",
+            vars={
+                "pop3_kind": "certificate",
+                "pop3_certificate_default": "30d/33%,7d/10%",
+            },
+            fields=everyday("username", "password_file"),
+        ),
+    ]
+
+
+def service_set() -> dict[str, Any]:
+    services = {"POP3": "availability", "POP3 login": "login", "POP3 certificate": "certificate"}
+    return {
+        "object_name": "POP3",
+        "object_type": "template",
+        "description": "Availability, login and certificate of a POP3 server. What they need to"
+        " know is said once, on the host.",
+        "services": {
+            name: {
+                "object_name": name,
+                "object_type": "object",
+                "imports": [f"pop3-{kind}"],
+                "fields": [],
+            }
+            for name, kind in services.items()
+        },
+    }
+
+
+def basket() -> dict[str, dict[str, Any]]:
+    table = option_table()
+
+    def named(objects: list[dict[str, Any]], key: str = "object_name") -> dict[str, Any]:
+        return {it[key]: it for it in objects}
+
+    categories = [{"category_name": name, "description": None} for name in map(category, table)]
+    return {
+        "Command": named([command(table)]),
+        "DataList": named([datalist(option) for option in table if option.words], "list_name"),
+        "Datafield": {NUMBERS[option.key]: datafield(option) for option in table},
+        "DatafieldCategory": named(categories, "category_name"),
+        "HostTemplate": named([host_template(table)]),
+        "ServiceSet": named([service_set()]),
+        "ServiceTemplate": named(service_templates(table)),
+    }
+
+
+def text(content: Mapping[str, object]) -> str:
+    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    BASKET.write_text(text(basket()))

@@ -1,0 +1,291 @@
+"""Compare what runs print with what they printed when the records were made.
+
+The records lie in `checks/recorded`: one text file for each test module, with an entry for each
+run that a fault or threat test showed to `faults.honest`. An entry has the exit code and the whole
+output. What differs between any two runs, such as times and ports, is replaced by a fixed word.
+
+`make record` writes the records anew. The environment variable RECORD does it for any call of
+pytest: with `RECORD=all` the entries that no test has produced are removed, with any other value
+they are kept.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.support import claims, command
+from tests.support.command import Run
+
+FOLDER = Path(__file__).parent.parent / "checks" / "recorded"
+
+RECORD = "RECORD"
+"""The environment variable that asks for the records to be written."""
+
+NOT_RECORDED = {
+    "test_a_signal_at_any_moment": "the signal may arrive in one phase or in the next",
+    "test_hardly_any_memory": "what there is no memory for depends on the machine",
+}
+"""Test functions whose runs are not compared, each with the reason."""
+
+_LATE = "a look that ends with its time may not have handed over its details, on a busy machine"
+
+IN_BRIEF = {
+    "test_stalls": _LATE,
+    "test_handshakes_that_stall": _LATE,
+    "test_stls_is_accepted_and_nothing_follows": _LATE,
+    "test_a_flood_inside_one_call_of_the_tls_library": _LATE,
+    "test_a_login_that_is_taken_back": "the server may end the session before STAT, or after it",
+    "test_a_client_certificate_is_demanded": "TLS 1.3 tells of a rejection after the handshake",
+}
+"""Test functions of whose runs only the status line, without performance data, and the lines
+`kind:` and `try:` are compared, each with the reason."""
+
+SIDE_BY_SIDE = {"test_a_rejection_that_takes_its_time"}
+"""Test functions whose runs are at the same time, and may end in any order."""
+
+_MANY = r"(?:36[6-9]|3[7-9]\d|[4-9]\d\d|\d{4,})"
+"""More days than a certificate of a year has left."""
+
+_REPLACEMENTS = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        # Paths, each up to the next blank: a long one is cut.
+        (re.escape(tempfile.gettempdir()) + r"/[^\s,;:)]*", "TEMPORARY"),
+        (re.escape(str(Path(__file__).parent.parent.parent)) + r"(?=/)", "REPOSITORY"),
+        # Times. Those of the chart are aligned, and have a bar behind them.
+        (r"\b(time(?:_[0-9a-z_]+)?)=\d+\.\d+s", r"\1=TIMEs"),
+        (r" +\d+\.\d{3} s(?: #+(?=\n|$))?", " TIME s"),
+        (r"\b\d+\.\d s\b", "TIME s"),
+        (r"\bafter \d+ s\b", "after TIME s"),
+        # Dates, and spans of time from now. Those of certificates that the tests make are always
+        # the same in whole days; those of the dates that stand in the tests are longer.
+        (r"\b\d{4}-\d\d-\d\d(?: \d\d:\d\d)?", "DATE"),
+        (r"\b" + _MANY + r" days\b", "MANY days"),
+        (r"\b((?:cert|chain)_days(?:_[0-9a-z_]+)?)=-?" + _MANY + r"\.\d+", r"\1=MANY"),
+        (r"\b((?:cert|chain)_days(?:_[0-9a-z_]+)?=-?\d+)\.\d+", r"\1"),
+        # Certificates are made anew in every session.
+        (r"\b(Testing (?:CA|cert) #)[\w-]{16}", r"\1NAME"),
+        (r"\bserial -?[0-9A-F]{20,}", "serial NUMBER"),
+        (r"\bsha256:[0-9a-f]{64}", "sha256:HASH"),
+        # Ports that the system chose.
+        (r"(?<=:)\d{5}\b", "PORT"),
+        (r"\bport \d{5}\b", "port PORT"),
+    )
+]
+
+
+class Entry(NamedTuple):
+    """What is recorded of one run."""
+
+    code: int
+    out: str
+    """The output, normalised."""
+
+    def __str__(self) -> str:
+        return f"exit {self.code}\n" + "".join(f"    {line}\n" for line in self.out.splitlines())
+
+
+Record = dict[str, Entry]
+"""Entries by their keys, `test_function[parameters] #number`."""
+
+
+def normalised(text: str) -> str:
+    """Return an output without what differs between two runs."""
+    for pattern, replacement in _REPLACEMENTS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _entries(function: str, runs: Iterable[Run]) -> list[Entry]:
+    """Return what is recorded of the runs of a test function."""
+    entries = []
+    for run in runs:
+        lines = normalised(run.out).splitlines()
+        if function in IN_BRIEF:
+            long = [line for line in lines[1:] if line.startswith(("kind: ", "try: "))]
+            lines = [lines[0].partition(" | ")[0], *long] if lines else []
+        entries.append(Entry(run.code, "\n".join(lines)))
+    return sorted(entries) if function in SIDE_BY_SIDE else entries
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+def written(record: Mapping[str, Entry]) -> str:
+    """Return the text of a file of entries, sorted by key."""
+    return "\n".join(f"{key}\n{record[key]}" for key in sorted(record, key=_place))
+
+
+def _place(key: str) -> tuple[str, int]:
+    test, _, number = key.rpartition(" #")
+    return test, int(number)
+
+
+def read(text: str) -> Record:
+    """Return the entries of a file."""
+    record: Record = {}
+    key, code, lines = "", 0, list[str]()
+    for line in [*text.splitlines(), ""]:
+        if line.startswith("    "):
+            lines.append(line[4:])
+        elif line.startswith("exit ") and key:
+            code = int(line.removeprefix("exit "))
+        elif line:
+            key = line
+        elif key:
+            record[key] = Entry(code, "\n".join(lines))
+            key, lines = "", []
+    return record
+
+
+@cache
+def _files() -> dict[str, Record]:
+    """Return the entries of all files, by the name of the file."""
+    files = FOLDER.glob("*.txt")
+    return {file.stem: read(file.read_text()) for file in files if file.stem != "command_lines"}
+
+
+def _recorded(file: str, test: str) -> Record:
+    """Return the entries of a test.
+
+    Where its own file has none, the test has moved, and those of another file are taken.
+    """
+    others = [record for name, record in _files().items() if name != file]
+    for record in (_files().get(file, {}), *others):
+        found = {key: entry for key, entry in record.items() if key.rpartition(" #")[0] == test}
+        if found:
+            return found
+    return {}
+
+
+# --- tests -------------------------------------------------------------------------------------
+
+
+def is_recorded(item: pytest.Item) -> bool:
+    """Return whether the runs of a test are recorded.
+
+    Those with real monitoring systems and servers of other kinds are not, as what they print
+    depends on which of these are installed. Nor are examples that are chosen at random. When the
+    plugin runs within the test process, the records are left alone: mistakes are planted there,
+    and the question is whether the assertions of the tests notice them.
+    """
+    return (
+        any(True for name in ("fault", "threat") for _ in item.iter_markers(name))
+        and ".systems." not in _module(item)
+        and not hasattr(getattr(item, "function", None), "hypothesis")
+        and _function(item) not in NOT_RECORDED
+        and command.IN_PROCESS not in os.environ
+    )
+
+
+def check(item: pytest.Item) -> None:
+    """Assert that the runs of a test are the recorded ones, or keep them to be recorded."""
+    if not is_recorded(item):
+        return
+    entries = _entries(_function(item), claims.seen)
+    runs = {f"{item.name} #{number}": entry for number, entry in enumerate(entries, 1)}
+    if RECORD in os.environ:
+        _keep({"file": _file(item), "test": item.name, "runs": runs})
+        return
+    differences = list(_differences(_recorded(_file(item), item.name), runs))
+    assert not differences, "\n".join(["the output is not the recorded one", *differences])
+
+
+def _differences(recorded: Record, runs: Record) -> Iterator[str]:
+    """Yield what is to be said about runs that differ from their entries."""
+    for key in runs.keys() - recorded.keys():
+        yield f"{key}: there is no entry; run `make record`\n{runs[key]}"
+    for key in recorded.keys() - runs.keys():
+        yield f"{key}: there is an entry, but there was no such run; run `make record`"
+    for key in runs.keys() & recorded.keys():
+        before, now = str(recorded[key]).splitlines(), str(runs[key]).splitlines()
+        if before != now:
+            yield "\n".join(difflib.unified_diff(before, now, key, "now", n=1, lineterm=""))
+
+
+def _function(item: pytest.Item) -> str:
+    return getattr(item, "originalname", None) or item.name
+
+
+def _module(item: pytest.Item) -> str:
+    module = getattr(item, "module", None)
+    return module.__name__ if module else ""
+
+
+def _file(item: pytest.Item) -> str:
+    """Return the name of the file that has the entries of a test: `faults_greeting`."""
+    return _module(item).rpartition(".")[2].removeprefix("test_")
+
+
+# --- recording ---------------------------------------------------------------------------------
+#
+# Tests may run in several processes. Each of them appends to a file of its own, and the process
+# that began the session makes the records from these.
+
+_PARTS = "POP3_TESTS_RECORD_PARTS"
+"""The folder for the files of the single processes."""
+
+
+def begin() -> None:
+    """Make ready for recording, if that is asked for; at the beginning of a session."""
+    if RECORD in os.environ and _PARTS not in os.environ:
+        os.environ[_PARTS] = tempfile.mkdtemp(prefix="recorded-")
+
+
+def _keep(part: object) -> None:
+    with (Path(os.environ[_PARTS]) / str(os.getpid())).open("a") as file:
+        file.write(json.dumps(part) + "\n")
+
+
+def finish(session: pytest.Session) -> None:
+    """Write the records, if that is asked for; at the end of a session."""
+    if RECORD not in os.environ:
+        return
+    collected = [item.name for item in session.items if is_recorded(item)] if session.items else []
+    if collected:
+        _keep({"collected": collected})
+    if not hasattr(session.config, "workerinput"):
+        folder = Path(os.environ.pop(_PARTS))
+        files = sorted(folder.iterdir())
+        _write(json.loads(line) for file in files for line in file.read_text().splitlines())
+        for file in files:
+            file.unlink()
+        folder.rmdir()
+
+
+def _write(parts: Iterable[dict[str, object]]) -> None:
+    """Write the records. Entries of tests that were skipped, or failed, are kept."""
+    produced: dict[str, Record] = {}
+    collected: set[object] = set()
+    done: set[tuple[object, object]] = set()
+    for part in parts:
+        if "collected" in part:
+            collected |= set(part["collected"])  # type: ignore[call-overload]
+            continue
+        done.add((part["file"], part["test"]))
+        runs = part["runs"]
+        assert isinstance(runs, dict)
+        record = produced.setdefault(str(part["file"]), {})
+        record.update({key: Entry(*entry) for key, entry in runs.items()})
+    is_whole = os.environ[RECORD] == "all"
+    for file, record in _files().items():
+        for key, entry in record.items():
+            test = key.rpartition(" #")[0]
+            if (file, test) not in done and (test in collected or not is_whole):
+                produced.setdefault(file, {})[key] = entry
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for file in _files().keys() - {name for name, record in produced.items() if record}:
+        (FOLDER / f"{file}.txt").unlink()
+    for file, record in produced.items():
+        if record:
+            (FOLDER / f"{file}.txt").write_text(written(record))

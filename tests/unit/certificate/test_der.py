@@ -1,0 +1,211 @@
+"""What stands where in a certificate, whatever it is."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from check_pop3_plus.certificate import der as certificate_der
+from tests.pki.certificate_parts import UNKNOWN, ec_key, extension, name, public
+from tests.pki.certificates import Pki
+from tests.pki.corpus import ROOT
+from tests.pki.der import BOOLEAN, OCTETS, integer, oid, sequence, tagged, tlv
+
+
+def test_every_field_is_where_it_stands() -> None:
+    """Fields of a certificate that was put together by hand."""
+    fields = certificate_der.outline(ROOT.leaf())
+
+    assert (fields.version, fields.issuer, fields.subject) == (2, ROOT.name, name("localhost"))
+    assert fields.key == public(ec_key())
+    assert fields.key_kind == bytes.fromhex("2a8648ce3d0201")
+    assert fields.algorithm == fields.outer_algorithm
+    assert fields.extensions[certificate_der.BASIC_CONSTRAINTS].critical
+    assert not fields.extensions[certificate_der.SUBJECT_KEY].critical
+    assert certificate_der.NETSCAPE_TYPE not in fields.extensions
+
+
+@pytest.mark.parametrize(
+    ("version", "number"), [(b"", 0), (tagged(0, integer(8)), 8), (tagged(0, integer(-1)), -1)]
+)
+def test_versions_are_as_they_are_written(version: bytes, number: int) -> None:
+    """Version 1 is not written at all."""
+    assert certificate_der.outline(ROOT.leaf(version=version)).version == number
+
+
+def test_the_nameless_is_the_same_but_for_the_names(pki: Pki) -> None:
+    """Taking the names away twice changes nothing."""
+    whole = pki.der("good")
+    nameless = certificate_der.without_names(whole)
+    fields, rest = certificate_der.outline(whole), certificate_der.outline(nameless)
+
+    assert rest.subject == rest.issuer == sequence()
+    assert rest == fields._replace(subject=sequence(), issuer=sequence())
+    assert certificate_der.without_names(nameless) == nameless
+
+
+@given(st.binary(max_size=200))
+def test_garbage_is_no_certificate(data: bytes) -> None:
+    """A ValueError and nothing else."""
+    with pytest.raises(ValueError, match=r"."):
+        certificate_der.outline(data)
+
+
+def test_damage_is_a_value_error_at_most(pki: Pki) -> None:
+    """Wherever a byte is changed or missing."""
+    whole = pki.der("good")
+    for position in range(len(whole)):
+        for byte in (b"\x00", b"\x30", b"\x80", b"\x84", b"\xff", b""):
+            damaged = whole[:position] + byte + whole[position + 1 :]
+            with contextlib.suppress(ValueError):
+                assert certificate_der.outline(damaged).key_kind is not None
+
+
+@pytest.mark.parametrize(
+    ("number", "dotted"),
+    [
+        (certificate_der.BASIC_CONSTRAINTS, "2.5.29.19"),
+        (certificate_der.KEY_USAGE, "2.5.29.15"),
+        (certificate_der.ALTERNATIVE_NAMES, "2.5.29.17"),
+        (certificate_der.SUBJECT_KEY, "2.5.29.14"),
+        (certificate_der.AUTHORITY_KEY, "2.5.29.35"),
+        (certificate_der.NETSCAPE_TYPE, "2.16.840.1.113730.1.1"),
+    ],
+)
+def test_the_extensions_that_are_known(number: bytes, dotted: str) -> None:
+    """RFC 5280 section 4.2.1, and Netscape's; each is kept with what it says."""
+    listed = (extension(dotted, b"\x04\x01x"), extension(UNKNOWN, b"y"))
+    fields = certificate_der.outline(ROOT.leaf(extensions=listed))
+
+    assert oid(dotted)[2:] == number
+    assert fields.extensions == {number: certificate_der.Extension(False, b"\x04\x01x")}
+    assert fields.has_extensions
+
+
+@pytest.mark.parametrize(
+    ("mark", "is_critical"),
+    [
+        (b"", False),
+        (tlv(BOOLEAN, b"\xff"), True),
+        (tlv(BOOLEAN, b"\x01"), True),
+        (tlv(BOOLEAN, b"\x00"), False),
+        (tlv(BOOLEAN, b"\x00\x01"), True),
+        (tlv(BOOLEAN), False),
+    ],
+)
+def test_critical_is_what_is_marked_so(mark: bytes, is_critical: bool) -> None:
+    """Whatever octet stands for true."""
+    listed = sequence(oid("2.5.29.15"), mark, tlv(OCTETS, b"x"))
+    fields = certificate_der.outline(ROOT.leaf(extensions=(listed,)))
+
+    assert fields.extensions[certificate_der.KEY_USAGE] == certificate_der.Extension(
+        is_critical, b"x"
+    )
+
+
+def test_of_the_same_extension_the_first_counts() -> None:
+    """As OpenSSL takes it."""
+    listed = (extension("2.5.29.15", b"a", critical=True), extension("2.5.29.15", b"b"))
+    fields = certificate_der.outline(ROOT.leaf(extensions=listed))
+
+    assert fields.extensions[certificate_der.KEY_USAGE] == certificate_der.Extension(True, b"a")
+
+
+def test_extensions_are_looked_at_to_a_limit() -> None:
+    """A thousand; a hostile certificate may have more."""
+    padding = [extension(UNKNOWN, b"")] * 999
+    usage = extension("2.5.29.15", b"x")
+    within = certificate_der.outline(ROOT.leaf(extensions=(*padding, usage)))
+    beyond = certificate_der.outline(ROOT.leaf(extensions=(*padding, padding[0], usage)))
+
+    assert certificate_der.KEY_USAGE in within.extensions
+    assert beyond.extensions == {}
+    assert beyond.has_extensions
+
+
+@pytest.mark.parametrize("extensions", [None, ()])
+def test_no_extensions(extensions: tuple[bytes, ...] | None) -> None:
+    """Neither the field, nor anything in it."""
+    fields = certificate_der.outline(ROOT.leaf(extensions=extensions))
+
+    assert fields.extensions == {}
+    assert not fields.has_extensions
+
+
+def test_two_algorithms_are_kept_apart() -> None:
+    """The one that was signed, and the one beside the signature."""
+    inner, outer = sequence(oid("1.2.3")), sequence(oid("1.2.4"))
+    fields = certificate_der.outline(ROOT.leaf(inner=inner, outer=outer))
+
+    assert (fields.algorithm, fields.outer_algorithm) == (inner, outer)
+
+
+def of_fields(*fields: bytes) -> bytes:
+    return sequence(sequence(*fields), sequence(), sequence())
+
+
+VERSION = tagged(0, integer(2))
+
+
+def test_the_fewest_fields() -> None:
+    """Six of version 1; where a version is written, it is one more."""
+    six = [tlv(OCTETS, bytes((number,))) for number in range(6)]
+    fields = certificate_der.outline(of_fields(*six))
+
+    assert (fields.version, fields.algorithm, fields.issuer) == (0, six[1], six[2])
+    assert (fields.subject, fields.key) == (six[4], six[5])
+    assert certificate_der.outline(of_fields(VERSION, *six)) == fields._replace(version=2)
+    for short in (six[:5], [VERSION, *six[:5]]):
+        with pytest.raises(ValueError, match=r"^not a certificate$"):
+            certificate_der.outline(of_fields(*short))
+
+
+def test_the_nameless_of_version_1() -> None:
+    """Whatever stands first, the names are where they are."""
+    six = [tlv(OCTETS, bytes((number,))) for number in range(6)]
+    nameless = [*six[:2], sequence(), six[3], sequence(), six[5]]
+
+    assert certificate_der.without_names(of_fields(*six)) == of_fields(*nameless)
+    assert certificate_der.without_names(of_fields(VERSION, *six)) == of_fields(VERSION, *nameless)
+
+
+@pytest.mark.parametrize("size", [0, 1, 126, 127, 128, 129, 255, 256, 65_535, 65_536])
+def test_lengths_are_written_and_read(size: int) -> None:
+    """In one octet to 127, in as few as there must be above (X.690 section 10.1)."""
+    content = b"x" * size
+    whole = certificate_der._sequence(content)
+
+    assert whole == sequence(content)
+    assert list(certificate_der.values(whole + b"\x05\x00")) == [
+        certificate_der.Value(certificate_der.SEQUENCE, content, whole),
+        certificate_der.Value(5, b"", b"\x05\x00"),
+    ]
+    assert certificate_der.first(whole + b"\x05").content == content
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"\x30", "no value of DER"),
+        (b"\x30\x80", "no value of DER"),
+        (b"\x1f\x00", "no value of DER"),
+        (b"\xbf\x01\x00", "no value of DER"),
+        (b"\x04\x01", "cut off"),
+        (b"\x04\x03ab", "cut off"),
+        (b"\x04\x81\x03ab", "cut off"),
+        (b"\x04\x82\x00", "cut off"),
+        (b"\x04\x84\xff\xff\xff\xff", "cut off"),
+    ],
+)
+def test_values_that_are_none(data: bytes, reason: str) -> None:
+    """No length, an indefinite one, a long tag, or less than was promised."""
+    with pytest.raises(ValueError, match=rf"^{reason}$"):
+        list(certificate_der.values(data))
+
+
+def test_there_is_no_first_of_nothing() -> None:
+    """Said, so that no caller takes it for an empty value."""
+    assert list(certificate_der.values(b"")) == []
+    with pytest.raises(ValueError, match=r"^nothing there$"):
+        certificate_der.first(b"")

@@ -1,0 +1,549 @@
+"""DER to facts, from certificates that nobody vouches for."""
+
+import datetime as dt
+import hashlib
+import mmap
+import resource
+import ssl
+import sys
+import warnings
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
+from hypothesis import given
+from hypothesis import strategies as st
+
+from check_pop3_plus.certificate import reader as certificate_reader
+from check_pop3_plus.model.report import CertificateFacts
+from check_pop3_plus.model.sanitised_text import clean
+from check_pop3_plus.model.stopped import Stopped
+from tests.pki import certificate_parts
+from tests.pki import der as tests_der
+from tests.pki.certificates import Pki
+from tests.pki.corpus import ROOT
+from tests.servers.scripted_server import ScriptedServer, expect, say
+from tests.support.faults import check, kinds
+
+
+def test_a_good_certificate(pki: Pki) -> None:
+    """Dates, names, identity; nothing weak, nothing unreadable."""
+    facts = certificate_reader.read(pki.der("good"), clean)
+
+    assert facts.not_before is not None
+    assert facts.not_after is not None
+    assert facts.not_after - facts.not_before == dt.timedelta(days=366)
+    assert facts.names[:2] == ("localhost", "pop.example.test")
+    assert facts.fingerprint is not None
+    assert len(facts.fingerprint) == 64
+    assert facts.weakness is None
+    assert facts.unreadable == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "weakness"), [("weak", "RSA 1024 key"), ("sha1", "SHA1 signature"), ("good", None)]
+)
+def test_weakness_is_named(name: str, weakness: str | None, pki: Pki) -> None:
+    """Fault 36."""
+    assert certificate_reader.read(pki.der(name), clean).weakness == weakness
+
+
+@pytest.mark.threat("T17")
+def test_thousands_of_names_are_cut_short(pki: Pki) -> None:
+    """Threat T17."""
+    facts = certificate_reader.read(pki.der("many_names"), clean)
+
+    assert len(facts.names) == certificate_reader.NAMES_LIMIT
+    assert facts.names_left_out > 1900
+
+
+@given(st.binary(max_size=200))
+def test_garbage_is_unreadable(data: bytes) -> None:
+    """Never an exception."""
+    facts = certificate_reader.read(data, clean)
+
+    assert facts.not_after is None
+    assert facts.unreadable == ("certificate",)
+
+
+@pytest.mark.threat("T16")
+def test_a_flipped_byte_costs_one_attribute_at_most_the_whole(pki: Pki) -> None:
+    """Threat T16: every attribute in a guard of its own, wherever the damage is."""
+    whole = pki.der("good")
+    for position in range(len(whole)):
+        for byte in (0x00, 0xFF, whole[position] ^ 0x01):
+            damaged = whole[:position] + bytes([byte]) + whole[position + 1 :]
+            facts = certificate_reader.read(damaged, clean)
+            assert facts.not_after is not None or facts.unreadable
+
+
+@pytest.mark.threat("T17")
+def test_a_chain_is_read_to_a_limit(pki: Pki) -> None:
+    """A hundred certificates are not read."""
+    chain = (pki.der("good"),) * 100
+
+    assert (
+        len(certificate_reader.read_chain(chain, (), clean).sent) == certificate_reader.CHAIN_LIMIT
+    )
+
+
+def test_unreadable_though_tls_is_fine(pki: Pki, tmp_path: Path) -> None:
+    """Fault 38: a certificate of a version that does not exist, which OpenSSL does not mind."""
+    key = pki.files("good")[1]
+    version_3, version_9 = b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x08"
+    odd = pki.der("good").replace(version_3, version_9, 1)
+    file = tmp_path / "odd.pem"
+    file.write_text(ssl.DER_cert_to_PEM_cert(odd))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file, key)
+    with ScriptedServer([say(b"+OK\r\n"), expect(), say(b"+OK\r\n")], tls=context) as server:
+        done = check(server, "-S", "--verify", "none")
+
+    assert done.line.startswith("POP3 WARNING - details of the certificate of localhost:")
+    assert kinds(done) == ["certificate-unreadable"]
+
+
+def test_names_that_the_library_does_not_take_cost_the_names_alone() -> None:
+    """Fault 39: `*` in a PrintableString, as old certificates for wildcards have it."""
+    subject = certificate_parts.name("*.example.test", tag=tests_der.PRINTABLE)
+    facts = certificate_reader.read(ROOT.leaf(subject=subject), clean)
+
+    assert facts.subject is None
+    assert facts.not_after is not None
+    assert facts.names == ("localhost", "127.0.0.1")
+    assert facts.key == "EC 256"
+    assert facts.unreadable == ("subject and issuer",)
+
+
+def test_one_odd_extension_does_not_hide_the_names() -> None:
+    """The library reads all extensions or none."""
+    odd = certificate_parts.extension("2.5.29.32", b"garbage")
+    facts = certificate_reader.read(ROOT.leaf(extensions=ROOT.extensions(odd=odd)), clean)
+
+    assert facts.names == ("localhost", "127.0.0.1")
+    assert facts.unreadable == ()
+
+
+def test_what_cannot_be_read_has_its_fingerprint_all_the_same() -> None:
+    """So a pin and --expect-cert-file fit whatever the library makes of a certificate."""
+    odd = ROOT.leaf(version=tests_der.tagged(0, tests_der.integer(8)))
+    pem = ssl.DER_cert_to_PEM_cert(odd).encode()
+
+    assert certificate_reader.read(odd, clean).fingerprint == hashlib.sha256(odd).hexdigest()
+    assert certificate_reader.read(odd, clean).unreadable == ("certificate",)
+    assert certificate_reader.read_pem(pem, clean) == (certificate_reader.read(odd, clean),)
+
+
+def test_the_public_key_is_hashed_as_it_stands() -> None:
+    """As every other tool does it, also where the library would write it otherwise."""
+    usual = certificate_parts.public(certificate_parts.ec_key())
+    x, y = usual[-64:-32], usual[-32:]
+    compressed = certificate_parts.key_info(
+        "1.2.840.10045.2.1",
+        tests_der.oid("1.2.840.10045.3.1.7"),
+        bytes((2 + y[-1] % 2,)) + x,
+    )
+    facts = certificate_reader.read(ROOT.leaf(key=compressed), clean)
+
+    assert facts.key == "EC 256"
+    assert facts.public_key == hashlib.sha256(compressed).hexdigest()
+
+
+@pytest.mark.threat("T17")
+def test_a_key_of_a_kind_that_nobody_has_is_not_read() -> None:
+    """Threat T17: checking a long Diffie-Hellman key takes minutes."""
+    long_key = certificate_parts.key_info(
+        "1.2.840.10046.2.1",
+        tests_der.sequence(*(tests_der.integer((1 << 300000) - each) for each in (1, 2, 3))),
+        tests_der.integer(5),
+    )
+    facts = certificate_reader.read(ROOT.leaf(key=long_key), clean)
+
+    assert (facts.key, facts.key_bits) == ("of another kind", None)
+
+
+@pytest.mark.threat("T17")
+def test_a_name_of_thousands_of_parts_is_not_read() -> None:
+    """Threat T17."""
+    facts = certificate_reader.read(ROOT.leaf(subject=certificate_parts.name(*["x"] * 5000)), clean)
+
+    assert facts.subject is None
+    assert facts.issuer == "CN=Corpus Root"
+    assert facts.unreadable == ("subject",)
+
+
+def test_warnings_of_the_library_are_nobody_s_to_hear() -> None:
+    """Fault 39: neither said nor made an error of, for that would change the verdict."""
+    negative = ROOT.leaf(serial=tests_der.integer(-5))
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("error")
+        facts = certificate_reader.read(negative, clean)
+
+    assert facts.serial == "-5"
+    assert facts.unreadable == ()
+    assert heard == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "has_room", "asked"),
+    [
+        (resource.RLIM_INFINITY, False, []),
+        (1 << 30, True, [(-1, 32 * 1024 * 1024)]),
+        (1 << 20, False, [(-1, 32 * 1024 * 1024)]),
+    ],
+)
+def test_memory_is_asked_for_where_there_is_a_limit(
+    limit: int, has_room: bool, asked: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And given back; where there is too little, the library would end the process."""
+    calls: list[tuple[int, int]] = []
+    given_back: list[bool] = []
+
+    def allocate(*arguments: int) -> Any:
+        calls.append((arguments[0], arguments[1]))
+        if not has_room:
+            raise OSError(12, "Cannot allocate memory")
+        return SimpleNamespace(close=lambda: given_back.append(True))
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, resource.RLIM_INFINITY))
+    monkeypatch.setattr(mmap, "mmap", allocate)
+
+    if limit == resource.RLIM_INFINITY or has_room:
+        certificate_reader._require_memory()
+    else:
+        with pytest.raises(MemoryError):
+            certificate_reader._require_memory()
+    assert calls == asked
+    assert given_back == ([True] if has_room else [])
+
+
+def test_memory_is_asked_for_before_the_library_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not again."""
+
+    def refuse() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(certificate_reader, "_require_memory", refuse)
+    certificate_reader.prepare()
+    monkeypatch.delitem(sys.modules, "cryptography.x509")
+
+    with pytest.raises(MemoryError):
+        certificate_reader.prepare()
+
+
+def test_every_fact_of_a_certificate() -> None:
+    """Read from one that was put together by hand."""
+    own = ROOT.leaf(serial=tests_der.integer(0xABC123))
+    facts = certificate_reader.read(own, clean)
+
+    assert facts == CertificateFacts(
+        not_before=facts.not_before,
+        not_after=facts.not_after,
+        subject=clean("CN=localhost"),
+        issuer=clean("CN=Corpus Root"),
+        names=(clean("localhost"), clean("127.0.0.1")),
+        names_left_out=0,
+        serial=clean("ABC123"),
+        fingerprint=clean(hashlib.sha256(own).hexdigest()),
+        public_key=clean(
+            hashlib.sha256(certificate_parts.public(certificate_parts.ec_key())).hexdigest()
+        ),
+        key=clean("EC 256"),
+        key_bits=3072,
+        weakness=None,
+        is_self_issued=False,
+        issuer_names=("CN=Corpus Root", "Corpus Root"),
+        unreadable=(),
+    )
+    assert facts.not_before is not None
+    assert facts.not_after is not None
+    assert facts.not_after - facts.not_before == dt.timedelta(days=91)
+
+
+def dsa_info(size: int) -> bytes:
+    numbers = (tests_der.integer((1 << size - 1) + 1), tests_der.integer((1 << 159) + 1))
+    parameters = tests_der.sequence(*numbers, tests_der.integer(5))
+    return certificate_parts.key_info("1.2.840.10040.4.1", parameters, tests_der.integer(7))
+
+
+@pytest.mark.parametrize(
+    ("key", "words", "bits", "weakness"),
+    [
+        (certificate_parts.public(certificate_parts.rsa_key(2048)), "RSA 2048", 2048, None),
+        (certificate_parts.rsa_info((1 << 2046) + 1), "RSA 2047", 2047, "RSA 2047 key"),
+        (dsa_info(1024), "DSA 1024", 1024, "DSA 1024 key"),
+        (dsa_info(2048), "DSA 2048", 2048, None),
+        (
+            certificate_parts.public(certificate_parts.ec_key(0, "SECP192R1")),
+            "EC 192",
+            1024,
+            "EC 192 key",
+        ),
+        (certificate_parts.public(certificate_parts.ec_key(0, "SECP224R1")), "EC 224", 2048, None),
+        (certificate_parts.public(certificate_parts.ec_key(0, "SECP256R1")), "EC 256", 3072, None),
+        (certificate_parts.public(certificate_parts.ec_key(0, "SECP384R1")), "EC 384", 7680, None),
+        (certificate_parts.public(certificate_parts.ec_key(0, "SECP521R1")), "EC 521", 15360, None),
+        (certificate_parts.public(ed25519.Ed25519PrivateKey.generate()), "Ed25519", 3072, None),
+        (certificate_parts.public(ed448.Ed448PrivateKey.generate()), "Ed448", 7680, None),
+        (
+            certificate_parts.key_info("1.2.840.113549.1.9.99", tests_der.sequence(), b"x"),
+            "of another kind",
+            None,
+            None,
+        ),
+    ],
+    # Keys are made anew by each process, which must all have the same names for a test.
+    ids=lambda value: "" if isinstance(value, bytes) else str(value),
+)
+def test_keys_in_words_and_in_strength(
+    key: bytes, words: str, bits: int | None, weakness: str | None
+) -> None:
+    """NIST SP 800-57 part 1: a curve is compared by the RSA key that is as strong."""
+    facts = certificate_reader.read(ROOT.leaf(key=key), clean)
+
+    assert (facts.key, facts.key_bits, facts.weakness) == (words, bits, weakness)
+    assert facts.unreadable == ()
+
+
+@pytest.mark.parametrize(
+    ("curve", "rsa"),
+    [
+        *((571, 15360), (512, 15360), (511, 7680), (384, 7680), (383, 3072), (250, 3072)),
+        *((249, 2048), (224, 2048), (223, 1024), (160, 1024), (159, 512), (0, 512)),
+    ],
+)
+def test_curves_and_rsa_keys(curve: int, rsa: int) -> None:
+    """NIST SP 800-57 part 1, table 2; 250 for Curve25519 and the like."""
+    assert certificate_reader._as_strong(curve) == rsa
+
+
+def test_a_key_that_cannot_be_read_hides_no_weak_signature() -> None:
+    """Each attribute in a guard of its own."""
+    unknown = certificate_parts.key_info(
+        "1.2.840.10045.2.1", tests_der.oid("1.3.132.0.99"), b"\4" + bytes(64)
+    )
+    sha256 = certificate_reader.read(ROOT.leaf(key=unknown), clean)
+    sha1 = certificate_reader.read(ROOT.leaf(key=unknown, digest="sha1"), clean)
+
+    assert (sha256.key, sha256.weakness, sha256.unreadable) == (None, None, ("key",))
+    assert (sha1.key, sha1.weakness) == (None, "SHA1 signature")
+
+
+_RSA_ROOT = certificate_parts.root("RSA Root", certificate_parts.rsa_key(2048), digest="sha1")
+
+
+@pytest.mark.parametrize(
+    ("digest", "weakness"), [("md5", "MD5 signature"), ("sha1", "SHA1 signature"), ("sha256", None)]
+)
+def test_signatures(digest: str, weakness: str | None) -> None:
+    """What OpenSSL refuses at its security level 2."""
+    assert certificate_reader.read(_RSA_ROOT.leaf(digest=digest), clean).weakness == weakness
+
+
+def test_nobody_checks_the_signature_of_a_root() -> None:
+    """The trust anchor where there is one; else what names itself as its issuer."""
+    weak, leaf = _RSA_ROOT.certificate, _RSA_ROOT.leaf()
+    sent = certificate_reader.read_chain((leaf, weak), (), clean)
+    anchored = certificate_reader.read_chain((leaf,), (leaf, weak), clean)
+    below = certificate_reader.read_chain((leaf,), (leaf, weak, ROOT.certificate), clean)
+
+    assert [each.weakness for each in sent.path] == [None, None]
+    assert [each.weakness for each in anchored.path] == [None, None]
+    assert [each.weakness for each in below.path] == [None, "SHA1 signature", None]
+
+
+_SUB = ROOT.below("Sub", certificate_parts.ec_key(2))
+_OTHER = certificate_parts.root("Other", certificate_parts.ec_key(3))
+
+
+@pytest.mark.parametrize(
+    ("sent", "length"),
+    [
+        ((_SUB.leaf(), _SUB.certificate, ROOT.certificate), 3),
+        ((_SUB.leaf(), ROOT.certificate, _SUB.certificate), 3),
+        ((_SUB.leaf(), _OTHER.certificate, _SUB.certificate), 2),
+        ((_SUB.leaf(), ROOT.certificate), 1),
+        ((_OTHER.certificate, ROOT.certificate), 1),
+        ((b"garbage", ROOT.certificate), 1),
+        ((_SUB.leaf(), b"garbage", _SUB.certificate), 2),
+        ((), 0),
+    ],
+)
+def test_a_path_by_the_names(sent: tuple[bytes, ...], length: int) -> None:
+    """Issuer after issuer, in whatever order they were sent; where one is missing it ends."""
+    chain = certificate_reader.read_chain(sent, (), clean)
+
+    assert len(chain.sent) == len(sent)
+    assert len(chain.path) == length
+    assert not chain.is_verified
+    assert chain.defects == ()
+    for below, above in pairwise(chain.path):
+        assert below.issuer == above.subject
+
+
+def test_issuers_that_name_each_other_are_followed_once() -> None:
+    """A circle ends where it began."""
+    a = certificate_parts.root(
+        "A", certificate_parts.ec_key(4), issuer=certificate_parts.name("B")
+    ).certificate
+    b = certificate_parts.root(
+        "B", certificate_parts.ec_key(5), issuer=certificate_parts.name("A")
+    ).certificate
+
+    assert len(certificate_reader.read_chain((a, b), (), clean).path) == 2
+
+
+def test_a_verified_path_is_openssl_s() -> None:
+    """Read as a whole, whatever was sent; only with it defects are looked for."""
+    sub = _SUB._replace(certificate=_SUB.certificate)
+    path = (sub.leaf(extensions=()), *[sub.certificate] * 12, ROOT.certificate)
+    chain = certificate_reader.read_chain(path[:12], path, clean)
+
+    assert (len(chain.sent), chain.left_out, len(chain.path)) == (10, 2, 14)
+    assert chain.is_verified
+    assert chain.defects == ("certificate has no authority key identifier",)
+    assert certificate_reader.read_chain(path[:10], (), clean).left_out == 0
+
+
+def test_warnings_about_a_chain_are_nobody_s_to_hear_either() -> None:
+    """Whichever way a certificate is read first."""
+    negative = ROOT.leaf(serial=tests_der.integer(-6))
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("error")
+        chain = certificate_reader.read_chain((negative,), (), clean)
+
+    assert [each.serial for each in chain.sent] == ["-6"]
+    assert heard == []
+
+
+def test_a_signal_is_no_flaw_of_a_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who stops the run while one is read has stopped it."""
+
+    def stop(_: bytes) -> None:
+        raise Stopped
+
+    monkeypatch.setattr(x509, "load_der_x509_certificate", stop)
+
+    with pytest.raises(Stopped):
+        certificate_reader.read(ROOT.leaf(serial=tests_der.integer(7)), clean)
+
+
+def test_what_is_left_out_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that sends a hundred certificates makes no work of them."""
+    read: list[bytes] = []
+    reader = certificate_reader._read
+
+    def counted(der: bytes, *others: Any) -> Any:
+        read.append(der)
+        return reader(der, *others)
+
+    monkeypatch.setattr(certificate_reader, "_read", counted)
+    certificate_reader.read_chain(tuple(bytes((number,)) for number in range(100)), (), clean)
+
+    assert sorted(read) == [bytes((number,)) for number in range(10)]
+
+
+def test_what_cannot_be_read_is_named() -> None:
+    """Each by its own name: a signature that is older than the library, an issuer without end."""
+    md2 = tests_der.sequence(tests_der.oid("1.2.840.113549.1.1.2"), tests_der.tlv(tests_der.NULL))
+    old = certificate_reader.read(ROOT.leaf(inner=md2, outer=md2), clean)
+    endless = certificate_reader.read(
+        ROOT.leaf(issuer=certificate_parts.name(*["x"] * 5000)), clean
+    )
+
+    assert (old.weakness, old.unreadable) == (None, ("strength",))
+    assert (endless.issuer, endless.issuer_names) == (None, ())
+    assert endless.unreadable == ("issuer",)
+
+
+def test_the_limits_of_reading() -> None:
+    """Names shown, certificates read."""
+    assert (certificate_reader.NAMES_LIMIT, certificate_reader.CHAIN_LIMIT) == (5, 10)
+
+
+def test_names_of_hosts_come_first() -> None:
+    """Then the addresses; one of an odd length is none; the rest is counted."""
+    listed = certificate_parts.names(
+        certificate_parts.address(b"\x7f\0\0\1"),
+        certificate_parts.address(b"odd"),
+        certificate_parts.address(bytes(15) + b"\1"),
+        certificate_parts.dns("a"),
+        tests_der.tagged(6, b"http://x", primitive=True),
+        certificate_parts.dns("b<"),
+    )
+    facts = certificate_reader.read(ROOT.leaf(extensions=ROOT.extensions(names=listed)), clean)
+
+    assert facts.names == ("a", "b(", "127.0.0.1", "::1")
+    assert facts.names_left_out == 0
+
+
+@pytest.mark.parametrize(
+    ("hosts", "addresses", "shown", "left_out"),
+    [(5, 0, 5, 0), (6, 0, 5, 1), (0, 6, 5, 1), (3, 4, 5, 2), (0, 9, 5, 4), (12_000, 9, 5, 11_995)],
+)
+def test_many_names_are_counted(hosts: int, addresses: int, shown: int, left_out: int) -> None:
+    """Five are shown; past twelve thousand nobody counts."""
+    every = (
+        *[certificate_parts.dns("a")] * hosts,
+        *[certificate_parts.address(bytes(4))] * addresses,
+    )
+    extensions = ROOT.extensions(names=certificate_parts.names(*every))
+    facts = certificate_reader.read(ROOT.leaf(extensions=extensions), clean)
+
+    assert (len(facts.names), facts.names_left_out) == (shown, left_out)
+
+
+def test_no_names_at_all() -> None:
+    """An extension that is missing is not unreadable; one that is broken is."""
+    without = certificate_reader.read(ROOT.leaf(extensions=()), clean)
+    broken = certificate_parts.extension(
+        certificate_parts.NAMES, tests_der.sequence(b"\x82\x09short")
+    )
+    unreadable = certificate_reader.read(ROOT.leaf(extensions=ROOT.extensions(names=broken)), clean)
+
+    assert (without.names, without.unreadable) == ((), ())
+    assert (unreadable.names, unreadable.unreadable) == ((), ("names",))
+
+
+def test_the_longest_name_that_is_read() -> None:
+    """16 KiB, and not an octet more."""
+    long = "x" * (16 * 1024 - len(certificate_parts.name("x" * 16_000)) + 16_000)
+    at_the_limit, over_it = (
+        certificate_reader.read(ROOT.leaf(subject=certificate_parts.name(text)), clean)
+        for text in (long, long + "x")
+    )
+
+    assert len(certificate_parts.name(long)) == 16 * 1024
+    assert at_the_limit.unreadable == ()
+    assert over_it.unreadable == ("subject",)
+
+
+def pem(der: bytes, title: str = "CERTIFICATE") -> bytes:
+    return ssl.DER_cert_to_PEM_cert(der).replace("CERTIFICATE", title).encode()
+
+
+def test_certificates_in_a_file() -> None:
+    """All of them, in the old spelling too, whatever stands between."""
+    text = b"# a comment\n" + pem(ROOT.leaf()) + b"\n" + pem(ROOT.certificate, "X509 CERTIFICATE")
+    found = certificate_reader.read_pem(text, clean)
+
+    assert [each.subject for each in found] == ["CN=localhost", "CN=Corpus Root"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"", "no certificate"),
+        (pem(ROOT.leaf(), "PRIVATE KEY"), "no certificate"),
+        (pem(b"garbage"), "."),
+        (pem(ROOT.leaf()) + pem(b"garbage"), "."),
+    ],
+)
+def test_files_without_a_certificate(text: bytes, reason: str) -> None:
+    """Also where one of several is broken."""
+    with pytest.raises(ValueError, match=rf"^{reason}"):
+        certificate_reader.read_pem(text, clean)

@@ -1,0 +1,284 @@
+"""The rules of the strict mode, one by one, on certificates that are nothing but their fields.
+
+That the verdict as a whole is OpenSSL's is the business of `test_corpus`.
+"""
+
+from typing import Any
+
+import pytest
+
+from check_pop3_plus.certificate import rfc5280_rules
+from check_pop3_plus.certificate.der import (
+    ALTERNATIVE_NAMES,
+    AUTHORITY_KEY,
+    BASIC_CONSTRAINTS,
+    KEY_USAGE,
+    NETSCAPE_TYPE,
+    SUBJECT_KEY,
+    Extension,
+    Outline,
+)
+from tests.pki.certificate_parts import name
+from tests.pki.der import BOOLEAN, bits, integer, sequence, tagged, tlv
+
+NOBODY = sequence()
+TRUE, FALSE = tlv(BOOLEAN, b"\xff"), tlv(BOOLEAN, b"\x00")
+
+CA_USAGE = Extension(True, bits(b"\x06"))
+NO_CA_USAGE = Extension(True, bits(b"\xa0"))
+KEY = Extension(False, sequence(tagged(0, b"key", primitive=True)))
+OWN_KEY = Extension(False, b"\x04\x03key")
+CONSTRAINTS = Extension(True, sequence(TRUE))
+NAMES = Extension(False, sequence(tagged(2, b"localhost", primitive=True)))
+
+LEAF = Outline(
+    version=2,
+    algorithm=b"sha256",
+    issuer=name("Root"),
+    subject=name("localhost"),
+    key=b"",
+    extensions={AUTHORITY_KEY: KEY, ALTERNATIVE_NAMES: NAMES},
+    has_extensions=True,
+    outer_algorithm=b"sha256",
+)
+CA = LEAF._replace(
+    subject=name("Root"),
+    extensions={
+        BASIC_CONSTRAINTS: CONSTRAINTS,
+        KEY_USAGE: CA_USAGE,
+        SUBJECT_KEY: OWN_KEY,
+        AUTHORITY_KEY: KEY,
+    },
+)
+
+
+def changed(fields: Outline, extensions: dict[bytes, Extension | None], **others: Any) -> Outline:
+    kept = {
+        number: extension
+        for number, extension in {**fields.extensions, **extensions}.items()
+        if extension is not None
+    }
+    return fields._replace(extensions=kept, **others)
+
+
+def said(fields: Outline) -> tuple[str, ...]:
+    """What is wrong with the server's own certificate, below a clean root."""
+    return rfc5280_rules.defects([fields, CA])
+
+
+def test_clean_ones_have_no_defects() -> None:
+    """A leaf, and those that issued it."""
+    assert rfc5280_rules.defects([LEAF, CA, CA]) == ()
+    assert rfc5280_rules.defects([]) == ()
+
+
+BAD_LEAVES = [
+    ({AUTHORITY_KEY: None}, {}, "has no authority key identifier"),
+    (
+        {AUTHORITY_KEY: Extension(False, sequence(tagged(1, b"x", primitive=True)))},
+        {},
+        "has no authority key identifier",
+    ),
+    ({AUTHORITY_KEY: KEY._replace(critical=True)}, {}, "has a critical authority key identifier"),
+    (
+        {SUBJECT_KEY: OWN_KEY._replace(critical=True)},
+        {},
+        "has a critical subject key identifier",
+    ),
+    (
+        {NETSCAPE_TYPE: Extension(False, bits(b"\x01"))},
+        {},
+        "may sign certificates but has no basic constraints",
+    ),
+    (
+        {NETSCAPE_TYPE: Extension(False, bits(b"\x04"))},
+        {},
+        "may sign certificates but has no basic constraints",
+    ),
+    (
+        {BASIC_CONSTRAINTS: Extension(True, sequence(integer(3)))},
+        {},
+        "has a path length but is no CA",
+    ),
+    (
+        {BASIC_CONSTRAINTS: Extension(True, sequence(FALSE, integer(0)))},
+        {},
+        "has a path length but is no CA",
+    ),
+    *(
+        (
+            {BASIC_CONSTRAINTS: Extension(True, sequence(*mark)), KEY_USAGE: CA_USAGE},
+            {},
+            "may sign certificates but is no CA",
+        )
+        for mark in ((), (FALSE,), (tlv(BOOLEAN),))
+    ),
+    ({}, {"issuer": NOBODY}, "has an issuer without a name"),
+    (
+        {ALTERNATIVE_NAMES: Extension(False, sequence())},
+        {},
+        "has an empty subject alternative name",
+    ),
+    ({ALTERNATIVE_NAMES: None}, {"subject": NOBODY}, "has no name"),
+    (
+        {BASIC_CONSTRAINTS: Extension(True, sequence()), KEY_USAGE: Extension(True, bits(b"\x02"))},
+        {"subject": NOBODY},
+        "has no name",
+    ),
+    ({}, {"subject": NOBODY}, "has no subject, and alternative names that are not critical"),
+    ({}, {"outer_algorithm": b"sha1"}, "names two signature algorithms"),
+    ({}, {"version": 1}, "has extensions but is not of version 3"),
+    ({}, {"version": 0}, "has extensions but is not of version 3"),
+    ({}, {"version": -1}, "has extensions but is not of version 3"),
+    ({}, {"version": 1 << 63}, "has extensions but is not of version 3"),
+]
+
+
+@pytest.mark.parametrize(("extensions", "others", "defect"), BAD_LEAVES)
+def test_what_is_wrong_with_a_leaf(
+    extensions: dict[bytes, Extension | None], others: dict[str, Any], defect: str
+) -> None:
+    """Each rule alone, in its own words."""
+    assert said(changed(LEAF, extensions, **others)) == (f"certificate {defect}",)
+
+
+@pytest.mark.parametrize(
+    ("extensions", "others"),
+    [
+        ({BASIC_CONSTRAINTS: Extension(False, sequence())}, {}),
+        ({KEY_USAGE: NO_CA_USAGE}, {}),
+        (
+            {
+                KEY_USAGE: Extension(True, bits(b"\x01")),
+                ALTERNATIVE_NAMES: NAMES._replace(critical=True),
+            },
+            {"subject": NOBODY},
+        ),
+        ({NETSCAPE_TYPE: Extension(False, bits(b"\x40"))}, {}),
+        # Where there is a key usage, what Netscape says counts for nothing.
+        ({KEY_USAGE: NO_CA_USAGE, NETSCAPE_TYPE: Extension(False, bits(b"\x04"))}, {}),
+        ({ALTERNATIVE_NAMES: NAMES._replace(critical=True)}, {"subject": NOBODY}),
+        ({}, {"version": (1 << 63) - 1}),
+        # Before version 3 there is no identifier, and no extension, to miss.
+        ({AUTHORITY_KEY: None, ALTERNATIVE_NAMES: None}, {"version": 1, "has_extensions": False}),
+        ({AUTHORITY_KEY: None, ALTERNATIVE_NAMES: None}, {"version": 0, "has_extensions": False}),
+    ],
+)
+def test_what_is_not_wrong_with_a_leaf(
+    extensions: dict[bytes, Extension | None], others: dict[str, Any]
+) -> None:
+    """No stricter than OpenSSL."""
+    assert said(changed(LEAF, extensions, **others)) == ()
+
+
+BAD_ISSUERS = [
+    ({SUBJECT_KEY: None}, {}, "has no subject key identifier"),
+    ({KEY_USAGE: None}, {}, "has no key usage"),
+    (
+        {BASIC_CONSTRAINTS: CONSTRAINTS._replace(critical=False)},
+        {},
+        "has basic constraints that are not critical",
+    ),
+    (
+        {
+            BASIC_CONSTRAINTS: Extension(True, sequence(TRUE, integer(0))),
+            KEY_USAGE: NO_CA_USAGE,
+        },
+        {},
+        "has a path length but may not sign certificates",
+    ),
+    ({}, {"subject": NOBODY}, "has no name"),
+    (
+        {ALTERNATIVE_NAMES: NAMES._replace(critical=True)},
+        {"subject": NOBODY},
+        "has no name",
+    ),
+]
+
+
+@pytest.mark.parametrize(("extensions", "others", "defect"), BAD_ISSUERS)
+def test_what_is_wrong_with_an_issuer(
+    extensions: dict[bytes, Extension | None], others: dict[str, Any], defect: str
+) -> None:
+    """Each rule alone; and which of the issuers it is."""
+    bad = changed(CA, extensions, **others)
+
+    assert rfc5280_rules.defects([LEAF, bad, CA]) == (f"issuer 1 {defect}",)
+    assert rfc5280_rules.defects([LEAF, CA, bad]) == (f"issuer 2 {defect}",)
+
+
+@pytest.mark.parametrize(
+    "extensions",
+    [
+        {BASIC_CONSTRAINTS: Extension(True, sequence(TRUE, integer(0)))},
+        {BASIC_CONSTRAINTS: Extension(True, sequence(TRUE, integer(0))), KEY_USAGE: CA_USAGE},
+        {BASIC_CONSTRAINTS: Extension(True, sequence(tlv(BOOLEAN, b"\x00\x01")))},
+        # A key usage may have a second octet.
+        {
+            BASIC_CONSTRAINTS: Extension(True, sequence(TRUE, integer(0))),
+            KEY_USAGE: Extension(True, bits(b"\x06\x80", 7)),
+        },
+    ],
+)
+def test_what_is_not_wrong_with_an_issuer(extensions: dict[bytes, Extension | None]) -> None:
+    """A path length, and any octet that is not zero for what is true."""
+    assert rfc5280_rules.defects([LEAF, changed(CA, extensions), CA]) == ()
+
+
+def test_an_old_root_needs_no_constraints() -> None:
+    """Version 1 has none; to OpenSSL it issues where it names itself."""
+    old = CA._replace(version=0, issuer=CA.subject, extensions={}, has_extensions=False)
+    not_self = old._replace(issuer=name("Other"))
+    newer = old._replace(version=1)
+    wrong = "issuer 1 may sign certificates but has no basic constraints"
+
+    assert rfc5280_rules.defects([LEAF, old]) == (wrong,)
+    assert rfc5280_rules.defects([LEAF, not_self]) == ()
+    assert rfc5280_rules.defects([LEAF, newer]) == ()
+
+
+def test_the_anchor_needs_no_key_of_an_issuer() -> None:
+    """Nobody has issued it; everybody below must name whose key it was."""
+    unnamed = changed(CA, {AUTHORITY_KEY: None})
+
+    assert rfc5280_rules.defects([LEAF, CA, unnamed]) == ()
+    assert rfc5280_rules.defects([LEAF, unnamed, CA]) == (
+        "issuer 1 has no authority key identifier",
+    )
+
+
+def test_a_leaf_that_is_its_own_anchor_is_held_to_its_authority_alone() -> None:
+    """As OpenSSL does it."""
+    loose = changed(LEAF, {AUTHORITY_KEY: None}, outer_algorithm=b"sha1")
+
+    assert rfc5280_rules.defects([loose]) == ()
+    assert rfc5280_rules.defects([changed(LEAF, {KEY_USAGE: CA_USAGE})]) == (
+        "certificate may sign certificates but has no basic constraints",
+    )
+
+
+def test_several_defects_are_all_named() -> None:
+    """In the order of the path, and of the rules."""
+    assert said(changed(LEAF, {KEY_USAGE: CA_USAGE})) == (
+        "certificate may sign certificates but has no basic constraints",
+        "certificate may sign certificates but is no CA",
+    )
+
+    bad = changed(LEAF, {AUTHORITY_KEY: None}, outer_algorithm=b"sha1")
+
+    assert rfc5280_rules.defects([bad, changed(CA, {KEY_USAGE: None})]) == (
+        "certificate has no authority key identifier",
+        "certificate names two signature algorithms",
+        "issuer 1 has no key usage",
+    )
+
+
+@pytest.mark.parametrize(
+    "unreadable",
+    [None, changed(LEAF, {KEY_USAGE: Extension(True, b"")}), LEAF._replace(issuer=b"")],
+)
+def test_of_what_cannot_be_read_nothing_is_said(unreadable: Outline | None) -> None:
+    """The others of the path are looked at all the same."""
+    found = rfc5280_rules.defects([unreadable, changed(CA, {KEY_USAGE: None})])
+
+    assert found == ("issuer 1 has no key usage",)

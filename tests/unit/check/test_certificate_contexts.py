@@ -1,0 +1,310 @@
+"""Certificates to states, from chains made by hand: no network, no clock."""
+
+from __future__ import annotations
+
+import datetime as dt
+from types import SimpleNamespace
+from typing import Any
+
+import nagiosplugin
+import pytest
+
+from check_pop3_plus import RELEASED
+from check_pop3_plus.check.certificate_contexts import (
+    CertificateContext,
+    ChainContext,
+    DaysContext,
+    DeployedContext,
+    IssuerContext,
+    KeyContext,
+    ValidityContext,
+    in_days,
+)
+from check_pop3_plus.check.default_states import Judge
+from check_pop3_plus.model.failures import Failure, Kind, Phase
+from check_pop3_plus.model.report import CertificateFacts, Chain
+from check_pop3_plus.model.sanitised_text import Printable
+from check_pop3_plus.model.settings import Assertions, Remaining, Settings, Target, Thresholds
+
+NOW = dt.datetime(2027, 1, 15, 12, 0, tzinfo=dt.timezone.utc)
+DAY = dt.timedelta(days=1)
+SECOND = dt.timedelta(seconds=1)
+
+OK, WARNING, CRITICAL, UNKNOWN = (
+    nagiosplugin.Ok,
+    nagiosplugin.Warn,
+    nagiosplugin.Critical,
+    nagiosplugin.Unknown,
+)
+
+
+def dates(before: float | None, after: float | None, **others: Any) -> CertificateFacts:
+    """A certificate by the days from now to its first and its last instant."""
+    return CertificateFacts(
+        None if before is None else NOW + before * DAY,
+        None if after is None else NOW + after * DAY,
+        **others,
+    )
+
+
+def thresholds(warning: Remaining | None, critical: Remaining | None = None) -> Settings:
+    limits = Thresholds(certificate_warning=warning, certificate_critical=critical)
+    return Settings(Target("localhost", 995), thresholds=limits)
+
+
+SIXTY = thresholds(Remaining(60), Remaining(14))
+
+
+def look(
+    now: dt.datetime = NOW, deployed: tuple[CertificateFacts, ...] = ()
+) -> nagiosplugin.Resource:
+    resource = nagiosplugin.Resource()
+    resource.report = SimpleNamespace(now=now, deployed=deployed)  # type: ignore[attr-defined]
+    return resource
+
+
+def judged(
+    judge: type[Judge],
+    chain: Chain,
+    settings: Settings = SIXTY,
+    resource: nagiosplugin.Resource | None = None,
+    failure: Failure | None = None,
+) -> tuple[object, str | None]:
+    """Return the state, and the kind of what is wrong."""
+    fact = SimpleNamespace(fact=chain, attempt=SimpleNamespace(failure=failure))
+    metric = nagiosplugin.Metric("x", fact)
+    result = judge("x", settings).evaluate(metric, resource or look())
+    assert result.metric is metric
+    return result.state, result.hint
+
+
+def leaf(certificate: CertificateFacts, *issuers: CertificateFacts) -> Chain:
+    return Chain((certificate, *issuers), 0, (certificate, *issuers))
+
+
+FINE = (OK, None)
+
+
+@pytest.mark.parametrize(
+    ("remaining", "certificate", "days"),
+    [
+        (None, dates(-30, 60), None),
+        (Remaining(60), dates(-30, 60), 60),
+        (Remaining(0.5), dates(None, None), 0.5),
+        (Remaining(0), dates(-30, 60), 0),
+        (Remaining(None, 0.5), dates(-30, 60), 45),
+        (Remaining(30, 0.5), dates(-30, 60), 30),
+        (Remaining(50, 0.5), dates(-30, 60), 45),
+        (Remaining(50, 0.5), dates(None, 60), 50),
+        (Remaining(50, 0.5), dates(-30, None), 50),
+        (Remaining(None, 0.5), dates(None, 60), None),
+        (Remaining(None, 0), dates(-30, 60), 0),
+    ],
+)
+def test_a_threshold_in_days(
+    remaining: Remaining | None, certificate: CertificateFacts, days: float | None
+) -> None:
+    """A share is one of the lifetime; of two the smaller holds."""
+    assert in_days(remaining, certificate) == days
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [
+        (-30, 61, FINE),
+        (-30, 60, FINE),
+        (-30, 59.999, (WARNING, "expiring")),
+        (-30, 14, (WARNING, "expiring")),
+        (-30, 13.999, (CRITICAL, "expiring")),
+        (-30, 0.001, (CRITICAL, "expiring")),
+        (-30, 0, (CRITICAL, "expired")),
+        (-30, -1, (CRITICAL, "expired")),
+        (0.001, 90, (CRITICAL, "not-yet-valid")),
+        (0, 90, FINE),
+        (None, 90, FINE),
+        (None, 13, (CRITICAL, "expiring")),
+        (-30, None, (WARNING, "certificate-unreadable")),
+    ],
+)
+def test_the_days_that_are_left(
+    before: float | None, after: float | None, verdict: tuple[object, str | None]
+) -> None:
+    """Fewer than the threshold alert, exactly as many do not."""
+    assert judged(CertificateContext, leaf(dates(before, after))) == verdict
+
+
+def test_a_share_of_the_lifetime() -> None:
+    """Of the server's own certificate, also where another one ends."""
+    third = thresholds(Remaining(None, 1 / 3))
+
+    assert judged(CertificateContext, leaf(dates(-61, 29)), third) == (WARNING, "expiring")
+    assert judged(CertificateContext, leaf(dates(-59, 31)), third) == FINE
+    issuer = dates(-3000, 31)
+    assert judged(ChainContext, leaf(dates(-30, 60), issuer), third) == FINE
+    assert judged(ChainContext, leaf(dates(-30, 63.1), issuer), third) == (WARNING, "expiring")
+
+
+def test_a_single_threshold_is_a_warning() -> None:
+    """`-D 60` is never CRITICAL before the end."""
+    only = thresholds(Remaining(60))
+
+    assert judged(CertificateContext, leaf(dates(-30, 0.001)), only) == (WARNING, "expiring")
+
+
+def test_without_a_threshold_dates_are_openssl_s_business() -> None:
+    """Without `-D` nothing is said twice, nor against the user's will."""
+    none = thresholds(None)
+
+    assert judged(CertificateContext, leaf(dates(-30, -1)), none) == FINE
+    assert judged(ChainContext, leaf(dates(-30, 60), dates(-30, -1)), none) == FINE
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdict"),
+    [
+        (Kind.EXPIRED, FINE),
+        (Kind.NOT_YET_VALID, FINE),
+        (Kind.UNTRUSTED, (CRITICAL, "expired")),
+    ],
+)
+def test_dates_are_not_judged_twice(kind: Kind, verdict: tuple[object, str | None]) -> None:
+    """OpenSSL's verdict on them has said it; another one has not."""
+    failure = Failure(kind, Phase.TLS, Printable(""))
+
+    assert judged(CertificateContext, leaf(dates(-30, -1)), failure=failure) == verdict
+
+
+def test_a_wrong_clock_judges_no_dates() -> None:
+    """It is our side; and only one of the two says it."""
+    released = dt.datetime.fromisoformat(RELEASED).replace(tzinfo=dt.timezone.utc)
+    chain = leaf(dates(-3000, -1), dates(-3000, -1))
+
+    before, on_the_day = look(released - SECOND), look(released)
+    assert judged(CertificateContext, chain, resource=before) == (UNKNOWN, "config")
+    assert judged(ChainContext, chain, resource=before) == FINE
+    assert judged(CertificateContext, chain, resource=on_the_day) != (UNKNOWN, "config")
+
+
+def test_no_certificate_at_all() -> None:
+    """What could not be read is a warning, once."""
+    assert judged(CertificateContext, Chain()) == (WARNING, "certificate-unreadable")
+    assert judged(ChainContext, Chain()) == FINE
+
+
+def test_the_issuer_that_ends_first_is_judged() -> None:
+    """On the path only; the root counts, too."""
+    own, soon, root = dates(-30, 90), dates(-30, 20), dates(-30, 10, is_self_issued=True)
+
+    assert judged(ChainContext, leaf(own, soon)) == (WARNING, "expiring")
+    assert judged(ChainContext, leaf(own, soon, root)) == (CRITICAL, "expiring")
+    assert judged(ChainContext, leaf(own, dates(-30, None))) == FINE
+    assert judged(ChainContext, Chain((own, soon), 0, (own,))) == FINE
+    assert judged(ChainContext, Chain((), 0, (own, soon))) == FINE
+
+
+def figures(name: str, chain: Chain, settings: Settings = SIXTY) -> str | None:
+    context = DaysContext(name, settings)
+    metric = nagiosplugin.Metric(name, SimpleNamespace(fact=chain))
+    assert context.evaluate(metric, look()).state == OK
+    found = context.performance(metric, look())
+    return None if found is None else str(found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown"),
+    [
+        (SIXTY, "cert_days=12.99;60:;14:"),
+        (thresholds(Remaining(60.25)), "cert_days=12.99;60.25:"),
+        (thresholds(Remaining(100)), "cert_days=12.99;100:"),
+        (thresholds(Remaining(0.5)), "cert_days=12.99;0.5:"),
+        (thresholds(None), "cert_days=12.99"),
+        (thresholds(Remaining(None, 1 / 3)), "cert_days=12.99;14.33:"),
+    ],
+)
+def test_the_figure_of_days(settings: Settings, shown: str) -> None:
+    """Rounded down, with the thresholds in days."""
+    assert figures("cert_days", leaf(dates(-30, 12.999)), settings) == shown
+
+
+def test_the_figure_of_the_chain() -> None:
+    """The intermediate that ends first; the root is not the server's to renew."""
+    own, first, root = dates(-30, 90), dates(-30, 40.5), dates(-30, 5, is_self_issued=True)
+
+    assert figures("chain_days", leaf(own, dates(-1, 50), first, root)) == (
+        "chain_days=40.50;60:;14:"
+    )
+    assert figures("chain_days", leaf(own, root)) is None
+    assert figures("cert_days", Chain()) is None
+    assert figures("cert_days", leaf(dates(-30, None))) is None
+    assert figures("chain_days", Chain((), 0, (own, first))) is None
+
+
+def asserting(**wanted: Any) -> Settings:
+    return Settings(Target("localhost", 995), assertions=Assertions(**wanted))
+
+
+def test_an_issuer_by_its_name() -> None:
+    """Part of a name, in any case of letters, of any certificate on the path."""
+    chain = leaf(
+        dates(-1, 1, issuer_names=("CN=Sub",)), dates(-1, 1, issuer_names=("O=R\xd6\xdf",))
+    )
+
+    assert judged(IssuerContext, chain, asserting(issuer="sub")) == FINE
+    assert judged(IssuerContext, chain, asserting(issuer="R\xf6ss")) == FINE
+    assert judged(IssuerContext, chain, asserting(issuer="other")) == (CRITICAL, "issuer")
+    assert judged(IssuerContext, chain, asserting()) == FINE
+    assert judged(IssuerContext, leaf(dates(-1, 1)), asserting(issuer="")) == (CRITICAL, "issuer")
+
+
+@pytest.mark.parametrize(
+    ("bits", "wanted", "verdict"),
+    [
+        (2048, 2048, FINE),
+        (3072, 2048, FINE),
+        (2047, 2048, (CRITICAL, "weak")),
+        (None, 2048, (CRITICAL, "weak")),
+        (None, 1, (CRITICAL, "weak")),
+        (None, None, FINE),
+    ],
+)
+def test_the_length_of_a_key(
+    bits: int | None, wanted: int | None, verdict: tuple[object, str | None]
+) -> None:
+    """At least as long as asked for; what cannot be compared is not."""
+    chain = leaf(dates(-1, 1, key_bits=bits))
+
+    assert judged(KeyContext, chain, asserting(min_key_bits=wanted)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "longest", "verdict"),
+    [
+        (-30, 60, 90, FINE),
+        (-30, 60.001, 90, (CRITICAL, "long-lived")),
+        (None, 60, 1, FINE),
+        (-30, None, 1, FINE),
+        (-30, 60, None, FINE),
+    ],
+)
+def test_the_longest_validity(
+    before: float | None,
+    after: float | None,
+    longest: float | None,
+    verdict: tuple[object, str | None],
+) -> None:
+    """From the first instant to the last; dates that cannot be read are said elsewhere."""
+    chain = leaf(dates(before, after))
+
+    assert judged(ValidityContext, chain, asserting(max_validity=longest)) == verdict
+
+
+def test_the_certificate_in_the_file() -> None:
+    """Any of those in the file; the fingerprint decides."""
+    served = leaf(dates(-1, 1, fingerprint=Printable("a")))
+    others = tuple(dates(-1, 1, fingerprint=Printable(each)) for each in "ba")
+
+    assert judged(DeployedContext, served, resource=look(deployed=others)) == FINE
+    assert judged(DeployedContext, served, resource=look(deployed=others[:1])) == (
+        CRITICAL,
+        "not-deployed",
+    )

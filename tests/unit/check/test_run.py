@@ -1,0 +1,176 @@
+"""Judgement and words, from reports made by hand: no network, no clock."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from check_pop3_plus.check import run
+from check_pop3_plus.check.run import Verdict
+from check_pop3_plus.model.failures import Failure, Kind, Phase
+from check_pop3_plus.model.report import (
+    Address,
+    Attempt,
+    CertificateFacts,
+    Chain,
+    Lap,
+    Note,
+    Report,
+    TlsFacts,
+)
+from check_pop3_plus.model.sanitised_text import Printable
+from check_pop3_plus.model.settings import State
+from check_pop3_plus.options import parser
+from check_pop3_plus.probe import addresses
+from tests.pki.certificate_facts import NOW, dates
+
+
+def verdict(
+    monkeypatch: pytest.MonkeyPatch,
+    argv: str = "",
+    *,
+    failure: Failure | None = None,
+    certificate: CertificateFacts | None = None,
+    issuers: tuple[CertificateFacts, ...] = (),
+    now: dt.datetime = NOW,
+    elapsed: float | None = 0.0431,
+    notes: tuple[Note, ...] = (),
+    **attributes: Any,
+) -> Verdict:
+    """Return what a look that saw this comes to."""
+    attempt = Attempt(Address("192.0.2.1", 995))
+    attempt.timeline.laps.append(Lap(Phase.CONNECT, 0.01, ok=True))
+    attempt.failure = failure
+    attempt.notes.extend(notes)
+    if certificate:
+        attempt.chain = Chain((certificate, *issuers), 0, (certificate, *issuers))
+        attempt.tls = TlsFacts("TLSv1.3", "AES", (b"",), (), verified=True)
+    for name, value in attributes.items():
+        setattr(attempt, name, value)
+    resolve = Lap(Phase.RESOLVE, 0.00012, ok=True)
+    report = Report((attempt,), (attempt,), resolve, None, elapsed, now.timestamp())
+    monkeypatch.setattr(addresses, "run", lambda *_: report)
+    settings = parser.parse(["-H", "pop.example.org", "-S", *argv.split()])
+    return run.run(settings, 0)
+
+
+def test_the_line_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 3, word for word."""
+    result = verdict(monkeypatch, "-w 2 -c 5 -D 60,14", certificate=dates(-30, 63.416))
+
+    assert result.text() == (
+        "POP3 OK - pop.example.org:995 answered in 0.043 s, TLSv1.3, certificate valid for 63 days"
+        " | time=0.0431s;2;5;0;10 time_resolve=0.0001s;;;0 time_connect=0.0100s;;;0"
+        " cert_days=63.41;60:;14:\n"
+    )
+
+
+def test_a_certificate_about_to_expire(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 3: days, and the date."""
+    result = verdict(monkeypatch, "-D 60", certificate=dates(-30, 13.5))
+
+    assert result.state is State.WARNING
+    assert result.status == (
+        "certificate of pop.example.org:995 expires in 13 days (2027-01-29 00:00 UTC)"
+    )
+
+
+def test_the_last_two_days_are_told_in_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ "1 day" could be one hour or 47."""
+    result = verdict(monkeypatch, "-D 60", certificate=dates(-30, 1.5))
+
+    assert "expires in 36 hours" in result.status
+
+
+def failed(kind: Kind, phase: Phase | None = Phase.TLS, message: str = "did it") -> Failure:
+    return Failure(kind, phase, Printable(message))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in Kind if kind not in (Kind.SLOW, Kind.EXPIRING, Kind.MESSAGES, Kind.SIZE)],
+)
+def test_every_kind_has_a_state_and_a_sentence(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table is complete, and the user can change it, but for what is ours."""
+    result = verdict(monkeypatch, failure=failed(kind))
+
+    assert "pop.example.org" in result.status or "did it" in result.status
+    if result.state is not State.OK:
+        assert result.lines[0].startswith(f"kind: {kind.value}")
+    if kind not in (Kind.CONFIG, Kind.BUG, Kind.STOPPED):
+        for state in State:
+            argv = f"--state {kind.value}={state.name.lower()}"
+            result = verdict(monkeypatch, argv, failure=failed(kind))
+            assert result.state is state
+            # Whatever it counts as, it does not look like success.
+            assert "did it" in result.status or "pop.example.org" in result.status
+            assert ("counts as OK" in result.status) == (state is State.OK)
+
+
+@pytest.mark.parametrize("kind", [Kind.EXPIRED, Kind.NOT_YET_VALID])
+def test_a_wrong_clock_judges_no_dates(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault 68: rows 30 to 32 are not applied."""
+    long_ago = dt.datetime(2001, 1, 1, tzinfo=dt.timezone.utc)
+
+    rejected = verdict(
+        monkeypatch, "-D 60", failure=failed(kind), certificate=dates(0, 90), now=long_ago
+    )
+    accepted = verdict(monkeypatch, "-D 60", certificate=dates(0, 90), now=long_ago)
+
+    for result in (rejected, accepted):
+        assert result.state is State.UNKNOWN
+        assert result.status.startswith("local clock is implausible (2001-01-01 00:00 UTC)")
+        assert result.lines[0].startswith("kind: config")
+
+
+def test_a_wrong_clock_hides_no_other_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CRITICAL beats UNKNOWN."""
+    long_ago = dt.datetime(2001, 1, 1, tzinfo=dt.timezone.utc)
+
+    result = verdict(
+        monkeypatch, failure=failed(Kind.CREDENTIALS), certificate=dates(0, 9), now=long_ago
+    )
+
+    assert result.state is State.CRITICAL
+
+
+def test_an_issuer_that_expired_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's own certificate is fine; who is on call must renew another."""
+    result = verdict(monkeypatch, failure=failed(Kind.EXPIRED), certificate=dates(-30, 30))
+
+    assert "is fine, but one of an issuer in the chain expired" in result.status
+
+
+def test_notes_are_no_news_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An OK is one line."""
+    notes = (Note(Kind.GOODBYE, Printable("no answer")),)
+
+    assert verdict(monkeypatch, notes=notes).lines == ()
+    assert "note: goodbye: no answer" in verdict(monkeypatch, "-v", notes=notes).lines
+
+
+def test_a_long_verdict_is_cut_at_200_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contract, section 3; the perfdata stays."""
+    result = verdict(monkeypatch, failure=failed(Kind.GREETING, Phase.GREETING, "x" * 300))
+    head = result.text().partition(" | ")[0]
+
+    assert len(head) == 200
+    assert head.endswith("...")
+    assert " | time=" in result.text()
+
+
+def test_the_whole_output_is_bounded() -> None:
+    """4 KiB, or 16 with -vv; what is left out is said."""
+    text = Verdict(State.OK, "fine", lines=tuple(f"line: {'x' * 90}" for _ in range(99))).text()
+
+    assert len(text) <= 4096
+    assert text.endswith("more: left out\n")
+
+
+def test_nothing_that_was_not_measured_is_in_the_perfdata(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Absent, not 0 and not U."""
+    result = verdict(monkeypatch, failure=failed(Kind.REFUSED, Phase.CONNECT), elapsed=None)
+
+    assert result.perfdata == ("time_resolve=0.0001s;;;0", "time_connect=0.0100s;;;0")

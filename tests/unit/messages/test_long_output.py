@@ -1,0 +1,36 @@
+"""The long output: what of it is drawn."""
+
+import pytest
+
+from check_pop3_plus.messages import long_output
+from check_pop3_plus.model.failures import Phase
+from check_pop3_plus.model.report import Address, Attempt, Lap, Report
+from tests.pki.certificate_facts import NOW
+
+
+@pytest.mark.parametrize(
+    ("laps", "lines"),
+    [
+        ((), []),
+        (
+            ((Phase.CONNECT, 0.01), (Phase.TLS, 0.04), (Phase.GREETING, 10.0), (Phase.QUIT, 9.0)),
+            [
+                "time: connect   0.010 s #",
+                "time: tls       0.040 s #",
+                f"time: greeting 10.000 s {'#' * 40}",
+            ],
+        ),
+        (
+            ((Phase.CONNECT, 0.25), (Phase.CAPA, 0.25), (Phase.CAPA, 0.25)),
+            [f"time: connect  0.250 s {'#' * 20}", f"time: capa     0.500 s {'#' * 40}"],
+        ),
+        (((Phase.CONNECT, 0.0),), ["time: connect  0.000 s #"]),
+    ],
+)
+def test_the_chart(laps: tuple[tuple[Phase, float], ...], lines: list[str]) -> None:
+    """A bar for each phase that was reached, by the longest; QUIT is not judged."""
+    attempt = Attempt(Address("192.0.2.1", 110))
+    attempt.timeline.laps += [Lap(phase, seconds, ok=True) for phase, seconds in laps]
+    report = Report((attempt,), (attempt,), None, None, None, NOW.timestamp())
+
+    assert list(long_output.chart(report)) == lines

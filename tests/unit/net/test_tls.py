@@ -1,0 +1,414 @@
+"""The TLS policy, flag by flag, and what the errors of the TLS library mean."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.model.settings import Security, TlsPolicy, Verify
+from check_pop3_plus.net import tls
+from tests.pki.certificates import Pki
+
+V = ssl.TLSVersion
+
+
+def policy(pki: Pki, **changes: Any) -> TlsPolicy:
+    ordinary = TlsPolicy(Security.IMPLICIT, name="localhost", ca_file=str(pki.ca_file))
+    return ordinary._replace(**changes)
+
+
+def authorities(pki: Pki) -> int:
+    return pki.ca_file.read_text().count("BEGIN CERTIFICATE")
+
+
+def ciphers(context: ssl.SSLContext) -> set[str]:
+    return {each["name"] for each in context.get_ciphers()}
+
+
+# --- the policy --------------------------------------------------------------------------------
+
+
+def test_the_ordinary_policy(pki: Pki) -> None:
+    """Every flag that decides a verdict, whatever the Python version."""
+    made = tls.context(policy(pki))
+
+    assert made.check_hostname
+    assert made.verify_mode is ssl.CERT_REQUIRED
+    assert made.verify_flags == ssl.VERIFY_X509_TRUSTED_FIRST
+    assert not made.hostname_checks_common_name
+    assert (made.minimum_version, made.maximum_version) == (V.TLSv1_2, V.MAXIMUM_SUPPORTED)
+    assert made.security_level == 2
+    assert {each["subject"][0][0][1] for each in made.get_ca_certs()}
+    assert made.cert_store_stats()["x509_ca"] == authorities(pki)
+
+
+@pytest.mark.parametrize(
+    ("verify", "checks_name", "mode", "trusts"),
+    [
+        (Verify.FULL, True, ssl.CERT_REQUIRED, True),
+        (Verify.CHAIN, False, ssl.CERT_REQUIRED, True),
+        (Verify.NONE, False, ssl.CERT_NONE, False),
+    ],
+)
+def test_what_is_verified(
+    verify: Verify, checks_name: bool, mode: ssl.VerifyMode, trusts: bool, pki: Pki
+) -> None:
+    """`chain` leaves the name out, `none` everything; then nothing is loaded either."""
+    made = tls.context(policy(pki, verify=verify))
+
+    assert (made.check_hostname, made.verify_mode) == (checks_name, mode)
+    assert made.cert_store_stats()["x509_ca"] == (authorities(pki) if trusts else 0)
+
+
+@pytest.mark.parametrize(
+    ("minimum", "version", "level"),
+    [("1.1", V.TLSv1_1, 0), ("1.2", V.TLSv1_2, 2), ("1.3", V.TLSv1_3, 2)],
+)
+def test_the_oldest_version(minimum: str, version: ssl.TLSVersion, level: int, pki: Pki) -> None:
+    """TLS 1.1 needs security level 0; nothing else gets it."""
+    made = tls.context(policy(pki, minimum=minimum))
+
+    assert (made.minimum_version, made.security_level) == (version, level)
+    assert made.maximum_version is V.MAXIMUM_SUPPORTED
+
+
+def test_the_strict_mode_is_a_flag(pki: Pki) -> None:
+    """In addition to what is always set."""
+    made = tls.context(policy(pki, strict=True))
+
+    assert made.verify_flags == ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_STRICT
+
+
+def test_policies_that_differ_in_nothing_share_a_context(pki: Pki) -> None:
+    """In a sweep: to load the trusted certificates takes longer than a handshake."""
+    shared = tls.context(policy(pki))
+
+    assert tls.context(policy(pki, name="other", security=Security.STLS, pins=("a",))) is shared
+    assert tls.context(policy(pki, strict=True)) is not shared
+
+
+def test_a_client_certificate_is_loaded(pki: Pki) -> None:
+    """With its key, where it stands in a file of its own."""
+    made = policy(pki, client_cert=str(pki.client_cert), client_key=str(pki.client_key))
+
+    assert tls.context(made)
+
+
+@pytest.mark.parametrize(
+    ("only", "oldest", "newest"),
+    [
+        (None, V.TLSv1, V.MAXIMUM_SUPPORTED),
+        ("1.0", V.TLSv1, V.TLSv1),
+        ("1.1", V.TLSv1_1, V.TLSv1_1),
+    ],
+)
+def test_a_context_for_old_servers(
+    only: str | None, oldest: ssl.TLSVersion, newest: ssl.TLSVersion
+) -> None:
+    """It shakes hands with anything; nothing is sent over what it agrees on."""
+    made = tls.legacy_context(only)
+
+    assert (made.check_hostname, made.verify_mode) == (False, ssl.CERT_NONE)
+    assert (made.minimum_version, made.maximum_version) == (oldest, newest)
+    assert made.security_level == 0
+    assert made.options == ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).options | 0x4
+    assert ciphers(made) > ciphers(tls.context(TlsPolicy(verify=Verify.NONE)))
+
+
+@pytest.mark.parametrize("is_legacy", [True, False])
+def test_old_versions_may_be_named_without_a_warning(is_legacy: bool, pki: Pki) -> None:
+    """PYTHONWARNINGS would make an error of it, and a verdict of the error."""
+    tls._context.cache_clear()
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("error")
+        if is_legacy:
+            tls.legacy_context("1.0")
+        else:
+            tls.context(policy(pki, minimum="1.1"))
+
+    assert heard == []
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
+def test_what_the_library_can_offer(version: str) -> None:
+    """Its own greeting tells."""
+    assert tls.can_offer(version)
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), ssl.SSLError(1, "no")])
+def test_what_the_library_cannot_offer(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have been built without an old version."""
+
+    def refuse(only: str | None = None) -> ssl.SSLContext:
+        raise error
+
+    monkeypatch.setattr(tls, "legacy_context", refuse)
+
+    assert not tls.can_offer("1.0")
+
+
+def test_a_policy_of_the_system_that_holds_a_version_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library then greets with a newer version than it was told."""
+    newer = tls.legacy_context("1.2")
+    monkeypatch.setattr(tls, "legacy_context", lambda _: newer)
+
+    assert not tls.can_offer("1.1")
+    assert tls.can_offer("1.2")
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+def refusal(made: TlsPolicy) -> str:
+    with pytest.raises(ProbeError) as caught:
+        tls.context(made)
+    assert caught.value.kind is Kind.CONFIG
+    return caught.value.message
+
+
+def test_files_that_cannot_be_loaded(pki: Pki, tmp_path: Path) -> None:
+    """Our side, with the file and the reason; a FIFO is not waited for."""
+    empty, fifo, gone = tmp_path / "empty", tmp_path / "fifo", tmp_path / "gone"
+    empty.touch()
+    os.mkfifo(fifo)
+    whole = str(pki.client_cert), str(pki.client_key)
+
+    def trust(**changes: Any) -> str:
+        return refusal(policy(pki, ca_file=None)._replace(**changes))
+
+    def client(cert: str, key: str | None = None) -> str:
+        return refusal(policy(pki, client_cert=cert, client_key=key))
+
+    wrong = "not of the right file type"
+    none = "No such file or directory"
+    assert trust(ca_file=str(gone)) == f"cannot load CA file {gone}: {none}"
+    assert trust(ca_file=str(fifo)) == f"cannot load CA file {fifo}: {wrong}"
+    assert trust(ca_file=str(tmp_path)) == f"cannot load CA file {tmp_path}: {wrong}"
+    assert trust(ca_file=str(empty)).startswith(f"cannot load CA file {empty}: ")
+    assert trust(ca_path=str(empty)) == f"cannot load CA directory {empty}: {wrong}"
+    assert trust(ca_path="a\0b") == "cannot load CA directory a?b: ValueError"
+    assert client(str(gone)) == f"cannot load client certificate {gone}: {none}"
+    assert client(str(fifo)) == f"cannot load client certificate {fifo}: {wrong}"
+    assert client(whole[0], str(fifo)) == f"cannot load client key {fifo}: {wrong}"
+    unfit = f"cannot load client certificate {whole[0]}: "
+    other = str(pki.files("good")[1])
+    assert client(whole[0], other) == f"{unfit}the key is not its own"
+    missing = "no certificate in it, or no private key in {} (--client-key)"
+    assert client(whole[0]) == unfit + missing.format(whole[0])
+    assert client(whole[0], str(empty)) == unfit + missing.format(empty)
+
+
+def test_a_client_certificate_that_the_system_does_not_read(
+    pki: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason is the system's, not that of the TLS library."""
+
+    def deny(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", deny)
+    tls._context.cache_clear()
+
+    file = str(pki.client_cert)
+    assert refusal(policy(pki, client_cert=file)) == (
+        f"cannot load client certificate {file}: Permission denied"
+    )
+
+
+def test_a_directory_of_trusted_certificates(pki: Pki, tmp_path: Path) -> None:
+    """Taken as it is; OpenSSL reads from it what it needs."""
+    assert tls.context(policy(pki, ca_file=None, ca_path=str(tmp_path)))
+
+
+# --- chains ------------------------------------------------------------------------------------
+
+
+class Sent:
+    """A certificate of the private object in Python before 3.13."""
+
+    def __init__(self, der: bytes) -> None:
+        self.der = der
+
+    def public_bytes(self, form: int) -> bytes:
+        import _ssl
+
+        assert form == _ssl.ENCODING_DER
+        return self.der
+
+
+def socket_with(is_public: bool, mode: int = 1, **chains: list[bytes] | None) -> ssl.SSLSocket:
+    """A socket of Python 3.13, or of one before."""
+
+    def method(found: list[bytes] | None) -> Any:
+        if is_public or found is None:
+            return lambda: found
+        return lambda: [Sent(each) for each in found]
+
+    methods = {name: method(found) for name, found in chains.items()}
+    context = SimpleNamespace(verify_mode=mode)
+    if is_public:
+        made = SimpleNamespace(context=context, **methods)
+    else:
+        made = SimpleNamespace(context=context, _sslobj=SimpleNamespace(**methods))
+    return cast(ssl.SSLSocket, made)
+
+
+@pytest.mark.parametrize("is_public", [True, False])
+def test_chains_of_every_python(is_public: bool) -> None:
+    """Public from 3.13 on, hidden before; the octets are the same."""
+    chains: dict[str, Any] = {
+        "get_unverified_chain": [b"leaf"],
+        "get_verified_chain": [b"leaf", b"root"],
+    }
+
+    assert tls.sent_chain(socket_with(is_public, **chains)) == (b"leaf",)
+    assert tls.verified_path(socket_with(is_public, **chains)) == (b"leaf", b"root")
+    assert tls.verified_path(socket_with(is_public, 0, **chains)) == ()
+    assert tls.sent_chain(socket_with(is_public, get_unverified_chain=None)) == ()
+
+
+# --- errors ------------------------------------------------------------------------------------
+
+NO_CHAIN = socket_with(True, get_unverified_chain=[])
+WITH_CHAIN = socket_with(True, get_unverified_chain=[b"leaf"])
+
+
+def verification_error(code: int, words: str) -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, "x")
+    error.verify_code, error.verify_message = code, words
+    return error
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "message"),
+    [
+        (9, Kind.NOT_YET_VALID, "certificate is not yet valid"),
+        (10, Kind.EXPIRED, "certificate has expired"),
+        (18, Kind.UNTRUSTED, "certificate is self-signed"),
+        (19, Kind.UNTRUSTED, "root certificate in the chain is not trusted"),
+        (20, Kind.UNTRUSTED, "issuer is not trusted"),
+        (21, Kind.UNTRUSTED, "issuer is not trusted"),
+        (62, Kind.NAME, "certificate is for another name"),
+        (64, Kind.NAME, "certificate is for another address"),
+        (66, Kind.WEAK, "key of the certificate is too weak"),
+        (67, Kind.WEAK, "key of an issuer is too weak"),
+        (68, Kind.WEAK, "signature algorithm is too weak"),
+        (78, Kind.NOT_STRICT, "certificate is against RFC 5280: as (it) says"),
+        (79, Kind.UNTRUSTED, "certificate refused: as (it) says"),
+        (80, Kind.NOT_STRICT, "certificate is against RFC 5280: as (it) says"),
+        (93, Kind.NOT_STRICT, "certificate is against RFC 5280: as (it) says"),
+        (94, Kind.UNTRUSTED, "certificate refused: as (it) says"),
+        (1, Kind.UNTRUSTED, "certificate refused: as (it) says"),
+    ],
+)
+def test_what_openssl_says_of_a_certificate(code: int, kind: Kind, message: str) -> None:
+    """Faults 30 to 37, by the numbers of OpenSSL; whatever is not known is not trusted."""
+    error = tls.rejected(verification_error(code, "as <it> says"), WITH_CHAIN)
+
+    assert (error.kind, error.message, error.chain) == (kind, message, (b"leaf",))
+
+
+def ssl_error(reason: str | None, text: str = "x") -> ssl.SSLError:
+    error = ssl.SSLError(1, text)
+    error.reason = reason  # type: ignore[assignment]
+    return error
+
+
+CLIENT = "demands a client certificate that it accepts"
+OLD = "offers only old TLS or old ciphers"
+IN_CLEAR = "speaks plain text where TLS is due"
+BROKEN = "sent a certificate that cannot be decoded"
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind", "message"),
+    [
+        *(
+            (reason, Kind.OLD_TLS, OLD)
+            for reason in (
+                "UNSUPPORTED_PROTOCOL",
+                "TLSV1_ALERT_PROTOCOL_VERSION",
+                "TLSV1_ALERT_INSUFFICIENT_SECURITY",
+                "DH_KEY_TOO_SMALL",
+                "LEGACY_SIGALG_DISALLOWED_OR_UNSUPPORTED",
+                "UNSAFE_LEGACY_RENEGOTIATION_DISABLED",
+                "VERSION_TOO_LOW",
+                "WRONG_SSL_VERSION",
+            )
+        ),
+        *(
+            (reason, Kind.CLIENT_CERTIFICATE, CLIENT)
+            for reason in (
+                "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+                "SSLV3_ALERT_BAD_CERTIFICATE",
+                "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
+                "SSLV3_ALERT_CERTIFICATE_REVOKED",
+                "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+                "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+                "TLSV1_ALERT_UNKNOWN_CA",
+                "TLSV1_ALERT_ACCESS_DENIED",
+            )
+        ),
+        ("WRONG_VERSION_NUMBER", Kind.TLS, IN_CLEAR),
+        ("HTTP_REQUEST", Kind.TLS, IN_CLEAR),
+        ("PACKET_LENGTH_TOO_LONG", Kind.TLS, IN_CLEAR),
+        ("CERT_LENGTH_MISMATCH", Kind.TLS, BROKEN),
+        ("UNEXPECTED_EOF_WHILE_READING", Kind.CLOSED, "closed the connection"),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", Kind.TLS, "failed the TLS handshake: handshake failure"),
+        ("TLSV1_ALERT_INTERNAL_ERROR", Kind.TLS, "failed the TLS handshake: internal error"),
+        (None, Kind.TLS, "failed the TLS handshake: unknown reason"),
+    ],
+)
+def test_what_a_failed_handshake_means(reason: str | None, kind: Kind, message: str) -> None:
+    """Faults 10, 29, 33 and 40, by OpenSSL's reasons."""
+    error = tls.translated(ssl_error(reason), NO_CHAIN)
+
+    assert (error.kind, error.message) == (kind, message)
+
+
+def test_a_missing_client_certificate_before_tls_1_3() -> None:
+    """The server has shown its own by then, which it does not when no cipher fits."""
+    error = ssl_error("SSLV3_ALERT_HANDSHAKE_FAILURE")
+
+    assert tls.translated(error, WITH_CHAIN).kind is Kind.CLIENT_CERTIFICATE
+    assert tls.translated(error, NO_CHAIN).kind is Kind.TLS
+    assert tls.translated(error).kind is Kind.TLS
+    assert tls.translated(ssl_error("INTERNAL_ERROR"), WITH_CHAIN).kind is Kind.TLS
+
+
+def test_a_reason_without_a_name() -> None:
+    """Fault 38: OpenSSL says it in words alone."""
+    undecodable = ssl_error(None, "[ASN1: X] ASN1 lib (_ssl.c:1)")
+
+    assert tls.translated(undecodable, NO_CHAIN).message == BROKEN
+
+
+def test_broken_records_after_a_good_handshake() -> None:
+    """No handshake has failed where there was none."""
+    assert tls.translated(ssl_error("BAD_RECORD_TYPE")).message == (
+        "sent broken TLS: bad record type"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "is_eof", "is_want_read"),
+    [
+        (ssl.SSLEOFError(8, "x"), True, False),
+        (ssl.SSLZeroReturnError(6, "x"), True, False),
+        (ssl_error("UNEXPECTED_EOF_WHILE_READING"), True, False),
+        (ssl.SSLWantReadError(2, "x"), False, True),
+        (ssl.SSLWantWriteError(3, "x"), False, True),
+        (ssl_error("X"), False, False),
+        (OSError(1, "x"), False, False),
+    ],
+)
+def test_errors_that_are_none(error: OSError, is_eof: bool, is_want_read: bool) -> None:
+    """The end of a connection, and that nothing has arrived yet."""
+    assert (tls.is_eof(error), tls.is_want_read(error)) == (is_eof, is_want_read)

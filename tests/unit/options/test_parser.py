@@ -1,0 +1,602 @@
+"""From argv, or an INI section, to settings."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.model.settings import (
+    Family,
+    Grant,
+    HttpsEndpoint,
+    Limits,
+    RangePair,
+    Remaining,
+    SecretSource,
+    Security,
+    Settings,
+    State,
+    Subject,
+    Target,
+    Verify,
+)
+from check_pop3_plus.options import parser, validators
+from check_pop3_plus.options.table import Asked
+from check_pop3_plus.options.validators import UsageError
+
+HOST = ("-H", "pop.example.test")
+TOKEN_URL = ("--oauth-token-url", "https://id.example.test/token")
+FETCH = (*TOKEN_URL, "--oauth-client-id", "me", "--oauth-client-secret-file", "s")
+
+
+def parsed(*argv: str) -> Settings:
+    return parser.parse([*HOST, *argv])
+
+
+def refused(*argv: str) -> str:
+    with pytest.raises(ProbeError) as caught:
+        parser.parse(argv)
+    assert caught.value.kind is Kind.CONFIG
+    return caught.value.message
+
+
+def test_a_host_is_enough() -> None:
+    """Everything else has the default that the contract names."""
+    settings = parsed()
+
+    assert settings.target == Target("pop.example.test", 110)
+    assert settings.tls.security is Security.PLAIN
+    assert settings.tls.verify is Verify.FULL
+    assert settings.tls.minimum == "1.2"
+    assert settings.login is None
+    assert settings.limits == Limits(10.0, 10.0, rechecks=0)
+    assert settings.diagnosis is None
+    assert settings.verbosity == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "security", "port"),
+    [
+        ((), Security.PLAIN, 110),
+        (("-S",), Security.IMPLICIT, 995),
+        (("--starttls",), Security.STLS, 110),
+        (("-D", "60"), Security.IMPLICIT, 995),
+        (("-D", "60", "--starttls"), Security.STLS, 110),
+        (("-S", "-p", "1995"), Security.IMPLICIT, 1995),
+        (("-p", "65535"), Security.PLAIN, 65535),
+    ],
+)
+def test_the_port_follows_the_mode(argv: tuple[str, ...], security: Security, port: int) -> None:
+    """110; 995 with TLS from the first byte, which -D implies as in check_pop."""
+    settings = parsed(*argv)
+
+    assert (settings.tls.security, settings.target.port) == (security, port)
+
+
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("pop.example.test.", "pop.example.test"),
+        ("mail_1.example.test", "mail_1.example.test"),
+        ("bücher.example", "xn--bcher-kva.example"),
+    ],
+)
+def test_hosts(given: str, host: str) -> None:
+    """Brackets and a final dot are dropped, names become ASCII."""
+    assert parser.parse(["-H", given]).target.hostname == host
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["", ".", "a..b", "-x", "x-", "a b", "a" * 64, "a." * 127 + "a", "a\nb", "a\0b", "[a]", "::1%",
+     "é" * 64, "a/b", "ü..x"],
+)  # fmt: skip
+def test_invalid_hosts(host: str) -> None:
+    """Fault 61: refused before anything is looked up."""
+    assert refused("-H", host).startswith("invalid --hostname")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ((), "-H/--hostname is required"),
+        ((*HOST, "-S", "--starttls"), "exclude each other"),
+        ((*HOST, "-4", "-6"), "exclude each other"),
+        ((*HOST, "-p", "0"), "invalid --port 0"),
+        ((*HOST, "-p", "65536"), "invalid --port 65536"),
+        ((*HOST, "-p", "\u0661\u0661\u0660"), "invalid --port"),
+        ((*HOST, "--use-ipv"), "unknown argument --use-ipv"),
+        ((*HOST, "--host", "x"), "unknown argument --host"),
+        ((*HOST, "extra"), "unknown argument after -H, not shown here"),
+        ((*HOST, "-w"), "-w needs a value"),
+        ((*HOST, "-w", "--"), "-w needs a value"),
+        ((*HOST, "-w--"), "-w needs a value"),
+        ((*HOST, "--expect=--"), "--expect needs a value"),
+        ((*HOST, "--diagnose=--"), "--diagnose needs a value"),
+        (("-6H--",), "-H needs a value"),
+        (("-vvH=--",), "-H needs a value"),
+        ((*HOST, "-vw"), "-w needs a value"),
+        (("-H", "192.0.2.1", "-6"), "192.0.2.1 is not an IPv6 address"),
+        (("-H", "::1", "-4"), "::1 is not an IPv4 address"),
+        ((*HOST, "--connect-to", "::1", "-4"), "::1 is not an IPv4 address"),
+        ((*HOST, "--source-address", "name"), "not a numeric address"),
+        ((*HOST, "--source-address", "::1", "-4"), "not of the family"),
+        ((*HOST, "--verify", "maybe"), "invalid --verify maybe: not full, chain, none"),
+        ((*HOST, "--tls-min", "1.0"), "invalid --tls-min 1.0: not 1.1, 1.2, 1.3"),
+        ((*HOST, "--auth", "x"), "invalid --auth x"),
+        ((*HOST, "--client-key", "k"), "--client-key needs --client-cert"),
+        ((*HOST, "--ca-file", ""), "invalid --ca-file"),
+        ((*HOST, "-U", "u", "-S", "--password-file", "a", "--password-env", "b"), "only one of"),
+        ((*HOST, "--password-file", "a"), "needs -U/--username"),
+        ((*HOST, "--messages-warning", "5"), "need a login"),
+        ((*HOST, "--size-critical", "5"), "need a login"),
+        ((*HOST, "-S", "-U", "", "--password-file", "a"), "invalid --username"),
+        ((*HOST, "-S", "-U", "a\r\nb", "--password-file", "a"), "invalid --username"),
+        ((*HOST, "-S", "-U", "a", "--password-file", ""), "source of the password is empty"),
+        ((*HOST, "-S", "-U", "a", "--auth", "external"), "needs --client-cert"),
+        (
+            (*HOST, "-S", "-U", "a", "--auth", "external", "--password-env", "X"),
+            "takes no password",
+        ),
+        ((*HOST, "-t", "0"), "invalid --timeout 0"),
+        ((*HOST, "-t", "nan"), "invalid --timeout nan"),
+        ((*HOST, "-t", "99999"), "invalid --timeout 99999"),
+        ((*HOST, "-t", "5:sad"), "invalid --timeout sad"),
+        ((*HOST, "--run-timeout", "-1"), "invalid --run-timeout -1"),
+        ((*HOST, "--run-timeout", ""), "invalid --run-timeout"),
+        ((*HOST, "--sensitivity", "5"), "invalid --sensitivity 5: not very-high, high, medium"),
+        ((*HOST, "--rechecks", "-1"), "invalid --rechecks -1: not a whole number from 0 to 100"),
+        ((*HOST, "--rechecks", "101"), "invalid --rechecks 101"),
+        ((*HOST, "--rechecks", "x"), "invalid --rechecks x"),
+        ((*HOST, "--rechecks", "1", "--sensitivity", "low"), "exclude each other"),
+        ((*HOST, "--diagnose=dns,nix"), "invalid --diagnose dns,nix: not some of dns,tcp,tls"),
+        ((*HOST, "--diagnose=dns,"), "invalid --diagnose"),
+        ((*HOST, "--diagnose", "dns"), "unknown argument after --diagnose, not shown here"),
+        ((*HOST, "--state", "refused"), "not KIND=STATE"),
+        ((*HOST, "--state", "nix=ok"), "no kind of failure is called nix"),
+        ((*HOST, "--state", "bug=ok"), "no kind of failure is called bug"),
+        ((*HOST, "--state", "refused=fine"), "invalid --state fine"),
+        ((*HOST, "-r", "fine"), "invalid --refuse fine"),
+        ((*HOST, "--phase-warning", "nix=1"), "not PHASE=RANGE"),
+        ((*HOST, "--phase-warning", "quit=1"), "not PHASE=RANGE"),
+        ((*HOST, "--phase-critical", "tls"), "not PHASE=RANGE"),
+    ],
+)
+def test_usage_errors(argv: tuple[str, ...], message: str) -> None:
+    """One clear line that names what is wrong."""
+    assert message in refused(*argv)
+
+
+@pytest.mark.parametrize("option", ["-s", "--send", "-q", "-E", "--escape", "-j", "-m", "-d"])
+def test_options_of_check_pop_that_make_no_sense(option: str) -> None:
+    """Refused with the reason, with a value behind them or not."""
+    assert "of check_pop is not supported: " in refused(*HOST, option)
+    if option not in ("-E", "--escape", "-j"):
+        assert "of check_pop is not supported: " in refused(*HOST, option, "x")
+
+
+@pytest.mark.threat("T5")
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("-U", "monitor", "--password-file", "f"),
+        ("-U", "monitor", "--password-file", "f", "-S", "--verify", "none"),
+        ("-U", "monitor", "--password-file", "f", "-S", "--verify", "chain"),
+        ("-U", "monitor", "--password-file", "f", "--starttls", "--verify", "none"),
+    ],
+)
+def test_no_secret_goes_over_an_unverified_link(argv: tuple[str, ...]) -> None:
+    """Threat T5: unless the user says so in so many words."""
+    assert "no password is sent" in refused(*HOST, *argv)
+
+    login = parsed(*argv, "--allow-insecure-login").login
+
+    assert login is not None
+    assert login.allow_insecure
+
+
+def test_a_login() -> None:
+    """The secret itself has no option; its source has."""
+    login = parsed("-S", "-U", "monitor", "--password-env", "X").login
+
+    assert login == ("monitor", SecretSource(env="X"), "auto", False)
+
+
+def test_a_token_that_is_fetched() -> None:
+    """A refresh token in place of the client's own credentials, or beside them."""
+    login = ("-S", "-U", "monitor", "--auth", "xoauth2")
+    endpoint = HttpsEndpoint("id.example.test", 443, "/token")
+
+    plain = parsed(*login, *FETCH).login
+    full = parsed(
+        *(*login, *FETCH, "--oauth-refresh-token-file", "r"),
+        *("--oauth-scope", "a b", "--oauth-ca-file", "c"),
+    ).login
+
+    assert plain is not None
+    assert plain.source == SecretSource(grant=Grant(endpoint, "me", "s"))
+    assert full is not None
+    assert full.source == SecretSource(grant=Grant(endpoint, "me", "s", "r", "a b", "c"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (("--oauth-client-id", "x"), "need --oauth-token-url"),
+        (("-U", "u", "-S", "--oauth-scope", "x"), "need --oauth-token-url"),
+        (FETCH, "needs --auth xoauth2 or --auth oauthbearer"),
+        ((*FETCH, "-U", "u", "-S", "--auth", "plain"), "needs --auth xoauth2"),
+        ((*FETCH, "-U", "u", "-S"), "needs --auth xoauth2"),
+        ((*FETCH, "--auth", "xoauth2"), "needs -U/--username"),
+        ((*FETCH, "-U", "u", "--auth", "xoauth2"), "no password is sent without TLS"),
+        (
+            (*FETCH, "-U", "u", "-S", "--auth", "xoauth2", "--password-env", "X"),
+            "only one of --password-file, --password-env, --password-command, --oauth-token-url",
+        ),
+        ((*TOKEN_URL, "--auth", "xoauth2"), "needs --oauth-client-id"),
+        (
+            (*TOKEN_URL, "--auth", "xoauth2", "--oauth-client-id", "x"),
+            "needs --oauth-client-secret-file or --oauth-refresh-token-file",
+        ),
+        ((*FETCH, "--auth", "xoauth2", "--oauth-client-id", ""), "invalid --oauth-client-id"),
+        ((*FETCH, "--auth", "xoauth2", "--oauth-client-id", "a\nb"), "invalid --oauth-client-id"),
+        ((*FETCH, "--auth", "xoauth2", "--oauth-scope", "a\tb"), "invalid --oauth-scope"),
+        ((*FETCH, "--auth", "xoauth2", "--oauth-scope", "ä"), "invalid --oauth-scope"),
+        ((*FETCH, "--oauth-client-secret-file", ""), "invalid --oauth-client-secret-file"),
+        ((*FETCH, "--oauth-refresh-token-file", ""), "invalid --oauth-refresh-token-file"),
+        ((*FETCH, "--oauth-ca-file", ""), "invalid --oauth-ca-file"),
+    ],
+)
+def test_usage_errors_of_a_token(argv: tuple[str, ...], message: str) -> None:
+    """One clear line, before any file is opened."""
+    assert message in refused(*HOST, *argv)
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint"),
+    [
+        ("https://id.example.test/a/b", HttpsEndpoint("id.example.test", 443, "/a/b")),
+        ("HTTPS://id.example.test:8443/?a=b&c", HttpsEndpoint("id.example.test", 8443, "/?a=b&c")),
+        ("https://id.example.test", HttpsEndpoint("id.example.test", 443, "/")),
+        ("https://id.example.test?a=/@b", HttpsEndpoint("id.example.test", 443, "/?a=/@b")),
+        ("https://bücher.example/t", HttpsEndpoint("xn--bcher-kva.example", 443, "/t")),
+        ("https://192.0.2.1/t", HttpsEndpoint("192.0.2.1", 443, "/t")),
+        ("https://[2001:db8::1]:444/t", HttpsEndpoint("2001:db8::1", 444, "/t")),
+    ],
+)  # fmt: skip
+def test_token_urls(url: str, endpoint: HttpsEndpoint) -> None:
+    """RFC 6749 section 3.2: a query may stand in it."""
+    assert validators.https_url(url, "--oauth-token-url") == endpoint
+
+
+def test_a_token_url_has_an_authority() -> None:
+    """As the Host field and messages name it."""
+    assert HttpsEndpoint("a", 443, "/").authority == "a"
+    assert HttpsEndpoint("a", 444, "/").authority == "a:444"
+    assert HttpsEndpoint("2001:db8::1", 443, "/").authority == "[2001:db8::1]"
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("", "not https://"),
+        ("http://id.example.test/", "not https://"),
+        ("id.example.test/token", "not https://"),
+        ("https:/id.example.test/", "not https://"),
+        ("https://user:s3cret@id.example.test/", "no user and no password"),
+        ("https://s3cret@id.example.test", "no user and no password"),
+        ("https://id.example.test/#s3cret", "no fragment"),
+        ("https://", "not https://HOST[:PORT]/PATH"),
+        ("https:///token", "not https://HOST[:PORT]/PATH"),
+        ("https://id.example.test:/", "not https://HOST[:PORT]/PATH"),
+        ("https://id.example.test:x/", "not https://HOST[:PORT]/PATH"),
+        ("https://id.example.test/a b", "not https://HOST[:PORT]/PATH"),
+        ("https://id.example.test/a\r\nX: y", "not https://HOST[:PORT]/PATH"),
+        ("https://id.example.test/\u00e4", "not https://HOST[:PORT]/PATH"),
+        ("https://[id.example.test]/", "not https://HOST[:PORT]/PATH"),
+        ("https://2001:db8::1/", "not https://HOST[:PORT]/PATH"),
+        ("https://[::g]/", "not https://HOST[:PORT]/PATH"),
+        ("https://[1.2.3.4]/", "brackets are for IPv6"),
+        ("https://id.example.test:0/", "port not from 1 to 65535"),
+        ("https://id.example.test:65536/", "port not from 1 to 65535"),
+        ("https://id..example/", "not a host name or address"),
+    ],
+)
+def test_invalid_token_urls(url: str, message: str) -> None:
+    """A secret that stands in one is not shown."""
+    shown = refused(*HOST, *FETCH, "--oauth-token-url", url)
+
+    assert shown.startswith("invalid --oauth-token-url")
+    assert message in shown
+    assert "s3cret" not in shown
+
+
+@pytest.mark.parametrize(
+    "spec", ["10", "10:", "~:10", "10:20", "@10:20", "-5:10", "0", "@~:0", "1.5:2.25", ".5", ":10"]
+)
+@pytest.mark.parametrize("form", ["{0} {1}", "{0}={1}"])
+@pytest.mark.parametrize("option", ["-w", "--warning"])
+def test_ranges_pass_as_given(spec: str, form: str, option: str) -> None:
+    """The guidelines' ranges, also where they begin with a dash."""
+    argv = form.format(option, spec).split(" ")
+
+    assert parsed(*argv).thresholds.time == RangePair(spec, None)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["", "@", "20:10", "a", "1:2:3", "nan", "inf", "1e3", "1_000", "\u0661", "10%", "5s", "-", "~",
+     "-5", " 5", "5:~", "--5", "@@5", "9999999999999999:1"],
+)  # fmt: skip
+def test_invalid_ranges(spec: str) -> None:
+    """Fault 62."""
+    assert refused(*HOST, "-w", spec).startswith("invalid range for --warning")
+
+
+def test_sizes_know_powers_of_1024() -> None:
+    """10M is 10 x 1024 x 1024 octets."""
+    login = ("-S", "-U", "u", "--password-file", "f")
+    size = parsed(*login, "--size-warning", "1K:10M", "--size-critical", "1.5g").thresholds.size
+
+    assert size == RangePair("1024:10485760", "1610612736")
+    assert "invalid range" in refused(*HOST, *login, "--size-warning", "1.2.3K")
+
+
+def test_phases_have_thresholds_of_their_own() -> None:
+    """Repeatable, one pair a phase."""
+    phases = parsed(
+        "--phase-warning", "tls=1", "--phase-critical=tls=2", "--phase-warning", "greeting=3"
+    ).thresholds.phases
+
+    assert phases == {"tls": RangePair("1", "2"), "greeting": RangePair("3", None)}
+
+
+@pytest.mark.parametrize(
+    ("spec", "warning", "critical"),
+    [
+        ("60", Remaining(60), None),
+        ("60d", Remaining(60), None),
+        ("12h", Remaining(0.5), None),
+        ("33%", Remaining(None, 0.33), None),
+        ("30d/33%", Remaining(30, 0.33), None),
+        ("33%/30d", Remaining(30, 0.33), None),
+        ("30d/33%,7d/10%", Remaining(30, 0.33), Remaining(7, 0.1)),
+        ("60,14", Remaining(60), Remaining(14)),
+        ("0", Remaining(0), None),
+        ("14,14", Remaining(14), Remaining(14)),
+    ],
+)
+def test_certificate_thresholds(spec: str, warning: Remaining, critical: Remaining | None) -> None:
+    """Days, hours, a share of the lifetime, or the smaller of two."""
+    thresholds = parsed("-D", spec).thresholds
+
+    assert thresholds.certificate_warning == warning
+    assert thresholds.certificate_critical == critical
+
+
+@pytest.mark.parametrize(
+    "spec", ["", "x", "10,20", "10%,20%", "30d/33%,40d/10%", "1/2", "1%/2%", "-1", "101%", "5,",
+             "5,4,3", "5w", "1/2/3"],
+)  # fmt: skip
+def test_invalid_certificate_thresholds(spec: str) -> None:
+    """CRIT above WARN is a mistake, too."""
+    assert refused(*HOST, "-D", spec).startswith("invalid --certificate")
+
+
+def test_states() -> None:
+    """check_pop's letters are short forms; `-t N:STATE` is one too, and --state wins."""
+    states = parsed(
+        "-r", "warn", "-M", "CRIT", "-t", "5:unknown", "--state", "in-use=critical"
+    ).states
+
+    assert states == {
+        "refused": State.WARNING,
+        "expect": State.CRITICAL,
+        "timeout": State.UNKNOWN,
+        "in-use": State.CRITICAL,
+    }
+    assert parsed("-t", "5:unknown", "--state", "timeout=ok").states == {"timeout": State.OK}
+
+
+@pytest.mark.parametrize(
+    ("argv", "limits"),
+    [
+        ((), Limits(10, 10, 0)),
+        (("-t", "5"), Limits(5, 5, 0)),
+        (("-t", "5", "--run-timeout", "30"), Limits(5, 30, 0)),
+        (("-t", "20", "--run-timeout", "3"), Limits(3, 3, 0)),
+        (("--diagnose",), Limits(10, 50, 0)),
+        (("--diagnose", "-t", "60"), Limits(60, 60, 0)),
+        (("--sensitivity", "very-high"), Limits(10, 50, 0)),
+        (("--sensitivity", "high"), Limits(10, 50, 2)),
+        (("--sensitivity", "medium"), Limits(10, 50, 5)),
+        (("--sensitivity", "low"), Limits(10, 50, 7)),
+        (("--sensitivity=very-low",), Limits(10, 50, 10)),
+        (("--rechecks", "3", "--run-timeout", "20"), Limits(10, 20, 3)),
+        (("--rechecks", "0"), Limits(10, 50, 0)),
+    ],
+)
+def test_limits(argv: tuple[str, ...], limits: Limits) -> None:
+    """A run takes longer only where it was asked for something that takes long."""
+    assert parsed(*argv).limits == limits
+
+
+@pytest.mark.parametrize(
+    ("argv", "diagnosis"),
+    [
+        (("--diagnose",), set()),
+        (("--diagnose=",), set()),
+        (("--diagnose", "-S"), set()),
+        (("--diagnose=dns,ping",), {Subject.DNS, Subject.PING}),
+        (("--diagnose=tls", "--diagnose=tcp,tcp"), {Subject.TCP}),
+    ],
+)
+def test_what_a_diagnosis_looks_into(argv: tuple[str, ...], diagnosis: set[Subject]) -> None:
+    """Its list is joined to it, or there is none: the next word is another option."""
+    assert parsed(*argv).diagnosis == frozenset(diagnosis)
+
+
+def test_the_family_follows_the_source_address() -> None:
+    """An IPv4 address cannot be the source of an IPv6 connection."""
+    assert parsed("--source-address", "127.0.0.1").target.family is Family.IPV4
+
+
+def test_help_and_version_are_asked_for() -> None:
+    """Both are text to print, not an error."""
+    with pytest.raises(Asked, match=r"^check_pop3_plus \d+\.\d+\.\d+$"):
+        parser.parse(["-V"])
+    with pytest.raises(Asked, match="usage: check_pop3_plus -H NAME"):
+        parser.parse(["--help"])
+
+
+# --- INI files -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ini(tmp_path: Path) -> Path:
+    file = tmp_path / "plugins.ini"
+    file.write_text(
+        "# comment\n[check_pop3_plus]\nwarning = 1\nssl=\n\n[pop]\n; comment\nH=x.example.test\n"
+        "expect = one\nexpect = two = 2\ncertificate=33%\nstarttls\n"
+    )
+    return file
+
+
+def test_options_from_a_section(ini: Path) -> None:
+    """An empty value is a flag, a key may be repeated, `%` stands as it is."""
+    settings = parser.parse([f"--extra-opts=pop@{ini}"])
+
+    assert settings.target == Target("x.example.test", 110)
+    assert settings.expect.texts == ("one", "two = 2")
+    assert settings.thresholds.certificate_warning == Remaining(None, 0.33)
+    assert settings.tls.security is Security.STLS
+
+
+def test_the_command_line_wins_over_the_file(ini: Path) -> None:
+    """Options from the file are inserted before it, wherever --extra-opts stands."""
+    settings = parser.parse([*HOST, "-w", "2", "--extra-opts", f"@{ini}"])
+
+    assert settings.thresholds.time.warning == "2"
+    assert settings.tls.security is Security.IMPLICIT
+
+
+@pytest.mark.parametrize("variable", ["MP_CONFIG_FILE", "NAGIOS_CONFIG_PATH"])
+def test_the_default_file_is_searched(
+    ini: Path, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By monitoring-plugins' variables, then its fixed places."""
+    monkeypatch.delenv("MP_CONFIG_FILE", raising=False)
+    monkeypatch.setenv(variable, str(ini if variable == "MP_CONFIG_FILE" else ini.parent))
+
+    assert parsed("--extra-opts").thresholds.time.warning == "1"
+
+
+@pytest.mark.parametrize(
+    ("locator", "message"),
+    [
+        ("nix@{ini}", "no section nix"),
+        ("@{ini}.missing", "No such file"),
+        ("@/dev/null", "not a regular file"),
+        ("@/", "options file / is not a regular file"),
+    ],
+)
+def test_sections_that_cannot_be_read(ini: Path, locator: str, message: str) -> None:
+    """Bad input gets one clear line."""
+    assert message in refused(f"--extra-opts={locator.format(ini=ini)}")
+
+
+@pytest.mark.parametrize("content", ["key=value", "[a]\n=x", "nonsense\n[check_pop3_plus]"])
+def test_broken_files_name_the_line(tmp_path: Path, content: str) -> None:
+    """The line that is wrong is named."""
+    file = tmp_path / "x.ini"
+    file.write_text(content)
+
+    assert "neither [section] nor key = value" in refused(f"--extra-opts=@{file}")
+
+
+def test_a_file_cannot_name_a_file(tmp_path: Path) -> None:
+    """Or two of them could name each other."""
+    file = tmp_path / "x.ini"
+    file.write_text("[check_pop3_plus]\nextra-opts=@y")
+
+    assert "cannot stand in an INI file" in refused(f"--extra-opts=@{file}")
+
+
+# --- anything at all -------------------------------------------------------------------------
+
+words = st.one_of(
+    st.sampled_from(
+        [
+            "-H",
+            "x",
+            "-p",
+            "-S",
+            "-D",
+            "-w",
+            "-c",
+            "-t",
+            "-U",
+            "-4",
+            "-6",
+            "-v",
+            "--verify",
+            "-e",
+            "--state",
+            "--phase-warning",
+            "5",
+            "-5:10",
+            "=",
+            "--",
+            "-",
+            "-SvD5",
+            "--starttls=x",
+        ]
+    ),
+    st.text(max_size=12),
+)
+
+
+@given(st.lists(words, max_size=8))
+def test_any_command_line_gives_settings_or_one_line(argv: list[str]) -> None:
+    """Never a traceback, never more than one line."""
+    with contextlib.suppress(Asked):
+        try:
+            parser.parse(argv)
+        except ProbeError as error:
+            line = error.failure()
+        else:
+            return
+        assert line.kind is Kind.CONFIG
+        assert line.message.isprintable()
+
+
+@pytest.mark.parametrize("words", [["-vSw=-5:10"], ["-vSw-5:10"], ["-vSw", "-5:10"]])
+def test_what_is_bundled_is_read_one_after_the_other(words: list[str]) -> None:
+    """The same on every Python: argparse changed its mind about the `=`."""
+    settings = parser.parse([*words, "-6H=pop.example.org"])
+
+    assert settings.target.hostname == "pop.example.org"
+    assert settings.target.family is Family.IPV6
+    assert settings.tls.security is Security.IMPLICIT
+    assert settings.thresholds.time.warning == "-5:10"
+    assert settings.verbosity == 1
+
+
+@pytest.mark.parametrize("word", ["--ssl=true", "-S=yes", "--ssl="])
+def test_a_flag_takes_no_value(word: str) -> None:
+    """What everybody types first into a file, and how it is meant."""
+    with pytest.raises(UsageError, match=r"takes no value; in a file it is a line (ssl|S) alone"):
+        parser.parse(["-H", "pop.example.org", word])
+
+
+def test_a_port_behind_the_name() -> None:
+    """The typical mistake has its own advice."""
+    with pytest.raises(UsageError, match=r"not a host name or address \(the port goes to --port\)"):
+        parser.parse(["-H", "pop.example.org:995"])

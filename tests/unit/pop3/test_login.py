@@ -1,0 +1,450 @@
+"""The ways in, and the choice among them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.model.sanitised_text import Printable, clean
+from check_pop3_plus.model.settings import OF_POP3, WAYS, Login, Secret, SecretSource, Target
+from check_pop3_plus.pop3 import login
+from check_pop3_plus.pop3.grammar import Capabilities, Reply, parse_capabilities, parse_status
+
+OK = Reply(True, b"")
+REFUSED = Reply(False, b"no")
+
+
+GREETING = b"POP3 server ready <1896.697170952@dbc.mtview.ca.us>"
+
+
+def begun(way: str, secret: bytes, username: str = "monitor") -> login.Steps:
+    wanted = Login(username, SecretSource(), way)
+    target = Target("pop.example.test", 995)
+    return login.begin(way, wanted, Secret(secret), target, GREETING)
+
+
+def played(steps: login.Steps, *replies: Reply) -> tuple[list[bytes], Reply | None]:
+    """Return what a mechanism sends, and how it ends."""
+    sent = [next(steps).wire]
+    for reply in replies:
+        try:
+            sent.append(steps.send(reply).wire)
+        except StopIteration as end:
+            return sent, end.value
+    return sent, None
+
+
+def test_user_and_pass() -> None:
+    """RFC 1939 section 7."""
+    sent, end = played(begun("user", b"a b"), OK, OK)
+
+    assert sent == [b"USER monitor\r\n", b"PASS a b\r\n"]
+    assert end == OK
+
+
+def test_no_password_after_a_refused_user() -> None:
+    """Fault 45: the exchange ends there."""
+    sent, end = played(begun("user", b"secret"), REFUSED)
+
+    assert sent == [b"USER monitor\r\n"]
+    assert end == REFUSED
+
+
+def test_apop() -> None:
+    """RFC 1939 section 7."""
+    sent, end = played(begun("apop", b"tanstaaf", "mrose"), OK)
+
+    assert sent == [b"APOP mrose c4c9334bac560ecc979e58001b3e22fb\r\n"]
+    assert end == OK
+
+
+def apop(greeting: bytes, username: str = "mrose", secret: bytes = b"tanstaaf") -> login.Steps:
+    wanted = Login(username, SecretSource(), "apop")
+    return login.begin("apop", wanted, Secret(secret), Target("a", 1), greeting)
+
+
+@pytest.mark.parametrize(
+    ("greeting", "username", "secret", "digest"),
+    [
+        # curl test 864
+        (
+            b"+OK curl POP3 server ready to serve <1972.987654321@curl>",
+            "user",
+            b"secret",
+            b"7501b4cdc224d469940e65e7b5e4d6eb",
+        ),
+        # Thunderbird test_pop3ApopTimestamp.js
+        (
+            b"+OK POP3 server ready <1896.697170952@dbc.mtview.ca.us>",
+            "fred",
+            b"wilma",
+            b"4a25ddaca298245cfadd76aa64bb2407",
+        ),
+        *(
+            (greeting, "fred", b"wilma", b"643842af5929c053d71b5abf11aab6f4")
+            for greeting in (
+                b"+OK hi <1@a.b> (see <http://x>)",
+                b"+OK hi <\xfc@x> <1@a.b>",
+                b"+OK hi <1@a.b> <2@a.b>",
+                b"+OK hi <<1@a.b>>",
+                b"+OK <1@a.b>",
+                b"+OK hi<1@a.b>there",
+            )
+        ),
+    ],
+)
+def test_apop_takes_the_first_timestamp_that_is_one(
+    greeting: bytes, username: str, secret: bytes, digest: bytes
+) -> None:
+    """RFC 1939 section 7: the timestamp with its brackets, and the secret."""
+    sent, end = played(apop(greeting, username, secret), OK)
+
+    assert sent == [b"APOP " + username.encode() + b" " + digest + b"\r\n"]
+    assert end == OK
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [
+        b"",
+        b"ready",
+        b"<a b@c>",
+        b"<\xffa@b>",
+        b"<a@>",
+        b"<@b>",
+        b"<>",
+        b"<a.b>",
+        b"<a@b@c>",
+        b"<a\0@b>",
+        b"<a\r@b>",
+        b"<a\x7f@b>",
+        b"a@b",
+        b"a@b>",
+        b"<a@b",
+        b"<a@b<",
+        b">a@b<",
+        # Thunderbird: what never ends takes no time either
+        b"+OK <" + b"@" * 2000,
+        b"+OK <" + b"a@" * 1000,
+        b"+OK " + b"<" * 2000 + b"a@b",
+        b"+OK <" + b"a" * 2000,
+    ],
+)
+def test_apop_wants_a_timestamp_that_is_one(greeting: bytes) -> None:
+    """CVE-2007-1558: the text to digest is not for a machine in the middle to choose."""
+    with pytest.raises(ProbeError) as caught:
+        next(apop(greeting))
+    assert caught.value.kind is Kind.NO_MECHANISM
+    assert caught.value.message == "offers no APOP (no timestamp in the greeting)"
+
+
+def test_what_is_shown_of_a_login() -> None:
+    """The name, and stars for what proves it."""
+    steps = begun("user", b"secret")
+
+    assert [next(steps).shown, steps.send(OK).shown] == ["USER monitor", "PASS ***"]
+    assert next(begun("apop", b"secret")).shown == "APOP ***"
+
+
+def test_a_name_that_is_not_utf_8_goes_as_it_was_given() -> None:
+    """The octets of the command line are the user's own."""
+    assert next(begun("user", b"secret", "j\udcfc")).wire == b"USER j\xfc\r\n"
+
+
+def test_without_a_secret_nothing_stands_for_it() -> None:
+    """With EXTERNAL the client certificate is the proof."""
+    wanted = Login("tim", SecretSource(), "plain")
+    steps = login.begin("plain", wanted, None, Target("a", 1), GREETING)
+
+    assert next(steps).wire == b"AUTH PLAIN AHRpbQA=\r\n"
+
+
+def test_a_name_and_a_password_in_any_script_go_as_they_are() -> None:
+    """RFC 6856 is not waited for: UTF-8 is what a server without it takes most often, too."""
+    sent, _ = played(begun("user", "p\xe4ss w\xf6rd".encode(), "j\xfcrgen"), OK, OK)
+
+    assert sent == ["USER j\xfcrgen\r\n".encode(), "PASS p\xe4ss w\xf6rd\r\n".encode()]
+
+
+@pytest.mark.parametrize("way", ["user", "apop"])
+def test_a_lost_connection_keeps_its_own_words(way: str) -> None:
+    """Fault 51: at every step."""
+    for made in range(2 if way == "user" else 1):
+        steps = begun(way, b"secret")
+        next(steps)
+        for _ in range(made):
+            steps.send(OK)
+        lost = ProbeError(Kind.CLOSED, Printable("closed the connection"))
+        with pytest.raises(ProbeError) as caught:
+            steps.throw(lost)
+        assert caught.value is lost
+
+
+@given(
+    st.sampled_from(["user", "apop"]),
+    st.lists(st.binary(max_size=40).map(lambda text: parse_status(b"+OK " + text)), max_size=3),
+)
+def test_no_server_makes_it_ask_twice(way: str, replies: list[Reply | None]) -> None:
+    """The password goes out once at most, and never into what is shown."""
+    steps = begun(way, b"canary-secret")
+    shown, sent = [], 0
+    for reply in [None, *replies]:
+        try:
+            command = next(steps) if reply is None else steps.send(reply)
+        except StopIteration:
+            break
+        shown.append(command.shown)
+        sent += b"canary" in command.wire
+    assert sent <= 1
+    assert "canary" not in "".join(shown)
+
+
+def test_every_way_begins() -> None:
+    """`--auth` takes no name that leads nowhere."""
+    assert set(WAYS) == {*OF_POP3, *login.SASL}
+    for way in WAYS:
+        assert next(begun(way, b"secret")).wire.startswith((b"USER", b"APOP", b"AUTH"))
+
+
+def listed(*lines: bytes) -> Capabilities:
+    return parse_capabilities(lines)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "capabilities", "way"),
+    [
+        ("auto", None, "user"),
+        ("auto", listed(b"USER", b"SASL PLAIN"), "user"),
+        ("auto", listed(b"SASL LOGIN PLAIN"), "plain"),
+        ("auto", listed(b"SASL LOGIN CRAM-MD5"), "login"),
+        ("auto", listed(b"sasl plain"), "plain"),
+        ("auto", listed(b"SASL", b"SASL LOGIN", b"SASL PLAIN"), "plain"),
+        ("auto", listed(b"SASL\tPLAIN\t "), "plain"),
+        ("auto", listed(b"SASL PLAIN PLAIN-CLIENTTOKEN \xff"), "plain"),
+        ("auto", listed(b"user"), "user"),
+        ("auto", listed(b"USER PLAIN"), "user"),
+        # MailKit's recordings: Gmail, Exchange, Comcast
+        ("auto", listed(b"USER", b"SASL PLAIN XOAUTH2 OAUTHBEARER"), "user"),
+        ("auto", listed(b"TOP", b"UIDL", b"SASL PLAIN", b"USER", b"STLS"), "user"),
+        ("auto", listed(b"SASL CRAM-MD5 DIGEST-MD5 LOGIN PLAIN"), "plain"),
+        ("user", listed(b"SASL PLAIN"), "user"),
+        ("user", None, "user"),
+        ("apop", listed(), "apop"),
+        ("scram-sha-256", listed(b"SASL PLAIN SCRAM-SHA-256"), "scram-sha-256"),
+        ("xoauth2", listed(b"sasl xoauth2"), "xoauth2"),
+        ("xoauth2", None, "xoauth2"),
+        ("external", listed(b"SASL EXTERNAL"), "external"),
+        ("scram-sha-1", listed(b"SASL SCRAM-SHA-1-PLUS", b"SASL SCRAM-SHA-1"), "scram-sha-1"),
+        *((way, None, way) for way in WAYS),
+    ],
+)
+def test_the_one_way_that_is_tried(
+    wanted: str, capabilities: Capabilities | None, way: str
+) -> None:
+    """`auto` is USER/PASS where offered or there is no list, else PLAIN, else LOGIN."""
+    assert login.choose(wanted, capabilities, is_encrypted=True) == way
+
+
+@pytest.mark.parametrize(
+    ("wanted", "capabilities", "is_encrypted", "kind"),
+    [
+        ("auto", listed(b"SASL", b"STLS"), False, Kind.CLEARTEXT_REFUSED),
+        ("plain", listed(b"SASL", b"STLS"), False, Kind.CLEARTEXT_REFUSED),
+        ("auto", listed(b"SASL CRAM-MD5", b"STLS"), False, Kind.CLEARTEXT_REFUSED),
+        ("plain", listed(b"SASL CRAM-MD5", b"STLS"), False, Kind.CLEARTEXT_REFUSED),
+        ("xoauth2", listed(b"SASL CRAM-MD5", b"STLS"), False, Kind.NO_MECHANISM),
+        ("auto", listed(b"SASL XOAUTH2"), False, Kind.NO_MECHANISM),
+        # Servers offer these for users who have no such secret: only when named.
+        ("auto", listed(b"SASL CRAM-MD5 SCRAM-SHA-256"), True, Kind.NO_MECHANISM),
+        ("auto", listed(b"SASL XOAUTH2", b"STLS"), True, Kind.NO_MECHANISM),
+        ("auto", listed(), True, Kind.NO_MECHANISM),
+        ("auto", listed(b"SASL"), True, Kind.NO_MECHANISM),
+        ("auto", listed(b"SASL=PLAIN"), True, Kind.NO_MECHANISM),
+        ("auto", listed(b"AUTH PLAIN LOGIN"), True, Kind.NO_MECHANISM),
+        ("auto", listed(b"AUTH=PLAIN"), True, Kind.NO_MECHANISM),
+        ("auto", listed(b"X-USER", b"USERS", b"USER=1"), True, Kind.NO_MECHANISM),
+        ("auto", listed(b"SASL PLAIN-CLIENTTOKEN XPLAIN"), True, Kind.NO_MECHANISM),
+        ("auto", listed(b"SASL KERBEROS_V4 GSSAPI NTLM"), True, Kind.NO_MECHANISM),
+        ("auto", listed(b"SASL SCRAM-SHA-1 APOP EXTERNAL"), True, Kind.NO_MECHANISM),
+        ("scram-sha-1", listed(b"SASL SCRAM-SHA-1-PLUS"), True, Kind.NO_MECHANISM),
+        ("plain", listed(b"USER"), True, Kind.NO_MECHANISM),
+        ("xoauth2", listed(b"SASL PLAIN LOGIN"), True, Kind.NO_MECHANISM),
+    ],
+)
+def test_nothing_fits(
+    wanted: str, capabilities: Capabilities, is_encrypted: bool, kind: Kind
+) -> None:
+    """Fault 52, and Dovecot's list before TLS where it wants TLS first."""
+    with pytest.raises(ProbeError) as caught:
+        login.choose(wanted, capabilities, is_encrypted)
+    assert caught.value.kind is kind
+
+
+@pytest.mark.parametrize(
+    ("line", "is_encrypted", "kind"),
+    [
+        (b"-ERR [AUTH] Authentication failed.", True, Kind.CREDENTIALS),
+        (b"-ERR", True, Kind.CREDENTIALS),
+        (b"-ERR [IN-USE] Mailbox is locked", True, Kind.IN_USE),
+        (b"-ERR [LOGIN-DELAY] wait", True, Kind.LOGIN_DELAY),
+        (b"-ERR [SYS/TEMP] later", True, Kind.TEMPORARY),
+        (b"-ERR [SYS/TEMP/LDAP] later", True, Kind.TEMPORARY),
+        (b"-ERR [SYS/TEMPX] later", True, Kind.PERMANENT),
+        (b"-ERR [SYS/PERM] never", True, Kind.PERMANENT),
+        # RFC 2449 section 8: lower case, a parameter, a level that nobody knows
+        (b"-ERR [sys/temp] later", True, Kind.TEMPORARY),
+        (b"-ERR [In-Use] later", True, Kind.IN_USE),
+        (b"-ERR  [IN-USE] later", True, Kind.IN_USE),
+        (b"-ERR [IN-USE]", True, Kind.IN_USE),
+        (b"-ERR [IN-USE/POP] later", True, Kind.IN_USE),
+        (b"-ERR [LOGIN-DELAY 300] wait", True, Kind.LOGIN_DELAY),
+        (b"-ERR [LOGIN-DELAY:300] wait", True, Kind.LOGIN_DELAY),
+        (b"-ERR [SYS/PERM/QUOTA] never", True, Kind.PERMANENT),
+        (b"-ERR [SYS] whatever", True, Kind.PERMANENT),
+        (b"-ERR [SYS/DISK] whatever", True, Kind.PERMANENT),
+        (b"-ERR [SYSTEM] whatever", True, Kind.CREDENTIALS),
+        (b"-ERR [AUTH/EXPIRED] no", True, Kind.CREDENTIALS),
+        (b"-ERR [X-OTHER] no", True, Kind.CREDENTIALS),
+        (b"-ERR [IN-USED] no", True, Kind.CREDENTIALS),
+        # a code stands at the start, and it ends
+        (b"-ERR no [IN-USE]", True, Kind.CREDENTIALS),
+        (b"-ERR IN-USE", True, Kind.CREDENTIALS),
+        (b"-ERR [IN-USE no", True, Kind.CREDENTIALS),
+        (b"-ERR []", True, Kind.CREDENTIALS),
+        (b"-ERR [[IN-USE]] no", True, Kind.CREDENTIALS),
+        # Dovecot, Gmail, Exchange, Cyrus, qpopper
+        (
+            b"-ERR [IN-USE] Maximum number of connections from user+IP exceeded",
+            True,
+            Kind.IN_USE,
+        ),
+        (b"-ERR [SYS/TEMP] Temporary authentication failure. [host:2026]", True, Kind.TEMPORARY),
+        (b"-ERR [AUTH] Username and password not accepted.", True, Kind.CREDENTIALS),
+        (b"-ERR [SYS/PERM] Your account is not enabled for POP access.", True, Kind.PERMANENT),
+        (b"-ERR Logon failure: unknown user name or bad password.", True, Kind.CREDENTIALS),
+        (b"-ERR [SYS/TEMP] Server unavailable. 21", True, Kind.TEMPORARY),
+        (b"-ERR [IN-USE] Unable to lock maildrop: Mailbox is locked by POP", True, Kind.IN_USE),
+        # the lock of the maildrop, without a code: RFC 1939, qpopper, UW, hMailServer
+        (b"-ERR unable to lock maildrop", True, Kind.IN_USE),
+        (b"-ERR maildrop already locked", True, Kind.IN_USE),
+        (b"-ERR .monitor.pop lock busy!  Is another session active? (11)", True, Kind.IN_USE),
+        (b"-ERR Can't get lock.  Mailbox in use", True, Kind.IN_USE),
+        (b"-ERR Your mailbox is already locked", True, Kind.IN_USE),
+        (b"-ERR mailbox is locked by another POP3 session", True, Kind.IN_USE),
+        # and what is none
+        (b"-ERR [AUTH] maildrop already locked", True, Kind.CREDENTIALS),
+        (b"-ERR account already locked", True, Kind.CREDENTIALS),
+        (b"-ERR Your mailbox is locked due to too many logins", True, Kind.CREDENTIALS),
+        (b"-ERR Mailbox locked by the administrator", True, Kind.CREDENTIALS),
+        (b"-ERR Account locked, see the help desk", True, Kind.CREDENTIALS),
+        (b"-ERR mailbox not in use", True, Kind.CREDENTIALS),
+        (
+            b"-ERR [AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.",
+            False,
+            Kind.CLEARTEXT_REFUSED,
+        ),
+        (
+            b"-ERR [AUTH] Cleartext authentication disallowed on non-secure (SSL/TLS) connections.",
+            False,
+            Kind.CLEARTEXT_REFUSED,
+        ),
+        (b"-ERR USER command only available under a layer", False, Kind.CLEARTEXT_REFUSED),
+        (b"-ERR TLS required", False, Kind.CLEARTEXT_REFUSED),
+        (b"-ERR must use TLS", False, Kind.CLEARTEXT_REFUSED),
+        (b"-ERR TLS required", True, Kind.CREDENTIALS),
+        (b"-ERR Command is not valid in this state.", False, Kind.CLEARTEXT_REFUSED),
+        (b"-ERR invalid password", False, Kind.CREDENTIALS),
+        (b"-ERR [AUTH] Invalid login or insecure password", False, Kind.CREDENTIALS),
+        (b"-ERR use the password of your TLS account", False, Kind.CREDENTIALS),
+        (
+            b"-ERR [AUTH] Client didn't present valid SSL certificate",
+            True,
+            Kind.CLIENT_CERTIFICATE,
+        ),
+    ],
+)
+def test_refusals_by_the_servers_own_words(line: bytes, is_encrypted: bool, kind: Kind) -> None:
+    """Faults 45 to 50."""
+    reply = parse_status(line)
+
+    assert reply is not None
+    assert login.rejection(reply, is_encrypted) is kind
+
+
+@pytest.mark.parametrize(
+    ("wanted", "capabilities", "is_encrypted", "message"),
+    [
+        ("auto", listed(b"SASL", b"STLS"), False, "offers no login before TLS"),
+        (
+            "auto",
+            listed(b"SASL CRAM-MD5 GSSAPI", b"STLS"),
+            False,
+            "demands TLS before a login (offers only CRAM-MD5 GSSAPI without)",
+        ),
+        (
+            "auto",
+            listed(b"SASL CRAM-MD5 GSSAPI"),
+            True,
+            "does not offer USER, PLAIN or LOGIN; its mechanisms: CRAM-MD5 GSSAPI",
+        ),
+        ("auto", listed(), True, "does not offer USER, PLAIN or LOGIN; its mechanisms: none"),
+        (
+            "xoauth2",
+            listed(b"SASL PLAIN A<B " + b"X" * 21),
+            True,
+            "does not offer XOAUTH2; its mechanisms: PLAIN",
+        ),
+    ],
+)
+def test_what_is_said_where_nothing_fits(
+    wanted: str, capabilities: Capabilities, is_encrypted: bool, message: str
+) -> None:
+    """What was wanted, and what there is instead."""
+    with pytest.raises(ProbeError) as caught:
+        login.choose(wanted, capabilities, is_encrypted)
+    assert caught.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [(b"TLS required", Kind.CLEARTEXT_REFUSED), (b"SSL cert", Kind.CLIENT_CERTIFICATE)],
+)
+def test_words_far_behind_are_not_read(words: bytes, kind: Kind) -> None:
+    """RFC 2449 section 4: no reply is longer than 512 octets."""
+    within, beyond = (b"x" * (length - len(words)) + words for length in (512, 513))
+
+    assert login.rejection(Reply(False, within), is_encrypted=False) is kind
+    assert login.rejection(Reply(False, beyond), is_encrypted=False) is Kind.CREDENTIALS
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (Kind.CLEARTEXT_REFUSED, "demands TLS before a login: no"),
+        (Kind.CLIENT_CERTIFICATE, "demands a client certificate: no"),
+        (Kind.IN_USE, "says that the mailbox of user a?b is in use: no"),
+        (Kind.LOGIN_DELAY, "says that user a?b logs in too often: no"),
+        (Kind.TEMPORARY, "cannot log in user a?b for now: no"),
+        (Kind.PERMANENT, "cannot log in user a?b: no"),
+        (Kind.CREDENTIALS, "rejected user a?b: no"),
+    ],
+)
+def test_a_refusal_in_words(kind: Kind, said: str) -> None:
+    """One sentence for each kind."""
+    assert login.described(Reply(False, b"no"), "a|b", kind, clean) == said
+
+
+def test_a_refusal_without_words() -> None:
+    """A bare `-ERR` is quoted as what it is."""
+    said = login.described(Reply(False, b""), "a", Kind.CREDENTIALS, clean)
+
+    assert said == "rejected user a: (no reason given)"
+
+
+def test_a_refusal_names_the_user_and_quotes_the_server() -> None:
+    """Who is on call reads whose password it was."""
+    reply = Reply(False, b"[AUTH] no <b>", "AUTH")
+
+    said = login.described(reply, "monitor", Kind.CREDENTIALS, clean)
+
+    assert said == "rejected user monitor: [AUTH] no (b)"

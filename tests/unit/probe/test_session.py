@@ -1,0 +1,830 @@
+"""One conversation, told to a stream that is a list of what the server says."""
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from check_pop3_plus.certificate import reader
+from check_pop3_plus.model import sanitised_text
+from check_pop3_plus.model.failures import (
+    CertificateRejected,
+    DeadlineExceeded,
+    Kind,
+    Phase,
+    ProbeError,
+)
+from check_pop3_plus.model.report import Address, Attempt, MailboxFacts, TlsFacts
+from check_pop3_plus.model.sanitised_text import Printable
+from check_pop3_plus.model.settings import (
+    Login,
+    Secret,
+    SecretSource,
+    Security,
+    Settings,
+    Target,
+    TlsPolicy,
+    Verify,
+)
+from check_pop3_plus.net.tls import context
+from check_pop3_plus.net.transport import Stream
+from check_pop3_plus.pop3 import grammar
+from check_pop3_plus.probe import connection, session
+from check_pop3_plus.probe.connection import Conversation, greet
+from check_pop3_plus.probe.prerequisites import Means
+from check_pop3_plus.support.deadline import Clock, Deadline
+from tests.pki.certificates import Pki
+
+HOST = "pop.example.test"
+
+VERIFIED = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", (b"leaf",), (b"leaf", b"root"), True)
+
+LIST = b"+OK\r\nUSER\r\nSTLS\r\n.\r\n"
+
+
+class Early(bytes):
+    """What has arrived before anybody asked for it."""
+
+
+class ScriptedStream(Stream):
+    """Says one piece after another, then closes; no socket."""
+
+    def __init__(
+        self, *said: bytes | ProbeError, tls: TlsFacts | ProbeError = VERIFIED, seconds: float = 60
+    ) -> None:
+        self.said = list(said)
+        self.sent: list[bytes] = []
+        self.deadlines: list[float] = []
+        self.names: list[str] = []
+        self.tls = tls
+        self.encrypted = False
+        self.deadline = Deadline(Clock() + seconds)
+
+    def send(self, data: bytes) -> None:
+        self.sent.append(data.removesuffix(b"\r\n"))
+        self.deadlines.append(self.deadline.left())
+
+    def receive(self) -> bytes:
+        piece = self.said.pop(0) if self.said else b""
+        if isinstance(piece, ProbeError):
+            raise piece
+        return piece
+
+    def arrived(self) -> bytes:
+        return self.receive() if self.said and isinstance(self.said[0], Early) else b""
+
+    def start_tls(self, context: object, name: str) -> TlsFacts:
+        self.sent.append(b"(handshake)")
+        self.names.append(name)
+        if isinstance(self.tls, ProbeError):
+            raise self.tls
+        self.encrypted = True
+        return self.tls
+
+
+def lost() -> ProbeError:
+    return ProbeError(Kind.CLOSED, Printable("reset the connection"))
+
+
+def login(mechanism: str = "user", allow_insecure: bool = False) -> Login:
+    return Login("monitor", SecretSource(), mechanism, allow_insecure)
+
+
+def settings(security: Security, wanted: Login | None = None, **policy: Any) -> Settings:
+    tls = TlsPolicy(security, name=HOST)._replace(**policy)
+    return Settings(Target(HOST, 110), tls, wanted)
+
+
+def held(
+    stream: ScriptedStream,
+    wanted: Settings,
+    may_log_in: bool = True,
+    left: float = 30,
+    secret: bytes = b"s3cret",
+) -> tuple[Attempt, ProbeError | None]:
+    """Return what a conversation has found out, and what has ended it early."""
+    means = Means(wanted, Secret(secret))
+    if wanted.login:
+        means.clean = sanitised_text.cleaner([secret])
+    if wanted.tls.security is not Security.PLAIN:
+        means.context = context(wanted.tls)
+    attempt = Attempt(Address("192.0.2.1", 110))
+    try:
+        session.converse(stream, attempt, means, Deadline(Clock() + left), lambda: may_log_in)
+    except ProbeError as error:
+        return attempt, error
+    return attempt, None
+
+
+def phases(attempt: Attempt) -> list[Phase]:
+    return [lap.phase for lap in attempt.timeline.laps]
+
+
+PLAIN = settings(Security.PLAIN)
+STLS = settings(Security.STLS)
+
+
+def test_the_shortest_story() -> None:
+    """A greeting, and QUIT."""
+    stream = ScriptedStream(b"+OK ready\r\n", b"+OK bye\r\n")
+
+    attempt, error = held(stream, PLAIN)
+
+    assert error is None
+    assert stream.sent == [b"QUIT"]
+    assert phases(attempt) == [Phase.GREETING, Phase.QUIT]
+    assert attempt.dialogue == ["S: +OK ready", "C: QUIT", "S: +OK bye"]
+    assert (attempt.greeting, attempt.greeting_shown) == (b"+OK ready", "+OK ready")
+    assert attempt.notes == []
+    assert attempt.capabilities is None
+
+
+def test_the_longest_story() -> None:
+    """STLS, a login and STAT; what was said before TLS is asked for again."""
+    stream = ScriptedStream(
+        *(b"+OK ready\r\n", LIST, b"+OK begin\r\n", b"+OK\r\nUSER\r\nUIDL\r\n.\r\n"),
+        *(b"+OK\r\n", b"+OK\r\n", b"+OK 3 1234\r\n", b"+OK bye\r\n"),
+    )
+
+    attempt, error = held(stream, settings(Security.STLS, login("auto")))
+
+    assert error is None
+    assert stream.sent == [
+        *(b"CAPA", b"STLS", b"(handshake)", b"CAPA", b"USER monitor", b"PASS s3cret"),
+        *(b"STAT", b"QUIT"),
+    ]
+    assert stream.names == [HOST]
+    assert phases(attempt) == [
+        *(Phase.GREETING, Phase.CAPA, Phase.STLS, Phase.TLS, Phase.CAPA, Phase.LOGIN),
+        *(Phase.STAT, Phase.QUIT),
+    ]
+    assert attempt.tls == VERIFIED
+    assert attempt.capabilities == ("USER", "UIDL")
+    assert attempt.offered == frozenset((("USER", None), ("UIDL", None), ("STLS", None)))
+    assert attempt.login_began
+    assert attempt.logged_in_as == "monitor"
+    assert attempt.mailbox == MailboxFacts(3, 1234)
+    assert "TLS: TLSv1.3 TLS_AES_256_GCM_SHA384" in attempt.dialogue
+    assert "C: PASS ***" in attempt.dialogue
+    assert "s3cret" not in " ".join(attempt.dialogue)
+
+
+def test_tls_from_the_first_byte() -> None:
+    """No word is read or sent before the handshake."""
+    stream = ScriptedStream(b"+OK ready\r\n", b"+OK bye\r\n")
+
+    attempt, error = held(stream, settings(Security.IMPLICIT))
+
+    assert error is None
+    assert stream.sent == [b"(handshake)", b"QUIT"]
+    assert phases(attempt) == [Phase.TLS, Phase.GREETING, Phase.QUIT]
+
+
+def test_capabilities_are_asked_for_where_something_depends_on_them() -> None:
+    """USER/PASS by name does not; an assertion does."""
+    by_name = ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"+OK\r\n", b"+OK 0 0\r\n", b"+OK\r\n")
+    held(by_name, settings(Security.IMPLICIT, login("user")))
+    asserted = ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n")
+    wanted = PLAIN._replace(assertions=PLAIN.assertions._replace(capabilities=(("USER", None),)))
+    attempt, _ = held(asserted, wanted)
+
+    assert b"CAPA" not in by_name.sent
+    assert asserted.sent == [b"CAPA", b"QUIT"]
+    assert attempt.offered == frozenset((("USER", None), ("STLS", None)))
+
+
+def test_the_deadline_changes_hands_with_the_greeting() -> None:
+    """An address has its share of the time until it has answered; then all that is left."""
+    stream = ScriptedStream(b"+OK\r\n", LIST, b"-ERR\r\n", seconds=5)
+
+    held(stream, STLS, left=3000)
+
+    assert stream.sent[:2] == [b"CAPA", b"STLS"]
+    assert 5 < min(stream.deadlines[:2]) <= 3000
+
+
+def test_quit_is_waited_for_a_second_at_most() -> None:
+    """Nothing depends on its answer, and the clock of `time` stands still meanwhile."""
+    stream = ScriptedStream(b"+OK\r\n", b"+OK bye\r\n")
+
+    attempt, _ = held(stream, PLAIN)
+
+    assert stream.deadlines[-1] <= 1
+    quit_lap = attempt.timeline.laps[-1]
+    assert attempt.ended is not None
+    assert attempt.ended <= Clock() - quit_lap.seconds
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"-ERR no\r\n", "QUIT was refused (nothing was deleted)"),
+        (lost(), "QUIT was not acknowledged (nothing was deleted)"),
+        (b"", "QUIT was not acknowledged (nothing was deleted)"),
+    ],
+)
+def test_a_quit_without_an_answer_is_a_note(answer: bytes | ProbeError, said: str) -> None:
+    """The service has worked; whatever happens to QUIT changes nothing about it."""
+    attempt, error = held(ScriptedStream(b"+OK\r\n", answer), PLAIN)
+
+    assert error is None
+    assert [(note.kind, note.text) for note in attempt.notes] == [(Kind.GOODBYE, said)]
+
+
+@pytest.mark.parametrize(
+    ("replies", "kind", "message", "sent"),
+    [
+        ([b"+OK\r\nUSER\r\n.\r\n"], Kind.NO_STLS, "does not offer STLS", [b"QUIT"]),
+        ([b"-ERR\r\n", b"-ERR no\r\n"], Kind.NO_STLS, "refuses STLS: no", [b"STLS", b"QUIT"]),
+        (
+            [LIST, b"-ERR\r\n"],
+            Kind.NO_STLS,
+            "refuses STLS: (no reason given)",
+            [b"STLS", b"QUIT"],
+        ),
+        (
+            [LIST, b"+OK\r\n+OK\r\n"],
+            Kind.INJECTED,
+            "sent plain data after the STLS reply (injection?)",
+            [b"STLS"],
+        ),
+        (
+            [LIST, b"+OK\r\n", Early(b"+")],
+            Kind.INJECTED,
+            "sent plain data after the STLS reply (injection?)",
+            [b"STLS"],
+        ),
+    ],
+)
+def test_without_stls_the_story_ends(
+    replies: Sequence[bytes], kind: Kind, message: str, sent: list[bytes]
+) -> None:
+    """Faults 26 to 28: no handshake, and no QUIT to who may not be the server at all."""
+    stream = ScriptedStream(b"+OK\r\n", *replies, b"+OK bye\r\n")
+
+    attempt, error = held(stream, STLS)
+
+    assert error is not None
+    assert (error.kind, error.message) == (kind, message)
+    assert stream.sent == [b"CAPA", *sent]
+    assert attempt.notes == []
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind", "message"),
+    [
+        (lost(), Kind.TLS, "accepted STLS and then reset the connection"),
+        (ProbeError(Kind.OLD_TLS, Printable("is old")), Kind.OLD_TLS, "is old"),
+    ],
+)
+def test_a_handshake_that_fails_after_stls(failure: ProbeError, kind: Kind, message: str) -> None:
+    """Fault 29: who accepts STLS and hangs up has broken TLS, not a broken line."""
+    stream = ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n", tls=failure)
+
+    attempt, error = held(stream, STLS)
+
+    assert error is not None
+    assert (error.kind, error.message, error.phase) == (kind, message, Phase.TLS)
+    assert stream.sent[-1] == b"(handshake)"
+    assert (attempt.capabilities, attempt.offered) == (None, None)
+
+
+def test_what_was_offered_before_tls_is_forgotten() -> None:
+    """RFC 2595 section 4: nothing that came unprotected is believed."""
+    stream = ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n", b"-ERR unknown\r\n", b"+OK\r\n")
+
+    attempt, error = held(stream, STLS)
+
+    assert error is None
+    assert (attempt.capabilities, attempt.offered) == (None, None)
+
+
+def test_of_several_conversations_one_logs_in() -> None:
+    """Who may not goes on to QUIT, without a name and without STAT."""
+    stream = ScriptedStream(b"+OK\r\n", b"+OK bye\r\n")
+
+    attempt, error = held(stream, settings(Security.IMPLICIT, login()), may_log_in=False)
+
+    assert error is None
+    assert stream.sent == [b"(handshake)", b"QUIT"]
+    assert attempt.logged_in_as is None
+    assert not attempt.login_began
+    assert attempt.mailbox is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "tls"),
+    [
+        (settings(Security.PLAIN, login()), VERIFIED),
+        (settings(Security.IMPLICIT, login()), VERIFIED._replace(verified=False)),
+    ],
+)
+def test_no_password_over_a_link_that_is_not_verified(wanted: Settings, tls: TlsFacts) -> None:
+    """The lock on the door itself, whatever the options have let through."""
+    stream = ScriptedStream(b"+OK\r\n", b"+OK bye\r\n", tls=tls)
+
+    _, error = held(stream, wanted)
+
+    assert error is not None
+    assert error.kind is Kind.CONFIG
+    assert error.message == "no password is sent over a link that is not verified TLS"
+    assert stream.sent[-1] == b"QUIT"
+    assert not {b"USER monitor", b"PASS s3cret"} & set(stream.sent)
+
+
+def test_facts_about_tls_do_not_encrypt_a_link() -> None:
+    """Both are wanted: a stream in TLS, and a handshake that was verified."""
+    stream = ScriptedStream()
+    means = Means(settings(Security.PLAIN, login()))
+    attempt = Attempt(Address("192.0.2.1", 110))
+    attempt.tls = VERIFIED
+    talk = Conversation(stream, means.settings, attempt, means.clean)
+
+    with pytest.raises(ProbeError, match="not verified TLS"):
+        session.log_in(talk, means, None, lambda: True)
+    assert stream.sent == []
+
+
+def test_who_allows_it_logs_in_in_the_clear() -> None:
+    """`--allow-insecure-login` is the user's own word."""
+    stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"+OK\r\n", b"+OK 1 2\r\n", b"+OK\r\n")
+
+    attempt, error = held(stream, settings(Security.PLAIN, login(allow_insecure=True)))
+
+    assert error is None
+    assert attempt.mailbox == MailboxFacts(1, 2)
+
+
+INSECURE = settings(Security.PLAIN, login(allow_insecure=True))
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "message"),
+    [
+        (b"-ERR [AUTH] no", Kind.CREDENTIALS, "rejected user monitor: [AUTH] no"),
+        (b"-ERR [IN-USE] x", Kind.IN_USE, "says that the mailbox of user monitor is in use: "),
+        (b"-ERR TLS required", Kind.CLEARTEXT_REFUSED, "demands TLS before a login: TLS required"),
+        (b"-ERR", Kind.CREDENTIALS, "rejected user monitor: (no reason given)"),
+    ],
+)
+def test_a_refused_login(reply: bytes, kind: Kind, message: str) -> None:
+    """The kind and the words are those of the reply; STAT is not tried."""
+    stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", reply + b"\r\n", b"+OK bye\r\n")
+
+    attempt, error = held(stream, INSECURE)
+
+    assert error is not None
+    assert error.kind is kind
+    assert error.message.startswith(message)
+    assert error.phase is Phase.LOGIN
+    assert stream.sent[-1] == b"QUIT"
+    assert b"STAT" not in stream.sent
+    assert attempt.login_began
+    assert attempt.logged_in_as is None
+
+
+def test_a_way_that_is_not_offered_is_not_tried() -> None:
+    """Fault 52: nothing of a login is sent, and what the server offers is quoted harmlessly."""
+    stream = ScriptedStream(b"+OK\r\n", b"+OK\r\nSASL S3CRET-1\r\n.\r\n", b"+OK\r\n")
+
+    attempt, error = held(stream, settings(Security.PLAIN, login("plain", allow_insecure=True)))
+
+    assert error is not None
+    assert error.kind is Kind.NO_MECHANISM
+    assert error.message == "does not offer PLAIN; its mechanisms: ***-1"
+    assert stream.sent == [b"CAPA", b"QUIT"]
+    assert not attempt.login_began
+
+
+def test_a_lost_connection_in_a_login_keeps_its_words() -> None:
+    """Fault 51: neither a bug nor a rejected password."""
+    stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", lost())
+
+    _, error = held(stream, INSECURE)
+
+    assert error is not None
+    assert (error.kind, error.message) == (Kind.CLOSED, "reset the connection")
+    assert stream.sent[-1] == b"PASS s3cret"
+
+
+@pytest.mark.parametrize(
+    ("replies", "kind", "message"),
+    [
+        ([b"-ERR no\r\n"], Kind.MAILBOX, "cannot read the mailbox: no"),
+        ([b"-ERR [SYS/TEMP] no\r\n"], Kind.TEMPORARY, "withdrew the login: [SYS/TEMP] no"),
+        ([b"+OK nonsense\r\n"], Kind.MAILBOX, "sent a malformed STAT reply: nonsense"),
+        ([b"+OK\r\n"], Kind.MAILBOX, "sent a malformed STAT reply: (nothing)"),
+        ([Early(b"-ERR [SYS/PERM] x\r\n")], Kind.PERMANENT, "withdrew the login: [SYS/PERM] x"),
+        # Nobody has asked yet, so that no numbers can be the answer.
+        ([Early(b"+OK 1 2\r\n")], Kind.MAILBOX, "sent a malformed STAT reply: 1 2"),
+    ],
+)
+def test_a_mailbox_that_cannot_be_read(replies: Sequence[bytes], kind: Kind, message: str) -> None:
+    """Faults 55 and 56; Dovecot withdraws a login before anything was asked."""
+    stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"+OK\r\n", *replies, b"+OK bye\r\n")
+
+    attempt, error = held(stream, INSECURE)
+
+    assert error is not None
+    assert (error.kind, error.message, error.phase) == (kind, message, Phase.STAT)
+    assert attempt.mailbox is None
+    assert stream.sent[-1] == b"QUIT"
+    assert (b"STAT" in stream.sent) is not isinstance(replies[0], Early)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "message", "sent"),
+    [
+        ([b"-ERR full\r\n"], Kind.GREETING, "refuses service: full", [b"QUIT"]),
+        (
+            [b"-ERR [SYS/TEMP] full\r\n"],
+            Kind.GREETING_TEMPORARY,
+            "refuses service: [SYS/TEMP] full",
+            [b"QUIT"],
+        ),
+        ([b"* OK IMAP\r\n"], Kind.GARBLED, "is not POP3, looks like IMAP: * OK IMAP", []),
+        ([b"hello\r\n"], Kind.GARBLED, "sent a malformed greeting: hello", []),
+        ([b"\r\n"], Kind.GARBLED, "sent a malformed greeting: (an empty line)", []),
+        ([b""], Kind.CLOSED, "closed the connection before the greeting", []),
+        (
+            [b"+OK re", b""],
+            Kind.CLOSED,
+            "closed the connection in the middle of a reply before the greeting",
+            [],
+        ),
+        ([lost()], Kind.CLOSED, "reset the connection before the greeting", []),
+    ],
+)
+def test_a_greeting_that_is_none(
+    said: Sequence[bytes | ProbeError], kind: Kind, message: str, sent: list[bytes]
+) -> None:
+    """Faults 7 to 14: QUIT is only for who speaks POP3."""
+    stream = ScriptedStream(*said)
+
+    _, error = held(stream, PLAIN)
+
+    assert error is not None
+    assert (error.kind, error.message, error.phase) == (kind, message, Phase.GREETING)
+    assert stream.sent == sent
+
+
+@pytest.mark.parametrize(
+    ("pending", "message"),
+    [(b"", "no answer in time"), (b"+OK re", "no complete answer in time")],
+)
+def test_a_greeting_that_is_late(pending: bytes, message: str) -> None:
+    """Faults 6 and 18: silence and a drip are told apart."""
+    late = DeadlineExceeded(Kind.TIMEOUT, Printable("no answer in time"))
+    stream = ScriptedStream(*([pending] if pending else []), late)
+
+    _, error = held(stream, PLAIN)
+
+    assert error is late
+    assert error.message == message
+    assert stream.sent == []
+
+
+def test_a_greeting_in_lower_case_is_a_note() -> None:
+    """Fault 14: seen in the wild, and clients accept it."""
+    stream = ScriptedStream(b"+ok ready\r\n", b"+OK\r\n")
+
+    attempt, error = held(stream, PLAIN)
+
+    assert error is None
+    assert [(note.kind, note.text) for note in attempt.notes] == [
+        (Kind.GARBLED, "greeting in lower case")
+    ]
+
+
+UNASKED = "sent more than its greeting, unasked"
+
+
+@pytest.mark.parametrize(("wanted", "is_failure"), [(PLAIN, False), (STLS, True), (INSECURE, True)])
+def test_more_than_a_greeting(wanted: Settings, is_failure: bool) -> None:
+    """Fault 19: with STLS or a login, whatever follows could be taken for an answer."""
+    stream = ScriptedStream(b"+OK\r\n+OK\r\n", b"+OK\r\n")
+
+    attempt, error = held(stream, wanted)
+
+    found = [(note.kind, note.text) for note in attempt.notes]
+    if is_failure:
+        assert error is not None
+        assert (error.kind, error.message) == (Kind.GARBLED, UNASKED)
+    else:
+        assert error is None
+        assert found[0] == (Kind.GARBLED, UNASKED)
+    assert stream.sent == [b"QUIT"]  # whose answer nobody can tell from what came unasked
+
+
+@pytest.mark.parametrize(
+    ("stream", "wanted", "ended"),
+    [
+        (ScriptedStream(b"+OK\r\n", b"+OK\r\n"), PLAIN, 0),
+        (ScriptedStream(b"-ERR\r\n", b"+OK\r\n"), PLAIN, 0),
+        (ScriptedStream(b""), PLAIN, None),
+        (ScriptedStream(b""), settings(Security.IMPLICIT), 1),
+        (ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n", lost()), STLS, 3),
+        (ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n", tls=lost()), STLS, 2),
+        (ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"-ERR\r\n", b"+OK\r\n"), INSECURE, 2),
+        (ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"nonsense\r\n"), INSECURE, 1),
+    ],
+)
+def test_time_ends_with_the_last_reply_that_is_one(
+    stream: ScriptedStream, wanted: Settings, ended: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that shows how much was sent; QUIT is not in it."""
+    monkeypatch.setattr(connection, "Clock", lambda: len(stream.sent))
+
+    assert held(stream, wanted)[0].ended == ended
+
+
+def talking(*said: bytes | ProbeError) -> tuple[Conversation, ScriptedStream]:
+    """Return a conversation that has been greeted."""
+    stream = ScriptedStream(b"+OK\r\n", *said)
+    talk = Conversation(stream, PLAIN, Attempt(Address("192.0.2.1", 110)), sanitised_text.clean)
+    greet(talk)
+    return talk, stream
+
+
+def test_a_reply_with_a_body_is_read_to_its_dot() -> None:
+    """Only where the command has one, and the reply is good."""
+    talk, _ = talking(b"+OK\r\na\r\n..b\r\n.\r\n", b"-ERR no\r\n", b"+OK\r\n")
+
+    assert talk.ask(grammar.command(b"CAPA"), has_body=True).body == (b"a", b".b")
+    assert talk.ask(grammar.command(b"CAPA"), has_body=True).body == ()
+    assert talk.ask(grammar.command(b"STAT")).body == ()
+
+
+def test_nothing_is_asked_while_something_unasked_waits() -> None:
+    """An answer to nothing would be taken for the answer to the next question."""
+    talk, stream = talking(Early(b"+"))
+
+    with pytest.raises(ProbeError, match=r"^sent data that nothing had asked for$") as caught:
+        talk.ask(grammar.command(b"STAT"))
+    assert caught.value.kind is Kind.GARBLED
+    assert stream.sent == []
+
+
+@pytest.mark.parametrize(
+    ("said", "cut"),
+    [
+        ([], "without a reply"),
+        ([b"+O"], "in the middle of a reply"),
+        ([b"+OK\r\n"], "in the middle of a reply"),
+        ([b"+OK\r\nUSER\r\n"], "in the middle of a reply"),
+        ([b"+OK\r\nUSER\r\n."], "in the middle of a reply"),
+    ],
+)
+def test_where_a_connection_was_cut(said: Sequence[bytes], cut: str) -> None:
+    """A list without its end is half a reply."""
+    talk, _ = talking(*said)
+
+    with pytest.raises(ProbeError) as caught:
+        talk.ask(grammar.command(b"CAPA"), has_body=True)
+    assert (caught.value.kind, caught.value.message) == (
+        Kind.CLOSED,
+        f"closed the connection {cut}",
+    )
+
+
+def test_a_challenge_outside_of_an_exchange_is_none() -> None:
+    """Nobody has asked to be asked."""
+    for talk in (talking(b"+ dGVzdA==\r\n")[0], talking(b"+\r\n")[0]):
+        with pytest.raises(ProbeError, match=r"^sent no POP3 reply: \+"):
+            talk.reply()
+
+
+@pytest.mark.parametrize(("end", "oddities"), [(b"\r\n", []), (b"\n", ["lines end in LF alone"])])
+def test_lines_that_end_in_lf_alone_are_remarked_once(end: bytes, oddities: list[str]) -> None:
+    """Fault 15: tolerated, whichever of them it is."""
+    attempt, error = held(ScriptedStream(b"+OK" + end, b"+OK" + end), PLAIN)
+
+    assert error is None
+    assert attempt.oddities == oddities
+
+
+@pytest.mark.parametrize(
+    ("challenge", "shown"),
+    [
+        (base64.b64encode(b"a s3cret-long b"), "+ ***"),
+        (base64.b64encode(b"a s3cret-long bc").rstrip(b"="), "+ ***"),
+        (base64.b64encode(b"say s3cret-long"), "+ ***"),
+        (b"dGVzdA==", "+ dGVzdA=="),
+        (b"s3cret-long", "+ ***"),
+        (b"not base64", "+ not base64"),
+    ],
+)
+def test_no_secret_in_a_challenge_is_shown(challenge: bytes, shown: str) -> None:
+    """Base64 hides from a search what is in it; a challenge without a secret is shown as it is."""
+    talk, _ = talking(b"+ " + challenge + b"\r\n")
+    talk.clean = sanitised_text.cleaner([b"s3cret-long"])
+
+    talk.reply(is_auth=True)
+
+    assert talk.attempt.dialogue[-1] == f"S: {shown}"
+
+
+def test_no_reply_of_pop3() -> None:
+    """Fault 58, with what was said; and QUIT would not be understood."""
+    talk, _ = talking(b"maybe\r\n")
+
+    with pytest.raises(ProbeError, match="sent no POP3 reply: maybe") as caught:
+        talk.ask(grammar.command(b"STAT"))
+    assert caught.value.kind is Kind.GARBLED
+    assert not talk.is_usable
+
+
+class DeafStream(ScriptedStream):
+    """Takes nothing more once it has greeted."""
+
+    def send(self, data: bytes) -> None:
+        super().send(data)
+        raise lost()
+
+
+def test_no_quit_to_who_takes_no_commands() -> None:
+    """Nothing is said of an answer to QUIT, which was never asked for."""
+    stream = DeafStream(b"+OK\r\n", LIST)
+
+    attempt, error = held(stream, STLS)
+
+    assert error is not None
+    assert error.kind is Kind.CLOSED
+    assert stream.sent == [b"CAPA"]
+    assert attempt.notes == []
+
+
+def test_no_quit_in_the_middle_of_a_reply() -> None:
+    """Also of one that came unasked."""
+    stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"+OK\r\n", Early(b"-ERR ha"))
+
+    attempt, error = held(stream, INSECURE)
+
+    assert error is not None
+    assert error.message == "closed the connection in the middle of a reply"
+    assert attempt.notes == []
+
+
+def test_what_came_before_a_handshake_is_not_read_after_it() -> None:
+    """It was not protected; nor does it count as unasked."""
+    talk, _ = talking(Early(b"+OK in the clear\r\n"), b"+OK in TLS\r\n")
+    assert talk.unasked()
+
+    talk.start_tls(context(STLS.tls))
+
+    assert not talk.unasked()
+    assert talk.reply().text == b"in TLS"
+
+
+def test_a_digest_is_of_the_greeting_as_it_came() -> None:
+    """RFC 1939 section 7, with the octets of the example there."""
+    greeting = b"+OK POP3 server ready <1896.697170952@dbc.mtview.ca.us>\r\n"
+    stream = ScriptedStream(greeting, b"+OK\r\n", b"+OK 0 0\r\n", b"+OK\r\n")
+    wanted = settings(Security.IMPLICIT, Login("mrose", SecretSource(), "apop"))
+
+    attempt, error = held(stream, wanted, secret=b"tanstaaf")
+
+    assert error is None
+    assert stream.sent[1] == b"APOP mrose c4c9334bac560ecc979e58001b3e22fb"
+    assert "C: APOP ***" in attempt.dialogue
+
+
+def test_what_a_server_says_of_encryption_counts_only_without_it() -> None:
+    """In TLS a refusal that speaks of TLS is about the password all the same."""
+    replies = (b"+OK\r\n", b"+OK\r\n", b"-ERR TLS required\r\n", b"+OK\r\n")
+
+    _, in_clear = held(ScriptedStream(*replies), INSECURE)
+    _, in_tls = held(ScriptedStream(*replies), settings(Security.IMPLICIT, login()))
+
+    assert in_clear is not None
+    assert in_tls is not None
+    assert in_clear.kind is Kind.CLEARTEXT_REFUSED
+    assert in_tls.kind is Kind.CREDENTIALS
+
+
+def shown(pki: Pki, name: str) -> TlsFacts:
+    sent = (pki.der(name),)
+    return VERIFIED._replace(sent=sent, path=sent)
+
+
+@pytest.mark.parametrize(
+    ("name", "policy", "refusal"),
+    [
+        ("weak", {"minimum": "1.1"}, (Kind.WEAK, "certificate is too weak")),
+        (
+            "weak",
+            {"minimum": "1.1", "verify": Verify.CHAIN},
+            (Kind.WEAK, "certificate is too weak"),
+        ),
+        ("weak", {"minimum": "1.1", "verify": Verify.NONE}, None),
+        ("weak", {"minimum": "1.2"}, None),
+        ("good", {"minimum": "1.1"}, None),
+        ("good", {"pins": ("0" * 64,)}, (Kind.PIN, "certificate is not one that is pinned")),
+        (
+            "good",
+            {"pins": ("0" * 64,), "verify": Verify.NONE},
+            (Kind.PIN, "certificate is not one that is pinned"),
+        ),
+    ],
+)
+def test_what_openssl_was_not_asked_about(
+    name: str, policy: dict[str, Any], refusal: tuple[Kind, str] | None, pki: Pki
+) -> None:
+    """Strength at security level 0, and pins: refused before a byte is sent or judged."""
+    stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", tls=shown(pki, name))
+
+    attempt, error = held(stream, settings(Security.IMPLICIT, **policy))
+
+    assert attempt.tls is not None
+    if refusal is None:
+        assert error is None
+        assert attempt.tls.verified
+    else:
+        assert isinstance(error, CertificateRejected)
+        assert (error.kind, error.message) == refusal
+        assert error.chain == attempt.tls.sent
+        assert not attempt.tls.verified
+        assert attempt.ended is None
+        assert stream.sent == [b"(handshake)"]
+        assert attempt.notes == []
+
+
+def test_after_stls_a_certificate_is_looked_at_as_well(pki: Pki) -> None:
+    """Refused there, nothing of POP3 follows either."""
+    stream = ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n", LIST, tls=shown(pki, "good"))
+
+    _, error = held(stream, settings(Security.STLS, pins=("0" * 64,)))
+
+    assert error is not None
+    assert (error.kind, error.phase) == (Kind.PIN, Phase.TLS)
+    assert stream.sent == [b"CAPA", b"STLS", b"(handshake)"]
+
+
+@pytest.mark.parametrize("what", ["fingerprint", "public_key"])
+def test_a_pin_of_the_certificate_or_of_its_key(what: str, pki: Pki) -> None:
+    """Either will do, and one of several."""
+    pin = getattr(reader.read(pki.der("good"), sanitised_text.clean), what)
+    stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", tls=shown(pki, "good"))
+
+    _, error = held(stream, settings(Security.IMPLICIT, pins=("0" * 64, pin)))
+
+    assert error is None
+
+
+def test_the_dialogue_is_bounded() -> None:
+    """A server that sends line after line fills no memory."""
+    talk, _ = talking(b"+OK\r\n" + b"x\r\n" * 300 + b".\r\n")
+
+    talk.ask(grammar.command(b"CAPA"), has_body=True)
+
+    assert len(talk.attempt.dialogue) == 200
+
+
+def test_a_challenge_leaves_no_way_to_quit() -> None:
+    """Inside an exchange QUIT would be taken for a response."""
+    talk, _ = talking(b"+ dGVzdA==\r\n", b"+OK\r\n")
+    asked = grammar.command(b"AUTH", b"X")._replace(is_auth=True)
+
+    assert talk.ask(asked).challenge == b"dGVzdA=="
+    assert not talk.is_usable
+    assert talk.ask(asked).ok
+    assert talk.is_usable
+
+
+@pytest.mark.parametrize(
+    ("begin", "kind", "message"),
+    [
+        (b"+ ", Kind.GARBLED, "sent a malformed challenge: more than 12288 octets; given up"),
+        (b"+OK ", Kind.OVERSIZED, "sent a line too long (limit 12288)"),
+    ],
+)
+def test_a_challenge_without_end(begin: bytes, kind: Kind, message: str) -> None:
+    """Fault 53: a challenge may be long (RFC 5034 section 4), but not longer than that."""
+    talk, _ = talking(begin + b"x" * 12288)
+
+    with pytest.raises(ProbeError) as caught:
+        talk.ask(grammar.command(b"AUTH", b"X")._replace(is_auth=True))
+    assert (caught.value.kind, caught.value.message) == (kind, message)
+
+
+def test_a_proof_is_masked_wherever_it_is_echoed() -> None:
+    """What was sent in place of stars lets a password be guessed, and is shown to nobody."""
+    talk, _ = talking(b"-ERR monitor 0123456789abcdef is wrong\r\n")
+
+    reply = talk.ask(grammar.command(b"APOP", b"monitor 0123456789abcdef", Printable("***")))
+
+    assert talk.clean(reply.text) == "monitor *** is wrong"
+    assert talk.attempt.dialogue[-1] == "S: -ERR monitor *** is wrong"
+
+
+def test_what_a_refused_handshake_has_shown_is_kept() -> None:
+    """The chain of a rejected certificate says why; nothing else of it is known."""
+    refused = CertificateRejected(Kind.EXPIRED, Printable("has expired"), (b"leaf",))
+    stream = ScriptedStream(tls=refused)
+
+    attempt, error = held(stream, settings(Security.IMPLICIT, verify=Verify.FULL))
+
+    assert error is refused
+    assert attempt.tls == TlsFacts(None, None, (b"leaf",), (), verified=False)
+    assert stream.sent == [b"(handshake)"]
