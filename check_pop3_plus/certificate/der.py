@@ -6,7 +6,8 @@ that no server has. So here it is said what stands where, before anything is und
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import NamedTuple
+
+from check_pop3_plus.model.record import Record
 
 BASIC_CONSTRAINTS = bytes.fromhex("551d13")
 KEY_USAGE = bytes.fromhex("551d0f")
@@ -25,7 +26,7 @@ BOOLEAN, INTEGER, SEQUENCE = 0x01, 0x02, 0x30
 _VERSION, _EXTENSIONS = 0xA0, 0xA3
 
 
-class Value(NamedTuple):
+class Value(Record):
     """One value of DER."""
 
     tag: int
@@ -34,12 +35,12 @@ class Value(NamedTuple):
     """With tag and length."""
 
 
-class Extension(NamedTuple):
+class Extension(Record):
     critical: bool
     content: bytes
 
 
-class Outline(NamedTuple):
+class Outline(Record):
     """A certificate's fields; octets are DER."""
 
     version: int

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from check_pop3_plus.certificate import rfc5280_rules
 from check_pop3_plus.certificate.der import (
@@ -24,6 +24,7 @@ from check_pop3_plus.certificate.der import (
     values,
     without_names,
 )
+from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import CertificateFacts, Chain
 from check_pop3_plus.model.sanitised_text import Cleaner, Printable
 from check_pop3_plus.model.stopped import Stopped
@@ -104,7 +105,7 @@ def _require_memory() -> None:
         raise MemoryError from error
 
 
-class _Read(NamedTuple):
+class _Read(Record):
     """A certificate: what it says, and where, for who looks at more than one."""
 
     facts: CertificateFacts

@@ -8,7 +8,6 @@ to understand the rest of the certificate.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 from check_pop3_plus.certificate.der import (
     ALTERNATIVE_NAMES,
@@ -23,6 +22,7 @@ from check_pop3_plus.certificate.der import (
     first,
     values,
 )
+from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import Printable
 
 # The first octet of a key usage, and of Netscape's certificate type.
@@ -30,7 +30,7 @@ _SIGNS_CERTIFICATES, _SIGNS_REVOCATIONS, _ANY_AUTHORITY = 0x04, 0x02, 0x07
 _KEY_IDENTIFIER = 0x80
 
 
-class _Certificate(NamedTuple):
+class _Certificate(Record):
     """What the rules ask for."""
 
     fields: Outline

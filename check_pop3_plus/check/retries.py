@@ -4,11 +4,11 @@ Whether a failure may pass is policy, in `judge`. Here it meets the time that is
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from check_pop3_plus.check.default_states import LASTING, SAID_WITH_THE_RIGHT_PASSWORD
 from check_pop3_plus.messages.certificates import count
 from check_pop3_plus.model.failures import OURS, Kind
+from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.settings import Limits, State
 
@@ -21,7 +21,7 @@ _NEARLY_ALL = 0.95
 nothing, but a run that was sized for so many looks must not lose the last to milliseconds."""
 
 
-class Look(NamedTuple):
+class Look(Record):
     """One look, judged."""
 
     state: State

@@ -6,7 +6,6 @@ last line, ranks UNKNOWN first and sorts the labels.
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import NamedTuple
 
 import nagiosplugin
 
@@ -17,6 +16,7 @@ from check_pop3_plus.check.retries import Look
 from check_pop3_plus.check.summary import Summary
 from check_pop3_plus.messages import long_output
 from check_pop3_plus.model.failures import MEASURED, OURS, Kind
+from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.settings import Secret, Settings, State
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.probe.prerequisites import Means
@@ -51,7 +51,7 @@ _LABELS = (
 )
 
 
-class Verdict(NamedTuple):
+class Verdict(Record):
     """The result of a check, ready to print."""
 
     state: State

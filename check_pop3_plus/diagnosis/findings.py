@@ -1,13 +1,14 @@
 """What a diagnosis has seen: plain records, no opinions. `None` means "not seen"."""
 
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from check_pop3_plus.model.failures import Failure, Kind, Phase
+from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Address, Attempt, Chain
 from check_pop3_plus.model.sanitised_text import Printable
 
 
-class Matter(NamedTuple):
+class Matter(Record):
     """What a diagnosis is about."""
 
     phase: Phase | None
@@ -17,7 +18,7 @@ class Matter(NamedTuple):
     """The one that failed; None where the name was not even resolved."""
 
 
-class Lookup(NamedTuple):
+class Lookup(Record):
     """The name looked up by the system, for one family alone."""
 
     family: str
@@ -26,7 +27,7 @@ class Lookup(NamedTuple):
     failure: Failure | None = None
 
 
-class NameServer(NamedTuple):
+class NameServer(Record):
     """One name server of this machine, asked for the name directly."""
 
     server: Printable
@@ -38,7 +39,7 @@ class NameServer(NamedTuple):
     failure: Failure | None = None
 
 
-class Connection(NamedTuple):
+class Connection(Record):
     """A TCP connection, or why there is none."""
 
     address: Address
@@ -46,7 +47,7 @@ class Connection(NamedTuple):
     failure: Failure | None = None
 
 
-class Greeting(NamedTuple):
+class Greeting(Record):
     """What a port says in plain text."""
 
     address: Address
@@ -56,7 +57,7 @@ class Greeting(NamedTuple):
     failure: Failure | None = None
 
 
-class Handshake(NamedTuple):
+class Handshake(Record):
     """Whether a port speaks TLS from the first byte, whatever its certificate is worth."""
 
     address: Address
@@ -65,7 +66,7 @@ class Handshake(NamedTuple):
     failure: Failure | None = None
 
 
-class Version(NamedTuple):
+class Version(Record):
     """A handshake that offers one version of TLS alone."""
 
     number: str
@@ -74,7 +75,7 @@ class Version(NamedTuple):
     """None, with no cipher either, where the TLS library here cannot offer it."""
 
 
-class Tool(NamedTuple):
+class Tool(Record):
     """What another program printed."""
 
     name: str
@@ -89,7 +90,7 @@ Fact: TypeAlias = Lookup | NameServer | Connection | Greeting | Handshake | Vers
 _F = TypeVar("_F", bound=Fact)
 
 
-class Findings(NamedTuple):
+class Findings(Record):
     about: Matter
     facts: tuple[Fact, ...] = ()
     """In the order that they came."""

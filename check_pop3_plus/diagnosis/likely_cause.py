@@ -33,7 +33,8 @@ class Case:
         self.settings = settings
         self.report = report
         self.findings = findings
-        self.phase, self.kind, self.attempt = findings.about
+        about = findings.about
+        self.phase, self.kind, self.attempt = about.phase, about.kind, about.attempt
         self.address = self.attempt.address if self.attempt else None
         self.port = settings.target.port
         self.message = ""

@@ -134,7 +134,8 @@ def matter(report: Report, kinds: tuple[Kind, ...]) -> Matter:
 
 def plan(settings: Settings, report: Report, kinds: tuple[Kind, ...]) -> tuple[Step, ...]:
     """Return the steps that fit the failure, or those that the user has picked."""
-    phase, kind, attempt = matter(report, kinds)
+    about = matter(report, kinds)
+    phase, kind, attempt = about.phase, about.kind, about.attempt
     picked = settings.diagnosis or frozenset()
     steps = [step for subject in Subject if subject in picked for step in SUBJECTS[subject]]
     if not picked:
@@ -264,7 +265,7 @@ class _Diagnosis:
         name = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}[family]
         began = Clock()
         try:
-            found = transport.resolve(self.settings.target._replace(family=family), limit)
+            found = transport.resolve(self.settings.target.replace(family=family), limit)
         except ProbeError as error:
             self._facts.append(Lookup(name, Clock() - began, (), error.failure()))
         else:
@@ -307,7 +308,7 @@ class _Diagnosis:
     def _try_port(self, port: int, limit: Deadline) -> None:
         """Find out whether POP3 is there, on a port that is meant for it."""
         assert self.address is not None  # noqa: S101 - else it is not planned
-        address = self.address._replace(port=port)
+        address = self.address.replace(port=port)
         if self._connect(address, limit) is None:
             (self._shake_hands if port == 995 else self._listen)(address, limit)
 
@@ -349,7 +350,7 @@ class _Diagnosis:
         except ProbeError as error:
             failure = error.failure()
         fact = Handshake(address, version, failure=failure)
-        self._facts.append(fact._replace(chain=chain) if chain else fact)
+        self._facts.append(fact.replace(chain=chain) if chain else fact)
 
     def _offer(self, version: str, limit: Deadline) -> None:
         assert self.address is not None  # noqa: S101 - else it is not planned

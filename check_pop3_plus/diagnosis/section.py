@@ -29,7 +29,7 @@ def lines(findings: Findings) -> Iterator[str]:
 
 
 def _lookups(findings: Findings) -> Iterator[str]:
-    for fact in sorted(findings.of(Lookup)):
+    for fact in sorted(findings.of(Lookup), key=lambda fact: fact.family):
         found = ", ".join(address.host for address in fact.addresses[:8])
         what = found or (fact.failure.message if fact.failure else "nothing")
         yield f"look-up {fact.family}: {what}, after {fact.seconds:.3f} s"
@@ -43,7 +43,9 @@ def _name_servers(findings: Findings) -> Iterator[str]:
 
 
 def _connections(findings: Findings) -> Iterator[str]:
-    for fact in sorted(findings.of(Connection), key=lambda fact: fact.address):
+    for fact in sorted(
+        findings.of(Connection), key=lambda fact: (fact.address.host, fact.address.port)
+    ):
         said = _reason(fact.failure) if fact.failure else "works"
         yield f"connect: {fact.address} {said}, after {fact.seconds:.3f} s"
 

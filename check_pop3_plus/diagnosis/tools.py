@@ -10,9 +10,10 @@ import re
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from check_pop3_plus.model.failures import DeadlineExceeded, config_error
+from check_pop3_plus.model.record import Record
 from check_pop3_plus.support.deadline import Deadline, pause
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ OUTPUT_LIMIT = 8 * 1024
 _TARGET = re.compile(r"[0-9A-Fa-f:.]{2,45}(?:%[0-9]{1,9})?|[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
 
 
-class Output(NamedTuple):
+class Output(Record):
     code: int | None
     """None where the program was ended."""
     data: bytes

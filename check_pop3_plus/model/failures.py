@@ -5,8 +5,8 @@ as is policy and lives in `contexts`; what to try next is advice and lives in `s
 """
 
 from enum import Enum
-from typing import NamedTuple
 
+from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import Printable, clean
 
 
@@ -87,7 +87,7 @@ OURS = frozenset((Kind.CONFIG, Kind.BUG, Kind.STOPPED))
 """Kinds that are about this plugin and its machine; always UNKNOWN."""
 
 
-class Failure(NamedTuple):
+class Failure(Record):
     """What is left of an error once it is caught."""
 
     kind: Kind

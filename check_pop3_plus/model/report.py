@@ -5,9 +5,10 @@
 
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from check_pop3_plus.model.failures import Failure, Kind, Phase, ProbeError
+from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import Printable
 
 if TYPE_CHECKING:  # only where there is a certificate (about 1.5 ms)
@@ -17,7 +18,7 @@ if TYPE_CHECKING:  # only where there is a certificate (about 1.5 ms)
 Clock = time.monotonic
 
 
-class Lap(NamedTuple):
+class Lap(Record):
     phase: Phase
     seconds: float
     ok: bool
@@ -65,7 +66,7 @@ class _Passing:
             self._timeline.current = None
 
 
-class Address(NamedTuple):
+class Address(Record):
     """One address of the server, numeric."""
 
     host: str
@@ -78,7 +79,7 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if self.is_ipv6 else f"{self.host}:{self.port}"
 
 
-class CertificateFacts(NamedTuple):
+class CertificateFacts(Record):
     """One certificate, as far as it could be read."""
 
     not_before: "datetime | None"
@@ -105,7 +106,7 @@ class CertificateFacts(NamedTuple):
     """The attributes that could not be read."""
 
 
-class Chain(NamedTuple):
+class Chain(Record):
     """The certificates of one handshake."""
 
     sent: tuple[CertificateFacts, ...] = ()
@@ -140,7 +141,7 @@ def _first_to_end(certificates: Iterable[CertificateFacts]) -> CertificateFacts 
     return min(dated, key=lambda pair: pair[0])[1] if dated else None
 
 
-class TlsFacts(NamedTuple):
+class TlsFacts(Record):
     """A TLS handshake: what was agreed on, and the chain as the server sent it."""
 
     version: str | None
@@ -153,12 +154,12 @@ class TlsFacts(NamedTuple):
     """Whether chain and name were both verified."""
 
 
-class MailboxFacts(NamedTuple):
+class MailboxFacts(Record):
     messages: int
     octets: int
 
 
-class Note(NamedTuple):
+class Note(Record):
     """Something worth saying that did not end the attempt."""
 
     kind: Kind
@@ -206,14 +207,14 @@ class Attempt:
         return self.login_began and self.logged_in_as is None
 
 
-class Seen(NamedTuple):
+class Seen(Record):
     """One fact that can be judged, and the attempt that it comes from, if it is from one."""
 
     attempt: Attempt | None
     fact: Failure | Note | Chain | bytes | frozenset[tuple[str, str | None]]
 
 
-class Report(NamedTuple):
+class Report(Record):
     """Everything one look has seen."""
 
     attempts: tuple[Attempt, ...]

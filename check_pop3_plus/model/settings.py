@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import NamedTuple
+
+from check_pop3_plus.model.record import Record
 
 
 class Secret:
@@ -57,7 +58,7 @@ class State(Enum):
     UNKNOWN = 3
 
 
-class Target(NamedTuple):
+class Target(Record):
     hostname: str
     port: int
     family: Family = Family.ANY
@@ -69,7 +70,7 @@ class Target(NamedTuple):
     """How many good ones are enough; None means all."""
 
 
-class TlsPolicy(NamedTuple):
+class TlsPolicy(Record):
     security: Security = Security.PLAIN
     verify: Verify = Verify.FULL
     name: str = ""
@@ -85,7 +86,7 @@ class TlsPolicy(NamedTuple):
     """SHA-256 of the certificate or of its public key, in hexadecimal; any of them will do."""
 
 
-class HttpsEndpoint(NamedTuple):
+class HttpsEndpoint(Record):
     """Where tokens are given out, or results are taken, over HTTPS."""
 
     host: str
@@ -100,7 +101,7 @@ class HttpsEndpoint(NamedTuple):
         return host if self.port == 443 else f"{host}:{self.port}"
 
 
-class Grant(NamedTuple):
+class Grant(Record):
     """How a token is fetched: by a refresh token where there is one, else by the client's own
     credentials (RFC 6749 sections 6 and 4.4)."""
 
@@ -113,7 +114,7 @@ class Grant(NamedTuple):
     """Trusted for the endpoint alone, in place of the system's store."""
 
 
-class SecretSource(NamedTuple):
+class SecretSource(Record):
     """Where the secret comes from: at most one of them; with none, a prompt."""
 
     file: str | None = None
@@ -140,7 +141,7 @@ WAYS = (
 and are not loaded where nobody logs in."""
 
 
-class Login(NamedTuple):
+class Login(Record):
     username: str
     source: SecretSource
     mechanism: str = "auto"
@@ -157,7 +158,7 @@ class Login(NamedTuple):
         return self.mechanism not in OF_POP3
 
 
-class Limits(NamedTuple):
+class Limits(Record):
     """Seconds, counted from the first line of the program."""
 
     timeout: float = 10.0
@@ -179,14 +180,14 @@ class Subject(Enum):
     TRACE = "trace"
 
 
-class Expectation(NamedTuple):
+class Expectation(Record):
     """Texts that the greeting must contain: any of them, or all."""
 
     texts: tuple[str, ...] = ()
     all: bool = False
 
 
-class Assertions(NamedTuple):
+class Assertions(Record):
     """What the server must, or must not, do besides answering."""
 
     capabilities: tuple[tuple[str, str | None], ...] = ()
@@ -203,7 +204,7 @@ class Assertions(NamedTuple):
     """Days from the first to the last instant of the certificate."""
 
 
-class Remaining(NamedTuple):
+class Remaining(Record):
     """A certificate threshold: what must be left, in days, as a share of the lifetime, or the
     smaller of the two."""
 
@@ -211,14 +212,14 @@ class Remaining(NamedTuple):
     share: float | None = None
 
 
-class RangePair(NamedTuple):
+class RangePair(Record):
     """Plugin guidelines' ranges, as text that was checked; None where not asked for."""
 
     warning: str | None = None
     critical: str | None = None
 
 
-class Thresholds(NamedTuple):
+class Thresholds(Record):
     time: RangePair = RangePair()
     phases: Mapping[str, RangePair] = {}
     messages: RangePair = RangePair()
@@ -227,7 +228,7 @@ class Thresholds(NamedTuple):
     certificate_critical: Remaining | None = None
 
 
-class Settings(NamedTuple):
+class Settings(Record):
     target: Target
     tls: TlsPolicy = TlsPolicy()
     login: Login | None = None
@@ -242,7 +243,7 @@ class Settings(NamedTuple):
     verbosity: int = 0
 
 
-class IcingaApi(NamedTuple):
+class IcingaApi(Record):
     """Where Icinga 2 takes results, by its REST API."""
 
     endpoint: HttpsEndpoint
@@ -252,20 +253,20 @@ class IcingaApi(NamedTuple):
     """Trusted for the API alone, in place of the system's store."""
 
 
-class CommandFile(NamedTuple):
+class CommandFile(Record):
     """The FIFO from which Nagios takes external commands."""
 
     path: str
 
 
-class JsonLines(NamedTuple):
+class JsonLines(Record):
     """An object a line."""
 
     path: str = "-"
     """Standard output; no file is ever written."""
 
 
-class Sweep(NamedTuple):
+class Sweep(Record):
     """Many services of one file."""
 
     file: str

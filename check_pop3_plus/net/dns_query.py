@@ -5,7 +5,8 @@ does it. This is for finding out which of its name servers fails when that fails
 """
 
 import re
-from typing import NamedTuple
+
+from check_pop3_plus.model.record import Record
 
 A, AAAA = 1, 28
 
@@ -15,7 +16,7 @@ SERVERS_LIMIT = 3
 """The system's own library asks no more (MAXNS in resolv.h)."""
 
 
-class Answer(NamedTuple):
+class Answer(Record):
     code: str
     """NOERROR, NXDOMAIN and so on."""
     records: int

@@ -31,7 +31,7 @@ def context(policy: TlsPolicy) -> "ssl.SSLContext":
 
     Raises ProbeError (config) for files that cannot be loaded.
     """
-    return _context(policy._replace(security=Security.IMPLICIT, name="", pins=()))
+    return _context(policy.replace(security=Security.IMPLICIT, name="", pins=()))
 
 
 @lru_cache(maxsize=64)

@@ -6,16 +6,16 @@ line. The standard library's reader has no repeated keys.
 
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import Printable, clean
 from check_pop3_plus.support import files
 
 Section = list[tuple[str, str]]
 
 
-class Part(NamedTuple):
+class Part(Record):
     """A section as it stands in a file; several may have one name."""
 
     name: str

@@ -351,7 +351,7 @@ def _thresholds(chosen: argparse.Namespace) -> Thresholds:
             if not separator or phase not in known:
                 raise UsageError(f"invalid {option} {shown(assignment)}: not PHASE=RANGE")
             pair = phases.get(phase, RangePair())
-            phases[phase] = pair._replace(**{level: validators.range_spec(spec, option)})
+            phases[phase] = pair.replace(**{level: validators.range_spec(spec, option)})
     warning, critical = validators.certificate_limits(chosen.certificate)
     return Thresholds(
         time=_pair(chosen, "", validators.range_spec),

@@ -5,9 +5,9 @@ more", or an error. Text stays bytes; every limit has its reason beside it.
 """
 
 import re
-from typing import NamedTuple
 
 from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import Printable, clean
 
 LINE_LIMIT = 2048
@@ -28,7 +28,7 @@ VERBS = frozenset((b"CAPA", b"STLS", b"USER", b"PASS", b"APOP", b"AUTH", b"STAT"
 """The only commands ever sent. DELE, RETR and TOP are not among them: a probe changes nothing."""
 
 
-class Command(NamedTuple):
+class Command(Record):
     """Wire bytes and the text to show for them: redacted at birth, so no transcript can leak."""
 
     wire: bytes
@@ -40,7 +40,7 @@ class Command(NamedTuple):
         return f"Command({self.shown})"
 
 
-class Reply(NamedTuple):
+class Reply(Record):
     """A status line, and the lines of the body where the command has one."""
 
     ok: bool
@@ -53,7 +53,7 @@ class Reply(NamedTuple):
     """Base64, where the line is no status but a question (RFC 5034 section 4)."""
 
 
-class Capabilities(NamedTuple):
+class Capabilities(Record):
     """A capability list (RFC 2449 section 5). Forgotten, and asked for again, after TLS."""
 
     tags: dict[str, tuple[str, ...]]

@@ -9,9 +9,9 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Generator
 from contextlib import suppress
-from typing import NamedTuple
 
 from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import Printable, clean
 from check_pop3_plus.pop3.grammar import Command, Reply, command
 
@@ -19,7 +19,7 @@ COMMAND_LIMIT = 255
 """Octets of a command line (RFC 5034 section 4): a longer initial response waits for `+`."""
 
 
-class Identity(NamedTuple):
+class Identity(Record):
     """Who logs in, and where: all that a mechanism may need."""
 
     username: bytes
@@ -105,8 +105,8 @@ def _opening(name: str, initial: bytes | None) -> tuple[Command, bytes | None]:
         with_response = argument + b" " + (b64encode(initial) or b"=")
         if len(with_response) + len("AUTH \r\n") <= COMMAND_LIMIT:
             shown = Printable(f"{name} ***")
-            return command(b"AUTH", with_response, shown)._replace(is_auth=True), None
-    return command(b"AUTH", argument, Printable(name))._replace(is_auth=True), initial
+            return command(b"AUTH", with_response, shown).replace(is_auth=True), None
+    return command(b"AUTH", argument, Printable(name)).replace(is_auth=True), initial
 
 
 def _answer(responses: Responses, challenge: bytes, waiting: bytes | None) -> bytes:
@@ -147,7 +147,7 @@ def _told_why(name: str, refused: Refused) -> Generator[Command, Reply, Reply]:
     if reply.ok:
         raise _too_early(name)
     said = b" - " + reply.text if reply.text else b""
-    return reply._replace(text=refused.reason + said, challenge=None)
+    return reply.replace(text=refused.reason + said, challenge=None)
 
 
 def _response(answer: bytes) -> Command:

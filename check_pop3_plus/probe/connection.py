@@ -80,7 +80,7 @@ class Conversation:
             body = grammar.BodyReader()
             while not body.add(self.line(is_inside=True)):
                 pass
-            reply = reply._replace(body=tuple(body.lines))
+            reply = reply.replace(body=tuple(body.lines))
         self.attempt.ended = Clock()
         # Inside an exchange QUIT would be taken for a response.
         self.is_usable = reply.challenge is None

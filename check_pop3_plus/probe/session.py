@@ -189,7 +189,7 @@ def _require_certificate(talk: Conversation) -> None:
         if any(each.weakness for each in facts.path):
             refused = (Kind.WEAK, "certificate is too weak")
     if refused:
-        attempt.tls = attempt.tls._replace(verified=False)
+        attempt.tls = attempt.tls.replace(verified=False)
         attempt.ended = None  # nothing that was said has been judged
         kind, message = refused
         raise CertificateRejected(kind, Printable(message), sent)

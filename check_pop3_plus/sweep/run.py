@@ -10,11 +10,11 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import NamedTuple
 
 from check_pop3_plus.check import run
 from check_pop3_plus.check.run import Verdict
 from check_pop3_plus.model.failures import ProbeError, config_error
+from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import clean
 from check_pop3_plus.model.settings import Secret, SecretSource, Settings, State, Sweep
 from check_pop3_plus.options import ini
@@ -40,7 +40,7 @@ _ROUND_SECONDS = 0.02
 """How long results are left to gather: who is woken for each has to fight for the interpreter."""
 
 
-class Service(NamedTuple):
+class Service(Record):
     """One section: a service to look at."""
 
     name: str
@@ -60,7 +60,7 @@ class Service(NamedTuple):
         return self.name.partition("!")[2]
 
 
-class Outcome(NamedTuple):
+class Outcome(Record):
     """What came of one service."""
 
     service: Service
@@ -174,7 +174,7 @@ class Run:
                 return
             began = time.time()
             outcome = self._looked_at(*found)
-            self._done.append(outcome._replace(began=began, ended=time.time()))
+            self._done.append(outcome.replace(began=began, ended=time.time()))
 
     def _next(self) -> tuple[Service, Settings | ProbeError] | None:
         """Return a service and its settings, or what is wrong with them; None where none is left.

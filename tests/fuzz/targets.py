@@ -206,9 +206,9 @@ def _understood(words: list[str]) -> None:
     security = {"ssl": "tls", "starttls": "stls"}.get(understood.tls.security.value, "plain")
     script = dialogue(Scenario(security, way))
     # Without what would leave this process.
-    target = understood.target._replace(all_addresses=False, min_addresses=None)
-    limits = understood.limits._replace(rechecks=0)
-    played = STAGE.look(understood._replace(target=target, limits=limits, diagnosis=None), script)
+    target = understood.target.replace(all_addresses=False, min_addresses=None)
+    limits = understood.limits.replace(rechecks=0)
+    played = STAGE.look(understood.replace(target=target, limits=limits, diagnosis=None), script)
     honest(played.run, has_secret=False)
 
 
@@ -231,7 +231,7 @@ def _assert_sane(settings: Settings) -> None:
         assert tls.verify is Verify.FULL
     ranges = settings.thresholds
     for pair in (ranges.time, ranges.messages, ranges.size, *ranges.phases.values()):
-        for spec in pair:
+        for spec in (pair.warning, pair.critical):
             if spec is not None:
                 Range(spec)
     assert not any(settings.states.get(kind) for kind in ("config", "bug", "stopped"))
@@ -243,7 +243,7 @@ def _swept(wanted: Sweep) -> None:
     except ProbeError as error:
         _assert_usage_error(error)
         return
-    tally = summary.Tally(services, wanted._replace(receiver=None))
+    tally = summary.Tally(services, wanted.replace(receiver=None))
     for service in services[:20]:
         verdict = Verdict(State.OK, "fine")
         is_readable = False

@@ -165,7 +165,7 @@ def verdicts(draw: st.DrawFn) -> tuple[Verdict, Report, list[str]]:
     resolve = Lap(Phase.RESOLVE, draw(seconds), ok=True)
     # Two addresses are never the same.
     for number, attempt in enumerate(tried):
-        attempt.address = attempt.address._replace(host=f"{attempt.address.host[:10]}{number}")
+        attempt.address = attempt.address.replace(host=f"{attempt.address.host[:10]}{number}")
         if number:  # of several, one may log in
             attempt.mailbox = None
     report = Report(tried, judged, resolve, None, draw(st.none() | seconds), NOW.timestamp())

@@ -41,7 +41,7 @@ def test_the_nameless_is_the_same_but_for_the_names(pki: Pki) -> None:
     fields, rest = certificate_der.outline(whole), certificate_der.outline(nameless)
 
     assert rest.subject == rest.issuer == sequence()
-    assert rest == fields._replace(subject=sequence(), issuer=sequence())
+    assert rest == fields.replace(subject=sequence(), issuer=sequence())
     assert certificate_der.without_names(nameless) == nameless
 
 
@@ -155,7 +155,7 @@ def test_the_fewest_fields() -> None:
 
     assert (fields.version, fields.algorithm, fields.issuer) == (0, six[1], six[2])
     assert (fields.subject, fields.key) == (six[4], six[5])
-    assert certificate_der.outline(of_fields(VERSION, *six)) == fields._replace(version=2)
+    assert certificate_der.outline(of_fields(VERSION, *six)) == fields.replace(version=2)
     for short in (six[:5], [VERSION, *six[:5]]):
         with pytest.raises(ValueError, match=r"^not a certificate$"):
             certificate_der.outline(of_fields(*short))

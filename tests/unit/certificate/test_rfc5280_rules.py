@@ -41,7 +41,7 @@ LEAF = Outline(
     has_extensions=True,
     outer_algorithm=b"sha256",
 )
-CA = LEAF._replace(
+CA = LEAF.replace(
     subject=name("Root"),
     extensions={
         BASIC_CONSTRAINTS: CONSTRAINTS,
@@ -58,7 +58,7 @@ def changed(fields: Outline, extensions: dict[bytes, Extension | None], **others
         for number, extension in {**fields.extensions, **extensions}.items()
         if extension is not None
     }
-    return fields._replace(extensions=kept, **others)
+    return fields.replace(extensions=kept, **others)
 
 
 def said(fields: Outline) -> tuple[str, ...]:
@@ -79,9 +79,9 @@ BAD_LEAVES = [
         {},
         "has no authority key identifier",
     ),
-    ({AUTHORITY_KEY: KEY._replace(critical=True)}, {}, "has a critical authority key identifier"),
+    ({AUTHORITY_KEY: KEY.replace(critical=True)}, {}, "has a critical authority key identifier"),
     (
-        {SUBJECT_KEY: OWN_KEY._replace(critical=True)},
+        {SUBJECT_KEY: OWN_KEY.replace(critical=True)},
         {},
         "has a critical subject key identifier",
     ),
@@ -150,14 +150,14 @@ def test_what_is_wrong_with_a_leaf(
         (
             {
                 KEY_USAGE: Extension(True, bits(b"\x01")),
-                ALTERNATIVE_NAMES: NAMES._replace(critical=True),
+                ALTERNATIVE_NAMES: NAMES.replace(critical=True),
             },
             {"subject": NOBODY},
         ),
         ({NETSCAPE_TYPE: Extension(False, bits(b"\x40"))}, {}),
         # Where there is a key usage, what Netscape says counts for nothing.
         ({KEY_USAGE: NO_CA_USAGE, NETSCAPE_TYPE: Extension(False, bits(b"\x04"))}, {}),
-        ({ALTERNATIVE_NAMES: NAMES._replace(critical=True)}, {"subject": NOBODY}),
+        ({ALTERNATIVE_NAMES: NAMES.replace(critical=True)}, {"subject": NOBODY}),
         ({}, {"version": (1 << 63) - 1}),
         # Before version 3 there is no identifier, and no extension, to miss.
         ({AUTHORITY_KEY: None, ALTERNATIVE_NAMES: None}, {"version": 1, "has_extensions": False}),
@@ -175,7 +175,7 @@ BAD_ISSUERS = [
     ({SUBJECT_KEY: None}, {}, "has no subject key identifier"),
     ({KEY_USAGE: None}, {}, "has no key usage"),
     (
-        {BASIC_CONSTRAINTS: CONSTRAINTS._replace(critical=False)},
+        {BASIC_CONSTRAINTS: CONSTRAINTS.replace(critical=False)},
         {},
         "has basic constraints that are not critical",
     ),
@@ -189,7 +189,7 @@ BAD_ISSUERS = [
     ),
     ({}, {"subject": NOBODY}, "has no name"),
     (
-        {ALTERNATIVE_NAMES: NAMES._replace(critical=True)},
+        {ALTERNATIVE_NAMES: NAMES.replace(critical=True)},
         {"subject": NOBODY},
         "has no name",
     ),
@@ -227,9 +227,9 @@ def test_what_is_not_wrong_with_an_issuer(extensions: dict[bytes, Extension | No
 
 def test_an_old_root_needs_no_constraints() -> None:
     """Version 1 has none; to OpenSSL it issues where it names itself."""
-    old = CA._replace(version=0, issuer=CA.subject, extensions={}, has_extensions=False)
-    not_self = old._replace(issuer=name("Other"))
-    newer = old._replace(version=1)
+    old = CA.replace(version=0, issuer=CA.subject, extensions={}, has_extensions=False)
+    not_self = old.replace(issuer=name("Other"))
+    newer = old.replace(version=1)
     wrong = "issuer 1 may sign certificates but has no basic constraints"
 
     assert rfc5280_rules.defects([LEAF, old]) == (wrong,)
@@ -275,7 +275,7 @@ def test_several_defects_are_all_named() -> None:
 
 @pytest.mark.parametrize(
     "unreadable",
-    [None, changed(LEAF, {KEY_USAGE: Extension(True, b"")}), LEAF._replace(issuer=b"")],
+    [None, changed(LEAF, {KEY_USAGE: Extension(True, b"")}), LEAF.replace(issuer=b"")],
 )
 def test_of_what_cannot_be_read_nothing_is_said(unreadable: Outline | None) -> None:
     """The others of the path are looked at all the same."""

@@ -24,7 +24,7 @@ from check_pop3_plus.options import parser
 from tests.pki.certificate_facts import NOW, dates
 
 HERE = Address("192.0.2.1", 110)
-THERE = HERE._replace(port=995)
+THERE = HERE.replace(port=995)
 SIX = Address("2001:db8::1", 110, is_ipv6=True)
 
 
@@ -186,8 +186,8 @@ def test_tls(kind: Kind, facts: list[Fact], said: str) -> None:
 
 
 def certificate(subject: str, issuer: str, after: float = 90, **more: object) -> CertificateFacts:
-    named = dates(-30, after)._replace(subject=Printable(subject), issuer=Printable(issuer))
-    return named._replace(**more)  # type: ignore[arg-type]
+    named = dates(-30, after).replace(subject=Printable(subject), issuer=Printable(issuer))
+    return named.replace(**more)
 
 
 LEAF = certificate("CN=pop", "CN=middle", names=(Printable("other.example.test"),))

@@ -21,7 +21,7 @@ V = ssl.TLSVersion
 
 def policy(pki: Pki, **changes: Any) -> TlsPolicy:
     ordinary = TlsPolicy(Security.IMPLICIT, name="localhost", ca_file=str(pki.ca_file))
-    return ordinary._replace(**changes)
+    return ordinary.replace(**changes)
 
 
 def authorities(pki: Pki) -> int:
@@ -181,7 +181,7 @@ def test_files_that_cannot_be_loaded(pki: Pki, tmp_path: Path) -> None:
     whole = str(pki.client_cert), str(pki.client_key)
 
     def trust(**changes: Any) -> str:
-        return refusal(policy(pki, ca_file=None)._replace(**changes))
+        return refusal(policy(pki, ca_file=None).replace(**changes))
 
     def client(cert: str, key: str | None = None) -> str:
         return refusal(policy(pki, client_cert=cert, client_key=key))

@@ -13,6 +13,7 @@ from check_pop3_plus.model.settings import (
     Grant,
     HttpsEndpoint,
     Limits,
+    Login,
     RangePair,
     Remaining,
     SecretSource,
@@ -206,7 +207,7 @@ def test_a_login() -> None:
     """The secret itself has no option; its source has."""
     login = parsed("-S", "-U", "monitor", "--password-env", "X").login
 
-    assert login == ("monitor", SecretSource(env="X"), "auto", False)
+    assert login == Login("monitor", SecretSource(env="X"), "auto", False)
 
 
 def test_a_token_that_is_fetched() -> None:

@@ -92,7 +92,7 @@ def login(mechanism: str = "user", allow_insecure: bool = False) -> Login:
 
 
 def settings(security: Security, wanted: Login | None = None, **policy: Any) -> Settings:
-    tls = TlsPolicy(security, name=HOST)._replace(**policy)
+    tls = TlsPolicy(security, name=HOST).replace(**policy)
     return Settings(Target(HOST, 110), tls, wanted)
 
 
@@ -186,7 +186,7 @@ def test_capabilities_are_asked_for_where_something_depends_on_them() -> None:
     by_name = ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"+OK\r\n", b"+OK 0 0\r\n", b"+OK\r\n")
     held(by_name, settings(Security.IMPLICIT, login("user")))
     asserted = ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n")
-    wanted = PLAIN._replace(assertions=PLAIN.assertions._replace(capabilities=(("USER", None),)))
+    wanted = PLAIN.replace(assertions=PLAIN.assertions.replace(capabilities=(("USER", None),)))
     attempt, _ = held(asserted, wanted)
 
     assert b"CAPA" not in by_name.sent
@@ -317,7 +317,7 @@ def test_of_several_conversations_one_logs_in() -> None:
     ("wanted", "tls"),
     [
         (settings(Security.PLAIN, login()), VERIFIED),
-        (settings(Security.IMPLICIT, login()), VERIFIED._replace(verified=False)),
+        (settings(Security.IMPLICIT, login()), VERIFIED.replace(verified=False)),
     ],
 )
 def test_no_password_over_a_link_that_is_not_verified(wanted: Settings, tls: TlsFacts) -> None:
@@ -705,7 +705,7 @@ def test_what_a_server_says_of_encryption_counts_only_without_it() -> None:
 
 def shown(pki: Pki, name: str) -> TlsFacts:
     sent = (pki.der(name),)
-    return VERIFIED._replace(sent=sent, path=sent)
+    return VERIFIED.replace(sent=sent, path=sent)
 
 
 @pytest.mark.parametrize(
@@ -784,7 +784,7 @@ def test_the_dialogue_is_bounded() -> None:
 def test_a_challenge_leaves_no_way_to_quit() -> None:
     """Inside an exchange QUIT would be taken for a response."""
     talk, _ = talking(b"+ dGVzdA==\r\n", b"+OK\r\n")
-    asked = grammar.command(b"AUTH", b"X")._replace(is_auth=True)
+    asked = grammar.command(b"AUTH", b"X").replace(is_auth=True)
 
     assert talk.ask(asked).challenge == b"dGVzdA=="
     assert not talk.is_usable
@@ -804,7 +804,7 @@ def test_a_challenge_without_end(begin: bytes, kind: Kind, message: str) -> None
     talk, _ = talking(begin + b"x" * 12288)
 
     with pytest.raises(ProbeError) as caught:
-        talk.ask(grammar.command(b"AUTH", b"X")._replace(is_auth=True))
+        talk.ask(grammar.command(b"AUTH", b"X").replace(is_auth=True))
     assert (caught.value.kind, caught.value.message) == (kind, message)
 
 
