@@ -101,7 +101,7 @@ class Tools:
 
         with self._lock:
             if self._is_over:
-                raise config_error("cannot start a program", TimeoutError())
+                raise config_error("cannot start a program", cause=TimeoutError())
             try:
                 process = subprocess.Popen(  # noqa: S603 - no shell, and a checked target
                     command,
@@ -113,7 +113,7 @@ class Tools:
                     start_new_session=True,
                 )
             except OSError as error:
-                raise config_error("cannot start a program", error) from error
+                raise config_error("cannot start a program", cause=error) from error
             self._running.add(process)
         return process
 

@@ -7,7 +7,7 @@ as is policy and lives in `contexts`; what to try next is advice and lives in `s
 from enum import Enum
 
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.sanitised_text import Printable, clean
+from check_pop3_plus.model.sanitised_text import Printable, printable
 
 
 class Phase(Enum):
@@ -88,15 +88,25 @@ OURS = frozenset((Kind.CONFIG, Kind.BUG, Kind.STOPPED))
 
 
 class Failure(Record):
-    """What is left of an error once it is caught."""
+    """Immutable record of a caught error."""
 
     kind: Kind
     phase: Phase | None
     message: Printable
+    """A predicate about the server: `closed the connection`; a sentence where it is about us."""
+    is_late: bool = False
+    """Whether a deadline passed; what it was is for the message to add."""
+    reason: Printable | None = None
+    """The bare reason that `message` puts into a sentence, where messages need it."""
+    verify_code: int | None = None
+    """OpenSSL's X509_V_ERR_* of a rejected certificate."""
 
 
 class ProbeError(Exception):
-    """One attempt failed. The `Timeline` that it passes fills in the phase.
+    """One attempt failed.
+
+    The template is our own text; each `{}` in it stands for an argument, which may be untrusted
+    and is sanitised here. No error is changed after it was raised: a new one is raised from it.
 
     ::
 
@@ -105,31 +115,38 @@ class ProbeError(Exception):
             CertificateRejected   starts the search for the reason
     """
 
-    kind: Kind
-
-    def __init__(self, kind: Kind, message: Printable) -> None:
-        super().__init__(message)
+    def __init__(self, kind: Kind, template: str, *foreign: object) -> None:
         self.kind = kind
-        self.message = message
+        self.message = printable(template, *foreign)
         self.phase: Phase | None = None
+        super().__init__(self.message)
 
     def failure(self) -> Failure:
+        """Return what is left of the error once it is caught."""
         return Failure(self.kind, self.phase, self.message)
 
 
 class DeadlineExceeded(ProbeError):
-    """The time for this look is used up."""
+    """The time for this attempt is used up."""
 
 
 class CertificateRejected(ProbeError):
     """The server's certificate was refused; no POP3 byte may follow."""
 
-    def __init__(self, kind: Kind, message: Printable, chain: tuple[bytes, ...]) -> None:
-        super().__init__(kind, message)
+    def __init__(
+        self, kind: Kind, chain: tuple[bytes, ...], template: str, *foreign: object
+    ) -> None:
+        super().__init__(kind, template, *foreign)
         self.chain = chain
+        """The certificates as sent, in DER."""
 
 
-def config_error(what: str, error: Exception) -> ProbeError:
-    """Return a failure of our own machine: UNKNOWN, whatever the server is like."""
-    reason = clean(getattr(error, "strerror", None) or type(error).__name__)
-    return ProbeError(Kind.CONFIG, Printable(f"{what}: {reason}"))
+def config_error(template: str, *foreign: object, cause: Exception | None = None) -> ProbeError:
+    """Return a failure of our own machine: UNKNOWN, whatever the server is like.
+
+    The reason of `cause`, where one is given, is added: `cannot open a socket: Permission denied`.
+    """
+    if cause is None:
+        return ProbeError(Kind.CONFIG, template, *foreign)
+    reason = getattr(cause, "strerror", None) or type(cause).__name__
+    return ProbeError(Kind.CONFIG, template + ": {}", *foreign, reason)

@@ -8,10 +8,13 @@ So all of it passes `Cleaner`, which knows nothing of where the text came from.
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import NewType
 
-Printable = NewType("Printable", str)
-"""Visible ASCII on one line, safe for every reader named above. Only this module makes one."""
+
+class Printable(str):
+    """Visible ASCII on one line, safe for every reader named above. Only this module makes one."""
+
+    __slots__ = ()
+
 
 QUOTE_LIMIT = 100
 """Characters of foreign text in one quote (contract, section 3)."""
@@ -72,6 +75,22 @@ def clean(foreign: bytes | str, limit: int = QUOTE_LIMIT) -> Printable:
     Idempotent, and total: it takes any bytes and any string, lone surrogates included.
     """
     return _cut(_visible(foreign), limit)
+
+
+def printable(template: str, *foreign: object) -> Printable:
+    """Return our own text, with sanitised arguments in the places of its `{}`.
+
+    An argument that is `Printable` already stays as it is, however long.
+    """
+    if not foreign:
+        return Printable(template)
+    shown = [
+        each
+        if isinstance(each, Printable)
+        else clean(each if isinstance(each, bytes) else str(each))
+        for each in foreign
+    ]
+    return Printable(template.format(*shown))
 
 
 def can_mask(secret: bytes, public: Iterable[str] = ()) -> bool:

@@ -125,7 +125,7 @@ def _load_trust(made: "ssl.SSLContext", policy: TlsPolicy) -> None:
     try:
         made.load_verify_locations(cafile, capath)
     except OSError as error:
-        raise config_error(f"cannot load CA file {clean(cafile or capath or '')}", error) from error
+        raise config_error("cannot load CA file {}", cafile or capath, cause=error) from error
 
 
 _WHOLE_STORE = 30
@@ -190,7 +190,7 @@ def _unusable(cert: str, key: str | None, error: Exception) -> ProbeError:
         where = clean(key or cert)
         message = f"{what}: no certificate in it, or no private key in {where} (--client-key)"
         return ProbeError(Kind.CONFIG, Printable(message))
-    return config_error(what, error)
+    return config_error("{}", Printable(what), cause=error)
 
 
 def _require(path: str | None, is_kind: Callable[[int], bool], what: str) -> None:
@@ -199,7 +199,7 @@ def _require(path: str | None, is_kind: Callable[[int], bool], what: str) -> Non
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError) as error:
-        raise config_error(f"cannot load {what} {clean(path)}", error) from error
+        raise config_error("cannot load {} {}", what, path, cause=error) from error
     if not is_kind(mode):
         raise ProbeError(
             Kind.CONFIG, Printable(f"cannot load {what} {clean(path)}: not of the right file type")
@@ -260,7 +260,7 @@ def rejected(error: "ssl.SSLCertVerificationError", tls: "ssl.SSLSocket") -> Cer
         kind, message = Kind.NOT_STRICT, f"certificate is against RFC 5280: {words}"
     else:
         kind, message = _REJECTIONS.get(code, (Kind.UNTRUSTED, f"certificate refused: {words}"))
-    return CertificateRejected(kind, clean(message), sent_chain(tls))
+    return CertificateRejected(kind, sent_chain(tls), "{}", message)
 
 
 # --- errors --------------------------------------------------------------------------------

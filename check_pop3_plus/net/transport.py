@@ -100,7 +100,7 @@ def connect(address: Address, source: str | None, deadline: Deadline) -> "Stream
     except OSError as error:
         if error.errno == errno.EAFNOSUPPORT:
             raise _translated(error) from error
-        raise config_error("cannot open a socket", error) from error
+        raise config_error("cannot open a socket", cause=error) from error
     try:
         if source:
             _bind(sock, source)
@@ -121,7 +121,7 @@ def _bind(sock: socket.socket, source: str) -> None:
     try:
         sock.bind((source, 0))
     except OSError as error:
-        raise config_error(f"cannot use source address {clean(source)}", error) from error
+        raise config_error("cannot use source address {}", source, cause=error) from error
 
 
 NAME_SERVER_PORT = 53
@@ -266,4 +266,4 @@ def _translated(error: OSError, tls: "ssl.SSLSocket | None" = None) -> ProbeErro
     if error.errno in _UNREACHABLE:
         reason = clean(error.strerror or "unreachable").lower()
         return ProbeError(Kind.UNREACHABLE, Printable(reason))
-    return config_error("local error", error)
+    return config_error("local error", cause=error)

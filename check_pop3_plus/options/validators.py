@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from check_pop3_plus.model.failures import Kind, ProbeError
-from check_pop3_plus.model.sanitised_text import Printable, clean
+from check_pop3_plus.model.sanitised_text import clean
 from check_pop3_plus.model.settings import Family, HttpsEndpoint, Remaining, State, Subject
 
 LONGEST_TIMEOUT = 3600.0
@@ -29,8 +29,8 @@ _STATES = {
 class UsageError(ProbeError):
     """The user's mistake, in one line."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(Kind.CONFIG, Printable(message))
+    def __init__(self, template: str, *foreign: object) -> None:
+        super().__init__(Kind.CONFIG, template, *foreign)
 
 
 def shown(word: str) -> str:

@@ -120,7 +120,7 @@ class _Look:
             for thread in threads:
                 thread.start()
         except RuntimeError as error:
-            raise config_error("cannot start a thread for each address", error) from error
+            raise config_error("cannot start a thread for each address", cause=error) from error
         for thread in threads:
             thread.join()
         if bugs:

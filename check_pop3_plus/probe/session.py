@@ -192,7 +192,7 @@ def _require_certificate(talk: Conversation) -> None:
         attempt.tls = attempt.tls.replace(verified=False)
         attempt.ended = None  # nothing that was said has been judged
         kind, message = refused
-        raise CertificateRejected(kind, Printable(message), sent)
+        raise CertificateRejected(kind, sent, message)
 
 
 def take_stock(talk: Conversation) -> None:

@@ -100,7 +100,7 @@ class _Helper:
         try:
             threading.Thread(target=self._run, daemon=True).start()
         except RuntimeError as error:
-            raise config_error("cannot start a thread", error) from error
+            raise config_error("cannot start a thread", cause=error) from error
 
     def do(self, work: Callable[[], object], seconds: float) -> bool:
         """Return whether the work was done in time; else this helper is of no more use."""

@@ -139,7 +139,7 @@ class Run:
             threading.Thread(target=self._hire, daemon=True).start()
             threading.Thread(target=self._work, daemon=True).start()
         except RuntimeError as error:
-            raise config_error("cannot start a thread", error) from error
+            raise config_error("cannot start a thread", cause=error) from error
         while True:
             while self._done:
                 self._left -= 1
@@ -199,7 +199,7 @@ class Run:
             verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
         except (ImportError, OSError, MemoryError) as error:
             what = "missing Python module" if isinstance(error, ImportError) else "local error"
-            message = config_error(what, error).message
+            message = config_error("{}", what, cause=error).message
             verdict = Verdict(State.UNKNOWN, f"config: {message}", lines=("kind: config",))
         except BaseException as error:  # one section's bug is one section's UNKNOWN
             bug = f"internal error ({type(error).__name__})"

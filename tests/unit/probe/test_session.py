@@ -820,7 +820,7 @@ def test_a_proof_is_masked_wherever_it_is_echoed() -> None:
 
 def test_what_a_refused_handshake_has_shown_is_kept() -> None:
     """The chain of a rejected certificate says why; nothing else of it is known."""
-    refused = CertificateRejected(Kind.EXPIRED, Printable("has expired"), (b"leaf",))
+    refused = CertificateRejected(Kind.EXPIRED, (b"leaf",), "has expired")
     stream = ScriptedStream(tls=refused)
 
     attempt, error = held(stream, settings(Security.IMPLICIT, verify=Verify.FULL))
