@@ -15,7 +15,9 @@ from check_pop3_plus.support.deadline import Clock
 from check_pop3_plus.support.output import emit
 
 
-def main(argv: list[str], started: float, fasten: Callable[[float], None] | None = None) -> int:
+def main(
+    argv: list[str], started: float, set_watchdog: Callable[[float], None] | None = None
+) -> int:
     """Run the check, or the sweep, that `argv` describes and print its verdict.
 
     Return the exit code.
@@ -28,12 +30,12 @@ def main(argv: list[str], started: float, fasten: Callable[[float], None] | None
         if isinstance(settings, Sweep):
             from check_pop3_plus.sweep import main as sweep_main
 
-            if fasten:
-                fasten(started + settings.run_timeout)
+            if set_watchdog:
+                set_watchdog(started + settings.run_timeout)
             return sweep_main.main(settings, started)
         secret, started = _asked_for(settings, started)
-        if fasten:
-            fasten(started + settings.limits.run_timeout)
+        if set_watchdog:
+            set_watchdog(started + settings.limits.run_timeout)
         verdict = run.run(settings, started, secret)
     except Asked as asked:
         return emit(f"{asked}\n".replace("\n\n\n", "\n\n"), State.UNKNOWN)

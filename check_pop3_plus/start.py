@@ -41,14 +41,16 @@ def run() -> NoReturn:
         warnings.simplefilter("ignore")
         # Each look has a thread; eight megabytes would be too much under a limit of memory.
         threading.stack_size(_STACK_SIZE)
-        code = main(sys.argv[1:], STARTED, _fasten)
+        code = main(sys.argv[1:], STARTED, _set_watchdog)
     finally:
         # Not sys.exit: a resolver thread may be stuck in the C library, and there is nothing
         # left to clean up or to flush.
         os._exit(code)
 
 
-def main(argv: list[str], started: float, fasten: Callable[[float], None] | None = None) -> int:
+def main(
+    argv: list[str], started: float, set_watchdog: Callable[[float], None] | None = None
+) -> int:
     """Return the exit code of one run; never raises but for a second signal.
 
     `fasten` is told, once it is known, the instant at which the run should be over.
@@ -56,7 +58,7 @@ def main(argv: list[str], started: float, fasten: Callable[[float], None] | None
     try:
         from check_pop3_plus import cli
 
-        return cli.main(argv, started, fasten)
+        return cli.main(argv, started, set_watchdog)
     except ImportError as error:
         return _last_words(f"config: missing Python module {error.name or 'unknown'}", "config")
     except (OSError, MemoryError) as error:  # no descriptor for an import, no memory
@@ -70,7 +72,7 @@ def main(argv: list[str], started: float, fasten: Callable[[float], None] | None
         return _last_words(f"bug: internal error ({type(error).__name__})", "bug", trace)
 
 
-def _fasten(at: float) -> None:
+def _set_watchdog(at: float) -> None:
     """Fasten a seat belt: end the process soon after `at`, whatever holds it up.
 
     Nothing should, but there are waits without limit below us: for a new thread that finds no

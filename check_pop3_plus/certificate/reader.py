@@ -26,7 +26,7 @@ from check_pop3_plus.certificate.der import (
 )
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import CertificateFacts, Chain
-from check_pop3_plus.model.sanitised_text import Cleaner, Printable
+from check_pop3_plus.model.sanitised_text import Printable, Sanitiser
 from check_pop3_plus.model.stopped import Stopped
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class _Read(Record):
 
 # In a sweep many services have one server, and most servers have one of a few issuers.
 @lru_cache(maxsize=64)
-def read_chain(sent: tuple[bytes, ...], verified: tuple[bytes, ...], clean: Cleaner) -> Chain:
+def read_chain(sent: tuple[bytes, ...], verified: tuple[bytes, ...], sanitise: Sanitiser) -> Chain:
     """Return the facts of the certificates as sent, at most `CHAIN_LIMIT`, and their path.
 
     `verified` is the path that OpenSSL has found, empty where there is none: then the path is
@@ -122,7 +122,7 @@ def read_chain(sent: tuple[bytes, ...], verified: tuple[bytes, ...], clean: Clea
     """
     prepare()
     anchor = verified[-1] if verified else None
-    known = {der: _read(der, clean, anchor) for der in {*sent[:CHAIN_LIMIT], *verified}}
+    known = {der: _read(der, sanitise, anchor) for der in {*sent[:CHAIN_LIMIT], *verified}}
     as_sent = [known[der] for der in sent[:CHAIN_LIMIT]]
     path = [known[der] for der in verified] or _linked(as_sent)
     return Chain(
@@ -134,13 +134,13 @@ def read_chain(sent: tuple[bytes, ...], verified: tuple[bytes, ...], clean: Clea
     )
 
 
-def read(der: bytes, clean: Cleaner) -> CertificateFacts:
+def read(der: bytes, sanitise: Sanitiser) -> CertificateFacts:
     """Return what can be read of one certificate; what cannot be read is None and named."""
     prepare()
-    return _read(der, clean).facts
+    return _read(der, sanitise).facts
 
 
-def read_pem(pem: bytes, clean: Cleaner) -> tuple[CertificateFacts, ...]:
+def read_pem(pem: bytes, sanitise: Sanitiser) -> tuple[CertificateFacts, ...]:
     """Return the facts of each certificate in a PEM file.
 
     Raises ValueError where there is none, or one that is broken.
@@ -152,7 +152,7 @@ def read_pem(pem: bytes, clean: Cleaner) -> tuple[CertificateFacts, ...]:
         raise ValueError("no certificate")
     for der in found:
         outline(der)  # it may be broken
-    return tuple(read(der, clean) for der in found)
+    return tuple(read(der, sanitise) for der in found)
 
 
 def _linked(sent: list[_Read]) -> list[_Read]:
@@ -172,7 +172,7 @@ def _linked(sent: list[_Read]) -> list[_Read]:
 
 
 @lru_cache(maxsize=256)
-def _read(der: bytes, clean: Cleaner, anchor: bytes | None = None) -> _Read:
+def _read(der: bytes, sanitise: Sanitiser, anchor: bytes | None = None) -> _Read:
     from cryptography import x509
 
     unreadable: list[Printable] = []
@@ -211,11 +211,11 @@ def _read(der: bytes, clean: Cleaner, anchor: bytes | None = None) -> _Read:
     facts = CertificateFacts(
         not_before=not_before,
         not_after=not_after,
-        subject=clean(subject[0]) if subject else None,
-        issuer=clean(issuer[0]) if issuer else None,
-        names=tuple(clean(name) for name in names[:NAMES_LIMIT]),
+        subject=sanitise(subject[0]) if subject else None,
+        issuer=sanitise(issuer[0]) if issuer else None,
+        names=tuple(sanitise(name) for name in names[:NAMES_LIMIT]),
         names_left_out=max(0, len(names) - NAMES_LIMIT),
-        serial=guarded("serial", lambda: clean(f"{certificate.serial_number:X}")),
+        serial=guarded("serial", lambda: sanitise(f"{certificate.serial_number:X}")),
         fingerprint=_sha256(der),
         public_key=_sha256(fields.key),
         key=key[0] if key else None,

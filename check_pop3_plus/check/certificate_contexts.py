@@ -9,14 +9,19 @@ from math import floor
 
 from nagiosplugin import Metric, Performance, Resource, Result
 
-from check_pop3_plus.check.default_states import ABOUT_DATES, Judge, is_clock_plausible, report_of
+from check_pop3_plus.check.default_states import (
+    ABOUT_DATES,
+    KindContext,
+    is_clock_plausible,
+    report_of,
+)
 from check_pop3_plus.model.failures import Kind
 from check_pop3_plus.model.report import CertificateFacts, Chain
 from check_pop3_plus.model.settings import Remaining, State
 from check_pop3_plus.support.deadline import days
 
 
-class DaysContext(Judge):
+class DaysContext(KindContext):
     """The days that are left, for perfdata; whether they are enough is judged by others."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
@@ -39,7 +44,7 @@ class DaysContext(Judge):
         )
 
 
-class CertificateContext(Judge):
+class CertificateContext(KindContext):
     """The dates of the server's own certificate."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
@@ -55,7 +60,7 @@ class CertificateContext(Judge):
     ) -> Result:
         """Judge when a certificate of the leaf's path ends, by the thresholds for the leaf."""
         limits, now = self.settings.thresholds, report_of(resource).now
-        failure = metric.value.attempt.failure
+        failure = metric.value.session.failure
         is_said = failure is not None and failure.kind in ABOUT_DATES
         if limits.certificate_warning is None or ending.not_after is None or is_said:
             return self.fine(metric)
@@ -88,7 +93,7 @@ class ChainContext(CertificateContext):
         return self.by_dates(ending, chain.leaf, metric, resource)
 
 
-class IssuerContext(Judge):
+class IssuerContext(KindContext):
     """Whether one of those who issued the certificate, directly or not, has the wanted name."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
@@ -100,7 +105,7 @@ class IssuerContext(Judge):
         return self.result(Kind.ISSUER, metric)
 
 
-class KeyContext(Judge):
+class KeyContext(KindContext):
     """Whether the key of the server's own certificate is as long as the user asks for."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
@@ -110,7 +115,7 @@ class KeyContext(Judge):
         return self.result(Kind.WEAK, metric)
 
 
-class ValidityContext(Judge):
+class ValidityContext(KindContext):
     """Whether the server's own certificate was issued for no longer than the user asks for."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
@@ -123,7 +128,7 @@ class ValidityContext(Judge):
         return self.result(Kind.LONG_LIVED, metric)
 
 
-class DeployedContext(Judge):
+class DeployedContext(KindContext):
     """Whether the certificate that is served is the one in the file."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:

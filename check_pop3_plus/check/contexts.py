@@ -18,12 +18,12 @@ from check_pop3_plus.check.default_states import (
     ABOUT_DATES,
     FAILURE_STATES,
     NOTE_STATES,
-    Judge,
+    KindContext,
     is_clock_plausible,
     report_of,
 )
-from check_pop3_plus.model.failures import OURS, Failure, Kind
-from check_pop3_plus.model.report import Attempt, Note, Report
+from check_pop3_plus.model.failures import LOCAL, Failure, Kind
+from check_pop3_plus.model.report import Note, Report, Session
 from check_pop3_plus.model.settings import RangePair, Settings, State
 
 
@@ -32,7 +32,7 @@ def contexts(settings: Settings, names: Iterable[str]) -> list[nagiosplugin.Cont
     return [_CONTEXTS.get(name, RangeContext)(name, settings) for name in names]
 
 
-class FailureContext(Judge):
+class FailureContext(KindContext):
     """What ended the look, or one attempt of it, by the table."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
@@ -40,22 +40,22 @@ class FailureContext(Judge):
         kind = failure.kind
         if kind in ABOUT_DATES and not is_clock_plausible(report_of(resource).now):
             kind = Kind.CONFIG
-        if self._is_outvoted(failure, metric.value.attempt, report_of(resource)):
+        if self._is_outvoted(failure, metric.value.session, report_of(resource)):
             kind = Kind.PARTIAL
         return self.result(kind, metric)
 
-    def _is_outvoted(self, failure: Failure, attempt: Attempt | None, report: Report) -> bool:
+    def _is_outvoted(self, failure: Failure, session: Session | None, report: Report) -> bool:
         """Return whether enough other addresses are good.
 
         They say nothing about a login, which only one of them has tried, nor about this machine.
         """
         enough = self.settings.target.min_addresses
-        if enough is None or attempt is None or attempt.login_began or failure.kind in OURS:
+        if enough is None or session is None or session.login_began or failure.kind in LOCAL:
             return False
-        return sum(each.failure is None for each in report.attempts) >= enough
+        return sum(each.failure is None for each in report.sessions) >= enough
 
 
-class AddressesContext(Judge):
+class AddressesContext(KindContext):
     """Whether as many addresses are good as the user asks for."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
@@ -64,7 +64,7 @@ class AddressesContext(Judge):
         return self.result(Kind.TOO_FEW, metric)
 
 
-class NoteContext(Judge):
+class NoteContext(KindContext):
     """What was noticed on the way, by the other table."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
@@ -73,7 +73,7 @@ class NoteContext(Judge):
         return self.result(note.kind, metric, states[note.kind])
 
 
-class GreetingContext(Judge):
+class GreetingContext(KindContext):
     """Whether the greeting contains what the user expects."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
@@ -85,7 +85,7 @@ class GreetingContext(Judge):
         return self.result(Kind.EXPECT, metric)
 
 
-class CapabilitiesContext(Judge):
+class CapabilitiesContext(KindContext):
     """Whether the server offers all that it must, by its last list."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
@@ -94,7 +94,7 @@ class CapabilitiesContext(Judge):
         return self.result(Kind.NO_CAPABILITY, metric)
 
 
-class RangeContext(Judge):
+class RangeContext(KindContext):
     """A number and the plugin guidelines' ranges for it."""
 
     def __init__(self, name: str, settings: Settings) -> None:
@@ -129,7 +129,7 @@ class RangeContext(Judge):
         )
 
 
-_CONTEXTS: dict[str, type[Judge]] = {
+_CONTEXTS: dict[str, type[KindContext]] = {
     "failure": FailureContext,
     "addresses": AddressesContext,
     "cert_days": DaysContext,

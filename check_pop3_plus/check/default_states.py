@@ -156,7 +156,7 @@ _SERVICE_STATES = {
 }
 
 
-class Judge(nagiosplugin.Context):
+class KindContext(nagiosplugin.Context):
     """A context that knows what the user said kinds count as."""
 
     def __init__(self, name: str, settings: Settings) -> None:

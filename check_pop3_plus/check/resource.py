@@ -7,10 +7,10 @@ import nagiosplugin
 from nagiosplugin import Metric
 
 from check_pop3_plus.model.failures import MEASURED
-from check_pop3_plus.model.report import Attempt, Report, Seen
+from check_pop3_plus.model.report import Observation, Report, Session
 from check_pop3_plus.model.settings import Settings
 from check_pop3_plus.probe import addresses
-from check_pop3_plus.probe.prerequisites import Means
+from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Deadline
 
 
@@ -19,13 +19,13 @@ class Pop3(nagiosplugin.Resource):
 
     name = "POP3"
 
-    def __init__(self, means: Means, deadline: Deadline) -> None:
-        self._means = means
+    def __init__(self, prerequisites: Prerequisites, deadline: Deadline) -> None:
+        self._means = prerequisites
         self._deadline = deadline
         self.report: Report | None = None
         self._metrics: list[Metric] = []
 
-    def look(self) -> set[str]:
+    def attempt(self) -> set[str]:
         """Take the look, and return the names of the contexts that what was seen needs."""
         self.report = addresses.run(self._means, self._deadline)
         self._metrics = list(_metrics(self.report, self._means.settings))
@@ -38,12 +38,12 @@ class Pop3(nagiosplugin.Resource):
 
 def _metrics(report: Report, settings: Settings) -> Iterator[Metric]:
     if report.failure:
-        yield Metric("failure", Seen(None, report.failure))
-    for attempt in report.judged:
-        if attempt.failure:
-            yield Metric("failure", Seen(attempt, attempt.failure))
-    if settings.target.min_addresses is not None and report.attempts and not report.failure:
-        yield Metric("addresses", sum(each.failure is None for each in report.attempts))
+        yield Metric("failure", Observation(None, report.failure))
+    for session in report.evaluated:
+        if session.failure:
+            yield Metric("failure", Observation(session, session.failure))
+    if settings.target.min_addresses is not None and report.sessions and not report.failure:
+        yield Metric("addresses", sum(each.failure is None for each in report.sessions))
     if report.elapsed is not None:
         yield Metric("time", report.elapsed, "s", min=0, max=_whole(settings.limits.timeout))
     seconds = report.seconds()
@@ -51,19 +51,19 @@ def _metrics(report: Report, settings: Settings) -> Iterator[Metric]:
         if phase in seconds:
             yield Metric(f"time_{phase.value}", seconds[phase], "s", min=0)
     yield from _days_left(report)
-    for attempt in report.judged:
-        yield from _of_attempt(attempt, settings, has_failed=bool(report.failure))
+    for session in report.evaluated:
+        yield from _of_attempt(session, settings, has_failed=bool(report.failure))
     if settings.target.all_addresses:
-        for attempt in report.judged:
-            yield from _of_address(attempt)
+        for session in report.evaluated:
+            yield from _of_address(session)
 
 
 def _days_left(report: Report) -> Iterator[Metric]:
     """Yield, of several addresses, the certificates that end first."""
     leaves, intermediates = [], []
-    for attempt in report.judged:
-        leaf, chain = attempt.chain.leaf, Seen(attempt, attempt.chain)
-        intermediate = attempt.chain.first_intermediate_to_end
+    for session in report.evaluated:
+        leaf, chain = session.chain.leaf, Observation(session, session.chain)
+        intermediate = session.chain.first_intermediate_to_end
         if leaf and leaf.not_after:
             leaves.append((leaf.not_after, chain))
         if intermediate and intermediate.not_after:
@@ -73,13 +73,13 @@ def _days_left(report: Report) -> Iterator[Metric]:
             yield Metric(name, min(ends, key=lambda pair: pair[0])[1])
 
 
-def _of_attempt(attempt: Attempt, settings: Settings, has_failed: bool) -> Iterator[Metric]:
+def _of_attempt(session: Session, settings: Settings, has_failed: bool) -> Iterator[Metric]:
     wanted = settings.assertions
-    if attempt.chain.leaf:
-        chain = Seen(attempt, attempt.chain)
+    if session.chain.leaf:
+        chain = Observation(session, session.chain)
         yield Metric("certificate", chain)
         for name, is_wanted in (
-            ("chain", attempt.chain.first_issuer_to_end),
+            ("chain", session.chain.first_issuer_to_end),
             ("issuer", wanted.issuer),
             ("key", wanted.min_key_bits),
             ("validity", wanted.max_validity),
@@ -87,25 +87,25 @@ def _of_attempt(attempt: Attempt, settings: Settings, has_failed: bool) -> Itera
         ):
             if is_wanted is not None:
                 yield Metric(name, chain)
-    if attempt.mailbox:
-        yield Metric("messages", attempt.mailbox.messages, min=0)
-        yield Metric("mailbox_size", attempt.mailbox.octets, "B", min=0)
-    if attempt.greeting is not None and settings.expect.texts:
-        yield Metric("greeting", Seen(attempt, attempt.greeting))
-    if wanted.capabilities and attempt.failure is None and not has_failed:
-        yield Metric("capabilities", Seen(attempt, attempt.offered or frozenset()))
-    for note in attempt.notes:
-        yield Metric("note", Seen(attempt, note))
+    if session.mailbox:
+        yield Metric("messages", session.mailbox.messages, min=0)
+        yield Metric("mailbox_size", session.mailbox.octets, "B", min=0)
+    if session.greeting is not None and settings.expect.texts:
+        yield Metric("greeting", Observation(session, session.greeting))
+    if wanted.capabilities and session.failure is None and not has_failed:
+        yield Metric("capabilities", Observation(session, session.offered or frozenset()))
+    for note in session.notes:
+        yield Metric("note", Observation(session, note))
 
 
-def _of_address(attempt: Attempt) -> Iterator[Metric]:
+def _of_address(session: Session) -> Iterator[Metric]:
     """Yield what one of several addresses has in perfdata of its own."""
-    label = re.sub("[^a-z0-9]", "_", attempt.address.host.lower())
-    if attempt.ended and attempt.began:
-        taken = attempt.ended - attempt.began
+    label = re.sub("[^a-z0-9]", "_", session.address.host.lower())
+    if session.ended and session.began:
+        taken = session.ended - session.began
         yield Metric(f"time_{label}", taken, "s", min=0, context="time_of_address")
-    if attempt.chain.leaf:
-        yield Metric(f"cert_days_{label}", Seen(attempt, attempt.chain), context="cert_days")
+    if session.chain.leaf:
+        yield Metric(f"cert_days_{label}", Observation(session, session.chain), context="cert_days")
 
 
 def _whole(number: float) -> float:

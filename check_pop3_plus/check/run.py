@@ -12,14 +12,14 @@ import nagiosplugin
 from check_pop3_plus.check import retries
 from check_pop3_plus.check.contexts import contexts
 from check_pop3_plus.check.resource import Pop3
-from check_pop3_plus.check.retries import Look
+from check_pop3_plus.check.retries import Attempt
 from check_pop3_plus.check.summary import Summary
 from check_pop3_plus.messages import long_output
-from check_pop3_plus.model.failures import MEASURED, OURS, Kind
+from check_pop3_plus.model.failures import LOCAL, MEASURED, Kind
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.settings import Secret, Settings, State
 from check_pop3_plus.model.stopped import Stopped
-from check_pop3_plus.probe.prerequisites import Means
+from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline, pause
 
 STATUS_LIMIT = 200
@@ -98,19 +98,19 @@ def run(settings: Settings, started: float, secret: Secret | None = None) -> Ver
     """
     limits = settings.limits
     end = Deadline(started + limits.run_timeout)
-    means = Means(settings, secret)
-    taken = [_look(means, Deadline(started + limits.timeout))]
+    prerequisites = Prerequisites(settings, secret)
+    taken = [_look(prerequisites, Deadline(started + limits.timeout))]
     try:
         reserved = _reserved(settings)
         while (why_no_more := retries.why_no_more(taken, limits, end.left() - reserved)) is None:
             pause(retries.PAUSE_SECONDS)
-            taken.append(_look(means, end.within(limits.timeout)))
+            taken.append(_look(prerequisites, end.within(limits.timeout)))
     except Stopped:
         return _stopped(settings, taken, started)
     last = taken[-1]
     is_problem = last.state is not State.OK
     kinds = [kind.value for kind in last.kinds]
-    likely, found = _diagnosis(means, last, end) if is_problem else ((), ())
+    likely, found = _diagnosis(prerequisites, last, end) if is_problem else ((), ())
     is_diagnosed = bool(likely)
     return Verdict(
         last.state,
@@ -128,18 +128,18 @@ def run(settings: Settings, started: float, secret: Secret | None = None) -> Ver
     )
 
 
-def _look(means: Means, deadline: Deadline) -> Look:
+def _look(prerequisites: Prerequisites, deadline: Deadline) -> Attempt:
     """Take one look and judge it."""
-    settings = means.settings
-    resource = Pop3(means, deadline)
+    settings = prerequisites.settings
+    resource = Pop3(prerequisites, deadline)
     summary = Summary(settings)
-    check = nagiosplugin.Check(resource, *contexts(settings, resource.look()), summary)
+    check = nagiosplugin.Check(resource, *contexts(settings, resource.attempt()), summary)
     check()
     summary.report = resource.report
     results = nagiosplugin.Results(*sorted(check.results.results, key=_severity, reverse=True))
     state = _state(results[0]) if len(results) else State.UNKNOWN
     findings = [result for result in results.results if result.state != nagiosplugin.Ok]
-    return Look(
+    return Attempt(
         state,
         summary.ok(results) if state is State.OK else summary.problem(results),
         tuple(sorted(check.perfdata, key=_position)),
@@ -156,26 +156,28 @@ def _reserved(settings: Settings) -> float:
     return min(_DIAGNOSIS_SECONDS, settings.limits.run_timeout / 4)
 
 
-def _diagnosis(means: Means, look: Look, end: Deadline) -> tuple[Sequence[str], Sequence[str]]:
+def _diagnosis(
+    prerequisites: Prerequisites, attempt: Attempt, end: Deadline
+) -> tuple[Sequence[str], Sequence[str]]:
     """Return the likely cause, and what else was found out; nothing where nobody asked for it.
 
     The verdict is settled: whatever happens here, it stands.
     """
-    settings, report = means.settings, look.report
-    if settings.diagnosis is None or report is None or set(look.deciding) & OURS:
+    settings, report = prerequisites.settings, attempt.report
+    if settings.diagnosis is None or report is None or set(attempt.deciding) & LOCAL:
         return (), ()
     # Only now: a healthy server does not pay for it.
     from check_pop3_plus.diagnosis import likely_cause, run_steps, section
 
     margin = min(_MARGIN_SECONDS, settings.limits.run_timeout / 10)
-    findings = run_steps.run(means, report, look.kinds, Deadline(end.at - margin))
+    findings = run_steps.run(prerequisites, report, attempt.kinds, Deadline(end.at - margin))
     return (
         [f"diagnosis: likely cause: {likely_cause.cause(settings, report, findings)}"],
         [f"diagnosis: {line}" for line in section.lines(findings)],
     )
 
 
-def _stopped(settings: Settings, taken: Sequence[Look], started: float) -> Verdict:
+def _stopped(settings: Settings, taken: Sequence[Attempt], started: float) -> Verdict:
     """Return the verdict of a run that was stopped in the pause before a further look."""
     seconds = Clock() - started
     last = taken[-1]

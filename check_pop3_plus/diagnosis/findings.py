@@ -4,7 +4,7 @@ from typing import TypeAlias, TypeVar
 
 from check_pop3_plus.model.failures import Failure, Kind, Phase
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.report import Address, Attempt, Chain
+from check_pop3_plus.model.report import Address, Chain, Session
 from check_pop3_plus.model.sanitised_text import Printable
 
 
@@ -14,7 +14,7 @@ class Matter(Record):
     phase: Phase | None
     """None where nothing broke down: a threshold was crossed, or something noticed."""
     kind: Kind | None
-    attempt: Attempt | None
+    session: Session | None
     """The one that failed; None where the name was not even resolved."""
 
 
@@ -39,7 +39,7 @@ class NameServer(Record):
     failure: Failure | None = None
 
 
-class Connection(Record):
+class TcpConnection(Record):
     """A TCP connection, or why there is none."""
 
     address: Address
@@ -85,7 +85,7 @@ class Tool(Record):
     lines: tuple[Printable, ...] = ()
 
 
-Fact: TypeAlias = Lookup | NameServer | Connection | Greeting | Handshake | Version | Tool
+Fact: TypeAlias = Lookup | NameServer | TcpConnection | Greeting | Handshake | Version | Tool
 
 _F = TypeVar("_F", bound=Fact)
 

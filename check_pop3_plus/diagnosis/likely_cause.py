@@ -7,20 +7,20 @@ the diagnosis have seen: it returns a sentence, or None where it does not apply.
 from collections.abc import Callable, Sequence
 
 from check_pop3_plus.diagnosis.findings import (
-    Connection,
     Findings,
     Greeting,
     Handshake,
     Lookup,
     NameServer,
+    TcpConnection,
     Tool,
     Version,
 )
 from check_pop3_plus.messages import certificates
 from check_pop3_plus.messages.certificates import date
 from check_pop3_plus.model.failures import MEASURED, Kind, Phase
-from check_pop3_plus.model.report import Attempt, Report
-from check_pop3_plus.model.sanitised_text import clean
+from check_pop3_plus.model.report import Report, Session
+from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Family, Security, Settings
 
 NOTHING = "as the status line says; nothing was found that tells more"
@@ -34,23 +34,23 @@ class Case:
         self.report = report
         self.findings = findings
         about = findings.about
-        self.phase, self.kind, self.attempt = about.phase, about.kind, about.attempt
-        self.address = self.attempt.address if self.attempt else None
+        self.phase, self.kind, self.session = about.phase, about.kind, about.session
+        self.address = self.session.address if self.session else None
         self.port = settings.target.port
         self.message = ""
         """Of the failure, without a subject: `closed the connection`."""
-        failure = self.attempt.failure if self.attempt else report.failure
+        failure = self.session.failure if self.session else report.failure
         if failure:
             self.message = failure.message
 
-    def here(self) -> list[Connection]:
+    def here(self) -> list[TcpConnection]:
         """Return the connections that were tried again, on the port that failed."""
-        found = self.findings.of(Connection)
+        found = self.findings.of(TcpConnection)
         return [each for each in found if each.address.port == self.port]
 
-    def elsewhere(self) -> list[Connection]:
+    def elsewhere(self) -> list[TcpConnection]:
         """Return those to other ports of the host."""
-        found = self.findings.of(Connection)
+        found = self.findings.of(TcpConnection)
         return [each for each in found if each.address.port != self.port]
 
     def sign_of_life(self) -> str | None:
@@ -85,8 +85,8 @@ def cause(settings: Settings, report: Report, findings: Findings) -> str:
 
 def some_addresses(case: Case) -> str | None:
     """Some addresses of the name fail, and others work."""
-    good = [each for each in case.report.attempts if each.failure is None]
-    bad = [each for each in case.report.attempts if each.failure]
+    good = [each for each in case.report.sessions if each.failure is None]
+    bad = [each for each in case.report.sessions if each.failure]
     is_about_them = case.phase or case.kind in (Kind.PARTIAL, Kind.TOO_FEW, Kind.SLOW)
     if not good or not bad or not is_about_them:
         return None
@@ -101,8 +101,8 @@ def some_addresses(case: Case) -> str | None:
     return said
 
 
-def _how(attempt: Attempt) -> str:
-    failure = attempt.failure
+def _how(session: Session) -> str:
+    failure = session.failure
     if failure is None:
         return "works"
     return failure.kind.value + (f" in phase {failure.phase.value}" if failure.phase else "")
@@ -157,7 +157,7 @@ def answering_name_servers(case: Case) -> str | None:
     answers = [each for each in case.findings.of(NameServer) if each.code]
     if not answers:
         return None
-    name = clean(case.settings.target.connect_to or case.settings.target.hostname)
+    name = sanitise(case.settings.target.connect_to or case.settings.target.hostname)
     who = f"name server {answers[0].server}"
     match answers[0].code:
         case "NXDOMAIN":
@@ -250,31 +250,32 @@ def plain_text(case: Case) -> str | None:
 
 
 def rejected_certificate(case: Case) -> str | None:
-    attempt = case.attempt
-    if attempt is None or attempt.failure is None or attempt.chain.leaf is None:
+    session = case.session
+    if session is None or session.failure is None or session.chain.leaf is None:
         return None
     if case.kind not in certificates.REJECTIONS:
         return None
     name, now = case.settings.tls.name, case.report.now
-    said = certificates.rejection(attempt.failure, attempt.chain, name, "the certificate", now)
+    said = certificates.rejection(session.failure, session.chain, name, "the certificate", now)
     if case.kind in (Kind.EXPIRED, Kind.NOT_YET_VALID):
         return f"{said}, by the clock here ({date(now)})"
     if case.kind is Kind.UNTRUSTED:
-        return _untrusted(attempt, said)
+        return _untrusted(session, said)
     return said
 
 
-def _untrusted(attempt: Attempt, said: str) -> str:
-    top = attempt.chain.path[-1] if attempt.chain.path else None
+def _untrusted(session: Session, said: str) -> str:
+    top = session.chain.path[-1] if session.chain.path else None
     if top is None or top.issuer is None:
         return said
     if not top.is_self_issued:
         return (
-            f"the issuer ({clean(top.issuer, 60)}) was not sent and is not known here: the server"
-            " leaves out its intermediate certificate, or the issuer is to be trusted by --ca-file"
+            f"the issuer ({sanitise(top.issuer, 60)}) was not sent and is not known here: the"
+            " server leaves out its intermediate certificate, or the issuer is to be trusted by"
+            " --ca-file"
         )
-    if len(attempt.chain.path) > 1:
-        return f"the chain ends in a root that is not trusted here ({clean(top.issuer, 60)})"
+    if len(session.chain.path) > 1:
+        return f"the chain ends in a root that is not trusted here ({sanitise(top.issuer, 60)})"
     return "the certificate is self-signed: no authority vouches for it"
 
 
@@ -388,8 +389,8 @@ def login(case: Case) -> str | None:
     match case.kind:
         case Kind.CREDENTIALS:
             return (
-                f"the service works, but does not take the credentials of {clean(wanted.username)}:"
-                " wrong, changed, or locked"
+                "the service works, but does not take the credentials of"
+                f" {sanitise(wanted.username)}: wrong, changed, or locked"
             )
         case Kind.TIMEOUT | Kind.CLOSED:
             return "the service works up to the login: its authentication back end is slow or down"
@@ -416,11 +417,11 @@ def slow(case: Case) -> str | None:
 
 
 def expiring(case: Case) -> str | None:
-    leaf = case.attempt.chain.leaf if case.attempt else None
+    leaf = case.session.chain.leaf if case.session else None
     if case.kind not in (Kind.EXPIRING, Kind.EXPIRED) or leaf is None:
         return None
     now = case.report.now
-    chain = [leaf, *([case.attempt.chain.first_issuer_to_end] if case.attempt else [])]
+    chain = [leaf, *([case.session.chain.first_issuer_to_end] if case.session else [])]
     dated = [each for each in chain if each and each.not_after]
     first = min(dated, key=lambda each: each.not_after or now, default=leaf)
     which = "the certificate" if first is leaf else "an issuer of the certificate"

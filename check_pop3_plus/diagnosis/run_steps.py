@@ -16,7 +16,6 @@ from functools import partial
 from check_pop3_plus.certificate import reader
 from check_pop3_plus.diagnosis import tools
 from check_pop3_plus.diagnosis.findings import (
-    Connection,
     Fact,
     Findings,
     Greeting,
@@ -24,12 +23,13 @@ from check_pop3_plus.diagnosis.findings import (
     Lookup,
     Matter,
     NameServer,
+    TcpConnection,
     Tool,
     Version,
 )
 from check_pop3_plus.model import sanitised_text
 from check_pop3_plus.model.failures import Failure, Kind, Phase, ProbeError
-from check_pop3_plus.model.report import Address, Attempt, Report
+from check_pop3_plus.model.report import Address, Report, Session
 from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.model.settings import Family, Security, Settings, Subject
 from check_pop3_plus.model.stopped import Stopped
@@ -37,8 +37,8 @@ from check_pop3_plus.net import dns_query, legacy_client_hello, tls, transport
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.options.validators import is_numeric
 from check_pop3_plus.probe import side_probes
-from check_pop3_plus.probe.connection import Conversation, capabilities, greet, say_goodbye
-from check_pop3_plus.probe.prerequisites import Means
+from check_pop3_plus.probe.connection import Connection, capabilities, quit_session, read_greeting
+from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Clock, Deadline
 
@@ -125,17 +125,17 @@ def matter(report: Report, kinds: tuple[Kind, ...]) -> Matter:
     """Return what is to be explained: the first of the failures that the verdict is about."""
     if report.failure:
         return Matter(report.failure.phase, report.failure.kind, None)
-    for attempt in report.judged:
-        if attempt.failure:
-            return Matter(attempt.failure.phase, attempt.failure.kind, attempt)
-    attempts = report.judged[-1:]
-    return Matter(None, kinds[0] if kinds else None, attempts[0] if attempts else None)
+    for session in report.evaluated:
+        if session.failure:
+            return Matter(session.failure.phase, session.failure.kind, session)
+    sessions = report.evaluated[-1:]
+    return Matter(None, kinds[0] if kinds else None, sessions[0] if sessions else None)
 
 
 def plan(settings: Settings, report: Report, kinds: tuple[Kind, ...]) -> tuple[Step, ...]:
     """Return the steps that fit the failure, or those that the user has picked."""
     about = matter(report, kinds)
-    phase, kind, attempt = about.phase, about.kind, about.attempt
+    phase, kind, session = about.phase, about.kind, about.session
     picked = settings.diagnosis or frozenset()
     steps = [step for subject in Subject if subject in picked for step in SUBJECTS[subject]]
     if not picked:
@@ -143,7 +143,7 @@ def plan(settings: Settings, report: Report, kinds: tuple[Kind, ...]) -> tuple[S
     left_out: set[Step] = set()
     if is_numeric(settings.target.connect_to or settings.target.hostname):
         left_out |= {*SUBJECTS[Subject.DNS]}
-    if attempt is None or any(each.has_open_login for each in report.attempts):
+    if session is None or any(each.has_open_login for each in report.sessions):
         left_out |= {*Step} - {*_WITHOUT_SERVER}
     if settings.tls.security is Security.IMPLICIT and phase is not Phase.TLS:
         left_out |= {Step.HANDSHAKE, Step.GREETING}  # TLS it is
@@ -152,10 +152,12 @@ def plan(settings: Settings, report: Report, kinds: tuple[Kind, ...]) -> tuple[S
     return tuple(step for step in steps if step not in left_out)
 
 
-def run(means: Means, report: Report, kinds: tuple[Kind, ...], deadline: Deadline) -> Findings:
+def run(
+    prerequisites: Prerequisites, report: Report, kinds: tuple[Kind, ...], deadline: Deadline
+) -> Findings:
     """Return what could be found out by the deadline; never raises."""
-    steps = plan(means.settings, report, kinds)
-    diagnosis = _Diagnosis(means, report, matter(report, kinds), deadline)
+    steps = plan(prerequisites.settings, report, kinds)
+    diagnosis = _Diagnosis(prerequisites, report, matter(report, kinds), deadline)
     if not deadline.left():
         diagnosis.skip(steps, "no time left")
         return diagnosis.findings()
@@ -172,12 +174,14 @@ def run(means: Means, report: Report, kinds: tuple[Kind, ...], deadline: Deadlin
 class _Diagnosis:
     """A diagnosis while it goes on."""
 
-    def __init__(self, means: Means, report: Report, about: Matter, deadline: Deadline) -> None:
-        self.means = means
-        self.settings = means.settings
+    def __init__(
+        self, prerequisites: Prerequisites, report: Report, about: Matter, deadline: Deadline
+    ) -> None:
+        self.prerequisites = prerequisites
+        self.settings = prerequisites.settings
         self.report = report
         self.about = about
-        self.address = about.attempt.address if about.attempt else None
+        self.address = about.session.address if about.session else None
         self.deadline = deadline
         self.tools = tools.Tools()
         self._facts: list[Fact] = []
@@ -227,7 +231,7 @@ class _Diagnosis:
         try:
             work(Deadline(self.deadline.at - _GRACE_SECONDS).within(SECONDS[step]))
         except ProbeError as error:
-            self.skip((step,), self.means.clean(error.message))
+            self.skip((step,), self.prerequisites.sanitise(error.message))
         except BaseException as error:  # signals are the main thread's
             self.skip((step,), f"internal error ({type(error).__name__})")
         finally:
@@ -283,7 +287,7 @@ class _Diagnosis:
         kind = dns_query.AAAA if target.family is Family.IPV6 else dns_query.A
         number = int.from_bytes(os.urandom(2), "big")
         query = dns_query.query(target.connect_to or target.hostname, kind, number)
-        shown, began = sanitised_text.clean(server), Clock()
+        shown, began = sanitised_text.sanitise(server), Clock()
         try:
             answer = dns_query.parse(transport.ask_name_server(server, query, limit), number)
             if answer is None:
@@ -302,7 +306,7 @@ class _Diagnosis:
             transport.connect(address, self.settings.target.source_address, limit).close()
         except ProbeError as error:
             failure = error.failure()
-        self._facts.append(Connection(address, Clock() - began, failure))
+        self._facts.append(TcpConnection(address, Clock() - began, failure))
         return failure
 
     def _try_port(self, port: int, limit: Deadline) -> None:
@@ -313,26 +317,28 @@ class _Diagnosis:
             (self._shake_hands if port == 995 else self._listen)(address, limit)
 
     @contextmanager
-    def _talk(self, address: Address, limit: Deadline) -> Iterator[Conversation]:
+    def _talk(self, address: Address, limit: Deadline) -> Iterator[Connection]:
         stream = transport.connect(address, self.settings.target.source_address, limit)
         self._streams.append(stream)
-        talk = Conversation(stream, self.settings, Attempt(address), self.means.clean)
+        connection = Connection(
+            stream, self.settings, Session(address), self.prerequisites.sanitise
+        )
         try:
-            yield talk
+            yield connection
         finally:
-            if talk.is_usable:
-                say_goodbye(talk)
+            if connection.is_usable:
+                quit_session(connection)
             stream.close()
 
     def _listen(self, address: Address, limit: Deadline) -> None:
         """Read a greeting in plain text, and ask for capabilities."""
         said = offered = failure = None
         try:
-            with self._talk(address, limit) as talk:
-                greet(talk)
-                said = talk.attempt.greeting_shown
-                capabilities(talk)
-                offered = talk.attempt.capabilities
+            with self._talk(address, limit) as connection:
+                read_greeting(connection)
+                said = connection.session.greeting_shown
+                capabilities(connection)
+                offered = connection.session.capabilities
         except ProbeError as error:
             failure = error.failure()
         self._facts.append(Greeting(address, said, offered, failure))
@@ -341,12 +347,12 @@ class _Diagnosis:
         """Try TLS from the first byte, on any terms. No POP3 byte follows."""
         version, chain, failure = None, None, None
         try:
-            with self._talk(address, limit) as talk:
-                talk.start_tls(tls.legacy_context())
-                facts = talk.attempt.tls
+            with self._talk(address, limit) as connection:
+                connection.start_tls(tls.legacy_context())
+                facts = connection.session.tls
                 if facts:
                     version = Printable(facts.version or "TLS")
-                    chain = reader.read_chain(facts.sent, (), self.means.clean)
+                    chain = reader.read_chain(facts.sent, (), self.prerequisites.sanitise)
         except ProbeError as error:
             failure = error.failure()
         fact = Handshake(address, version, failure=failure)
@@ -358,8 +364,8 @@ class _Diagnosis:
             self._facts.append(Version(version))
             return
         try:
-            with self._talk(self.address, limit) as talk:
-                self._facts.append(Version(version, side_probes.agreed_on(talk, version)))
+            with self._talk(self.address, limit) as connection:
+                self._facts.append(Version(version, side_probes.agreed_on(connection, version)))
         except ProbeError as error:
             self._facts.append(Version(version, failure=error.failure()))
 
@@ -381,6 +387,6 @@ class _Diagnosis:
         output = self.tools.run(path, options, limit)
         # mtr draws its tree with a sign that would become a question mark.
         raw = output.data.replace(b"|", b" ").splitlines()
-        lines = [self.means.clean(line) for line in raw]
+        lines = [self.prerequisites.sanitise(line) for line in raw]
         shown = tuple(line for line in lines if line)[:LINES_LIMIT]
-        self._facts.append(Tool(name, sanitised_text.clean(where), output.code, shown))
+        self._facts.append(Tool(name, sanitised_text.sanitise(where), output.code, shown))

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from check_pop3_plus.diagnosis.findings import (
-    Connection,
     Findings,
     Greeting,
     Handshake,
     Lookup,
     NameServer,
+    TcpConnection,
     Tool,
     Version,
 )
@@ -22,8 +22,8 @@ def lines(findings: Findings) -> Iterator[str]:
     """Yield what was found, in the order of the phases, and what was not found out."""
     for part in (_lookups, _name_servers, _connections, _greetings, _handshakes, _versions, _tools):
         yield from part(findings)
-    attempt = findings.about.attempt
-    if attempt and attempt.has_open_login:
+    session = findings.about.session
+    if session and session.has_open_login:
         yield "connections: none was opened after the login had begun"
     yield from (f"skipped: {what}" for what in findings.skipped)
 
@@ -44,7 +44,7 @@ def _name_servers(findings: Findings) -> Iterator[str]:
 
 def _connections(findings: Findings) -> Iterator[str]:
     for fact in sorted(
-        findings.of(Connection), key=lambda fact: (fact.address.host, fact.address.port)
+        findings.of(TcpConnection), key=lambda fact: (fact.address.host, fact.address.port)
     ):
         said = _reason(fact.failure) if fact.failure else "works"
         yield f"connect: {fact.address} {said}, after {fact.seconds:.3f} s"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from check_pop3_plus.model.failures import Failure, Kind
 from check_pop3_plus.model.report import CertificateFacts, Chain
-from check_pop3_plus.model.sanitised_text import clean
+from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.support.deadline import days
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def rejection(failure: Failure, chain: Chain, name: str, whose: str, now: "datet
         more = leaf.names_left_out + len(leaf.names[2:])
         names = ", ".join(leaf.names[:2]) + (f" and {more} more" if more else "")
         # A long list must not push out the name that was wanted.
-        return f"{whose} is not for {clean(name, 60)} but for {clean(names, 80)}"
+        return f"{whose} is not for {sanitise(name, 60)} but for {sanitise(names, 80)}"
     if kind is Kind.WEAK:
         weakness = next((each.weakness for each in chain.sent if each.weakness), None)
         return f"{whose} is too weak: {weakness or failure.message}"
@@ -66,7 +66,7 @@ def _wrong_date(kind: Kind, chain: Chain, whose: str, now: "datetime") -> str:
 
 
 def issuer(facts: CertificateFacts, whose: str) -> str:
-    return f"issuer {clean(named(facts.subject), 60)} of the {whose}"
+    return f"issuer {sanitise(named(facts.subject), 60)} of the {whose}"
 
 
 def dates(facts: CertificateFacts, which: str, kind: Kind, now: "datetime") -> str:

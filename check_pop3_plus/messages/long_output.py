@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from check_pop3_plus.messages import certificates
 from check_pop3_plus.model.failures import MEASURED, Failure, Kind, Phase
-from check_pop3_plus.model.report import Attempt, CertificateFacts, Chain, Report
-from check_pop3_plus.model.sanitised_text import clean
+from check_pop3_plus.model.report import CertificateFacts, Chain, Report, Session
+from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Security, Settings, Verify
 
 DIALOGUE_TAIL = 4
@@ -101,22 +101,22 @@ def lines(
         return
     yield from _addresses(report)
     yield from chart(report) if is_diagnosed else _laps(report)
-    attempt = _most_telling(report, kinds)
-    if attempt:
-        yield from _of_attempt(attempt, report, settings, kinds, is_diagnosed)
+    session = _most_telling(report, kinds)
+    if session:
+        yield from _of_attempt(session, report, settings, kinds, is_diagnosed)
     if settings.verbosity >= 2:
         yield from _settings(settings)
     if settings.verbosity >= 3:
-        for each in report.attempts:
-            yield from (f"dialogue: {line}" for line in each.dialogue)
-    elif attempt and _failures(report):
-        tail = len(attempt.dialogue) if is_diagnosed else DIALOGUE_TAIL
-        yield from (f"dialogue: {line}" for line in attempt.dialogue[-tail:])
+        for each in report.sessions:
+            yield from (f"dialogue: {line}" for line in each.transcript)
+    elif session and _failures(report):
+        tail = len(session.transcript) if is_diagnosed else DIALOGUE_TAIL
+        yield from (f"dialogue: {line}" for line in session.transcript[-tail:])
 
 
 def _failures(report: Report) -> list[Failure]:
     """Return what ended the look, or the attempts that the verdict is about."""
-    failures = (report.failure, *(attempt.failure for attempt in report.judged))
+    failures = (report.failure, *(session.failure for session in report.evaluated))
     return [failure for failure in failures if failure]
 
 
@@ -133,8 +133,8 @@ def cause(report: Report | None, kinds: list[str]) -> Iterator[str]:
 
 
 def _addresses(report: Report) -> Iterator[str]:
-    for attempt in report.attempts:
-        yield f"address: {attempt.address} {_outcome(attempt, report)}"
+    for session in report.sessions:
+        yield f"address: {session.address} {_outcome(session, report)}"
 
 
 def chart(report: Report) -> Iterator[str]:
@@ -159,71 +159,71 @@ def _laps(report: Report) -> Iterator[str]:
         yield f"time: {', '.join(laps)}"
 
 
-def _outcome(attempt: Attempt, report: Report) -> str:
-    if attempt.failure:
-        phase = attempt.failure.phase
+def _outcome(session: Session, report: Report) -> str:
+    if session.failure:
+        phase = session.failure.phase
         in_phase = f", in phase {phase.value}" if phase else ""
-        return f"{attempt.failure.kind.value}{in_phase}: {attempt.failure.message}"
+        return f"{session.failure.kind.value}{in_phase}: {session.failure.message}"
     if report.failure:
         return report.failure.kind.value
     outcome = "worked"
-    if attempt.ended and attempt.began:
-        outcome += f" in {attempt.ended - attempt.began:.3f} s"
-    leaf = attempt.chain.leaf
-    if leaf and leaf.not_after and len(report.judged) > 1:
+    if session.ended and session.began:
+        outcome += f" in {session.ended - session.began:.3f} s"
+    leaf = session.chain.leaf
+    if leaf and leaf.not_after and len(report.evaluated) > 1:
         outcome += f", certificate until {certificates.date(leaf.not_after)}"
     return outcome
 
 
-def _most_telling(report: Report, kinds: list[str]) -> Attempt | None:
+def _most_telling(report: Report, kinds: list[str]) -> Session | None:
     """Return, of several attempts, the one that a finding is about; else one that is good, and
     of those the one whose certificate ends first."""
-    good = [attempt for attempt in report.judged if attempt.failure is None]
-    failed = [attempt for attempt in report.judged if attempt.failure]
+    good = [session for session in report.evaluated if session.failure is None]
+    failed = [session for session in report.evaluated if session.failure]
     if failed and (kinds or not good):
         return failed[0]
-    for attempt in good:
-        if {note.kind.value for note in attempt.notes} & set(kinds):
-            return attempt
+    for session in good:
+        if {note.kind.value for note in session.notes} & set(kinds):
+            return session
     dated = [
-        (leaf.not_after, attempt)
-        for attempt in good
-        if (leaf := attempt.chain.leaf) and leaf.not_after
+        (leaf.not_after, session)
+        for session in good
+        if (leaf := session.chain.leaf) and leaf.not_after
     ]
     return min(dated, key=lambda pair: pair[0])[1] if dated else next(iter(good[-1:]), None)
 
 
 def _of_attempt(
-    attempt: Attempt, report: Report, settings: Settings, kinds: list[str], is_diagnosed: bool
+    session: Session, report: Report, settings: Settings, kinds: list[str], is_diagnosed: bool
 ) -> Iterator[str]:
-    if len(report.judged) > 1:
-        yield f"about: {attempt.address}"
-    if attempt.tls and attempt.tls.version:
+    if len(report.evaluated) > 1:
+        yield f"about: {session.address}"
+    if session.tls and session.tls.version:
         trust = _TRUST[settings.tls.verify]
-        yield f"tls: {attempt.tls.version}, {attempt.tls.cipher}, {trust}"
-    leaf = attempt.chain.leaf
+        yield f"tls: {session.tls.version}, {session.tls.cipher}, {trust}"
+    leaf = session.chain.leaf
     if leaf:
         yield from certificates.lines("certificate", leaf)
         if settings.verbosity or {Kind.PIN.value, Kind.NOT_DEPLOYED.value} & set(kinds):
             yield from certificates.identity("certificate", leaf)
-        for number, facts in enumerate(attempt.chain.sent):
+        for number, facts in enumerate(session.chain.sent):
             if number and (is_diagnosed or settings.verbosity >= 2):
                 yield from certificates.lines(f"chain {number}", facts)
             if number and settings.verbosity >= 2:
                 yield from certificates.identity(f"chain {number}", facts)
         if {Kind.EXPIRING.value, Kind.EXPIRED.value} & set(kinds):
-            yield from _earlier_issuer(attempt.chain, leaf)
-        is_untrusted = attempt.failure is not None and attempt.failure.kind is Kind.UNTRUSTED
-        yield from certificates.remarks(attempt.chain, report.now, is_untrusted)
-    if attempt.greeting is not None and settings.verbosity:
-        yield f"greeting: {attempt.greeting_shown}"
+            yield from _earlier_issuer(session.chain, leaf)
+        is_untrusted = session.failure is not None and session.failure.kind is Kind.UNTRUSTED
+        yield from certificates.remarks(session.chain, report.now, is_untrusted)
+    if session.greeting is not None and settings.verbosity:
+        yield f"greeting: {session.greeting_shown}"
     is_about_capabilities = settings.verbosity or Kind.NO_CAPABILITY.value in kinds
-    if attempt.capabilities is not None and is_about_capabilities:
-        yield f"capabilities: {', '.join(attempt.capabilities)[:400]}"
+    if session.capabilities is not None and is_about_capabilities:
+        yield f"capabilities: {', '.join(session.capabilities)[:400]}"
     if settings.verbosity:
-        yield from (f"odd: {oddity}" for oddity in attempt.oddities)
-    for each in report.judged:
-        whose = f" ({each.address})" if len(report.judged) > 1 else ""
+        yield from (f"odd: {oddity}" for oddity in session.protocol_warnings)
+    for each in report.evaluated:
+        whose = f" ({each.address})" if len(report.evaluated) > 1 else ""
         yield from (f"note: {note.kind.value}: {note.text}{whose}" for note in each.notes)
 
 
@@ -238,13 +238,13 @@ def _earlier_issuer(chain: Chain, leaf: CertificateFacts) -> Iterator[str]:
 def _settings(settings: Settings) -> Iterator[str]:
     tls = settings.tls
     if tls.security is not Security.PLAIN:
-        trust = clean(tls.ca_file or tls.ca_path or "the store of the system")
+        trust = sanitise(tls.ca_file or tls.ca_path or "the store of the system")
         verify = f"{tls.verify.value} and strict" if tls.strict else tls.verify.value
         yield f"policy: TLS {tls.minimum} or newer, verify {verify}, trust {trust}"
     grant = settings.login.source.grant if settings.login else None
     if grant:
         how = "a refresh token" if grant.refresh_token_file else "the credentials of the client"
-        trust = clean(grant.ca_file or "the store of the system")
+        trust = sanitise(grant.ca_file or "the store of the system")
         yield f"token: from {grant.endpoint.authority} with {how}, trust {trust}"
     limits = settings.limits
     yield f"limits: {limits.timeout:g} s for a look, {limits.run_timeout:g} s for the run"

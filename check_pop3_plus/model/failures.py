@@ -83,7 +83,7 @@ class Kind(Enum):
 MEASURED = tuple(phase for phase in Phase if phase is not Phase.QUIT)
 """The phases in perfdata; QUIT is not judged and not part of `time`."""
 
-OURS = frozenset((Kind.CONFIG, Kind.BUG, Kind.STOPPED))
+LOCAL = frozenset((Kind.CONFIG, Kind.BUG, Kind.STOPPED))
 """Kinds that are about this plugin and its machine; always UNKNOWN."""
 
 

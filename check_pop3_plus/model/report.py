@@ -168,7 +168,7 @@ class Note(Record):
     """Whether something else ended by it: a talk aside."""
 
 
-class Attempt:
+class Session:
     """One address, one conversation; filled in by `session`, read-only afterwards.
 
     The one record that changes, so that what was learnt survives a failure half-way.
@@ -193,9 +193,9 @@ class Attempt:
         self.mailbox: MailboxFacts | None = None
         self.login_began = False
         self.logged_in_as: Printable | None = None
-        self.dialogue: list[Printable] = []
+        self.transcript: list[Printable] = []
         self.notes: list[Note] = []
-        self.oddities: list[Printable] = []
+        self.protocol_warnings: list[Printable] = []
         """What is against the protocol and does no harm."""
         self.failure: Failure | None = None
         self.is_over = False
@@ -207,20 +207,20 @@ class Attempt:
         return self.login_began and self.logged_in_as is None
 
 
-class Seen(Record):
+class Observation(Record):
     """One fact that can be judged, and the attempt that it comes from, if it is from one."""
 
-    attempt: Attempt | None
+    session: Session | None
     fact: Failure | Note | Chain | bytes | frozenset[tuple[str, str | None]]
 
 
 class Report(Record):
     """Everything one look has seen."""
 
-    attempts: tuple[Attempt, ...]
+    sessions: tuple[Session, ...]
     """In the order tried. Where one address is enough, the last one is the one that worked, or
     the one that came furthest."""
-    judged: tuple[Attempt, ...]
+    evaluated: tuple[Session, ...]
     """Those that the verdict is about: the last one, or all of them where all are wanted."""
     resolve: Lap | None
     failure: Failure | None
@@ -244,7 +244,7 @@ class Report(Record):
     def seconds(self) -> dict[Phase, float]:
         """Return the seconds of each phase that was reached; of several addresses the slowest."""
         seconds = {Phase.RESOLVE: self.resolve.seconds} if self.resolve else {}
-        for attempt in self.judged:
-            for phase, taken in seconds_by_phase(attempt.timeline.laps).items():
+        for session in self.evaluated:
+            for phase, taken in seconds_by_phase(session.timeline.laps).items():
                 seconds[phase] = max(taken, seconds.get(phase, 0.0))
         return seconds

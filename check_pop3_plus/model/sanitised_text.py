@@ -65,11 +65,11 @@ _UNPRINTABLE = re.compile(r"[^ -~]")
 # or expansion to a web page, a shell or Nagios' `printf %b`; `|` begins performance data.
 _REPLACED = str.maketrans({"<": "(", ">": ")", "&": "+"} | dict.fromkeys("|\"'`$\\", "?"))
 
-Cleaner = Callable[[bytes | str], Printable]
+Sanitiser = Callable[[bytes | str], Printable]
 """Makes foreign text printable; see `cleaner`."""
 
 
-def clean(foreign: bytes | str, limit: int = QUOTE_LIMIT) -> Printable:
+def sanitise(foreign: bytes | str, limit: int = QUOTE_LIMIT) -> Printable:
     """Make foreign text printable: visible ASCII, one line, at most `limit` characters.
 
     Idempotent, and total: it takes any bytes and any string, lone surrogates included.
@@ -87,7 +87,7 @@ def printable(template: str, *foreign: object) -> Printable:
     shown = [
         each
         if isinstance(each, Printable)
-        else clean(each if isinstance(each, bytes) else str(each))
+        else sanitise(each if isinstance(each, bytes) else str(each))
         for each in foreign
     ]
     return Printable(template.format(*shown))
@@ -102,7 +102,7 @@ def can_mask(secret: bytes, public: Iterable[str] = ()) -> bool:
     return len(secret) >= SEED and _folded(secret) not in _known_to_all(public)
 
 
-def cleaner(secrets: Iterable[bytes], public: Iterable[str] = ()) -> Cleaner:
+def cleaner(secrets: Iterable[bytes], public: Iterable[str] = ()) -> Sanitiser:
     """Return a `clean` that also masks `secrets`, as they are and as a server may encode them.
 
     Pieces of them, too, but for those that `public` text and ordinary words have in common with
@@ -124,7 +124,7 @@ def cleaner(secrets: Iterable[bytes], public: Iterable[str] = ()) -> Cleaner:
     # Latin-1 keeps every byte apart, so that a secret that is not ASCII is found too.
     forms = [form for form in map(_folded, known) if len(form) >= SEED]
     if not forms:
-        return clean
+        return sanitise
     ordinary = _known_to_all(public)
     whole = "\n".join(forms)
     beginnings = {form[:SEED] for form in forms}

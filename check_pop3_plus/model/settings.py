@@ -123,11 +123,11 @@ class SecretSource(Record):
     grant: Grant | None = None
 
 
-OF_POP3 = ("user", "apop")
+POP3_METHODS = ("user", "apop")
 """Ways to log in that are older than the list of capabilities, and do not depend on it."""
 
-WAYS = (
-    *OF_POP3,
+LOGIN_METHODS = (
+    *POP3_METHODS,
     "plain",
     "login",
     "cram-md5",
@@ -155,7 +155,7 @@ class Login(Record):
     @property
     def needs_capabilities(self) -> bool:
         """Whether the choice depends on what the server offers."""
-        return self.mechanism not in OF_POP3
+        return self.mechanism not in POP3_METHODS
 
 
 class Limits(Record):
@@ -274,6 +274,6 @@ class Sweep(Record):
     """Options on the command line; they hold for every service."""
     jobs: int = 128
     run_timeout: float = 50.0
-    receiver: IcingaApi | CommandFile | JsonLines | None = None
+    submit_target: IcingaApi | CommandFile | JsonLines | None = None
     """Who is handed each result; None where the sweep's own is all that is wanted."""
     verbosity: int = 0

@@ -14,7 +14,7 @@ from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.model.settings import HttpsEndpoint, Security, Target, TlsPolicy
 from check_pop3_plus.net import tls, transport
 from check_pop3_plus.net.transport import Stream
-from check_pop3_plus.support.deadline import Deadline, in_time
+from check_pop3_plus.support.deadline import Deadline, run_with_deadline
 
 REPLY_LIMIT = 64 * 1024
 """Octets of one reply, head and body; real ones have about 3,000."""
@@ -58,7 +58,7 @@ class Link:
         Raises ProbeError; the next request then has a connection of its own.
         """
         try:
-            return in_time(partial(self._ask, data, deadline), deadline)
+            return run_with_deadline(partial(self._ask, data, deadline), deadline)
         except BaseException:
             stream, self._stream = self._stream, None
             if stream:

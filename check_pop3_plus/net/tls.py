@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from check_pop3_plus.model.failures import CertificateRejected, Kind, ProbeError, config_error
-from check_pop3_plus.model.sanitised_text import Printable, clean
+from check_pop3_plus.model.sanitised_text import Printable, sanitise
 from check_pop3_plus.model.settings import Security, TlsPolicy, Verify
 
 if TYPE_CHECKING:
@@ -183,11 +183,11 @@ def _load_client_certificate(made: "ssl.SSLContext", cert: str, key: str | None)
 
 def _unusable(cert: str, key: str | None, error: Exception) -> ProbeError:
     """Return what is wrong with a client certificate, in more words than OpenSSL has."""
-    what = f"cannot load client certificate {clean(cert)}"
+    what = f"cannot load client certificate {sanitise(cert)}"
     if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
         return ProbeError(Kind.CONFIG, Printable(f"{what}: the key is not its own"))
     if hasattr(error, "library"):
-        where = clean(key or cert)
+        where = sanitise(key or cert)
         message = f"{what}: no certificate in it, or no private key in {where} (--client-key)"
         return ProbeError(Kind.CONFIG, Printable(message))
     return config_error("{}", Printable(what), cause=error)
@@ -202,7 +202,8 @@ def _require(path: str | None, is_kind: Callable[[int], bool], what: str) -> Non
         raise config_error("cannot load {} {}", what, path, cause=error) from error
     if not is_kind(mode):
         raise ProbeError(
-            Kind.CONFIG, Printable(f"cannot load {what} {clean(path)}: not of the right file type")
+            Kind.CONFIG,
+            Printable(f"cannot load {what} {sanitise(path)}: not of the right file type"),
         )
 
 
@@ -307,7 +308,7 @@ def translated(error: OSError, tls: "ssl.SSLSocket | None" = None) -> ProbeError
         return ProbeError(Kind.TLS, Printable("speaks plain text where TLS is due"))
     if reason == "CERT_LENGTH_MISMATCH" or "] ASN1 lib" in str(error):  # which has no name here
         return ProbeError(Kind.TLS, Printable("sent a certificate that cannot be decoded"))
-    named = clean(reason.removeprefix("TLSV1_").replace("_", " ").lower() or "unknown reason")
+    named = sanitise(reason.removeprefix("TLSV1_").replace("_", " ").lower() or "unknown reason")
     what = "failed the TLS handshake" if tls is not None else "sent broken TLS"
     return ProbeError(Kind.TLS, Printable(f"{what}: {named}"))
 

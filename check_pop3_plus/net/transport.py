@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from check_pop3_plus.model.failures import DeadlineExceeded, Kind, ProbeError, config_error
 from check_pop3_plus.model.report import Address, TlsFacts
-from check_pop3_plus.model.sanitised_text import Printable, clean
+from check_pop3_plus.model.sanitised_text import Printable, sanitise
 from check_pop3_plus.model.settings import Family, Target
 from check_pop3_plus.net.tls import (
     is_eof,
@@ -21,7 +21,7 @@ from check_pop3_plus.net.tls import (
     translated,
     verified_path,
 )
-from check_pop3_plus.support.deadline import Deadline, in_time
+from check_pop3_plus.support.deadline import Deadline, run_with_deadline
 
 if TYPE_CHECKING:  # a plain check does not pay for `ssl` (about 20 ms)
     import ssl
@@ -56,9 +56,9 @@ def resolve(target: Target, deadline: Deadline) -> tuple[Address, ...]:
         return _addresses(host, target, socket.AI_NUMERICHOST)
     except socket.gaierror:
         pass  # a name, not an address: this may take long
-    shown = clean(host)
+    shown = sanitise(host)
     try:
-        return in_time(lambda: _addresses(host, target, 0), deadline)
+        return run_with_deadline(lambda: _addresses(host, target, 0), deadline)
     except DeadlineExceeded as error:
         message = f"no answer while resolving {shown}"
         raise DeadlineExceeded(Kind.RESOLVER, Printable(message)) from error
@@ -67,7 +67,7 @@ def resolve(target: Target, deadline: Deadline) -> tuple[Address, ...]:
             family = "" if target.family is Family.ANY else f"{target.family.value} "
             kind, reason = Kind.UNRESOLVED, f"name unknown or no {family}address"
         else:
-            kind, reason = Kind.RESOLVER, clean(error.strerror or "unknown error")
+            kind, reason = Kind.RESOLVER, sanitise(error.strerror or "unknown error")
         raise ProbeError(kind, Printable(f"cannot resolve {shown}: {reason}")) from error
 
 
@@ -264,6 +264,6 @@ def _translated(error: OSError, tls: "ssl.SSLSocket | None" = None) -> ProbeErro
     if error.errno in _CLOSED:
         return ProbeError(Kind.CLOSED, Printable("reset the connection"))
     if error.errno in _UNREACHABLE:
-        reason = clean(error.strerror or "unreachable").lower()
+        reason = sanitise(error.strerror or "unreachable").lower()
         return ProbeError(Kind.UNREACHABLE, Printable(reason))
     return config_error("local error", cause=error)

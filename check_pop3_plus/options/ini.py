@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.sanitised_text import Printable, clean
+from check_pop3_plus.model.sanitised_text import Printable, sanitise
 from check_pop3_plus.support import files
 
 Section = list[tuple[str, str]]
@@ -101,5 +101,5 @@ def parts(content: str, path: str) -> Iterator[Part]:
 
 
 def _wrong(path: str, number: int) -> ProbeError:
-    message = f"{clean(path)}, line {number}: neither [section] nor key = value"
+    message = f"{sanitise(path)}, line {number}: neither [section] nor key = value"
     return ProbeError(Kind.CONFIG, Printable(message))

@@ -5,7 +5,7 @@ import re
 from collections import deque
 from collections.abc import Sequence
 
-from check_pop3_plus.model.sanitised_text import Printable, clean
+from check_pop3_plus.model.sanitised_text import Printable, sanitise
 from check_pop3_plus.model.settings import (
     Settings,
     Sweep,
@@ -52,9 +52,9 @@ def _named(word: str, words: list[str]) -> Printable:
     """Return what may be shown of a word that is no option: it may be meant for a password."""
     name = re.split(r"[=\s]", word)[0]
     if word.startswith("-"):
-        return clean(name, 60)
+        return sanitise(name, 60)
     before = words[: words.index(word)] if word in words else []
-    which = f"after {clean(before[-1].partition('=')[0], 60)}" if before else "at the beginning"
+    which = f"after {sanitise(before[-1].partition('=')[0], 60)}" if before else "at the beginning"
     return Printable(f"{which}, not shown here: it may be a secret")
 
 
@@ -88,7 +88,7 @@ def _section_options(locator: str) -> list[str]:
     path = path or ini.find()
     section = ini.read(path).get(name or PROGRAM)
     if section is None:
-        raise UsageError(f"no section {clean(name or PROGRAM)} in {clean(path)}")
+        raise UsageError(f"no section {sanitise(name or PROGRAM)} in {sanitise(path)}")
     return section_to_argv(section)
 
 
@@ -131,7 +131,9 @@ def _joined(table: Parser, argv: list[str]) -> list[str]:
         flag, separator, value = word.partition("=")
         if separator and flag in table.bare:
             name = flag.lstrip("-")
-            raise UsageError(f"{flag} takes no value; in a file it is a line {clean(name)} alone")
+            raise UsageError(
+                f"{flag} takes no value; in a file it is a line {sanitise(name)} alone"
+            )
         # argparse takes `--` out of a value, too, and leaves none.
         takes_one = flag in valued or flag in optional
         if (value == "--" and takes_one) or word.removesuffix("--") in valued:

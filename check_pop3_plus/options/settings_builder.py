@@ -7,8 +7,8 @@ import argparse
 import re
 from collections.abc import Callable
 
-from check_pop3_plus.model.failures import MEASURED, OURS, Kind
-from check_pop3_plus.model.sanitised_text import clean
+from check_pop3_plus.model.failures import LOCAL, MEASURED, Kind
+from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import (
     Assertions,
     CommandFile,
@@ -62,7 +62,7 @@ def sweep(chosen: argparse.Namespace, words: list[str]) -> Sweep:
         common=tuple(word for word in words if word.partition("=")[0] not in own),
         jobs=validators.whole_number(chosen.jobs, "--jobs") or DEFAULT_JOBS,
         run_timeout=run_timeout,
-        receiver=_receiver(chosen),
+        submit_target=_receiver(chosen),
         verbosity=min(chosen.verbose, 3),
     )
 
@@ -165,7 +165,7 @@ def _target(chosen: argparse.Namespace, security: Security) -> Target:
         if not validators.is_numeric(source):
             raise UsageError(f"invalid --source-address {shown(source)}: not a numeric address")
         if family not in (Family.ANY, validators.family_of(source)):
-            raise UsageError(f"--source-address {clean(source)} is not of the family asked for")
+            raise UsageError(f"--source-address {sanitise(source)} is not of the family asked for")
         family = validators.family_of(source)
     number = chosen.port
     if number is None:
@@ -176,7 +176,7 @@ def _target(chosen: argparse.Namespace, security: Security) -> Target:
         raise UsageError(f"invalid --port {shown(number)}: not from 1 to 65535")
     where = connect_to or hostname
     if validators.is_numeric(where) and family not in (Family.ANY, validators.family_of(where)):
-        raise UsageError(f"{clean(where)} is not an {_FAMILY_NAMES[family]} address")
+        raise UsageError(f"{sanitise(where)} is not an {_FAMILY_NAMES[family]} address")
     enough = validators.whole_number(chosen.min_addresses, "--min-addresses")
     if enough is not None and not chosen.all_addresses:
         raise UsageError("--min-addresses needs --all-addresses")
@@ -308,7 +308,7 @@ def _states(chosen: argparse.Namespace) -> dict[str, State]:
         kind, separator, state = assignment.partition("=")
         if not separator:
             raise UsageError(f"invalid --state {shown(assignment)}: not KIND=STATE")
-        if kind not in {known.value for known in Kind} - {known.value for known in OURS}:
+        if kind not in {known.value for known in Kind} - {known.value for known in LOCAL}:
             raise UsageError(f"invalid --state: no kind of failure is called {shown(kind)}")
         states[kind] = validators.state(state, "--state")
     return states

@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import NoReturn
 
 from check_pop3_plus.model.failures import MEASURED
-from check_pop3_plus.model.sanitised_text import clean
+from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import (
-    WAYS,
+    LOGIN_METHODS,
     Subject,
     Verify,
 )
@@ -59,7 +59,7 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{clean(message, 150)} (--help shows the options)")
+        raise UsageError(f"{sanitise(message, 150)} (--help shows the options)")
 
 
 class _Help(argparse.HelpFormatter):
@@ -207,10 +207,10 @@ def parser() -> Parser:
     add(
         "--auth",
         metavar="HOW",
-        type=validators.one_of("--auth", ["auto", *WAYS]),
+        type=validators.one_of("--auth", ["auto", *LOGIN_METHODS]),
         default="auto",
         help=f"how to log in: auto (the default: USER and PASS, else PLAIN, else LOGIN),"
-        f" {', '.join(WAYS)}",
+        f" {', '.join(LOGIN_METHODS)}",
     )
     add(
         "--allow-insecure-login",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from check_pop3_plus.model.failures import Kind, ProbeError
-from check_pop3_plus.model.sanitised_text import clean
+from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Family, HttpsEndpoint, Remaining, State, Subject
 
 LONGEST_TIMEOUT = 3600.0
@@ -35,7 +35,7 @@ class UsageError(ProbeError):
 
 def shown(word: str) -> str:
     """Return what was given as it can be shown; where it is nothing, that is said."""
-    return clean(word, 60) or "(nothing)"
+    return sanitise(word, 60) or "(nothing)"
 
 
 def one_of(option: str, words: list[str]) -> Callable[[str], str]:

@@ -8,7 +8,7 @@ import re
 
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.sanitised_text import Printable, clean
+from check_pop3_plus.model.sanitised_text import Printable, sanitise
 
 LINE_LIMIT = 2048
 """Octets of one line. RFC 2449 section 4 allows 512; poplib and real servers go to 2,048."""
@@ -174,7 +174,7 @@ def parse_capabilities(lines: tuple[bytes, ...]) -> Capabilities:
     return Capabilities(tags)
 
 
-def oddities(lines: tuple[bytes, ...]) -> list[str]:
+def protocol_warnings(lines: tuple[bytes, ...]) -> list[str]:
     """Say what is odd about a capability list, though all of it is tolerated."""
     words = [line.split() for line in lines]
     tags = [line[0].upper() for line in words if line]
@@ -212,7 +212,7 @@ def command(verb: bytes, argument: bytes | None = None, shown: Printable | None 
         return Command(verb + b"\r\n", Printable(verb.decode()))
     if re.search(rb"[\r\n\0]", argument):
         raise ValueError("line break or NUL in a command argument")
-    visible = clean(argument) if shown is None else shown
+    visible = sanitise(argument) if shown is None else shown
     return Command(verb + b" " + argument + b"\r\n", Printable(f"{verb.decode()} {visible}"))
 
 
@@ -228,7 +228,7 @@ def only_code(said: bytes | str) -> Printable:
     line = said if isinstance(said, bytes) else said.encode("ascii", "replace")
     harmless = _HARMLESS.match(line)
     shown = harmless[0] if harmless else b""
-    return clean(shown + b"***" if line[len(shown) :].strip() else shown)
+    return sanitise(shown + b"***" if line[len(shown) :].strip() else shown)
 
 
 _FOREIGN = (

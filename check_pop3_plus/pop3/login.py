@@ -9,8 +9,8 @@ import re
 from collections.abc import Generator
 
 from check_pop3_plus.model.failures import Kind, ProbeError
-from check_pop3_plus.model.sanitised_text import Cleaner, Printable, clean
-from check_pop3_plus.model.settings import OF_POP3, Login, Secret, Target
+from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, sanitise
+from check_pop3_plus.model.settings import POP3_METHODS, Login, Secret, Target
 from check_pop3_plus.pop3.grammar import Capabilities, Command, Reply, command
 from check_pop3_plus.pop3.sasl_exchange import Identity, exchange
 from check_pop3_plus.pop3.sasl_mechanisms import MECHANISMS
@@ -29,7 +29,9 @@ CLEARTEXT = ("PLAIN", "LOGIN")
 """SASL mechanisms that send the password as it is."""
 
 
-def begin(way: str, login: Login, secret: Secret | None, target: Target, greeting: bytes) -> Steps:
+def begin(
+    method: str, login: Login, secret: Secret | None, target: Target, greeting: bytes
+) -> Steps:
     """Return the steps of one way in. Raises ProbeError (no-mechanism)."""
     identity = Identity(
         username=login.username.encode("utf-8", "surrogateescape"),
@@ -38,11 +40,11 @@ def begin(way: str, login: Login, secret: Secret | None, target: Target, greetin
         port=target.port,
         greeting=greeting,
     )
-    if way == "user":
+    if method == "user":
         return user_pass(identity)
-    if way == "apop":
+    if method == "apop":
         return apop(identity)
-    name = SASL[way]
+    name = SASL[method]
     return exchange(name, MECHANISMS[name], identity)
 
 
@@ -68,7 +70,7 @@ def apop(identity: Identity) -> Steps:
     return (yield command(b"APOP", argument, shown=Printable("***")))
 
 
-def choose(wanted: str, capabilities: Capabilities | None, is_encrypted: bool) -> str:
+def choose_mechanism(wanted: str, capabilities: Capabilities | None, is_encrypted: bool) -> str:
     """Return the one way to try, from the capabilities read after TLS.
 
     `auto` is USER/PASS where the list has USER or there is no list, else SASL PLAIN, else LOGIN;
@@ -79,14 +81,14 @@ def choose(wanted: str, capabilities: Capabilities | None, is_encrypted: bool) -
         if capabilities is None or capabilities.has("USER"):
             return "user"
         acceptable: tuple[str, ...] = tuple(name.lower() for name in CLEARTEXT)
-    elif capabilities is None or wanted in OF_POP3:
+    elif capabilities is None or wanted in POP3_METHODS:
         return wanted
     else:
         acceptable = (wanted,)
     offered = sasl_mechanisms(capabilities)
-    for way in acceptable:
-        if SASL[way] in offered:
-            return way
+    for method in acceptable:
+        if SASL[method] in offered:
+            return method
     # Cyrus keeps the mechanisms that do not show the password.
     shows_password = wanted == "auto" or SASL[wanted] in CLEARTEXT
     if not is_encrypted and capabilities.has("STLS") and (shows_password or not offered):
@@ -173,9 +175,9 @@ def kind_of_code(code: str | None) -> Kind | None:
     return None
 
 
-def described(reply: Reply, username: str, kind: Kind, quoted: Cleaner) -> Printable:
+def described(reply: Reply, username: str, kind: Kind, quoted: Sanitiser) -> Printable:
     """Return the refusal as a sentence about the server."""
-    user = clean(username)
+    user = sanitise(username)
     what = {
         Kind.CLEARTEXT_REFUSED: "demands TLS before a login",
         Kind.CLIENT_CERTIFICATE: "demands a client certificate",

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.sanitised_text import Printable, clean
+from check_pop3_plus.model.sanitised_text import Printable, sanitise
 from check_pop3_plus.pop3.grammar import Command, Reply, command
 
 COMMAND_LIMIT = 255
@@ -73,7 +73,7 @@ def exchange(
         except Malformed as error:
             with suppress(ProbeError):
                 yield _CANCEL
-            what = clean(str(error))
+            what = sanitise(str(error))
             message = f"sent a malformed challenge: {what}; exchange cancelled"
             raise ProbeError(Kind.GARBLED, Printable(message)) from error
         waiting = None

@@ -18,15 +18,15 @@ from check_pop3_plus.model.failures import (
     ProbeError,
     config_error,
 )
-from check_pop3_plus.model.report import Address, Attempt, Note, Report, Timeline
+from check_pop3_plus.model.report import Address, Note, Report, Session, Timeline
 from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.model.settings import Assertions
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.net import transport
 from check_pop3_plus.net.transport import Stream
-from check_pop3_plus.probe import session
-from check_pop3_plus.probe.prerequisites import Means
-from check_pop3_plus.support.deadline import Clock, Deadline, in_time
+from check_pop3_plus.probe.prerequisites import Prerequisites
+from check_pop3_plus.probe.session import run_session
+from check_pop3_plus.support.deadline import Clock, Deadline, run_with_deadline
 
 TOGETHER_LIMIT = 128
 """Addresses probed side by side: each is a thread and a connection."""
@@ -35,42 +35,42 @@ _GRACE_SECONDS = 0.05
 """How long it may take, after the deadline, to write down what was late."""
 
 
-def run(means: Means, deadline: Deadline) -> Report:
+def run(prerequisites: Prerequisites, deadline: Deadline) -> Report:
     """Take one look and return what was seen; never raises for what a server does.
 
     In a thread, which is left behind where it is late: a hostile server can keep OpenSSL busy
     inside one call, which neither a socket timeout nor a signal ends (a flood of HelloRequest
     or NewSessionTicket does so, and a Diffie-Hellman group of 9,999 bits for 2 s).
     """
-    look = _Look(means, deadline)
+    attempt = _Attempt(prerequisites, deadline)
     try:
-        means.prepare(deadline)
-        in_time(look.take, Deadline(deadline.at + _GRACE_SECONDS))
+        prerequisites.prepare(deadline)
+        run_with_deadline(attempt.take, Deadline(deadline.at + _GRACE_SECONDS))
     except DeadlineExceeded as error:
-        if look.attempts:
-            look.give_up()
+        if attempt.sessions:
+            attempt.abandon()
         else:
-            look.failure = error.failure()
+            attempt.failure = error.failure()
     except ProbeError as error:
-        look.failure = error.failure()
+        attempt.failure = error.failure()
     except Stopped:
-        message = Printable(f"stopped from outside after {Clock() - look.created:.0f} s")
-        look.failure = Failure(Kind.STOPPED, look.phase(), message)
-    return look.report()
+        message = Printable(f"stopped from outside after {Clock() - attempt.created:.0f} s")
+        attempt.failure = Failure(Kind.STOPPED, attempt.phase(), message)
+    return attempt.report()
 
 
-class _Look:
+class _Attempt:
     """One look while it goes on."""
 
-    def __init__(self, means: Means, deadline: Deadline) -> None:
-        self.settings = means.settings
-        self.means = means
+    def __init__(self, prerequisites: Prerequisites, deadline: Deadline) -> None:
+        self.settings = prerequisites.settings
+        self.prerequisites = prerequisites
         self.deadline = deadline
         self.created = Clock()
         self.timeline = Timeline()
         self.began: float | None = None
         self.addresses: tuple[Address, ...] = ()
-        self.attempts: list[Attempt] = []
+        self.sessions: list[Session] = []
         self.failure: Failure | None = None
         self._login = threading.Semaphore()
         self._streams: list[Stream] = []
@@ -86,35 +86,35 @@ class _Look:
 
     def _take_in_turn(self, addresses: tuple[Address, ...]) -> None:
         for position, address in enumerate(addresses):
-            attempt = Attempt(address)
-            self.attempts.append(attempt)
-            self._try(attempt, self.deadline.share(len(addresses) - position))
-            if attempt.failure is None:
-                self._note_partial(attempt)
+            session = Session(address)
+            self.sessions.append(session)
+            self._try(session, self.deadline.share(len(addresses) - position))
+            if session.failure is None:
+                self._note_partial(session)
                 return
-            is_ours = attempt.failure.kind is Kind.CONFIG
-            if attempt.login_began or is_ours or not self.deadline.left():
+            is_ours = session.failure.kind is Kind.CONFIG
+            if session.login_began or is_ours or not self.deadline.left():
                 break
         # The one that the verdict is about comes last, as the one that worked would.
         furthest = self._furthest()
-        self.attempts.sort(key=lambda attempt: attempt is furthest)
+        self.sessions.sort(key=lambda session: session is furthest)
 
     def _take_together(self, addresses: tuple[Address, ...]) -> None:
         """Try each address in a thread of its own, and wait for all of them."""
         if len(addresses) > TOGETHER_LIMIT:
             message = f"{len(addresses)} addresses are more than {TOGETHER_LIMIT} at a time"
             raise ProbeError(Kind.CONFIG, Printable(message))
-        self.attempts = [Attempt(address) for address in addresses]
+        self.sessions = [Session(address) for address in addresses]
         bugs: list[BaseException] = []
 
-        def work(attempt: Attempt) -> None:
+        def work(session: Session) -> None:
             try:
-                self._try(attempt, self.deadline)
+                self._try(session, self.deadline)
             except BaseException as error:
                 bugs.append(error)
 
         threads = [
-            threading.Thread(target=work, args=(attempt,), daemon=True) for attempt in self.attempts
+            threading.Thread(target=work, args=(session,), daemon=True) for session in self.sessions
         ]
         try:
             for thread in threads:
@@ -126,73 +126,77 @@ class _Look:
         if bugs:
             raise bugs[0]
 
-    def _try(self, attempt: Attempt, share: Deadline) -> None:
+    def _try(self, session: Session, share: Deadline) -> None:
         """Make one attempt; a failure is written down in it."""
-        attempt.began = Clock()
+        session.began = Clock()
         try:
-            with attempt.timeline.phase(Phase.CONNECT):
+            with session.timeline.phase(Phase.CONNECT):
                 source = self.settings.target.source_address
-                stream = transport.connect(attempt.address, source, share)
+                stream = transport.connect(session.address, source, share)
             self._streams.append(stream)
             try:
-                session.converse(stream, attempt, self.means, self.deadline, self._may_log_in)
+                run_session(stream, session, self.prerequisites, self.deadline, self._may_log_in)
             finally:
                 stream.close()
         except ProbeError as error:
             from check_pop3_plus.probe import assertions
 
-            attempt.failure = assertions.explained(error, attempt, self.means, self.deadline)
+            session.failure = assertions.explained(
+                error, session, self.prerequisites, self.deadline
+            )
         else:
             if self.settings.assertions != Assertions():
                 from check_pop3_plus.probe import assertions
 
-                attempt.notes += assertions.broken(attempt.address, self.means, self.deadline)
-        self._read_certificates(attempt)
-        attempt.is_over = True
+                session.notes += assertions.broken(
+                    session.address, self.prerequisites, self.deadline
+                )
+        self._read_certificates(session)
+        session.is_over = True
 
-    def _read_certificates(self, attempt: Attempt) -> None:
+    def _read_certificates(self, session: Session) -> None:
         """Read what was sent, off every clock of the conversation but within the look's time."""
-        if attempt.tls:
+        if session.tls:
             from check_pop3_plus.certificate import reader
 
-            sent, path = attempt.tls.sent, attempt.tls.path
-            attempt.chain = reader.read_chain(sent, path, self.means.clean)
-            if attempt.chain.defects:
-                message = f"not clean by RFC 5280: {', '.join(attempt.chain.defects)}"
-                attempt.notes.append(Note(Kind.NOT_STRICT, sanitised_text.clean(message)))
+            sent, path = session.tls.sent, session.tls.path
+            session.chain = reader.read_chain(sent, path, self.prerequisites.sanitise)
+            if session.chain.defects:
+                message = f"not clean by RFC 5280: {', '.join(session.chain.defects)}"
+                session.notes.append(Note(Kind.NOT_STRICT, sanitised_text.sanitise(message)))
 
-    def give_up(self) -> None:
+    def abandon(self) -> None:
         """Leave behind what is late, and note where each attempt was.
 
         What a thread still writes goes into an attempt that nobody reads any more.
         """
-        for position, attempt in enumerate(self.attempts):
-            if not attempt.is_over:
-                phase = attempt.timeline.current
-                late = self.attempts[position] = Attempt(attempt.address)
-                late.timeline.laps += attempt.timeline.laps
-                late.login_began = attempt.login_began
+        for position, session in enumerate(self.sessions):
+            if not session.is_over:
+                phase = session.timeline.current
+                late = self.sessions[position] = Session(session.address)
+                late.timeline.laps += session.timeline.laps
+                late.login_began = session.login_began
                 late.failure = Failure(Kind.TIMEOUT, phase, Printable("no answer in time"))
         for stream in self._streams:
             stream.abort()
 
-    def _note_partial(self, working: Attempt) -> None:
+    def _note_partial(self, working: Session) -> None:
         failed = [
-            f"{attempt.address} {attempt.failure.kind.value}"
-            for attempt in self.attempts
-            if attempt.failure
+            f"{session.address} {session.failure.kind.value}"
+            for session in self.sessions
+            if session.failure
         ]
         if failed:
             which = ", ".join(failed)
-            message = f"{len(failed)} of {len(self.attempts)} addresses tried failed ({which})"
+            message = f"{len(failed)} of {len(self.sessions)} addresses tried failed ({which})"
             working.notes.append(Note(Kind.PARTIAL, Printable(message)))
 
-    def _furthest(self) -> Attempt:
+    def _furthest(self) -> Session:
         """Return the attempt that came furthest: of several failures it tells most.
 
         The last of equals, so that the order tried stays as it is in what is told.
         """
-        return max(reversed(self.attempts), key=lambda attempt: len(attempt.timeline.laps))
+        return max(reversed(self.sessions), key=lambda session: len(session.timeline.laps))
 
     def _may_log_in(self) -> bool:
         """Return whether nobody has logged in yet: one login attempt a look."""
@@ -200,20 +204,20 @@ class _Look:
 
     def phase(self) -> Phase | None:
         """Return the phase that is going on."""
-        timelines = [self.timeline, *(attempt.timeline for attempt in self.attempts)]
+        timelines = [self.timeline, *(session.timeline for session in self.sessions)]
         return next((line.current for line in reversed(timelines) if line.current), None)
 
     def report(self) -> Report:
         together = self.settings.target.all_addresses
-        judged = tuple(self.attempts if together else self.attempts[-1:])
-        ended = max((attempt.ended for attempt in judged if attempt.ended), default=None)
+        evaluated = tuple(self.sessions if together else self.sessions[-1:])
+        ended = max((session.ended for session in evaluated if session.ended), default=None)
         return Report(
-            attempts=tuple(self.attempts),
-            judged=judged,
+            sessions=tuple(self.sessions),
+            evaluated=evaluated,
             resolve=self.timeline.laps[0] if self.timeline.laps else None,
             failure=self.failure,
             elapsed=ended - self.began if ended and self.began is not None else None,
             clock=time.time(),
-            deployed=self.means.deployed,
+            deployed=self.prerequisites.deployed,
             addresses=self.addresses,
         )

@@ -10,13 +10,13 @@ from functools import partial
 from typing import TypeVar
 
 from check_pop3_plus.model.failures import DeadlineExceeded, Failure, Kind, Phase, ProbeError
-from check_pop3_plus.model.report import Address, Attempt, Note
+from check_pop3_plus.model.report import Address, Note, Session
 from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.net import legacy_client_hello, transport
 from check_pop3_plus.probe import side_probes
-from check_pop3_plus.probe.connection import Conversation, say_goodbye
-from check_pop3_plus.probe.prerequisites import Means
-from check_pop3_plus.support.deadline import Deadline, in_time
+from check_pop3_plus.probe.connection import Connection, quit_session
+from check_pop3_plus.probe.prerequisites import Prerequisites
+from check_pop3_plus.support.deadline import Deadline, run_with_deadline
 
 _T = TypeVar("_T")
 
@@ -24,7 +24,9 @@ LEGACY_SECONDS = 2.0
 """Longest second handshake, which tells an old server from a broken one."""
 
 
-def explained(error: ProbeError, attempt: Attempt, means: Means, deadline: Deadline) -> Failure:
+def explained(
+    error: ProbeError, session: Session, prerequisites: Prerequisites, deadline: Deadline
+) -> Failure:
     """Return the failure, told apart further where a second handshake can do it.
 
     A server with nothing but old TLS may answer a modern handshake with an alert that
@@ -32,20 +34,20 @@ def explained(error: ProbeError, attempt: Attempt, means: Means, deadline: Deadl
     that is the reason. No POP3 byte is sent over such a link.
     """
     unclear = error.kind in (Kind.TLS, Kind.CLOSED) and error.phase is Phase.TLS
-    if unclear and attempt.tls is None and means.context and deadline.left():
+    if unclear and session.tls is None and prerequisites.context and deadline.left():
         limit = deadline.within(min(LEGACY_SECONDS, deadline.left() / 2))
-        ask = partial(side_probes.agreed_on_legacy_terms, modern=means.context)
+        ask = partial(side_probes.agreed_on_legacy_terms, modern=prerequisites.context)
         with suppress(ProbeError):
-            agreed = _aside(attempt.address, means, limit, ask)
+            agreed = _aside(session.address, prerequisites, limit, ask)
             if agreed:
                 return Failure(Kind.OLD_TLS, Phase.TLS, Printable(f"offers only {agreed}"))
     return error.failure()
 
 
-def broken(address: Address, means: Means, deadline: Deadline) -> list[Note]:
+def broken(address: Address, prerequisites: Prerequisites, deadline: Deadline) -> list[Note]:
     """Return a note for each assertion that does not hold, or could not be tried."""
-    asked = _Questions(address, means, deadline)
-    wanted, context = means.settings.assertions, means.context
+    asked = _Questions(address, prerequisites, deadline)
+    wanted, context = prerequisites.settings.assertions, prerequisites.context
     if wanted.refuses_cleartext:
         asked.whether(Kind.CLEARTEXT_ACCEPTED, side_probes.try_cleartext)
     if wanted.resists_injection and context:
@@ -58,13 +60,13 @@ def broken(address: Address, means: Means, deadline: Deadline) -> list[Note]:
 class _Questions:
     """The questions to one address, and what came of them."""
 
-    def __init__(self, address: Address, means: Means, deadline: Deadline) -> None:
+    def __init__(self, address: Address, prerequisites: Prerequisites, deadline: Deadline) -> None:
         self._address = address
-        self._means = means
+        self._means = prerequisites
         self._deadline = deadline
         self.notes: list[Note] = []
 
-    def whether(self, kind: Kind, ask: Callable[[Conversation], Printable | None]) -> None:
+    def whether(self, kind: Kind, ask: Callable[[Connection], Printable | None]) -> None:
         """Write down what is wrong, if anything is."""
         wrong = self._answer(kind, ask)
         if wrong:
@@ -84,7 +86,7 @@ class _Questions:
             message = f"still accepts {' and '.join(sorted(accepted))}"
             self.notes.append(Note(kind, Printable(message)))
 
-    def _answer(self, kind: Kind, ask: Callable[[Conversation], _T]) -> _T | None:
+    def _answer(self, kind: Kind, ask: Callable[[Connection], _T]) -> _T | None:
         """Return what a talk aside comes to, or None where it breaks down."""
         try:
             return _aside(self._address, self._means, self._deadline, ask)
@@ -95,27 +97,29 @@ class _Questions:
 
 
 def _aside(
-    address: Address, means: Means, limit: Deadline, ask: Callable[[Conversation], _T]
+    address: Address, prerequisites: Prerequisites, limit: Deadline, ask: Callable[[Connection], _T]
 ) -> _T:
     """Hold another conversation with an address, and return what it comes to.
 
     In a thread of its own: a server that keeps OpenSSL busy inside one call is left at the limit,
     and its connection ended, or the thread would go on for as long as a sweep.
     """
-    stream = transport.connect(address, means.settings.target.source_address, limit)
-    talk = Conversation(stream, means.settings, Attempt(address), means.clean)
+    stream = transport.connect(address, prerequisites.settings.target.source_address, limit)
+    connection = Connection(
+        stream, prerequisites.settings, Session(address), prerequisites.sanitise
+    )
 
     def hold() -> _T:
         try:
-            found = ask(talk)
-            if talk.is_usable:
-                say_goodbye(talk)
+            found = ask(connection)
+            if connection.is_usable:
+                quit_session(connection)
             return found
         finally:
             stream.close()
 
     try:
-        return in_time(hold, limit)
+        return run_with_deadline(hold, limit)
     except DeadlineExceeded:
         stream.abort()
         raise

@@ -17,8 +17,8 @@ from check_pop3_plus.model.failures import (
     Phase,
     ProbeError,
 )
-from check_pop3_plus.model.report import Attempt, Note, TlsFacts
-from check_pop3_plus.model.sanitised_text import Cleaner, Printable, clean, cleaner
+from check_pop3_plus.model.report import Note, Session, TlsFacts
+from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, cleaner, sanitise
 from check_pop3_plus.model.settings import Security, Settings
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.pop3 import grammar
@@ -34,16 +34,16 @@ _DIALOGUE_LIMIT = 200
 """Lines kept for `-vvv`; the longest story has about 40."""
 
 
-class Conversation:
+class Connection:
     """One stream; every line that passes also goes into the dialogue."""
 
     def __init__(
-        self, stream: Stream, settings: Settings, attempt: Attempt, clean: Cleaner
+        self, stream: Stream, settings: Settings, session: Session, sanitise: Sanitiser
     ) -> None:
         self.stream = stream
         self.settings = settings
-        self.attempt = attempt
-        self.clean = clean
+        self.session = session
+        self.sanitise = sanitise
         self.is_usable = False
         """Whether a QUIT would be understood: the peer has greeted, and no reply is half-read."""
         self._lines = grammar.LineBuffer()
@@ -53,7 +53,7 @@ class Conversation:
 
         Raises ProbeError (garbled) when something has arrived that nothing was asked for.
         """
-        if self.unasked():
+        if self.unsolicited():
             raise ProbeError(Kind.GARBLED, Printable("sent data that nothing had asked for"))
         self.say(command)
         return self.reply(has_body, command.is_auth)
@@ -81,7 +81,7 @@ class Conversation:
             while not body.add(self.line(is_inside=True)):
                 pass
             reply = reply.replace(body=tuple(body.lines))
-        self.attempt.ended = Clock()
+        self.session.ended = Clock()
         # Inside an exchange QUIT would be taken for a response.
         self.is_usable = reply.challenge is None
         return reply
@@ -112,14 +112,14 @@ class Conversation:
 
             with suppress(ValueError):
                 challenge = b64decode(line[2:] + b"==")
-                if self.clean(challenge) != clean(challenge):
+                if self.sanitise(challenge) != sanitise(challenge):
                     return Printable("+ ***")
-        return self.clean(line)
+        return self.sanitise(line)
 
     def _mask(self, said: Iterable[bytes]) -> None:
         """Show from now on nothing of what was said: a proof, too, lets a password be guessed."""
-        known, proof = self.clean, cleaner(said)
-        self.clean = lambda foreign: proof(known(foreign))
+        known, proof = self.sanitise, cleaner(said)
+        self.sanitise = lambda foreign: proof(known(foreign))
 
     def _auth_line(self) -> bytes:
         try:
@@ -131,7 +131,7 @@ class Conversation:
                 error.message = Printable(f"sent a malformed challenge: {limit}; given up")
             raise
 
-    def unasked(self) -> bool:
+    def unsolicited(self) -> bool:
         """Return whether something has arrived that no command asked for."""
         self._lines.feed(self.stream.arrived())
         return bool(self._lines.pending)
@@ -142,108 +142,108 @@ class Conversation:
         No QUIT follows, however it ends, until something was answered inside TLS.
         """
         self.is_usable = False
-        attempt = self.attempt
+        session = self.session
         try:
-            attempt.tls = self.stream.start_tls(context, self.settings.tls.name)
+            session.tls = self.stream.start_tls(context, self.settings.tls.name)
         except CertificateRejected as error:
-            attempt.tls = TlsFacts(None, None, error.chain, (), verified=False)
+            session.tls = TlsFacts(None, None, error.chain, (), verified=False)
             raise
         self._lines = grammar.LineBuffer()
-        attempt.ended = Clock()
-        self._note("TLS: ", Printable(f"{attempt.tls.version} {attempt.tls.cipher}"))
+        session.ended = Clock()
+        self._note("TLS: ", Printable(f"{session.tls.version} {session.tls.cipher}"))
 
     def quote(self, line: bytes) -> Printable:
         """Return a line to be shown; where there is nothing in it, that is said."""
-        return self.clean(line) or Printable("(an empty line)")
+        return self.sanitise(line) or Printable("(an empty line)")
 
     def reason(self, reply: grammar.Reply) -> Printable:
         """Return what a refusal says for itself."""
-        return self.clean(reply.text) or Printable("(no reason given)")
+        return self.sanitise(reply.text) or Printable("(no reason given)")
 
     def remark(self, oddity: str) -> None:
         """Write down, once, what is odd and tolerated."""
-        if oddity not in self.attempt.oddities:
-            self.attempt.oddities.append(Printable(oddity))
+        if oddity not in self.session.protocol_warnings:
+            self.session.protocol_warnings.append(Printable(oddity))
 
     def _note(self, mark: str, text: Printable) -> None:
-        if len(self.attempt.dialogue) < _DIALOGUE_LIMIT:
-            self.attempt.dialogue.append(Printable(mark + text))
+        if len(self.session.transcript) < _DIALOGUE_LIMIT:
+            self.session.transcript.append(Printable(mark + text))
 
 
-def greet(talk: Conversation) -> None:
+def read_greeting(connection: Connection) -> None:
     """Read the greeting: one status line (RFC 1939 section 4).
 
     Raises ProbeError: greeting, greeting-temporary, garbled, closed, oversized.
     """
     try:
-        line = talk.line()
+        line = connection.line()
     except ProbeError as error:
         if error.kind is Kind.CLOSED:
             what = error.message.removesuffix(" without a reply")
             error.message = Printable(f"{what} before the greeting")
         raise
-    talk.attempt.greeting = line
-    talk.attempt.greeting_shown = talk.clean(line)
-    talk.attempt.ended = Clock()
+    connection.session.greeting = line
+    connection.session.greeting_shown = connection.sanitise(line)
+    connection.session.ended = Clock()
     reply = grammar.parse_status(line)
     if reply is None and line[:3] == b"+ok":
         # Seen in the wild; clients that compare without case accept it.
-        note(talk, Kind.GARBLED, "greeting in lower case")
+        note(connection, Kind.GARBLED, "greeting in lower case")
         reply = grammar.parse_status(b"+OK" + line[3:])
     if reply is None:
         guess = grammar.guess_protocol(line)
-        looks = f"is not POP3, looks like {guess}" if guess else "sent a malformed greeting"
-        raise ProbeError(Kind.GARBLED, Printable(f"{looks}: {talk.quote(line)}"))
-    talk.is_usable = True
+        attempts = f"is not POP3, looks like {guess}" if guess else "sent a malformed greeting"
+        raise ProbeError(Kind.GARBLED, Printable(f"{attempts}: {connection.quote(line)}"))
+    connection.is_usable = True
     if not reply.ok:
         passes = f"{reply.code}/".startswith("SYS/TEMP/")  # codes are hierarchical
         kind = Kind.GREETING_TEMPORARY if passes else Kind.GREETING
-        raise ProbeError(kind, Printable(f"refuses service: {talk.reason(reply)}"))
-    if talk.unasked():
+        raise ProbeError(kind, Printable(f"refuses service: {connection.reason(reply)}"))
+    if connection.unsolicited():
         message = Printable("sent more than its greeting, unasked")
-        if talk.settings.login or talk.settings.tls.security is Security.STLS:
+        if connection.settings.login or connection.settings.tls.security is Security.STLS:
             raise ProbeError(Kind.GARBLED, message)
-        note(talk, Kind.GARBLED, message)
+        note(connection, Kind.GARBLED, message)
 
 
-def capabilities(talk: Conversation) -> grammar.Capabilities | None:
+def capabilities(connection: Connection) -> grammar.Capabilities | None:
     """Ask for the capabilities; None where the server does not know CAPA (RFC 2449 section 5)."""
-    with talk.attempt.timeline.phase(Phase.CAPA):
-        reply = talk.ask(grammar.command(b"CAPA"), has_body=True)
+    with connection.session.timeline.phase(Phase.CAPA):
+        reply = connection.ask(grammar.command(b"CAPA"), has_body=True)
     if not reply.ok:
         return None
-    talk.attempt.capabilities = tuple(talk.clean(line) for line in reply.body)
-    for oddity in grammar.oddities(reply.body):
-        talk.remark(f"the capability list {oddity}")
+    connection.session.capabilities = tuple(connection.sanitise(line) for line in reply.body)
+    for oddity in grammar.protocol_warnings(reply.body):
+        connection.remark(f"the capability list {oddity}")
     known = grammar.parse_capabilities(reply.body)
     # Nobody offers STLS inside TLS; that it was used counts as offered.
-    used = {("STLS", None)} if talk.settings.tls.security is Security.STLS else set()
-    talk.attempt.offered = known.offered() | (used if talk.stream.encrypted else set())
+    used = {("STLS", None)} if connection.settings.tls.security is Security.STLS else set()
+    connection.session.offered = known.offered() | (used if connection.stream.encrypted else set())
     return known
 
 
-def say_goodbye(talk: Conversation) -> None:
+def quit_session(connection: Connection) -> None:
     """Send QUIT and wait a second at most; nothing was deleted, so its failure is a note only.
 
     The clock of `time` has stopped: `ended` stays as it was.
     """
-    talk.stream.deadline = talk.stream.deadline.within(GOODBYE_SECONDS)
-    ended = talk.attempt.ended
+    connection.stream.deadline = connection.stream.deadline.within(GOODBYE_SECONDS)
+    ended = connection.session.ended
     goodbye = grammar.command(b"QUIT")
     try:
-        with talk.attempt.timeline.phase(Phase.QUIT):
-            if talk.unasked():
+        with connection.session.timeline.phase(Phase.QUIT):
+            if connection.unsolicited():
                 # What has arrived would be taken for the answer; the mailbox is to be left anyway.
-                talk.say(goodbye)
+                connection.say(goodbye)
                 raise ProbeError(Kind.GARBLED, Printable("has said more than it was asked"))
-            reply = talk.ask(goodbye)
+            reply = connection.ask(goodbye)
         if not reply.ok:
-            note(talk, Kind.GOODBYE, "QUIT was refused (nothing was deleted)")
+            note(connection, Kind.GOODBYE, "QUIT was refused (nothing was deleted)")
     except ProbeError:
-        note(talk, Kind.GOODBYE, "QUIT was not acknowledged (nothing was deleted)")
+        note(connection, Kind.GOODBYE, "QUIT was not acknowledged (nothing was deleted)")
     finally:
-        talk.attempt.ended = ended
+        connection.session.ended = ended
 
 
-def note(talk: Conversation, kind: Kind, text: str) -> None:
-    talk.attempt.notes.append(Note(kind, Printable(text)))
+def note(connection: Connection, kind: Kind, text: str) -> None:
+    connection.session.notes.append(Note(kind, Printable(text)))

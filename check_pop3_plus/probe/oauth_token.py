@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from check_pop3_plus.model import sanitised_text
 from check_pop3_plus.model.failures import DeadlineExceeded, Kind, ProbeError
-from check_pop3_plus.model.sanitised_text import Printable, clean
+from check_pop3_plus.model.sanitised_text import Printable, sanitise
 from check_pop3_plus.model.settings import Grant, HttpsEndpoint, Secret
 from check_pop3_plus.net import https
 from check_pop3_plus.probe import password_source
@@ -48,7 +48,7 @@ def fetch(grant: Grant, deadline: Deadline) -> tuple[Secret, ...]:
     form["grant_type"] = b"refresh_token" if "refresh_token" in form else b"client_credentials"
     if grant.scope is not None:
         form["scope"] = grant.scope.encode()
-    where = f"token endpoint {clean(grant.endpoint.authority)}"
+    where = f"token endpoint {sanitise(grant.endpoint.authority)}"
     try:
         link = https.Link(grant.endpoint, grant.ca_file)
         try:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from check_pop3_plus.model.failures import DeadlineExceeded, Kind, ProbeError
-from check_pop3_plus.model.sanitised_text import Printable, clean
+from check_pop3_plus.model.sanitised_text import Printable, sanitise
 from check_pop3_plus.model.settings import Secret, SecretSource
 from check_pop3_plus.support.deadline import Deadline
 
@@ -35,7 +35,7 @@ def read(source: SecretSource, deadline: Deadline) -> Secret:
     if source.file is not None:
         return read_file(source.file, "password file")
     if source.env is not None:
-        value, what = _take_variable(source.env), f"variable {clean(source.env)}"
+        value, what = _take_variable(source.env), f"variable {sanitise(source.env)}"
         # A login with half of it would fail, and count against the account.
         if b"\n" in value.removesuffix(b"\n"):
             raise _refused(f"{what} has more than one line")
@@ -50,7 +50,7 @@ def read_file(path: str, what: str) -> Secret:
 
     Raises ProbeError (config), also for a file that others can read or write.
     """
-    return _checked(_read_file(path, what), f"{what} {clean(path)}")
+    return _checked(_read_file(path, what), f"{what} {sanitise(path)}")
 
 
 def ask(username: str) -> Secret:
@@ -58,7 +58,7 @@ def ask(username: str) -> Secret:
     import getpass
 
     try:
-        entered = getpass.getpass(f"Password of {clean(username)}: ")
+        entered = getpass.getpass(f"Password of {sanitise(username)}: ")
     except EOFError:
         entered = ""
     return _checked(entered.encode("utf-8", "surrogateescape"), "password entered")
@@ -79,14 +79,14 @@ def _read_file(path: str, what: str) -> bytes:
     Opened without waiting, judged by what was opened: a FIFO does not block, and nothing can be
     exchanged between the look and the opening. `root:nagios 0640` is how it is deployed.
     """
-    where = f"{what} {clean(path)}"
+    where = f"{what} {sanitise(path)}"
     try:
         link = os.lstat(path)
         if stat.S_ISLNK(link.st_mode) and link.st_uid not in (0, os.geteuid()):
             raise _refused(f"{where} is a symbolic link of another user")
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except (OSError, ValueError) as error:
-        reason = clean(getattr(error, "strerror", None) or "invalid path")
+        reason = sanitise(getattr(error, "strerror", None) or "invalid path")
         raise _refused(f"cannot open {where}: {reason}") from error
     try:
         status = os.fstat(descriptor)
@@ -99,7 +99,7 @@ def _read_file(path: str, what: str) -> bytes:
             raise _refused(f"{where} must be mode 0600, or 0640 for a group; it is {mode}")
         content = os.read(descriptor, SECRET_LIMIT + 1)
     except OSError as error:
-        raise _refused(f"cannot read {where}: {clean(error.strerror or '')}") from error
+        raise _refused(f"cannot read {where}: {sanitise(error.strerror or '')}") from error
     finally:
         os.close(descriptor)
     if len(content) > SECRET_LIMIT:
@@ -113,7 +113,7 @@ def _take_variable(name: str) -> bytes:
     if value is None:
         if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):  # the password itself, perhaps
             raise _refused("the environment variable of --password-env is not set")
-        raise _refused(f"environment variable {clean(name)} is not set")
+        raise _refused(f"environment variable {sanitise(name)} is not set")
     return value
 
 
@@ -135,7 +135,7 @@ def _run(command: str, deadline: Deadline) -> bytes:
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        reason = clean(getattr(error, "strerror", None) or "invalid command line")
+        reason = sanitise(getattr(error, "strerror", None) or "invalid command line")
         raise _refused(f"password command cannot be run: {reason}") from error
     try:
         output = _output(process, deadline)

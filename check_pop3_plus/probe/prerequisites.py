@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from check_pop3_plus.model import sanitised_text
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.report import CertificateFacts
-from check_pop3_plus.model.sanitised_text import Cleaner, Printable
+from check_pop3_plus.model.sanitised_text import Printable, Sanitiser
 from check_pop3_plus.model.settings import Secret, Security, Settings
 from check_pop3_plus.net import tls
 from check_pop3_plus.probe import password_source
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     import ssl
 
 
-class Means:
+class Prerequisites:
     """What all conversations of a run share."""
 
     def __init__(self, settings: Settings, secret: Secret | None = None) -> None:
         """Take `secret` where it was asked for on the terminal; else it is read from its source."""
         self.settings = settings
         self.secret = secret
-        self.clean: Cleaner = sanitised_text.clean
+        self.sanitise: Sanitiser = sanitised_text.sanitise
         """Masks the secret, too, once there is one."""
         self.is_maskable = True
         """Else nothing is quoted of what the server says once it has been told the secret."""
@@ -56,14 +56,14 @@ class Means:
             self.secret = secrets[0]
             public = _public(login.username, self.settings)
             revealed = [each.reveal() for each in secrets]
-            self.clean = sanitised_text.cleaner(revealed, public)
+            self.sanitise = sanitised_text.cleaner(revealed, public)
             self.is_maskable = sanitised_text.can_mask(revealed[0], public)
         if self.settings.tls.security is not Security.PLAIN:
             from check_pop3_plus.certificate import reader  # which a plain check does not pay for
 
             reader.prepare()
             self.context = tls.context(self.settings.tls)
-            self.deployed = _read_deployed(self.settings.assertions.deployed_file, self.clean)
+            self.deployed = _read_deployed(self.settings.assertions.deployed_file, self.sanitise)
         self._is_ready = True
 
 
@@ -73,7 +73,7 @@ def _public(username: str, settings: Settings) -> tuple[str, ...]:
     return (username, *hosts, *(f"{username}@{host}" for host in hosts))
 
 
-def _read_deployed(path: str | None, clean: Cleaner) -> tuple[CertificateFacts, ...]:
+def _read_deployed(path: str | None, sanitise: Sanitiser) -> tuple[CertificateFacts, ...]:
     """Return the certificates of the file that the server's own must be in."""
     if path is None:
         return ()
@@ -81,7 +81,7 @@ def _read_deployed(path: str | None, clean: Cleaner) -> tuple[CertificateFacts, 
 
     what = "certificate file"
     try:
-        return reader.read_pem(files.read(path, what), clean)
+        return reader.read_pem(files.read(path, what), sanitise)
     except ValueError as error:
-        message = f"no certificate in PEM in {what} {sanitised_text.clean(path)}"
+        message = f"no certificate in PEM in {what} {sanitised_text.sanitise(path)}"
         raise ProbeError(Kind.CONFIG, Printable(message)) from error

@@ -9,14 +9,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from check_pop3_plus.model.failures import CertificateRejected, Kind, Phase, ProbeError
-from check_pop3_plus.model.report import Attempt, MailboxFacts
-from check_pop3_plus.model.sanitised_text import Printable, clean
+from check_pop3_plus.model.report import MailboxFacts, Session
+from check_pop3_plus.model.sanitised_text import Printable, sanitise
 from check_pop3_plus.model.settings import Security, Verify
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.pop3 import grammar
-from check_pop3_plus.probe.connection import Conversation, capabilities, greet, say_goodbye
-from check_pop3_plus.probe.prerequisites import Means
-from check_pop3_plus.support.deadline import Deadline, in_time
+from check_pop3_plus.probe.connection import Connection, capabilities, quit_session, read_greeting
+from check_pop3_plus.probe.prerequisites import Prerequisites
+from check_pop3_plus.support.deadline import Deadline, run_with_deadline
 
 if TYPE_CHECKING:
     import ssl
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from check_pop3_plus.pop3 import login
 
 
-def converse(
+def run_session(
     stream: Stream,
-    attempt: Attempt,
-    means: Means,
+    session: Session,
+    prerequisites: Prerequisites,
     deadline: Deadline,
     may_log_in: Callable[[], bool],
 ) -> None:
@@ -37,57 +37,57 @@ def converse(
 
     Raises ProbeError; what was learnt before stands in `attempt`.
     """
-    settings, context = means.settings, means.context
-    talk = Conversation(stream, settings, attempt, means.clean)
-    phase = attempt.timeline.phase
+    settings, context = prerequisites.settings, prerequisites.context
+    connection = Connection(stream, settings, session, prerequisites.sanitise)
+    phase = session.timeline.phase
     try:
         if context and settings.tls.security is Security.IMPLICIT:
             with phase(Phase.TLS):
-                talk.start_tls(context)
-                _require_certificate(talk)
+                connection.start_tls(context)
+                _require_certificate(connection)
         with phase(Phase.GREETING):
-            greet(talk)
+            read_greeting(connection)
         stream.deadline = deadline
         is_stls = context is not None and settings.tls.security is Security.STLS
         if context and is_stls:
-            upgrade(talk, context)
+            upgrade(connection, context)
         known = None
         # After STLS in any case: what was said before it is worth nothing (RFC 2595 section 4),
         # and a server may refuse us only now (TLS 1.3 and client certificates).
         for_login = settings.login and settings.login.needs_capabilities
         if is_stls or for_login or settings.assertions.capabilities:
-            known = capabilities(talk)
-        if settings.login and log_in(talk, means, known, may_log_in):
+            known = capabilities(connection)
+        if settings.login and log_in(connection, prerequisites, known, may_log_in):
             with phase(Phase.STAT):
-                take_stock(talk)
+                stat_mailbox(connection)
     finally:
-        if talk.is_usable:
-            say_goodbye(talk)
+        if connection.is_usable:
+            quit_session(connection)
 
 
-def upgrade(talk: Conversation, context: "ssl.SSLContext") -> None:
+def upgrade(connection: Connection, context: "ssl.SSLContext") -> None:
     """Go from plain text to TLS (RFC 2595 section 4); once asked for it must succeed.
 
     Raises ProbeError: no-stls, injected, and what a handshake raises.
     """
-    offered = capabilities(talk)
-    with talk.attempt.timeline.phase(Phase.STLS):
+    offered = capabilities(connection)
+    with connection.session.timeline.phase(Phase.STLS):
         if offered is not None and not offered.has("STLS"):
             raise ProbeError(Kind.NO_STLS, Printable("does not offer STLS"))
-        reply = talk.ask(grammar.command(b"STLS"))
+        reply = connection.ask(grammar.command(b"STLS"))
         if not reply.ok:
-            raise ProbeError(Kind.NO_STLS, Printable(f"refuses STLS: {talk.reason(reply)}"))
+            raise ProbeError(Kind.NO_STLS, Printable(f"refuses STLS: {connection.reason(reply)}"))
         # Whatever follows the reply was not protected, and would be read as if it had been.
-        if talk.unasked():
-            talk.is_usable = False
+        if connection.unsolicited():
+            connection.is_usable = False
             raise ProbeError(
                 Kind.INJECTED, Printable("sent plain data after the STLS reply (injection?)")
             )
-    talk.attempt.capabilities = talk.attempt.offered = None
-    with talk.attempt.timeline.phase(Phase.TLS):
+    connection.session.capabilities = connection.session.offered = None
+    with connection.session.timeline.phase(Phase.TLS):
         try:
-            talk.start_tls(context)
-            _require_certificate(talk)
+            connection.start_tls(context)
+            _require_certificate(connection)
         except ProbeError as error:
             if error.kind is Kind.CLOSED:
                 error.kind = Kind.TLS
@@ -96,8 +96,8 @@ def upgrade(talk: Conversation, context: "ssl.SSLContext") -> None:
 
 
 def log_in(
-    talk: Conversation,
-    means: Means,
+    connection: Connection,
+    prerequisites: Prerequisites,
     known: grammar.Capabilities | None,
     may_log_in: Callable[[], bool],
 ) -> bool:
@@ -110,63 +110,67 @@ def log_in(
     """
     from check_pop3_plus.pop3 import login
 
-    wanted = talk.settings.login
+    wanted = connection.settings.login
     assert wanted is not None  # noqa: S101 - who calls this has asked for a login
-    _require_verified_link(talk)
-    with talk.attempt.timeline.phase(Phase.LOGIN):
-        encrypted = talk.stream.encrypted
+    _require_verified_link(connection)
+    with connection.session.timeline.phase(Phase.LOGIN):
+        encrypted = connection.stream.encrypted
         try:
-            way = login.choose(wanted.mechanism, known, encrypted)
+            method = login.choose_mechanism(wanted.mechanism, known, encrypted)
         except ProbeError as error:
-            error.message = talk.clean(error.message)  # it quotes what the server offers
+            error.message = connection.sanitise(error.message)  # it quotes what the server offers
             raise
         if not may_log_in():
             return False
-        greeting = talk.attempt.greeting or b""
-        steps = login.begin(way, wanted, means.secret, talk.settings.target, greeting)
-        if not means.is_maskable:
-            talk.clean = grammar.only_code
-        talk.attempt.login_began = True
-        reply = _carry(talk, steps)
+        greeting = connection.session.greeting or b""
+        steps = login.begin(
+            method, wanted, prerequisites.secret, connection.settings.target, greeting
+        )
+        if not prerequisites.is_maskable:
+            connection.sanitise = grammar.only_code
+        connection.session.login_began = True
+        reply = _carry(connection, steps)
         if not reply.ok:
             kind = login.rejection(reply, encrypted)
-            raise ProbeError(kind, login.described(reply, wanted.username, kind, talk.clean))
-    talk.attempt.logged_in_as = clean(wanted.username)
+            raise ProbeError(
+                kind, login.described(reply, wanted.username, kind, connection.sanitise)
+            )
+    connection.session.logged_in_as = sanitise(wanted.username)
     return True
 
 
-def _carry(talk: Conversation, steps: "login.Steps") -> grammar.Reply:
+def _carry(connection: Connection, steps: "login.Steps") -> grammar.Reply:
     try:
         command = next(steps)
         while True:
             try:
-                reply = talk.ask(command)
+                reply = connection.ask(command)
             except ProbeError as error:
                 # Who has just cancelled an exchange knows better why it ended.
                 command = steps.throw(error)
             else:
                 # A proof may take long to compute, and a hostile server chooses how long.
-                command = in_time(partial(steps.send, reply), talk.stream.deadline)
+                command = run_with_deadline(partial(steps.send, reply), connection.stream.deadline)
     except StopIteration as end:
         ended: grammar.Reply = end.value
         return ended
 
 
-def _require_verified_link(talk: Conversation) -> None:
+def _require_verified_link(connection: Connection) -> None:
     """Refuse to send a secret over a link that is not verified, unless the user said so.
 
     `options` refuses such settings; this is the lock on the door itself.
     """
-    tls = talk.attempt.tls
-    login_wanted = talk.settings.login
+    tls = connection.session.tls
+    login_wanted = connection.settings.login
     allowed = login_wanted is not None and login_wanted.allow_insecure
-    if not allowed and not (talk.stream.encrypted and tls and tls.verified):
+    if not allowed and not (connection.stream.encrypted and tls and tls.verified):
         raise ProbeError(
             Kind.CONFIG, Printable("no password is sent over a link that is not verified TLS")
         )
 
 
-def _require_certificate(talk: Conversation) -> None:
+def _require_certificate(connection: Connection) -> None:
     """Look at what of the certificate OpenSSL was not asked about, before a byte is sent.
 
     That is the pins, and the strength where TLS 1.1 is allowed: it needs security level 0, at
@@ -176,26 +180,26 @@ def _require_certificate(talk: Conversation) -> None:
     """
     from check_pop3_plus.certificate import reader
 
-    policy, attempt = talk.settings.tls, talk.attempt
-    assert attempt.tls is not None  # noqa: S101 - it has just been written down
-    sent = attempt.tls.sent
+    policy, session = connection.settings.tls, connection.session
+    assert session.tls is not None  # noqa: S101 - it has just been written down
+    sent = session.tls.sent
     refused = None
     if policy.pins:
-        leaf = reader.read(sent[0], talk.clean)
+        leaf = reader.read(sent[0], connection.sanitise)
         if not {leaf.fingerprint, leaf.public_key} & set(policy.pins):
             refused = (Kind.PIN, "certificate is not one that is pinned")
     if policy.minimum == "1.1" and policy.verify is not Verify.NONE:
-        facts = reader.read_chain(sent, attempt.tls.path, talk.clean)
+        facts = reader.read_chain(sent, session.tls.path, connection.sanitise)
         if any(each.weakness for each in facts.path):
             refused = (Kind.WEAK, "certificate is too weak")
     if refused:
-        attempt.tls = attempt.tls.replace(verified=False)
-        attempt.ended = None  # nothing that was said has been judged
+        session.tls = session.tls.replace(verified=False)
+        session.ended = None  # nothing that was said has been judged
         kind, message = refused
         raise CertificateRejected(kind, sent, message)
 
 
-def take_stock(talk: Conversation) -> None:
+def stat_mailbox(connection: Connection) -> None:
     """Ask for messages and size (RFC 1939 section 5).
 
     Raises ProbeError: mailbox; temporary or permanent where the server takes the login back.
@@ -203,15 +207,15 @@ def take_stock(talk: Conversation) -> None:
     from check_pop3_plus.pop3 import login
 
     # Dovecot says `+OK Logged in.` and, when the mailbox cannot be opened, at once an `-ERR`.
-    withdrawn = talk.unasked()
-    reply = talk.reply() if withdrawn else talk.ask(grammar.command(b"STAT"))
+    withdrawn = connection.unsolicited()
+    reply = connection.reply() if withdrawn else connection.ask(grammar.command(b"STAT"))
     if not reply.ok:
-        kind, reason = login.kind_of_code(reply.code), talk.reason(reply)
+        kind, reason = login.kind_of_code(reply.code), connection.reason(reply)
         if kind is not None:
             raise ProbeError(kind, Printable(f"withdrew the login: {reason}"))
         raise ProbeError(Kind.MAILBOX, Printable(f"cannot read the mailbox: {reason}"))
     numbers = None if withdrawn else grammar.parse_stat(reply.text)
     if numbers is None:
-        said = talk.clean(reply.text) or "(nothing)"
+        said = connection.sanitise(reply.text) or "(nothing)"
         raise ProbeError(Kind.MAILBOX, Printable(f"sent a malformed STAT reply: {said}"))
-    talk.attempt.mailbox = MailboxFacts(*numbers)
+    connection.session.mailbox = MailboxFacts(*numbers)

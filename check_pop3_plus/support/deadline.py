@@ -58,7 +58,7 @@ def pause(seconds: float) -> None:
 _T = TypeVar("_T")
 
 
-def in_time(work: Callable[[], _T], deadline: Deadline) -> _T:
+def run_with_deadline(work: Callable[[], _T], deadline: Deadline) -> _T:
     """Return what `work` returns, or raise what it raises, unless the deadline comes first.
 
     For what no socket timeout bounds: the resolver of the system, a long computation. In a

@@ -4,7 +4,7 @@ import os
 import stat
 
 from check_pop3_plus.model.failures import Kind, ProbeError
-from check_pop3_plus.model.sanitised_text import Printable, clean
+from check_pop3_plus.model.sanitised_text import Printable, sanitise
 
 SIZE_LIMIT = 1024 * 1024
 """Octets; far more than the options of a thousand services, or any chain of certificates."""
@@ -20,16 +20,16 @@ def read(path: str, what: str, limit: int = SIZE_LIMIT) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise _refused(f"{what} {clean(path)} is not a regular file")
+                raise _refused(f"{what} {sanitise(path)} is not a regular file")
             with open(descriptor, "rb", closefd=False) as file:
                 content = file.read(limit + 1)
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:
-        reason = clean(getattr(error, "strerror", None) or "invalid path")
-        raise _refused(f"cannot read {what} {clean(path)}: {reason}") from error
+        reason = sanitise(getattr(error, "strerror", None) or "invalid path")
+        raise _refused(f"cannot read {what} {sanitise(path)}: {reason}") from error
     if len(content) > limit:
-        raise _refused(f"{what} {clean(path)} is larger than {limit // 1024**2} MiB")
+        raise _refused(f"{what} {sanitise(path)} is larger than {limit // 1024**2} MiB")
     return content
 
 

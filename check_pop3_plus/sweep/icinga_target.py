@@ -37,7 +37,7 @@ class Api:
         secret = password_source.read_file(api.password_file, "password file of the API")
         login = b":".join((api.username.encode(), secret.reveal()))
         public = (api.username, api.endpoint.host)
-        self._clean = sanitised_text.cleaner((secret.reveal(), b64encode(login)), public)
+        self._sanitise = sanitised_text.cleaner((secret.reveal(), b64encode(login)), public)
         self._may_quote = sanitised_text.can_mask(secret.reveal(), public)
         base = api.endpoint.path.rstrip("/").removesuffix("/v1")
         self._path = f"{base}/v1/actions/process-check-result"
@@ -109,7 +109,7 @@ class Api:
             return None
         reason = f"HTTP {status}" if code in (None, status) else f"code {code}"
         if isinstance(words, str) and self._may_quote:
-            reason += f": {self._clean(words)}"
+            reason += f": {self._sanitise(words)}"
         if status in (401, 403):  # of no result will it think otherwise
             self._given_up = reason
         return reason

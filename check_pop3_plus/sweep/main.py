@@ -24,26 +24,28 @@ def main(wanted: Sweep, started: float) -> int:
     services = sweep_run.services(wanted)
     end = Deadline(started + wanted.run_timeout)
     looks_end = end
-    receiver = None
-    if wanted.receiver:
+    submit_target = None
+    if wanted.submit_target:
         looks_end = Deadline(end.at - min(_SUBMIT_SECONDS, wanted.run_timeout / 10))
-        receiver = targets.receiver(wanted.receiver, end)
+        submit_target = targets.submit_target(wanted.submit_target, end)
     run = sweep_run.Run(services, wanted.jobs, looks_end)
     tally = Tally(services, wanted)
-    is_json = isinstance(wanted.receiver, JsonLines)
+    is_json = isinstance(wanted.submit_target, JsonLines)
     progress = _Progress(tally, is_shown=os.isatty(1) and not is_json)
     is_stopped = False
     try:
         for outcome in run.outcomes():
             # What is wrong with a section is the sweep's to say, or two would be called.
-            is_handed_over = receiver and (outcome.is_readable or is_json)
-            tally.add(outcome, receiver.submit(outcome) if receiver and is_handed_over else None)
+            is_handed_over = submit_target and (outcome.is_readable or is_json)
+            tally.add(
+                outcome, submit_target.submit(outcome) if submit_target and is_handed_over else None
+            )
             progress.show()
     except Stopped:
         is_stopped = True
     progress.clear()
-    if receiver:
-        receiver.close()
+    if submit_target:
+        submit_target.close()
     verdict = tally.verdict(Clock() - started, is_stopped)
     text = summary.summary_as_json(verdict, tally) + "\n" if is_json else verdict.text()
     return output.emit(text, verdict.state)

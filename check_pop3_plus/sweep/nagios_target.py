@@ -10,7 +10,7 @@ import stat
 import time
 
 from check_pop3_plus.model.failures import Kind, ProbeError
-from check_pop3_plus.model.sanitised_text import Printable, clean
+from check_pop3_plus.model.sanitised_text import Printable, sanitise
 from check_pop3_plus.model.settings import CommandFile
 from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.sweep.run import Outcome
@@ -37,7 +37,7 @@ class CommandPipe:
         try:
             is_fifo = stat.S_ISFIFO(os.stat(file.path).st_mode)
         except OSError as error:
-            raise self._wrong(clean(error.strerror or "")) from error
+            raise self._wrong(sanitise(error.strerror or "")) from error
         if not is_fifo:
             raise self._wrong("not a FIFO")
 
@@ -54,11 +54,13 @@ class CommandPipe:
             except OSError as error:
                 self.close()
                 if error.errno == errno.ENXIO:
-                    reason = f"nobody reads {clean(self._path)}"
+                    reason = f"nobody reads {sanitise(self._path)}"
                 elif error.errno == errno.EAGAIN:
-                    reason = f"{clean(self._path)} is full"
+                    reason = f"{sanitise(self._path)} is full"
                 else:
-                    reason = f"cannot write to {clean(self._path)}: {clean(error.strerror or '')}"
+                    reason = (
+                        f"cannot write to {sanitise(self._path)}: {sanitise(error.strerror or '')}"
+                    )
             else:
                 self._taken = Clock()
                 return None
@@ -83,7 +85,7 @@ class CommandPipe:
         os.write(self._descriptor, line)
 
     def _wrong(self, reason: str) -> ProbeError:
-        message = f"cannot use command file {clean(self._path)}: {reason}"
+        message = f"cannot use command file {sanitise(self._path)}: {reason}"
         return ProbeError(Kind.CONFIG, Printable(message))
 
 

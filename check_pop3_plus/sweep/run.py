@@ -15,7 +15,7 @@ from check_pop3_plus.check import run
 from check_pop3_plus.check.run import Verdict
 from check_pop3_plus.model.failures import ProbeError, config_error
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.sanitised_text import clean
+from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Secret, SecretSource, Settings, State, Sweep
 from check_pop3_plus.options import ini
 from check_pop3_plus.options import parser as options_parser
@@ -88,7 +88,7 @@ def services(wanted: Sweep) -> list[Service]:
         else:
             common += options_parser.section_to_argv(part.options)
     if not found:
-        raise UsageError(f"no section [HOST!SERVICE] in {clean(wanted.file)}")
+        raise UsageError(f"no section [HOST!SERVICE] in {sanitise(wanted.file)}")
     seen: set[str] = set()
     return [_service(part, common, wanted.common, seen) for part in found]
 
@@ -109,7 +109,7 @@ def _service(
         seen.add(name)
         words += options_parser.section_to_argv(part.options)
     except ProbeError as error:
-        return Service(name if name.isprintable() else clean(name), (), error)
+        return Service(name if name.isprintable() else sanitise(name), (), error)
     return Service(name, (*words, *commanded))
 
 

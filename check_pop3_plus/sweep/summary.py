@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 
 from check_pop3_plus.check.run import SEVERITY, VERBOSE_OUTPUT_LIMIT, Verdict
-from check_pop3_plus.model.sanitised_text import clean
+from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import State, Sweep
 from check_pop3_plus.sweep.run import Outcome, Service
 
@@ -37,7 +37,7 @@ class Tally:
         elif refusal is not None:
             self._not_submitted.append(name)
             self._lines.append((State.CRITICAL, name, f"not submitted: {refusal}"))
-        is_own = self.wanted.receiver is None or not outcome.is_readable
+        is_own = self.wanted.submit_target is None or not outcome.is_readable
         if (is_own and state is not State.OK) or self.wanted.verbosity:
             self._lines.append((state, name, outcome.verdict.status))
 
@@ -61,7 +61,7 @@ class Tally:
             status += f"; {len(missing)} not done: {_some(named(each) for each in missing)}"
         if self._unread:
             status += f"; {len(self._unread)} not readable: {_some(self._unread)}"
-        status += self._of_receiver() if self.wanted.receiver else _worst(lines)
+        status += self._of_receiver() if self.wanted.submit_target else _worst(lines)
         return Verdict(
             state,
             status,
@@ -75,7 +75,7 @@ class Tally:
         states = {State.UNKNOWN} if are_missing or self._unread else {State.OK}
         if self._not_submitted:
             states.add(State.CRITICAL)
-        if self.wanted.receiver is None:
+        if self.wanted.submit_target is None:
             states |= {state for state, count in self.counts.items() if count}
         return max(states, key=SEVERITY.index)
 
@@ -87,7 +87,7 @@ class Tally:
         labels = [("services", len(self.services))]
         labels += [(state.name.lower(), count) for state, count in self.counts.items()]
         labels.append(("not_done", missing))
-        if self.wanted.receiver:
+        if self.wanted.submit_target:
             labels.append(("not_submitted", len(self._not_submitted)))
         limit = f"{self.wanted.run_timeout:g}"
         counts = (f"{label}={count};;;0;{len(self.services)}" for label, count in labels)
@@ -95,7 +95,7 @@ class Tally:
 
 
 def named(service: Service) -> str:
-    return clean(service.name, _NAME_LIMIT) or "(without a name)"
+    return sanitise(service.name, _NAME_LIMIT) or "(without a name)"
 
 
 def _some(names: Iterable[str]) -> str:

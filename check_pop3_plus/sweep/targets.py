@@ -9,14 +9,14 @@ from check_pop3_plus.sweep import summary
 from check_pop3_plus.sweep.run import Outcome
 
 
-class Receiver(Protocol):
+class SubmitTarget(Protocol):
     def submit(self, outcome: Outcome) -> str | None:
         """Hand a result over; return why it was not taken, or None."""
 
     def close(self) -> None: ...
 
 
-def receiver(wanted: IcingaApi | CommandFile | JsonLines, deadline: Deadline) -> Receiver:
+def submit_target(wanted: IcingaApi | CommandFile | JsonLines, deadline: Deadline) -> SubmitTarget:
     """Return the receiver that is wanted. Raises ProbeError (config) where it cannot be one."""
     match wanted:
         case IcingaApi():

@@ -67,7 +67,7 @@ class Pool:
     def silent(self, number: int) -> None:
         self.add(ScriptedServer([silence()], address=f"127.0.0.{number}"))
 
-    def look(self, argv: str = "--all-addresses", login: bool = False) -> Verdict:
+    def attempt(self, argv: str = "--all-addresses", login: bool = False) -> Verdict:
         """Check the pool, and return what comes of it."""
         words = f"-H pop.example.test -S --ca-file {self._pki.ca_file} {argv}"
         if login:
@@ -107,7 +107,7 @@ def test_all_are_good(pool: Pool) -> None:
     """One line, and for each address a time and its days, behind the figures of the whole."""
     for number in (1, 2, 3):
         pool.polite(number)
-    verdict = pool.look()
+    verdict = pool.attempt()
 
     assert verdict.state is State.OK
     assert verdict.lines == ()
@@ -129,14 +129,14 @@ def test_the_only_address(pool: Pool) -> None:
     """Who asks for a pool should see that there is none."""
     pool.polite(1)
 
-    assert " on its only address, " in pool.look().status
+    assert " on its only address, " in pool.attempt().status
 
 
 def test_one_is_dead(pool: Pool) -> None:
     """The worst decides, and is named; the others have their lines."""
     pool.polite(1)
     pool.dead(2)
-    verdict = pool.look()
+    verdict = pool.attempt()
 
     assert verdict.state is State.CRITICAL
     assert verdict.status == f"connect: connection refused by {WHERE} (127.0.0.2)"
@@ -153,7 +153,7 @@ def test_what_is_wrong_everywhere_is_said_once(pool: Pool) -> None:
     for number in range(1, 7):
         pool.dead(number)
 
-    assert pool.look().status == (
+    assert pool.attempt().status == (
         f"connect: connection refused by {WHERE} (127.0.0.1, 127.0.0.2, 127.0.0.3 and 3 more)"
     )
 
@@ -164,7 +164,7 @@ def test_a_node_with_an_old_certificate(pool: Pool, pki: Pki) -> None:
     pool.polite(1)
     pool.polite(2, "expiring-5-90")
     pool.polite(3)
-    verdict = pool.look("--all-addresses -D 30,7")
+    verdict = pool.attempt("--all-addresses -D 30,7")
 
     assert verdict.state is State.CRITICAL
     assert verdict.status.startswith(f"certificate of {WHERE} expires in 4 days (20")
@@ -178,7 +178,7 @@ def test_a_node_with_an_old_certificate(pool: Pool, pki: Pki) -> None:
 def test_a_node_that_is_not_trusted_gets_no_password(pool: Pool) -> None:
     """The login happens on another, once."""
     servers = [pool.polite(1, "expired"), pool.polite(2), pool.polite(3)]
-    verdict = pool.look(login=True)
+    verdict = pool.attempt(login=True)
 
     assert kinds(verdict) == ["expired"]
     assert servers[0].received_in_tls == b""
@@ -194,7 +194,7 @@ def test_a_rejected_login_is_not_repeated_on_another(
     servers = [pool.polite(number) for number in (1, 2, 3, 4)]
     for server in servers:
         server.users = {"monitor": "another"}
-    verdict = pool.look(login=True)
+    verdict = pool.attempt(login=True)
 
     assert kinds(verdict) == ["credentials"]
     assert sum(len(server.logins) for server in servers) == 1
@@ -205,9 +205,9 @@ def test_enough_good_ones(pool: Pool) -> None:
     pool.polite(1)
     pool.dead(2)
     pool.polite(3)
-    enough = pool.look("--all-addresses --min-addresses 2")
-    noted = pool.look("--all-addresses --min-addresses 2 -v")
-    warned = pool.look("--all-addresses --min-addresses 2 --state partial=warning")
+    enough = pool.attempt("--all-addresses --min-addresses 2")
+    noted = pool.attempt("--all-addresses --min-addresses 2 -v")
+    warned = pool.attempt("--all-addresses --min-addresses 2 --state partial=warning")
 
     assert enough.state is State.OK
     assert " s on 2 of 3 addresses, " in enough.status
@@ -225,7 +225,7 @@ def test_enough_good_ones_do_not_outvote_a_login(pool: Pool) -> None:
     for number in (1, 2, 3):
         pool.polite(number).users = {}
 
-    assert kinds(pool.look("--all-addresses --min-addresses 1", login=True)) == ["credentials"]
+    assert kinds(pool.attempt("--all-addresses --min-addresses 1", login=True)) == ["credentials"]
 
 
 def test_enough_good_ones_do_not_outvote_a_signal(
@@ -239,7 +239,7 @@ def test_enough_good_ones_do_not_outvote_a_signal(
 
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "join", stopped)
-        verdict = pool.look("--all-addresses --min-addresses 1")
+        verdict = pool.attempt("--all-addresses --min-addresses 1")
 
     assert kinds(verdict) == ["stopped"]
 
@@ -249,7 +249,7 @@ def test_not_enough_good_ones(pool: Pool) -> None:
     pool.dead(1)
     pool.polite(2)
     pool.dead(3)
-    verdict = pool.look("--all-addresses --min-addresses 2")
+    verdict = pool.attempt("--all-addresses --min-addresses 2")
 
     assert verdict.state is State.CRITICAL
     assert kinds(verdict) == ["refused", "too-few"]
@@ -259,7 +259,7 @@ def test_not_enough_good_ones(pool: Pool) -> None:
 def test_fewer_addresses_than_wanted(pool: Pool) -> None:
     """All that there are work, but the zone has lost one."""
     pool.polite(1)
-    verdict = pool.look("--all-addresses --min-addresses 2")
+    verdict = pool.attempt("--all-addresses --min-addresses 2")
 
     assert (verdict.state, kinds(verdict)) == (State.CRITICAL, ["too-few"])
     assert verdict.status == f"1 of 1 addresses of {WHERE} answered, 2 wanted"
@@ -271,7 +271,7 @@ def test_a_finding_on_a_good_node_counts_all_the_same(pool: Pool, pki: Pki) -> N
     pool.polite(1)
     pool.polite(2, "expiring-5-90")
 
-    assert kinds(pool.look("--all-addresses --min-addresses 1 -D 30")) == ["expiring"]
+    assert kinds(pool.attempt("--all-addresses --min-addresses 1 -D 30")) == ["expiring"]
 
 
 def test_silent_nodes_cost_one_timeout(pool: Pool) -> None:
@@ -280,7 +280,7 @@ def test_silent_nodes_cost_one_timeout(pool: Pool) -> None:
     for number in range(2, 10):
         pool.silent(number)
     with faster_than(2.0):
-        verdict = pool.look("--all-addresses -t 1")
+        verdict = pool.attempt("--all-addresses -t 1")
 
     assert verdict.status.startswith(f"tls: no answer from {WHERE} within 1 s (127.0.0.2, ")
     assert verdict.status.endswith(" and 5 more)")
@@ -290,7 +290,7 @@ def test_the_slowest_address_is_judged(pool: Pool) -> None:
     """Response time is that of the last answer; a phase, that of the slowest address."""
     pool.polite(1)
     pool.polite(2)
-    verdict = pool.look("--all-addresses -w 0.000001 --phase-warning tls=0.000001")
+    verdict = pool.attempt("--all-addresses -w 0.000001 --phase-warning tls=0.000001")
 
     assert verdict.state is State.WARNING
     assert kinds(verdict) == ["slow"]
@@ -300,7 +300,7 @@ def test_assertions_are_tried_on_each(pool: Pool, pki: Pki) -> None:
     """A node that was forgotten when old TLS was switched off is found."""
     pool.polite(1)
     pool.add(PoliteServer(USERS, tls=pki.speaking_everything(), address="127.0.0.2"))
-    verdict = pool.look("--all-addresses --reject-legacy-tls")
+    verdict = pool.attempt("--all-addresses --reject-legacy-tls")
 
     assert kinds(verdict) == ["legacy-tls"]
     assert verdict.status == (f"{WHERE}: still accepts TLS 1.0 and TLS 1.1 (127.0.0.2)")
@@ -315,7 +315,7 @@ def test_capabilities_are_judged_on_each(pool: Pool, pki: Pki) -> None:
             [*steps, say(b"+OK\r\nUSER\r\n.\r\n")], tls=pki.server("good"), address="127.0.0.2"
         )
     )
-    verdict = pool.look("--all-addresses --require-capa UIDL")
+    verdict = pool.attempt("--all-addresses --require-capa UIDL")
 
     assert verdict.status == f"capa: {WHERE} does not offer UIDL (127.0.0.2)"
 
@@ -328,17 +328,17 @@ def test_a_bug_in_a_thread_is_not_lost(pool: Pool, monkeypatch: pytest.MonkeyPat
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(session, "converse", broken)
+    monkeypatch.setattr(session, "run_session", broken)
 
     with pytest.raises(ZeroDivisionError):
-        pool.look()
+        pool.attempt()
 
 
 def test_too_many_addresses_are_not_silently_fewer(pool: Pool) -> None:
     """UNKNOWN, and the number: never an OK about those that were tried."""
     for _ in range(129):
         pool._addresses.append(Address("127.0.0.1", 1))
-    verdict = pool.look()
+    verdict = pool.attempt()
 
     assert (verdict.state, kinds(verdict)) == (State.UNKNOWN, ["config"])
     assert verdict.status == "config: 129 addresses are more than 128 at a time"
@@ -349,7 +349,7 @@ def test_a_node_without_the_mechanism_does_not_use_up_the_login(pool: Pool, pki:
     steps = [say(b"+OK\r\n"), expect(b"CAPA"), say(b"+OK\r\nSASL GSSAPI\r\n.\r\n")]
     pool.add(ScriptedServer(steps, tls=pki.server("good"), address="127.0.0.1"))
     second = pool.polite(2)
-    verdict = pool.look("-v", login=True)
+    verdict = pool.attempt("-v", login=True)
 
     assert verdict.state is State.OK
     assert ", user monitor logged in" in verdict.status
@@ -363,7 +363,7 @@ def test_certificates_that_take_long_to_read_are_read_in_time(
     pool.polite(1)
     monkeypatch.setattr(reader, "read_chain", lambda *_: time.sleep(5))
     with faster_than(2.0):
-        verdict = pool.look("--all-addresses -t 1")
+        verdict = pool.attempt("--all-addresses -t 1")
 
     assert kinds(verdict) == ["timeout"]
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from check_pop3_plus.certificate import rfc5280_rules
 from check_pop3_plus.certificate.der import outline
-from check_pop3_plus.model.sanitised_text import clean
+from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.options import validators
 from tests.pki.certificates import INTERMEDIATE_DAYS, Pki
 from tests.servers.scripted_server import PoliteServer, ScriptedServer, expect, say
@@ -167,7 +167,7 @@ def test_a_missing_intermediate_is_named(pki: Pki) -> None:
 
     assert kinds(done) == ["untrusted"]
     assert "intermediate missing?" in done.verdict
-    issuer = clean(loaded(pki, "nochain").issuer.rfc4514_string())
+    issuer = sanitise(loaded(pki, "nochain").issuer.rfc4514_string())
     assert said(done, "chain") == [f"chain: issuer {issuer} was not sent, nor is it trusted here"]
 
 

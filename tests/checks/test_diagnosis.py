@@ -14,7 +14,7 @@ from check_pop3_plus.check import run
 from check_pop3_plus.diagnosis import run_steps, tools
 from check_pop3_plus.diagnosis.run_steps import STEPS, SUBJECTS, Step, plan
 from check_pop3_plus.model.failures import Failure, Kind, Phase
-from check_pop3_plus.model.report import Address, Attempt, Report
+from check_pop3_plus.model.report import Address, Report, Session
 from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.model.settings import Subject
 from check_pop3_plus.options import parser
@@ -57,13 +57,13 @@ def found(done: Run, what: str) -> list[str]:
 
 
 def failed(phase: Phase | None, kind: Kind, *, login: bool = False, address: bool = True) -> Report:
-    attempt = Attempt(Address("192.0.2.1", 110))
-    attempt.login_began = login
+    session = Session(Address("192.0.2.1", 110))
+    session.login_began = login
     failure = Failure(kind, phase, Printable("x"))
     if not address:
         return Report((), (), None, failure, None, NOW.timestamp())
-    attempt.failure = failure if phase else None
-    return Report((attempt,), (attempt,), None, None, None, NOW.timestamp())
+    session.failure = failure if phase else None
+    return Report((session,), (session,), None, None, None, NOW.timestamp())
 
 
 def planned(argv: str, report: Report, kind: Kind) -> set[Step]:

@@ -15,7 +15,7 @@ from check_pop3_plus.probe import connection, session
 from tests.pki.expected_verdicts import deserves_ok
 from tests.soak import dialogues
 from tests.support import in_process
-from tests.support.good_dialogues import dialogue, every, signatures
+from tests.support.good_dialogues import every, signatures, transcript
 from tests.support.in_process import Chunk, Scenario, Script, Stage, Turn, keep_the_promise, said
 
 SHARE = 500
@@ -61,9 +61,9 @@ LOGIN = Scenario("plain", "user")
 LIST = b"+OK\r\nUSER\r\nSASL PLAIN\r\n.\r\n"
 
 
-def spoken(security: str, way: str | None, *turns: bytes | Turn) -> Script:
+def spoken(security: str, method: str | None, *turns: bytes | Turn) -> Script:
     made = tuple(turn if isinstance(turn, Turn) else said(turn) for turn in turns)
-    return Script(Scenario(security, way), made)
+    return Script(Scenario(security, method), made)
 
 
 def late(first: bytes, behind: bytes) -> Turn:
@@ -134,7 +134,7 @@ def test_the_strict_reader(script: Script, is_deserved: bool | None, stage: Stag
 
 def test_a_signature_is_one_of_the_password() -> None:
     """RFC 5802 section 3: who does not know the password is not the server."""
-    good = dialogue(Scenario("tls", "scram-sha-256"))
+    good = transcript(Scenario("tls", "scram-sha-256"))
     (*before, signature, ok, stat, goodbye) = good.turns
     other = said(signature.data.replace(b"+ d", b"+ e", 1))
     changed = good._replace(turns=(*before, other, ok, stat, goodbye))
@@ -155,26 +155,26 @@ def _tolerant_status(line: bytes) -> Reply | None:
     return Reply(line[:1] == b"+", line[3:]) if line[:1] in (b"+", b"-") else None
 
 
-def _sends_dele(talk: connection.Conversation) -> None:
-    talk.stream.send(b"DELE 1\r\n")
+def _sends_dele(connection: connection.Connection) -> None:
+    connection.stream.send(b"DELE 1\r\n")
 
 
-def _reads_on(talk: connection.Conversation, limit: int = 0) -> bytes:
+def _reads_on(connection: connection.Connection, limit: int = 0) -> bytes:
     while True:
         with suppress(ProbeError):
-            talk.stream.receive()
+            connection.stream.receive()
 
 
 PLANTED: list[tuple[object, str, object, str]] = [
     (grammar, "parse_status", _tolerant_status, "false OK"),
     (grammar, "parse_stat", lambda *_: (0, 0), "false OK"),
-    (connection.Conversation, "unasked", lambda *_: False, "false OK"),
+    (connection.Connection, "unsolicited", lambda *_: False, "false OK"),
     (sasl_exchange, "_is_complete", lambda *_: True, "false OK"),
     (grammar.Capabilities, "has", lambda *_: True, "false OK"),
     (grammar, "parse_stat", lambda *_: None, "false alarm"),
     (connection, "note", lambda *_: 1 / 0, "uncaught exception"),
     (session, "_require_verified_link", _sends_dele, "broken promise"),
-    (connection.Conversation, "line", _reads_on, "hang"),
+    (connection.Connection, "line", _reads_on, "hang"),
 ]
 
 

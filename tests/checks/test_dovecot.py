@@ -190,10 +190,10 @@ def test_unverified_certificate_has_dates(check: Check, persona: str) -> None:
 
 def test_unverified_expired_certificate(check: Check, pki: Pki) -> None:
     """Without verification dates are judged only with -D."""
-    judged = check("expired", "-D", "60,10", "--verify", "none")
-    assert_failed(judged, 2, "expired")
-    assert f"expired 2 days ago ({ends(pki, 'expired'):%Y-%m-%d %H:%M} UTC)" in judged.verdict
-    assert re.fullmatch(r"-2\.\d\d;60:;10:", judged.perfdata["cert_days"])
+    evaluated = check("expired", "-D", "60,10", "--verify", "none")
+    assert_failed(evaluated, 2, "expired")
+    assert f"expired 2 days ago ({ends(pki, 'expired'):%Y-%m-%d %H:%M} UTC)" in evaluated.verdict
+    assert re.fullmatch(r"-2\.\d\d;60:;10:", evaluated.perfdata["cert_days"])
 
     ignored = check("expired", "--verify", "none")
     assert (ignored.code, ignored.verdict.endswith(", not verified")) == (0, True)

@@ -321,8 +321,8 @@ def test_no_section_of_a_sweep_quotes_what_may_be_one(tmp_path: Path) -> None:
         f"[DEFAULT]\nhostname = localhost\n[a!b]\npassword = {text}\n"
         f"[a!c]\nusername = me\nclient-secret={text}\n[a!d]\npassword {text} = 1\n"
     )
-    for receiver in ((), ("--submit", "jsonl:-")):
-        done = run("--sweep", str(tmp_path / "sweep.ini"), *receiver, "-vvv")
+    for submit_target in ((), ("--submit", "jsonl:-")):
+        done = run("--sweep", str(tmp_path / "sweep.ini"), *submit_target, "-vvv")
         assert done.code == 3
         assert "unknown argument --password" in done.out
         assert_hidden(SECRET, done.out, done.err)

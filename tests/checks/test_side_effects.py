@@ -102,10 +102,10 @@ def test_every_session_ends_with_quit(how: str, place: str) -> None:
         shown(argv, SECRET)
         server.settle()
 
-    [dialogue] = server.dialogues
-    assert dialogue.count(b"QUIT") == (place in SURVIVED)
-    assert place not in SURVIVED or dialogue[-1] == b"QUIT"
-    assert allowed_commands.logins(dialogue) == (
+    [transcript] = server.dialogues
+    assert transcript.count(b"QUIT") == (place in SURVIVED)
+    assert place not in SURVIVED or transcript[-1] == b"QUIT"
+    assert allowed_commands.logins(transcript) == (
         place not in ("refused greeting", "no greeting")
     ) or (place == "refused user" and how in ("auto", "user"))
 
@@ -134,7 +134,7 @@ def test_one_attempt_a_run(options: list[str], place: str, monkeypatch: pytest.M
 
     assert sum(map(allowed_commands.logins, server.dialogues)) == 1
     if place != "garbled":
-        assert all(dialogue[-1:] == [b"QUIT"] for dialogue in server.dialogues)
+        assert all(transcript[-1:] == [b"QUIT"] for transcript in server.dialogues)
 
 
 @pytest.mark.parametrize("place", ["temporary", "withdrawn", "stat"])
@@ -147,7 +147,7 @@ def test_only_what_is_not_the_password_is_tried_again(
         shown(arguments(server, "user", "--rechecks", "2"), SECRET)
         server.settle()
 
-    assert [allowed_commands.logins(dialogue) for dialogue in server.dialogues] == [1, 1, 1]
+    assert [allowed_commands.logins(transcript) for transcript in server.dialogues] == [1, 1, 1]
 
 
 @pytest.mark.threat("T21")
@@ -330,8 +330,10 @@ def test_a_diagnosis_writes_nothing(trace: Tracer, pki: Pki, tmp_path: Path) -> 
     assert done.ports <= {server.port, 110, 995, 53, 1025, 0}
 
 
-@pytest.mark.parametrize("receiver", ["", "jsonl:-", "nagios:"])
-def test_a_sweep_writes_nothing(receiver: str, trace: Tracer, pki: Pki, tmp_path: Path) -> None:
+@pytest.mark.parametrize("submit_target", ["", "jsonl:-", "nagios:"])
+def test_a_sweep_writes_nothing(
+    submit_target: str, trace: Tracer, pki: Pki, tmp_path: Path
+) -> None:
     """But into the command file that it was given."""
     fifo = tmp_path / "nagios.cmd"
     os.mkfifo(fifo)
@@ -343,12 +345,16 @@ def test_a_sweep_writes_nothing(receiver: str, trace: Tracer, pki: Pki, tmp_path
             f"connect-to = {server.address}\npassword-file = {tmp_path / 'pw'}\n"
             f"[localhost!good]\n[localhost!dead]\nport = {dead}\n"
         )
-        submit = [f"--submit={receiver}{fifo if receiver == 'nagios:' else ''}"] if receiver else []
+        submit = (
+            [f"--submit={submit_target}{fifo if submit_target == 'nagios:' else ''}"]
+            if submit_target
+            else []
+        )
         done = trace("--sweep", str(tmp_path / "sweep.ini"), *submit)
     os.close(reader)
 
-    assert done.code == (0 if receiver else 2), done.out
-    assert done.writes == (NOTHING | {str(fifo)} if receiver == "nagios:" else NOTHING)
+    assert done.code == (0 if submit_target else 2), done.out
+    assert done.writes == (NOTHING | {str(fifo)} if submit_target == "nagios:" else NOTHING)
     assert done.programs == set()
     assert done.ports == {server.port, dead}
 

@@ -60,7 +60,7 @@ C: QUIT
 S: +OK bye"""
 
 
-def dialogue(out: str) -> str:
+def transcript(out: str) -> str:
     lines = [line.removeprefix("dialogue: ") for line in out.splitlines() if "dialogue: " in line]
     return re.sub(r"(TLS: TLSv1\.3) \w+", r"\1 *", "\n".join(lines))
 
@@ -72,7 +72,7 @@ def test_a_login_by_password(pki: Pki) -> None:
         done = check(server, *flags("stls", pki, login=True), "-vvv")
 
     assert done.code == 0, done.out
-    assert dialogue(done.out) == BY_PASSWORD
+    assert transcript(done.out) == BY_PASSWORD
 
 
 @pytest.mark.threat("T26")
@@ -89,7 +89,7 @@ def test_a_login_by_token(pki: Pki) -> None:
         done = check(server, *flags("tls", pki, login=True), "--auth", "xoauth2", "-vvv")
 
     assert done.code == 0, done.out
-    assert dialogue(done.out) == BY_TOKEN
+    assert transcript(done.out) == BY_TOKEN
 
 
 @pytest.mark.threat("T26")
@@ -100,4 +100,4 @@ def test_a_conversation_that_went_well_is_shown_to_nobody_else(verbosity: str, p
         done = check(server, *flags("tls", pki, login=True), verbosity)
 
     assert done.code == 0, done.out
-    assert dialogue(done.out) == ""
+    assert transcript(done.out) == ""

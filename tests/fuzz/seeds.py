@@ -11,7 +11,7 @@ from tests.fuzz.targets import SCENARIOS, from_script
 from tests.pki.corpus import FAMILIES
 from tests.pki.expected_verdicts import FIRST
 from tests.support.faults import CANARY
-from tests.support.good_dialogues import WRONG_LINES, dialogue, every, signatures
+from tests.support.good_dialogues import WRONG_LINES, every, signatures, transcript
 from tests.support.in_process import Scenario, Script, said
 
 _OF_A_FAMILY = 8
@@ -23,7 +23,7 @@ def conversation() -> Iterator[bytes]:
     for script in every():
         yield from_script(script)
     for scenario in (Scenario("plain"), Scenario("stls", "auto"), Scenario("tls", "login")):
-        turns = dialogue(scenario).turns
+        turns = transcript(scenario).turns
         for place in range(len(turns)):
             for line in WRONG_LINES[:: len(SCENARIOS) // 4]:
                 changed = (*turns[:place], said(line + b"\r\n"), *turns[place + 1 :])

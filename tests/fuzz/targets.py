@@ -20,7 +20,7 @@ from check_pop3_plus.model import sanitised_text
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.report import TlsFacts
 from check_pop3_plus.model.settings import (
-    WAYS,
+    LOGIN_METHODS,
     CommandFile,
     Login,
     Secret,
@@ -44,8 +44,8 @@ from check_pop3_plus.sweep import icinga_target, nagios_target, run, summary
 from tests.pki.expected_verdicts import FIRST, deserves_ok
 from tests.support.command import Run
 from tests.support.faults import CANARY, assert_no_canary, honest
-from tests.support.good_dialogues import SECURITIES, dialogue, signatures
-from tests.support.good_dialogues import WAYS as AUTHS
+from tests.support.good_dialogues import LOGIN_METHODS as AUTHS
+from tests.support.good_dialogues import SECURITIES, signatures, transcript
 from tests.support.in_process import Chunk, Scenario, Script, Stage, Turn, keep_the_promise
 
 CORPUS = Path(__file__).with_name("corpus")
@@ -53,7 +53,9 @@ CORPUS = Path(__file__).with_name("corpus")
 STAGE = Stage()
 """Set by who calls the targets."""
 
-SCENARIOS = tuple(Scenario(security, way) for security in SECURITIES for way in (None, *AUTHS))
+SCENARIOS = tuple(
+    Scenario(security, method) for security in SECURITIES for method in (None, *AUTHS)
+)
 
 # Octets that UTF-8 does not have, so that they are in no text by accident.
 _TURN, _LATE, _PROMPT = b"\xff", b"\xfe", b"\xfd"
@@ -104,10 +106,10 @@ def from_script(script: Script, is_verbose: bool = False) -> bytes:
 
 def sasl(data: bytes) -> None:
     """The challenges of an exchange, in the clear: they reach deeper than base64 would let them."""
-    way = WAYS[2:][(data[:1] or b"\0")[0] % len(WAYS[2:])]
+    method = LOGIN_METHODS[2:][(data[:1] or b"\0")[0] % len(LOGIN_METHODS[2:])]
     challenges = data[1:].split(b"\n")
-    identity = Login("monitor", SecretSource(), way)
-    steps = login.begin(way, identity, Secret(CANARY.encode()), Target("a", 110), b"+OK")
+    identity = Login("monitor", SecretSource(), method)
+    steps = login.begin(method, identity, Secret(CANARY.encode()), Target("a", 110), b"+OK")
     sent = 0
     reply: Reply | None = None
     with suppress(ProbeError, StopIteration):
@@ -123,9 +125,9 @@ def sasl(data: bytes) -> None:
             reply = end.value
     if reply and reply.ok:
         assert len(challenges) <= 2, "a success too late"
-        if way.startswith("scram"):
+        if method.startswith("scram"):
             assert challenges[0] == FIRST, "another server"
-            signature = b"v=" + signatures()[way]
+            signature = b"v=" + signatures()[method]
             assert challenges[1].partition(b",")[0] == signature, "a success without a signature"
 
 
@@ -142,16 +144,16 @@ def certificates(data: bytes) -> None:
             rfc5280_rules.defects([fields])
         with suppress(ValueError):
             certificate_der.without_names(der)
-        reader.read(der, sanitised_text.clean)
+        reader.read(der, sanitised_text.sanitise)
     path = sent if flags & 1 else ()
     words = ["-H", "localhost", "-S", "-D", "60,14"]
     words += [] if path else ["--verify", "none"]
     words += ["-vv"] if flags & 2 else []
     words += ["--min-key-bits", "2048", "--max-validity", "398"] if flags & 4 else []
     words += ["--issuer", "Root"] if flags & 8 else []
-    script = dialogue(Scenario("tls"))
+    script = transcript(Scenario("tls"))
     tls = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", sent, path, verified=bool(path))
-    played = STAGE.look(_settings(words), script, tls)
+    played = STAGE.attempt(_settings(words), script, tls)
     reader.read_chain.cache_clear()
     reader._read.cache_clear()
     keep_the_promise(played, script.scenario)
@@ -185,7 +187,7 @@ def ini(data: bytes) -> None:
     is_sweep, content = data[:1] == b"\1", data[1:]
     with patch.object(files, "read", lambda *_: content):
         if is_sweep:
-            _swept(Sweep("file", receiver=CommandFile("nagios.cmd")))
+            _swept(Sweep("file", submit_target=CommandFile("nagios.cmd")))
         else:
             _understood(["--extra-opts=@file"])
 
@@ -202,13 +204,13 @@ def _understood(words: list[str]) -> None:
         assert 0 < understood.run_timeout <= 3600
         return
     _assert_sane(understood)
-    way = understood.login.mechanism if understood.login else None
+    method = understood.login.mechanism if understood.login else None
     security = {"ssl": "tls", "starttls": "stls"}.get(understood.tls.security.value, "plain")
-    script = dialogue(Scenario(security, way))
+    script = transcript(Scenario(security, method))
     # Without what would leave this process.
     target = understood.target.replace(all_addresses=False, min_addresses=None)
     limits = understood.limits.replace(rechecks=0)
-    played = STAGE.look(understood.replace(target=target, limits=limits, diagnosis=None), script)
+    played = STAGE.attempt(understood.replace(target=target, limits=limits, diagnosis=None), script)
     honest(played.run, has_secret=False)
 
 
@@ -243,7 +245,7 @@ def _swept(wanted: Sweep) -> None:
     except ProbeError as error:
         _assert_usage_error(error)
         return
-    tally = summary.Tally(services, wanted.replace(receiver=None))
+    tally = summary.Tally(services, wanted.replace(submit_target=None))
     for service in services[:20]:
         verdict = Verdict(State.OK, "fine")
         is_readable = False
@@ -333,7 +335,7 @@ def https_reply(data: bytes) -> None:
     if said is not None:
         api = icinga_target.Api.__new__(icinga_target.Api)
         api._given_up, api._may_quote = None, True
-        api._clean = sanitised_text.cleaner([CANARY.encode()])
+        api._sanitise = sanitised_text.cleaner([CANARY.encode()])
         refusal = api._refusal(status, said)
         assert refusal is not None or status == 200
         assert re.fullmatch(r"[ -~]*", refusal or "")

@@ -41,7 +41,7 @@ def deserves_ok(script: Script, signatures: dict[str, bytes]) -> bool | None:
 
 
 def _hold(script: Script, signatures: dict[str, bytes]) -> None:
-    security, way = script.scenario
+    security, method = script.scenario
     wire = _Wire(script)
     greeting = wire.status()
     if not greeting.startswith(b"+OK") or wire.has_more():
@@ -55,10 +55,10 @@ def _hold(script: Script, signatures: dict[str, bytes]) -> None:
             raise _Not
         wire.ask()  # the handshake
     known = None
-    if security == "stls" or way not in (None, "user", "apop"):
+    if security == "stls" or method not in (None, "user", "apop"):
         known = _capabilities(wire)
-    if way:
-        _log_in(wire, _chosen(way, known), greeting, signatures)
+    if method:
+        _log_in(wire, _chosen(method, known), greeting, signatures)
         _positive(wire, is_stat=True)
 
 
@@ -156,26 +156,26 @@ def _has(lines: list[bytes], tag: str, argument: str | None = None) -> bool:
     return found[0]
 
 
-def _chosen(way: str, known: list[bytes] | None) -> str:
-    if way in ("user", "apop"):
-        return way
-    if way != "auto":
-        if known is not None and not _has(known, "SASL", way.upper()):
+def _chosen(method: str, known: list[bytes] | None) -> str:
+    if method in ("user", "apop"):
+        return method
+    if method != "auto":
+        if known is not None and not _has(known, "SASL", method.upper()):
             raise _Not
-        return way
+        return method
     if known is None or _has(known, "USER"):
         return "user"
-    for way in ("plain", "login"):
-        if _has(known, "SASL", way.upper()):
-            return way
+    for method in ("plain", "login"):
+        if _has(known, "SASL", method.upper()):
+            return method
     raise _Not
 
 
-def _log_in(wire: _Wire, way: str, greeting: bytes, signatures: dict[str, bytes]) -> None:
-    if way == "apop" and not re.search(rb"<[!-;=?A-~]+@[!-;=?A-~]+>", greeting):
+def _log_in(wire: _Wire, method: str, greeting: bytes, signatures: dict[str, bytes]) -> None:
+    if method == "apop" and not re.search(rb"<[!-;=?A-~]+@[!-;=?A-~]+>", greeting):
         raise _Not
-    if way in ("user", "apop"):
-        for _ in range(2 if way == "user" else 1):
+    if method in ("user", "apop"):
+        for _ in range(2 if method == "user" else 1):
             _positive(wire)
         return
     asked = 0
@@ -185,13 +185,13 @@ def _log_in(wire: _Wire, way: str, greeting: bytes, signatures: dict[str, bytes]
         wire.ask()
         line = wire.line(12288)
         if line == b"+" or line[:2] == b"+ ":
-            _judge(way, asked, _decoded(line[2:].strip()), signatures)
+            _judge(method, asked, _decoded(line[2:].strip()), signatures)
             asked += 1
         elif line == b"+OK" or line[:4] in (b"+OK ", b"+OK\t"):
             break
         else:
             raise _Not
-    if asked != _CHALLENGES.get(way, 0):
+    if asked != _CHALLENGES.get(method, 0):
         raise _Not
 
 
@@ -199,16 +199,16 @@ _CHALLENGES = {"login": 2, "cram-md5": 1, "xoauth2": 1, "scram-sha-1": 2, "scram
 """How often the server has to ask; 0 where what the client says first is all."""
 
 
-def _judge(way: str, asked: int, challenge: bytes, signatures: dict[str, bytes]) -> None:
+def _judge(method: str, asked: int, challenge: bytes, signatures: dict[str, bytes]) -> None:
     """Demand that a challenge is one of this mechanism, at this place."""
-    if asked >= _CHALLENGES.get(way, 0):
+    if asked >= _CHALLENGES.get(method, 0):
         raise _Not
-    if way == "cram-md5" and not challenge:
+    if method == "cram-md5" and not challenge:
         raise _Not
-    if way == "xoauth2" and challenge:
+    if method == "xoauth2" and challenge:
         raise _Not
-    if way.startswith("scram"):
-        due = (FIRST, b"v=" + signatures.get(way, b""))[asked]
+    if method.startswith("scram"):
+        due = (FIRST, b"v=" + signatures.get(method, b""))[asked]
         if asked and challenge.startswith(due + b","):
             raise _Arguable  # extensions, which are to be ignored
         if challenge != due:

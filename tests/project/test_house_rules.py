@@ -272,7 +272,7 @@ def test_a_check_that_works_loads_little(pki: Pki) -> None:
             *("--ca-file", str(pki.ca_file)),
         )
 
-    ways = {
+    methods = {
         f"check_pop3_plus.pop3.{name}"
         for name in ("login", "sasl_exchange", "scram", "sasl_mechanisms")
     }
@@ -281,9 +281,9 @@ def test_a_check_that_works_loads_little(pki: Pki) -> None:
         f"check_pop3_plus.sweep.{name}"
         for name in ("run", "targets", "icinga_target", "nagios_target")
     }
-    assert not loaded & (NEVER | ways | sweeps | of_tls)
+    assert not loaded & (NEVER | methods | sweeps | of_tls)
     assert not loaded & {"ssl", "datetime", "cryptography", "base64"}
-    assert not with_tls & (NEVER | ways | sweeps | {"encodings.idna", "subprocess"})
+    assert not with_tls & (NEVER | methods | sweeps | {"encodings.idna", "subprocess"})
 
 
 @pytest.mark.cost

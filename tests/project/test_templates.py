@@ -115,27 +115,27 @@ def test_the_keys_of_an_entry_are_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("preset", "looks"),
+    ("preset", "attempts"),
     [("very-high", 0), ("high", 2), ("medium", 5), ("low", 7), ("very-low", 10)],
 )
-def test_the_presets_are_the_same_everywhere(preset: str, looks: int) -> None:
+def test_the_presets_are_the_same_everywhere(preset: str, attempts: int) -> None:
     """So many further looks, 30 seconds apart, in Icinga 2, in Nagios and in the Director."""
     icinga = (TEMPLATES / "icinga2" / "pop3_templates.conf").read_text()
     nagios = (TEMPLATES / "nagios" / "pop3_templates.cfg").read_text()
 
     assert re.search(
         rf'template Service "pop3-sensitivity-{preset}" {{\n'
-        rf'  import "pop3-sensitivity"\n\n  max_check_attempts = {looks + 1}\b',
+        rf'  import "pop3-sensitivity"\n\n  max_check_attempts = {attempts + 1}\b',
         icinga,
     )
     assert 'template Service "pop3-sensitivity" {\n  retry_interval = 30s\n}' in icinga
     assert re.search(
         rf"name +pop3-sensitivity-{preset}\n"
-        rf" +max_check_attempts +{looks + 1}\n +retry_interval +0\.5\n",
+        rf" +max_check_attempts +{attempts + 1}\n +retry_interval +0\.5\n",
         nagios,
     )
     director = BASKET["ServiceTemplate"]
-    assert director[f"pop3-sensitivity-{preset}"]["max_check_attempts"] == str(looks + 1)
+    assert director[f"pop3-sensitivity-{preset}"]["max_check_attempts"] == str(attempts + 1)
     assert director[f"pop3-sensitivity-{preset}"]["imports"] == ["pop3-sensitivity"]
     assert director["pop3-sensitivity"]["retry_interval"] == "30"
 

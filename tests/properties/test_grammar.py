@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from check_pop3_plus.model.failures import Kind, ProbeError
-from check_pop3_plus.model.report import Address, Attempt
-from check_pop3_plus.model.sanitised_text import clean
+from check_pop3_plus.model.report import Address, Session
+from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.options import parser
 from check_pop3_plus.pop3 import grammar
-from check_pop3_plus.probe.connection import Conversation
+from check_pop3_plus.probe.connection import Connection
 from check_pop3_plus.support.deadline import Deadline
 
 SETTINGS = parser.parse(["-H", "pop.example.test"])
@@ -39,7 +39,7 @@ def pieces(data: bytes, cuts: Sequence[int]) -> list[bytes]:
     return [piece for piece in (*made, data[start:]) if piece]
 
 
-ways = st.lists(st.integers(1, 9), max_size=20)
+methods = st.lists(st.integers(1, 9), max_size=20)
 
 
 def every_way(data: bytes, cuts: Sequence[int]) -> Iterator[list[bytes]]:
@@ -67,36 +67,42 @@ class Arriving:
 
 def told(chunks: Sequence[bytes], has_body: bool, is_auth: bool) -> tuple[object, ...]:
     """Return what a conversation makes of what arrives: a reply, or what is wrong with it."""
-    attempt = Attempt(Address("127.0.0.1", 110))
+    session = Session(Address("127.0.0.1", 110))
     stream = Arriving(chunks)
-    talk = Conversation(cast("Stream", stream), SETTINGS, attempt, clean)
+    connection = Connection(cast("Stream", stream), SETTINGS, session, sanitise)
     try:
-        reply = talk.reply(has_body, is_auth)
+        reply = connection.reply(has_body, is_auth)
     except ProbeError as error:
         return error.kind, error.message
     # What follows the reply belongs to the next.
-    rest = talk._lines.pending + b"".join(stream.chunks)
-    return reply, rest, tuple(attempt.dialogue), tuple(attempt.oddities), talk.is_usable
+    rest = connection._lines.pending + b"".join(stream.chunks)
+    return (
+        reply,
+        rest,
+        tuple(session.transcript),
+        tuple(session.protocol_warnings),
+        connection.is_usable,
+    )
 
 
-@given(octets, ways, st.booleans(), st.booleans())
+@given(octets, methods, st.booleans(), st.booleans())
 def test_a_reply_does_not_depend_on_how_it_arrives(
     data: bytes, cuts: list[int], has_body: bool, is_auth: bool
 ) -> None:
     """Any octets at all: the same reply, the same rest, or the same complaint."""
-    outcomes = [told(way, has_body, is_auth) for way in every_way(data, cuts)]
+    outcomes = [told(method, has_body, is_auth) for method in every_way(data, cuts)]
 
     assert outcomes[0] == outcomes[1] == outcomes[2]
 
 
-@given(octets, ways)
+@given(octets, methods)
 def test_lines_are_what_stands_between_line_ends(data: bytes, cuts: list[int]) -> None:
     """However it is cut; the rest is kept, and a line over the limit ends it all."""
     *expected, rest = data.split(b"\n")
-    for way in every_way(data, cuts):
+    for method in every_way(data, cuts):
         buffer, lines, is_too_long = grammar.LineBuffer(), [], False
         try:
-            for chunk in way:
+            for chunk in method:
                 buffer.feed(chunk)
                 while (line := buffer.next_line()) is not None:
                     lines.append(line)
@@ -115,7 +121,7 @@ def test_lines_are_what_stands_between_line_ends(data: bytes, cuts: list[int]) -
     st.lists(text_of_line, max_size=12),
     st.sampled_from([b"\r\n", b"\n"]),
     octets,
-    ways,
+    methods,
 )
 def test_a_body_is_read_back(
     status: bytes, lines: list[bytes], end: bytes, tail: bytes, cuts: list[int]
@@ -123,8 +129,8 @@ def test_a_body_is_read_back(
     """What is stuffed by RFC 1939 section 3 comes out as it was, and the tail is the next's."""
     stuffed = [b"." + line if line.startswith(b".") else line for line in lines]
     data = end.join([status, *stuffed, b".", b""])
-    for way in every_way(data, cuts):
-        reply, rest, *_ = told([*way, *([tail] if tail else [])], True, False)
+    for method in every_way(data, cuts):
+        reply, rest, *_ = told([*method, *([tail] if tail else [])], True, False)
         assert isinstance(reply, grammar.Reply)
         assert reply.ok
         assert reply.body == tuple(lines)
@@ -155,7 +161,7 @@ def test_whatever_comes_is_read_or_refused(data: bytes) -> None:
     """No octets make the grammar raise anything but its own complaint."""
     lines = tuple(data.split(b"\n"))
     known = grammar.parse_capabilities(lines)
-    grammar.oddities(lines)
+    grammar.protocol_warnings(lines)
     grammar.guess_protocol(data)
     grammar.parse_challenge(data)
     numbers = grammar.parse_stat(data)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from check_pop3_plus import start
 from check_pop3_plus.check import retries
 from check_pop3_plus.model.failures import Phase, ProbeError
-from check_pop3_plus.model.report import Address, Attempt, Lap, Report
+from check_pop3_plus.model.report import Address, Lap, Report, Session
 from check_pop3_plus.options import ini
 from check_pop3_plus.options import parser as options_parser
 from check_pop3_plus.options.table import SENSITIVITIES, parser
@@ -96,11 +96,11 @@ with_host = st.tuples(st.sampled_from([[], ["-H", "pop.example.org"]]), vectors)
 
 def good_report(*_: object) -> Report:
     """Return what a look at a server that is well sees."""
-    attempt = Attempt(Address("192.0.2.1", 110))
-    attempt.timeline.laps.append(Lap(Phase.CONNECT, 0.01, ok=True))
-    attempt.greeting, attempt.began, attempt.ended = b"+OK ready", 1.0, 1.1
+    session = Session(Address("192.0.2.1", 110))
+    session.timeline.laps.append(Lap(Phase.CONNECT, 0.01, ok=True))
+    session.greeting, session.began, session.ended = b"+OK ready", 1.0, 1.1
     resolve = Lap(Phase.RESOLVE, 0.001, ok=True)
-    return Report((attempt,), (attempt,), resolve, None, 0.1, time.time())
+    return Report((session,), (session,), resolve, None, 0.1, time.time())
 
 
 @pytest.fixture

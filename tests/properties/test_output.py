@@ -18,19 +18,19 @@ from hypothesis import strategies as st
 
 from check_pop3_plus.check import run
 from check_pop3_plus.check.run import Verdict
-from check_pop3_plus.model.failures import OURS, Failure, Kind, Phase
+from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Phase
 from check_pop3_plus.model.report import (
     Address,
-    Attempt,
     CertificateFacts,
     Chain,
     Lap,
     MailboxFacts,
     Note,
     Report,
+    Session,
     TlsFacts,
 )
-from check_pop3_plus.model.sanitised_text import Printable, clean
+from check_pop3_plus.model.sanitised_text import Printable, sanitise
 from check_pop3_plus.model.settings import HttpsEndpoint, IcingaApi, State, Sweep
 from check_pop3_plus.options import parser
 from check_pop3_plus.options.validators import UsageError
@@ -60,7 +60,7 @@ HOSTILE = [
 ]
 foreign = st.sampled_from(HOSTILE) | st.text(max_size=60)
 octets = foreign.map(lambda text: text.encode("utf-8", "surrogatepass")) | st.binary(max_size=60)
-quotes = st.builds(clean, foreign | octets)
+quotes = st.builds(sanitise, foreign | octets)
 sentences = quotes.map(lambda quote: Printable(f"says {quote or 'nothing'}"))
 # Of the user, who gets no line break into an option.
 
@@ -101,30 +101,30 @@ hosts = st.sampled_from(["192.0.2.1", "2001:db8::1", "fe80::1%eth0", "192.0.2.77
 
 
 @st.composite
-def attempts(draw: st.DrawFn) -> Attempt:
+def sessions(draw: st.DrawFn) -> Session:
     host = draw(hosts)
-    attempt = Attempt(Address(host, 995, ":" in host))
+    session = Session(Address(host, 995, ":" in host))
     taken = draw(st.dictionaries(st.sampled_from(Phase), seconds, max_size=5))
-    attempt.timeline.laps.extend(Lap(phase, value, ok=True) for phase, value in taken.items())
-    attempt.began, attempt.ended = draw(st.sampled_from([(None, None), (1.0, 1.5), (1.0, None)]))
-    attempt.greeting = draw(st.none() | octets)
-    attempt.greeting_shown = clean(attempt.greeting or b"")
-    attempt.capabilities = draw(st.none() | st.lists(quotes, max_size=4).map(tuple))
-    attempt.offered = frozenset({("USER", None), (draw(foreign), draw(st.none() | foreign))})
+    session.timeline.laps.extend(Lap(phase, value, ok=True) for phase, value in taken.items())
+    session.began, session.ended = draw(st.sampled_from([(None, None), (1.0, 1.5), (1.0, None)]))
+    session.greeting = draw(st.none() | octets)
+    session.greeting_shown = sanitise(session.greeting or b"")
+    session.capabilities = draw(st.none() | st.lists(quotes, max_size=4).map(tuple))
+    session.offered = frozenset({("USER", None), (draw(foreign), draw(st.none() | foreign))})
     if draw(st.booleans()):
-        attempt.tls = TlsFacts("TLSv1.3", "AES", (), (), verified=draw(st.booleans()))
+        session.tls = TlsFacts("TLSv1.3", "AES", (), (), verified=draw(st.booleans()))
         sent = tuple(draw(st.lists(certificates, max_size=3)))
-        attempt.chain = Chain(sent, draw(st.integers(0, 99)), sent, draw(st.booleans()))
+        session.chain = Chain(sent, draw(st.integers(0, 99)), sent, draw(st.booleans()))
     if draw(st.booleans()):
-        attempt.mailbox = MailboxFacts(draw(st.integers(0, 10**18)), draw(st.integers(0, 10**18)))
-    attempt.login_began = draw(st.booleans())
-    attempt.logged_in_as = draw(st.none() | quotes)
-    attempt.dialogue = draw(st.lists(quotes, max_size=6))
-    attempt.oddities = draw(st.lists(quotes, max_size=2))
-    noted = st.sampled_from([kind for kind in Kind if kind not in OURS and _has_state(kind)])
-    attempt.notes = draw(st.lists(st.builds(Note, noted, sentences), max_size=2))
-    attempt.failure = draw(failures.filter(lambda each: not each or _has_state(each.kind)))
-    return attempt
+        session.mailbox = MailboxFacts(draw(st.integers(0, 10**18)), draw(st.integers(0, 10**18)))
+    session.login_began = draw(st.booleans())
+    session.logged_in_as = draw(st.none() | quotes)
+    session.transcript = draw(st.lists(quotes, max_size=6))
+    session.protocol_warnings = draw(st.lists(quotes, max_size=2))
+    noted = st.sampled_from([kind for kind in Kind if kind not in LOCAL and _has_state(kind)])
+    session.notes = draw(st.lists(st.builds(Note, noted, sentences), max_size=2))
+    session.failure = draw(failures.filter(lambda each: not each or _has_state(each.kind)))
+    return session
 
 
 def _has_state(kind: Kind) -> bool:
@@ -160,15 +160,15 @@ def arguments(draw: st.DrawFn) -> list[str]:
 def verdicts(draw: st.DrawFn) -> tuple[Verdict, Report, list[str]]:
     """What is made of a look that has seen anything at all."""
     argv = draw(arguments())
-    tried = tuple(draw(st.lists(attempts(), min_size=1, max_size=3)))
-    judged = tried if "--all-addresses" in argv else tried[-1:]
+    tried = tuple(draw(st.lists(sessions(), min_size=1, max_size=3)))
+    evaluated = tried if "--all-addresses" in argv else tried[-1:]
     resolve = Lap(Phase.RESOLVE, draw(seconds), ok=True)
     # Two addresses are never the same.
-    for number, attempt in enumerate(tried):
-        attempt.address = attempt.address.replace(host=f"{attempt.address.host[:10]}{number}")
+    for number, session in enumerate(tried):
+        session.address = session.address.replace(host=f"{session.address.host[:10]}{number}")
         if number:  # of several, one may log in
-            attempt.mailbox = None
-    report = Report(tried, judged, resolve, None, draw(st.none() | seconds), NOW.timestamp())
+            session.mailbox = None
+    report = Report(tried, evaluated, resolve, None, draw(st.none() | seconds), NOW.timestamp())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(addresses, "run", lambda *_: report)
         try:
@@ -219,7 +219,7 @@ def test_both_read_what_was_meant(
         for label, value in metrics_meant(report).items():
             assert read[label].value == pytest.approx(value, abs=0.00006)
             assert read[label].unit == "s"
-        mailboxes = [each.mailbox for each in report.judged if each.mailbox]
+        mailboxes = [each.mailbox for each in report.evaluated if each.mailbox]
         if mailboxes:
             assert read["messages"].value in {float(each.messages) for each in mailboxes}
         assert ("messages" in read) == bool(mailboxes)
@@ -295,17 +295,22 @@ states = st.sampled_from(State)
 @settings(max_examples=25)
 @pytest.mark.threat("T10", "T12")
 def test_what_a_sweep_says(
-    found: list[tuple[str, State, Printable, bool]], missing: int, is_stopped: bool, receiver: Any
+    found: list[tuple[str, State, Printable, bool]],
+    missing: int,
+    is_stopped: bool,
+    submit_target: Any,
 ) -> None:
     """Names of sections and texts of servers, on its first line, in its lines and as objects."""
     services = [Service(name, ()) for name, *_ in found]
-    wanted = Sweep("x.ini", receiver=receiver, verbosity=1)
+    wanted = Sweep("x.ini", submit_target=submit_target, verbosity=1)
     tally = sweep_summary.Tally(
         [*services, *(Service("late!x", ()) for _ in range(missing))], wanted
     )
     for service, (_, state, said, is_readable) in zip(services, found, strict=True):
         outcome = Outcome(service, Verdict(state, said), is_readable=is_readable)
-        tally.add(outcome, said if receiver and is_readable and state is State.WARNING else None)
+        tally.add(
+            outcome, said if submit_target and is_readable and state is State.WARNING else None
+        )
         line = sweep_summary.as_json(outcome)
         assert "\n" not in line
         assert json.loads(line)["state"] == state.name

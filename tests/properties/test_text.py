@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from check_pop3_plus.model.sanitised_text import QUOTE_LIMIT, SEED, can_mask, clean, cleaner
+from check_pop3_plus.model.sanitised_text import QUOTE_LIMIT, SEED, can_mask, cleaner, sanitise
 
 LIKE = {"<": "(", ">": ")", "&": "+", **dict.fromkeys("|\"'`$\\", "?")}
 foreign = st.one_of(st.binary(max_size=300), st.text(max_size=300))
@@ -27,9 +27,9 @@ def test_each_code_point_has_its_one_character() -> None:
     """All 1,114,112 of them, lone surrogates included, between letters and at their place."""
     for first in range(0, 0x110000, 64):
         block = [chr(code) for code in range(first, first + 64)]
-        cleaned = clean("a" + "".join(block) + "z")
+        cleaned = sanitise("a" + "".join(block) + "z")
         assert cleaned == "a" + "".join(map(shown, block)) + "z", hex(first)
-        assert clean(cleaned) == cleaned
+        assert sanitise(cleaned) == cleaned
 
 
 @pytest.mark.threat("T10")
@@ -37,7 +37,7 @@ def test_each_pair_of_octets_is_harmless() -> None:
     """All 65,536, as UTF-8 or as what is none."""
     harmless = {shown(chr(code)) for code in range(128)}
     for pair in product(range(256), repeat=2):
-        cleaned = clean(b"a" + bytes(pair) + b"z")
+        cleaned = sanitise(b"a" + bytes(pair) + b"z")
         assert set(cleaned) <= harmless | {"a", "z"}
         assert 2 <= len(cleaned) <= 4
         assert cleaned[0] == "a"
@@ -46,17 +46,17 @@ def test_each_pair_of_octets_is_harmless() -> None:
 @given(foreign, st.integers(4, 300))
 def test_the_limit_is_kept(text: bytes | str, limit: int) -> None:
     """Whatever the text and the limit; what is cut says so, and what fits is whole."""
-    cleaned, uncut = clean(text, limit), clean(text, 10_000)
+    cleaned, uncut = sanitise(text, limit), sanitise(text, 10_000)
 
     assert len(cleaned) <= limit
-    assert clean(cleaned, limit) == cleaned
+    assert sanitise(cleaned, limit) == cleaned
     assert cleaned == uncut if len(uncut) <= limit else cleaned.endswith("...")
 
 
 @given(st.integers(1, 200_000), st.sampled_from([b"x", b"\x1b", b"\xff", b"\x1b]", b"\x1b[0;"]))
 def test_long_texts_cost_no_time(length: int, filling: bytes) -> None:
     """Only as much is read as can be shown."""
-    assert len(clean(filling * length)) <= QUOTE_LIMIT
+    assert len(sanitise(filling * length)) <= QUOTE_LIMIT
 
 
 secrets = st.binary(min_size=SEED, max_size=40)
@@ -99,7 +99,7 @@ FORMS = {
 def test_no_form_of_a_secret_passes(form: str, secret: bytes, around: str, is_upper: bool) -> None:
     """In the midst of whatever text, in either case of letters."""
     written, own = FORMS[form](secret)
-    seed = clean(own[:SEED].decode("latin-1")).lower()
+    seed = sanitise(own[:SEED].decode("latin-1")).lower()
     # What nothing but question marks is left of cannot be told from anything else.
     assume(can_mask(secret))
     assume(len(seed) == SEED and set(seed) - set("?()+. "))
@@ -113,16 +113,16 @@ def test_no_form_of_a_secret_passes(form: str, secret: bytes, around: str, is_up
 
     assert "***" in cleaned
     assert seed not in cleaned.lower()
-    assert clean(cleaned) == cleaned
+    assert sanitise(cleaned) == cleaned
 
 
 @given(st.lists(secrets, max_size=3), st.text("xyz \t\n|<", max_size=200))
 def test_what_has_no_secret_in_it_is_not_changed(known: list[bytes], text: str) -> None:
     """Masking is not noise: it hides what looks like a secret from its first characters on."""
     own = [form(secret)[1][:SEED].decode("latin-1") for secret in known for form in FORMS.values()]
-    assume(not any(set(clean(each).lower()) <= set("xyz ?()+") for each in own))
+    assume(not any(set(sanitise(each).lower()) <= set("xyz ?()+") for each in own))
 
-    assert cleaner(known)(text) == clean(text)
+    assert cleaner(known)(text) == sanitise(text)
 
 
 @given(st.lists(secrets, min_size=1, max_size=3), foreign)
@@ -133,4 +133,4 @@ def test_a_masking_cleaner_is_a_cleaner(known: list[bytes], text: bytes | str) -
 
     assert len(cleaned) <= QUOTE_LIMIT
     assert set(cleaned) <= {shown(chr(code)) for code in range(128)}
-    assert clean(cleaned) == cleaned
+    assert sanitise(cleaned) == cleaned

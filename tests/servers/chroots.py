@@ -253,16 +253,16 @@ def _is_open(port: int) -> bool:
 @contextmanager
 def _syslog(root: Path) -> Iterator[None]:
     """Add to the log what is sent to the root's /dev/log."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as submit_target:
         # The path of a checkout may be longer than an address of this family.
         folder = os.open(root / "dev", os.O_RDONLY)
-        receiver.bind(f"/proc/self/fd/{folder}/log")
+        submit_target.bind(f"/proc/self/fd/{folder}/log")
         os.close(folder)
         (root / "dev" / "log").chmod(0o666)
 
         def copy() -> None:
             with (root / "log").open("ab", buffering=0) as log:
-                while line := receiver.recv(8192):
+                while line := submit_target.recv(8192):
                     log.write(line.rstrip(b"\0\n") + b"\n")
 
         thread = threading.Thread(target=copy)
@@ -270,5 +270,5 @@ def _syslog(root: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            receiver.shutdown(socket.SHUT_RDWR)
+            submit_target.shutdown(socket.SHUT_RDWR)
             thread.join()

@@ -102,9 +102,9 @@ def settle(mailbox: Mailbox, pki: Pki, folder: Path) -> int:
 def services(mailbox: Mailbox, count: int) -> Iterator[list[str]]:
     """Yield the options of logins: each mechanism, with TLS from the first byte and by STLS."""
     links = [["ssl", f"port={mailbox.tls}"], ["starttls", f"port={mailbox.plain}"]]
-    ways = [[f"auth={how}", *link] for how in ("auto", *mailbox.mechanisms) for link in links]
-    for way, _ in zip(cycle(ways), range(count), strict=False):
-        yield way
+    methods = [[f"auth={how}", *link] for how in ("auto", *mailbox.mechanisms) for link in links]
+    for method, _ in zip(cycle(methods), range(count), strict=False):
+        yield method
 
 
 def check(mailbox: Mailbox, pki: Pki, folder: Path, *, single: int, swept: int) -> tuple[int, int]:
@@ -120,15 +120,15 @@ def check(mailbox: Mailbox, pki: Pki, folder: Path, *, single: int, swept: int) 
         *(f"username={USER}", f"password-file={secret}"),
     ]
     worked = in_use = 0
-    for way in services(mailbox, single):
-        done = run("-H", NAME, *(f"--{word}" for word in (*common, *way)))
+    for method in services(mailbox, single):
+        done = run("-H", NAME, *(f"--{word}" for word in (*common, *method)))
         assert done.code == 0, done.out
         assert f", user {USER} logged in, " in done.line
         worked += 1
     if swept:
         sections = (
-            f"[{NAME}!{number}]\n" + "\n".join(way) + "\n"
-            for number, way in enumerate(services(mailbox, swept))
+            f"[{NAME}!{number}]\n" + "\n".join(method) + "\n"
+            for number, method in enumerate(services(mailbox, swept))
         )
         file = folder / f"sweep-{mailbox.server}.ini"
         file.write_text("[DEFAULT]\n" + "\n".join(common) + "\n" + "".join(sections))

@@ -285,7 +285,7 @@ class Judged(NamedTuple):
     """What promise was broken; empty where none was."""
 
 
-def judged(each: Case, shown: Timed, start: float) -> Judged:
+def evaluated(each: Case, shown: Timed, start: float) -> Judged:
     """Hold a run against what is promised of every run."""
     done, late = shown.done, shown.done.seconds - start - each.limit
     broken = ""
@@ -314,7 +314,7 @@ def run(share: float) -> list[Figure]:
 
         def once(number: int) -> Judged:
             each = case(number, pki)
-            result = judged(each, each.run(pki, folder), start)
+            result = evaluated(each, each.run(pki, folder), start)
             if result.broken:
                 print(f"  {number}: {result.broken}", flush=True)
             return result
@@ -358,7 +358,7 @@ def main(numbers: list[int]) -> None:
             began = time.monotonic()
             shown = each.run(pki, folder)
             print(f"{time.monotonic() - began:.3f} s, exit code {shown.done.code}")
-            print(shown.done.out, shown.done.err, judged(each, shown, 0)[2:], sep="\n")
+            print(shown.done.out, shown.done.err, evaluated(each, shown, 0)[2:], sep="\n")
 
 
 if __name__ == "__main__":

@@ -29,13 +29,13 @@ PROPERTIES: tuple[tuple[str, Any, tuple[Any, ...], int], ...] = (
     (
         "replies in pieces",
         grammar.test_a_reply_does_not_depend_on_how_it_arrives,
-        (grammar.octets, grammar.ways, *_HOW),
+        (grammar.octets, grammar.methods, *_HOW),
         50_000,
     ),
     (
         "lines in pieces",
         grammar.test_lines_are_what_stands_between_line_ends,
-        (grammar.octets, grammar.ways),
+        (grammar.octets, grammar.methods),
         50_000,
     ),
     ("status lines", grammar.test_status_lines_by_another_reader, (grammar.octets,), 50_000),

@@ -128,8 +128,8 @@ _SENTENCES = ("PASS {} is not it", "{}", "for monitor {}: failed", "{0} {0}")
 def _weak(share: float) -> Figure:
     """Count the outputs that are not the same for all weak secrets."""
     told = [place for place in PLACES if place not in _BEFORE]
-    ways = ("auto", "plain", "login", "cram-md5")
-    cases = product(_SENTENCES, told, ways, range(4))
+    methods = ("auto", "plain", "login", "cram-md5")
+    cases = product(_SENTENCES, told, methods, range(4))
     chosen = _part((case for case in cases if case[:2] not in _MEANT), share)
     secrets = (*secret_search.WEAK, *secret_search.WEAK_NAMES)
     differing = _all(_depends, chosen)

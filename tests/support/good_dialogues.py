@@ -23,7 +23,7 @@ GREETINGS = (
     b"+OK \0\x1b[31m\xe4|x=1 <script>`id`\r\n",
 )
 
-WAYS = (
+LOGIN_METHODS = (
     *("auto", "user", "apop", "plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256"),
     *("external", "xoauth2", "oauthbearer"),
 )
@@ -46,17 +46,17 @@ def signatures() -> dict[str, bytes]:
     bare = b"n=monitor,r=" + NONCE
     message = bare + b"," + FIRST + b",c=biws,r=" + SERVER_NONCE
     found = {}
-    for way, digest in (("scram-sha-1", "sha1"), ("scram-sha-256", "sha256")):
+    for method, digest in (("scram-sha-1", "sha1"), ("scram-sha-256", "sha256")):
         salted = hashlib.pbkdf2_hmac(digest, CANARY.encode(), b64decode(SALT), 4096)
         key = hmac.digest(salted, b"Server Key", digest)
-        found[way] = b64encode(hmac.digest(key, message, digest))
+        found[method] = b64encode(hmac.digest(key, message, digest))
     return found
 
 
-def _exchange(way: str) -> tuple[bytes, ...]:
+def _exchange(method: str) -> tuple[bytes, ...]:
     """Return what a server says while somebody logs in."""
     ok = b"+OK Logged in.\r\n"
-    match way:
+    match method:
         case "auto" | "user":
             return (b"+OK\r\n", ok)
         case "login":
@@ -64,13 +64,13 @@ def _exchange(way: str) -> tuple[bytes, ...]:
         case "cram-md5":
             return (question(b"<1896.697170952@postoffice.example.test>"), ok)
         case "scram-sha-1" | "scram-sha-256":
-            return (question(FIRST), question(b"v=" + signatures()[way]), ok)
+            return (question(FIRST), question(b"v=" + signatures()[method]), ok)
         case "xoauth2":
             return (b"+ \r\n", ok)
     return (ok,)
 
 
-def dialogue(
+def transcript(
     scenario: Scenario,
     greeting: bytes = GREETINGS[2],
     before_tls: bytes = listed(*_DOVECOT, b"STLS"),
@@ -79,32 +79,36 @@ def dialogue(
     goodbye: bytes = b"+OK Logging out.\r\n",
 ) -> Script:
     """Return a conversation that deserves OK."""
-    security, way = scenario
+    security, method = scenario
     if capabilities is None:
-        offered = b"SASL PLAIN" if way in (None, *WAYS[:3]) else b"SASL " + way.upper().encode()
+        offered = (
+            b"SASL PLAIN"
+            if method in (None, *LOGIN_METHODS[:3])
+            else b"SASL " + method.upper().encode()
+        )
         capabilities = listed(*_DOVECOT, b"USER", offered)
     turns = [greeting]
     if security == "stls":
         turns += [before_tls, b"+OK Begin TLS negotiation now.\r\n", b""]
-    if security == "stls" or way not in (None, "user", "apop"):
+    if security == "stls" or method not in (None, "user", "apop"):
         turns.append(capabilities)
-    if way:
-        turns += [*_exchange(way), stat]
+    if method:
+        turns += [*_exchange(method), stat]
     return Script(scenario, tuple(said(turn) for turn in (*turns, goodbye)))
 
 
 def every() -> Iterator[Script]:
     """Yield a good conversation of each kind, and those that real servers have held."""
     for security in SECURITIES:
-        for way in (None, *WAYS):
-            yield dialogue(Scenario(security, way))
+        for method in (None, *LOGIN_METHODS):
+            yield transcript(Scenario(security, method))
         for greeting in GREETINGS:
-            yield dialogue(Scenario(security), greeting)
-    yield dialogue(Scenario("stls"), before_tls=b"-ERR\r\n", capabilities=b"-ERR what\r\n")
-    yield dialogue(Scenario("stls"), before_tls=b"+OK\r\n\r\nstls\r\n\xff\r\nsasl\r\n.\r\n")
-    yield dialogue(Scenario("tls", "auto"), capabilities=b"-ERR Unknown command\r\n")
-    yield dialogue(Scenario("tls", "auto"), stat=b"+OK 0 0 octets\r\n", goodbye=b"-ERR no\r\n")
-    yield dialogue(
+            yield transcript(Scenario(security), greeting)
+    yield transcript(Scenario("stls"), before_tls=b"-ERR\r\n", capabilities=b"-ERR what\r\n")
+    yield transcript(Scenario("stls"), before_tls=b"+OK\r\n\r\nstls\r\n\xff\r\nsasl\r\n.\r\n")
+    yield transcript(Scenario("tls", "auto"), capabilities=b"-ERR Unknown command\r\n")
+    yield transcript(Scenario("tls", "auto"), stat=b"+OK 0 0 octets\r\n", goodbye=b"-ERR no\r\n")
+    yield transcript(
         Scenario("tls", "plain"), capabilities=b"+OK\nsasl login plain\nEXPIRENEVER\n.\n"
     )
     yield from _of_real_servers()
@@ -117,13 +121,13 @@ def _of_real_servers() -> Iterator[Script]:
     inside = listed(*_DOVECOT, b"USER", offered)
     dovecot = listed(*_DOVECOT, b"STLS", b"USER", offered)
     greeting = b"+OK mail <4620.1.6b05d45b.A6louifz20MOgI+3KXMb4Q==@vm>\r\n"
-    for security, way in (("plain", "auto"), ("tls", "plain"), ("stls", "user"), ("stls", None)):
-        scenario = Scenario(security, way)
+    for security, method in (("plain", "auto"), ("tls", "plain"), ("stls", "user"), ("stls", None)):
+        scenario = Scenario(security, method)
         capabilities = dovecot if security == "plain" else inside
-        yield dialogue(scenario, greeting, dovecot, capabilities, b"+OK 3 183\r\n")
+        yield transcript(scenario, greeting, dovecot, capabilities, b"+OK 3 183\r\n")
     dewey = b"+OK dewey POP3 server signing off (maildrop empty)\r\n"
-    yield dialogue(Scenario("plain", "apop"), goodbye=dewey)
-    yield dialogue(
+    yield transcript(Scenario("plain", "apop"), goodbye=dewey)
+    yield transcript(
         Scenario("tls", "auto"),
         b"+OK pop.example.test Cyrus POP3 3.6.1 server ready <17.1764@pop.example.test>\r\n",
         capabilities=b"+OK List of capabilities follows\r\nSASL PLAIN LOGIN\r\nEXPIRE NEVER\r\n"
@@ -132,7 +136,7 @@ def _of_real_servers() -> Iterator[Script]:
         stat=b"+OK 0 0\r\n",
         goodbye=b"+OK\r\n",
     )
-    yield dialogue(
+    yield transcript(
         Scenario("stls", "auto"),
         b"+OK Hello there.\r\n",
         b"+OK Here's what I can do:\r\nSTLS\r\nTOP\r\nUSER\r\nLOGIN-DELAY 10\r\nPIPELINING\r\n"
@@ -140,7 +144,7 @@ def _of_real_servers() -> Iterator[Script]:
         listed(b"SASL LOGIN PLAIN", b"TOP", b"USER", b"LOGIN-DELAY 10", b"UIDL"),
         goodbye=b"+OK Bye-bye.\r\n",
     )
-    yield dialogue(
+    yield transcript(
         Scenario("tls", "xoauth2"),
         b"+OK The Microsoft Exchange POP3 service is ready. [TABPADUAUABSADAA]\r\n",
         capabilities=listed(b"TOP", b"UIDL", b"SASL PLAIN XOAUTH2", b"USER"),

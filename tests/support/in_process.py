@@ -53,14 +53,14 @@ class Scenario(NamedTuple):
 
     security: str = "plain"
     """`plain`, `tls` from the first byte, or `stls`."""
-    way: str | None = None
+    method: str | None = None
     """How to log in: a word for `--auth`; None where nobody does."""
 
     def arguments(self) -> list[str]:
         words = {"plain": [], "tls": ["-S"], "stls": ["--starttls"]}[self.security]
-        if self.way:
-            words += ["-U", "monitor", "--auth", self.way]
-            if self.way == "external":
+        if self.method:
+            words += ["-U", "monitor", "--auth", self.method]
+            if self.method == "external":
                 words += ["--client-cert", "client.pem"]
             else:
                 words += ["--password-env", "CANARY"]
@@ -190,21 +190,21 @@ class ScriptedStream:
         return DeadlineExceeded(Kind.TIMEOUT, Printable("no answer in time"))
 
 
-class _Means(prerequisites.Means):
+class _Prerequisites(prerequisites.Prerequisites):
     """Prepared: no file is read, and no trusted certificate loaded."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, Secret(CANARY.encode()))
         if settings.login and settings.login.needs_secret:
-            self.clean = sanitised_text.cleaner((CANARY.encode(),))
+            self.sanitise = sanitised_text.cleaner((CANARY.encode(),))
         self.context: Any = object() if settings.tls.security.value != "plain" else None
 
     def prepare(self, deadline: Deadline) -> None: ...
 
 
 @cache
-def _prepared(*arguments: str) -> _Means:
-    return _Means(parser.parse(arguments))
+def _prepared(*arguments: str) -> _Prerequisites:
+    return _Prerequisites(parser.parse(arguments))
 
 
 class Played(NamedTuple):
@@ -234,7 +234,7 @@ class Stage:
         self._script = Script(Scenario(), ())
         self._tls = certificates()
         self._streams: list[ScriptedStream] = []
-        self._means: _Means | None = None
+        self._means: _Prerequisites | None = None
 
     def play(self, script: Script, *options: str) -> Played:
         """Let the plugin talk to a script, and return what it says of it.
@@ -243,14 +243,16 @@ class Stage:
         """
         return self._look(_prepared(*script.scenario.arguments(), *options), script)
 
-    def look(self, settings: Settings, script: Script, tls: TlsFacts | None = None) -> Played:
+    def attempt(self, settings: Settings, script: Script, tls: TlsFacts | None = None) -> Played:
         """The same with any settings, and any certificates."""
-        return self._look(_Means(settings), script, tls)
+        return self._look(_Prerequisites(settings), script, tls)
 
-    def _look(self, means: _Means, script: Script, tls: TlsFacts | None = None) -> Played:
-        self._means, self._script, self._tls = means, script, tls or certificates()
+    def _look(
+        self, prerequisites: _Prerequisites, script: Script, tls: TlsFacts | None = None
+    ) -> Played:
+        self._means, self._script, self._tls = prerequisites, script, tls or certificates()
         self._streams = []
-        verdict = check_run.run(means.settings, self._clock.now)
+        verdict = check_run.run(prerequisites.settings, self._clock.now)
         run = Run(verdict.state.value, verdict.text(), "", 0.0)
         return Played(run, tuple(line for stream in self._streams for line in stream.sent))
 
@@ -276,10 +278,10 @@ class Stage:
                 if hasattr(module, "Clock"):
                     stack.enter_context(patch.object(module, "Clock", self._clock))
             for module in (addresses, session):
-                stack.enter_context(patch.object(module, "in_time", _at_once))
+                stack.enter_context(patch.object(module, "run_with_deadline", _at_once))
             stack.enter_context(patch.object(transport, "resolve", lambda *_: address))
             stack.enter_context(patch.object(transport, "connect", self._connect))
-            stack.enter_context(patch.object(check_run, "Means", lambda *_: self._means))
+            stack.enter_context(patch.object(check_run, "Prerequisites", lambda *_: self._means))
             stack.enter_context(patch.dict(sasl_mechanisms.MECHANISMS, scrams))
             yield self
 
@@ -296,10 +298,10 @@ def patience() -> Iterator[None]:
     other timer is pytest's.)
     """
 
-    def give_up(_number: int, _frame: FrameType | None) -> None:
+    def abandon(_number: int, _frame: FrameType | None) -> None:
         raise Hang(f"more than {PATIENCE_SECONDS:g} s")
 
-    before = signal.signal(signal.SIGVTALRM, give_up)
+    before = signal.signal(signal.SIGVTALRM, abandon)
     signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE_SECONDS)
     try:
         yield
@@ -314,7 +316,7 @@ _VERBS = (b"CAPA\r\n", b"STLS\r\n", b"STAT\r\n", b"QUIT\r\n", b"USER monitor\r\n
 
 def keep_the_promise(played: Played, scenario: Scenario) -> None:
     """Assert what holds whatever a server says."""
-    honest(played.run, has_secret=scenario.way not in (None, "external"))
+    honest(played.run, has_secret=scenario.method not in (None, "external"))
     in_exchange = False
     began = 0
     for line, is_encrypted in played.sent:
@@ -327,4 +329,4 @@ def keep_the_promise(played: Played, scenario: Scenario) -> None:
         began += line.startswith(_SECRET)
         in_exchange = line.startswith(b"AUTH ") or (in_exchange and not is_command)
     assert began <= 1, "a second login"
-    assert scenario.way or not began, "a login that nobody asked for"
+    assert scenario.method or not began, "a login that nobody asked for"

@@ -361,9 +361,9 @@ def service_templates(table: list[Option]) -> list[dict[str, Any]]:
             template(
                 f"pop3-sensitivity-{preset}",
                 imports=["pop3-sensitivity"],
-                max_check_attempts=str(looks + 1),
+                max_check_attempts=str(attempts + 1),
             )
-            for preset, looks in SENSITIVITIES.items()
+            for preset, attempts in SENSITIVITIES.items()
         ),
         template(
             "pop3-availability",

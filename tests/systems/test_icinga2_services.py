@@ -214,16 +214,16 @@ def test_one_trouble_one_service(icinga: Icinga, hosted: Hosted) -> None:
 
 
 @pytest.mark.parametrize(
-    ("preset", "looks"),
+    ("preset", "attempts"),
     [("very-high", 1), ("high", 3), ("medium", 6), ("low", 8), ("very-low", 11)],
 )
-def test_sensitivity(icinga: Icinga, preset: str, looks: int) -> None:
+def test_sensitivity(icinga: Icinga, preset: str, attempts: int) -> None:
     """A preset is a number of looks, 30 seconds apart; the login is believed at once."""
     entry = {"sensitivity": preset, "username": "monitor", "password_file": "/nonexistent"}
     with icinga.node(host(pop=entry)) as node:
         availability, login = node.service("pop!pop"), node.service("pop!pop login")
 
-    assert (availability["max_check_attempts"], availability["retry_interval"]) == (looks, 30)
+    assert (availability["max_check_attempts"], availability["retry_interval"]) == (attempts, 30)
     assert login["max_check_attempts"] == 1
 
 
@@ -305,9 +305,9 @@ def test_one_mail_a_change(icinga: Icinga, hosted: Hosted, dovecot: Dovecot) -> 
 def test_soft_states_are_silent(icinga: Icinga) -> None:
     """Nobody is told before the last look of the sensitivity."""
     with dead_port() as port, icinga.node(host(pop={"port": port, "users": ["op"]})) as node:
-        for looks in (2, 2):
+        for attempts in (2, 2):
             node.act("process-check-result", "pop!pop", exit_status=0, plugin_output="fine")
-            for _ in range(looks):
+            for _ in range(attempts):
                 node.check("pop!pop")
         settle(node, 0)
         node.check("pop!pop")

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from check_pop3_plus.certificate import reader as certificate_reader
 from check_pop3_plus.model.report import CertificateFacts
-from check_pop3_plus.model.sanitised_text import clean
+from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.stopped import Stopped
 from tests.pki import certificate_parts
 from tests.pki import der as tests_der
@@ -32,7 +32,7 @@ from tests.support.faults import check, kinds
 
 def test_a_good_certificate(pki: Pki) -> None:
     """Dates, names, identity; nothing weak, nothing unreadable."""
-    facts = certificate_reader.read(pki.der("good"), clean)
+    facts = certificate_reader.read(pki.der("good"), sanitise)
 
     assert facts.not_before is not None
     assert facts.not_after is not None
@@ -49,13 +49,13 @@ def test_a_good_certificate(pki: Pki) -> None:
 )
 def test_weakness_is_named(name: str, weakness: str | None, pki: Pki) -> None:
     """Fault 36."""
-    assert certificate_reader.read(pki.der(name), clean).weakness == weakness
+    assert certificate_reader.read(pki.der(name), sanitise).weakness == weakness
 
 
 @pytest.mark.threat("T17")
 def test_thousands_of_names_are_cut_short(pki: Pki) -> None:
     """Threat T17."""
-    facts = certificate_reader.read(pki.der("many_names"), clean)
+    facts = certificate_reader.read(pki.der("many_names"), sanitise)
 
     assert len(facts.names) == certificate_reader.NAMES_LIMIT
     assert facts.names_left_out > 1900
@@ -64,7 +64,7 @@ def test_thousands_of_names_are_cut_short(pki: Pki) -> None:
 @given(st.binary(max_size=200))
 def test_garbage_is_unreadable(data: bytes) -> None:
     """Never an exception."""
-    facts = certificate_reader.read(data, clean)
+    facts = certificate_reader.read(data, sanitise)
 
     assert facts.not_after is None
     assert facts.unreadable == ("certificate",)
@@ -77,7 +77,7 @@ def test_a_flipped_byte_costs_one_attribute_at_most_the_whole(pki: Pki) -> None:
     for position in range(len(whole)):
         for byte in (0x00, 0xFF, whole[position] ^ 0x01):
             damaged = whole[:position] + bytes([byte]) + whole[position + 1 :]
-            facts = certificate_reader.read(damaged, clean)
+            facts = certificate_reader.read(damaged, sanitise)
             assert facts.not_after is not None or facts.unreadable
 
 
@@ -87,7 +87,8 @@ def test_a_chain_is_read_to_a_limit(pki: Pki) -> None:
     chain = (pki.der("good"),) * 100
 
     assert (
-        len(certificate_reader.read_chain(chain, (), clean).sent) == certificate_reader.CHAIN_LIMIT
+        len(certificate_reader.read_chain(chain, (), sanitise).sent)
+        == certificate_reader.CHAIN_LIMIT
     )
 
 
@@ -110,7 +111,7 @@ def test_unreadable_though_tls_is_fine(pki: Pki, tmp_path: Path) -> None:
 def test_names_that_the_library_does_not_take_cost_the_names_alone() -> None:
     """Fault 39: `*` in a PrintableString, as old certificates for wildcards have it."""
     subject = certificate_parts.name("*.example.test", tag=tests_der.PRINTABLE)
-    facts = certificate_reader.read(ROOT.leaf(subject=subject), clean)
+    facts = certificate_reader.read(ROOT.leaf(subject=subject), sanitise)
 
     assert facts.subject is None
     assert facts.not_after is not None
@@ -122,7 +123,7 @@ def test_names_that_the_library_does_not_take_cost_the_names_alone() -> None:
 def test_one_odd_extension_does_not_hide_the_names() -> None:
     """The library reads all extensions or none."""
     odd = certificate_parts.extension("2.5.29.32", b"garbage")
-    facts = certificate_reader.read(ROOT.leaf(extensions=ROOT.extensions(odd=odd)), clean)
+    facts = certificate_reader.read(ROOT.leaf(extensions=ROOT.extensions(odd=odd)), sanitise)
 
     assert facts.names == ("localhost", "127.0.0.1")
     assert facts.unreadable == ()
@@ -133,9 +134,9 @@ def test_what_cannot_be_read_has_its_fingerprint_all_the_same() -> None:
     odd = ROOT.leaf(version=tests_der.tagged(0, tests_der.integer(8)))
     pem = ssl.DER_cert_to_PEM_cert(odd).encode()
 
-    assert certificate_reader.read(odd, clean).fingerprint == hashlib.sha256(odd).hexdigest()
-    assert certificate_reader.read(odd, clean).unreadable == ("certificate",)
-    assert certificate_reader.read_pem(pem, clean) == (certificate_reader.read(odd, clean),)
+    assert certificate_reader.read(odd, sanitise).fingerprint == hashlib.sha256(odd).hexdigest()
+    assert certificate_reader.read(odd, sanitise).unreadable == ("certificate",)
+    assert certificate_reader.read_pem(pem, sanitise) == (certificate_reader.read(odd, sanitise),)
 
 
 def test_the_public_key_is_hashed_as_it_stands() -> None:
@@ -147,7 +148,7 @@ def test_the_public_key_is_hashed_as_it_stands() -> None:
         tests_der.oid("1.2.840.10045.3.1.7"),
         bytes((2 + y[-1] % 2,)) + x,
     )
-    facts = certificate_reader.read(ROOT.leaf(key=compressed), clean)
+    facts = certificate_reader.read(ROOT.leaf(key=compressed), sanitise)
 
     assert facts.key == "EC 256"
     assert facts.public_key == hashlib.sha256(compressed).hexdigest()
@@ -161,7 +162,7 @@ def test_a_key_of_a_kind_that_nobody_has_is_not_read() -> None:
         tests_der.sequence(*(tests_der.integer((1 << 300000) - each) for each in (1, 2, 3))),
         tests_der.integer(5),
     )
-    facts = certificate_reader.read(ROOT.leaf(key=long_key), clean)
+    facts = certificate_reader.read(ROOT.leaf(key=long_key), sanitise)
 
     assert (facts.key, facts.key_bits) == ("of another kind", None)
 
@@ -169,7 +170,9 @@ def test_a_key_of_a_kind_that_nobody_has_is_not_read() -> None:
 @pytest.mark.threat("T17")
 def test_a_name_of_thousands_of_parts_is_not_read() -> None:
     """Threat T17."""
-    facts = certificate_reader.read(ROOT.leaf(subject=certificate_parts.name(*["x"] * 5000)), clean)
+    facts = certificate_reader.read(
+        ROOT.leaf(subject=certificate_parts.name(*["x"] * 5000)), sanitise
+    )
 
     assert facts.subject is None
     assert facts.issuer == "CN=Corpus Root"
@@ -181,7 +184,7 @@ def test_warnings_of_the_library_are_nobody_s_to_hear() -> None:
     negative = ROOT.leaf(serial=tests_der.integer(-5))
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("error")
-        facts = certificate_reader.read(negative, clean)
+        facts = certificate_reader.read(negative, sanitise)
 
     assert facts.serial == "-5"
     assert facts.unreadable == ()
@@ -238,21 +241,21 @@ def test_memory_is_asked_for_before_the_library_is_loaded(monkeypatch: pytest.Mo
 def test_every_fact_of_a_certificate() -> None:
     """Read from one that was put together by hand."""
     own = ROOT.leaf(serial=tests_der.integer(0xABC123))
-    facts = certificate_reader.read(own, clean)
+    facts = certificate_reader.read(own, sanitise)
 
     assert facts == CertificateFacts(
         not_before=facts.not_before,
         not_after=facts.not_after,
-        subject=clean("CN=localhost"),
-        issuer=clean("CN=Corpus Root"),
-        names=(clean("localhost"), clean("127.0.0.1")),
+        subject=sanitise("CN=localhost"),
+        issuer=sanitise("CN=Corpus Root"),
+        names=(sanitise("localhost"), sanitise("127.0.0.1")),
         names_left_out=0,
-        serial=clean("ABC123"),
-        fingerprint=clean(hashlib.sha256(own).hexdigest()),
-        public_key=clean(
+        serial=sanitise("ABC123"),
+        fingerprint=sanitise(hashlib.sha256(own).hexdigest()),
+        public_key=sanitise(
             hashlib.sha256(certificate_parts.public(certificate_parts.ec_key())).hexdigest()
         ),
-        key=clean("EC 256"),
+        key=sanitise("EC 256"),
         key_bits=3072,
         weakness=None,
         is_self_issued=False,
@@ -303,7 +306,7 @@ def test_keys_in_words_and_in_strength(
     key: bytes, words: str, bits: int | None, weakness: str | None
 ) -> None:
     """NIST SP 800-57 part 1: a curve is compared by the RSA key that is as strong."""
-    facts = certificate_reader.read(ROOT.leaf(key=key), clean)
+    facts = certificate_reader.read(ROOT.leaf(key=key), sanitise)
 
     assert (facts.key, facts.key_bits, facts.weakness) == (words, bits, weakness)
     assert facts.unreadable == ()
@@ -326,8 +329,8 @@ def test_a_key_that_cannot_be_read_hides_no_weak_signature() -> None:
     unknown = certificate_parts.key_info(
         "1.2.840.10045.2.1", tests_der.oid("1.3.132.0.99"), b"\4" + bytes(64)
     )
-    sha256 = certificate_reader.read(ROOT.leaf(key=unknown), clean)
-    sha1 = certificate_reader.read(ROOT.leaf(key=unknown, digest="sha1"), clean)
+    sha256 = certificate_reader.read(ROOT.leaf(key=unknown), sanitise)
+    sha1 = certificate_reader.read(ROOT.leaf(key=unknown, digest="sha1"), sanitise)
 
     assert (sha256.key, sha256.weakness, sha256.unreadable) == (None, None, ("key",))
     assert (sha1.key, sha1.weakness) == (None, "SHA1 signature")
@@ -341,15 +344,15 @@ _RSA_ROOT = certificate_parts.root("RSA Root", certificate_parts.rsa_key(2048), 
 )
 def test_signatures(digest: str, weakness: str | None) -> None:
     """What OpenSSL refuses at its security level 2."""
-    assert certificate_reader.read(_RSA_ROOT.leaf(digest=digest), clean).weakness == weakness
+    assert certificate_reader.read(_RSA_ROOT.leaf(digest=digest), sanitise).weakness == weakness
 
 
 def test_nobody_checks_the_signature_of_a_root() -> None:
     """The trust anchor where there is one; else what names itself as its issuer."""
     weak, leaf = _RSA_ROOT.certificate, _RSA_ROOT.leaf()
-    sent = certificate_reader.read_chain((leaf, weak), (), clean)
-    anchored = certificate_reader.read_chain((leaf,), (leaf, weak), clean)
-    below = certificate_reader.read_chain((leaf,), (leaf, weak, ROOT.certificate), clean)
+    sent = certificate_reader.read_chain((leaf, weak), (), sanitise)
+    anchored = certificate_reader.read_chain((leaf,), (leaf, weak), sanitise)
+    below = certificate_reader.read_chain((leaf,), (leaf, weak, ROOT.certificate), sanitise)
 
     assert [each.weakness for each in sent.path] == [None, None]
     assert [each.weakness for each in anchored.path] == [None, None]
@@ -375,7 +378,7 @@ _OTHER = certificate_parts.root("Other", certificate_parts.ec_key(3))
 )
 def test_a_path_by_the_names(sent: tuple[bytes, ...], length: int) -> None:
     """Issuer after issuer, in whatever order they were sent; where one is missing it ends."""
-    chain = certificate_reader.read_chain(sent, (), clean)
+    chain = certificate_reader.read_chain(sent, (), sanitise)
 
     assert len(chain.sent) == len(sent)
     assert len(chain.path) == length
@@ -394,19 +397,19 @@ def test_issuers_that_name_each_other_are_followed_once() -> None:
         "B", certificate_parts.ec_key(5), issuer=certificate_parts.name("A")
     ).certificate
 
-    assert len(certificate_reader.read_chain((a, b), (), clean).path) == 2
+    assert len(certificate_reader.read_chain((a, b), (), sanitise).path) == 2
 
 
 def test_a_verified_path_is_openssl_s() -> None:
     """Read as a whole, whatever was sent; only with it defects are looked for."""
     sub = _SUB._replace(certificate=_SUB.certificate)
     path = (sub.leaf(extensions=()), *[sub.certificate] * 12, ROOT.certificate)
-    chain = certificate_reader.read_chain(path[:12], path, clean)
+    chain = certificate_reader.read_chain(path[:12], path, sanitise)
 
     assert (len(chain.sent), chain.left_out, len(chain.path)) == (10, 2, 14)
     assert chain.is_verified
     assert chain.defects == ("certificate has no authority key identifier",)
-    assert certificate_reader.read_chain(path[:10], (), clean).left_out == 0
+    assert certificate_reader.read_chain(path[:10], (), sanitise).left_out == 0
 
 
 def test_warnings_about_a_chain_are_nobody_s_to_hear_either() -> None:
@@ -414,7 +417,7 @@ def test_warnings_about_a_chain_are_nobody_s_to_hear_either() -> None:
     negative = ROOT.leaf(serial=tests_der.integer(-6))
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("error")
-        chain = certificate_reader.read_chain((negative,), (), clean)
+        chain = certificate_reader.read_chain((negative,), (), sanitise)
 
     assert [each.serial for each in chain.sent] == ["-6"]
     assert heard == []
@@ -429,7 +432,7 @@ def test_a_signal_is_no_flaw_of_a_certificate(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(x509, "load_der_x509_certificate", stop)
 
     with pytest.raises(Stopped):
-        certificate_reader.read(ROOT.leaf(serial=tests_der.integer(7)), clean)
+        certificate_reader.read(ROOT.leaf(serial=tests_der.integer(7)), sanitise)
 
 
 def test_what_is_left_out_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -442,7 +445,7 @@ def test_what_is_left_out_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
         return reader(der, *others)
 
     monkeypatch.setattr(certificate_reader, "_read", counted)
-    certificate_reader.read_chain(tuple(bytes((number,)) for number in range(100)), (), clean)
+    certificate_reader.read_chain(tuple(bytes((number,)) for number in range(100)), (), sanitise)
 
     assert sorted(read) == [bytes((number,)) for number in range(10)]
 
@@ -450,9 +453,9 @@ def test_what_is_left_out_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_cannot_be_read_is_named() -> None:
     """Each by its own name: a signature that is older than the library, an issuer without end."""
     md2 = tests_der.sequence(tests_der.oid("1.2.840.113549.1.1.2"), tests_der.tlv(tests_der.NULL))
-    old = certificate_reader.read(ROOT.leaf(inner=md2, outer=md2), clean)
+    old = certificate_reader.read(ROOT.leaf(inner=md2, outer=md2), sanitise)
     endless = certificate_reader.read(
-        ROOT.leaf(issuer=certificate_parts.name(*["x"] * 5000)), clean
+        ROOT.leaf(issuer=certificate_parts.name(*["x"] * 5000)), sanitise
     )
 
     assert (old.weakness, old.unreadable) == (None, ("strength",))
@@ -475,7 +478,7 @@ def test_names_of_hosts_come_first() -> None:
         tests_der.tagged(6, b"http://x", primitive=True),
         certificate_parts.dns("b<"),
     )
-    facts = certificate_reader.read(ROOT.leaf(extensions=ROOT.extensions(names=listed)), clean)
+    facts = certificate_reader.read(ROOT.leaf(extensions=ROOT.extensions(names=listed)), sanitise)
 
     assert facts.names == ("a", "b(", "127.0.0.1", "::1")
     assert facts.names_left_out == 0
@@ -492,18 +495,20 @@ def test_many_names_are_counted(hosts: int, addresses: int, shown: int, left_out
         *[certificate_parts.address(bytes(4))] * addresses,
     )
     extensions = ROOT.extensions(names=certificate_parts.names(*every))
-    facts = certificate_reader.read(ROOT.leaf(extensions=extensions), clean)
+    facts = certificate_reader.read(ROOT.leaf(extensions=extensions), sanitise)
 
     assert (len(facts.names), facts.names_left_out) == (shown, left_out)
 
 
 def test_no_names_at_all() -> None:
     """An extension that is missing is not unreadable; one that is broken is."""
-    without = certificate_reader.read(ROOT.leaf(extensions=()), clean)
+    without = certificate_reader.read(ROOT.leaf(extensions=()), sanitise)
     broken = certificate_parts.extension(
         certificate_parts.NAMES, tests_der.sequence(b"\x82\x09short")
     )
-    unreadable = certificate_reader.read(ROOT.leaf(extensions=ROOT.extensions(names=broken)), clean)
+    unreadable = certificate_reader.read(
+        ROOT.leaf(extensions=ROOT.extensions(names=broken)), sanitise
+    )
 
     assert (without.names, without.unreadable) == ((), ())
     assert (unreadable.names, unreadable.unreadable) == ((), ("names",))
@@ -513,7 +518,7 @@ def test_the_longest_name_that_is_read() -> None:
     """16 KiB, and not an octet more."""
     long = "x" * (16 * 1024 - len(certificate_parts.name("x" * 16_000)) + 16_000)
     at_the_limit, over_it = (
-        certificate_reader.read(ROOT.leaf(subject=certificate_parts.name(text)), clean)
+        certificate_reader.read(ROOT.leaf(subject=certificate_parts.name(text)), sanitise)
         for text in (long, long + "x")
     )
 
@@ -529,7 +534,7 @@ def pem(der: bytes, title: str = "CERTIFICATE") -> bytes:
 def test_certificates_in_a_file() -> None:
     """All of them, in the old spelling too, whatever stands between."""
     text = b"# a comment\n" + pem(ROOT.leaf()) + b"\n" + pem(ROOT.certificate, "X509 CERTIFICATE")
-    found = certificate_reader.read_pem(text, clean)
+    found = certificate_reader.read_pem(text, sanitise)
 
     assert [each.subject for each in found] == ["CN=localhost", "CN=Corpus Root"]
 
@@ -546,4 +551,4 @@ def test_certificates_in_a_file() -> None:
 def test_files_without_a_certificate(text: bytes, reason: str) -> None:
     """Also where one of several is broken."""
     with pytest.raises(ValueError, match=rf"^{reason}"):
-        certificate_reader.read_pem(text, clean)
+        certificate_reader.read_pem(text, sanitise)

@@ -20,7 +20,7 @@ from check_pop3_plus.check.certificate_contexts import (
     ValidityContext,
     in_days,
 )
-from check_pop3_plus.check.default_states import Judge
+from check_pop3_plus.check.default_states import KindContext
 from check_pop3_plus.model.failures import Failure, Kind, Phase
 from check_pop3_plus.model.report import CertificateFacts, Chain
 from check_pop3_plus.model.sanitised_text import Printable
@@ -55,7 +55,7 @@ def thresholds(warning: Remaining | None, critical: Remaining | None = None) -> 
 SIXTY = thresholds(Remaining(60), Remaining(14))
 
 
-def look(
+def attempt(
     now: dt.datetime = NOW, deployed: tuple[CertificateFacts, ...] = ()
 ) -> nagiosplugin.Resource:
     resource = nagiosplugin.Resource()
@@ -63,17 +63,17 @@ def look(
     return resource
 
 
-def judged(
-    judge: type[Judge],
+def evaluated(
+    judge: type[KindContext],
     chain: Chain,
     settings: Settings = SIXTY,
     resource: nagiosplugin.Resource | None = None,
     failure: Failure | None = None,
 ) -> tuple[object, str | None]:
     """Return the state, and the kind of what is wrong."""
-    fact = SimpleNamespace(fact=chain, attempt=SimpleNamespace(failure=failure))
+    fact = SimpleNamespace(fact=chain, session=SimpleNamespace(failure=failure))
     metric = nagiosplugin.Metric("x", fact)
-    result = judge("x", settings).evaluate(metric, resource or look())
+    result = judge("x", settings).evaluate(metric, resource or attempt())
     assert result.metric is metric
     return result.state, result.hint
 
@@ -130,33 +130,33 @@ def test_the_days_that_are_left(
     before: float | None, after: float | None, verdict: tuple[object, str | None]
 ) -> None:
     """Fewer than the threshold alert, exactly as many do not."""
-    assert judged(CertificateContext, leaf(dates(before, after))) == verdict
+    assert evaluated(CertificateContext, leaf(dates(before, after))) == verdict
 
 
 def test_a_share_of_the_lifetime() -> None:
     """Of the server's own certificate, also where another one ends."""
     third = thresholds(Remaining(None, 1 / 3))
 
-    assert judged(CertificateContext, leaf(dates(-61, 29)), third) == (WARNING, "expiring")
-    assert judged(CertificateContext, leaf(dates(-59, 31)), third) == FINE
+    assert evaluated(CertificateContext, leaf(dates(-61, 29)), third) == (WARNING, "expiring")
+    assert evaluated(CertificateContext, leaf(dates(-59, 31)), third) == FINE
     issuer = dates(-3000, 31)
-    assert judged(ChainContext, leaf(dates(-30, 60), issuer), third) == FINE
-    assert judged(ChainContext, leaf(dates(-30, 63.1), issuer), third) == (WARNING, "expiring")
+    assert evaluated(ChainContext, leaf(dates(-30, 60), issuer), third) == FINE
+    assert evaluated(ChainContext, leaf(dates(-30, 63.1), issuer), third) == (WARNING, "expiring")
 
 
 def test_a_single_threshold_is_a_warning() -> None:
     """`-D 60` is never CRITICAL before the end."""
     only = thresholds(Remaining(60))
 
-    assert judged(CertificateContext, leaf(dates(-30, 0.001)), only) == (WARNING, "expiring")
+    assert evaluated(CertificateContext, leaf(dates(-30, 0.001)), only) == (WARNING, "expiring")
 
 
 def test_without_a_threshold_dates_are_openssl_s_business() -> None:
     """Without `-D` nothing is said twice, nor against the user's will."""
     none = thresholds(None)
 
-    assert judged(CertificateContext, leaf(dates(-30, -1)), none) == FINE
-    assert judged(ChainContext, leaf(dates(-30, 60), dates(-30, -1)), none) == FINE
+    assert evaluated(CertificateContext, leaf(dates(-30, -1)), none) == FINE
+    assert evaluated(ChainContext, leaf(dates(-30, 60), dates(-30, -1)), none) == FINE
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_dates_are_not_judged_twice(kind: Kind, verdict: tuple[object, str | Non
     """OpenSSL's verdict on them has said it; another one has not."""
     failure = Failure(kind, Phase.TLS, Printable(""))
 
-    assert judged(CertificateContext, leaf(dates(-30, -1)), failure=failure) == verdict
+    assert evaluated(CertificateContext, leaf(dates(-30, -1)), failure=failure) == verdict
 
 
 def test_a_wrong_clock_judges_no_dates() -> None:
@@ -179,34 +179,34 @@ def test_a_wrong_clock_judges_no_dates() -> None:
     released = dt.datetime.fromisoformat(RELEASED).replace(tzinfo=dt.timezone.utc)
     chain = leaf(dates(-3000, -1), dates(-3000, -1))
 
-    before, on_the_day = look(released - SECOND), look(released)
-    assert judged(CertificateContext, chain, resource=before) == (UNKNOWN, "config")
-    assert judged(ChainContext, chain, resource=before) == FINE
-    assert judged(CertificateContext, chain, resource=on_the_day) != (UNKNOWN, "config")
+    before, on_the_day = attempt(released - SECOND), attempt(released)
+    assert evaluated(CertificateContext, chain, resource=before) == (UNKNOWN, "config")
+    assert evaluated(ChainContext, chain, resource=before) == FINE
+    assert evaluated(CertificateContext, chain, resource=on_the_day) != (UNKNOWN, "config")
 
 
 def test_no_certificate_at_all() -> None:
     """What could not be read is a warning, once."""
-    assert judged(CertificateContext, Chain()) == (WARNING, "certificate-unreadable")
-    assert judged(ChainContext, Chain()) == FINE
+    assert evaluated(CertificateContext, Chain()) == (WARNING, "certificate-unreadable")
+    assert evaluated(ChainContext, Chain()) == FINE
 
 
 def test_the_issuer_that_ends_first_is_judged() -> None:
     """On the path only; the root counts, too."""
     own, soon, root = dates(-30, 90), dates(-30, 20), dates(-30, 10, is_self_issued=True)
 
-    assert judged(ChainContext, leaf(own, soon)) == (WARNING, "expiring")
-    assert judged(ChainContext, leaf(own, soon, root)) == (CRITICAL, "expiring")
-    assert judged(ChainContext, leaf(own, dates(-30, None))) == FINE
-    assert judged(ChainContext, Chain((own, soon), 0, (own,))) == FINE
-    assert judged(ChainContext, Chain((), 0, (own, soon))) == FINE
+    assert evaluated(ChainContext, leaf(own, soon)) == (WARNING, "expiring")
+    assert evaluated(ChainContext, leaf(own, soon, root)) == (CRITICAL, "expiring")
+    assert evaluated(ChainContext, leaf(own, dates(-30, None))) == FINE
+    assert evaluated(ChainContext, Chain((own, soon), 0, (own,))) == FINE
+    assert evaluated(ChainContext, Chain((), 0, (own, soon))) == FINE
 
 
 def figures(name: str, chain: Chain, settings: Settings = SIXTY) -> str | None:
     context = DaysContext(name, settings)
     metric = nagiosplugin.Metric(name, SimpleNamespace(fact=chain))
-    assert context.evaluate(metric, look()).state == OK
-    found = context.performance(metric, look())
+    assert context.evaluate(metric, attempt()).state == OK
+    found = context.performance(metric, attempt())
     return None if found is None else str(found)
 
 
@@ -249,11 +249,14 @@ def test_an_issuer_by_its_name() -> None:
         dates(-1, 1, issuer_names=("CN=Sub",)), dates(-1, 1, issuer_names=("O=R\xd6\xdf",))
     )
 
-    assert judged(IssuerContext, chain, asserting(issuer="sub")) == FINE
-    assert judged(IssuerContext, chain, asserting(issuer="R\xf6ss")) == FINE
-    assert judged(IssuerContext, chain, asserting(issuer="other")) == (CRITICAL, "issuer")
-    assert judged(IssuerContext, chain, asserting()) == FINE
-    assert judged(IssuerContext, leaf(dates(-1, 1)), asserting(issuer="")) == (CRITICAL, "issuer")
+    assert evaluated(IssuerContext, chain, asserting(issuer="sub")) == FINE
+    assert evaluated(IssuerContext, chain, asserting(issuer="R\xf6ss")) == FINE
+    assert evaluated(IssuerContext, chain, asserting(issuer="other")) == (CRITICAL, "issuer")
+    assert evaluated(IssuerContext, chain, asserting()) == FINE
+    assert evaluated(IssuerContext, leaf(dates(-1, 1)), asserting(issuer="")) == (
+        CRITICAL,
+        "issuer",
+    )
 
 
 @pytest.mark.parametrize(
@@ -273,7 +276,7 @@ def test_the_length_of_a_key(
     """At least as long as asked for; what cannot be compared is not."""
     chain = leaf(dates(-1, 1, key_bits=bits))
 
-    assert judged(KeyContext, chain, asserting(min_key_bits=wanted)) == verdict
+    assert evaluated(KeyContext, chain, asserting(min_key_bits=wanted)) == verdict
 
 
 @pytest.mark.parametrize(
@@ -295,7 +298,7 @@ def test_the_longest_validity(
     """From the first instant to the last; dates that cannot be read are said elsewhere."""
     chain = leaf(dates(before, after))
 
-    assert judged(ValidityContext, chain, asserting(max_validity=longest)) == verdict
+    assert evaluated(ValidityContext, chain, asserting(max_validity=longest)) == verdict
 
 
 def test_the_certificate_in_the_file() -> None:
@@ -303,8 +306,8 @@ def test_the_certificate_in_the_file() -> None:
     served = leaf(dates(-1, 1, fingerprint=Printable("a")))
     others = tuple(dates(-1, 1, fingerprint=Printable(each)) for each in "ba")
 
-    assert judged(DeployedContext, served, resource=look(deployed=others)) == FINE
-    assert judged(DeployedContext, served, resource=look(deployed=others[:1])) == (
+    assert evaluated(DeployedContext, served, resource=attempt(deployed=others)) == FINE
+    assert evaluated(DeployedContext, served, resource=attempt(deployed=others[:1])) == (
         CRITICAL,
         "not-deployed",
     )

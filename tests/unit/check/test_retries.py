@@ -10,9 +10,9 @@ import pytest
 
 from check_pop3_plus.check import retries
 from check_pop3_plus.check.default_states import LASTING, PASSING
-from check_pop3_plus.check.retries import Look
+from check_pop3_plus.check.retries import Attempt
 from check_pop3_plus.model.failures import Failure, Kind, Phase
-from check_pop3_plus.model.report import Address, Attempt, Report
+from check_pop3_plus.model.report import Address, Report, Session
 from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.model.settings import Limits, State
 from tests.pki.certificate_facts import NOW
@@ -34,19 +34,19 @@ LATE = 1.0
 """These tests run beside others."""
 
 
-def look(
+def attempt(
     *kinds: Kind,
     state: State = State.CRITICAL,
     deciding: tuple[Kind, ...] | None = None,
     login: Kind | None = None,
-) -> Look:
+) -> Attempt:
     """Return a look that found this; with `login` one whose login ended so."""
-    attempt = Attempt(Address("192.0.2.1", 110))
+    session = Session(Address("192.0.2.1", 110))
     if login:
-        attempt.login_began = True
-        attempt.failure = Failure(login, Phase.LOGIN, Printable("x"))
-    report = Report((attempt,), (attempt,), None, None, None, NOW.timestamp())
-    return Look(state, "words", (), kinds, kinds if deciding is None else deciding, report)
+        session.login_began = True
+        session.failure = Failure(login, Phase.LOGIN, Printable("x"))
+    report = Report((session,), (session,), None, None, None, NOW.timestamp())
+    return Attempt(state, "words", (), kinds, kinds if deciding is None else deciding, report)
 
 
 # --- the rules -------------------------------------------------------------------------------
@@ -61,38 +61,38 @@ def test_each_kind_passes_or_lasts() -> None:
 @pytest.mark.parametrize("kind", Kind)
 def test_what_may_pass_is_looked_at_again(kind: Kind) -> None:
     """By the table alone, where no login is involved."""
-    assert (retries.believed(look(kind)) is None) == (kind in PASSING)
+    assert (retries.believed(attempt(kind)) is None) == (kind in PASSING)
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_a_login_that_was_not_accepted_is_not_repeated(kind: Kind) -> None:
     """Silence may be a rejection on its way: only two words of the server exclude that."""
-    again = retries.believed(look(kind, login=kind)) is None
+    again = retries.believed(attempt(kind, login=kind)) is None
 
     assert again == (kind in (Kind.IN_USE, Kind.TEMPORARY))
 
 
 def test_a_login_that_was_accepted_may_be_repeated() -> None:
     """No lock-out comes from logins that succeed."""
-    seen = look(Kind.MAILBOX, login=Kind.MAILBOX)
+    seen = attempt(Kind.MAILBOX, login=Kind.MAILBOX)
     assert seen.report is not None
-    seen.report.attempts[0].logged_in_as = Printable("monitor")
+    seen.report.sessions[0].logged_in_as = Printable("monitor")
 
     assert retries.believed(seen) is None
 
 
 def test_the_worst_findings_decide() -> None:
     """A certificate that expires soon does not keep a refused connection from being looked at."""
-    both = look(Kind.SLOW, Kind.EXPIRING, deciding=(Kind.SLOW,))
+    both = attempt(Kind.SLOW, Kind.EXPIRING, deciding=(Kind.SLOW,))
 
     assert retries.believed(both) is None
-    assert retries.believed(look(Kind.SLOW, Kind.EXPIRING)) == (
+    assert retries.believed(attempt(Kind.SLOW, Kind.EXPIRING)) == (
         "expiring does not pass within seconds"
     )
 
 
-GOOD = look(state=State.OK)
-BAD = look(Kind.REFUSED)
+GOOD = attempt(state=State.OK)
+BAD = attempt(Kind.REFUSED)
 
 
 @pytest.mark.parametrize(
@@ -106,15 +106,15 @@ BAD = look(Kind.REFUSED)
         ([BAD, GOOD], 99, ""),
         ([BAD], 11.4, "2 of 3 did not fit into --run-timeout (50 s)"),
         ([BAD, BAD], 0, "1 of 3 did not fit into --run-timeout (50 s)"),
-        ([look(Kind.EXPIRED)], 99, "1 of 3 taken: expired does not pass within seconds"),
+        ([attempt(Kind.EXPIRED)], 99, "1 of 3 taken: expired does not pass within seconds"),
         (
-            [BAD, look(Kind.CREDENTIALS, login=Kind.CREDENTIALS)],
+            [BAD, attempt(Kind.CREDENTIALS, login=Kind.CREDENTIALS)],
             99,
             "2 of 3 taken: a login that was not accepted is never repeated",
         ),
     ],
 )
-def test_why_there_is_no_further_look(taken: list[Look], left: float, why: str | None) -> None:
+def test_why_there_is_no_further_look(taken: list[Attempt], left: float, why: str | None) -> None:
     """None where there is one; nothing to say where all were taken."""
     assert retries.why_no_more(taken, Limits(10, 50, 2), left) == why
 
@@ -127,11 +127,11 @@ def test_why_there_is_no_further_look(taken: list[Look], left: float, why: str |
         ([BAD], 2, ", failed 1 of 1 look"),
         ([BAD, GOOD], 2, ", failed 1 of 2 looks"),
         ([BAD, BAD, BAD], 2, ", failed 3 of 3 looks"),
-        ([BAD, look(Kind.STOPPED, state=State.UNKNOWN)], 2, ", failed 1 of 1 look"),
-        ([look(Kind.CONFIG, state=State.UNKNOWN)], 2, ""),
+        ([BAD, attempt(Kind.STOPPED, state=State.UNKNOWN)], 2, ", failed 1 of 1 look"),
+        ([attempt(Kind.CONFIG, state=State.UNKNOWN)], 2, ""),
     ],
 )
-def test_what_the_verdict_says_of_the_looks(taken: list[Look], rechecks: int, said: str) -> None:
+def test_what_the_verdict_says_of_the_looks(taken: list[Attempt], rechecks: int, said: str) -> None:
     """Nothing where it was not asked for; a failure of ours is none of the server's."""
     assert retries.failed(taken, Limits(10, 50, rechecks)) == said
 

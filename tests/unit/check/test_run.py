@@ -10,12 +10,12 @@ from check_pop3_plus.check.run import Verdict
 from check_pop3_plus.model.failures import Failure, Kind, Phase
 from check_pop3_plus.model.report import (
     Address,
-    Attempt,
     CertificateFacts,
     Chain,
     Lap,
     Note,
     Report,
+    Session,
     TlsFacts,
 )
 from check_pop3_plus.model.sanitised_text import Printable
@@ -38,17 +38,17 @@ def verdict(
     **attributes: Any,
 ) -> Verdict:
     """Return what a look that saw this comes to."""
-    attempt = Attempt(Address("192.0.2.1", 995))
-    attempt.timeline.laps.append(Lap(Phase.CONNECT, 0.01, ok=True))
-    attempt.failure = failure
-    attempt.notes.extend(notes)
+    session = Session(Address("192.0.2.1", 995))
+    session.timeline.laps.append(Lap(Phase.CONNECT, 0.01, ok=True))
+    session.failure = failure
+    session.notes.extend(notes)
     if certificate:
-        attempt.chain = Chain((certificate, *issuers), 0, (certificate, *issuers))
-        attempt.tls = TlsFacts("TLSv1.3", "AES", (b"",), (), verified=True)
+        session.chain = Chain((certificate, *issuers), 0, (certificate, *issuers))
+        session.tls = TlsFacts("TLSv1.3", "AES", (b"",), (), verified=True)
     for name, value in attributes.items():
-        setattr(attempt, name, value)
+        setattr(session, name, value)
     resolve = Lap(Phase.RESOLVE, 0.00012, ok=True)
-    report = Report((attempt,), (attempt,), resolve, None, elapsed, now.timestamp())
+    report = Report((session,), (session,), resolve, None, elapsed, now.timestamp())
     monkeypatch.setattr(addresses, "run", lambda *_: report)
     settings = parser.parse(["-H", "pop.example.org", "-S", *argv.split()])
     return run.run(settings, 0)

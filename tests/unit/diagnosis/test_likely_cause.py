@@ -6,7 +6,6 @@ import pytest
 
 from check_pop3_plus.diagnosis import likely_cause
 from check_pop3_plus.diagnosis.findings import (
-    Connection,
     Fact,
     Findings,
     Greeting,
@@ -14,11 +13,12 @@ from check_pop3_plus.diagnosis.findings import (
     Lookup,
     Matter,
     NameServer,
+    TcpConnection,
     Tool,
     Version,
 )
 from check_pop3_plus.model.failures import Failure, Kind, Phase
-from check_pop3_plus.model.report import Address, Attempt, CertificateFacts, Chain, Lap, Report
+from check_pop3_plus.model.report import Address, CertificateFacts, Chain, Lap, Report, Session
 from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.options import parser
 from tests.pki.certificate_facts import NOW, dates
@@ -52,19 +52,19 @@ def cause(
     argv: str = "",
     message: str = "no answer in time",
     chain: Chain | None = None,
-    others: tuple[Attempt, ...] = (),
+    others: tuple[Session, ...] = (),
 ) -> str:
     settings = parser.parse(f"-H pop.example.test {argv}".split())
-    attempt = Attempt(HERE)
-    attempt.failure = Failure(kind, phase, Printable(message)) if phase else None
-    attempt.chain = chain or Chain()
-    attempt.timeline.laps.append(Lap(Phase.GREETING, 1.5, ok=True))
-    attempts = () if phase is Phase.RESOLVE else (*others, attempt)
-    ended = attempt.failure if phase is Phase.RESOLVE else None
+    session = Session(HERE)
+    session.failure = Failure(kind, phase, Printable(message)) if phase else None
+    session.chain = chain or Chain()
+    session.timeline.laps.append(Lap(Phase.GREETING, 1.5, ok=True))
+    sessions = () if phase is Phase.RESOLVE else (*others, session)
+    ended = session.failure if phase is Phase.RESOLVE else None
     report = Report(
-        attempts, attempts[-1:], Lap(Phase.RESOLVE, 0.5, True), ended, None, NOW.timestamp()
+        sessions, sessions[-1:], Lap(Phase.RESOLVE, 0.5, True), ended, None, NOW.timestamp()
     )
-    about = Matter(phase, kind, attempts[-1] if attempts else None)
+    about = Matter(phase, kind, sessions[-1] if sessions else None)
     return likely_cause.cause(settings, report, Findings(about, facts))
 
 
@@ -105,32 +105,32 @@ PING, NO_PING = (Tool("ping", Printable("192.0.2.1"), code) for code in (0, 1))
 @pytest.mark.parametrize(
     ("kind", "facts", "said"),
     [
-        (Kind.TIMEOUT, [Connection(HERE, 0.1)], "connections work now: the failure has passed"),
+        (Kind.TIMEOUT, [TcpConnection(HERE, 0.1)], "connections work now: the failure has passed"),
         (
             Kind.TIMEOUT,
-            [Connection(SIX, 0.1), Connection(HERE, 4, LATE)],
+            [TcpConnection(SIX, 0.1), TcpConnection(HERE, 4, LATE)],
             "only 1 of 2 addresses cannot be connected to: 192.0.2.1:110",
         ),
         (
             Kind.TIMEOUT,
-            [Connection(HERE, 4, LATE), Connection(THERE, 0.1)],
+            [TcpConnection(HERE, 4, LATE), TcpConnection(THERE, 0.1)],
             "port 110 is filtered, or the service accepts nobody any more: port 995 of the host"
             " answers",
         ),
         (
             Kind.TIMEOUT,
-            [Connection(HERE, 4, LATE), Connection(THERE, 0.1, REFUSED)],
+            [TcpConnection(HERE, 4, LATE), TcpConnection(THERE, 0.1, REFUSED)],
             "port 110 is filtered, or the service accepts nobody any more: the host answers on port"
             " 995, if only to refuse",
         ),
         (
             Kind.TIMEOUT,
-            [Connection(THERE, 4, LATE), PING],
+            [TcpConnection(THERE, 4, LATE), PING],
             "port 110 is filtered, or the service accepts nobody any more: the host answers ping",
         ),
         (
             Kind.TIMEOUT,
-            [Connection(THERE, 4, LATE), NO_PING],
+            [TcpConnection(THERE, 4, LATE), NO_PING],
             "the host is down, or the way to it is cut: port 995 does not answer either, nor does"
             " ping",
         ),
@@ -138,7 +138,7 @@ PING, NO_PING = (Tool("ping", Printable("192.0.2.1"), code) for code in (0, 1))
         (Kind.REFUSED, [], "nothing listens on port 110: the service is not running, or a packet"),
         (
             Kind.REFUSED,
-            [Connection(THERE, 0.1)],
+            [TcpConnection(THERE, 0.1)],
             "nothing listens on port 110: the service is not running, or a packet filter rejects"
             " the connection; port 995 of the host answers",
         ),
@@ -318,7 +318,7 @@ def test_a_certificate_that_ends_soon(ends: float, issuer_ends: float) -> None:
 
 def test_some_addresses_fail() -> None:
     """Which ones, whatever the phase; a family that is affected alone is named."""
-    good = Attempt(SIX)
+    good = Session(SIX)
 
     said = cause(Phase.GREETING, Kind.CLOSED, PLAIN, others=(good,))
 
@@ -330,11 +330,11 @@ def test_some_addresses_fail() -> None:
 
 def test_many_addresses_fail() -> None:
     """Three are named."""
-    bad = [Attempt(HERE) for _ in range(4)]
+    bad = [Session(HERE) for _ in range(4)]
     for each in bad:
         each.failure = failure(Kind.REFUSED)
 
-    said = cause(Phase.CONNECT, Kind.REFUSED, others=(Attempt(HERE), *bad))
+    said = cause(Phase.CONNECT, Kind.REFUSED, others=(Session(HERE), *bad))
 
     assert said.startswith("only 5 of 6 addresses of the name fail: 192.0.2.1:110 (refused), ")
     assert said.endswith(" and 2 more")

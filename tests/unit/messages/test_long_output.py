@@ -4,7 +4,7 @@ import pytest
 
 from check_pop3_plus.messages import long_output
 from check_pop3_plus.model.failures import Phase
-from check_pop3_plus.model.report import Address, Attempt, Lap, Report
+from check_pop3_plus.model.report import Address, Lap, Report, Session
 from tests.pki.certificate_facts import NOW
 
 
@@ -29,8 +29,8 @@ from tests.pki.certificate_facts import NOW
 )
 def test_the_chart(laps: tuple[tuple[Phase, float], ...], lines: list[str]) -> None:
     """A bar for each phase that was reached, by the longest; QUIT is not judged."""
-    attempt = Attempt(Address("192.0.2.1", 110))
-    attempt.timeline.laps += [Lap(phase, seconds, ok=True) for phase, seconds in laps]
-    report = Report((attempt,), (attempt,), None, None, None, NOW.timestamp())
+    session = Session(Address("192.0.2.1", 110))
+    session.timeline.laps += [Lap(phase, seconds, ok=True) for phase, seconds in laps]
+    report = Report((session,), (session,), None, None, None, NOW.timestamp())
 
     assert list(long_output.chart(report)) == lines

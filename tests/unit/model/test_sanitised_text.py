@@ -15,8 +15,8 @@ from check_pop3_plus.model.sanitised_text import (
     QUOTE_LIMIT,
     _forms,
     can_mask,
-    clean,
     cleaner,
+    sanitise,
 )
 
 FORBIDDEN = set("|<>&\"'`$\\")
@@ -28,7 +28,7 @@ foreign = st.one_of(st.binary(max_size=300), st.text(max_size=300))
 @given(foreign)
 def test_only_harmless_visible_ascii_passes(text: bytes | str) -> None:
     """Every reader of the output may take the result as it is."""
-    cleaned = clean(text)
+    cleaned = sanitise(text)
 
     assert all(" " <= character <= "~" for character in cleaned)
     assert not FORBIDDEN & set(cleaned)
@@ -38,7 +38,7 @@ def test_only_harmless_visible_ascii_passes(text: bytes | str) -> None:
 @given(foreign)
 def test_cleaning_twice_changes_nothing(text: bytes | str) -> None:
     """Text that passes two rooms looks the same as text that passes one."""
-    assert clean(clean(text)) == clean(text)
+    assert sanitise(sanitise(text)) == sanitise(text)
 
 
 @pytest.mark.threat("T10")
@@ -46,8 +46,8 @@ def test_every_code_point_is_harmless() -> None:
     """All of Unicode, lone surrogates included, one by one."""
     for first in range(0, 0x110000, 64):
         text = "".join(map(chr, range(first, first + 64)))
-        assert all(" " <= character <= "~" for character in clean(text))
-        assert not FORBIDDEN & set(clean(text))
+        assert all(" " <= character <= "~" for character in sanitise(text))
+        assert not FORBIDDEN & set(sanitise(text))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_every_code_point_is_harmless() -> None:
 )
 def test_what_becomes_of_text(said: bytes | str, shown: str) -> None:
     """Look is kept where it does no harm; `?` stands for the rest."""
-    assert clean(said) == shown
+    assert sanitise(said) == shown
 
 
 @pytest.mark.parametrize("kind", [str, bytes])
@@ -80,9 +80,9 @@ def test_no_more_is_read_than_could_be_shown(kind: type) -> None:
     """4,096 characters: whatever a reply of 64 KiB holds behind them is no work."""
     within, beyond = " " * 4095 + "x", " " * 4096 + "x"
     if kind is bytes:
-        assert (clean(within.encode()), clean(beyond.encode())) == ("x", "")
+        assert (sanitise(within.encode()), sanitise(beyond.encode())) == ("x", "")
     else:
-        assert (clean(within), clean(beyond)) == ("x", "")
+        assert (sanitise(within), sanitise(beyond)) == ("x", "")
 
 
 SECRET = b"s3cret pa$$ w<rd"
@@ -118,9 +118,9 @@ def test_a_secret_is_masked_however_a_server_echoes_it(said: bytes) -> None:
     shown = cleaner([SECRET])(said)
 
     for form in (
-        clean(SECRET),
+        sanitise(SECRET),
         SECRET.hex(),
-        clean(SECRET)[:8],
+        sanitise(SECRET)[:8],
         base64.b64encode(SECRET).decode()[:16],
     ):
         assert form.lower() not in shown.lower()
@@ -150,7 +150,7 @@ def test_no_beginning_of_a_secret_passes(secret: bytes, around: bytes, length: i
 
     shown = cleaner([secret])(said)
 
-    assert "***" in shown or len(clean(around + b" " + secret)) >= QUOTE_LIMIT - 3
+    assert "***" in shown or len(sanitise(around + b" " + secret)) >= QUOTE_LIMIT - 3
 
 
 def test_a_secret_that_cleaning_would_make_is_masked() -> None:
@@ -171,7 +171,7 @@ def test_no_piece_of_a_secret_passes(secret: str, start: int, length: int) -> No
 
     if can_mask(secret.encode()) and len(piece) >= PIECE and can_mask(piece.encode()):
         assert "***" in shown
-        assert clean(piece)[:PIECE] not in shown
+        assert sanitise(piece)[:PIECE] not in shown
 
 
 @pytest.mark.parametrize("secret", ["a", "ok", "pop3", "Failed", "Authentication", "MONITOR"])
@@ -181,7 +181,7 @@ def test_a_secret_that_a_gap_would_tell_is_not_masked(secret: str) -> None:
 
     assert not can_mask(secret.encode(), public)
     said = "+OK POP3 ready, monitor: Authentication failed at pop.example.org"
-    assert cleaner([secret.encode()], public)(said) == clean(said)
+    assert cleaner([secret.encode()], public)(said) == sanitise(said)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_server_in_another_script_stays_readable() -> None:
 
     shown = cleaner([secret.encode()])
 
-    assert shown("ошибка авторизации") == clean("ошибка авторизации")
+    assert shown("ошибка авторизации") == sanitise("ошибка авторизации")
     assert shown(secret) == "***"
 
 
@@ -306,12 +306,12 @@ def test_what_servers_say_to_everybody_is_no_secret() -> None:
 
 def test_an_empty_secret_masks_nothing() -> None:
     """It stands everywhere."""
-    assert cleaner([b""]) is clean
+    assert cleaner([b""]) is sanitise
 
 
 def test_without_secrets_nothing_is_masked() -> None:
     """A check without a login pays nothing for masking."""
-    assert cleaner([]) is clean
+    assert cleaner([]) is sanitise
 
 
 def test_a_secret_is_known_as_cleaning_has_left_it() -> None:

@@ -19,12 +19,12 @@ from check_pop3_plus.pop3.grammar import (
     Reply,
     command,
     guess_protocol,
-    oddities,
     only_code,
     parse_capabilities,
     parse_challenge,
     parse_stat,
     parse_status,
+    protocol_warnings,
 )
 
 
@@ -241,14 +241,14 @@ def test_what_is_offered_is_each_tag_and_each_argument() -> None:
 
 def test_what_a_capability_list_has_that_is_odd() -> None:
     """Said once for each kind, and nothing of an ordinary one."""
-    assert oddities((b"USER", b"SASL PLAIN LOGIN")) == []
-    assert oddities(()) == ["is empty"]
-    assert oddities((b"", b" ")) == ["is empty"]
-    assert oddities((b"USER", b" ", b"TOP")) == ["has a blank line"]
-    assert oddities((b"USER", b"sasl X")) == ["has a tag in lower case"]
-    assert oddities((b"SASL X", b"SASL y")) == ["has a tag twice"]
-    assert oddities((b"USER", b"X \x80")) == ["has octets that are not ASCII"]
-    assert oddities((b"", b"user", b"USER", b"\xff")) == [
+    assert protocol_warnings((b"USER", b"SASL PLAIN LOGIN")) == []
+    assert protocol_warnings(()) == ["is empty"]
+    assert protocol_warnings((b"", b" ")) == ["is empty"]
+    assert protocol_warnings((b"USER", b" ", b"TOP")) == ["has a blank line"]
+    assert protocol_warnings((b"USER", b"sasl X")) == ["has a tag in lower case"]
+    assert protocol_warnings((b"SASL X", b"SASL y")) == ["has a tag twice"]
+    assert protocol_warnings((b"USER", b"X \x80")) == ["has octets that are not ASCII"]
+    assert protocol_warnings((b"", b"user", b"USER", b"\xff")) == [
         "has a blank line",
         "has octets that are not ASCII",
         "has a tag twice",

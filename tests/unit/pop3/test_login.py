@@ -5,8 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from check_pop3_plus.model.failures import Kind, ProbeError
-from check_pop3_plus.model.sanitised_text import Printable, clean
-from check_pop3_plus.model.settings import OF_POP3, WAYS, Login, Secret, SecretSource, Target
+from check_pop3_plus.model.sanitised_text import Printable, sanitise
+from check_pop3_plus.model.settings import (
+    LOGIN_METHODS,
+    POP3_METHODS,
+    Login,
+    Secret,
+    SecretSource,
+    Target,
+)
 from check_pop3_plus.pop3 import login
 from check_pop3_plus.pop3.grammar import Capabilities, Reply, parse_capabilities, parse_status
 
@@ -17,10 +24,10 @@ REFUSED = Reply(False, b"no")
 GREETING = b"POP3 server ready <1896.697170952@dbc.mtview.ca.us>"
 
 
-def begun(way: str, secret: bytes, username: str = "monitor") -> login.Steps:
-    wanted = Login(username, SecretSource(), way)
+def begun(method: str, secret: bytes, username: str = "monitor") -> login.Steps:
+    wanted = Login(username, SecretSource(), method)
     target = Target("pop.example.test", 995)
-    return login.begin(way, wanted, Secret(secret), target, GREETING)
+    return login.begin(method, wanted, Secret(secret), target, GREETING)
 
 
 def played(steps: login.Steps, *replies: Reply) -> tuple[list[bytes], Reply | None]:
@@ -166,11 +173,11 @@ def test_a_name_and_a_password_in_any_script_go_as_they_are() -> None:
     assert sent == ["USER j\xfcrgen\r\n".encode(), "PASS p\xe4ss w\xf6rd\r\n".encode()]
 
 
-@pytest.mark.parametrize("way", ["user", "apop"])
-def test_a_lost_connection_keeps_its_own_words(way: str) -> None:
+@pytest.mark.parametrize("method", ["user", "apop"])
+def test_a_lost_connection_keeps_its_own_words(method: str) -> None:
     """Fault 51: at every step."""
-    for made in range(2 if way == "user" else 1):
-        steps = begun(way, b"secret")
+    for made in range(2 if method == "user" else 1):
+        steps = begun(method, b"secret")
         next(steps)
         for _ in range(made):
             steps.send(OK)
@@ -184,9 +191,9 @@ def test_a_lost_connection_keeps_its_own_words(way: str) -> None:
     st.sampled_from(["user", "apop"]),
     st.lists(st.binary(max_size=40).map(lambda text: parse_status(b"+OK " + text)), max_size=3),
 )
-def test_no_server_makes_it_ask_twice(way: str, replies: list[Reply | None]) -> None:
+def test_no_server_makes_it_ask_twice(method: str, replies: list[Reply | None]) -> None:
     """The password goes out once at most, and never into what is shown."""
-    steps = begun(way, b"canary-secret")
+    steps = begun(method, b"canary-secret")
     shown, sent = [], 0
     for reply in [None, *replies]:
         try:
@@ -201,9 +208,9 @@ def test_no_server_makes_it_ask_twice(way: str, replies: list[Reply | None]) -> 
 
 def test_every_way_begins() -> None:
     """`--auth` takes no name that leads nowhere."""
-    assert set(WAYS) == {*OF_POP3, *login.SASL}
-    for way in WAYS:
-        assert next(begun(way, b"secret")).wire.startswith((b"USER", b"APOP", b"AUTH"))
+    assert set(LOGIN_METHODS) == {*POP3_METHODS, *login.SASL}
+    for method in LOGIN_METHODS:
+        assert next(begun(method, b"secret")).wire.startswith((b"USER", b"APOP", b"AUTH"))
 
 
 def listed(*lines: bytes) -> Capabilities:
@@ -211,7 +218,7 @@ def listed(*lines: bytes) -> Capabilities:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "capabilities", "way"),
+    ("wanted", "capabilities", "method"),
     [
         ("auto", None, "user"),
         ("auto", listed(b"USER", b"SASL PLAIN"), "user"),
@@ -235,14 +242,14 @@ def listed(*lines: bytes) -> Capabilities:
         ("xoauth2", None, "xoauth2"),
         ("external", listed(b"SASL EXTERNAL"), "external"),
         ("scram-sha-1", listed(b"SASL SCRAM-SHA-1-PLUS", b"SASL SCRAM-SHA-1"), "scram-sha-1"),
-        *((way, None, way) for way in WAYS),
+        *((method, None, method) for method in LOGIN_METHODS),
     ],
 )
 def test_the_one_way_that_is_tried(
-    wanted: str, capabilities: Capabilities | None, way: str
+    wanted: str, capabilities: Capabilities | None, method: str
 ) -> None:
     """`auto` is USER/PASS where offered or there is no list, else PLAIN, else LOGIN."""
-    assert login.choose(wanted, capabilities, is_encrypted=True) == way
+    assert login.choose_mechanism(wanted, capabilities, is_encrypted=True) == method
 
 
 @pytest.mark.parametrize(
@@ -276,7 +283,7 @@ def test_nothing_fits(
 ) -> None:
     """Fault 52, and Dovecot's list before TLS where it wants TLS first."""
     with pytest.raises(ProbeError) as caught:
-        login.choose(wanted, capabilities, is_encrypted)
+        login.choose_mechanism(wanted, capabilities, is_encrypted)
     assert caught.value.kind is kind
 
 
@@ -401,7 +408,7 @@ def test_what_is_said_where_nothing_fits(
 ) -> None:
     """What was wanted, and what there is instead."""
     with pytest.raises(ProbeError) as caught:
-        login.choose(wanted, capabilities, is_encrypted)
+        login.choose_mechanism(wanted, capabilities, is_encrypted)
     assert caught.value.message == message
 
 
@@ -431,12 +438,12 @@ def test_words_far_behind_are_not_read(words: bytes, kind: Kind) -> None:
 )
 def test_a_refusal_in_words(kind: Kind, said: str) -> None:
     """One sentence for each kind."""
-    assert login.described(Reply(False, b"no"), "a|b", kind, clean) == said
+    assert login.described(Reply(False, b"no"), "a|b", kind, sanitise) == said
 
 
 def test_a_refusal_without_words() -> None:
     """A bare `-ERR` is quoted as what it is."""
-    said = login.described(Reply(False, b""), "a", Kind.CREDENTIALS, clean)
+    said = login.described(Reply(False, b""), "a", Kind.CREDENTIALS, sanitise)
 
     assert said == "rejected user a: (no reason given)"
 
@@ -445,6 +452,6 @@ def test_a_refusal_names_the_user_and_quotes_the_server() -> None:
     """Who is on call reads whose password it was."""
     reply = Reply(False, b"[AUTH] no <b>", "AUTH")
 
-    said = login.described(reply, "monitor", Kind.CREDENTIALS, clean)
+    said = login.described(reply, "monitor", Kind.CREDENTIALS, sanitise)
 
     assert said == "rejected user monitor: [AUTH] no (b)"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from check_pop3_plus.model.sanitised_text import clean
+from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.pop3.sasl_exchange import Identity, Malformed, Mechanism, Refused, Responses
 from check_pop3_plus.pop3.sasl_mechanisms import MECHANISMS
 
@@ -211,7 +211,7 @@ def test_oauth_errors_are_told_in_words(
     with pytest.raises(Refused) as caught:
         steps.send(error)
     assert caught.value.answer == answer
-    assert clean(caught.value.reason).startswith(f"token refused: {reason}")
+    assert sanitise(caught.value.reason).startswith(f"token refused: {reason}")
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS.values(), ids=MECHANISMS)

@@ -15,7 +15,7 @@ from check_pop3_plus.model.failures import (
     Phase,
     ProbeError,
 )
-from check_pop3_plus.model.report import Address, Attempt, MailboxFacts, TlsFacts
+from check_pop3_plus.model.report import Address, MailboxFacts, Session, TlsFacts
 from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.model.settings import (
     Login,
@@ -30,9 +30,10 @@ from check_pop3_plus.model.settings import (
 from check_pop3_plus.net.tls import context
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.pop3 import grammar
-from check_pop3_plus.probe import connection, session
-from check_pop3_plus.probe.connection import Conversation, greet
-from check_pop3_plus.probe.prerequisites import Means
+from check_pop3_plus.probe import connection as connection_module
+from check_pop3_plus.probe import session as session_module
+from check_pop3_plus.probe.connection import Connection, read_greeting
+from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline
 from tests.pki.certificates import Pki
 
@@ -102,23 +103,25 @@ def held(
     may_log_in: bool = True,
     left: float = 30,
     secret: bytes = b"s3cret",
-) -> tuple[Attempt, ProbeError | None]:
+) -> tuple[Session, ProbeError | None]:
     """Return what a conversation has found out, and what has ended it early."""
-    means = Means(wanted, Secret(secret))
+    prerequisites = Prerequisites(wanted, Secret(secret))
     if wanted.login:
-        means.clean = sanitised_text.cleaner([secret])
+        prerequisites.sanitise = sanitised_text.cleaner([secret])
     if wanted.tls.security is not Security.PLAIN:
-        means.context = context(wanted.tls)
-    attempt = Attempt(Address("192.0.2.1", 110))
+        prerequisites.context = context(wanted.tls)
+    session = Session(Address("192.0.2.1", 110))
     try:
-        session.converse(stream, attempt, means, Deadline(Clock() + left), lambda: may_log_in)
+        session_module.run_session(
+            stream, session, prerequisites, Deadline(Clock() + left), lambda: may_log_in
+        )
     except ProbeError as error:
-        return attempt, error
-    return attempt, None
+        return session, error
+    return session, None
 
 
-def phases(attempt: Attempt) -> list[Phase]:
-    return [lap.phase for lap in attempt.timeline.laps]
+def phases(session: Session) -> list[Phase]:
+    return [lap.phase for lap in session.timeline.laps]
 
 
 PLAIN = settings(Security.PLAIN)
@@ -129,15 +132,15 @@ def test_the_shortest_story() -> None:
     """A greeting, and QUIT."""
     stream = ScriptedStream(b"+OK ready\r\n", b"+OK bye\r\n")
 
-    attempt, error = held(stream, PLAIN)
+    session, error = held(stream, PLAIN)
 
     assert error is None
     assert stream.sent == [b"QUIT"]
-    assert phases(attempt) == [Phase.GREETING, Phase.QUIT]
-    assert attempt.dialogue == ["S: +OK ready", "C: QUIT", "S: +OK bye"]
-    assert (attempt.greeting, attempt.greeting_shown) == (b"+OK ready", "+OK ready")
-    assert attempt.notes == []
-    assert attempt.capabilities is None
+    assert phases(session) == [Phase.GREETING, Phase.QUIT]
+    assert session.transcript == ["S: +OK ready", "C: QUIT", "S: +OK bye"]
+    assert (session.greeting, session.greeting_shown) == (b"+OK ready", "+OK ready")
+    assert session.notes == []
+    assert session.capabilities is None
 
 
 def test_the_longest_story() -> None:
@@ -147,7 +150,7 @@ def test_the_longest_story() -> None:
         *(b"+OK\r\n", b"+OK\r\n", b"+OK 3 1234\r\n", b"+OK bye\r\n"),
     )
 
-    attempt, error = held(stream, settings(Security.STLS, login("auto")))
+    session, error = held(stream, settings(Security.STLS, login("auto")))
 
     assert error is None
     assert stream.sent == [
@@ -155,30 +158,30 @@ def test_the_longest_story() -> None:
         *(b"STAT", b"QUIT"),
     ]
     assert stream.names == [HOST]
-    assert phases(attempt) == [
+    assert phases(session) == [
         *(Phase.GREETING, Phase.CAPA, Phase.STLS, Phase.TLS, Phase.CAPA, Phase.LOGIN),
         *(Phase.STAT, Phase.QUIT),
     ]
-    assert attempt.tls == VERIFIED
-    assert attempt.capabilities == ("USER", "UIDL")
-    assert attempt.offered == frozenset((("USER", None), ("UIDL", None), ("STLS", None)))
-    assert attempt.login_began
-    assert attempt.logged_in_as == "monitor"
-    assert attempt.mailbox == MailboxFacts(3, 1234)
-    assert "TLS: TLSv1.3 TLS_AES_256_GCM_SHA384" in attempt.dialogue
-    assert "C: PASS ***" in attempt.dialogue
-    assert "s3cret" not in " ".join(attempt.dialogue)
+    assert session.tls == VERIFIED
+    assert session.capabilities == ("USER", "UIDL")
+    assert session.offered == frozenset((("USER", None), ("UIDL", None), ("STLS", None)))
+    assert session.login_began
+    assert session.logged_in_as == "monitor"
+    assert session.mailbox == MailboxFacts(3, 1234)
+    assert "TLS: TLSv1.3 TLS_AES_256_GCM_SHA384" in session.transcript
+    assert "C: PASS ***" in session.transcript
+    assert "s3cret" not in " ".join(session.transcript)
 
 
 def test_tls_from_the_first_byte() -> None:
     """No word is read or sent before the handshake."""
     stream = ScriptedStream(b"+OK ready\r\n", b"+OK bye\r\n")
 
-    attempt, error = held(stream, settings(Security.IMPLICIT))
+    session, error = held(stream, settings(Security.IMPLICIT))
 
     assert error is None
     assert stream.sent == [b"(handshake)", b"QUIT"]
-    assert phases(attempt) == [Phase.TLS, Phase.GREETING, Phase.QUIT]
+    assert phases(session) == [Phase.TLS, Phase.GREETING, Phase.QUIT]
 
 
 def test_capabilities_are_asked_for_where_something_depends_on_them() -> None:
@@ -187,11 +190,11 @@ def test_capabilities_are_asked_for_where_something_depends_on_them() -> None:
     held(by_name, settings(Security.IMPLICIT, login("user")))
     asserted = ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n")
     wanted = PLAIN.replace(assertions=PLAIN.assertions.replace(capabilities=(("USER", None),)))
-    attempt, _ = held(asserted, wanted)
+    session, _ = held(asserted, wanted)
 
     assert b"CAPA" not in by_name.sent
     assert asserted.sent == [b"CAPA", b"QUIT"]
-    assert attempt.offered == frozenset((("USER", None), ("STLS", None)))
+    assert session.offered == frozenset((("USER", None), ("STLS", None)))
 
 
 def test_the_deadline_changes_hands_with_the_greeting() -> None:
@@ -208,12 +211,12 @@ def test_quit_is_waited_for_a_second_at_most() -> None:
     """Nothing depends on its answer, and the clock of `time` stands still meanwhile."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK bye\r\n")
 
-    attempt, _ = held(stream, PLAIN)
+    session, _ = held(stream, PLAIN)
 
     assert stream.deadlines[-1] <= 1
-    quit_lap = attempt.timeline.laps[-1]
-    assert attempt.ended is not None
-    assert attempt.ended <= Clock() - quit_lap.seconds
+    quit_lap = session.timeline.laps[-1]
+    assert session.ended is not None
+    assert session.ended <= Clock() - quit_lap.seconds
 
 
 @pytest.mark.parametrize(
@@ -226,10 +229,10 @@ def test_quit_is_waited_for_a_second_at_most() -> None:
 )
 def test_a_quit_without_an_answer_is_a_note(answer: bytes | ProbeError, said: str) -> None:
     """The service has worked; whatever happens to QUIT changes nothing about it."""
-    attempt, error = held(ScriptedStream(b"+OK\r\n", answer), PLAIN)
+    session, error = held(ScriptedStream(b"+OK\r\n", answer), PLAIN)
 
     assert error is None
-    assert [(note.kind, note.text) for note in attempt.notes] == [(Kind.GOODBYE, said)]
+    assert [(note.kind, note.text) for note in session.notes] == [(Kind.GOODBYE, said)]
 
 
 @pytest.mark.parametrize(
@@ -263,12 +266,12 @@ def test_without_stls_the_story_ends(
     """Faults 26 to 28: no handshake, and no QUIT to who may not be the server at all."""
     stream = ScriptedStream(b"+OK\r\n", *replies, b"+OK bye\r\n")
 
-    attempt, error = held(stream, STLS)
+    session, error = held(stream, STLS)
 
     assert error is not None
     assert (error.kind, error.message) == (kind, message)
     assert stream.sent == [b"CAPA", *sent]
-    assert attempt.notes == []
+    assert session.notes == []
 
 
 @pytest.mark.parametrize(
@@ -282,35 +285,35 @@ def test_a_handshake_that_fails_after_stls(failure: ProbeError, kind: Kind, mess
     """Fault 29: who accepts STLS and hangs up has broken TLS, not a broken line."""
     stream = ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n", tls=failure)
 
-    attempt, error = held(stream, STLS)
+    session, error = held(stream, STLS)
 
     assert error is not None
     assert (error.kind, error.message, error.phase) == (kind, message, Phase.TLS)
     assert stream.sent[-1] == b"(handshake)"
-    assert (attempt.capabilities, attempt.offered) == (None, None)
+    assert (session.capabilities, session.offered) == (None, None)
 
 
 def test_what_was_offered_before_tls_is_forgotten() -> None:
     """RFC 2595 section 4: nothing that came unprotected is believed."""
     stream = ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n", b"-ERR unknown\r\n", b"+OK\r\n")
 
-    attempt, error = held(stream, STLS)
+    session, error = held(stream, STLS)
 
     assert error is None
-    assert (attempt.capabilities, attempt.offered) == (None, None)
+    assert (session.capabilities, session.offered) == (None, None)
 
 
 def test_of_several_conversations_one_logs_in() -> None:
     """Who may not goes on to QUIT, without a name and without STAT."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK bye\r\n")
 
-    attempt, error = held(stream, settings(Security.IMPLICIT, login()), may_log_in=False)
+    session, error = held(stream, settings(Security.IMPLICIT, login()), may_log_in=False)
 
     assert error is None
     assert stream.sent == [b"(handshake)", b"QUIT"]
-    assert attempt.logged_in_as is None
-    assert not attempt.login_began
-    assert attempt.mailbox is None
+    assert session.logged_in_as is None
+    assert not session.login_began
+    assert session.mailbox is None
 
 
 @pytest.mark.parametrize(
@@ -336,13 +339,13 @@ def test_no_password_over_a_link_that_is_not_verified(wanted: Settings, tls: Tls
 def test_facts_about_tls_do_not_encrypt_a_link() -> None:
     """Both are wanted: a stream in TLS, and a handshake that was verified."""
     stream = ScriptedStream()
-    means = Means(settings(Security.PLAIN, login()))
-    attempt = Attempt(Address("192.0.2.1", 110))
-    attempt.tls = VERIFIED
-    talk = Conversation(stream, means.settings, attempt, means.clean)
+    prerequisites = Prerequisites(settings(Security.PLAIN, login()))
+    session = Session(Address("192.0.2.1", 110))
+    session.tls = VERIFIED
+    connection = Connection(stream, prerequisites.settings, session, prerequisites.sanitise)
 
     with pytest.raises(ProbeError, match="not verified TLS"):
-        session.log_in(talk, means, None, lambda: True)
+        session_module.log_in(connection, prerequisites, None, lambda: True)
     assert stream.sent == []
 
 
@@ -350,10 +353,10 @@ def test_who_allows_it_logs_in_in_the_clear() -> None:
     """`--allow-insecure-login` is the user's own word."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"+OK\r\n", b"+OK 1 2\r\n", b"+OK\r\n")
 
-    attempt, error = held(stream, settings(Security.PLAIN, login(allow_insecure=True)))
+    session, error = held(stream, settings(Security.PLAIN, login(allow_insecure=True)))
 
     assert error is None
-    assert attempt.mailbox == MailboxFacts(1, 2)
+    assert session.mailbox == MailboxFacts(1, 2)
 
 
 INSECURE = settings(Security.PLAIN, login(allow_insecure=True))
@@ -372,7 +375,7 @@ def test_a_refused_login(reply: bytes, kind: Kind, message: str) -> None:
     """The kind and the words are those of the reply; STAT is not tried."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", reply + b"\r\n", b"+OK bye\r\n")
 
-    attempt, error = held(stream, INSECURE)
+    session, error = held(stream, INSECURE)
 
     assert error is not None
     assert error.kind is kind
@@ -380,21 +383,21 @@ def test_a_refused_login(reply: bytes, kind: Kind, message: str) -> None:
     assert error.phase is Phase.LOGIN
     assert stream.sent[-1] == b"QUIT"
     assert b"STAT" not in stream.sent
-    assert attempt.login_began
-    assert attempt.logged_in_as is None
+    assert session.login_began
+    assert session.logged_in_as is None
 
 
 def test_a_way_that_is_not_offered_is_not_tried() -> None:
     """Fault 52: nothing of a login is sent, and what the server offers is quoted harmlessly."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\nSASL S3CRET-1\r\n.\r\n", b"+OK\r\n")
 
-    attempt, error = held(stream, settings(Security.PLAIN, login("plain", allow_insecure=True)))
+    session, error = held(stream, settings(Security.PLAIN, login("plain", allow_insecure=True)))
 
     assert error is not None
     assert error.kind is Kind.NO_MECHANISM
     assert error.message == "does not offer PLAIN; its mechanisms: ***-1"
     assert stream.sent == [b"CAPA", b"QUIT"]
-    assert not attempt.login_began
+    assert not session.login_began
 
 
 def test_a_lost_connection_in_a_login_keeps_its_words() -> None:
@@ -424,11 +427,11 @@ def test_a_mailbox_that_cannot_be_read(replies: Sequence[bytes], kind: Kind, mes
     """Faults 55 and 56; Dovecot withdraws a login before anything was asked."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"+OK\r\n", *replies, b"+OK bye\r\n")
 
-    attempt, error = held(stream, INSECURE)
+    session, error = held(stream, INSECURE)
 
     assert error is not None
     assert (error.kind, error.message, error.phase) == (kind, message, Phase.STAT)
-    assert attempt.mailbox is None
+    assert session.mailbox is None
     assert stream.sent[-1] == b"QUIT"
     assert (b"STAT" in stream.sent) is not isinstance(replies[0], Early)
 
@@ -489,10 +492,10 @@ def test_a_greeting_in_lower_case_is_a_note() -> None:
     """Fault 14: seen in the wild, and clients accept it."""
     stream = ScriptedStream(b"+ok ready\r\n", b"+OK\r\n")
 
-    attempt, error = held(stream, PLAIN)
+    session, error = held(stream, PLAIN)
 
     assert error is None
-    assert [(note.kind, note.text) for note in attempt.notes] == [
+    assert [(note.kind, note.text) for note in session.notes] == [
         (Kind.GARBLED, "greeting in lower case")
     ]
 
@@ -505,9 +508,9 @@ def test_more_than_a_greeting(wanted: Settings, is_failure: bool) -> None:
     """Fault 19: with STLS or a login, whatever follows could be taken for an answer."""
     stream = ScriptedStream(b"+OK\r\n+OK\r\n", b"+OK\r\n")
 
-    attempt, error = held(stream, wanted)
+    session, error = held(stream, wanted)
 
-    found = [(note.kind, note.text) for note in attempt.notes]
+    found = [(note.kind, note.text) for note in session.notes]
     if is_failure:
         assert error is not None
         assert (error.kind, error.message) == (Kind.GARBLED, UNASKED)
@@ -534,34 +537,36 @@ def test_time_ends_with_the_last_reply_that_is_one(
     stream: ScriptedStream, wanted: Settings, ended: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a clock that shows how much was sent; QUIT is not in it."""
-    monkeypatch.setattr(connection, "Clock", lambda: len(stream.sent))
+    monkeypatch.setattr(connection_module, "Clock", lambda: len(stream.sent))
 
     assert held(stream, wanted)[0].ended == ended
 
 
-def talking(*said: bytes | ProbeError) -> tuple[Conversation, ScriptedStream]:
+def talking(*said: bytes | ProbeError) -> tuple[Connection, ScriptedStream]:
     """Return a conversation that has been greeted."""
     stream = ScriptedStream(b"+OK\r\n", *said)
-    talk = Conversation(stream, PLAIN, Attempt(Address("192.0.2.1", 110)), sanitised_text.clean)
-    greet(talk)
-    return talk, stream
+    connection = Connection(
+        stream, PLAIN, Session(Address("192.0.2.1", 110)), sanitised_text.sanitise
+    )
+    read_greeting(connection)
+    return connection, stream
 
 
 def test_a_reply_with_a_body_is_read_to_its_dot() -> None:
     """Only where the command has one, and the reply is good."""
-    talk, _ = talking(b"+OK\r\na\r\n..b\r\n.\r\n", b"-ERR no\r\n", b"+OK\r\n")
+    connection, _ = talking(b"+OK\r\na\r\n..b\r\n.\r\n", b"-ERR no\r\n", b"+OK\r\n")
 
-    assert talk.ask(grammar.command(b"CAPA"), has_body=True).body == (b"a", b".b")
-    assert talk.ask(grammar.command(b"CAPA"), has_body=True).body == ()
-    assert talk.ask(grammar.command(b"STAT")).body == ()
+    assert connection.ask(grammar.command(b"CAPA"), has_body=True).body == (b"a", b".b")
+    assert connection.ask(grammar.command(b"CAPA"), has_body=True).body == ()
+    assert connection.ask(grammar.command(b"STAT")).body == ()
 
 
 def test_nothing_is_asked_while_something_unasked_waits() -> None:
     """An answer to nothing would be taken for the answer to the next question."""
-    talk, stream = talking(Early(b"+"))
+    connection, stream = talking(Early(b"+"))
 
     with pytest.raises(ProbeError, match=r"^sent data that nothing had asked for$") as caught:
-        talk.ask(grammar.command(b"STAT"))
+        connection.ask(grammar.command(b"STAT"))
     assert caught.value.kind is Kind.GARBLED
     assert stream.sent == []
 
@@ -578,10 +583,10 @@ def test_nothing_is_asked_while_something_unasked_waits() -> None:
 )
 def test_where_a_connection_was_cut(said: Sequence[bytes], cut: str) -> None:
     """A list without its end is half a reply."""
-    talk, _ = talking(*said)
+    connection, _ = talking(*said)
 
     with pytest.raises(ProbeError) as caught:
-        talk.ask(grammar.command(b"CAPA"), has_body=True)
+        connection.ask(grammar.command(b"CAPA"), has_body=True)
     assert (caught.value.kind, caught.value.message) == (
         Kind.CLOSED,
         f"closed the connection {cut}",
@@ -590,18 +595,22 @@ def test_where_a_connection_was_cut(said: Sequence[bytes], cut: str) -> None:
 
 def test_a_challenge_outside_of_an_exchange_is_none() -> None:
     """Nobody has asked to be asked."""
-    for talk in (talking(b"+ dGVzdA==\r\n")[0], talking(b"+\r\n")[0]):
+    for connection in (talking(b"+ dGVzdA==\r\n")[0], talking(b"+\r\n")[0]):
         with pytest.raises(ProbeError, match=r"^sent no POP3 reply: \+"):
-            talk.reply()
+            connection.reply()
 
 
-@pytest.mark.parametrize(("end", "oddities"), [(b"\r\n", []), (b"\n", ["lines end in LF alone"])])
-def test_lines_that_end_in_lf_alone_are_remarked_once(end: bytes, oddities: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("end", "protocol_warnings"), [(b"\r\n", []), (b"\n", ["lines end in LF alone"])]
+)
+def test_lines_that_end_in_lf_alone_are_remarked_once(
+    end: bytes, protocol_warnings: list[str]
+) -> None:
     """Fault 15: tolerated, whichever of them it is."""
-    attempt, error = held(ScriptedStream(b"+OK" + end, b"+OK" + end), PLAIN)
+    session, error = held(ScriptedStream(b"+OK" + end, b"+OK" + end), PLAIN)
 
     assert error is None
-    assert attempt.oddities == oddities
+    assert session.protocol_warnings == protocol_warnings
 
 
 @pytest.mark.parametrize(
@@ -617,22 +626,22 @@ def test_lines_that_end_in_lf_alone_are_remarked_once(end: bytes, oddities: list
 )
 def test_no_secret_in_a_challenge_is_shown(challenge: bytes, shown: str) -> None:
     """Base64 hides from a search what is in it; a challenge without a secret is shown as it is."""
-    talk, _ = talking(b"+ " + challenge + b"\r\n")
-    talk.clean = sanitised_text.cleaner([b"s3cret-long"])
+    connection, _ = talking(b"+ " + challenge + b"\r\n")
+    connection.sanitise = sanitised_text.cleaner([b"s3cret-long"])
 
-    talk.reply(is_auth=True)
+    connection.reply(is_auth=True)
 
-    assert talk.attempt.dialogue[-1] == f"S: {shown}"
+    assert connection.session.transcript[-1] == f"S: {shown}"
 
 
 def test_no_reply_of_pop3() -> None:
     """Fault 58, with what was said; and QUIT would not be understood."""
-    talk, _ = talking(b"maybe\r\n")
+    connection, _ = talking(b"maybe\r\n")
 
     with pytest.raises(ProbeError, match="sent no POP3 reply: maybe") as caught:
-        talk.ask(grammar.command(b"STAT"))
+        connection.ask(grammar.command(b"STAT"))
     assert caught.value.kind is Kind.GARBLED
-    assert not talk.is_usable
+    assert not connection.is_usable
 
 
 class DeafStream(ScriptedStream):
@@ -647,34 +656,34 @@ def test_no_quit_to_who_takes_no_commands() -> None:
     """Nothing is said of an answer to QUIT, which was never asked for."""
     stream = DeafStream(b"+OK\r\n", LIST)
 
-    attempt, error = held(stream, STLS)
+    session, error = held(stream, STLS)
 
     assert error is not None
     assert error.kind is Kind.CLOSED
     assert stream.sent == [b"CAPA"]
-    assert attempt.notes == []
+    assert session.notes == []
 
 
 def test_no_quit_in_the_middle_of_a_reply() -> None:
     """Also of one that came unasked."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"+OK\r\n", Early(b"-ERR ha"))
 
-    attempt, error = held(stream, INSECURE)
+    session, error = held(stream, INSECURE)
 
     assert error is not None
     assert error.message == "closed the connection in the middle of a reply"
-    assert attempt.notes == []
+    assert session.notes == []
 
 
 def test_what_came_before_a_handshake_is_not_read_after_it() -> None:
     """It was not protected; nor does it count as unasked."""
-    talk, _ = talking(Early(b"+OK in the clear\r\n"), b"+OK in TLS\r\n")
-    assert talk.unasked()
+    connection, _ = talking(Early(b"+OK in the clear\r\n"), b"+OK in TLS\r\n")
+    assert connection.unsolicited()
 
-    talk.start_tls(context(STLS.tls))
+    connection.start_tls(context(STLS.tls))
 
-    assert not talk.unasked()
-    assert talk.reply().text == b"in TLS"
+    assert not connection.unsolicited()
+    assert connection.reply().text == b"in TLS"
 
 
 def test_a_digest_is_of_the_greeting_as_it_came() -> None:
@@ -683,11 +692,11 @@ def test_a_digest_is_of_the_greeting_as_it_came() -> None:
     stream = ScriptedStream(greeting, b"+OK\r\n", b"+OK 0 0\r\n", b"+OK\r\n")
     wanted = settings(Security.IMPLICIT, Login("mrose", SecretSource(), "apop"))
 
-    attempt, error = held(stream, wanted, secret=b"tanstaaf")
+    session, error = held(stream, wanted, secret=b"tanstaaf")
 
     assert error is None
     assert stream.sent[1] == b"APOP mrose c4c9334bac560ecc979e58001b3e22fb"
-    assert "C: APOP ***" in attempt.dialogue
+    assert "C: APOP ***" in session.transcript
 
 
 def test_what_a_server_says_of_encryption_counts_only_without_it() -> None:
@@ -734,20 +743,20 @@ def test_what_openssl_was_not_asked_about(
     """Strength at security level 0, and pins: refused before a byte is sent or judged."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", tls=shown(pki, name))
 
-    attempt, error = held(stream, settings(Security.IMPLICIT, **policy))
+    session, error = held(stream, settings(Security.IMPLICIT, **policy))
 
-    assert attempt.tls is not None
+    assert session.tls is not None
     if refusal is None:
         assert error is None
-        assert attempt.tls.verified
+        assert session.tls.verified
     else:
         assert isinstance(error, CertificateRejected)
         assert (error.kind, error.message) == refusal
-        assert error.chain == attempt.tls.sent
-        assert not attempt.tls.verified
-        assert attempt.ended is None
+        assert error.chain == session.tls.sent
+        assert not session.tls.verified
+        assert session.ended is None
         assert stream.sent == [b"(handshake)"]
-        assert attempt.notes == []
+        assert session.notes == []
 
 
 def test_after_stls_a_certificate_is_looked_at_as_well(pki: Pki) -> None:
@@ -764,7 +773,7 @@ def test_after_stls_a_certificate_is_looked_at_as_well(pki: Pki) -> None:
 @pytest.mark.parametrize("what", ["fingerprint", "public_key"])
 def test_a_pin_of_the_certificate_or_of_its_key(what: str, pki: Pki) -> None:
     """Either will do, and one of several."""
-    pin = getattr(reader.read(pki.der("good"), sanitised_text.clean), what)
+    pin = getattr(reader.read(pki.der("good"), sanitised_text.sanitise), what)
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", tls=shown(pki, "good"))
 
     _, error = held(stream, settings(Security.IMPLICIT, pins=("0" * 64, pin)))
@@ -774,22 +783,22 @@ def test_a_pin_of_the_certificate_or_of_its_key(what: str, pki: Pki) -> None:
 
 def test_the_dialogue_is_bounded() -> None:
     """A server that sends line after line fills no memory."""
-    talk, _ = talking(b"+OK\r\n" + b"x\r\n" * 300 + b".\r\n")
+    connection, _ = talking(b"+OK\r\n" + b"x\r\n" * 300 + b".\r\n")
 
-    talk.ask(grammar.command(b"CAPA"), has_body=True)
+    connection.ask(grammar.command(b"CAPA"), has_body=True)
 
-    assert len(talk.attempt.dialogue) == 200
+    assert len(connection.session.transcript) == 200
 
 
 def test_a_challenge_leaves_no_way_to_quit() -> None:
     """Inside an exchange QUIT would be taken for a response."""
-    talk, _ = talking(b"+ dGVzdA==\r\n", b"+OK\r\n")
+    connection, _ = talking(b"+ dGVzdA==\r\n", b"+OK\r\n")
     asked = grammar.command(b"AUTH", b"X").replace(is_auth=True)
 
-    assert talk.ask(asked).challenge == b"dGVzdA=="
-    assert not talk.is_usable
-    assert talk.ask(asked).ok
-    assert talk.is_usable
+    assert connection.ask(asked).challenge == b"dGVzdA=="
+    assert not connection.is_usable
+    assert connection.ask(asked).ok
+    assert connection.is_usable
 
 
 @pytest.mark.parametrize(
@@ -801,21 +810,21 @@ def test_a_challenge_leaves_no_way_to_quit() -> None:
 )
 def test_a_challenge_without_end(begin: bytes, kind: Kind, message: str) -> None:
     """Fault 53: a challenge may be long (RFC 5034 section 4), but not longer than that."""
-    talk, _ = talking(begin + b"x" * 12288)
+    connection, _ = talking(begin + b"x" * 12288)
 
     with pytest.raises(ProbeError) as caught:
-        talk.ask(grammar.command(b"AUTH", b"X").replace(is_auth=True))
+        connection.ask(grammar.command(b"AUTH", b"X").replace(is_auth=True))
     assert (caught.value.kind, caught.value.message) == (kind, message)
 
 
 def test_a_proof_is_masked_wherever_it_is_echoed() -> None:
     """What was sent in place of stars lets a password be guessed, and is shown to nobody."""
-    talk, _ = talking(b"-ERR monitor 0123456789abcdef is wrong\r\n")
+    connection, _ = talking(b"-ERR monitor 0123456789abcdef is wrong\r\n")
 
-    reply = talk.ask(grammar.command(b"APOP", b"monitor 0123456789abcdef", Printable("***")))
+    reply = connection.ask(grammar.command(b"APOP", b"monitor 0123456789abcdef", Printable("***")))
 
-    assert talk.clean(reply.text) == "monitor *** is wrong"
-    assert talk.attempt.dialogue[-1] == "S: -ERR monitor *** is wrong"
+    assert connection.sanitise(reply.text) == "monitor *** is wrong"
+    assert connection.session.transcript[-1] == "S: -ERR monitor *** is wrong"
 
 
 def test_what_a_refused_handshake_has_shown_is_kept() -> None:
@@ -823,8 +832,8 @@ def test_what_a_refused_handshake_has_shown_is_kept() -> None:
     refused = CertificateRejected(Kind.EXPIRED, (b"leaf",), "has expired")
     stream = ScriptedStream(tls=refused)
 
-    attempt, error = held(stream, settings(Security.IMPLICIT, verify=Verify.FULL))
+    session, error = held(stream, settings(Security.IMPLICIT, verify=Verify.FULL))
 
     assert error is refused
-    assert attempt.tls == TlsFacts(None, None, (b"leaf",), (), verified=False)
+    assert session.tls == TlsFacts(None, None, (b"leaf",), (), verified=False)
     assert stream.sent == [b"(handshake)"]
