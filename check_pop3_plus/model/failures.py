@@ -118,12 +118,11 @@ class ProbeError(Exception):
     def __init__(self, kind: Kind, template: str, *foreign: object) -> None:
         self.kind = kind
         self.message = printable(template, *foreign)
-        self.phase: Phase | None = None
         super().__init__(self.message)
 
-    def failure(self) -> Failure:
-        """Return what is left of the error once it is caught."""
-        return Failure(self.kind, self.phase, self.message)
+    def failure(self, phase: Phase | None = None) -> Failure:
+        """Return a record of the error, which was raised in `phase`."""
+        return Failure(self.kind, phase, self.message, isinstance(self, DeadlineExceeded))
 
 
 class DeadlineExceeded(ProbeError):
