@@ -277,7 +277,7 @@ class _Diagnosis:
 
     def _name_servers(self) -> tuple[str, ...]:
         try:
-            return dns_query.servers(files.read(RESOLV_CONF, "resolver configuration"))
+            return dns_query.servers(files.read_file(RESOLV_CONF, "resolver configuration"))
         except ProbeError as error:
             self.skip((Step.NAME_SERVERS,), error.message)
             return ()
@@ -384,7 +384,7 @@ class _Diagnosis:
             zone = f"%{self.address.zone}" if self.address.zone else ""
             where = self.address.host + zone
         options = tools.arguments(name, where, target.source_address)
-        output = self.tools.run(path, options, limit)
+        output = self.tools.run_tool(path, options, limit)
         # mtr draws its tree with a sign that would become a question mark.
         raw = output.data.replace(b"|", b" ").splitlines()
         lines = [self.prerequisites.sanitise(line) for line in raw]

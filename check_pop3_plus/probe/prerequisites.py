@@ -81,7 +81,7 @@ def _read_deployed(path: str | None, sanitise: Sanitiser) -> tuple[CertificateFa
 
     what = "certificate file"
     try:
-        return reader.read_pem(files.read(path, what), sanitise)
+        return reader.read_pem(files.read_file(path, what), sanitise)
     except ValueError as error:
         message = f"no certificate in PEM in {what} {sanitised_text.sanitise(path)}"
         raise ProbeError(Kind.CONFIG, Printable(message)) from error

@@ -178,14 +178,14 @@ def _one_by_one(data: bytes) -> Iterator[bytes]:
 def argv(data: bytes) -> None:
     """A command line: settings that hold together, or one clear line."""
     words = [word.decode("utf-8", "surrogateescape") for word in data.split(b"\0")]
-    with patch.object(files, "read", lambda *_: b"[check_pop3_plus]\nhostname = a\n"):
+    with patch.object(files, "read_file", lambda *_: b"[check_pop3_plus]\nhostname = a\n"):
         _understood(words)
 
 
 def ini(data: bytes) -> None:
     """Files for --extra-opts and --sweep."""
     is_sweep, content = data[:1] == b"\1", data[1:]
-    with patch.object(files, "read", lambda *_: content):
+    with patch.object(files, "read_file", lambda *_: content):
         if is_sweep:
             _swept(Sweep("file", submit_target=CommandFile("nagios.cmd")))
         else:
