@@ -161,7 +161,7 @@ while True:
 
 POLITE_SERVER = """
 import time
-from tests.pop3_server import PoliteServer
+from tests.servers.scripted_server import PoliteServer
 with PoliteServer({}, port=110):
     print("ready")
     time.sleep(60)
