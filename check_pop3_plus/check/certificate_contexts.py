@@ -37,7 +37,7 @@ class DaysContext(KindContext):
         return Performance(
             metric.name,
             # Rounded down: 12.999 days are not the 13 that the status line does not say either.
-            f"{floor(left * 100) / 100:.2f}",
+            floor(left * 100) / 100,
             "",
             _at_least(in_days(limits.certificate_warning, chain.leaf)),
             _at_least(in_days(limits.certificate_critical, chain.leaf)),

@@ -120,7 +120,7 @@ class RangeContext(KindContext):
     def performance(self, metric: Metric, resource: Resource) -> Performance:
         return Performance(
             metric.name,
-            metric.value if isinstance(metric.value, int) else f"{metric.value:.4f}",
+            metric.value,
             metric.uom,
             self.ranges.warning,
             self.ranges.critical,

@@ -45,7 +45,7 @@ def _metrics(report: Report, settings: Settings) -> Iterator[Metric]:
     if settings.target.min_addresses is not None and report.sessions and not report.failure:
         yield Metric("addresses", sum(each.failure is None for each in report.sessions))
     if report.elapsed is not None:
-        yield Metric("time", report.elapsed, "s", min=0, max=_whole(settings.limits.timeout))
+        yield Metric("time", report.elapsed, "s", min=0, max=settings.limits.timeout)
     seconds = report.seconds()
     for phase in MEASURED:
         if phase in seconds:
@@ -106,8 +106,3 @@ def _of_address(session: Session) -> Iterator[Metric]:
         yield Metric(f"time_{label}", taken, "s", min=0, context="time_of_address")
     if session.chain.leaf:
         yield Metric(f"cert_days_{label}", Observation(session, session.chain), context="cert_days")
-
-
-def _whole(number: float) -> float:
-    """Return 10 for 10.0, so that perfdata has no needless zeros."""
-    return int(number) if number == int(number) else number

@@ -6,6 +6,7 @@ Whether a failure may pass is policy, in `judge`. Here it meets the time that is
 from collections.abc import Iterator, Sequence
 
 from check_pop3_plus.check.default_states import LASTING, SAID_WITH_THE_RIGHT_PASSWORD
+from check_pop3_plus.check.verdict import Figure
 from check_pop3_plus.messages.certificates import count
 from check_pop3_plus.model.failures import LOCAL, Kind
 from check_pop3_plus.model.record import Record
@@ -27,7 +28,7 @@ class Attempt(Record):
     state: State
     status: str
     """What the status line says of it."""
-    perfdata: tuple[str, ...]
+    figures: tuple[Figure, ...]
     kinds: tuple[Kind, ...]
     """Of all findings that are not OK, worst first."""
     deciding: tuple[Kind, ...]

@@ -18,6 +18,7 @@ from check_pop3_plus.model.report import Address, Report, Session
 from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.model.settings import Subject
 from check_pop3_plus.options import parser
+from check_pop3_plus.output.plugin_text import render
 from tests.pki.certificate_facts import NOW
 from tests.pki.certificates import Pki
 from tests.servers.dovecot import Dovecot, check_at, running
@@ -604,8 +605,8 @@ def diagnosed(argv: str, seconds: float = 5) -> Run:
     with dead_port() as port:
         words = f"-H 127.0.0.1 -p {port} -t {seconds} --run-timeout {seconds} {argv}"
         began = time.monotonic()
-        verdict = run.run(parser.parse(words.split()), began)
-    return honest(Run(verdict.state.value, verdict.text(), "", time.monotonic() - began))
+        verdict = run.run_check(parser.parse(words.split()), began)
+    return honest(Run(verdict.state.value, render(verdict), "", time.monotonic() - began))
 
 
 def test_programs_that_are_not_installed(programs: Path) -> None:

@@ -10,6 +10,7 @@ import nagiosplugin
 import pytest
 
 from check_pop3_plus import RELEASED
+from check_pop3_plus.check import run
 from check_pop3_plus.check.certificate_contexts import (
     CertificateContext,
     ChainContext,
@@ -25,6 +26,7 @@ from check_pop3_plus.model.failures import Failure, Kind, Phase
 from check_pop3_plus.model.report import CertificateFacts, Chain
 from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.model.settings import Assertions, Remaining, Settings, Target, Thresholds
+from check_pop3_plus.output.plugin_text import perfdata
 
 NOW = dt.datetime(2027, 1, 15, 12, 0, tzinfo=dt.timezone.utc)
 DAY = dt.timedelta(days=1)
@@ -207,7 +209,7 @@ def figures(name: str, chain: Chain, settings: Settings = SIXTY) -> str | None:
     metric = nagiosplugin.Metric(name, SimpleNamespace(fact=chain))
     assert context.evaluate(metric, attempt()).state == OK
     found = context.performance(metric, attempt())
-    return None if found is None else str(found)
+    return None if found is None else perfdata(run.figure(found))
 
 
 @pytest.mark.parametrize(
