@@ -115,6 +115,10 @@ class ProbeError(Exception):
             CertificateRejected   starts the search for the reason
     """
 
+    is_late = False
+    reason: Printable | None = None
+    verify_code: int | None = None
+
     def __init__(self, kind: Kind, template: str, *foreign: object) -> None:
         self.kind = kind
         self.message = printable(template, *foreign)
@@ -123,11 +127,15 @@ class ProbeError(Exception):
 
     def failure(self) -> Failure:
         """Return the immutable record of the error."""
-        return Failure(self.kind, self.phase, self.message)
+        return Failure(
+            self.kind, self.phase, self.message, self.is_late, self.reason, self.verify_code
+        )
 
 
 class DeadlineExceeded(ProbeError):
-    """The time for this attempt is used up."""
+    """A deadline passed; the message does not say so, because `is_late` does."""
+
+    is_late = True
 
 
 class CertificateRejected(ProbeError):
@@ -149,10 +157,6 @@ class CertificateRejected(ProbeError):
         self.chain = chain
         self.verify_code = verify_code
         self.reason = printable("{}", foreign[0]) if foreign else None
-
-    def failure(self) -> Failure:
-        """Return the immutable record of the error."""
-        return super().failure().replace(verify_code=self.verify_code, reason=self.reason)
 
 
 def config_error(template: str, *foreign: object, cause: Exception | None = None) -> ProbeError:

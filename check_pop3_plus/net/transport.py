@@ -196,13 +196,13 @@ _CLOSED = {errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ENOTCONN, er
 
 def _translated(error: OSError, tls: "ssl.SSLSocket | None" = None) -> ProbeError:
     if isinstance(error, TimeoutError) and error.errno != errno.ETIMEDOUT:
-        return DeadlineExceeded(Kind.TIMEOUT, "no answer in time")
+        return DeadlineExceeded(Kind.TIMEOUT, "no answer")
     if hasattr(error, "library"):  # an ssl.SSLError; OpenSSL's numbers are no errno
         return translated(error, tls)
     if error.errno == errno.ECONNREFUSED:
         return ProbeError(Kind.REFUSED, "connection refused")
     if error.errno == errno.ETIMEDOUT:
-        return ProbeError(Kind.TIMEOUT, "no answer in time")
+        return ProbeError(Kind.TIMEOUT, "no answer")
     if error.errno in _CLOSED:
         return ProbeError(Kind.CLOSED, "reset the connection")
     if error.errno in _UNREACHABLE:

@@ -34,7 +34,7 @@ class Deadline:
         """
         left = self.at - Clock()
         if left <= 0:
-            raise DeadlineExceeded(Kind.TIMEOUT, "no answer in time")
+            raise DeadlineExceeded(Kind.TIMEOUT, "no answer")
         return left
 
     def share(self, parts: int) -> "Deadline":
@@ -70,7 +70,7 @@ def run_with_deadline(work: Callable[[], _T], deadline: Deadline) -> _T:
     _own.helper = None
     is_over = helper.do(work, deadline.remaining())
     if not is_over:
-        raise DeadlineExceeded(Kind.TIMEOUT, "no answer in time")
+        raise DeadlineExceeded(Kind.TIMEOUT, "no answer")
     _own.helper = helper
     result: _T | None
     (result, error), helper.outcome = helper.outcome, (None, None)
