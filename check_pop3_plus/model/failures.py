@@ -122,14 +122,11 @@ class ProbeError(Exception):
     def __init__(self, kind: Kind, template: str, *foreign: object) -> None:
         self.kind = kind
         self.message = printable(template, *foreign)
-        self.phase: Phase | None = None
         super().__init__(self.message)
 
-    def failure(self) -> Failure:
-        """Return the immutable record of the error."""
-        return Failure(
-            self.kind, self.phase, self.message, self.is_late, self.reason, self.verify_code
-        )
+    def failure(self, phase: Phase | None = None) -> Failure:
+        """Return the immutable record of the error, which was raised in `phase`."""
+        return Failure(self.kind, phase, self.message, self.is_late, self.reason, self.verify_code)
 
 
 class DeadlineExceeded(ProbeError):

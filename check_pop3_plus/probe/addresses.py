@@ -50,9 +50,9 @@ def run(prerequisites: Prerequisites, deadline: Deadline) -> Report:
         if attempt.sessions:
             attempt.abandon()
         else:
-            attempt.failure = error.failure()
+            attempt.failure = error.failure(attempt.timeline.failed)
     except ProbeError as error:
-        attempt.failure = error.failure()
+        attempt.failure = error.failure(attempt.timeline.failed)
     except Stopped:
         message = Printable(f"stopped from outside after {Clock() - attempt.created:.0f} s")
         attempt.failure = Failure(Kind.STOPPED, attempt.phase(), message)
@@ -176,7 +176,8 @@ class _Attempt:
                 late = self.sessions[position] = Session(session.address)
                 late.timeline.laps += session.timeline.laps
                 late.login_began = session.login_began
-                late.failure = Failure(Kind.TIMEOUT, phase, Printable("no answer in time"))
+                message = Printable("no answer in time")
+                late.failure = Failure(Kind.TIMEOUT, phase, message, is_late=True)
         for stream in self._streams:
             stream.abort()
 

@@ -33,7 +33,7 @@ def explained(
     says nothing, or just hang up (Dovecot does). If it does shake hands on the old terms,
     that is the reason. No POP3 byte is sent over such a link.
     """
-    unclear = error.kind in (Kind.TLS, Kind.CLOSED) and error.phase is Phase.TLS
+    unclear = error.kind in (Kind.TLS, Kind.CLOSED) and session.timeline.failed is Phase.TLS
     if unclear and session.tls is None and prerequisites.context and deadline.left():
         limit = deadline.within(min(LEGACY_SECONDS, deadline.left() / 2))
         ask = partial(side_probes.agreed_on_legacy_terms, modern=prerequisites.context)
@@ -41,7 +41,7 @@ def explained(
             agreed = _aside(session.address, prerequisites, limit, ask)
             if agreed:
                 return Failure(Kind.OLD_TLS, Phase.TLS, Printable(f"offers only {agreed}"))
-    return error.failure()
+    return error.failure(session.timeline.failed)
 
 
 def broken(address: Address, prerequisites: Prerequisites, deadline: Deadline) -> list[Note]:

@@ -86,19 +86,27 @@ class Connection:
         self.is_usable = reply.challenge is None
         return reply
 
-    def line(self, limit: int = grammar.LINE_LIMIT, is_inside: bool = False) -> bytes:
-        """Return the next line without its end; `is_inside` says that its reply has begun."""
+    def line(
+        self,
+        limit: int = grammar.LINE_LIMIT,
+        is_inside: bool = False,
+        missing: str = " without a reply",
+    ) -> bytes:
+        """Return the next line without its end; `is_inside` says that its reply has begun.
+
+        `missing` is added to the error when the server closes the connection instead.
+        """
         while (line := self._lines.next_line(limit)) is None:
             has_begun = is_inside or bool(self._lines.pending)
             try:
                 data = self.stream.receive()
             except DeadlineExceeded as error:
                 if has_begun:
-                    error.message = Printable("no complete answer in time")
+                    raise DeadlineExceeded(error.kind, "no complete answer in time") from error
                 raise
             if not data:
-                cut = "in the middle of a reply" if has_begun else "without a reply"
-                raise ProbeError(Kind.CLOSED, Printable(f"closed the connection {cut}"))
+                cut = " in the middle of a reply" if has_begun else missing
+                raise ProbeError(Kind.CLOSED, "closed the connection" + cut)
             self._lines.feed(data)
         if self._lines.is_bare:
             self.remark("lines end in LF alone")
@@ -126,9 +134,11 @@ class Connection:
             return self.line(grammar.AUTH_LINE_LIMIT)
         except ProbeError as error:
             if error.kind is Kind.OVERSIZED and self._lines.pending.startswith(b"+ "):
-                error.kind = Kind.GARBLED
-                limit = f"more than {grammar.AUTH_LINE_LIMIT} octets"
-                error.message = Printable(f"sent a malformed challenge: {limit}; given up")
+                raise ProbeError(
+                    Kind.GARBLED,
+                    "sent a malformed challenge: more than {} octets; given up",
+                    grammar.AUTH_LINE_LIMIT,
+                ) from error
             raise
 
     def unsolicited(self) -> bool:
@@ -176,11 +186,10 @@ def read_greeting(connection: Connection) -> None:
     Raises ProbeError: greeting, greeting-temporary, garbled, closed, oversized.
     """
     try:
-        line = connection.line()
+        line = connection.line(missing="")
     except ProbeError as error:
         if error.kind is Kind.CLOSED:
-            what = error.message.removesuffix(" without a reply")
-            error.message = Printable(f"{what} before the greeting")
+            raise ProbeError(Kind.CLOSED, "{} before the greeting", error.message) from error
         raise
     connection.session.greeting = line
     connection.session.greeting_shown = connection.sanitise(line)

@@ -90,8 +90,7 @@ def upgrade(connection: Connection, context: "ssl.SSLContext") -> None:
             _require_certificate(connection)
         except ProbeError as error:
             if error.kind is Kind.CLOSED:
-                error.kind = Kind.TLS
-                error.message = Printable(f"accepted STLS and then {error.message}")
+                raise ProbeError(Kind.TLS, "accepted STLS and then {}", error.message) from error
             raise
 
 
@@ -112,14 +111,14 @@ def log_in(
 
     wanted = connection.settings.login
     assert wanted is not None  # noqa: S101 - who calls this has asked for a login
-    _require_verified_link(connection)
     with connection.session.timeline.phase(Phase.LOGIN):
+        _require_verified_link(connection)
         encrypted = connection.stream.encrypted
         try:
             method = login.choose_mechanism(wanted.mechanism, known, encrypted)
         except ProbeError as error:
-            error.message = connection.sanitise(error.message)  # it quotes what the server offers
-            raise
+            # It quotes what the server offers, which may have a secret in it.
+            raise ProbeError(error.kind, "{}", connection.sanitise(error.message)) from error
         if not may_log_in():
             return False
         greeting = connection.session.greeting or b""
