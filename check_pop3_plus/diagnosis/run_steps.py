@@ -33,7 +33,7 @@ from check_pop3_plus.model.report import Address, Report, Session
 from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.model.settings import Family, Security, Settings, Subject
 from check_pop3_plus.model.stopped import Stopped
-from check_pop3_plus.net import dns_query, legacy_client_hello, tls, transport
+from check_pop3_plus.net import dns_query, legacy_client_hello, resolve, tls, transport
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.options.validators import is_numeric
 from check_pop3_plus.probe import side_probes
@@ -269,7 +269,7 @@ class _Diagnosis:
         name = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}[family]
         began = Clock()
         try:
-            found = transport.resolve(self.settings.target.replace(family=family), limit)
+            found = resolve.look_up(self.settings.target.replace(family=family), limit)
         except ProbeError as error:
             self._facts.append(Lookup(name, Clock() - began, (), error.failure()))
         else:
