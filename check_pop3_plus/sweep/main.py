@@ -8,6 +8,7 @@ from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.sweep import run as sweep_run
+from check_pop3_plus.sweep import services as sweep_services
 from check_pop3_plus.sweep import summary, targets
 from check_pop3_plus.sweep.summary import Tally
 
@@ -21,7 +22,7 @@ def main(wanted: Sweep, started: float) -> int:
     Raises ProbeError (config) where it cannot even begin.
     """
     gc.enable()
-    services = sweep_run.services(wanted)
+    services = sweep_services.read(wanted)
     end = Deadline(started + wanted.run_timeout)
     looks_end = end
     submit_target = None

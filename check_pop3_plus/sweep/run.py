@@ -15,21 +15,10 @@ from check_pop3_plus.check import run
 from check_pop3_plus.check.run import Verdict
 from check_pop3_plus.model.failures import ProbeError, config_error
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.sanitised_text import sanitise
-from check_pop3_plus.model.settings import Secret, SecretSource, Settings, State, Sweep
-from check_pop3_plus.options import ini
-from check_pop3_plus.options import parser as options_parser
-from check_pop3_plus.options.table import Asked, parser
-from check_pop3_plus.options.validators import UsageError
+from check_pop3_plus.model.settings import Secret, SecretSource, Settings, State
 from check_pop3_plus.probe import password_source
-from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Clock, Deadline
-
-FILE_LIMIT = 16 * 1024 * 1024
-"""Octets; 10,000 services have about 2 MiB."""
-
-COMMON = "DEFAULT"
-"""The section whose options come first in all others."""
+from check_pop3_plus.sweep.services import Service, password_variables, settings_of
 
 _PACE_SECONDS = 0.02
 _BUSY = 0.3
@@ -38,26 +27,6 @@ _OTHER_DESCRIPTORS = 64
 _READ_AHEAD = 32
 _ROUND_SECONDS = 0.02
 """How long results are left to gather: who is woken for each has to fight for the interpreter."""
-
-
-class Service(Record):
-    """One section: a service to look at."""
-
-    name: str
-    """As in the file: `host!service`."""
-    words: tuple[str, ...]
-    """Its options, as on a command line."""
-    error: ProbeError | None = None
-    """What is wrong with the section itself."""
-
-    @property
-    def host(self) -> str:
-        return self.name.partition("!")[0]
-
-    @property
-    def description(self) -> str:
-        """What the monitoring system calls the service on that host."""
-        return self.name.partition("!")[2]
 
 
 class Outcome(Record):
@@ -72,54 +41,11 @@ class Outcome(Record):
     ended: float = 0.0
 
 
-def services(wanted: Sweep) -> list[Service]:
-    """Return the services of the file, in its order.
-
-    Raises ProbeError (config) when it cannot be read, or holds none.
-    """
-    data = files.read_file(wanted.file, "sweep file", FILE_LIMIT)
-    content = data.decode("utf-8", "surrogateescape")
-    found: list[ini.Part] = []
-    common: list[str] = []
-    for part in ini.parts(content, wanted.file):
-        if part.name != COMMON:
-            found.append(part)
-        elif part.errors:
-            raise part.errors[0]
-        else:
-            common += options_parser.section_to_argv(part.options)
-    if not found:
-        raise UsageError(f"no section [HOST!SERVICE] in {sanitise(wanted.file)}")
-    seen: set[str] = set()
-    return [_service(part, common, wanted.common, seen) for part in found]
-
-
-def _service(
-    part: ini.Part, common: list[str], commanded: tuple[str, ...], seen: set[str]
-) -> Service:
-    name = part.name
-    host, _, description = name.partition("!")
-    words = [f"--hostname={host}", *common]
-    try:
-        if part.errors:
-            raise part.errors[0]
-        if not host or not description or not name.isprintable():
-            raise UsageError("the section is not called [HOST!SERVICE]")
-        if name in seen:
-            raise UsageError("the file has several sections of this name")
-        seen.add(name)
-        words += options_parser.section_to_argv(part.options)
-    except ProbeError as error:
-        return Service(name if name.isprintable() else sanitise(name), (), error)
-    return Service(name, (*words, *commanded))
-
-
 class Run:
     """One sweep while it goes on."""
 
     def __init__(self, services: list[Service], jobs: int, deadline: Deadline) -> None:
         self._deadline = deadline
-        self._table = parser()
         # Each has a connection; a few descriptors are for all.
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._jobs = max(1, min(jobs, len(services), descriptors - _OTHER_DESCRIPTORS))
@@ -187,7 +113,7 @@ class Run:
             while not self._read and self._waiting:
                 for _ in range(min(_READ_AHEAD, len(self._waiting))):
                     service = self._waiting.popleft()
-                    self._read.append((service, self._settings(service)))
+                    self._read.append((service, settings_of(service)))
             return self._read.popleft() if self._read else None
 
     def _looked_at(self, service: Service, settings: Settings | ProbeError) -> Outcome:
@@ -206,16 +132,6 @@ class Run:
             bug = f"internal error ({type(error).__name__})"
             verdict = Verdict(State.UNKNOWN, f"bug: {bug}", lines=("kind: bug",))
         return Outcome(service, verdict)
-
-    def _settings(self, service: Service) -> Settings | ProbeError:
-        if service.error:
-            return service.error
-        try:
-            return options_parser.parse(service.words, self._table)
-        except Asked:
-            return UsageError("--help and --version are for the command line")
-        except ProbeError as error:
-            return error
 
     def _secret(self, settings: Settings) -> Secret | None:
         name = settings.login.source.env if settings.login else None
@@ -238,11 +154,8 @@ def _load_while_there_is_memory() -> None:
 
 def _read_variables(services: list[Service], deadline: Deadline) -> dict[str, Secret | ProbeError]:
     """Take the secrets that are in the environment, each once: several sections may share one."""
-    option = "--password-env="
-    words = {word for service in services for word in service.words if word.startswith(option)}
     secrets: dict[str, Secret | ProbeError] = {}
-    for word in words:
-        name = word.removeprefix(option)
+    for name in password_variables(services):
         try:
             secrets[name] = password_source.read(SecretSource(env=name), deadline)
         except ProbeError as error:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from check_pop3_plus.check.run import SEVERITY, VERBOSE_OUTPUT_LIMIT, Verdict
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import State, Sweep
-from check_pop3_plus.sweep.run import Outcome, Service
+from check_pop3_plus.sweep.run import Outcome
+from check_pop3_plus.sweep.services import Service
 
 _NAMES = 3
 """Services named on the first line."""

@@ -16,7 +16,8 @@ from check_pop3_plus.check.run import Verdict
 from check_pop3_plus.model.settings import HttpsEndpoint, IcingaApi, State
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.sweep import icinga_target
-from check_pop3_plus.sweep.run import Outcome, Service
+from check_pop3_plus.sweep.run import Outcome
+from check_pop3_plus.sweep.services import Service
 from tests.pki.certificates import Pki
 from tests.servers.icinga_api import Answer, Api, Cut, refused, taken
 from tests.servers.scripted_server import PoliteServer, dead_port

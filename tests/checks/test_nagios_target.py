@@ -15,7 +15,8 @@ from check_pop3_plus.check.run import Verdict
 from check_pop3_plus.model.settings import CommandFile, State
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.sweep import nagios_target
-from check_pop3_plus.sweep.run import Outcome, Service
+from check_pop3_plus.sweep.run import Outcome
+from check_pop3_plus.sweep.services import Service
 from tests.servers.scripted_server import PoliteServer, dead_port
 from tests.support.command import run
 

@@ -22,6 +22,7 @@ from check_pop3_plus.model.settings import Sweep
 from check_pop3_plus.options import ini, parser
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.sweep import run as sweep_run
+from check_pop3_plus.sweep import services
 from tests.pki.certificates import Pki
 from tests.servers.network import network
 from tests.servers.scripted_server import (
@@ -112,7 +113,7 @@ def words(tmp_path: Path, text: str, *arguments: str) -> list[tuple[str, ...]]:
     path.write_text(text)
     wanted = parser.read(["--sweep", str(path), *arguments])
     assert isinstance(wanted, Sweep)
-    return [service.words for service in sweep_run.services(wanted)]
+    return [service.words for service in services.read(wanted)]
 
 
 def test_what_a_section_shares_comes_first_and_the_command_line_last(tmp_path: Path) -> None:
@@ -223,7 +224,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     fifo, large = tmp_path / "fifo", tmp_path / "large"
     os.mkfifo(fifo)
     with large.open("wb") as sparse:
-        sparse.truncate(sweep_run.FILE_LIMIT + 1)
+        sparse.truncate(services.FILE_LIMIT + 1)
 
     for path, reason in ((fifo, "regular"), (large, "16 MiB"), (tmp_path / "none", "No such")):
         done = run("--sweep", str(path), timeout=5)
@@ -377,7 +378,7 @@ def test_a_bug_in_one_section_is_one_unknown(
     monkeypatch.setattr(check_run, "run", broken)
     path = tmp_path / "sweep.ini"
     path.write_text("[a!b]\n")
-    [service] = sweep_run.services(Sweep(str(path)))
+    [service] = services.read(Sweep(str(path)))
     [outcome] = sweep_run.Run([service], 1, Deadline(time.monotonic() + 5)).outcomes()
 
     assert outcome.verdict.text() == (

@@ -40,7 +40,9 @@ from check_pop3_plus.pop3 import login
 from check_pop3_plus.pop3.grammar import Reply
 from check_pop3_plus.probe import oauth_token
 from check_pop3_plus.support import files
-from check_pop3_plus.sweep import icinga_target, nagios_target, run, summary
+from check_pop3_plus.sweep import icinga_target, nagios_target, summary
+from check_pop3_plus.sweep import services as sweep_services
+from check_pop3_plus.sweep.run import Outcome
 from tests.pki.expected_verdicts import FIRST, deserves_ok
 from tests.support.command import Run
 from tests.support.faults import CANARY, assert_no_canary, honest
@@ -241,7 +243,7 @@ def _assert_sane(settings: Settings) -> None:
 
 def _swept(wanted: Sweep) -> None:
     try:
-        services = run.services(wanted)
+        services = sweep_services.read(wanted)
     except ProbeError as error:
         _assert_usage_error(error)
         return
@@ -259,7 +261,7 @@ def _swept(wanted: Sweep) -> None:
         except ProbeError as error:
             _assert_usage_error(error)
             verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
-        outcome = run.Outcome(service, verdict, is_readable)
+        outcome = Outcome(service, verdict, is_readable)
         tally.add(outcome)
         json.loads(summary.as_json(outcome))
         if is_readable and ";" not in service.name:

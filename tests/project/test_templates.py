@@ -16,7 +16,7 @@ import pytest
 from check_pop3_plus.model.settings import Sweep
 from check_pop3_plus.options import parser as options_parser
 from check_pop3_plus.options.table import parser
-from check_pop3_plus.sweep import run
+from check_pop3_plus.sweep import services
 from tests.support import make_basket
 from tests.support.option_list import FLAGS, OF_SWEEPS, OPTIONS
 
@@ -74,7 +74,7 @@ def test_the_example_of_a_sweep_can_be_read() -> None:
     wanted = options_parser.read(["--sweep", str(path)])
     assert isinstance(wanted, Sweep)
 
-    settings = [options_parser.parse(service.words) for service in run.services(wanted)]
+    settings = [options_parser.parse(service.words) for service in services.read(wanted)]
 
     assert [each.target.hostname for each in settings] == ["pop.example.org", "pop.example.net"]
 

@@ -37,7 +37,8 @@ from check_pop3_plus.options.validators import UsageError
 from check_pop3_plus.probe import addresses
 from check_pop3_plus.sweep import icinga_target, nagios_target
 from check_pop3_plus.sweep import summary as sweep_summary
-from check_pop3_plus.sweep.run import Outcome, Service
+from check_pop3_plus.sweep.run import Outcome
+from check_pop3_plus.sweep.services import Service
 from tests.support import output_parsers
 from tests.support.faults import LABELS, STATES
 
