@@ -28,7 +28,7 @@ from check_pop3_plus.model.failures import Kind, ProbeError, config_error
 from check_pop3_plus.model.report import Address, Chain, Report, Session
 from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import Family
-from check_pop3_plus.net import dns_query, legacy_client_hello, tls, transport
+from check_pop3_plus.net import dns_query, legacy_client_hello, resolve, tls, transport
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.probe import side_probes
 from check_pop3_plus.probe.connection import Connection, capabilities, quit_session, read_greeting
@@ -104,7 +104,7 @@ def lookups(around: Surroundings) -> Iterable[Work]:
 def _look_up(around: Surroundings, name: str, family: Family, limit: Deadline) -> Iterator[Fact]:
     began = Clock()
     try:
-        found = transport.resolve(around.target.replace(family=family), limit)
+        found = resolve.look_up(around.target.replace(family=family), limit)
     except ProbeError as error:
         yield Lookup(name, Clock() - began, (), error.failure())
     else:

@@ -22,7 +22,7 @@ from check_pop3_plus.model.report import Address, Note, Report, Session, Timelin
 from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.model.settings import Assertions
 from check_pop3_plus.model.stopped import Stopped
-from check_pop3_plus.net import transport
+from check_pop3_plus.net import resolve, transport
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.probe.session import run_session
@@ -78,7 +78,7 @@ class _Attempt:
     def take(self) -> None:
         self.began = Clock()
         with self.timeline.phase(Phase.RESOLVE):
-            self.addresses = transport.resolve(self.settings.target, self.deadline)
+            self.addresses = resolve.look_up(self.settings.target, self.deadline)
         if self.settings.target.all_addresses:
             self._take_together(self.addresses)
         else:

@@ -17,7 +17,7 @@ from check_pop3_plus.check.run import Verdict
 from check_pop3_plus.model.report import Address
 from check_pop3_plus.model.settings import State
 from check_pop3_plus.model.stopped import Stopped
-from check_pop3_plus.net import transport
+from check_pop3_plus.net import resolve
 from check_pop3_plus.options import parser
 from check_pop3_plus.probe import session
 from tests.pki.certificates import Pki
@@ -48,7 +48,7 @@ class Pool:
         self._secret = folder / "secret"
         self._secret.touch(mode=0o600)
         self._secret.write_text(f"{CANARY}\n")
-        monkeypatch.setattr(transport, "resolve", lambda *_: tuple(self._addresses))
+        monkeypatch.setattr(resolve, "look_up", lambda *_: tuple(self._addresses))
 
     def add(self, server: _S) -> _S:
         self._stack.enter_context(server)

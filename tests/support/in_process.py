@@ -21,7 +21,7 @@ from check_pop3_plus.model.failures import DeadlineExceeded, Kind, ProbeError
 from check_pop3_plus.model.report import Address, TlsFacts
 from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.model.settings import Secret, Settings
-from check_pop3_plus.net import transport
+from check_pop3_plus.net import resolve, transport
 from check_pop3_plus.options import parser
 from check_pop3_plus.pop3 import sasl_mechanisms, scram
 from check_pop3_plus.probe import addresses, prerequisites, session
@@ -279,7 +279,7 @@ class Stage:
                     stack.enter_context(patch.object(module, "Clock", self._clock))
             for module in (addresses, session):
                 stack.enter_context(patch.object(module, "run_with_deadline", _at_once))
-            stack.enter_context(patch.object(transport, "resolve", lambda *_: address))
+            stack.enter_context(patch.object(resolve, "look_up", lambda *_: address))
             stack.enter_context(patch.object(transport, "connect", self._connect))
             stack.enter_context(patch.object(check_run, "Prerequisites", lambda *_: self._means))
             stack.enter_context(patch.dict(sasl_mechanisms.MECHANISMS, scrams))
