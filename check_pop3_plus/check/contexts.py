@@ -16,8 +16,7 @@ from check_pop3_plus.check.certificate_contexts import (
 )
 from check_pop3_plus.check.default_states import (
     ABOUT_DATES,
-    FAILURE_STATES,
-    NOTE_STATES,
+    POLICIES,
     KindContext,
     is_clock_plausible,
     report_of,
@@ -65,12 +64,12 @@ class AddressesContext(KindContext):
 
 
 class NoteContext(KindContext):
-    """What was noticed on the way, by the other table."""
+    """What did not end the attempt."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         note: Note = metric.value.fact
-        states = FAILURE_STATES if note.is_failure else NOTE_STATES
-        return self.result(note.kind, metric, states[note.kind])
+        default = None if note.is_failure else POLICIES[note.kind].note_state
+        return self.result(note.kind, metric, default)
 
 
 class GreetingContext(KindContext):
