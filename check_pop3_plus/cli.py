@@ -4,12 +4,13 @@ import sys
 from collections.abc import Callable
 
 from check_pop3_plus.check import run
-from check_pop3_plus.check.run import Verdict
+from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.failures import ProbeError
 from check_pop3_plus.model.settings import Secret, SecretSource, Settings, State, Sweep
 from check_pop3_plus.options import parser
 from check_pop3_plus.options.table import Asked
 from check_pop3_plus.options.validators import UsageError
+from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support.deadline import Clock
 from check_pop3_plus.support.files import emit
@@ -36,13 +37,13 @@ def main(
         secret, started = _asked_for(settings, started)
         if set_watchdog:
             set_watchdog(started + settings.limits.run_timeout)
-        verdict = run.run(settings, started, secret)
+        verdict = run.run_check(settings, started, secret)
     except Asked as asked:
         return emit(f"{asked}\n".replace("\n\n\n", "\n\n"), State.UNKNOWN)
     except ProbeError as error:
         # One line: who mistyped an option needs no long output.
         verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
-    return emit(verdict.text(), verdict.state)
+    return emit(render(verdict), verdict.state)
 
 
 def _asked_for(settings: Settings, started: float) -> tuple[Secret | None, float]:

@@ -1,11 +1,10 @@
-"""One settings in, one verdict out. Prints nothing, so that a run and a sweep can share it.
+"""Run one check: settings in, verdict out. Prints nothing, so that a sweep can share it.
 
-nagiosplugin judges; the text is composed here, because its own printing moves perfdata to the
-last line, ranks UNKNOWN first and sorts the labels.
+nagiosplugin's Resource, Contexts and Summary are put together here; `output` renders the verdict.
 """
 
 from collections.abc import Sequence
-from itertools import accumulate
+from typing import Any
 
 import nagiosplugin
 
@@ -14,29 +13,19 @@ from check_pop3_plus.check.contexts import contexts
 from check_pop3_plus.check.resource import Pop3
 from check_pop3_plus.check.retries import Attempt
 from check_pop3_plus.check.summary import Summary
+from check_pop3_plus.check.verdict import SEVERITY, Figure, Verdict
 from check_pop3_plus.messages import long_output
 from check_pop3_plus.model.failures import LOCAL, MEASURED, Kind
-from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.settings import Secret, Settings, State
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline, pause
-
-STATUS_LIMIT = 200
-"""Characters of line 1 before the perfdata (contract, section 3)."""
-
-_OUTPUT_LIMIT = 4 * 1024
-VERBOSE_OUTPUT_LIMIT = 16 * 1024
-"""Also with a diagnosis."""
 
 _MARGIN_SECONDS = 1.0
 """The diagnosis ends so long before the run has to."""
 
 _DIAGNOSIS_SECONDS = 10.0
 """What further looks leave for it: enough for all but the last hops of a long way."""
-
-SEVERITY = (State.OK, State.UNKNOWN, State.WARNING, State.CRITICAL)
-"""Worst last (contract, section 4); the guidelines' numbers would put UNKNOWN last."""
 
 _STATES = {state.value: state for state in State}
 _SEVERITIES = {state.value: SEVERITY.index(state) for state in State}
@@ -51,47 +40,7 @@ _LABELS = (
 )
 
 
-class Verdict(Record):
-    """The result of a check, ready to print."""
-
-    state: State
-    status: str
-    """Without name and state."""
-    perfdata: tuple[str, ...] = ()
-    lines: tuple[str, ...] = ()
-    limit: int = _OUTPUT_LIMIT
-    """Octets of the whole text."""
-    suffix: str = ""
-    """What ends the status, however much of it has to be cut."""
-
-    def head(self) -> str:
-        """Return the status line without its perfdata."""
-        head = f"POP3 {self.state.name} - {self.status}"
-        room = STATUS_LIMIT - len(self.suffix)
-        if len(head) > room:
-            head = head[: room - 3].rstrip() + "..."
-        return head + self.suffix
-
-    def text(self, with_perfdata: bool = True) -> str:
-        """Return the plugin's output: perfdata on line 1, the long output behind it."""
-        head = self.head()
-        perfdata = self.perfdata if with_perfdata else ()
-        # With a hundred addresses not all of their figures find room.
-        shown = list(accumulate(perfdata, "{} {}".format, initial=" |"))
-        fitting = [each for each in shown if len(head) + len(each) < self.limit // 2]
-        if perfdata:
-            head += fitting[-1]
-        text = head + "\n"
-        if len(fitting) < len(shown):
-            text += f"more: {len(shown) - len(fitting)} figures left out\n"
-        for line in self.lines:
-            if len(text) + len(line) + 1 > self.limit - 20:
-                return text + "more: left out\n"
-            text += line + "\n"
-        return text
-
-
-def run(settings: Settings, started: float, secret: Secret | None = None) -> Verdict:
+def run_check(settings: Settings, started: float, secret: Secret | None = None) -> Verdict:
     """Take one look and judge it; or more, until one is good or the failure is believed.
 
     `started` is the instant from which all limits count.
@@ -115,7 +64,7 @@ def run(settings: Settings, started: float, secret: Secret | None = None) -> Ver
     return Verdict(
         last.state,
         last.status,
-        last.perfdata,
+        last.figures,
         (
             *long_output.cause(last.report, kinds),
             *likely,
@@ -123,7 +72,7 @@ def run(settings: Settings, started: float, secret: Secret | None = None) -> Ver
             *long_output.lines(settings, last.report, kinds, is_problem, is_diagnosed),
             *found,
         ),
-        VERBOSE_OUTPUT_LIMIT if is_diagnosed or settings.verbosity >= 2 else _OUTPUT_LIMIT,
+        is_diagnosed or settings.verbosity >= 2,
         retries.failed(taken, limits),
     )
 
@@ -142,7 +91,7 @@ def _look(prerequisites: Prerequisites, deadline: Deadline) -> Attempt:
     return Attempt(
         state,
         summary.ok(results) if state is State.OK else summary.problem(results),
-        tuple(sorted(check.perfdata, key=_position)),
+        _figures(results),
         tuple(Kind(result.hint) for result in findings),
         tuple(Kind(result.hint) for result in findings if _state(result) is state),
         resource.report,
@@ -184,7 +133,7 @@ def _stopped(settings: Settings, taken: Sequence[Attempt], started: float) -> Ve
     return Verdict(
         State.UNKNOWN,
         f"stopped from outside after {seconds:.0f} s, before look {len(taken) + 1}: {last.status}",
-        last.perfdata,
+        last.figures,
         (f"kind: {Kind.STOPPED.value}", *retries.lines((*taken, last), "")),
         suffix=retries.failed(taken, settings.limits),
     )
@@ -198,7 +147,19 @@ def _severity(result: nagiosplugin.Result) -> int:
     return _SEVERITIES[int(result.state)]
 
 
-def _position(perfdata: str) -> int:
-    """Return where a label stands; those of single addresses come last."""
-    label = perfdata.partition("=")[0]
-    return _LABELS.index(label) if label in _LABELS else len(_LABELS)
+def _figures(results: nagiosplugin.Results) -> tuple[Figure, ...]:
+    """Return the figures in a fixed order; those of single addresses come last."""
+    found = (result.metric.performance() for result in results.results if result.metric)
+    return tuple(sorted((figure(each) for each in found if each), key=_position))
+
+
+def figure(performance: nagiosplugin.Performance) -> Figure:
+    """Return nagiosplugin's record as ours; it has an empty text in place of None."""
+    values: list[Any] = [None if each == "" else each for each in performance]
+    label, value, unit, *limits = values
+    return Figure(label, value, unit or "", *limits)
+
+
+def _position(figure: Figure) -> tuple[int, str]:
+    label = figure.label
+    return _LABELS.index(label) if label in _LABELS else len(_LABELS), label + "="

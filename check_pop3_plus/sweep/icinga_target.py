@@ -13,6 +13,7 @@ from check_pop3_plus.model import sanitised_text
 from check_pop3_plus.model.failures import CertificateRejected, ProbeError
 from check_pop3_plus.model.settings import IcingaApi
 from check_pop3_plus.net import https
+from check_pop3_plus.output.plugin_text import perfdata, render
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.sweep.run import Outcome
@@ -89,8 +90,8 @@ class Api:
             "type": "Service",
             "service": outcome.service.name,
             "exit_status": verdict.state.value,
-            "plugin_output": verdict.text(with_perfdata=False).rstrip("\n"),
-            "performance_data": verdict.perfdata,
+            "plugin_output": render(verdict, with_perfdata=False).rstrip("\n"),
+            "performance_data": [perfdata(figure) for figure in verdict.figures],
             "check_source": os.uname().nodename,
             "execution_start": outcome.began,
             "execution_end": outcome.ended,

@@ -5,6 +5,7 @@ import os
 
 from check_pop3_plus.model.settings import JsonLines, Sweep
 from check_pop3_plus.model.stopped import Stopped
+from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.sweep import run as sweep_run
@@ -48,7 +49,7 @@ def main(wanted: Sweep, started: float) -> int:
     if submit_target:
         submit_target.close()
     verdict = tally.verdict(Clock() - started, is_stopped)
-    text = summary.summary_as_json(verdict, tally) + "\n" if is_json else verdict.text()
+    text = summary.summary_as_json(verdict, tally) + "\n" if is_json else render(verdict)
     return files.emit(text, verdict.state)
 
 

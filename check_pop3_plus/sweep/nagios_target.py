@@ -12,6 +12,7 @@ import time
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.sanitised_text import Printable, sanitise
 from check_pop3_plus.model.settings import CommandFile
+from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.sweep.run import Outcome
 
@@ -96,7 +97,7 @@ def _command(outcome: Outcome) -> bytes:
         f"[{outcome.ended:.0f}] PROCESS_SERVICE_CHECK_RESULT;{service.host};{service.description}"
         f";{verdict.state.value};"
     ).encode()
-    first, *lines = verdict.text().rstrip("\n").split("\n")
+    first, *lines = render(verdict).rstrip("\n").split("\n")
     command = head + first.encode("ascii", "replace")
     if len(command) >= LINE_LIMIT:  # the figures of a hundred addresses; half of one is another
         return command[: LINE_LIMIT - 1].rpartition(b" ")[0] + b"\n"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from check_pop3_plus.check import run
-from check_pop3_plus.check.run import Verdict
+from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.failures import ProbeError, config_error
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.settings import Secret, SecretSource, Settings, State
@@ -121,7 +121,7 @@ class Run:
             verdict = Verdict(State.UNKNOWN, f"{settings.kind.value}: {settings.message}")
             return Outcome(service, verdict, is_readable=False)
         try:
-            return Outcome(service, run.run(settings, Clock(), self._secret(settings)))
+            return Outcome(service, run.run_check(settings, Clock(), self._secret(settings)))
         except ProbeError as error:
             verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
         except (ImportError, OSError, MemoryError) as error:

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Iterable
 
-from check_pop3_plus.check.run import SEVERITY, VERBOSE_OUTPUT_LIMIT, Verdict
+from check_pop3_plus.check.verdict import SEVERITY, Figure, Verdict
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import State, Sweep
+from check_pop3_plus.output.plugin_text import perfdata, render
 from check_pop3_plus.sweep.run import Outcome
 from check_pop3_plus.sweep.services import Service
 
@@ -66,9 +67,9 @@ class Tally:
         return Verdict(
             state,
             status,
-            self._perfdata(seconds, len(missing)),
+            self._figures(seconds, len(missing)),
             tuple(f"{state.name.lower()}: {name}: {said}" for state, name, said in lines),
-            VERBOSE_OUTPUT_LIMIT,
+            is_verbose=True,
         )
 
     def _state(self, are_missing: bool) -> State:
@@ -84,15 +85,19 @@ class Tally:
         failed = self._not_submitted
         return f"; {len(failed)} not submitted: {_some(failed)}" if failed else "; all submitted"
 
-    def _perfdata(self, seconds: float, missing: int) -> tuple[str, ...]:
-        labels = [("services", len(self.services))]
-        labels += [(state.name.lower(), count) for state, count in self.counts.items()]
-        labels.append(("not_done", missing))
+    def _figures(self, seconds: float, missing: int) -> tuple[Figure, ...]:
+        counts = {"services": len(self.services)}
+        counts |= {state.name.lower(): count for state, count in self.counts.items()}
+        counts["not_done"] = missing
         if self.wanted.submit_target:
-            labels.append(("not_submitted", len(self._not_submitted)))
-        limit = f"{self.wanted.run_timeout:g}"
-        counts = (f"{label}={count};;;0;{len(self.services)}" for label, count in labels)
-        return f"time={seconds:.4f}s;;;0;{limit}", *counts
+            counts["not_submitted"] = len(self._not_submitted)
+        return (
+            Figure("time", seconds, "s", min=0, max=self.wanted.run_timeout),
+            *(
+                Figure(label, count, min=0, max=len(self.services))
+                for label, count in counts.items()
+            ),
+        )
 
 
 def named(service: Service) -> str:
@@ -116,18 +121,12 @@ def _worst(lines: list[tuple[State, str, str]]) -> str:
 
 
 def as_json(outcome: Outcome) -> str:
-    """Return what came of one service as an object on one line."""
-    verdict = outcome.verdict
-    head, _, long = verdict.text(with_perfdata=False).partition("\n")
+    """Return the outcome of one service as an object on one line."""
+    service = {"host": outcome.service.host, "service": outcome.service.description}
     return json.dumps(
         {
-            "host": outcome.service.host,
-            "service": outcome.service.description,
-            "state": verdict.state.name,
-            "exit_code": verdict.state.value,
-            "output": head,
-            "long_output": long,
-            "perfdata": verdict.perfdata,
+            **service,
+            **_rendered(outcome.verdict),
             "readable": outcome.is_readable,
             "began": round(outcome.began, 3),
             "ended": round(outcome.ended, 3),
@@ -137,15 +136,17 @@ def as_json(outcome: Outcome) -> str:
 
 def summary_as_json(verdict: Verdict, tally: Tally) -> str:
     """Return the result of the sweep as an object on one line."""
-    head, _, long = verdict.text(with_perfdata=False).partition("\n")
     counts = {state.name: count for state, count in tally.counts.items()}
-    return json.dumps(
-        {
-            "summary": {"services": len(tally.services), "done": tally.done(), **counts},
-            "state": verdict.state.name,
-            "exit_code": verdict.state.value,
-            "output": head,
-            "long_output": long,
-            "perfdata": verdict.perfdata,
-        }
-    )
+    summary = {"services": len(tally.services), "done": tally.done(), **counts}
+    return json.dumps({"summary": summary, **_rendered(verdict)})
+
+
+def _rendered(verdict: Verdict) -> dict[str, object]:
+    head, _, long = render(verdict, with_perfdata=False).partition("\n")
+    return {
+        "state": verdict.state.name,
+        "exit_code": verdict.state.value,
+        "output": head,
+        "long_output": long,
+        "perfdata": [perfdata(figure) for figure in verdict.figures],
+    }

@@ -13,12 +13,14 @@ import pytest
 
 from check_pop3_plus.certificate import reader
 from check_pop3_plus.check import run
-from check_pop3_plus.check.run import Verdict
+from check_pop3_plus.check.verdict import Figure, Verdict
 from check_pop3_plus.model.report import Address
 from check_pop3_plus.model.settings import State
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.net import resolve
 from check_pop3_plus.options import parser
+from check_pop3_plus.output.plugin_text import perfdata as perfdata_text
+from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.probe import session
 from tests.pki.certificates import Pki
 from tests.servers.scripted_server import (
@@ -73,7 +75,7 @@ class Pool:
         if login:
             words += f" -U monitor --password-file {self._secret}"
         settings = parser.parse(words.split())
-        return run.run(settings, time.monotonic())
+        return run.run_check(settings, time.monotonic())
 
     def close(self) -> None:
         self._stack.close()
@@ -96,7 +98,10 @@ def faster_than(seconds: float) -> Iterator[None]:
 
 
 def perfdata(verdict: Verdict) -> dict[str, str]:
-    return {label: value for label, _, value in (each.partition("=") for each in verdict.perfdata)}
+    return {
+        label: value
+        for label, _, value in (perfdata_text(each).partition("=") for each in verdict.figures)
+    }
 
 
 def kinds(verdict: Verdict) -> list[str]:
@@ -370,8 +375,8 @@ def test_certificates_that_take_long_to_read_are_read_in_time(
 
 def test_the_figures_of_a_hundred_addresses_are_bounded() -> None:
     """Contract, section 3: all of the output up to 4 KiB; what is left out is said."""
-    figures = tuple(f"time_192_0_2_{number}=0.0431s;;;0" for number in range(200))
-    text = Verdict(State.OK, "fine", figures, ("line: x",)).text()
+    figures = tuple(Figure(f"time_192_0_2_{n}", 0.0431, "s", min=0) for n in range(200))
+    text = render(Verdict(State.OK, "fine", figures, ("line: x",)))
     first, more, *_ = text.splitlines()
 
     assert len(text) < 4096

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from check_pop3_plus.check.run import Verdict
+from check_pop3_plus.check.verdict import Verdict
+from check_pop3_plus.output.plugin_text import render
 from tests.pki import corpus_wild
 from tests.pki.corpus import FAMILIES, Case
 from tests.pki.openssl_verdicts import Outcome, Stand, kind
@@ -80,7 +81,7 @@ def other_verdict(outcome: Outcome, verdict: Verdict) -> Iterator[str]:
         expected = "certificate-unreadable"  # fault 38
     if kind(verdict) != expected or verdict.state.value > 2:
         yield f"{outcome}, but {kind(verdict)}: {verdict.status}"
-    text = verdict.text()
+    text = render(verdict)
     if not all(" " <= each <= "~" or each == "\n" for each in text) or set("<>&\"'`$") & set(text):
         yield f"not fit to print: {text!r}"
 

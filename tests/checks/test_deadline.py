@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from check_pop3_plus.check.run import run as run_check
+from check_pop3_plus.check.run import run_check
 from check_pop3_plus.options import parser
+from check_pop3_plus.output.plugin_text import render
 from tests.pki.certificates import Pki
 from tests.servers.network import POLITE_SERVER, SILENT_NAME_SERVER, Network, network, within
 from tests.servers.scripted_server import (
@@ -312,4 +313,4 @@ def looked_at(server: ScriptedServer, words: str) -> str:
     flooded = server.flooded
     time.sleep(0.1)
     assert server.flooded == flooded > 0
-    return verdict.text()
+    return render(verdict)

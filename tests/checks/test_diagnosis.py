@@ -13,6 +13,7 @@ import pytest
 from check_pop3_plus.check import run
 from check_pop3_plus.diagnosis import steps, tools
 from check_pop3_plus.options import parser
+from check_pop3_plus.output.plugin_text import render
 from tests.pki.certificates import Pki
 from tests.servers.dovecot import Dovecot, check_at, running
 from tests.servers.network import POLITE_SERVER, SILENT_NAME_SERVER, Network, network
@@ -514,8 +515,8 @@ def diagnosed(argv: str, seconds: float = 5) -> Run:
     with dead_port() as port:
         words = f"-H 127.0.0.1 -p {port} -t {seconds} --run-timeout {seconds} {argv}"
         began = time.monotonic()
-        verdict = run.run(parser.parse(words.split()), began)
-    return honest(Run(verdict.state.value, verdict.text(), "", time.monotonic() - began))
+        verdict = run.run_check(parser.parse(words.split()), began)
+    return honest(Run(verdict.state.value, render(verdict), "", time.monotonic() - began))
 
 
 def test_programs_that_are_not_installed(programs: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from check_pop3_plus.check.run import Verdict
+from check_pop3_plus.check.verdict import Figure, Verdict
 from check_pop3_plus.model.settings import HttpsEndpoint, IcingaApi, State
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.sweep import icinga_target
@@ -64,7 +64,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def outcome(number: int = 0) -> Outcome:
-    verdict = Verdict(State.CRITICAL, "gone", ("time=1", "messages=2"), ("kind: closed",))
+    verdict = Verdict(
+        State.CRITICAL, "gone", (Figure("time", 1), Figure("messages", 2)), ("kind: closed",)
+    )
     return Outcome(Service(f"host!pop3 {number}", ()), verdict, began=1.25, ended=2.5)
 
 

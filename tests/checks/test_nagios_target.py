@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from check_pop3_plus.check.run import Verdict
+from check_pop3_plus.check.verdict import Figure, Verdict
 from check_pop3_plus.model.settings import CommandFile, State
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.sweep import nagios_target
@@ -53,7 +53,7 @@ def reader(fifo: Path) -> Iterator[Reader]:
 
 
 def outcome(verdict: Verdict | None = None, name: str = "host!pop3") -> Outcome:
-    made = verdict or Verdict(State.OK, "fine", ("time=1",))
+    made = verdict or Verdict(State.OK, "fine", (Figure("time", 1),))
     return Outcome(Service(name, ()), made, ended=1700000000.4)
 
 
@@ -63,7 +63,12 @@ def pipe(fifo: Path, seconds: float = 5) -> nagios_target.CommandPipe:
 
 def test_a_command(fifo: Path, reader: Reader) -> None:
     """Time, host, service, exit code, and the output with `\\n` for the end of a line."""
-    verdict = Verdict(State.CRITICAL, "gone", ("time=1", "messages=2"), ("kind: closed", "try: x"))
+    verdict = Verdict(
+        State.CRITICAL,
+        "gone",
+        (Figure("time", 1), Figure("messages", 2)),
+        ("kind: closed", "try: x"),
+    )
 
     assert pipe(fifo).submit(outcome(verdict)) is None
     assert reader.commands() == [
@@ -75,7 +80,7 @@ def test_a_command(fifo: Path, reader: Reader) -> None:
 def test_a_command_is_one_piece(fifo: Path, reader: Reader) -> None:
     """What a pipe takes at once, whoever else writes to it; cut between two lines."""
     lines = tuple(f"line {number}: {'x' * 90}" for number in range(99))
-    verdict = Verdict(State.CRITICAL, "gone", ("time=1",), lines, limit=16384)
+    verdict = Verdict(State.CRITICAL, "gone", (Figure("time", 1),), lines, is_verbose=True)
 
     assert pipe(fifo).submit(outcome(verdict)) is None
     [command] = reader.commands()

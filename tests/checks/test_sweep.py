@@ -20,6 +20,7 @@ from check_pop3_plus.check import run as check_run
 from check_pop3_plus.model.failures import ProbeError
 from check_pop3_plus.model.settings import Sweep
 from check_pop3_plus.options import ini, parser
+from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.sweep import run as sweep_run
 from check_pop3_plus.sweep import services
@@ -375,13 +376,13 @@ def test_a_bug_in_one_section_is_one_unknown(
     def broken(*_: object) -> None:
         raise ZeroDivisionError(CANARY)
 
-    monkeypatch.setattr(check_run, "run", broken)
+    monkeypatch.setattr(check_run, "run_check", broken)
     path = tmp_path / "sweep.ini"
     path.write_text("[a!b]\n")
     [service] = services.read(Sweep(str(path)))
     [outcome] = sweep_run.Run([service], 1, Deadline(time.monotonic() + 5)).outcomes()
 
-    assert outcome.verdict.text() == (
+    assert render(outcome.verdict) == (
         "POP3 UNKNOWN - bug: internal error (ZeroDivisionError)\nkind: bug\n"
     )
     assert outcome.is_readable

@@ -15,7 +15,7 @@ from nagiosplugin import Range
 
 from check_pop3_plus.certificate import der as certificate_der
 from check_pop3_plus.certificate import reader, rfc5280_rules
-from check_pop3_plus.check.run import Verdict
+from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model import sanitised_text
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.report import TlsFacts
@@ -36,6 +36,7 @@ from check_pop3_plus.net import dns_query, https, legacy_client_hello
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.options import parser
 from check_pop3_plus.options.table import Asked
+from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.pop3 import login
 from check_pop3_plus.pop3.grammar import Reply
 from check_pop3_plus.probe import oauth_token
@@ -219,7 +220,7 @@ def _understood(words: list[str]) -> None:
 def _assert_usage_error(error: ProbeError) -> None:
     assert error.kind is Kind.CONFIG
     verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
-    done = honest(Run(3, verdict.text(), "", 0.0), has_secret=False)
+    done = honest(Run(3, render(verdict), "", 0.0), has_secret=False)
     assert done.out.count("\n") == 1
 
 
@@ -267,7 +268,7 @@ def _swept(wanted: Sweep) -> None:
         if is_readable and ";" not in service.name:
             command = nagios_target._command(outcome)
             assert re.fullmatch(rb"\[0\] PROCESS_SERVICE_CHECK_RESULT;[^;]+;[^;]+;0;.*\n", command)
-    out = tally.verdict(1.0).text()
+    out = render(tally.verdict(1.0))
     assert re.fullmatch(r"[\n -~]*", out), out
     assert out.count("|") == 1, out
     assert len(out) <= 16 * 1024

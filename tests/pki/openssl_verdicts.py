@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from check_pop3_plus.certificate import reader
 from check_pop3_plus.check import run
-from check_pop3_plus.check.run import Verdict
+from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.settings import Settings
 from check_pop3_plus.options import parser
 from tests.pki.corpus import Case
@@ -209,7 +209,7 @@ class Stand:
         """
         self._judging_began = float("inf")
         settings = _settings(*self.arguments(case), *more)
-        verdict = run.run(settings, time.monotonic())
+        verdict = run.run_check(settings, time.monotonic())
         return verdict, time.process_time() - self._judging_began
 
     def arguments(self, case: Case) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from check_pop3_plus.check import run
-from check_pop3_plus.check.run import Verdict
+from check_pop3_plus.check.verdict import Figure, Verdict
 from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Phase
 from check_pop3_plus.model.report import (
     Address,
@@ -34,6 +34,8 @@ from check_pop3_plus.model.sanitised_text import Printable, sanitise
 from check_pop3_plus.model.settings import HttpsEndpoint, IcingaApi, State, Sweep
 from check_pop3_plus.options import parser
 from check_pop3_plus.options.validators import UsageError
+from check_pop3_plus.output import plugin_text
+from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.probe import addresses
 from check_pop3_plus.sweep import icinga_target, nagios_target
 from check_pop3_plus.sweep import summary as sweep_summary
@@ -176,7 +178,7 @@ def verdicts(draw: st.DrawFn) -> tuple[Verdict, Report, list[str]]:
             wanted = parser.parse(argv)
         except UsageError as error:
             return Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}"), report, argv
-        return run.run(wanted, 0), report, argv
+        return run.run_check(wanted, 0), report, argv
 
 
 def assert_harmless(output: str, limit: int) -> None:
@@ -186,7 +188,7 @@ def assert_harmless(output: str, limit: int) -> None:
     assert len(output) <= limit
     assert output.endswith("\n")
     first, *long = output.splitlines()
-    assert len(first.partition(" | ")[0]) <= run.STATUS_LIMIT
+    assert len(first.partition(" | ")[0]) <= plugin_text.STATUS_LIMIT
     assert all(line.partition(": ")[0].replace(" ", "").isalnum() for line in long), output
     assert not any(line.startswith("POP3") for line in long)
 
@@ -208,7 +210,7 @@ def test_both_read_what_was_meant(
 ) -> None:
     """Texts of servers, certificates and users in every place where one is shown."""
     verdict, report, argv = made
-    output = verdict.text()
+    output = render(verdict)
 
     assert_harmless(output, 16 * 1024 if {"-vv", "-vvv"} & set(argv) else 4 * 1024)
     metrics = output_parsers.assert_read_alike(verdict.state.value, output)
@@ -216,7 +218,7 @@ def test_both_read_what_was_meant(
     assert set(read) <= set(LABELS) | {
         label for label in read if label.startswith(("time_", "cert_"))
     }
-    if verdict.perfdata:
+    if verdict.figures:
         for label, value in metrics_meant(report).items():
             assert read[label].value == pytest.approx(value, abs=0.00006)
             assert read[label].unit == "s"
@@ -224,7 +226,7 @@ def test_both_read_what_was_meant(
         if mailboxes:
             assert read["messages"].value in {float(each.messages) for each in mailboxes}
         assert ("messages" in read) == bool(mailboxes)
-        assert [each.partition("=")[0] for each in verdict.perfdata] == list(read)
+        assert [each.label for each in verdict.figures] == list(read)
 
 
 @given(verdicts(), st.sampled_from(["pop.example.org!pop3", "h\u00f6st!p\\n3", "a b!c d e"]))
@@ -242,7 +244,7 @@ def test_results_for_nagios(made: tuple[Verdict, Report, list[str]], name: str) 
     assert (command.time, command.code) == (1700000000, verdict.state.value)
     assert f"{command.host}!{command.service}" == name
     arrived = output_parsers.nagios(command.output, is_escaped=True)
-    direct = output_parsers.nagios(verdict.text())
+    direct = output_parsers.nagios(render(verdict))
     assert arrived.text == direct.text
     assert arrived.perfdata == direct.perfdata
     assert direct.long.startswith(arrived.long)
@@ -251,17 +253,19 @@ def test_results_for_nagios(made: tuple[Verdict, Report, list[str]], name: str) 
 
 def test_the_figures_of_many_addresses_are_not_cut_in_the_middle() -> None:
     """Half a number is another number: what finds no room in a command is left out whole."""
-    figures = tuple(f"time_192_0_2_{number}=0.{number:04}s;;;0" for number in range(400))
-    verdict = Verdict(State.OK, "fine", figures, ("note: x",), run.VERBOSE_OUTPUT_LIMIT)
+    figures = tuple(
+        Figure(f"time_192_0_2_{number}", number / 10_000, "s", min=0) for number in range(400)
+    )
+    verdict = Verdict(State.OK, "fine", figures, ("note: x",), is_verbose=True)
     line = nagios_target._command(Outcome(Service("a!b", ()), verdict, ended=0.0))
 
-    assert len(verdict.text()) > select.PIPE_BUF
+    assert len(render(verdict)) > select.PIPE_BUF
     assert 3900 < len(line) <= select.PIPE_BUF
     arrived = output_parsers.nagios(
         output_parsers.nagios_command(line.decode()[:-1]).output, is_escaped=True
     )
     shown = arrived.perfdata.split()
-    assert shown == list(figures[: len(shown)])
+    assert shown == [plugin_text.perfdata(each) for each in figures[: len(shown)]]
 
 
 @given(verdicts())
@@ -317,9 +321,9 @@ def test_what_a_sweep_says(
         assert json.loads(line)["state"] == state.name
 
     verdict = tally.verdict(1.25, is_stopped)
-    output = verdict.text()
+    output = render(verdict)
 
-    assert_harmless(output, run.VERBOSE_OUTPUT_LIMIT)
+    assert_harmless(output, plugin_text.VERBOSE_OUTPUT_LIMIT)
     metrics = output_parsers.assert_read_alike(verdict.state.value, output)
     read = {metric.label: metric.value for metric in metrics}
     assert read["time"] == 1.25

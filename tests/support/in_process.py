@@ -23,6 +23,7 @@ from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.model.settings import Secret, Settings
 from check_pop3_plus.net import resolve, transport
 from check_pop3_plus.options import parser
+from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.pop3 import sasl_mechanisms, scram
 from check_pop3_plus.probe import addresses, prerequisites, session
 from check_pop3_plus.support.deadline import Deadline
@@ -252,8 +253,8 @@ class Stage:
     ) -> Played:
         self._means, self._script, self._tls = prerequisites, script, tls or certificates()
         self._streams = []
-        verdict = check_run.run(prerequisites.settings, self._clock.now)
-        run = Run(verdict.state.value, verdict.text(), "", 0.0)
+        verdict = check_run.run_check(prerequisites.settings, self._clock.now)
+        run = Run(verdict.state.value, render(verdict), "", 0.0)
         return Played(run, tuple(line for stream in self._streams for line in stream.sent))
 
     def _connect(self, address: Address, source: str | None, deadline: Deadline) -> ScriptedStream:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from check_pop3_plus.check import run
 from check_pop3_plus.model.settings import Secret
 from check_pop3_plus.options import parser
+from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.support.deadline import Clock
 from tests.servers.scripted_server import (
     LOOPBACK,
@@ -294,7 +295,7 @@ def arguments(server: Server, how: str = "auto", *more: str) -> list[str]:
 
 def shown(argv: Sequence[str], secret: bytes) -> str:
     """Run one check in this process, and return its output."""
-    return run.run(parser.parse(list(argv)), Clock(), Secret(secret)).text()
+    return render(run.run_check(parser.parse(list(argv)), Clock(), Secret(secret)))
 
 
 # --- the catalogue ---------------------------------------------------------------------------

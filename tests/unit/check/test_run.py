@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from check_pop3_plus.check import run
-from check_pop3_plus.check.run import Verdict
+from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.failures import Failure, Kind, Phase
 from check_pop3_plus.model.report import (
     Address,
@@ -21,6 +21,7 @@ from check_pop3_plus.model.report import (
 from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.model.settings import State
 from check_pop3_plus.options import parser
+from check_pop3_plus.output.plugin_text import perfdata, render
 from check_pop3_plus.probe import addresses
 from tests.pki.certificate_facts import NOW, dates
 
@@ -51,14 +52,14 @@ def verdict(
     report = Report((session,), (session,), resolve, None, elapsed, now.timestamp())
     monkeypatch.setattr(addresses, "run", lambda *_: report)
     settings = parser.parse(["-H", "pop.example.org", "-S", *argv.split()])
-    return run.run(settings, 0)
+    return run.run_check(settings, 0)
 
 
 def test_the_line_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     """Section 3, word for word."""
     result = verdict(monkeypatch, "-w 2 -c 5 -D 60,14", certificate=dates(-30, 63.416))
 
-    assert result.text() == (
+    assert render(result) == (
         "POP3 OK - pop.example.org:995 answered in 0.043 s, TLSv1.3, certificate valid for 63 days"
         " | time=0.0431s;2;5;0;10 time_resolve=0.0001s;;;0 time_connect=0.0100s;;;0"
         " cert_days=63.41;60:;14:\n"
@@ -152,16 +153,16 @@ def test_notes_are_no_news_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_long_verdict_is_cut_at_200_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     """Contract, section 3; the perfdata stays."""
     result = verdict(monkeypatch, failure=failed(Kind.GREETING, Phase.GREETING, "x" * 300))
-    head = result.text().partition(" | ")[0]
+    head = render(result).partition(" | ")[0]
 
     assert len(head) == 200
     assert head.endswith("...")
-    assert " | time=" in result.text()
+    assert " | time=" in render(result)
 
 
 def test_the_whole_output_is_bounded() -> None:
     """4 KiB, or 16 with -vv; what is left out is said."""
-    text = Verdict(State.OK, "fine", lines=tuple(f"line: {'x' * 90}" for _ in range(99))).text()
+    text = render(Verdict(State.OK, "fine", lines=tuple(f"line: {'x' * 90}" for _ in range(99))))
 
     assert len(text) <= 4096
     assert text.endswith("more: left out\n")
@@ -173,4 +174,7 @@ def test_nothing_that_was_not_measured_is_in_the_perfdata(
     """Absent, not 0 and not U."""
     result = verdict(monkeypatch, failure=failed(Kind.REFUSED, Phase.CONNECT), elapsed=None)
 
-    assert result.perfdata == ("time_resolve=0.0001s;;;0", "time_connect=0.0100s;;;0")
+    assert tuple(map(perfdata, result.figures)) == (
+        "time_resolve=0.0001s;;;0",
+        "time_connect=0.0100s;;;0",
+    )

@@ -1,0 +1,36 @@
+"""The result of a check or of a sweep, before it is rendered."""
+
+from check_pop3_plus.model.record import Record
+from check_pop3_plus.model.settings import State
+
+SEVERITY = (State.OK, State.UNKNOWN, State.WARNING, State.CRITICAL)
+"""Worst last (contract, section 4); the guidelines' numbers would put UNKNOWN last."""
+
+
+class Figure(Record):
+    """One measured number, with its thresholds."""
+
+    label: str
+    value: float
+    unit: str = ""
+    """`s`, `B` or nothing, as in performance data."""
+    warning: str | None = None
+    """A range of the plugin guidelines."""
+    critical: str | None = None
+    min: float | None = None
+    max: float | None = None
+
+
+class Verdict(Record):
+    """The state, what the status line says, the figures and the long output."""
+
+    state: State
+    status: str
+    """Without service and state."""
+    figures: tuple[Figure, ...] = ()
+    lines: tuple[str, ...] = ()
+    """The long output."""
+    is_verbose: bool = False
+    """Whether the long output may take more space, because the user asked for details."""
+    suffix: str = ""
+    """The end of the status, which is never cut off."""
