@@ -1,4 +1,4 @@
-"""Wire up one sweep, and print."""
+"""Run one sweep: read, check, submit, and print."""
 
 import gc
 import os
@@ -17,7 +17,7 @@ _SUBMIT_SECONDS = 5.0
 """Kept, of the time for the whole run, for handing over the last results; a tenth at most."""
 
 
-def main(wanted: Sweep, started: float) -> int:
+def run_sweep(wanted: Sweep, started: float) -> int:
     """Run the sweep, print its verdict, and return the exit code.
 
     Raises ProbeError (config) where it cannot even begin.
