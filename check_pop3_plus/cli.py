@@ -33,7 +33,7 @@ def main(
 
             if set_watchdog:
                 set_watchdog(started + settings.run_timeout)
-            return sweep_main.main(settings, started)
+            return sweep_main.run_sweep(settings, started)
         secret, started = _asked_for(settings, started)
         if set_watchdog:
             set_watchdog(started + settings.limits.run_timeout)

@@ -1,11 +1,13 @@
-"""Certificates to OK, WARNING, CRITICAL, UNKNOWN.
+"""Evaluate certificates.
 
-Trust, name, strength and validity are OpenSSL's verdict and come as a failure. Here is what is
-left: the days, for the server's own certificate and for those it depends on, validity too where
-verification is off but the user asked by `-D`, and what the user says of the certificate.
+OpenSSL decides on trust, name, strength and validity; a rejection arrives as a failure. Evaluated
+here are the remaining days, for the server certificate and for its issuers, validity too where
+verification is off but the user gave `-D`, and the user's assertions.
 """
 
+from collections.abc import Callable
 from math import floor
+from typing import Any
 
 from nagiosplugin import Metric, Performance, Resource, Result
 
@@ -16,13 +18,14 @@ from check_pop3_plus.check.default_states import (
     report_of,
 )
 from check_pop3_plus.model.failures import Kind
-from check_pop3_plus.model.report import CertificateFacts, Chain
+from check_pop3_plus.model.record import Record
+from check_pop3_plus.model.report import CertificateFacts, Chain, Report
 from check_pop3_plus.model.settings import Remaining, State
 from check_pop3_plus.support.deadline import days
 
 
 class DaysContext(KindContext):
-    """The days that are left, for perfdata; whether they are enough is judged by others."""
+    """The remaining days as a figure; `CertificateContext` and `ChainContext` evaluate them."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         return self.fine(metric)
@@ -36,7 +39,7 @@ class DaysContext(KindContext):
         limits = self.settings.thresholds
         return Performance(
             metric.name,
-            # Rounded down: 12.999 days are not the 13 that the status line does not say either.
+            # Rounded down, as in the status line: 12.999 days are not 13.
             floor(left * 100) / 100,
             "",
             _at_least(in_days(limits.certificate_warning, chain.leaf)),
@@ -45,7 +48,7 @@ class DaysContext(KindContext):
 
 
 class CertificateContext(KindContext):
-    """The dates of the server's own certificate."""
+    """The dates of the server certificate."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         chain: Chain = metric.value.fact
@@ -58,11 +61,11 @@ class CertificateContext(KindContext):
     def by_dates(
         self, ending: CertificateFacts, leaf: CertificateFacts, metric: Metric, resource: Resource
     ) -> Result:
-        """Judge when a certificate of the leaf's path ends, by the thresholds for the leaf."""
+        """Evaluate the dates of a certificate in the leaf's chain, by the leaf's thresholds."""
         limits, now = self.settings.thresholds, report_of(resource).now
         failure = metric.value.session.failure
-        is_said = failure is not None and failure.kind in ABOUT_DATES
-        if limits.certificate_warning is None or ending.not_after is None or is_said:
+        is_reported = failure is not None and failure.kind in ABOUT_DATES
+        if limits.certificate_warning is None or ending.not_after is None or is_reported:
             return self.fine(metric)
         if ending.not_after <= now:
             return self.result(Kind.EXPIRED, metric)
@@ -80,9 +83,9 @@ class CertificateContext(KindContext):
 
 
 class ChainContext(CertificateContext):
-    """The dates of those certificates that the server's own depends on.
+    """The dates of the issuers in the verified chain.
 
-    Of the path only: what else a server sends stops nobody when it ends.
+    Other certificates that a server sends may expire without any effect.
     """
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
@@ -93,53 +96,67 @@ class ChainContext(CertificateContext):
         return self.by_dates(ending, chain.leaf, metric, resource)
 
 
-class IssuerContext(KindContext):
-    """Whether one of those who issued the certificate, directly or not, has the wanted name."""
+class Assertion(Record):
+    """What the user demands of a certificate, by an option of its own."""
+
+    metric: str
+    kind: Kind
+    """The kind of failure where it does not hold."""
+    wanted: str
+    """The field of `Assertions` with the value of the option; None there means not asked for."""
+    holds: Callable[[Chain, Any, Report], bool]
+    """Whether it holds for a chain with a leaf, by the value of the option."""
+
+
+class AssertionContext(KindContext):
+    """One assertion about the certificate; the rows are in `ASSERTIONS`."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
-        chain: Chain = metric.value.fact
-        wanted = (self.settings.assertions.issuer or "").casefold()
-        names = (name.casefold() for each in chain.path for name in each.issuer_names)
-        if any(wanted in name for name in names):
+        assertion = next(each for each in ASSERTIONS if each.metric == self.name)
+        wanted = getattr(self.settings.assertions, assertion.wanted)
+        if wanted is None or assertion.holds(metric.value.fact, wanted, report_of(resource)):
             return self.fine(metric)
-        return self.result(Kind.ISSUER, metric)
+        return self.result(assertion.kind, metric)
 
 
-class KeyContext(KindContext):
-    """Whether the key of the server's own certificate is as long as the user asks for."""
-
-    def evaluate(self, metric: Metric, resource: Resource) -> Result:
-        leaf = metric.value.fact.leaf
-        if (leaf.key_bits or 0) >= (self.settings.assertions.min_key_bits or 0):
-            return self.fine(metric)
-        return self.result(Kind.WEAK, metric)
+def _has_issuer(chain: Chain, wanted: str, _: Report) -> bool:
+    """Return whether a CA in the chain has the text in its name, in any letter case."""
+    names = (name.casefold() for each in chain.path for name in each.issuer_names)
+    return any(wanted.casefold() in name for name in names)
 
 
-class ValidityContext(KindContext):
-    """Whether the server's own certificate was issued for no longer than the user asks for."""
-
-    def evaluate(self, metric: Metric, resource: Resource) -> Result:
-        leaf = metric.value.fact.leaf
-        if leaf.not_before is None or leaf.not_after is None:
-            return self.fine(metric)  # said as unreadable already
-        longest = self.settings.assertions.max_validity
-        if longest is None or days(leaf.not_after - leaf.not_before) <= longest:
-            return self.fine(metric)
-        return self.result(Kind.LONG_LIVED, metric)
+def _has_long_key(chain: Chain, bits: int, _: Report) -> bool:
+    """Return whether the leaf's key is as long; one that cannot be compared is not."""
+    return chain.leaf is not None and (chain.leaf.key_bits or 0) >= bits
 
 
-class DeployedContext(KindContext):
-    """Whether the certificate that is served is the one in the file."""
+def _has_short_lifetime(chain: Chain, longest: float, _: Report) -> bool:
+    """Return whether the leaf was issued for so many days at most.
 
-    def evaluate(self, metric: Metric, resource: Resource) -> Result:
-        served = metric.value.fact.leaf.fingerprint
-        if any(served == each.fingerprint for each in report_of(resource).deployed):
-            return self.fine(metric)
-        return self.result(Kind.NOT_DEPLOYED, metric)
+    Dates that cannot be read are reported by `CertificateContext`.
+    """
+    leaf = chain.leaf
+    if leaf is None or leaf.not_before is None or leaf.not_after is None:
+        return True
+    return days(leaf.not_after - leaf.not_before) <= longest
+
+
+def _is_deployed(chain: Chain, _: str, report: Report) -> bool:
+    """Return whether the served certificate is one of those in the file."""
+    served = chain.leaf.fingerprint if chain.leaf else None
+    return any(served == each.fingerprint for each in report.deployed)
+
+
+ASSERTIONS = (
+    Assertion("issuer", Kind.ISSUER, "issuer", _has_issuer),
+    Assertion("key", Kind.WEAK, "min_key_bits", _has_long_key),
+    Assertion("validity", Kind.LONG_LIVED, "max_validity", _has_short_lifetime),
+    Assertion("deployed", Kind.NOT_DEPLOYED, "deployed_file", _is_deployed),
+)
 
 
 def in_days(remaining: Remaining | None, leaf: CertificateFacts) -> float | None:
-    """Return a certificate threshold in days: a share is one of the leaf's lifetime."""
+    """Return a certificate threshold in days; a share refers to the leaf's lifetime."""
     if remaining is None:
         return None
     limits = [] if remaining.days is None else [remaining.days]

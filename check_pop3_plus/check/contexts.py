@@ -1,4 +1,4 @@
-"""Metrics to OK, WARNING, CRITICAL, UNKNOWN, by the tables in `judge` and the user's thresholds."""
+"""Evaluate metrics by the table of default states and by the user's thresholds."""
 
 from collections.abc import Iterable
 
@@ -6,18 +6,15 @@ import nagiosplugin
 from nagiosplugin import Metric, Performance, Range, Resource, Result
 
 from check_pop3_plus.check.certificate_contexts import (
+    ASSERTIONS,
+    AssertionContext,
     CertificateContext,
     ChainContext,
     DaysContext,
-    DeployedContext,
-    IssuerContext,
-    KeyContext,
-    ValidityContext,
 )
 from check_pop3_plus.check.default_states import (
     ABOUT_DATES,
-    FAILURE_STATES,
-    NOTE_STATES,
+    POLICIES,
     KindContext,
     is_clock_plausible,
     report_of,
@@ -28,12 +25,12 @@ from check_pop3_plus.model.settings import RangePair, Settings, State
 
 
 def contexts(settings: Settings, names: Iterable[str]) -> list[nagiosplugin.Context]:
-    """Return the contexts of these names, which are those of the metrics that `resource` makes."""
+    """Return the contexts with these names; the names of the metrics select them."""
     return [_CONTEXTS.get(name, RangeContext)(name, settings) for name in names]
 
 
 class FailureContext(KindContext):
-    """What ended the look, or one attempt of it, by the table."""
+    """The failure of an attempt or of a session, by the table."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         failure: Failure = metric.value.fact
@@ -45,9 +42,9 @@ class FailureContext(KindContext):
         return self.result(kind, metric)
 
     def _is_outvoted(self, failure: Failure, session: Session | None, report: Report) -> bool:
-        """Return whether enough other addresses are good.
+        """Return whether enough other addresses work.
 
-        They say nothing about a login, which only one of them has tried, nor about this machine.
+        That does not excuse a failed login, which only one of them has tried, nor a local failure.
         """
         enough = self.settings.target.min_addresses
         if enough is None or session is None or session.login_began or failure.kind in LOCAL:
@@ -56,7 +53,7 @@ class FailureContext(KindContext):
 
 
 class AddressesContext(KindContext):
-    """Whether as many addresses are good as the user asks for."""
+    """Whether enough addresses work."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         if metric.value >= (self.settings.target.min_addresses or 0):
@@ -65,12 +62,12 @@ class AddressesContext(KindContext):
 
 
 class NoteContext(KindContext):
-    """What was noticed on the way, by the other table."""
+    """What did not end the attempt."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         note: Note = metric.value.fact
-        states = FAILURE_STATES if note.is_failure else NOTE_STATES
-        return self.result(note.kind, metric, states[note.kind])
+        default = None if note.is_failure else POLICIES[note.kind].note_state
+        return self.result(note.kind, metric, default)
 
 
 class GreetingContext(KindContext):
@@ -86,7 +83,7 @@ class GreetingContext(KindContext):
 
 
 class CapabilitiesContext(KindContext):
-    """Whether the server offers all that it must, by its last list."""
+    """Whether the server's last capability list has all that the user requires."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         if set(self.settings.assertions.capabilities) <= metric.value.fact:
@@ -95,7 +92,7 @@ class CapabilitiesContext(KindContext):
 
 
 class RangeContext(KindContext):
-    """A number and the plugin guidelines' ranges for it."""
+    """A number, by the ranges that the user gave for it."""
 
     def __init__(self, name: str, settings: Settings) -> None:
         super().__init__(name, settings)
@@ -136,12 +133,9 @@ _CONTEXTS: dict[str, type[KindContext]] = {
     "chain_days": DaysContext,
     "certificate": CertificateContext,
     "chain": ChainContext,
-    "issuer": IssuerContext,
-    "key": KeyContext,
-    "validity": ValidityContext,
-    "deployed": DeployedContext,
+    **dict.fromkeys((each.metric for each in ASSERTIONS), AssertionContext),
     "greeting": GreetingContext,
     "capabilities": CapabilitiesContext,
     "note": NoteContext,
 }
-"""By the name of the metric; all others are numbers."""
+"""By the name of the metric; all other metrics are numbers."""

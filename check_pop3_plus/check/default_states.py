@@ -1,8 +1,7 @@
-"""What each kind of failure counts as, and which may pass: the tables of policy, and the context
-that knows them.
+"""The default state of each kind of failure, which kinds are retried, and the base of all contexts.
 
-A Result's `hint` is the kind's stable name, or None where there is nothing to say; the words
-are `summary`'s.
+A Result's `hint` is the kind's stable name, or None where there is nothing to report. The messages
+are made in `summary`.
 """
 
 from typing import TYPE_CHECKING
@@ -12,139 +11,93 @@ from nagiosplugin import Metric, Resource, Result
 
 from check_pop3_plus import RELEASED
 from check_pop3_plus.model.failures import Kind
+from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.settings import Settings, State
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-FAILURE_STATES = {
-    Kind.UNRESOLVED: State.CRITICAL,
-    Kind.RESOLVER: State.CRITICAL,
-    Kind.REFUSED: State.CRITICAL,
-    Kind.UNREACHABLE: State.CRITICAL,
-    Kind.TIMEOUT: State.CRITICAL,
-    Kind.PARTIAL: State.OK,
-    Kind.CLOSED: State.CRITICAL,
-    Kind.GARBLED: State.CRITICAL,
-    Kind.OVERSIZED: State.CRITICAL,
-    Kind.GREETING: State.CRITICAL,
-    Kind.GREETING_TEMPORARY: State.CRITICAL,
-    Kind.EXPECT: State.WARNING,
-    Kind.TLS: State.CRITICAL,
-    Kind.OLD_TLS: State.CRITICAL,
-    Kind.EXPIRED: State.CRITICAL,
-    Kind.NOT_YET_VALID: State.CRITICAL,
-    Kind.NAME: State.CRITICAL,
-    Kind.UNTRUSTED: State.CRITICAL,
-    Kind.WEAK: State.CRITICAL,
-    Kind.NOT_STRICT: State.CRITICAL,
-    Kind.CLIENT_CERTIFICATE: State.CRITICAL,
-    Kind.NO_STLS: State.CRITICAL,
-    Kind.INJECTED: State.CRITICAL,
-    Kind.NO_CAPABILITY: State.CRITICAL,
-    Kind.NO_MECHANISM: State.CRITICAL,
-    Kind.CLEARTEXT_REFUSED: State.CRITICAL,
-    Kind.CREDENTIALS: State.CRITICAL,
-    Kind.IN_USE: State.WARNING,
-    Kind.LOGIN_DELAY: State.WARNING,
-    Kind.TEMPORARY: State.WARNING,
-    Kind.PERMANENT: State.CRITICAL,
-    Kind.MAILBOX: State.CRITICAL,
-    Kind.GOODBYE: State.OK,
-    Kind.CERTIFICATE_UNREADABLE: State.WARNING,
-    Kind.CLEARTEXT_ACCEPTED: State.CRITICAL,
-    Kind.INJECTABLE: State.CRITICAL,
-    Kind.LEGACY_TLS: State.CRITICAL,
-    Kind.PIN: State.CRITICAL,
-    Kind.ISSUER: State.CRITICAL,
-    Kind.NOT_DEPLOYED: State.CRITICAL,
-    Kind.LONG_LIVED: State.CRITICAL,
-    Kind.TOO_FEW: State.CRITICAL,
-    Kind.CONFIG: State.UNKNOWN,
-    Kind.BUG: State.UNKNOWN,
-    Kind.STOPPED: State.UNKNOWN,
+OK, WARNING, CRITICAL, UNKNOWN = State.OK, State.WARNING, State.CRITICAL, State.UNKNOWN
+
+
+class Policy(Record):
+    """How one kind of failure is evaluated."""
+
+    state: State | None
+    """Where it ended the attempt (contract, section 4); None where a threshold gives the state."""
+    note_state: State | None = None
+    """Where the attempt went on; None means the same state."""
+    is_transient: bool = False
+    """Whether it may be gone two seconds later, so that the attempt is repeated."""
+    is_password_right: bool = False
+    """Whether a login that failed with it may be repeated, because the password was right. A
+    login without an answer may not: some servers take seconds to reject one (one takes 7 s)."""
+
+
+POLICIES = {
+    # Network and server trouble, a restart or overload: often gone after two seconds.
+    Kind.UNRESOLVED: Policy(CRITICAL, is_transient=True),
+    Kind.RESOLVER: Policy(CRITICAL, is_transient=True),
+    Kind.REFUSED: Policy(CRITICAL, is_transient=True),
+    Kind.UNREACHABLE: Policy(CRITICAL, is_transient=True),
+    Kind.TIMEOUT: Policy(CRITICAL, is_transient=True),
+    Kind.PARTIAL: Policy(OK, is_transient=True),
+    Kind.TOO_FEW: Policy(CRITICAL, is_transient=True),
+    Kind.CLOSED: Policy(CRITICAL, is_transient=True),
+    Kind.TLS: Policy(CRITICAL, is_transient=True),
+    Kind.GOODBYE: Policy(OK, is_transient=True),
+    # May come from one of several back ends behind the same name.
+    Kind.GARBLED: Policy(CRITICAL, WARNING, is_transient=True),
+    Kind.OVERSIZED: Policy(CRITICAL, is_transient=True),
+    Kind.GREETING: Policy(CRITICAL, is_transient=True),
+    Kind.GREETING_TEMPORARY: Policy(CRITICAL, is_transient=True),
+    Kind.EXPECT: Policy(WARNING, is_transient=True),
+    # Certificates and server configuration. Where one of several back ends is misconfigured, a
+    # retry that meets another one must not hide it.
+    Kind.OLD_TLS: Policy(CRITICAL),
+    Kind.EXPIRED: Policy(CRITICAL),
+    Kind.NOT_YET_VALID: Policy(CRITICAL),
+    Kind.NAME: Policy(CRITICAL),
+    Kind.UNTRUSTED: Policy(CRITICAL),
+    Kind.WEAK: Policy(CRITICAL),
+    Kind.NOT_STRICT: Policy(CRITICAL, OK),
+    Kind.CLIENT_CERTIFICATE: Policy(CRITICAL),
+    Kind.CERTIFICATE_UNREADABLE: Policy(WARNING),
+    Kind.PIN: Policy(CRITICAL),
+    Kind.ISSUER: Policy(CRITICAL),
+    Kind.NOT_DEPLOYED: Policy(CRITICAL),
+    Kind.LONG_LIVED: Policy(CRITICAL),
+    Kind.NO_STLS: Policy(CRITICAL),
+    Kind.NO_CAPABILITY: Policy(CRITICAL),
+    Kind.NO_MECHANISM: Policy(CRITICAL),
+    Kind.CLEARTEXT_REFUSED: Policy(CRITICAL),
+    Kind.CLEARTEXT_ACCEPTED: Policy(CRITICAL),
+    Kind.LEGACY_TLS: Policy(CRITICAL),
+    # Signs of an attack, or of a vulnerability.
+    Kind.INJECTED: Policy(CRITICAL),
+    Kind.INJECTABLE: Policy(CRITICAL),
+    # A rejected login is never repeated: three of them lock an account. A login before the delay
+    # has passed may restart the delay.
+    Kind.CREDENTIALS: Policy(CRITICAL),
+    Kind.LOGIN_DELAY: Policy(WARNING),
+    Kind.PERMANENT: Policy(CRITICAL),
+    # The server says that the password was right (RFC 2449 section 8.1.1, RFC 3206 section 4).
+    Kind.IN_USE: Policy(WARNING, is_transient=True, is_password_right=True),
+    Kind.TEMPORARY: Policy(WARNING, is_transient=True, is_password_right=True),
+    # The mailbox could not be opened after a login that was accepted.
+    Kind.MAILBOX: Policy(CRITICAL, is_transient=True),
+    # Thresholds. A mailbox does not empty itself, and each attempt is a login.
+    Kind.SLOW: Policy(None, is_transient=True),
+    Kind.EXPIRING: Policy(None),
+    Kind.MESSAGES: Policy(None),
+    Kind.SIZE: Policy(None),
+    # Local.
+    Kind.CONFIG: Policy(UNKNOWN),
+    Kind.BUG: Policy(UNKNOWN),
+    Kind.STOPPED: Policy(UNKNOWN),
 }
-"""What a kind counts as when it ended the look (contract, section 4)."""
-
-NOTE_STATES = FAILURE_STATES | {Kind.GARBLED: State.WARNING, Kind.NOT_STRICT: State.OK}
-"""What a kind counts as when the look went on: `+ok` or lines nobody asked for; what only
-`--x509-strict` would have refused."""
-
-PASSING = frozenset(
-    (
-        # The network, a restart, too much to do at once: what a second look is made for.
-        Kind.UNRESOLVED,
-        Kind.RESOLVER,
-        Kind.REFUSED,
-        Kind.UNREACHABLE,
-        Kind.TIMEOUT,
-        Kind.PARTIAL,
-        Kind.TOO_FEW,
-        Kind.CLOSED,
-        Kind.TLS,
-        Kind.SLOW,
-        Kind.GOODBYE,
-        # What another back end behind the same name would not have said.
-        Kind.GARBLED,
-        Kind.OVERSIZED,
-        Kind.GREETING,
-        Kind.GREETING_TEMPORARY,
-        Kind.EXPECT,
-        # The password was right, says the server (RFC 2449 section 8.1.1, RFC 3206 section 4).
-        Kind.IN_USE,
-        Kind.TEMPORARY,
-        Kind.MAILBOX,
-    )
-)
-"""Kinds that may be gone two seconds later: worth another look before they are believed."""
-
-LASTING = frozenset(
-    (
-        # Certificates, and what a server is set up to do. Where one of several back ends is set
-        # up wrong, a look that meets another must not hide it.
-        Kind.OLD_TLS,
-        Kind.EXPIRED,
-        Kind.NOT_YET_VALID,
-        Kind.NAME,
-        Kind.UNTRUSTED,
-        Kind.WEAK,
-        Kind.NOT_STRICT,
-        Kind.CLIENT_CERTIFICATE,
-        Kind.CERTIFICATE_UNREADABLE,
-        Kind.EXPIRING,
-        Kind.PIN,
-        Kind.ISSUER,
-        Kind.NOT_DEPLOYED,
-        Kind.LONG_LIVED,
-        Kind.NO_STLS,
-        Kind.NO_CAPABILITY,
-        Kind.NO_MECHANISM,
-        Kind.CLEARTEXT_REFUSED,
-        Kind.CLEARTEXT_ACCEPTED,
-        Kind.LEGACY_TLS,
-        # Signs of an attack, or of a hole for one.
-        Kind.INJECTED,
-        Kind.INJECTABLE,
-        # A rejected login is never repeated: three of them lock an account. A login too soon
-        # may begin the delay anew.
-        Kind.CREDENTIALS,
-        Kind.LOGIN_DELAY,
-        Kind.PERMANENT,
-        # A mailbox does not empty itself, and each look is a login.
-        Kind.MESSAGES,
-        Kind.SIZE,
-        # Ours.
-        Kind.CONFIG,
-        Kind.BUG,
-        Kind.STOPPED,
-    )
-)
-"""Kinds that are believed at once."""
-
-SAID_WITH_THE_RIGHT_PASSWORD = frozenset((Kind.IN_USE, Kind.TEMPORARY))
-"""After these alone a login that was not accepted may be tried again in the next look. After
-silence it may not: a server may take longer to reject a login than we wait (one takes 7 s)."""
+"""A row for each kind."""
 
 ABOUT_DATES = (Kind.EXPIRED, Kind.NOT_YET_VALID)
 
@@ -157,14 +110,16 @@ _SERVICE_STATES = {
 
 
 class KindContext(nagiosplugin.Context):
-    """A context that knows what the user said kinds count as."""
+    """A context that evaluates kinds of failure, by the table and by `--state`."""
 
     def __init__(self, name: str, settings: Settings) -> None:
         super().__init__(name)
         self.settings = settings
 
     def result(self, kind: Kind, metric: Metric, default: State | None = None) -> Result:
-        state = self.settings.states.get(kind.value, default or FAILURE_STATES[kind])
+        """Return the result for a kind; `default` is its state unless the user changed it."""
+        state = self.settings.states.get(kind.value) or default or POLICIES[kind].state
+        assert state is not None  # noqa: S101 - the contexts of thresholds give a default
         return Result(_SERVICE_STATES[state], kind.value, metric)
 
     def fine(self, metric: Metric) -> Result:
@@ -179,6 +134,6 @@ def is_clock_plausible(now: "datetime") -> bool:
 
 
 def report_of(resource: Resource) -> Report:
-    """Return what the resource has seen; it is asked only after its probe."""
+    """Return the report of a resource after its probe."""
     report: Report = resource.report  # type: ignore[attr-defined]
     return report

@@ -1,4 +1,4 @@
-"""Report to metrics: the nagiosplugin Resource that performs the probe."""
+"""The nagiosplugin Resource: performs the probe and turns its report into metrics."""
 
 import re
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import nagiosplugin
 from nagiosplugin import Metric
 
+from check_pop3_plus.check.certificate_contexts import ASSERTIONS
 from check_pop3_plus.model.failures import MEASURED
 from check_pop3_plus.model.report import Observation, Report, Session
 from check_pop3_plus.model.settings import Settings
@@ -15,24 +16,24 @@ from check_pop3_plus.support.deadline import Deadline
 
 
 class Pop3(nagiosplugin.Resource):
-    """A POP3 service, looked at once."""
+    """One attempt at a POP3 service."""
 
     name = "POP3"
 
     def __init__(self, prerequisites: Prerequisites, deadline: Deadline) -> None:
-        self._means = prerequisites
+        self._prerequisites = prerequisites
         self._deadline = deadline
         self.report: Report | None = None
         self._metrics: list[Metric] = []
 
     def attempt(self) -> set[str]:
-        """Take the look, and return the names of the contexts that what was seen needs."""
-        self.report = addresses.run(self._means, self._deadline)
-        self._metrics = list(_metrics(self.report, self._means.settings))
+        """Probe the service, and return the names of the contexts that evaluate the metrics."""
+        self.report = addresses.run(self._prerequisites, self._deadline)
+        self._metrics = list(_metrics(self.report, self._prerequisites.settings))
         return {metric.context for metric in self._metrics}
 
     def probe(self) -> list[Metric]:
-        """Return what of the look can be judged."""
+        """Return the metrics of the attempt."""
         return self._metrics
 
 
@@ -52,14 +53,14 @@ def _metrics(report: Report, settings: Settings) -> Iterator[Metric]:
             yield Metric(f"time_{phase.value}", seconds[phase], "s", min=0)
     yield from _days_left(report)
     for session in report.evaluated:
-        yield from _of_attempt(session, settings, has_failed=bool(report.failure))
+        yield from _of_session(session, settings, has_failed=bool(report.failure))
     if settings.target.all_addresses:
         for session in report.evaluated:
             yield from _of_address(session)
 
 
 def _days_left(report: Report) -> Iterator[Metric]:
-    """Yield, of several addresses, the certificates that end first."""
+    """Yield the certificates that expire first among all addresses."""
     leaves, intermediates = [], []
     for session in report.evaluated:
         leaf, chain = session.chain.leaf, Observation(session, session.chain)
@@ -73,20 +74,16 @@ def _days_left(report: Report) -> Iterator[Metric]:
             yield Metric(name, min(ends, key=lambda pair: pair[0])[1])
 
 
-def _of_attempt(session: Session, settings: Settings, has_failed: bool) -> Iterator[Metric]:
+def _of_session(session: Session, settings: Settings, has_failed: bool) -> Iterator[Metric]:
     wanted = settings.assertions
     if session.chain.leaf:
         chain = Observation(session, session.chain)
         yield Metric("certificate", chain)
-        for name, is_wanted in (
-            ("chain", session.chain.first_issuer_to_end),
-            ("issuer", wanted.issuer),
-            ("key", wanted.min_key_bits),
-            ("validity", wanted.max_validity),
-            ("deployed", wanted.deployed_file),
-        ):
-            if is_wanted is not None:
-                yield Metric(name, chain)
+        if session.chain.first_issuer_to_end:
+            yield Metric("chain", chain)
+        for assertion in ASSERTIONS:
+            if getattr(wanted, assertion.wanted) is not None:
+                yield Metric(assertion.metric, chain)
     if session.mailbox:
         yield Metric("messages", session.mailbox.messages, min=0)
         yield Metric("mailbox_size", session.mailbox.octets, "B", min=0)
@@ -99,7 +96,7 @@ def _of_attempt(session: Session, settings: Settings, has_failed: bool) -> Itera
 
 
 def _of_address(session: Session) -> Iterator[Metric]:
-    """Yield what one of several addresses has in perfdata of its own."""
+    """Yield the figures of one of several addresses."""
     label = re.sub("[^a-z0-9]", "_", session.address.host.lower())
     if session.ended and session.began:
         taken = session.ended - session.began

@@ -5,7 +5,7 @@ Whether a failure may pass is policy, in `judge`. Here it meets the time that is
 
 from collections.abc import Iterator, Sequence
 
-from check_pop3_plus.check.default_states import LASTING, SAID_WITH_THE_RIGHT_PASSWORD
+from check_pop3_plus.check.default_states import POLICIES
 from check_pop3_plus.check.verdict import Figure
 from check_pop3_plus.messages.certificates import count
 from check_pop3_plus.model.failures import LOCAL, Kind
@@ -40,10 +40,10 @@ def believed(attempt: Attempt) -> str | None:
     """Return why a failure is believed without another look, or None where it may pass."""
     sessions = attempt.report.sessions if attempt.report else ()
     for session in sessions:
-        kind = session.failure.kind if session.failure else None
-        if session.has_open_login and kind not in SAID_WITH_THE_RIGHT_PASSWORD:
+        policy = POLICIES[session.failure.kind] if session.failure else None
+        if session.has_open_login and not (policy and policy.is_password_right):
             return "a login that was not accepted is never repeated"
-    lasting = [kind.value for kind in attempt.deciding if kind in LASTING]
+    lasting = [kind.value for kind in attempt.deciding if not POLICIES[kind].is_transient]
     return f"{lasting[0]} does not pass within seconds" if lasting else None
 
 

@@ -8,8 +8,8 @@ from check_pop3_plus.model.report import Address, Chain, Session
 from check_pop3_plus.model.sanitised_text import Printable
 
 
-class Matter(Record):
-    """What a diagnosis is about."""
+class Problem(Record):
+    """The failure that a diagnosis explains."""
 
     phase: Phase | None
     """None where nothing broke down: a threshold was crossed, or something noticed."""
@@ -75,7 +75,7 @@ class Version(Record):
     """None, with no cipher either, where the TLS library here cannot offer it."""
 
 
-class Tool(Record):
+class ToolOutput(Record):
     """What another program printed."""
 
     name: str
@@ -85,13 +85,13 @@ class Tool(Record):
     lines: tuple[Printable, ...] = ()
 
 
-Fact: TypeAlias = Lookup | NameServer | TcpConnection | Greeting | Handshake | Version | Tool
+Fact: TypeAlias = Lookup | NameServer | TcpConnection | Greeting | Handshake | Version | ToolOutput
 
 _F = TypeVar("_F", bound=Fact)
 
 
 class Findings(Record):
-    about: Matter
+    problem: Problem
     facts: tuple[Fact, ...] = ()
     """In the order that they came."""
     skipped: tuple[Printable, ...] = ()

@@ -13,7 +13,7 @@ from check_pop3_plus.diagnosis.findings import (
     Lookup,
     NameServer,
     TcpConnection,
-    Tool,
+    ToolOutput,
     Version,
 )
 from check_pop3_plus.messages import certificates
@@ -33,8 +33,8 @@ class Case:
         self.settings = settings
         self.report = report
         self.findings = findings
-        about = findings.about
-        self.phase, self.kind, self.session = about.phase, about.kind, about.session
+        problem = findings.problem
+        self.phase, self.kind, self.session = problem.phase, problem.kind, problem.session
         self.address = self.session.address if self.session else None
         self.port = settings.target.port
         self.message = ""
@@ -61,7 +61,7 @@ class Case:
         for each in self.elsewhere():
             if each.failure and each.failure.kind is Kind.REFUSED:
                 return f"the host answers on port {each.address.port}, if only to refuse"
-        pings = [each for each in self.findings.of(Tool) if each.name == "ping"]
+        pings = [each for each in self.findings.of(ToolOutput) if each.name == "ping"]
         return "the host answers ping" if any(each.code == 0 for each in pings) else None
 
     def tls_port(self) -> int | None:
@@ -222,7 +222,7 @@ def host_down(case: Case) -> str | None:
     if case.kind is not Kind.TIMEOUT or not elsewhere:
         return None
     ports = " and ".join(str(port) for port in sorted({each.address.port for each in elsewhere}))
-    pings = [each for each in case.findings.of(Tool) if each.name == "ping"]
+    pings = [each for each in case.findings.of(ToolOutput) if each.name == "ping"]
     ping = ", nor does ping" if any(each.code == 1 for each in pings) else ""
     return f"the host is down, or the way to it is cut: port {ports} does not answer either{ping}"
 

@@ -9,7 +9,7 @@ from check_pop3_plus.diagnosis.findings import (
     Lookup,
     NameServer,
     TcpConnection,
-    Tool,
+    ToolOutput,
     Version,
 )
 from check_pop3_plus.messages import certificates
@@ -22,7 +22,7 @@ def lines(findings: Findings) -> Iterator[str]:
     """Yield what was found, in the order of the phases, and what was not found out."""
     for part in (_lookups, _name_servers, _connections, _greetings, _handshakes, _versions, _tools):
         yield from part(findings)
-    session = findings.about.session
+    session = findings.problem.session
     if session and session.has_open_login:
         yield "connections: none was opened after the login had begun"
     yield from (f"skipped: {what}" for what in findings.skipped)
@@ -83,7 +83,7 @@ def _agreement(fact: Version) -> str:
 
 
 def _tools(findings: Findings) -> Iterator[str]:
-    for fact in findings.of(Tool):
+    for fact in findings.of(ToolOutput):
         if fact.code != 0:
             how = "was cut off" if fact.code is None else f"ended with exit code {fact.code}"
             yield f"{fact.name}: {how}, for {fact.target}"

@@ -6,74 +6,14 @@ line. The cause comes first, then what to try, then what was seen.
 
 from collections.abc import Iterator
 
-from check_pop3_plus.messages import certificates
-from check_pop3_plus.model.failures import MEASURED, Failure, Kind, Phase
+from check_pop3_plus.messages import certificates, hints
+from check_pop3_plus.model.failures import MEASURED, Failure, Kind
 from check_pop3_plus.model.report import CertificateFacts, Chain, Report, Session
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Security, Settings, Verify
 
 DIALOGUE_TAIL = 4
 """Lines of the dialogue shown with a failure: the last command, its reply, and what led there."""
-
-_RENEW = (
-    "renew the certificate (or fetch the new one of its issuer) and reload the server; if that is"
-    " done already, the reload was missed"
-)
-
-HINTS: dict[tuple[Kind, Phase | None], str] = {
-    (Kind.UNRESOLVED, None): "check the spelling of the name, and the zone it is in",
-    (Kind.RESOLVER, None): "check the name servers of this machine (resolv.conf)",
-    (Kind.REFUSED, None): "nothing listens on this port, or a packet filter rejects it",
-    (Kind.UNREACHABLE, None): "check the route from this machine, and packet filters on the way",
-    (Kind.TIMEOUT, Phase.CONNECT): "the host is down, or a packet filter drops the connection",
-    (Kind.TIMEOUT, Phase.GREETING): "the service hangs, or this port expects TLS from the first"
-    " byte (try -S)",
-    (Kind.TIMEOUT, Phase.TLS): "the service hangs, or speaks plain text and waits (try --starttls)",
-    (Kind.TIMEOUT, Phase.LOGIN): "the authentication back end of the server is slow or down",
-    (Kind.CLOSED, Phase.GREETING): "too many connections, an access list, or a failing back end",
-    (Kind.CLOSED, Phase.TLS): "a TLS service that is set up wrong, or an access list",
-    (Kind.GARBLED, Phase.GREETING): "another service on this port, or TLS from the first byte"
-    " (try -S)",
-    (Kind.GREETING_TEMPORARY, None): "the server says that this passes; see its log if it lasts",
-    (Kind.TLS, Phase.TLS): "check that this port expects TLS from the first byte (-S) or"
-    " STLS (--starttls)",
-    (Kind.OLD_TLS, None): "enable TLS 1.2 or 1.3 on the server; --tls-min 1.1 if it cannot",
-    (Kind.EXPIRED, None): _RENEW,
-    (Kind.EXPIRING, None): _RENEW,
-    (Kind.NOT_YET_VALID, None): "check the clocks of this machine and of the one that issued it",
-    (Kind.NAME, None): "install a certificate for this name, or name the service as it does"
-    " (-H, --sni)",
-    (Kind.UNTRUSTED, None): "send the intermediate certificates with it; a private issuer, or"
-    " one that is its own, is trusted by --ca-file",
-    (Kind.WEAK, None): "issue a new certificate, with a longer key and signed with SHA-256",
-    (Kind.CLIENT_CERTIFICATE, None): "give one by --client-cert and --client-key",
-    (Kind.NO_STLS, None): "enable TLS on the server, or use -S on port 995",
-    (Kind.INJECTED, None): "somebody on the way may change the traffic, or the server is broken",
-    (Kind.NO_CAPABILITY, None): "compare with the capabilities below; a setting was lost?",
-    (Kind.CLEARTEXT_ACCEPTED, None): "forbid cleartext logins on the server",
-    (Kind.LEGACY_TLS, None): "switch TLS 1.0 and 1.1 off on the server",
-    (Kind.NOT_STRICT, None): "issue the certificates anew by RFC 5280, or leave out --x509-strict",
-    (Kind.MAILBOX, None): "see the log of the server for the mailbox of this user",
-    (Kind.GREETING, None): "see the log of the server for why it serves nobody",
-    (Kind.EXPECT, None): "another server than you think, or a new version of it",
-    (Kind.SLOW, None): "see below which phase is slow",
-    (Kind.CERTIFICATE_UNREADABLE, None): "see the certificate by openssl s_client",
-    (Kind.PIN, None): "if it was renewed, pin the sha256 below; if not, somebody is in between",
-    (Kind.ISSUER, None): "find out who replaced the certificate; compare with the issuer below",
-    (Kind.NOT_DEPLOYED, None): "reload the server, so that it reads the new certificate",
-    (Kind.LONG_LIVED, None): "issue a certificate for a shorter time",
-    (Kind.TOO_FEW, None): "see the addresses below for those that failed",
-    (Kind.INJECTABLE, None): "update the server: it keeps what was sent before TLS",
-    (Kind.NO_MECHANISM, None): "choose another mechanism by --auth",
-    (Kind.CLEARTEXT_REFUSED, None): "use -S or --starttls",
-    (Kind.CREDENTIALS, None): "check user name and password (or token, or client certificate);"
-    " repeated tries may lock the account",
-    (Kind.IN_USE, None): "another session holds the mailbox; use a mailbox for monitoring alone",
-    (Kind.LOGIN_DELAY, None): "raise the check interval above the login delay of the server",
-    (Kind.TEMPORARY, None): "not the credentials: see the log of the server for its back end",
-    (Kind.PERMANENT, None): "not the credentials: see the log of the server for its back end",
-}
-"""What to try, by kind and phase; None stands for every phase."""
 
 _TRUST = {
     Verify.FULL: "chain and name verified",
@@ -127,7 +67,7 @@ def cause(report: Report | None, kinds: list[str]) -> Iterator[str]:
     for kind in dict.fromkeys(kinds):
         phase = phases.get(kind)
         yield f"kind: {kind}" + (f", in phase {phase.value}" if phase else "")
-        hint = HINTS.get((Kind(kind), phase)) or HINTS.get((Kind(kind), None))
+        hint = hints.hint(Kind(kind), phase)
         if hint:
             yield f"try: {hint}"
 

@@ -1,4 +1,4 @@
-"""Wire up one sweep, and print."""
+"""Run one sweep: read, check, submit, and print."""
 
 import gc
 import os
@@ -14,33 +14,33 @@ from check_pop3_plus.sweep import summary, targets
 from check_pop3_plus.sweep.summary import Tally
 
 _SUBMIT_SECONDS = 5.0
-"""Kept, of the time for the whole run, for handing over the last results; a tenth at most."""
+"""Reserved from the run timeout for the last results; at most a tenth of it."""
 
 
-def main(wanted: Sweep, started: float) -> int:
+def run_sweep(wanted: Sweep, started: float) -> int:
     """Run the sweep, print its verdict, and return the exit code.
 
-    Raises ProbeError (config) where it cannot even begin.
+    Raises ProbeError (config) when the file or the submit target cannot be used.
     """
     gc.enable()
     services = sweep_services.read(wanted)
     end = Deadline(started + wanted.run_timeout)
-    looks_end = end
+    checks_end = end
     submit_target = None
     if wanted.submit_target:
-        looks_end = Deadline(end.at - min(_SUBMIT_SECONDS, wanted.run_timeout / 10))
+        checks_end = Deadline(end.at - min(_SUBMIT_SECONDS, wanted.run_timeout / 10))
         submit_target = targets.submit_target(wanted.submit_target, end)
-    run = sweep_run.Run(services, wanted.jobs, looks_end)
+    run = sweep_run.Run(services, wanted.jobs, checks_end)
     tally = Tally(services, wanted)
     is_json = isinstance(wanted.submit_target, JsonLines)
     progress = _Progress(tally, is_shown=os.isatty(1) and not is_json)
     is_stopped = False
     try:
         for outcome in run.outcomes():
-            # What is wrong with a section is the sweep's to say, or two would be called.
-            is_handed_over = submit_target and (outcome.is_readable or is_json)
+            # The sweep reports invalid sections itself: otherwise two people would be notified.
+            is_submitted = submit_target and (outcome.is_readable or is_json)
             tally.add(
-                outcome, submit_target.submit(outcome) if submit_target and is_handed_over else None
+                outcome, submit_target.submit(outcome) if submit_target and is_submitted else None
             )
             progress.show()
     except Stopped:
@@ -54,7 +54,7 @@ def main(wanted: Sweep, started: float) -> int:
 
 
 class _Progress:
-    """How far the sweep is, on the last line of a terminal."""
+    """The number of finished services, on the last line of a terminal."""
 
     def __init__(self, tally: Tally, is_shown: bool) -> None:
         self._tally = tally
@@ -62,7 +62,7 @@ class _Progress:
         self._shown_at = 0.0
 
     def show(self) -> None:
-        """Say how many are done, a few times a second."""
+        """Print the number, at most five times a second."""
         if self._is_shown and Clock() - self._shown_at > 0.2:
             self._shown_at = Clock()
             done, total = self._tally.done(), len(self._tally.services)

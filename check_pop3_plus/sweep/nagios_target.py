@@ -1,4 +1,4 @@
-"""Hands results to Nagios as passive checks, by its command file (a FIFO).
+"""Submit results to Nagios as passive checks, by its command file (a FIFO).
 
 https://assets.nagios.com/downloads/nagioscore/docs/nagioscore/4/en/extcommands.html
 """
@@ -7,69 +7,63 @@ import errno
 import os
 import select
 import stat
-import time
 
-from check_pop3_plus.model.failures import Kind, ProbeError
-from check_pop3_plus.model.sanitised_text import Printable, sanitise
+from check_pop3_plus.model.failures import config_error
+from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import CommandFile
 from check_pop3_plus.output.plugin_text import render
-from check_pop3_plus.support.deadline import Clock, Deadline
+from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.sweep.delivery import NotDelivered, RetryingTarget
 from check_pop3_plus.sweep.run import Outcome
 
-PATIENCE_SECONDS = 10.0
-"""How long nobody may read: Nagios restarts within seconds."""
-
 LINE_LIMIT = select.PIPE_BUF
-"""Octets that a pipe takes as one piece, whoever else writes to it (4,096 on Linux)."""
-
-_PAUSE_SECONDS = 0.1
+"""Bytes that a pipe takes atomically, whoever else writes to it (4,096 on Linux)."""
 
 
-class CommandPipe:
-    """The command file, as long as results are written to it; never waited for without limit."""
+def open_target(wanted: CommandFile, deadline: Deadline) -> "CommandPipe":
+    """Return the target; the FIFO is opened for the first result.
 
-    def __init__(self, file: CommandFile, deadline: Deadline) -> None:
-        """Raises ProbeError (config) where the file is none, or no FIFO."""
-        self._path = file.path
-        self._deadline = deadline
+    Raises ProbeError (config) when the file does not exist or is not a FIFO.
+    """
+    try:
+        is_fifo = stat.S_ISFIFO(os.stat(wanted.path).st_mode)
+    except OSError as error:
+        raise config_error("cannot use command file {}", wanted.path, cause=error) from error
+    if not is_fifo:
+        raise config_error("cannot use command file {}: not a FIFO", wanted.path)
+    return CommandPipe(wanted.path, deadline)
+
+
+class CommandPipe(RetryingTarget):
+    """The command file; opened and written without blocking."""
+
+    longest_pause = 0.1
+
+    def __init__(self, path: str, deadline: Deadline) -> None:
+        super().__init__(deadline)
+        self._path = path
         self._descriptor: int | None = None
-        self._taken: float | None = None
-        self._given_up: str | None = None
-        try:
-            is_fifo = stat.S_ISFIFO(os.stat(file.path).st_mode)
-        except OSError as error:
-            raise self._wrong(sanitise(error.strerror or "")) from error
-        if not is_fifo:
-            raise self._wrong("not a FIFO")
 
     def submit(self, outcome: Outcome) -> str | None:
-        """Hand a result over; return why it was not taken, or None."""
+        """Submit a result. Return why it was not accepted, or None."""
         if ";" in outcome.service.name:
             return "a command cannot have a ; in its names"
-        line = _command(outcome)
-        if self._taken is None:
-            self._taken = Clock()
-        while self._given_up is None:
-            try:
-                self._write(line)
-            except OSError as error:
-                self.close()
-                if error.errno == errno.ENXIO:
-                    reason = f"nobody reads {sanitise(self._path)}"
-                elif error.errno == errno.EAGAIN:
-                    reason = f"{sanitise(self._path)} is full"
-                else:
-                    reason = (
-                        f"cannot write to {sanitise(self._path)}: {sanitise(error.strerror or '')}"
-                    )
+        return super().submit(outcome)
+
+    def send(self, outcome: Outcome) -> str | None:
+        """Write one command. Raises NotDelivered when the pipe does not take it."""
+        try:
+            self._write(_command(outcome))
+        except OSError as error:
+            self.close()
+            if error.errno == errno.ENXIO:
+                reason = printable("nobody reads {}", self._path)
+            elif error.errno == errno.EAGAIN:
+                reason = printable("{} is full", self._path)
             else:
-                self._taken = Clock()
-                return None
-            if Clock() - self._taken > PATIENCE_SECONDS or not self._deadline.left():
-                self._given_up = reason
-            else:
-                time.sleep(min(_PAUSE_SECONDS, self._deadline.left()))
-        return self._given_up
+                reason = printable("cannot write to {}: {}", self._path, error.strerror or "")
+            raise NotDelivered(reason) from error
+        return None
 
     def close(self) -> None:
         if self._descriptor is not None:
@@ -77,7 +71,7 @@ class CommandPipe:
             self._descriptor = None
 
     def _write(self, line: bytes) -> None:
-        """Write a line, all of it or, where there is no room, nothing."""
+        """Write the whole line or, where there is no room, nothing."""
         if self._descriptor is None:
             flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
             self._descriptor = os.open(self._path, flags)
@@ -85,13 +79,9 @@ class CommandPipe:
                 raise OSError(errno.EINVAL, "not a FIFO")
         os.write(self._descriptor, line)
 
-    def _wrong(self, reason: str) -> ProbeError:
-        message = f"cannot use command file {sanitise(self._path)}: {reason}"
-        return ProbeError(Kind.CONFIG, Printable(message))
-
 
 def _command(outcome: Outcome) -> bytes:
-    """Return the external command; its long output has `\\n` for the end of a line."""
+    """Return the external command; `\\n` separates the lines of its long output."""
     service, verdict = outcome.service, outcome.verdict
     head = (
         f"[{outcome.ended:.0f}] PROCESS_SERVICE_CHECK_RESULT;{service.host};{service.description}"
@@ -99,7 +89,7 @@ def _command(outcome: Outcome) -> bytes:
     ).encode()
     first, *lines = render(verdict).rstrip("\n").split("\n")
     command = head + first.encode("ascii", "replace")
-    if len(command) >= LINE_LIMIT:  # the figures of a hundred addresses; half of one is another
+    if len(command) >= LINE_LIMIT:  # figures of many addresses; half a number is another number
         return command[: LINE_LIMIT - 1].rpartition(b" ")[0] + b"\n"
     for line in lines:
         longer = command + b"\\n" + line.encode("ascii", "replace")

@@ -1,7 +1,7 @@
-"""Many services of one file, a verdict each, side by side. Prints nothing.
+"""Check many services in parallel, with a verdict for each. Prints nothing.
 
-Each goes through the code of a single check, in a thread: an executor would be joined at exit,
-and so would wait for the slowest. What is late when the sweep's time is up is left behind.
+Each service runs the code of a single check, in a daemon thread: an executor would be joined at
+exit and wait for the slowest. Checks that are late when the sweep's time is up are abandoned.
 """
 
 import resource
@@ -22,31 +22,31 @@ from check_pop3_plus.sweep.services import Service, password_variables, settings
 
 _PACE_SECONDS = 0.02
 _BUSY = 0.3
-"""Share of the time for which a processor was used; on a loaded machine one thread gets less."""
+"""Share of the time in which the process used a CPU; less is left on a loaded machine."""
 _OTHER_DESCRIPTORS = 64
 _READ_AHEAD = 32
 _ROUND_SECONDS = 0.02
-"""How long results are left to gather: who is woken for each has to fight for the interpreter."""
+"""How long results are collected: each wake-up of the main thread contends for the GIL."""
 
 
 class Outcome(Record):
-    """What came of one service."""
+    """The result of one service."""
 
     service: Service
     verdict: Verdict
     is_readable: bool = True
-    """Whether its section made sense; else the verdict says what is wrong with it."""
+    """Whether its section is valid; else the verdict says what is wrong with it."""
     began: float = 0.0
-    """Seconds of the epoch."""
+    """Seconds since the epoch."""
     ended: float = 0.0
 
 
 class Run:
-    """One sweep while it goes on."""
+    """A running sweep."""
 
     def __init__(self, services: list[Service], jobs: int, deadline: Deadline) -> None:
         self._deadline = deadline
-        # Each has a connection; a few descriptors are for all.
+        # A job needs one descriptor for its connection; the process needs a few others.
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._jobs = max(1, min(jobs, len(services), descriptors - _OTHER_DESCRIPTORS))
         self._waiting = deque(services)
@@ -57,13 +57,13 @@ class Run:
         self._variables = _read_variables(services, deadline)
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Yield what comes of the services, as it comes, until all are done or the time is up.
+        """Yield each outcome as it comes, until all services are done or the deadline passes.
 
         Raises ProbeError (config) when no thread can be started.
         """
         _load_while_there_is_memory()
         try:
-            threading.Thread(target=self._hire, daemon=True).start()
+            threading.Thread(target=self._add_threads, daemon=True).start()
             threading.Thread(target=self._work, daemon=True).start()
         except RuntimeError as error:
             raise config_error("cannot start a thread", cause=error) from error
@@ -75,11 +75,11 @@ class Run:
                 return
             time.sleep(min(_ROUND_SECONDS, self._deadline.left()))
 
-    def _hire(self) -> None:
-        """Start threads as long as there is more to do than those there are keep up with.
+    def _add_threads(self) -> None:
+        """Start more threads while services wait and the process is mostly idle.
 
-        Not all at once: threads that are all busy fight for the interpreter, and a sweep of fast
-        servers then costs half as much again. There are too few while the process mostly waits.
+        Not all at once: busy threads contend for the GIL, and a sweep of fast servers then costs
+        half as much again.
         """
         threads = 1
         while (self._waiting or self._read) and threads < self._jobs:
@@ -90,7 +90,7 @@ class Run:
             for _ in range(min(threads, self._jobs - threads)):
                 try:
                     threading.Thread(target=self._work, daemon=True).start()
-                except RuntimeError:  # as many as the system lets us have
+                except RuntimeError:  # the limit of the system
                     return
                 threads += 1
 
@@ -100,14 +100,13 @@ class Run:
             if found is None:
                 return
             began = time.time()
-            outcome = self._looked_at(*found)
+            outcome = self._check(*found)
             self._done.append(outcome.replace(began=began, ended=time.time()))
 
     def _next(self) -> tuple[Service, Settings | ProbeError] | None:
-        """Return a service and its settings, or what is wrong with them; None where none is left.
+        """Return a service and its settings or their error; None when no service is left.
 
-        Read a few at a time: what one alone takes is mostly to fill the caches of the processor,
-        which are cold after each wait for a server.
+        Read in batches: the CPU caches are cold after each wait for a server.
         """
         with self._reading:
             while not self._read and self._waiting:
@@ -116,7 +115,7 @@ class Run:
                     self._read.append((service, settings_of(service)))
             return self._read.popleft() if self._read else None
 
-    def _looked_at(self, service: Service, settings: Settings | ProbeError) -> Outcome:
+    def _check(self, service: Service, settings: Settings | ProbeError) -> Outcome:
         if isinstance(settings, ProbeError):
             verdict = Verdict(State.UNKNOWN, f"{settings.kind.value}: {settings.message}")
             return Outcome(service, verdict, is_readable=False)
@@ -128,7 +127,7 @@ class Run:
             what = "missing Python module" if isinstance(error, ImportError) else "local error"
             message = config_error("{}", what, cause=error).message
             verdict = Verdict(State.UNKNOWN, f"config: {message}", lines=("kind: config",))
-        except BaseException as error:  # one section's bug is one section's UNKNOWN
+        except BaseException as error:  # a bug makes one service UNKNOWN, not the sweep
             bug = f"internal error ({type(error).__name__})"
             verdict = Verdict(State.UNKNOWN, f"bug: {bug}", lines=("kind: bug",))
         return Outcome(service, verdict)
@@ -144,16 +143,19 @@ class Run:
 
 
 def _load_while_there_is_memory() -> None:
-    """Load the library that would end the process for want of it, before threads compete."""
+    """Load cryptography before the threads start, where memory is limited.
+
+    It aborts the process when it runs out of memory while it is loaded.
+    """
     if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
         from check_pop3_plus.certificate import reader
 
-        with suppress(ImportError, MemoryError):  # those who need it will say so
+        with suppress(ImportError, MemoryError):  # reported by the checks that need it
             reader.prepare()
 
 
 def _read_variables(services: list[Service], deadline: Deadline) -> dict[str, Secret | ProbeError]:
-    """Take the secrets that are in the environment, each once: several sections may share one."""
+    """Read each password variable once: reading removes it, and sections may share one."""
     secrets: dict[str, Secret | ProbeError] = {}
     for name in password_variables(services):
         try:

@@ -44,9 +44,8 @@ def read(wanted: Sweep) -> list[Service]:
 
     Raises ProbeError (config) when it cannot be read, or holds none.
     """
-    content = files.read_file(wanted.file, "sweep file", FILE_LIMIT).decode(
-        "utf-8", "surrogateescape"
-    )
+    data = files.read_file(wanted.file, "sweep file", FILE_LIMIT)
+    content = data.decode("utf-8", "surrogateescape")
     found: list[ini.Part] = []
     common: list[str] = []
     for part in ini.parts(content, wanted.file):

@@ -1,44 +1,38 @@
-"""Who is handed the results of a sweep, as each comes."""
+"""The registry of submit targets: where the results of a sweep go, as each comes.
+
+A target is a file with a function `open_target(wanted, deadline)` and a row here, by the type of
+its settings. It is loaded only when it is used: only Icinga needs HTTP.
+"""
 
 from typing import Protocol
 
 from check_pop3_plus.model.settings import CommandFile, IcingaApi, JsonLines
-from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Deadline
-from check_pop3_plus.sweep import summary
 from check_pop3_plus.sweep.run import Outcome
 
 
 class SubmitTarget(Protocol):
-    def submit(self, outcome: Outcome) -> str | None:
-        """Hand a result over; return why it was not taken, or None."""
+    """A receiver of results."""
 
-    def close(self) -> None: ...
+    def submit(self, outcome: Outcome) -> str | None:
+        """Submit a result. Return why it was not accepted, or None."""
+
+    def close(self) -> None:
+        """Release the connection or file."""
 
 
 def submit_target(wanted: IcingaApi | CommandFile | JsonLines, deadline: Deadline) -> SubmitTarget:
-    """Return the receiver that is wanted. Raises ProbeError (config) where it cannot be one."""
+    """Return the wanted target. Raises ProbeError (config) when it cannot be used."""
     match wanted:
         case IcingaApi():
-            from check_pop3_plus.sweep import (
-                icinga_target,  # for HTTP, which no other sweep pays for
-            )
+            from check_pop3_plus.sweep import icinga_target
 
-            return icinga_target.Api(wanted, deadline)
+            return icinga_target.open_target(wanted, deadline)
         case CommandFile():
             from check_pop3_plus.sweep import nagios_target
 
-            return nagios_target.CommandPipe(wanted, deadline)
+            return nagios_target.open_target(wanted, deadline)
         case JsonLines():
-            return _Lines()
+            from check_pop3_plus.sweep import json_target
 
-
-class _Lines:
-    """Standard output."""
-
-    def submit(self, outcome: Outcome) -> str | None:
-        written = files.write_output(summary.as_json(outcome) + "\n")
-        return None if written else "standard output cannot be written"
-
-    def close(self) -> None:
-        """Leave it open: the summary is still to come."""
+            return json_target.open_target(wanted, deadline)

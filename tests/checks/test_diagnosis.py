@@ -11,15 +11,9 @@ from pathlib import Path
 import pytest
 
 from check_pop3_plus.check import run
-from check_pop3_plus.diagnosis import run_steps, tools
-from check_pop3_plus.diagnosis.run_steps import STEPS, SUBJECTS, Step, plan
-from check_pop3_plus.model.failures import Failure, Kind, Phase
-from check_pop3_plus.model.report import Address, Report, Session
-from check_pop3_plus.model.sanitised_text import Printable
-from check_pop3_plus.model.settings import Subject
+from check_pop3_plus.diagnosis import steps, tools
 from check_pop3_plus.options import parser
 from check_pop3_plus.output.plugin_text import render
-from tests.pki.certificate_facts import NOW
 from tests.pki.certificates import Pki
 from tests.servers.dovecot import Dovecot, check_at, running
 from tests.servers.network import POLITE_SERVER, SILENT_NAME_SERVER, Network, network
@@ -52,90 +46,6 @@ def found(done: Run, what: str) -> list[str]:
     """Return the findings that begin so."""
     lines = [line.removeprefix("diagnosis: ") for line in done.long if "diagnosis: " in line]
     return [line for line in lines if line.startswith(what)]
-
-
-# --- what is planned -------------------------------------------------------------------------
-
-
-def failed(phase: Phase | None, kind: Kind, *, login: bool = False, address: bool = True) -> Report:
-    session = Session(Address("192.0.2.1", 110))
-    session.login_began = login
-    failure = Failure(kind, phase, Printable("x"))
-    if not address:
-        return Report((), (), None, failure, None, NOW.timestamp())
-    session.failure = failure if phase else None
-    return Report((session,), (session,), None, None, None, NOW.timestamp())
-
-
-def planned(argv: str, report: Report, kind: Kind) -> set[Step]:
-    settings = parser.parse(f"-H pop.example.test {argv}".split())
-    return set(plan(settings, report, (kind,)))
-
-
-@pytest.mark.parametrize(
-    ("argv", "phase", "kind", "steps"),
-    [
-        ("", Phase.CONNECT, Kind.TIMEOUT, STEPS[Phase.CONNECT, None]),
-        ("", Phase.CONNECT, Kind.REFUSED, STEPS[Phase.CONNECT, Kind.REFUSED]),
-        ("-S", Phase.TLS, Kind.TLS, STEPS[Phase.TLS, None]),
-        ("-S", Phase.TLS, Kind.EXPIRED, (Step.VERSIONS,)),
-        ("--starttls", Phase.GREETING, Kind.CLOSED, STEPS[Phase.GREETING, None]),
-        # TLS has worked already.
-        ("-S", Phase.GREETING, Kind.CLOSED, (Step.CONNECTIONS, Step.OTHER_PORTS)),
-        ("", Phase.STAT, Kind.MAILBOX, ()),
-        ("", None, Kind.MESSAGES, ()),
-        ("", None, Kind.SLOW, STEPS[None, Kind.SLOW]),
-    ],
-)
-def test_the_steps_fit_the_failure(
-    argv: str, phase: Phase | None, kind: Kind, steps: tuple[Step, ...]
-) -> None:
-    """By phase and kind; nothing that would tell nothing."""
-    assert planned(f"{argv} --diagnose", failed(phase, kind), kind) == set(steps)
-
-
-def test_a_numeric_target_has_no_name_to_look_up() -> None:
-    """Whatever the list says."""
-    settings = parser.parse(["-H", "192.0.2.1", "--diagnose=dns,tcp"])
-    report = failed(Phase.CONNECT, Kind.TIMEOUT)
-
-    assert plan(settings, report, ()) == SUBJECTS[Subject.TCP]
-
-
-@pytest.mark.parametrize("subject", Subject)
-def test_a_list_picks(subject: Subject) -> None:
-    """Those and no others, whatever failed; versions of TLS only where TLS is used."""
-    report = failed(Phase.CONNECT, Kind.REFUSED)
-    picked = planned(f"-S --sni x --diagnose={subject.value}", report, Kind.REFUSED)
-
-    assert picked <= set(SUBJECTS[subject])
-    assert picked or subject in (Subject.DIALOG,)
-
-
-@pytest.mark.parametrize("kind", Kind)
-def test_after_a_login_that_was_not_accepted_the_server_is_left_alone(kind: Kind) -> None:
-    """Whatever is asked for: a server that counts failures must not see more of us."""
-    report = failed(Phase.LOGIN, kind, login=True)
-    everything = ",".join(subject.value for subject in Subject)
-
-    assert not planned("--diagnose", report, kind)
-    assert planned(f"--diagnose={everything}", report, kind) == set(SUBJECTS[Subject.DNS])
-
-
-def test_without_an_address_only_names_can_be_looked_into() -> None:
-    """There is nothing to connect to."""
-    report = failed(Phase.RESOLVE, Kind.RESOLVER, address=False)
-
-    assert planned("--diagnose", report, Kind.RESOLVER) == set(SUBJECTS[Subject.DNS])
-    assert planned("--diagnose=tcp,ping", report, Kind.RESOLVER) == set()
-
-
-def test_every_step_has_a_limit() -> None:
-    """And belongs to one subject."""
-    assert set(run_steps.SECONDS) == set(Step)
-    assert sorted(step.name for steps in SUBJECTS.values() for step in steps) == sorted(
-        step.name for step in Step
-    )
 
 
 # --- names and networks ----------------------------------------------------------------------
@@ -586,7 +496,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder in place of those that programs are looked for in."""
     folder = tmp_path / "programs"
     folder.mkdir()
-    monkeypatch.setattr(tools, "FOLDERS", (str(folder), "/usr/bin", "/bin"))
+    monkeypatch.setattr(tools, "DIRECTORIES", (str(folder), "/usr/bin", "/bin"))
     ours = folder.__truediv__
     monkeypatch.setattr(
         tools, "find", lambda name: str(ours(name)) if ours(name).exists() else None
@@ -643,7 +553,7 @@ def test_what_a_hostile_program_prints_is_made_harmless(
     shown = found(done, "ping: ")
     assert shown[0] == "ping: was cut off, for 127.0.0.1"
     assert shown[1] == "ping: ??(script) time=0s;;;; ?id? ?(id)"
-    assert len(shown) <= run_steps.LINES_LIMIT + 1
+    assert len(shown) <= steps.LINES_LIMIT + 1
     assert not [line for line in shown if "HOME" in line or "CANARY" in line]
     assert done.seconds < 2
 
@@ -705,34 +615,13 @@ def test_path_does_not_choose_the_programs(tmp_path: Path) -> None:
     assert not (tmp_path / "called").exists()
 
 
-@pytest.mark.parametrize(
-    "target", ["", "-f", "+trace", "@192.0.2.1", "a b", "a;b", "a\n", "$(id)", "a/b", ":" * 99]
-)
-@pytest.mark.parametrize("name", ["ping", "mtr", "traceroute", "dig"])
-def test_a_target_cannot_be_an_option(name: str, target: str) -> None:
-    """The lock on the door itself: `options` lets none of these through."""
-    with pytest.raises(ValueError, match="not a target"):
-        tools.arguments(name, target)
-
-
-def test_the_source_address_holds_for_programs_too() -> None:
-    """Where they can use one."""
-    assert tools.arguments("ping", "192.0.2.1", "192.0.2.9")[-3:] == [
-        "-I",
-        "192.0.2.9",
-        "192.0.2.1",
-    ]
-    assert "192.0.2.9" in tools.arguments("mtr", "192.0.2.1", "192.0.2.9")
-    assert "192.0.2.9" in tools.arguments("traceroute", "192.0.2.1", "192.0.2.9")
-
-
 def test_what_goes_wrong_in_a_step_is_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """The verdict stands, whatever bug there is."""
 
     def broken(*_: object) -> None:
         raise TypeError("secret")
 
-    monkeypatch.setattr(run_steps._Diagnosis, "_connect", broken)
+    monkeypatch.setattr(steps, "_connect", broken)
     done = diagnosed("--diagnose=tcp")
 
     assert done.code == 2

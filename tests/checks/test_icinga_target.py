@@ -15,7 +15,7 @@ import pytest
 from check_pop3_plus.check.verdict import Figure, Verdict
 from check_pop3_plus.model.settings import HttpsEndpoint, IcingaApi, State
 from check_pop3_plus.support.deadline import Deadline
-from check_pop3_plus.sweep import icinga_target
+from check_pop3_plus.sweep import delivery, icinga_target
 from check_pop3_plus.sweep.run import Outcome
 from check_pop3_plus.sweep.services import Service
 from tests.pki.certificates import Pki
@@ -40,7 +40,7 @@ class Client:
     def api(self, port: int, path: str = "/") -> Iterator[icinga_target.Api]:
         endpoint = HttpsEndpoint("localhost", port, path)
         wanted = IcingaApi(endpoint, "sweep", str(self.secret), self.ca_file)
-        with closing(icinga_target.Api(wanted, Deadline(time.monotonic() + 20))) as api:
+        with closing(icinga_target.open_target(wanted, Deadline(time.monotonic() + 20))) as api:
             yield api
 
     def sweep(self, folder: Path, services: str, port: int, *arguments: str) -> Run:
@@ -60,7 +60,7 @@ def client(pki: Pki, tmp_path: Path) -> Client:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(icinga_target, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(delivery, "PATIENCE_SECONDS", 0.5)
 
 
 def outcome(number: int = 0) -> Outcome:

@@ -14,7 +14,7 @@ import pytest
 from check_pop3_plus.check.verdict import Figure, Verdict
 from check_pop3_plus.model.settings import CommandFile, State
 from check_pop3_plus.support.deadline import Deadline
-from check_pop3_plus.sweep import nagios_target
+from check_pop3_plus.sweep import delivery, nagios_target
 from check_pop3_plus.sweep.run import Outcome
 from check_pop3_plus.sweep.services import Service
 from tests.servers.scripted_server import PoliteServer, dead_port
@@ -58,7 +58,7 @@ def outcome(verdict: Verdict | None = None, name: str = "host!pop3") -> Outcome:
 
 
 def pipe(fifo: Path, seconds: float = 5) -> nagios_target.CommandPipe:
-    return nagios_target.CommandPipe(CommandFile(str(fifo)), Deadline(time.monotonic() + seconds))
+    return nagios_target.open_target(CommandFile(str(fifo)), Deadline(time.monotonic() + seconds))
 
 
 def test_a_command(fifo: Path, reader: Reader) -> None:
@@ -96,7 +96,7 @@ def test_a_name_that_would_be_another_command(fifo: Path, reader: Reader) -> Non
 
 def test_nobody_reads(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Waited for once, not once a result; and said."""
-    monkeypatch.setattr(nagios_target, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(delivery, "PATIENCE_SECONDS", 0.3)
     commands = pipe(fifo)
     began = time.monotonic()
 
@@ -108,7 +108,7 @@ def test_nobody_reads(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nobody_reads_any_more(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pipe whose reader is gone, or that is full, is not waited for without end."""
-    monkeypatch.setattr(nagios_target, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(delivery, "PATIENCE_SECONDS", 0.3)
     reader = Reader(fifo)
     commands = pipe(fifo)
     assert commands.submit(outcome()) is None

@@ -334,10 +334,10 @@ def https_reply(data: bytes) -> None:
     else:
         assert status == 200
         assert re.fullmatch(rb"[!-~]{1,8192}", token)
-    said = icinga_target._said(body)
+    said = icinga_target._json_object(body)
     if said is not None:
         api = icinga_target.Api.__new__(icinga_target.Api)
-        api._given_up, api._may_quote = None, True
+        api._may_quote = True
         api._sanitise = sanitised_text.cleaner([CANARY.encode()])
         refusal = api._refusal(status, said)
         assert refusal is not None or status == 200

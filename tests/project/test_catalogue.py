@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from check_pop3_plus.check.default_states import FAILURE_STATES, NOTE_STATES
+from check_pop3_plus.check.default_states import POLICIES
 from check_pop3_plus.model.failures import Kind
 from tests.support import claims
 from tests.support.catalogue import FAULTS, MODES, THREATS, Outcome
@@ -59,9 +59,9 @@ def test_every_threat_has_its_tests(claimed: list[list[str]]) -> None:
     assert {name: have[name] for name, each in THREATS.items() if have[name] < each.at_least} == {}
 
 
-def test_the_catalogue_agrees_with_the_table_of_policy() -> None:
-    """What a row says of a kind is what the plugin has it count as, unless the row says why not."""
-    # Kinds that a threshold brings about have the state of the threshold.
+def test_catalogue_states_are_default_states() -> None:
+    """The state that a row expects of a kind is the default state of that kind."""
+    # A crossed threshold gives the state.
     of_thresholds = {Kind.EXPIRING}
     states = {
         (outcome.kind, outcome.state)
@@ -74,7 +74,7 @@ def test_the_catalogue_agrees_with_the_table_of_policy() -> None:
     assert list(THREATS) == [f"T{number}" for number in range(1, 29)]
     for name, state in states:
         kind = Kind(name)
-        known = {FAILURE_STATES.get(kind), NOTE_STATES.get(kind)} - {None}
+        known = {POLICIES[kind].state, POLICIES[kind].note_state}
         assert kind in of_thresholds or state in {each.name for each in known if each}, name
 
 

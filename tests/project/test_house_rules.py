@@ -279,7 +279,7 @@ def test_a_check_that_works_loads_little(pki: Pki) -> None:
     of_tls = {f"check_pop3_plus.certificate.{name}" for name in ("reader", "der", "rfc5280_rules")}
     sweeps = {
         f"check_pop3_plus.sweep.{name}"
-        for name in ("run", "targets", "icinga_target", "nagios_target")
+        for name in ("run", "targets", "delivery", "icinga_target", "nagios_target")
     }
     assert not loaded & (NEVER | methods | sweeps | of_tls)
     assert not loaded & {"ssl", "datetime", "cryptography", "base64"}

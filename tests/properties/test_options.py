@@ -113,8 +113,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(password_source, "ask", lambda *_: pytest.fail("nobody is there to ask"))
     monkeypatch.setattr("check_pop3_plus.options.ini.SEARCH_PATH", ())
     # A result that nobody takes is waited for.
-    monkeypatch.setattr("check_pop3_plus.sweep.icinga_target.PATIENCE_SECONDS", 0.0)
-    monkeypatch.setattr("check_pop3_plus.sweep.nagios_target.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("check_pop3_plus.sweep.delivery.PATIENCE_SECONDS", 0.0)
 
 
 in_process = settings(

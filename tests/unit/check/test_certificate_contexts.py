@@ -1,4 +1,4 @@
-"""Certificates to states, from chains made by hand: no network, no clock."""
+"""Certificate contexts, with hand-made chains: no network, no clock."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ import pytest
 from check_pop3_plus import RELEASED
 from check_pop3_plus.check import run
 from check_pop3_plus.check.certificate_contexts import (
+    AssertionContext,
     CertificateContext,
     ChainContext,
     DaysContext,
-    DeployedContext,
-    IssuerContext,
-    KeyContext,
-    ValidityContext,
     in_days,
 )
 from check_pop3_plus.check.default_states import KindContext
@@ -66,16 +63,17 @@ def attempt(
 
 
 def evaluated(
-    judge: type[KindContext],
+    context: type[KindContext],
     chain: Chain,
     settings: Settings = SIXTY,
     resource: nagiosplugin.Resource | None = None,
     failure: Failure | None = None,
+    metric_name: str = "x",
 ) -> tuple[object, str | None]:
     """Return the state, and the kind of what is wrong."""
     fact = SimpleNamespace(fact=chain, session=SimpleNamespace(failure=failure))
-    metric = nagiosplugin.Metric("x", fact)
-    result = judge("x", settings).evaluate(metric, resource or attempt())
+    metric = nagiosplugin.Metric(metric_name, fact)
+    result = context(metric_name, settings).evaluate(metric, resource or attempt())
     assert result.metric is metric
     return result.state, result.hint
 
@@ -103,10 +101,10 @@ FINE = (OK, None)
         (Remaining(None, 0), dates(-30, 60), 0),
     ],
 )
-def test_a_threshold_in_days(
+def test_in_days_of_days_and_share_is_the_smaller(
     remaining: Remaining | None, certificate: CertificateFacts, days: float | None
 ) -> None:
-    """A share is one of the lifetime; of two the smaller holds."""
+    """A share refers to the lifetime; of two limits the smaller holds."""
     assert in_days(remaining, certificate) == days
 
 
@@ -128,15 +126,15 @@ def test_a_threshold_in_days(
         (-30, None, (WARNING, "certificate-unreadable")),
     ],
 )
-def test_the_days_that_are_left(
+def test_certificate_with_fewer_days_than_threshold_alerts(
     before: float | None, after: float | None, verdict: tuple[object, str | None]
 ) -> None:
-    """Fewer than the threshold alert, exactly as many do not."""
+    """Exactly as many days as the threshold do not alert."""
     assert evaluated(CertificateContext, leaf(dates(before, after))) == verdict
 
 
-def test_a_share_of_the_lifetime() -> None:
-    """Of the server's own certificate, also where another one ends."""
+def test_share_refers_to_the_lifetime_of_the_leaf() -> None:
+    """Also where an issuer expires."""
     third = thresholds(Remaining(None, 1 / 3))
 
     assert evaluated(CertificateContext, leaf(dates(-61, 29)), third) == (WARNING, "expiring")
@@ -146,15 +144,15 @@ def test_a_share_of_the_lifetime() -> None:
     assert evaluated(ChainContext, leaf(dates(-30, 63.1), issuer), third) == (WARNING, "expiring")
 
 
-def test_a_single_threshold_is_a_warning() -> None:
+def test_single_threshold_is_warning_until_expiry() -> None:
     """`-D 60` is never CRITICAL before the end."""
     only = thresholds(Remaining(60))
 
     assert evaluated(CertificateContext, leaf(dates(-30, 0.001)), only) == (WARNING, "expiring")
 
 
-def test_without_a_threshold_dates_are_openssl_s_business() -> None:
-    """Without `-D` nothing is said twice, nor against the user's will."""
+def test_dates_without_threshold_are_not_evaluated() -> None:
+    """Without `-D` OpenSSL alone decides on dates."""
     none = thresholds(None)
 
     assert evaluated(CertificateContext, leaf(dates(-30, -1)), none) == FINE
@@ -169,15 +167,17 @@ def test_without_a_threshold_dates_are_openssl_s_business() -> None:
         (Kind.UNTRUSTED, (CRITICAL, "expired")),
     ],
 )
-def test_dates_are_not_judged_twice(kind: Kind, verdict: tuple[object, str | None]) -> None:
-    """OpenSSL's verdict on them has said it; another one has not."""
+def test_dates_rejected_by_openssl_are_not_reported_twice(
+    kind: Kind, verdict: tuple[object, str | None]
+) -> None:
+    """A rejection for another reason does not mention the dates."""
     failure = Failure(kind, Phase.TLS, Printable(""))
 
     assert evaluated(CertificateContext, leaf(dates(-30, -1)), failure=failure) == verdict
 
 
-def test_a_wrong_clock_judges_no_dates() -> None:
-    """It is our side; and only one of the two says it."""
+def test_dates_with_implausible_clock_are_not_evaluated() -> None:
+    """The clock is reported, once."""
     released = dt.datetime.fromisoformat(RELEASED).replace(tzinfo=dt.timezone.utc)
     chain = leaf(dates(-3000, -1), dates(-3000, -1))
 
@@ -187,14 +187,14 @@ def test_a_wrong_clock_judges_no_dates() -> None:
     assert evaluated(CertificateContext, chain, resource=on_the_day) != (UNKNOWN, "config")
 
 
-def test_no_certificate_at_all() -> None:
-    """What could not be read is a warning, once."""
+def test_certificate_missing_is_unreadable() -> None:
+    """It is reported once, as a warning."""
     assert evaluated(CertificateContext, Chain()) == (WARNING, "certificate-unreadable")
     assert evaluated(ChainContext, Chain()) == FINE
 
 
-def test_the_issuer_that_ends_first_is_judged() -> None:
-    """On the path only; the root counts, too."""
+def test_chain_is_evaluated_by_the_issuer_that_expires_first() -> None:
+    """Only issuers in the verified chain count, the root included."""
     own, soon, root = dates(-30, 90), dates(-30, 20), dates(-30, 10, is_self_issued=True)
 
     assert evaluated(ChainContext, leaf(own, soon)) == (WARNING, "expiring")
@@ -223,13 +223,13 @@ def figures(name: str, chain: Chain, settings: Settings = SIXTY) -> str | None:
         (thresholds(Remaining(None, 1 / 3)), "cert_days=12.99;14.33:"),
     ],
 )
-def test_the_figure_of_days(settings: Settings, shown: str) -> None:
-    """Rounded down, with the thresholds in days."""
+def test_cert_days_is_rounded_down_and_has_thresholds(settings: Settings, shown: str) -> None:
+    """The thresholds are in days."""
     assert figures("cert_days", leaf(dates(-30, 12.999)), settings) == shown
 
 
-def test_the_figure_of_the_chain() -> None:
-    """The intermediate that ends first; the root is not the server's to renew."""
+def test_chain_days_is_the_intermediate_that_expires_first() -> None:
+    """The administrator of the server cannot renew the root."""
     own, first, root = dates(-30, 90), dates(-30, 40.5), dates(-30, 5, is_self_issued=True)
 
     assert figures("chain_days", leaf(own, dates(-1, 50), first, root)) == (
@@ -241,21 +241,30 @@ def test_the_figure_of_the_chain() -> None:
     assert figures("chain_days", Chain((), 0, (own, first))) is None
 
 
+def asserted(
+    metric_name: str,
+    chain: Chain,
+    settings: Settings,
+    resource: nagiosplugin.Resource | None = None,
+) -> tuple[object, str | None]:
+    return evaluated(AssertionContext, chain, settings, resource, metric_name=metric_name)
+
+
 def asserting(**wanted: Any) -> Settings:
     return Settings(Target("localhost", 995), assertions=Assertions(**wanted))
 
 
-def test_an_issuer_by_its_name() -> None:
-    """Part of a name, in any case of letters, of any certificate on the path."""
+def test_issuer_assertion_finds_part_of_a_name() -> None:
+    """In any letter case, in any certificate of the chain."""
     chain = leaf(
         dates(-1, 1, issuer_names=("CN=Sub",)), dates(-1, 1, issuer_names=("O=R\xd6\xdf",))
     )
 
-    assert evaluated(IssuerContext, chain, asserting(issuer="sub")) == FINE
-    assert evaluated(IssuerContext, chain, asserting(issuer="R\xf6ss")) == FINE
-    assert evaluated(IssuerContext, chain, asserting(issuer="other")) == (CRITICAL, "issuer")
-    assert evaluated(IssuerContext, chain, asserting()) == FINE
-    assert evaluated(IssuerContext, leaf(dates(-1, 1)), asserting(issuer="")) == (
+    assert asserted("issuer", chain, asserting(issuer="sub")) == FINE
+    assert asserted("issuer", chain, asserting(issuer="R\xf6ss")) == FINE
+    assert asserted("issuer", chain, asserting(issuer="other")) == (CRITICAL, "issuer")
+    assert asserted("issuer", chain, asserting()) == FINE
+    assert asserted("issuer", leaf(dates(-1, 1)), asserting(issuer="")) == (
         CRITICAL,
         "issuer",
     )
@@ -272,13 +281,13 @@ def test_an_issuer_by_its_name() -> None:
         (None, None, FINE),
     ],
 )
-def test_the_length_of_a_key(
+def test_key_assertion_requires_at_least_as_many_bits(
     bits: int | None, wanted: int | None, verdict: tuple[object, str | None]
 ) -> None:
-    """At least as long as asked for; what cannot be compared is not."""
+    """A key that cannot be compared does not pass."""
     chain = leaf(dates(-1, 1, key_bits=bits))
 
-    assert evaluated(KeyContext, chain, asserting(min_key_bits=wanted)) == verdict
+    assert asserted("key", chain, asserting(min_key_bits=wanted)) == verdict
 
 
 @pytest.mark.parametrize(
@@ -291,25 +300,26 @@ def test_the_length_of_a_key(
         (-30, 60, None, FINE),
     ],
 )
-def test_the_longest_validity(
+def test_validity_assertion_limits_the_lifetime(
     before: float | None,
     after: float | None,
     longest: float | None,
     verdict: tuple[object, str | None],
 ) -> None:
-    """From the first instant to the last; dates that cannot be read are said elsewhere."""
+    """Unreadable dates are reported elsewhere."""
     chain = leaf(dates(before, after))
 
-    assert evaluated(ValidityContext, chain, asserting(max_validity=longest)) == verdict
+    assert asserted("validity", chain, asserting(max_validity=longest)) == verdict
 
 
-def test_the_certificate_in_the_file() -> None:
-    """Any of those in the file; the fingerprint decides."""
+def test_deployed_assertion_accepts_any_certificate_of_the_file() -> None:
+    """The fingerprint decides."""
     served = leaf(dates(-1, 1, fingerprint=Printable("a")))
+    wanted = asserting(deployed_file="x.pem")
     others = tuple(dates(-1, 1, fingerprint=Printable(each)) for each in "ba")
 
-    assert evaluated(DeployedContext, served, resource=attempt(deployed=others)) == FINE
-    assert evaluated(DeployedContext, served, resource=attempt(deployed=others[:1])) == (
+    assert asserted("deployed", served, wanted, attempt(deployed=others)) == FINE
+    assert asserted("deployed", served, wanted, attempt(deployed=others[:1])) == (
         CRITICAL,
         "not-deployed",
     )

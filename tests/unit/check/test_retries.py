@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from check_pop3_plus.check import retries
-from check_pop3_plus.check.default_states import LASTING, PASSING
+from check_pop3_plus.check.default_states import POLICIES
 from check_pop3_plus.check.retries import Attempt
 from check_pop3_plus.model.failures import Failure, Kind, Phase
 from check_pop3_plus.model.report import Address, Report, Session
@@ -52,16 +52,10 @@ def attempt(
 # --- the rules -------------------------------------------------------------------------------
 
 
-def test_each_kind_passes_or_lasts() -> None:
-    """A new kind is decided on, too."""
-    assert set(Kind) == PASSING | LASTING
-    assert not PASSING & LASTING
-
-
 @pytest.mark.parametrize("kind", Kind)
 def test_what_may_pass_is_looked_at_again(kind: Kind) -> None:
     """By the table alone, where no login is involved."""
-    assert (retries.believed(attempt(kind)) is None) == (kind in PASSING)
+    assert (retries.believed(attempt(kind)) is None) == POLICIES[kind].is_transient
 
 
 @pytest.mark.parametrize("kind", Kind)

@@ -11,10 +11,10 @@ from check_pop3_plus.diagnosis.findings import (
     Greeting,
     Handshake,
     Lookup,
-    Matter,
     NameServer,
+    Problem,
     TcpConnection,
-    Tool,
+    ToolOutput,
     Version,
 )
 from check_pop3_plus.model.failures import Failure, Kind, Phase
@@ -64,7 +64,7 @@ def cause(
     report = Report(
         sessions, sessions[-1:], Lap(Phase.RESOLVE, 0.5, True), ended, None, NOW.timestamp()
     )
-    about = Matter(phase, kind, sessions[-1] if sessions else None)
+    about = Problem(phase, kind, sessions[-1] if sessions else None)
     return likely_cause.cause(settings, report, Findings(about, facts))
 
 
@@ -99,7 +99,7 @@ def test_names(kind: Kind, facts: list[Fact], said: str) -> None:
     assert cause(Phase.RESOLVE, kind, *facts).startswith(said)
 
 
-PING, NO_PING = (Tool("ping", Printable("192.0.2.1"), code) for code in (0, 1))
+PING, NO_PING = (ToolOutput("ping", Printable("192.0.2.1"), code) for code in (0, 1))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,246 @@
+"""What each step of a diagnosis does: facts about names, ports and routes.
+
+A step consists of one or more pieces of work, which run side by side. A piece of work yields its
+facts as it finds them and raises ProbeError when it can find none. Nothing here evaluates, and
+nothing here needs a secret.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TypeAlias
+
+from check_pop3_plus.certificate import reader
+from check_pop3_plus.diagnosis import tools
+from check_pop3_plus.diagnosis.findings import (
+    Fact,
+    Greeting,
+    Handshake,
+    Lookup,
+    NameServer,
+    TcpConnection,
+    ToolOutput,
+    Version,
+)
+from check_pop3_plus.model import sanitised_text
+from check_pop3_plus.model.failures import Kind, ProbeError, config_error
+from check_pop3_plus.model.report import Address, Chain, Report, Session
+from check_pop3_plus.model.sanitised_text import printable
+from check_pop3_plus.model.settings import Family
+from check_pop3_plus.net import dns_query, legacy_client_hello, resolve, tls, transport
+from check_pop3_plus.net.transport import Stream
+from check_pop3_plus.probe import side_probes
+from check_pop3_plus.probe.connection import Connection, capabilities, quit_session, read_greeting
+from check_pop3_plus.probe.prerequisites import Prerequisites
+from check_pop3_plus.support import files
+from check_pop3_plus.support.deadline import Clock, Deadline
+from check_pop3_plus.support.programs import Programs
+
+VERSIONS = ("1.0", "1.1", "1.2", "1.3")
+
+LINES_LIMIT = 24
+"""Lines kept of what a program prints."""
+
+RESOLV_CONF = "/etc/resolv.conf"
+
+Work: TypeAlias = Callable[[Deadline], Iterator[Fact]]
+
+
+class Surroundings:
+    """What the steps share: the failed check, and what has to be ended with the diagnosis."""
+
+    def __init__(
+        self, prerequisites: Prerequisites, report: Report, session: Session | None
+    ) -> None:
+        self.sanitise = prerequisites.sanitise
+        self.settings = prerequisites.settings
+        self.target = self.settings.target
+        self.name = self.target.connect_to or self.target.hostname
+        self.addresses = report.addresses
+        self.programs = Programs()
+        self.streams: list[Stream] = []
+        self._session = session
+
+    @property
+    def address(self) -> Address:
+        """The address that failed."""
+        assert self._session is not None  # noqa: S101 - `plan` asks for no such step without it
+        return self._session.address
+
+    def connect(self, address: Address, limit: Deadline) -> Stream:
+        """Open a TCP connection from the configured source address."""
+        return transport.connect(address, self.target.source_address, limit)
+
+    @contextmanager
+    def connection(self, address: Address, limit: Deadline) -> Iterator[Connection]:
+        """Open a POP3 connection for the time of the context; `abort` can end it."""
+        stream = self.connect(address, limit)
+        self.streams.append(stream)
+        connection = Connection(stream, self.settings, Session(address), self.sanitise)
+        try:
+            yield connection
+        finally:
+            if connection.is_usable:
+                quit_session(connection)
+            stream.close()
+
+    def abort(self) -> None:
+        """End what still runs: programs, and calls of OpenSSL that a server keeps busy."""
+        self.programs.stop()
+        for stream in self.streams:
+            stream.abort()
+
+
+# --- names -----------------------------------------------------------------------------------
+
+
+def lookups(around: Surroundings) -> Iterable[Work]:
+    """Resolve the name by the system, each address family by itself."""
+    families = {"IPv4": Family.IPV4, "IPv6": Family.IPV6}
+    return [partial(_look_up, around, name, family) for name, family in families.items()]
+
+
+def _look_up(around: Surroundings, name: str, family: Family, limit: Deadline) -> Iterator[Fact]:
+    began = Clock()
+    try:
+        found = resolve.look_up(around.target.replace(family=family), limit)
+    except ProbeError as error:
+        yield Lookup(name, Clock() - began, (), error.failure())
+    else:
+        yield Lookup(name, Clock() - began, found)
+
+
+def name_servers(around: Surroundings) -> Iterable[Work]:
+    """Query each name server of this machine. Raises ProbeError when resolv.conf is unreadable."""
+    servers = dns_query.servers(files.read_file(RESOLV_CONF, "resolver configuration"))
+    return [partial(_query, around, server) for server in servers]
+
+
+def _query(around: Surroundings, server: str, limit: Deadline) -> Iterator[Fact]:
+    kind = dns_query.AAAA if around.target.family is Family.IPV6 else dns_query.A
+    number = int.from_bytes(os.urandom(2), "big")
+    query = dns_query.query(around.name, kind, number)
+    shown, began = sanitised_text.sanitise(server), Clock()
+    try:
+        answer = dns_query.parse(transport.ask_name_server(server, query, limit), number)
+        if answer is None:
+            raise ProbeError(Kind.GARBLED, "sent no DNS answer")
+    except ProbeError as error:
+        yield NameServer(shown, Clock() - began, failure=error.failure())
+    else:
+        yield NameServer(shown, Clock() - began, answer.code, answer.records)
+
+
+# --- ports -----------------------------------------------------------------------------------
+
+
+def connections(around: Surroundings) -> Iterable[Work]:
+    """Open a TCP connection to each address of the name."""
+    addresses = around.addresses[: transport.ADDRESS_LIMIT]
+    return [partial(_connect, around, address) for address in addresses]
+
+
+def other_ports(around: Surroundings) -> Iterable[Work]:
+    """Try POP3 on the standard ports that the check does not use."""
+    ports = {110, 995} - {around.target.port}
+    return [partial(_try_port, around, around.address.replace(port=port)) for port in sorted(ports)]
+
+
+def greeting(around: Surroundings) -> Iterable[Work]:
+    """Read the greeting and the capabilities of the failed port in plain text."""
+    return [partial(_greet, around, around.address)]
+
+
+def handshake(around: Surroundings) -> Iterable[Work]:
+    """Try TLS from the first byte on the failed port."""
+    return [partial(_shake_hands, around, around.address)]
+
+
+def tls_versions(around: Surroundings) -> Iterable[Work]:
+    """Offer each TLS version by itself."""
+    return [partial(_offer, around, version) for version in VERSIONS]
+
+
+def _connect(around: Surroundings, address: Address, limit: Deadline) -> Iterator[TcpConnection]:
+    began = Clock()
+    try:
+        around.connect(address, limit).close()
+    except ProbeError as error:
+        yield TcpConnection(address, Clock() - began, error.failure())
+    else:
+        yield TcpConnection(address, Clock() - began)
+
+
+def _try_port(around: Surroundings, address: Address, limit: Deadline) -> Iterator[Fact]:
+    for fact in _connect(around, address, limit):
+        yield fact
+        if fact.failure is None:
+            yield from (_shake_hands if address.port == 995 else _greet)(around, address, limit)
+
+
+def _greet(around: Surroundings, address: Address, limit: Deadline) -> Iterator[Fact]:
+    text = offered = failure = None
+    try:
+        with around.connection(address, limit) as connection:
+            read_greeting(connection)
+            text = connection.session.greeting_shown
+            capabilities(connection)
+            offered = connection.session.capabilities
+    except ProbeError as error:
+        failure = error.failure()
+    yield Greeting(address, text, offered, failure)
+
+
+def _shake_hands(around: Surroundings, address: Address, limit: Deadline) -> Iterator[Fact]:
+    """Accept any version, cipher and certificate. No POP3 byte follows."""
+    version = chain = failure = None
+    try:
+        with around.connection(address, limit) as connection:
+            connection.start_tls(tls.legacy_context())
+            facts = connection.session.tls
+            if facts:
+                version = printable(facts.version or "TLS")
+                chain = reader.read_chain(facts.sent, (), around.sanitise)
+    except ProbeError as error:
+        failure = error.failure()
+    yield Handshake(address, version, chain or Chain(), failure)
+
+
+def _offer(around: Surroundings, version: str, limit: Deadline) -> Iterator[Fact]:
+    if version in legacy_client_hello.LEGACY_VERSIONS and not tls.can_offer(version):
+        yield Version(version)
+        return
+    try:
+        with around.connection(around.address, limit) as connection:
+            cipher = side_probes.agreed_on(connection, version)
+    except ProbeError as error:
+        yield Version(version, failure=error.failure())
+    else:
+        yield Version(version, cipher)
+
+
+# --- programs --------------------------------------------------------------------------------
+
+
+def program(*names: str) -> Callable[[Surroundings], Iterable[Work]]:
+    """Return a step that runs the first of these tools that is installed."""
+    return lambda around: [partial(_run_program, around, names)]
+
+
+def _run_program(around: Surroundings, names: tuple[str, ...], limit: Deadline) -> Iterator[Fact]:
+    name, path = next(((name, path) for name in names if (path := tools.find(name))), ("", ""))
+    if not path:
+        raise config_error("not installed")
+    tool = tools.TOOLS[name]
+    if tool.is_about_name:
+        target = around.name
+    else:
+        zone = around.address.zone
+        target = around.address.host + (f"%{zone}" if zone else "")
+    command = [path, *tool.arguments(target, around.target.source_address)]
+    output = tools.run_tool(around.programs, command, limit)
+    # mtr draws its tree with a character that sanitising would replace by a question mark.
+    raw = output.data.replace(b"|", b" ").splitlines()
+    lines = [line for each in raw if (line := around.sanitise(each))]
+    yield ToolOutput(name, sanitised_text.sanitise(target), output.code, tuple(lines[:LINES_LIMIT]))
