@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from check_pop3_plus.check.default_states import POLICIES
 from check_pop3_plus.check.verdict import Figure
-from check_pop3_plus.messages.certificates import count
+from check_pop3_plus.messages.formats import count
 from check_pop3_plus.model.failures import LOCAL, Kind
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
@@ -33,13 +33,12 @@ class Attempt(Record):
     """Of all findings that are not OK, worst first."""
     deciding: tuple[Kind, ...]
     """Those of them that make the state what it is."""
-    report: Report | None
+    report: Report
 
 
 def believed(attempt: Attempt) -> str | None:
     """Return why a failure is believed without another look, or None where it may pass."""
-    sessions = attempt.report.sessions if attempt.report else ()
-    for session in sessions:
+    for session in attempt.report.sessions:
         policy = POLICIES[session.failure.kind] if session.failure else None
         if session.has_open_login and not (policy and policy.is_password_right):
             return "a login that was not accepted is never repeated"

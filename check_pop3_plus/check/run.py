@@ -81,10 +81,10 @@ def _look(prerequisites: Prerequisites, deadline: Deadline) -> Attempt:
     """Take one look and judge it."""
     settings = prerequisites.settings
     resource = Pop3(prerequisites, deadline)
-    summary = Summary(settings)
-    check = nagiosplugin.Check(resource, *contexts(settings, resource.attempt()), summary)
+    report = resource.attempt()
+    summary = Summary(settings, report)
+    check = nagiosplugin.Check(resource, *contexts(settings, resource.context_names()), summary)
     check()
-    summary.report = resource.report
     results = nagiosplugin.Results(*sorted(check.results.results, key=_severity, reverse=True))
     state = _state(results[0]) if len(results) else State.UNKNOWN
     findings = [result for result in results.results if result.state != nagiosplugin.Ok]
@@ -94,7 +94,7 @@ def _look(prerequisites: Prerequisites, deadline: Deadline) -> Attempt:
         _figures(results),
         tuple(Kind(result.hint) for result in findings),
         tuple(Kind(result.hint) for result in findings if _state(result) is state),
-        resource.report,
+        report,
     )
 
 
@@ -113,7 +113,7 @@ def _diagnosis(
     The verdict is settled: whatever happens here, it stands.
     """
     settings, report = prerequisites.settings, attempt.report
-    if settings.diagnosis is None or report is None or set(attempt.deciding) & LOCAL:
+    if settings.diagnosis is None or set(attempt.deciding) & LOCAL:
         return (), ()
     # Only now: a healthy server does not pay for it.
     from check_pop3_plus.diagnosis import likely_cause, run_steps, section

@@ -7,6 +7,7 @@ line. The cause comes first, then what to try, then what was seen.
 from collections.abc import Iterator
 
 from check_pop3_plus.messages import certificates, hints
+from check_pop3_plus.messages.formats import date
 from check_pop3_plus.model.failures import MEASURED, Failure, Kind
 from check_pop3_plus.model.report import CertificateFacts, Chain, Report, Session
 from check_pop3_plus.model.sanitised_text import sanitise
@@ -28,7 +29,7 @@ CHART_WIDTH = 40
 
 def lines(
     settings: Settings,
-    report: Report | None,
+    report: Report,
     kinds: list[str],
     is_problem: bool,
     is_diagnosed: bool = False,
@@ -37,7 +38,7 @@ def lines(
 
     With a diagnosis more of it: the whole chain and dialogue, and where the time went.
     """
-    if report is None or not (is_problem or settings.verbosity):
+    if not (is_problem or settings.verbosity):
         return
     yield from _addresses(report)
     yield from chart(report) if is_diagnosed else _laps(report)
@@ -60,9 +61,9 @@ def _failures(report: Report) -> list[Failure]:
     return [failure for failure in failures if failure]
 
 
-def cause(report: Report | None, kinds: list[str]) -> Iterator[str]:
+def cause(report: Report, kinds: list[str]) -> Iterator[str]:
     """Yield each kind of finding, worst first, and what to try."""
-    ended = _failures(report) if report else []
+    ended = _failures(report)
     phases = {failure.kind.value: failure.phase for failure in reversed(ended)}
     for kind in dict.fromkeys(kinds):
         phase = phases.get(kind)
@@ -102,8 +103,9 @@ def _laps(report: Report) -> Iterator[str]:
 def _outcome(session: Session, report: Report) -> str:
     if session.failure:
         phase = session.failure.phase
+        late = " in time" if session.failure.is_late else ""
         in_phase = f", in phase {phase.value}" if phase else ""
-        return f"{session.failure.kind.value}{in_phase}: {session.failure.message}"
+        return f"{session.failure.kind.value}{in_phase}: {session.failure.message}{late}"
     if report.failure:
         return report.failure.kind.value
     outcome = "worked"
@@ -111,7 +113,7 @@ def _outcome(session: Session, report: Report) -> str:
         outcome += f" in {session.ended - session.began:.3f} s"
     leaf = session.chain.leaf
     if leaf and leaf.not_after and len(report.evaluated) > 1:
-        outcome += f", certificate until {certificates.date(leaf.not_after)}"
+        outcome += f", certificate until {date(leaf.not_after)}"
     return outcome
 
 
