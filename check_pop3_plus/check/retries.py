@@ -56,7 +56,7 @@ def why_no_retry(attempts: Sequence[Attempt], limits: Limits, left: float) -> st
     asked = limits.rechecks + 1
     reason = why_final(attempts[-1])
     if reason:
-        return f"{len(attempts)} of {asked} taken: {reason}"
+        return f"{len(attempts)} of {asked} made: {reason}"
     if left < PAUSE_SECONDS + limits.timeout * _NEARLY_ALL:
         return f"{missing} of {asked} did not fit into --run-timeout ({limits.run_timeout:g} s)"
     return None
@@ -70,14 +70,14 @@ def suffix(attempts: Sequence[Attempt], limits: Limits) -> str:
     if attempts[-1].kinds and attempts[-1].kinds[0] in LOCAL:
         attempts = attempts[:-1]  # it says nothing about the server
     failed = sum(attempt.state is not State.OK for attempt in attempts)
-    return (
-        f", failed {failed} of {count(len(attempts), 'look')}" if limits.rechecks and failed else ""
-    )
+    if not limits.rechecks or not failed:
+        return ""
+    return f" ({failed} of {count(len(attempts), 'attempt')} failed)"
 
 
 def lines(attempts: Sequence[Attempt], why_no_retry: str) -> Iterator[str]:
     """Yield the results of the earlier attempts, and why there were no more."""
     for number, attempt in enumerate(attempts[:-1], 1):
-        yield f"look {number}: {attempt.state.name}: {attempt.status}"
+        yield f"attempt {number}: {attempt.state.name}: {attempt.status}"
     if why_no_retry:
-        yield f"looks: {why_no_retry}"
+        yield f"attempts: {why_no_retry}"

@@ -130,13 +130,13 @@ def _diagnosis(
 
 def _stopped(settings: Settings, attempts: Sequence[Attempt], started: float) -> Verdict:
     """Return the verdict of a run that was stopped by a signal in the pause before a retry."""
-    seconds = Clock() - started
-    last = attempts[-1]
+    seconds, last, number = Clock() - started, attempts[-1], len(attempts) + 1
+    lines = retries.lines((*attempts, last), "")
     return Verdict(
         State.UNKNOWN,
-        f"stopped from outside after {seconds:.0f} s, before look {len(attempts) + 1}: {last.status}",
+        f"stopped from outside after {seconds:.0f} s, before attempt {number}: {last.status}",
         last.figures,
-        (f"kind: {Kind.STOPPED.value}", *retries.lines((*attempts, last), "")),
+        (f"kind: {Kind.STOPPED.value}", *lines),
         suffix=retries.suffix(attempts, settings.limits),
     )
 

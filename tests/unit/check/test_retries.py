@@ -74,11 +74,11 @@ BAD = attempt(Kind.REFUSED)
         ([BAD, GOOD], 99, ""),
         ([BAD], 11.4, "2 of 3 did not fit into --run-timeout (50 s)"),
         ([BAD, BAD], 0, "1 of 3 did not fit into --run-timeout (50 s)"),
-        ([attempt(Kind.EXPIRED)], 99, "1 of 3 taken: expired does not pass within seconds"),
+        ([attempt(Kind.EXPIRED)], 99, "1 of 3 made: expired does not pass within seconds"),
         (
             [BAD, attempt(Kind.CREDENTIALS, login=Kind.CREDENTIALS)],
             99,
-            "2 of 3 taken: a login that was not accepted is never repeated",
+            "2 of 3 made: a login that was not accepted is never repeated",
         ),
     ],
 )
@@ -92,10 +92,10 @@ def test_why_no_retry_names_the_reason(taken: list[Attempt], left: float, why: s
     [
         ([BAD], 0, ""),
         ([GOOD], 2, ""),
-        ([BAD], 2, ", failed 1 of 1 look"),
-        ([BAD, GOOD], 2, ", failed 1 of 2 looks"),
-        ([BAD, BAD, BAD], 2, ", failed 3 of 3 looks"),
-        ([BAD, attempt(Kind.STOPPED, state=State.UNKNOWN)], 2, ", failed 1 of 1 look"),
+        ([BAD], 2, " (1 of 1 attempt failed)"),
+        ([BAD, GOOD], 2, " (1 of 2 attempts failed)"),
+        ([BAD, BAD, BAD], 2, " (3 of 3 attempts failed)"),
+        ([BAD, attempt(Kind.STOPPED, state=State.UNKNOWN)], 2, " (1 of 1 attempt failed)"),
         ([attempt(Kind.CONFIG, state=State.UNKNOWN)], 2, ""),
     ],
 )
