@@ -27,7 +27,7 @@ class Summary(nagiosplugin.Summary):
             # A failure that enough other addresses make up for is success. One that the user
             # counts as OK is not, and must not look like it.
             if isinstance(fact, Failure) and result.hint == fact.kind.value:
-                return f"{self._sentence(result)} ({result.hint} counts as OK)"
+                return f"{self._sentence(result)} ({result.hint} treated as OK)"
         return self._sentences.success(
             [session for session in self._report.evaluated if session.failure is None]
         )

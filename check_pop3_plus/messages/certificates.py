@@ -63,7 +63,7 @@ def _wrong_date(kind: Kind, chain: Chain, whose: str, now: "datetime") -> str:
         not_begun = each.not_before is not None and each.not_before > now
         if ended if kind is Kind.EXPIRED else not_begun:
             return dates(each, whose if position == 0 else issuer(each, whose), kind, now)
-    return f"{whose} is fine, but one of an issuer in the chain {_WRONG_DATE[kind]}"
+    return f"{whose} is valid, but an intermediate in the chain {_WRONG_DATE[kind]}"
 
 
 def issuer(facts: CertificateFacts, whose: str) -> str:
@@ -84,7 +84,7 @@ def dates(facts: CertificateFacts, which: str, kind: Kind, now: "datetime") -> s
 
 def outdated(leaf: CertificateFacts, deployed: tuple[CertificateFacts, ...], whose: str) -> str:
     """Return that the certificate is not the one in the file, and until when that one is valid."""
-    wrong = f"{whose} is not the one that is deployed"
+    wrong = f"{whose} is not the deployed one"
     newest = max((each.not_after for each in deployed if each.not_after), default=None)
     if newest is None or leaf.not_after is None:
         return wrong
@@ -139,7 +139,7 @@ def remarks(chain: Chain, now: "datetime", is_untrusted: bool) -> Iterator[str]:
     sent, path = chain.sent, chain.path
     top = path[-1] if path else None
     if top and is_untrusted and not top.is_self_issued:
-        yield f"chain: issuer {named(top.issuer)} was not sent, nor is it trusted here"
+        yield f"chain: issuer {named(top.issuer)} was not sent and is not trusted"
     if chain.is_verified:
         for each in path[1:]:
             if each not in sent and not each.is_self_issued:
@@ -147,13 +147,13 @@ def remarks(chain: Chain, now: "datetime", is_untrusted: bool) -> Iterator[str]:
                 yield f"chain: intermediate {subject} was not sent, other clients may lack it"
     order = [sent.index(each) for each in path if each in sent]
     if order != sorted(order):
-        yield f"chain: wrong order, the path is {', '.join(str(number) for number in order)}"
+        yield f"chain: wrong order, expected {', '.join(str(number) for number in order)}"
     for number, each in enumerate(sent):
         if number != sent.index(each):
             yield f"chain: certificate {number} was sent before"
         elif number and each.is_self_issued:
             subject = named(each.subject)
-            yield f"chain: root certificate {number} ({subject}) was sent needlessly"
+            yield f"chain: root certificate {number} ({subject}) is unnecessary"
         elif each not in path:
             ended = each.not_after is not None and each.not_after <= now
             state = (

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def named(name: str | None) -> str:
     """Return a name or another text of a certificate, also where it could not be read."""
-    return "(unreadable)" if name is None else name or "(without a name)"
+    return "(unreadable)" if name is None else name or "(empty)"
 
 
 def span(length: "timedelta") -> str:

@@ -108,7 +108,7 @@ def _outcome(session: Session, report: Report) -> str:
         return f"{session.failure.kind.value}{in_phase}: {session.failure.message}{late}"
     if report.failure:
         return report.failure.kind.value
-    outcome = "worked"
+    outcome = "OK"
     if session.ended and session.began:
         outcome += f" in {session.ended - session.began:.3f} s"
     leaf = session.chain.leaf
@@ -163,7 +163,7 @@ def _of_attempt(
     if session.capabilities is not None and is_about_capabilities:
         yield f"capabilities: {', '.join(session.capabilities)[:400]}"
     if settings.verbosity:
-        yield from (f"odd: {oddity}" for oddity in session.protocol_warnings)
+        yield from (f"protocol warning: {oddity}" for oddity in session.protocol_warnings)
     for each in report.evaluated:
         whose = f" ({each.address})" if len(report.evaluated) > 1 else ""
         yield from (f"note: {note.kind.value}: {note.text}{whose}" for note in each.notes)
@@ -180,13 +180,13 @@ def _earlier_issuer(chain: Chain, leaf: CertificateFacts) -> Iterator[str]:
 def _settings(settings: Settings) -> Iterator[str]:
     tls = settings.tls
     if tls.security is not Security.PLAIN:
-        trust = sanitise(tls.ca_file or tls.ca_path or "the store of the system")
+        trust = sanitise(tls.ca_file or tls.ca_path or "the system trust store")
         verify = f"{tls.verify.value} and strict" if tls.strict else tls.verify.value
         yield f"policy: TLS {tls.minimum} or newer, verify {verify}, trust {trust}"
     grant = settings.login.source.grant if settings.login else None
     if grant:
-        how = "a refresh token" if grant.refresh_token_file else "the credentials of the client"
-        trust = sanitise(grant.ca_file or "the store of the system")
+        how = "a refresh token" if grant.refresh_token_file else "client credentials"
+        trust = sanitise(grant.ca_file or "the system trust store")
         yield f"token: from {grant.endpoint.authority} with {how}, trust {trust}"
     limits = settings.limits
-    yield f"limits: {limits.timeout:g} s for a look, {limits.run_timeout:g} s for the run"
+    yield f"limits: timeout {limits.timeout:g} s per attempt, {limits.run_timeout:g} s in total"

@@ -31,7 +31,7 @@ class StatusLine:
         """Return the response time, the security, the certificate's lifetime and the login."""
         report = self._report
         if report.elapsed is None:
-            return f"{self._where} was not looked at"
+            return f"{self._where} was not checked"
         parts = [f"{self._where} answered in {report.elapsed:.3f} s{self._addresses_used(good)}"]
         versions = {session.tls.version for session in good if session.tls}
         if versions:
@@ -51,7 +51,7 @@ class StatusLine:
             return f" ({tried - 1} of {tried} addresses failed)" if tried > 1 else ""
         if len(good) < tried:
             return f" on {len(good)} of {tried} addresses"
-        return f" on {len(good)} addresses" if len(good) > 1 else " on its only address"
+        return f" on {len(good)} addresses" if len(good) > 1 else ""
 
     def _certificate(self, good: Sequence[Session]) -> list[str]:
         """Return how long the certificate is valid; of several the one that expires first."""
@@ -151,7 +151,7 @@ class StatusLine:
 
     def _implausible_clock(self) -> str:
         now = date(self._report.now)
-        return f"local clock is implausible ({now}), certificate dates are not judged"
+        return f"local clock is implausible ({now}), certificate dates are not evaluated"
 
     # --- numbers ------------------------------------------------------------------------------
 
@@ -168,7 +168,7 @@ class StatusLine:
         if name == "messages":
             return f"mailbox on {self._where} has {count(int(value), 'message')} {limit}"
         if name == "mailbox_size":
-            return f"mailbox on {self._where} has {value} octets {limit}"
+            return f"mailbox on {self._where} has {value} bytes {limit}"
         return f"{name.removeprefix('time_')}: {self._where} took {value:.3f} s {limit}"
 
     # --- addresses ----------------------------------------------------------------------------

@@ -100,7 +100,7 @@ class Tally:
 
 
 def named(service: Service) -> str:
-    return sanitise(service.name, _NAME_LIMIT) or "(without a name)"
+    return sanitise(service.name, _NAME_LIMIT) or "(empty)"
 
 
 def _some(names: Iterable[str]) -> str:
