@@ -1,7 +1,7 @@
-"""The long output: what the person on call reads after the status line.
+"""The long output: the details below the status line.
 
-Every line begins with a word of ours and a colon, so that no foreign text can pass for a status
-line. The cause comes first, then what to try, then what was seen.
+Every line begins with a label and a colon, so that untrusted text cannot pass for a status line.
+The kind of failure comes first, then what to try, then the facts.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Security, Settings, Verify
 
 DIALOGUE_TAIL = 4
-"""Lines of the dialogue shown with a failure: the last command, its reply, and what led there."""
+"""Lines of the transcript shown with a failure: the last command, its reply, and what led there."""
 
 _TRUST = {
     Verify.FULL: "chain and name verified",
@@ -34,9 +34,9 @@ def lines(
     is_problem: bool,
     is_diagnosed: bool = False,
 ) -> Iterator[str]:
-    """Yield what was seen; `kinds` are those of the findings, worst first.
+    """Yield the facts; `kinds` are those of the findings, worst first.
 
-    With a diagnosis more of it: the whole chain and dialogue, and where the time went.
+    With a diagnosis also the whole chain and transcript, and a chart of the times.
     """
     if not (is_problem or settings.verbosity):
         return
@@ -44,7 +44,7 @@ def lines(
     yield from chart(report) if is_diagnosed else _laps(report)
     session = _most_telling(report, kinds)
     if session:
-        yield from _of_attempt(session, report, settings, kinds, is_diagnosed)
+        yield from _of_session(session, report, settings, kinds, is_diagnosed)
     if settings.verbosity >= 2:
         yield from _settings(settings)
     if settings.verbosity >= 3:
@@ -56,7 +56,7 @@ def lines(
 
 
 def _failures(report: Report) -> list[Failure]:
-    """Return what ended the look, or the attempts that the verdict is about."""
+    """Return the failures of the attempt and of the evaluated sessions."""
     failures = (report.failure, *(session.failure for session in report.evaluated))
     return [failure for failure in failures if failure]
 
@@ -79,7 +79,7 @@ def _addresses(report: Report) -> Iterator[str]:
 
 
 def chart(report: Report) -> Iterator[str]:
-    """Yield a bar for each phase: where the time went."""
+    """Yield a bar for the time of each phase."""
     seconds = report.seconds()
     measured = [phase for phase in MEASURED if phase in seconds]
     longest = max((seconds[phase] for phase in measured), default=0.0)
@@ -118,8 +118,10 @@ def _outcome(session: Session, report: Report) -> str:
 
 
 def _most_telling(report: Report, kinds: list[str]) -> Session | None:
-    """Return, of several attempts, the one that a finding is about; else one that is good, and
-    of those the one whose certificate ends first."""
+    """Return the session that a finding is about.
+
+    Without one a successful session: the one whose certificate expires first.
+    """
     good = [session for session in report.evaluated if session.failure is None]
     failed = [session for session in report.evaluated if session.failure]
     if failed and (kinds or not good):
@@ -135,7 +137,7 @@ def _most_telling(report: Report, kinds: list[str]) -> Session | None:
     return min(dated, key=lambda pair: pair[0])[1] if dated else next(iter(good[-1:]), None)
 
 
-def _of_attempt(
+def _of_session(
     session: Session, report: Report, settings: Settings, kinds: list[str], is_diagnosed: bool
 ) -> Iterator[str]:
     if len(report.evaluated) > 1:
@@ -170,7 +172,7 @@ def _of_attempt(
 
 
 def _earlier_issuer(chain: Chain, leaf: CertificateFacts) -> Iterator[str]:
-    """Yield whose certificate it is that ends before the server's own."""
+    """Yield the certificate of an issuer that expires before the leaf."""
     issuer = chain.first_issuer_to_end
     ends = issuer.not_after if issuer else None
     if issuer and ends and (leaf.not_after is None or ends < leaf.not_after):
