@@ -18,6 +18,8 @@ class Hint(Record):
     """For every phase; empty where there is no general advice."""
     by_phase: Mapping[Phase, str] = {}
     """For a phase, in place of `text`."""
+    gloss: str = ""
+    """What the kind means, where its name does not say it."""
 
 
 HINTS = {
@@ -44,9 +46,10 @@ HINTS = {
     Kind.GARBLED: Hint(
         by_phase={
             Phase.GREETING: "another service on this port, or TLS from the first byte (try -S)",
-        }
+        },
+        gloss="unexpected protocol data",
     ),
-    Kind.OVERSIZED: Hint(),
+    Kind.OVERSIZED: Hint(gloss="a reply exceeds its limit"),
     Kind.GREETING: Hint("check the server log for why it refuses service"),
     Kind.GREETING_TEMPORARY: Hint(
         "temporary, according to the server; check its log if it persists"
@@ -92,10 +95,13 @@ HINTS = {
         "not a wrong password: check the log of the server and its authentication back end"
     ),
     Kind.MAILBOX: Hint("check the server log for the mailbox of this user"),
-    Kind.GOODBYE: Hint(),
+    Kind.GOODBYE: Hint(gloss="no reply to QUIT"),
     Kind.CERTIFICATE_UNREADABLE: Hint("inspect the certificate with openssl s_client"),
     Kind.CLEARTEXT_ACCEPTED: Hint("forbid cleartext logins on the server"),
-    Kind.INJECTABLE: Hint("update the server: it is vulnerable to STARTTLS command injection"),
+    Kind.INJECTABLE: Hint(
+        "update the server: it is vulnerable to STARTTLS command injection",
+        gloss="accepts commands sent before TLS",
+    ),
     Kind.LEGACY_TLS: Hint("disable TLS 1.0 and 1.1 on the server"),
     Kind.PIN: Hint(
         "if the certificate was renewed, pin the new hash below; if not, suspect interception"

@@ -67,7 +67,9 @@ def cause(report: Report, kinds: list[str]) -> Iterator[str]:
     phases = {failure.kind.value: failure.phase for failure in reversed(ended)}
     for kind in dict.fromkeys(kinds):
         phase = phases.get(kind)
-        yield f"kind: {kind}" + (f", in phase {phase.value}" if phase else "")
+        gloss = hints.HINTS[Kind(kind)].gloss
+        shown = f"{kind} ({gloss})" if gloss else kind
+        yield f"kind: {shown}" + (f", in phase {phase.value}" if phase else "")
         hint = hints.hint(Kind(kind), phase)
         if hint:
             yield f"try: {hint}"

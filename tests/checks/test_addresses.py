@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -105,7 +106,7 @@ def perfdata(verdict: Verdict) -> dict[str, str]:
 
 
 def kinds(verdict: Verdict) -> list[str]:
-    return [line.split(": ")[1].split(",")[0] for line in verdict.lines if "kind: " in line]
+    return [re.split("[ ,]", line)[1] for line in verdict.lines if line.startswith("kind: ")]
 
 
 def test_all_are_good(pool: Pool) -> None:

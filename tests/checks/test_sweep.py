@@ -179,7 +179,8 @@ def test_a_section_that_is_wrong_is_unknown_by_name_and_the_rest_go_on(file: Fil
 
     assert done.code == 3
     assert done.verdict.startswith(f"POP3 UNKNOWN - {len(WRONG) + 4} services in ")
-    assert f": 3 OK, {len(WRONG) + 1} UNKNOWN; {len(WRONG) + 1} invalid sections: no!" in done.verdict
+    wrong = len(WRONG) + 1
+    assert f": 3 OK, {wrong} UNKNOWN; {wrong} invalid sections: no!" in done.verdict
     for name, (_, reason) in WRONG.items():
         shown = name.replace("\x1b[31m", "?")
         [line] = [line for line in done.long if line.startswith(f"unknown: {shown}: config: ")]
