@@ -26,10 +26,14 @@ class Pop3(nagiosplugin.Resource):
         self.report: Report | None = None
         self._metrics: list[Metric] = []
 
-    def attempt(self) -> set[str]:
-        """Probe the service, and return the names of the contexts that evaluate the metrics."""
+    def attempt(self) -> Report:
+        """Probe the service once."""
         self.report = addresses.run(self._prerequisites, self._deadline)
         self._metrics = list(_metrics(self.report, self._prerequisites.settings))
+        return self.report
+
+    def context_names(self) -> set[str]:
+        """Return the names of the contexts that evaluate the metrics of the attempt."""
         return {metric.context for metric in self._metrics}
 
     def probe(self) -> list[Metric]:

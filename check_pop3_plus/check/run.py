@@ -22,10 +22,10 @@ from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline, pause
 
 _MARGIN_SECONDS = 1.0
-"""The diagnosis ends so long before the run has to."""
+"""The diagnosis ends so much earlier than the run."""
 
 _DIAGNOSIS_SECONDS = 10.0
-"""What further looks leave for it: enough for all but the last hops of a long way."""
+"""Retries leave so much for the diagnosis: enough for all but the last hops of a long route."""
 
 _STATES = {state.value: state for state in State}
 _SEVERITIES = {state.value: SEVERITY.index(state) for state in State}
@@ -41,22 +41,24 @@ _LABELS = (
 
 
 def run_check(settings: Settings, started: float, secret: Secret | None = None) -> Verdict:
-    """Take one look and judge it; or more, until one is good or the failure is believed.
+    """Make an attempt, repeat it while it fails and a retry is due, and return the verdict.
 
-    `started` is the instant from which all limits count.
+    `started` is the instant (`time.monotonic()`) from which all limits count.
     """
     limits = settings.limits
     end = Deadline(started + limits.run_timeout)
     prerequisites = Prerequisites(settings, secret)
-    taken = [_look(prerequisites, Deadline(started + limits.timeout))]
+    attempts = [_attempt(prerequisites, Deadline(started + limits.timeout))]
     try:
         reserved = _reserved(settings)
-        while (why_no_more := retries.why_no_more(taken, limits, end.left() - reserved)) is None:
+        while (
+            why_no_retry := retries.why_no_retry(attempts, limits, end.left() - reserved)
+        ) is None:
             pause(retries.PAUSE_SECONDS)
-            taken.append(_look(prerequisites, end.within(limits.timeout)))
+            attempts.append(_attempt(prerequisites, end.within(limits.timeout)))
     except Stopped:
-        return _stopped(settings, taken, started)
-    last = taken[-1]
+        return _stopped(settings, attempts, started)
+    last = attempts[-1]
     is_problem = last.state is not State.OK
     kinds = [kind.value for kind in last.kinds]
     likely, found = _diagnosis(prerequisites, last, end) if is_problem else ((), ())
@@ -68,23 +70,23 @@ def run_check(settings: Settings, started: float, secret: Secret | None = None) 
         (
             *long_output.cause(last.report, kinds),
             *likely,
-            *retries.lines(taken, why_no_more),
+            *retries.lines(attempts, why_no_retry),
             *long_output.lines(settings, last.report, kinds, is_problem, is_diagnosed),
             *found,
         ),
         is_diagnosed or settings.verbosity >= 2,
-        retries.failed(taken, limits),
+        retries.suffix(attempts, limits),
     )
 
 
-def _look(prerequisites: Prerequisites, deadline: Deadline) -> Attempt:
-    """Take one look and judge it."""
+def _attempt(prerequisites: Prerequisites, deadline: Deadline) -> Attempt:
+    """Make one attempt and evaluate it."""
     settings = prerequisites.settings
     resource = Pop3(prerequisites, deadline)
-    summary = Summary(settings)
-    check = nagiosplugin.Check(resource, *contexts(settings, resource.attempt()), summary)
+    report = resource.attempt()
+    summary = Summary(settings, report)
+    check = nagiosplugin.Check(resource, *contexts(settings, resource.context_names()), summary)
     check()
-    summary.report = resource.report
     results = nagiosplugin.Results(*sorted(check.results.results, key=_severity, reverse=True))
     state = _state(results[0]) if len(results) else State.UNKNOWN
     findings = [result for result in results.results if result.state != nagiosplugin.Ok]
@@ -94,12 +96,12 @@ def _look(prerequisites: Prerequisites, deadline: Deadline) -> Attempt:
         _figures(results),
         tuple(Kind(result.hint) for result in findings),
         tuple(Kind(result.hint) for result in findings if _state(result) is state),
-        resource.report,
+        report,
     )
 
 
 def _reserved(settings: Settings) -> float:
-    """Return the seconds of the run that further looks leave for the diagnosis."""
+    """Return the seconds of the run that retries leave for the diagnosis."""
     if settings.diagnosis is None:
         return 0.0
     return min(_DIAGNOSIS_SECONDS, settings.limits.run_timeout / 4)
@@ -108,14 +110,14 @@ def _reserved(settings: Settings) -> float:
 def _diagnosis(
     prerequisites: Prerequisites, attempt: Attempt, end: Deadline
 ) -> tuple[Sequence[str], Sequence[str]]:
-    """Return the likely cause, and what else was found out; nothing where nobody asked for it.
+    """Return the line with the likely cause and the other findings; nothing without --diagnose.
 
-    The verdict is settled: whatever happens here, it stands.
+    It cannot change the state.
     """
     settings, report = prerequisites.settings, attempt.report
-    if settings.diagnosis is None or report is None or set(attempt.deciding) & LOCAL:
+    if settings.diagnosis is None or set(attempt.deciding) & LOCAL:
         return (), ()
-    # Only now: a healthy server does not pay for it.
+    # Imported here, so that the check of a healthy server does not pay for it.
     from check_pop3_plus.diagnosis import likely_cause, run_steps, section
 
     margin = min(_MARGIN_SECONDS, settings.limits.run_timeout / 10)
@@ -126,16 +128,16 @@ def _diagnosis(
     )
 
 
-def _stopped(settings: Settings, taken: Sequence[Attempt], started: float) -> Verdict:
-    """Return the verdict of a run that was stopped in the pause before a further look."""
-    seconds = Clock() - started
-    last = taken[-1]
+def _stopped(settings: Settings, attempts: Sequence[Attempt], started: float) -> Verdict:
+    """Return the verdict of a run that was stopped by a signal in the pause before a retry."""
+    seconds, last, number = Clock() - started, attempts[-1], len(attempts) + 1
+    lines = retries.lines((*attempts, last), "")
     return Verdict(
         State.UNKNOWN,
-        f"stopped from outside after {seconds:.0f} s, before look {len(taken) + 1}: {last.status}",
+        f"stopped from outside after {seconds:.0f} s, before attempt {number}: {last.status}",
         last.figures,
-        (f"kind: {Kind.STOPPED.value}", *retries.lines((*taken, last), "")),
-        suffix=retries.failed(taken, settings.limits),
+        (f"kind: {Kind.STOPPED.value}", *lines),
+        suffix=retries.suffix(attempts, settings.limits),
     )
 
 

@@ -17,7 +17,7 @@ from check_pop3_plus.diagnosis.findings import (
     Version,
 )
 from check_pop3_plus.messages import certificates
-from check_pop3_plus.messages.certificates import date
+from check_pop3_plus.messages.formats import date
 from check_pop3_plus.model.failures import MEASURED, Kind, Phase
 from check_pop3_plus.model.report import Report, Session
 from check_pop3_plus.model.sanitised_text import sanitise

@@ -12,7 +12,7 @@ from check_pop3_plus.diagnosis.findings import (
     ToolOutput,
     Version,
 )
-from check_pop3_plus.messages import certificates
+from check_pop3_plus.messages.formats import count, named
 from check_pop3_plus.model.failures import Failure, Kind
 
 _CAPABILITIES_LIMIT = 400
@@ -37,7 +37,7 @@ def _lookups(findings: Findings) -> Iterator[str]:
 
 def _name_servers(findings: Findings) -> Iterator[str]:
     for fact in sorted(findings.of(NameServer), key=lambda fact: fact.server):
-        records = certificates.count(fact.records, "record")
+        records = count(fact.records, "record")
         said = f"{fact.code}, {records}" if fact.code else _reason(fact.failure)
         yield f"name server {fact.server}: {said}, after {fact.seconds:.3f} s"
 
@@ -61,7 +61,7 @@ def _greetings(findings: Findings) -> Iterator[str]:
 def _handshakes(findings: Findings) -> Iterator[str]:
     for fact in findings.of(Handshake):
         leaf = fact.chain.leaf
-        whose = f", certificate of {certificates.named(leaf.subject)}" if leaf else ""
+        whose = f", certificate of {named(leaf.subject)}" if leaf else ""
         yield f"TLS: {fact.address} " + (
             f"speaks {fact.version}{whose}" if fact.version else _reason(fact.failure)
         )

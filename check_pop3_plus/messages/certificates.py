@@ -1,18 +1,15 @@
-"""What there is to say about certificates, for the status line and for the long output.
-
-The foreign text in it is clean already (`Printable`).
-"""
+"""Sentences about certificates, for the status line and for the long output."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from check_pop3_plus.messages.formats import count, date, named, span
 from check_pop3_plus.model.failures import Failure, Kind
 from check_pop3_plus.model.report import CertificateFacts, Chain
 from check_pop3_plus.model.sanitised_text import sanitise
-from check_pop3_plus.support.deadline import days
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
 REJECTIONS = (
     Kind.EXPIRED,
@@ -23,13 +20,16 @@ REJECTIONS = (
     Kind.NOT_STRICT,
     Kind.PIN,
 )
-"""The kinds that `rejection` has words for."""
+"""The kinds that `rejection` explains."""
+
+_UNKNOWN_ISSUER = (20, 21)
+"""X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY and X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE."""
 
 _WRONG_DATE = {Kind.EXPIRED: "expired", Kind.NOT_YET_VALID: "is not yet valid"}
 
 
 def rejection(failure: Failure, chain: Chain, name: str, whose: str, now: "datetime") -> str:
-    """Say why OpenSSL refused a certificate that was to be for `name`."""
+    """Return why a certificate for the host `name` was rejected."""
     kind, leaf = failure.kind, chain.leaf
     if leaf is None:
         return f"{whose} was refused"
@@ -40,29 +40,30 @@ def rejection(failure: Failure, chain: Chain, name: str, whose: str, now: "datet
             return f"{whose} has no subject alternative name (mail clients refuse it)"
         more = leaf.names_left_out + len(leaf.names[2:])
         names = ", ".join(leaf.names[:2]) + (f" and {more} more" if more else "")
-        # A long list must not push out the name that was wanted.
+        # A long list must not displace the expected name.
         return f"{whose} is not for {sanitise(name, 60)} but for {sanitise(names, 80)}"
     if kind is Kind.WEAK:
         weakness = next((each.weakness for each in chain.sent if each.weakness), None)
-        return f"{whose} is too weak: {weakness or failure.message}"
-    if kind is not Kind.UNTRUSTED:
-        return f"{whose} {failure.message.removeprefix('certificate ')}"
-    if failure.message == "issuer is not trusted":
+        return f"{whose} is too weak: {weakness or failure.reason or failure.message}"
+    if kind is Kind.PIN:
+        return f"{whose} is not one that is pinned"
+    if kind is Kind.NOT_STRICT:
+        return f"{whose} is against RFC 5280: {failure.reason or failure.message}"
+    if failure.verify_code in _UNKNOWN_ISSUER:
         missing = " (intermediate missing?)" if len(chain.sent) == 1 else ""
         served = count(len(chain.sent) + chain.left_out, "certificate")
         return f"{whose} is not trusted: unknown issuer; server sent {served}{missing}"
-    reason = failure.message.removeprefix("certificate is ").removeprefix("certificate refused: ")
-    return f"{whose} is not trusted: {reason}"
+    return f"{whose} is not trusted: {failure.reason or failure.message}"
 
 
 def _wrong_date(kind: Kind, chain: Chain, whose: str, now: "datetime") -> str:
-    """Say which certificate of the path has ended, or has not begun."""
+    """Return which certificate of the chain has expired, or is not yet valid."""
     for position, each in enumerate(chain.path or chain.sent[:1]):
         ended = each.not_after is not None and each.not_after <= now
         not_begun = each.not_before is not None and each.not_before > now
         if ended if kind is Kind.EXPIRED else not_begun:
             return dates(each, whose if position == 0 else issuer(each, whose), kind, now)
-    return f"{whose} is fine, but one of an issuer in the chain {_WRONG_DATE[kind]}"
+    return f"{whose} is valid, but an intermediate in the chain {_WRONG_DATE[kind]}"
 
 
 def issuer(facts: CertificateFacts, whose: str) -> str:
@@ -70,7 +71,7 @@ def issuer(facts: CertificateFacts, whose: str) -> str:
 
 
 def dates(facts: CertificateFacts, which: str, kind: Kind, now: "datetime") -> str:
-    """Say how the dates of a certificate stand."""
+    """Return when a certificate expires or expired, or from when it is valid."""
     if facts.not_after is None:
         return f"details of the {which} are unreadable"
     if kind is Kind.NOT_YET_VALID and facts.not_before and facts.not_before > now:
@@ -82,8 +83,8 @@ def dates(facts: CertificateFacts, which: str, kind: Kind, now: "datetime") -> s
 
 
 def outdated(leaf: CertificateFacts, deployed: tuple[CertificateFacts, ...], whose: str) -> str:
-    """Say that the certificate is not the one in the file, and which of the two is newer."""
-    wrong = f"{whose} is not the one that is deployed"
+    """Return that the certificate is not the one in the file, and until when that one is valid."""
+    wrong = f"{whose} is not the deployed one"
     newest = max((each.not_after for each in deployed if each.not_after), default=None)
     if newest is None or leaf.not_after is None:
         return wrong
@@ -93,7 +94,7 @@ def outdated(leaf: CertificateFacts, deployed: tuple[CertificateFacts, ...], who
 
 
 def validity(facts: CertificateFacts, now: "datetime") -> str:
-    """Say how long a certificate that is accepted lasts."""
+    """Return how long an accepted certificate is valid."""
     if facts.not_after is None:
         return "certificate unreadable"
     if facts.not_before and facts.not_before > now:
@@ -107,7 +108,7 @@ def validity(facts: CertificateFacts, now: "datetime") -> str:
 
 
 def lines(label: str, facts: CertificateFacts) -> Iterator[str]:
-    """Yield whose a certificate is, how long it lasts, and for which names."""
+    """Yield the names and the dates of a certificate."""
     yield f"{label}: subject {named(facts.subject)}, issuer {named(facts.issuer)}"
     if facts.not_before and facts.not_after:
         yield (
@@ -122,7 +123,7 @@ def lines(label: str, facts: CertificateFacts) -> Iterator[str]:
 
 
 def identity(label: str, facts: CertificateFacts) -> Iterator[str]:
-    """Yield what tells a certificate from all others; `--pin` takes both fingerprints."""
+    """Yield the key, the serial number and the fingerprints; `--pin` takes both of them."""
     yield f"{label}: key {named(facts.key)}, serial {named(facts.serial)}"
     yield f"{label}: sha256:{facts.fingerprint}"
     if facts.public_key:
@@ -130,15 +131,15 @@ def identity(label: str, facts: CertificateFacts) -> Iterator[str]:
 
 
 def remarks(chain: Chain, now: "datetime", is_untrusted: bool) -> Iterator[str]:
-    """Yield what is odd about the chain as sent; certificates are counted from 0, the server's own.
+    """Yield what is wrong with the chain as sent; the server certificate has the number 0.
 
-    A missing intermediate breaks clients that have not seen it elsewhere. The rest does no harm:
-    RFC 5246 section 7.4.2 wants the order, and leaves the root out; TLS 1.3 takes any order.
+    A missing intermediate breaks clients that do not have it. The rest is harmless: RFC 5246
+    section 7.4.2 demands the order and lets the root be left out; TLS 1.3 allows any order.
     """
     sent, path = chain.sent, chain.path
     top = path[-1] if path else None
     if top and is_untrusted and not top.is_self_issued:
-        yield f"chain: issuer {named(top.issuer)} was not sent, nor is it trusted here"
+        yield f"chain: issuer {named(top.issuer)} was not sent and is not trusted"
     if chain.is_verified:
         for each in path[1:]:
             if each not in sent and not each.is_self_issued:
@@ -146,13 +147,13 @@ def remarks(chain: Chain, now: "datetime", is_untrusted: bool) -> Iterator[str]:
                 yield f"chain: intermediate {subject} was not sent, other clients may lack it"
     order = [sent.index(each) for each in path if each in sent]
     if order != sorted(order):
-        yield f"chain: wrong order, the path is {', '.join(str(number) for number in order)}"
+        yield f"chain: wrong order, expected {', '.join(str(number) for number in order)}"
     for number, each in enumerate(sent):
         if number != sent.index(each):
             yield f"chain: certificate {number} was sent before"
         elif number and each.is_self_issued:
             subject = named(each.subject)
-            yield f"chain: root certificate {number} ({subject}) was sent needlessly"
+            yield f"chain: root certificate {number} ({subject}) is unnecessary"
         elif each not in path:
             ended = each.not_after is not None and each.not_after <= now
             state = (
@@ -161,26 +162,3 @@ def remarks(chain: Chain, now: "datetime", is_untrusted: bool) -> Iterator[str]:
             yield f"chain: certificate {number} ({named(each.subject)}) is not needed{state}"
     if chain.left_out:
         yield f"chain: {count(chain.left_out, 'more certificate')} sent, not read"
-
-
-# --- words -----------------------------------------------------------------------------------
-
-
-def named(name: str | None) -> str:
-    """Return a name, or another text of a certificate, also where it could not be read."""
-    return "(unreadable)" if name is None else name or "(without a name)"
-
-
-def span(span: "timedelta") -> str:
-    """Return a time span in whole days, or in hours where days would say too little."""
-    if days(span) < 2:
-        return count(int(days(span) * 24), "hour")
-    return count(int(days(span)), "day")
-
-
-def date(instant: "datetime") -> str:
-    return f"{instant:%Y-%m-%d %H:%M} UTC"
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -6,8 +6,8 @@ from check_pop3_plus.model.failures import Kind, Phase
 from check_pop3_plus.model.record import Record
 
 _RENEW = (
-    "renew the certificate (or fetch the new one of its issuer) and reload the server; if that is"
-    " done already, the reload was missed"
+    "renew the certificate (or install the renewed intermediate) and reload the server; if"
+    " it was renewed already, the server was not reloaded"
 )
 
 
@@ -18,19 +18,21 @@ class Hint(Record):
     """For every phase; empty where there is no general advice."""
     by_phase: Mapping[Phase, str] = {}
     """For a phase, in place of `text`."""
+    gloss: str = ""
+    """What the kind means, where its name does not say it."""
 
 
 HINTS = {
-    Kind.UNRESOLVED: Hint("check the spelling of the name, and the zone it is in"),
+    Kind.UNRESOLVED: Hint("check the spelling of the host name and its DNS zone"),
     Kind.RESOLVER: Hint("check the name servers of this machine (resolv.conf)"),
     Kind.REFUSED: Hint("nothing listens on this port, or a packet filter rejects it"),
-    Kind.UNREACHABLE: Hint("check the route from this machine, and packet filters on the way"),
+    Kind.UNREACHABLE: Hint("check the route from this machine, and the packet filters along it"),
     Kind.TIMEOUT: Hint(
         by_phase={
             Phase.CONNECT: "the host is down, or a packet filter drops the connection",
-            Phase.GREETING: "the service hangs, or this port expects TLS from the first"
-            " byte (try -S)",
-            Phase.TLS: "the service hangs, or speaks plain text and waits (try --starttls)",
+            Phase.GREETING: "the server hangs, or this port expects TLS from the first byte"
+            " (try -S)",
+            Phase.TLS: "the server hangs, or this is a plain-text port (try --starttls)",
             Phase.LOGIN: "the authentication back end of the server is slow or down",
         }
     ),
@@ -38,61 +40,76 @@ HINTS = {
     Kind.CLOSED: Hint(
         by_phase={
             Phase.GREETING: "too many connections, an access list, or a failing back end",
-            Phase.TLS: "a TLS service that is set up wrong, or an access list",
+            Phase.TLS: "a misconfigured TLS service, or an access list",
         }
     ),
     Kind.GARBLED: Hint(
         by_phase={
             Phase.GREETING: "another service on this port, or TLS from the first byte (try -S)",
-        }
+        },
+        gloss="unexpected protocol data",
     ),
-    Kind.OVERSIZED: Hint(),
-    Kind.GREETING: Hint("see the log of the server for why it serves nobody"),
-    Kind.GREETING_TEMPORARY: Hint("the server says that this passes; see its log if it lasts"),
-    Kind.EXPECT: Hint("another server than you think, or a new version of it"),
+    Kind.OVERSIZED: Hint(gloss="a reply exceeds its limit"),
+    Kind.GREETING: Hint("check the server log for why it refuses service"),
+    Kind.GREETING_TEMPORARY: Hint(
+        "temporary, according to the server; check its log if it persists"
+    ),
+    Kind.EXPECT: Hint("the greeting changed: a different server, or an upgrade?"),
     Kind.TLS: Hint(
         by_phase={
-            Phase.TLS: "check that this port expects TLS from the first byte (-S)"
-            " or STLS (--starttls)",
+            Phase.TLS: "check that this port expects TLS from the first byte (-S) or STLS"
+            " (--starttls)",
         }
     ),
     Kind.OLD_TLS: Hint("enable TLS 1.2 or 1.3 on the server; --tls-min 1.1 if it cannot"),
     Kind.EXPIRED: Hint(_RENEW),
-    Kind.NOT_YET_VALID: Hint("check the clocks of this machine and of the one that issued it"),
+    Kind.NOT_YET_VALID: Hint(
+        "check the clock of this machine; if it is right, the certificate was installed too early"
+    ),
     Kind.NAME: Hint(
-        "install a certificate for this name, or name the service as it does (-H, --sni)"
+        "install a certificate that covers this name, or check the name in the certificate"
+        " (-H, --sni)"
     ),
     Kind.UNTRUSTED: Hint(
-        "send the intermediate certificates with it; a private issuer,"
-        " or one that is its own, is trusted by --ca-file"
+        "configure the server to send its intermediate certificates; for a private CA or a"
+        " self-signed certificate use --ca-file"
     ),
-    Kind.WEAK: Hint("issue a new certificate, with a longer key and signed with SHA-256"),
-    Kind.NOT_STRICT: Hint("issue the certificates anew by RFC 5280, or leave out --x509-strict"),
-    Kind.CLIENT_CERTIFICATE: Hint("give one by --client-cert and --client-key"),
+    Kind.WEAK: Hint("issue a new certificate with a longer key and a SHA-256 signature"),
+    Kind.NOT_STRICT: Hint("reissue the certificates to conform to RFC 5280, or drop --x509-strict"),
+    Kind.CLIENT_CERTIFICATE: Hint("use --client-cert and --client-key"),
     Kind.NO_STLS: Hint("enable TLS on the server, or use -S on port 995"),
-    Kind.INJECTED: Hint("somebody on the way may change the traffic, or the server is broken"),
-    Kind.NO_CAPABILITY: Hint("compare with the capabilities below; a setting was lost?"),
-    Kind.NO_MECHANISM: Hint("choose another mechanism by --auth"),
+    Kind.INJECTED: Hint("possible man-in-the-middle (command injection), or a broken server"),
+    Kind.NO_CAPABILITY: Hint("compare with the capabilities below: was a server setting lost?"),
+    Kind.NO_MECHANISM: Hint("choose another mechanism with --auth"),
     Kind.CLEARTEXT_REFUSED: Hint("use -S or --starttls"),
     Kind.CREDENTIALS: Hint(
-        "check user name and password (or token, or client certificate);"
-        " repeated tries may lock the account"
+        "check user name and password (or token, or client certificate); repeated attempts"
+        " may lock the account"
     ),
-    Kind.IN_USE: Hint("another session holds the mailbox; use a mailbox for monitoring alone"),
+    Kind.IN_USE: Hint("another session holds the mailbox; use a dedicated mailbox for monitoring"),
     Kind.LOGIN_DELAY: Hint("raise the check interval above the login delay of the server"),
-    Kind.TEMPORARY: Hint("not the credentials: see the log of the server for its back end"),
-    Kind.PERMANENT: Hint("not the credentials: see the log of the server for its back end"),
-    Kind.MAILBOX: Hint("see the log of the server for the mailbox of this user"),
-    Kind.GOODBYE: Hint(),
-    Kind.CERTIFICATE_UNREADABLE: Hint("see the certificate by openssl s_client"),
+    Kind.TEMPORARY: Hint(
+        "not a wrong password: check the log of the server and its authentication back end"
+    ),
+    Kind.PERMANENT: Hint(
+        "not a wrong password: check the log of the server and its authentication back end"
+    ),
+    Kind.MAILBOX: Hint("check the server log for the mailbox of this user"),
+    Kind.GOODBYE: Hint(gloss="no reply to QUIT"),
+    Kind.CERTIFICATE_UNREADABLE: Hint("inspect the certificate with openssl s_client"),
     Kind.CLEARTEXT_ACCEPTED: Hint("forbid cleartext logins on the server"),
-    Kind.INJECTABLE: Hint("update the server: it keeps what was sent before TLS"),
-    Kind.LEGACY_TLS: Hint("switch TLS 1.0 and 1.1 off on the server"),
-    Kind.PIN: Hint("if it was renewed, pin the sha256 below; if not, somebody is in between"),
+    Kind.INJECTABLE: Hint(
+        "update the server: it is vulnerable to STARTTLS command injection",
+        gloss="accepts commands sent before TLS",
+    ),
+    Kind.LEGACY_TLS: Hint("disable TLS 1.0 and 1.1 on the server"),
+    Kind.PIN: Hint(
+        "if the certificate was renewed, pin the new hash below; if not, suspect interception"
+    ),
     Kind.ISSUER: Hint("find out who replaced the certificate; compare with the issuer below"),
-    Kind.NOT_DEPLOYED: Hint("reload the server, so that it reads the new certificate"),
-    Kind.LONG_LIVED: Hint("issue a certificate for a shorter time"),
-    Kind.TOO_FEW: Hint("see the addresses below for those that failed"),
+    Kind.NOT_DEPLOYED: Hint("reload the server to load the new certificate"),
+    Kind.LONG_LIVED: Hint("issue a certificate with a shorter lifetime"),
+    Kind.TOO_FEW: Hint("see below which addresses failed"),
     Kind.SLOW: Hint("see below which phase is slow"),
     Kind.EXPIRING: Hint(_RENEW),
     Kind.MESSAGES: Hint(),

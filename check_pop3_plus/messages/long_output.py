@@ -1,19 +1,20 @@
-"""The long output: what the person on call reads after the status line.
+"""The long output: the details below the status line.
 
-Every line begins with a word of ours and a colon, so that no foreign text can pass for a status
-line. The cause comes first, then what to try, then what was seen.
+Every line begins with a label and a colon, so that untrusted text cannot pass for a status line.
+The kind of failure comes first, then what to try, then the facts.
 """
 
 from collections.abc import Iterator
 
 from check_pop3_plus.messages import certificates, hints
+from check_pop3_plus.messages.formats import date
 from check_pop3_plus.model.failures import MEASURED, Failure, Kind
 from check_pop3_plus.model.report import CertificateFacts, Chain, Report, Session
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Security, Settings, Verify
 
 DIALOGUE_TAIL = 4
-"""Lines of the dialogue shown with a failure: the last command, its reply, and what led there."""
+"""Lines of the transcript shown with a failure: the last command, its reply, and what led there."""
 
 _TRUST = {
     Verify.FULL: "chain and name verified",
@@ -28,22 +29,22 @@ CHART_WIDTH = 40
 
 def lines(
     settings: Settings,
-    report: Report | None,
+    report: Report,
     kinds: list[str],
     is_problem: bool,
     is_diagnosed: bool = False,
 ) -> Iterator[str]:
-    """Yield what was seen; `kinds` are those of the findings, worst first.
+    """Yield the facts; `kinds` are those of the findings, worst first.
 
-    With a diagnosis more of it: the whole chain and dialogue, and where the time went.
+    With a diagnosis also the whole chain and transcript, and a chart of the times.
     """
-    if report is None or not (is_problem or settings.verbosity):
+    if not (is_problem or settings.verbosity):
         return
     yield from _addresses(report)
     yield from chart(report) if is_diagnosed else _laps(report)
     session = _most_telling(report, kinds)
     if session:
-        yield from _of_attempt(session, report, settings, kinds, is_diagnosed)
+        yield from _of_session(session, report, settings, kinds, is_diagnosed)
     if settings.verbosity >= 2:
         yield from _settings(settings)
     if settings.verbosity >= 3:
@@ -55,18 +56,20 @@ def lines(
 
 
 def _failures(report: Report) -> list[Failure]:
-    """Return what ended the look, or the attempts that the verdict is about."""
+    """Return the failures of the attempt and of the evaluated sessions."""
     failures = (report.failure, *(session.failure for session in report.evaluated))
     return [failure for failure in failures if failure]
 
 
-def cause(report: Report | None, kinds: list[str]) -> Iterator[str]:
+def cause(report: Report, kinds: list[str]) -> Iterator[str]:
     """Yield each kind of finding, worst first, and what to try."""
-    ended = _failures(report) if report else []
+    ended = _failures(report)
     phases = {failure.kind.value: failure.phase for failure in reversed(ended)}
     for kind in dict.fromkeys(kinds):
         phase = phases.get(kind)
-        yield f"kind: {kind}" + (f", in phase {phase.value}" if phase else "")
+        gloss = hints.HINTS[Kind(kind)].gloss
+        shown = f"{kind} ({gloss})" if gloss else kind
+        yield f"kind: {shown}" + (f", in phase {phase.value}" if phase else "")
         hint = hints.hint(Kind(kind), phase)
         if hint:
             yield f"try: {hint}"
@@ -78,7 +81,7 @@ def _addresses(report: Report) -> Iterator[str]:
 
 
 def chart(report: Report) -> Iterator[str]:
-    """Yield a bar for each phase: where the time went."""
+    """Yield a bar for the time of each phase."""
     seconds = report.seconds()
     measured = [phase for phase in MEASURED if phase in seconds]
     longest = max((seconds[phase] for phase in measured), default=0.0)
@@ -102,22 +105,25 @@ def _laps(report: Report) -> Iterator[str]:
 def _outcome(session: Session, report: Report) -> str:
     if session.failure:
         phase = session.failure.phase
+        late = " in time" if session.failure.is_late else ""
         in_phase = f", in phase {phase.value}" if phase else ""
-        return f"{session.failure.kind.value}{in_phase}: {session.failure.message}"
+        return f"{session.failure.kind.value}{in_phase}: {session.failure.message}{late}"
     if report.failure:
         return report.failure.kind.value
-    outcome = "worked"
+    outcome = "OK"
     if session.ended and session.began:
         outcome += f" in {session.ended - session.began:.3f} s"
     leaf = session.chain.leaf
     if leaf and leaf.not_after and len(report.evaluated) > 1:
-        outcome += f", certificate until {certificates.date(leaf.not_after)}"
+        outcome += f", certificate until {date(leaf.not_after)}"
     return outcome
 
 
 def _most_telling(report: Report, kinds: list[str]) -> Session | None:
-    """Return, of several attempts, the one that a finding is about; else one that is good, and
-    of those the one whose certificate ends first."""
+    """Return the session that a finding is about.
+
+    Without one a successful session: the one whose certificate expires first.
+    """
     good = [session for session in report.evaluated if session.failure is None]
     failed = [session for session in report.evaluated if session.failure]
     if failed and (kinds or not good):
@@ -133,7 +139,7 @@ def _most_telling(report: Report, kinds: list[str]) -> Session | None:
     return min(dated, key=lambda pair: pair[0])[1] if dated else next(iter(good[-1:]), None)
 
 
-def _of_attempt(
+def _of_session(
     session: Session, report: Report, settings: Settings, kinds: list[str], is_diagnosed: bool
 ) -> Iterator[str]:
     if len(report.evaluated) > 1:
@@ -161,14 +167,14 @@ def _of_attempt(
     if session.capabilities is not None and is_about_capabilities:
         yield f"capabilities: {', '.join(session.capabilities)[:400]}"
     if settings.verbosity:
-        yield from (f"odd: {oddity}" for oddity in session.protocol_warnings)
+        yield from (f"protocol warning: {oddity}" for oddity in session.protocol_warnings)
     for each in report.evaluated:
         whose = f" ({each.address})" if len(report.evaluated) > 1 else ""
         yield from (f"note: {note.kind.value}: {note.text}{whose}" for note in each.notes)
 
 
 def _earlier_issuer(chain: Chain, leaf: CertificateFacts) -> Iterator[str]:
-    """Yield whose certificate it is that ends before the server's own."""
+    """Yield the certificate of an issuer that expires before the leaf."""
     issuer = chain.first_issuer_to_end
     ends = issuer.not_after if issuer else None
     if issuer and ends and (leaf.not_after is None or ends < leaf.not_after):
@@ -178,13 +184,13 @@ def _earlier_issuer(chain: Chain, leaf: CertificateFacts) -> Iterator[str]:
 def _settings(settings: Settings) -> Iterator[str]:
     tls = settings.tls
     if tls.security is not Security.PLAIN:
-        trust = sanitise(tls.ca_file or tls.ca_path or "the store of the system")
+        trust = sanitise(tls.ca_file or tls.ca_path or "the system trust store")
         verify = f"{tls.verify.value} and strict" if tls.strict else tls.verify.value
         yield f"policy: TLS {tls.minimum} or newer, verify {verify}, trust {trust}"
     grant = settings.login.source.grant if settings.login else None
     if grant:
-        how = "a refresh token" if grant.refresh_token_file else "the credentials of the client"
-        trust = sanitise(grant.ca_file or "the store of the system")
+        how = "a refresh token" if grant.refresh_token_file else "client credentials"
+        trust = sanitise(grant.ca_file or "the system trust store")
         yield f"token: from {grant.endpoint.authority} with {how}, trust {trust}"
     limits = settings.limits
-    yield f"limits: {limits.timeout:g} s for a look, {limits.run_timeout:g} s for the run"
+    yield f"limits: timeout {limits.timeout:g} s per attempt, {limits.run_timeout:g} s in total"

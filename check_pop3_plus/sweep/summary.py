@@ -1,9 +1,10 @@
-"""What a sweep says: its first line, a line for each service that is not well, a JSON object."""
+"""The result of a sweep: status line, a line per service that is not OK, and JSON objects."""
 
 import json
 from collections.abc import Iterable
 
 from check_pop3_plus.check.verdict import SEVERITY, Figure, Verdict
+from check_pop3_plus.messages.formats import count
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import State, Sweep
 from check_pop3_plus.output.plugin_text import perfdata, render
@@ -17,7 +18,7 @@ _NAME_LIMIT = 60
 
 
 class Tally:
-    """What has come of a sweep so far."""
+    """The results of a sweep so far."""
 
     def __init__(self, services: list[Service], wanted: Sweep) -> None:
         self.services = services
@@ -25,17 +26,17 @@ class Tally:
         self.counts = dict.fromkeys(State, 0)
         self._done: dict[int, State] = {}
         self._lines: list[tuple[State, str, str]] = []
-        """State, name and what there is to say, of each service that is not well."""
-        self._unread: list[str] = []
+        """State, name and message of each service that is not OK."""
+        self._invalid: list[str] = []
         self._not_submitted: list[str] = []
 
     def add(self, outcome: Outcome, refusal: str | None = None) -> None:
-        """Count an outcome; `refusal` says why it was not taken where it was to be handed to."""
+        """Count an outcome; `refusal` is why the submit target did not accept it."""
         state, name = outcome.verdict.state, named(outcome.service)
         self._done[id(outcome.service)] = state
         self.counts[state] += 1
         if not outcome.is_readable:
-            self._unread.append(name)
+            self._invalid.append(name)
         elif refusal is not None:
             self._not_submitted.append(name)
             self._lines.append((State.CRITICAL, name, f"not submitted: {refusal}"))
@@ -47,61 +48,60 @@ class Tally:
         return len(self._done)
 
     def verdict(self, seconds: float, is_stopped: bool = False) -> Verdict:
-        """Return the result of the sweep as a whole."""
+        """Return the result of the whole sweep."""
         missing = [each for each in self.services if id(each) not in self._done]
         why = "stopped" if is_stopped else f"not done within {self.wanted.run_timeout:g} s"
         lines = self._lines + [(State.UNKNOWN, named(each), why) for each in missing]
         lines.sort(key=lambda line: SEVERITY.index(line[0]), reverse=True)
         state = self._state(bool(missing))
-        counted = [f"{count} {each.name}" for each, count in self.counts.items() if count]
-        total = len(self.services)
-        status = f"{total} service{'s' * (total != 1)} in {seconds:.1f} s"
+        counted = [f"{number} {each.name}" for each, number in self.counts.items() if number]
+        status = f"{count(len(self.services), 'service')} in {seconds:.1f} s"
         if is_stopped:
             status = f"stopped from outside: {status}"
         status += ": " + ", ".join(counted or ["none done"])
         if missing:
             status += f"; {len(missing)} not done: {_some(named(each) for each in missing)}"
-        if self._unread:
-            status += f"; {len(self._unread)} not readable: {_some(self._unread)}"
-        status += self._of_receiver() if self.wanted.submit_target else _worst(lines)
+        if self._invalid:
+            status += f"; {count(len(self._invalid), 'invalid section')}: {_some(self._invalid)}"
+        status += self._submission() if self.wanted.submit_target else _worst(lines)
         return Verdict(
             state,
             status,
             self._figures(seconds, len(missing)),
-            tuple(f"{state.name.lower()}: {name}: {said}" for state, name, said in lines),
+            tuple(f"{state.name.lower()}: {name}: {message}" for state, name, message in lines),
             is_verbose=True,
         )
 
     def _state(self, are_missing: bool) -> State:
-        """Return the worst; where others are handed the results, that of the sweep itself."""
-        states = {State.UNKNOWN} if are_missing or self._unread else {State.OK}
+        """Return the worst state, or the state of the sweep itself where results are submitted."""
+        states = {State.UNKNOWN} if are_missing or self._invalid else {State.OK}
         if self._not_submitted:
             states.add(State.CRITICAL)
         if self.wanted.submit_target is None:
-            states |= {state for state, count in self.counts.items() if count}
+            states |= {state for state, number in self.counts.items() if number}
         return max(states, key=SEVERITY.index)
 
-    def _of_receiver(self) -> str:
+    def _submission(self) -> str:
         failed = self._not_submitted
         return f"; {len(failed)} not submitted: {_some(failed)}" if failed else "; all submitted"
 
     def _figures(self, seconds: float, missing: int) -> tuple[Figure, ...]:
         counts = {"services": len(self.services)}
-        counts |= {state.name.lower(): count for state, count in self.counts.items()}
+        counts |= {state.name.lower(): number for state, number in self.counts.items()}
         counts["not_done"] = missing
         if self.wanted.submit_target:
             counts["not_submitted"] = len(self._not_submitted)
         return (
             Figure("time", seconds, "s", min=0, max=self.wanted.run_timeout),
             *(
-                Figure(label, count, min=0, max=len(self.services))
-                for label, count in counts.items()
+                Figure(label, number, min=0, max=len(self.services))
+                for label, number in counts.items()
             ),
         )
 
 
 def named(service: Service) -> str:
-    return sanitise(service.name, _NAME_LIMIT) or "(without a name)"
+    return sanitise(service.name, _NAME_LIMIT) or "(empty)"
 
 
 def _some(names: Iterable[str]) -> str:
@@ -111,7 +111,7 @@ def _some(names: Iterable[str]) -> str:
 
 
 def _worst(lines: list[tuple[State, str, str]]) -> str:
-    """Name the worst; where it is a single one, say what is wrong with it."""
+    """Return the names of the worst services; of a single one also its message."""
     worst = [line for line in lines if line[0] is lines[0][0] and line[0] is not State.OK]
     if not worst:
         return ""
@@ -136,7 +136,7 @@ def as_json(outcome: Outcome) -> str:
 
 def summary_as_json(verdict: Verdict, tally: Tally) -> str:
     """Return the result of the sweep as an object on one line."""
-    counts = {state.name: count for state, count in tally.counts.items()}
+    counts = {state.name: number for state, number in tally.counts.items()}
     summary = {"services": len(tally.services), "done": tally.done(), **counts}
     return json.dumps({"summary": summary, **_rendered(verdict)})
 

@@ -87,7 +87,7 @@ def test_ipv6() -> None:
         done = honest(run("-H", "[::1]", "-p", str(server.port), "-v"))
 
     assert done.line.startswith(f"POP3 OK - [::1]:{server.port} answered")
-    assert any(line.startswith(f"address: [::1]:{server.port} worked in ") for line in done.long)
+    assert any(line.startswith(f"address: [::1]:{server.port} OK in ") for line in done.long)
 
 
 def test_a_source_address() -> None:

@@ -579,7 +579,7 @@ def test_an_intermediate_about_to_expire(check: Check, dovecot: Dovecot) -> None
     [
         ("chain", None),
         ("root_sent", "chain: root certificate 2 ("),
-        ("wrong_order", "chain: wrong order, the path is 0, 2, 1"),
+        ("wrong_order", "chain: wrong order, expected 0, 2, 1"),
         ("extra_expired", "chain: certificate 2 ("),
     ],
 )

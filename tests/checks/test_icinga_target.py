@@ -246,7 +246,7 @@ def test_a_sweep(pki: Pki, client: Client, tmp_path: Path) -> None:
         done = client.sweep(tmp_path, services, server.port)
 
     assert done.code == 3
-    assert "1 OK, 1 CRITICAL, 1 UNKNOWN; 1 not readable: c!wrong; all submitted" in done.verdict
+    assert "1 OK, 1 CRITICAL, 1 UNKNOWN; 1 invalid section: c!wrong; all submitted" in done.verdict
     assert {each["service"]: each["exit_status"] for each in server.results} == {
         "a!good": 0,
         "b!dead": 2,

@@ -143,7 +143,7 @@ def test_a_sweep(fifo: Path, reader: Reader, tmp_path: Path) -> None:
         done = run("--sweep", str(path), "--submit", f"nagios:{fifo}")
 
     assert done.code == 3
-    assert "1 not readable: c!wrong; all submitted" in done.verdict
+    assert "1 invalid section: c!wrong; all submitted" in done.verdict
     assert [line.partition(";")[2].split(";")[:3] for line in sorted(reader.commands())] == [
         ["a", "good", "0"],
         ["b", "dead", "2"],

@@ -334,7 +334,7 @@ def test_a_token_is_fetched_and_used(how: str, grant: str, pki: Pki, options: Op
     response = server.commands[-3].split()[-1]
     assert f"\1auth=Bearer {TOKEN}\1\1".encode() in base64.b64decode(response)
     assert_no_secret(done)
-    with_what = "the credentials of the client" if "client_c" in grant else "a refresh token"
+    with_what = "client credentials" if "client_c" in grant else "a refresh token"
     assert any(
         line.startswith(f"token: from localhost:{endpoint.port} with {with_what}, trust ")
         for line in done.long

@@ -180,7 +180,8 @@ def test_a_section_that_is_wrong_is_unknown_by_name_and_the_rest_go_on(file: Fil
 
     assert done.code == 3
     assert done.verdict.startswith(f"POP3 UNKNOWN - {len(WRONG) + 4} services in ")
-    assert f": 3 OK, {len(WRONG) + 1} UNKNOWN; {len(WRONG) + 1} not readable: no!" in done.verdict
+    wrong = len(WRONG) + 1
+    assert f": 3 OK, {wrong} UNKNOWN; {wrong} invalid sections: no!" in done.verdict
     for name, (_, reason) in WRONG.items():
         shown = name.replace("\x1b[31m", "?")
         [line] = [line for line in done.long if line.startswith(f"unknown: {shown}: config: ")]
@@ -296,7 +297,7 @@ def test_the_first_line_counts_and_names_the_worst(file: File) -> None:
     )
     assert head.startswith("POP3 CRITICAL - 4 services in ")
     assert counts == "1 OK, 1 WARNING, 1 CRITICAL, 1 UNKNOWN"
-    assert wrong == "1 not readable: wrong!pop3"
+    assert wrong == "1 invalid section: wrong!pop3"
     assert worst == f"worst: dead!pop3: connect: connection refused by 127.0.0.1:{dead}"
     assert [line.partition("!")[0] for line in done.long] == [
         "critical: dead",
@@ -365,7 +366,7 @@ def test_with_json_lines_a_wrong_section_is_the_sweeps_problem(file: File) -> No
 
     assert results.run.code == 3
     assert not results["wrong!pop3"]["readable"]
-    assert "1 not readable: wrong!pop3" in results.summary["output"]
+    assert "1 invalid section: wrong!pop3" in results.summary["output"]
 
 
 def test_a_bug_in_one_section_is_one_unknown(

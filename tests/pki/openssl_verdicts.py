@@ -260,4 +260,4 @@ def _is_address(host: str) -> bool:
 def kind(verdict: Verdict) -> str | None:
     """Return the kind of the worst finding, or None where there is none."""
     found = [line for line in verdict.lines if line.startswith("kind: ")]
-    return found[0].removeprefix("kind: ").partition(",")[0] if found else None
+    return re.split("[ ,]", found[0])[1] if found else None

@@ -121,7 +121,7 @@ def assert_no_canary(text: str) -> None:
 
 def kinds(done: Run) -> list[str]:
     """Return the kinds of failure that a result names."""
-    return [line.removeprefix("kind: ").split(",")[0] for line in done.long if "kind: " in line]
+    return [re.split("[ ,]", line)[1] for line in done.long if line.startswith("kind: ")]
 
 
 def flags(mode: str, pki: Pki, login: bool = False) -> list[str]:

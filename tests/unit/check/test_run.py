@@ -105,7 +105,7 @@ def test_every_kind_has_a_state_and_a_sentence(kind: Kind, monkeypatch: pytest.M
             assert result.state is state
             # Whatever it counts as, it does not look like success.
             assert "did it" in result.status or "pop.example.org" in result.status
-            assert ("counts as OK" in result.status) == (state is State.OK)
+            assert ("treated as OK" in result.status) == (state is State.OK)
 
 
 @pytest.mark.parametrize("kind", [Kind.EXPIRED, Kind.NOT_YET_VALID])
@@ -139,7 +139,7 @@ def test_an_issuer_that_expired_is_told_apart(monkeypatch: pytest.MonkeyPatch) -
     """The server's own certificate is fine; who is on call must renew another."""
     result = verdict(monkeypatch, failure=failed(Kind.EXPIRED), certificate=dates(-30, 30))
 
-    assert "is fine, but one of an issuer in the chain expired" in result.status
+    assert "is valid, but an intermediate in the chain expired" in result.status
 
 
 def test_notes_are_no_news_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,29 @@
+"""Dates, time spans, counts and names for people."""
+
+from typing import TYPE_CHECKING
+
+from check_pop3_plus.support.deadline import days
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+
+def named(name: str | None) -> str:
+    """Return a name or another text of a certificate, also where it could not be read."""
+    return "(unreadable)" if name is None else name or "(empty)"
+
+
+def span(length: "timedelta") -> str:
+    """Return a time span in whole days, or in hours below two days."""
+    if days(length) < 2:
+        return count(int(days(length) * 24), "hour")
+    return count(int(days(length)), "day")
+
+
+def date(instant: "datetime") -> str:
+    return f"{instant:%Y-%m-%d %H:%M} UTC"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 message`, `2 messages`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
