@@ -8,7 +8,6 @@ from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.failures import ProbeError
 from check_pop3_plus.model.settings import Secret, SecretSource, Settings, State, Sweep
 from check_pop3_plus.options import parser
-from check_pop3_plus.options.table import Asked
 from check_pop3_plus.options.validators import UsageError
 from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.probe import password_source
@@ -38,8 +37,8 @@ def main(
         if set_watchdog:
             set_watchdog(started + settings.limits.run_timeout)
         verdict = run.run_check(settings, started, secret)
-    except Asked as asked:
-        return emit(f"{asked}\n".replace("\n\n\n", "\n\n"), State.UNKNOWN)
+    except parser.Asked as asked:
+        return emit(f"{asked}\n", State.UNKNOWN)
     except ProbeError as error:
         # One line: who mistyped an option needs no long output.
         verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")

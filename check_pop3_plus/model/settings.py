@@ -1,6 +1,6 @@
 """What the user asked for, checked and frozen. Built once, by `options`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from check_pop3_plus.model.record import Record
@@ -270,8 +270,8 @@ class Sweep(Record):
     """Many services of one file."""
 
     file: str
-    common: tuple[str, ...] = ()
-    """Options on the command line; they hold for every service."""
+    common: Mapping[str, Sequence[str]] = {}
+    """Values of the options on the command line, by long name; they apply to every service."""
     jobs: int = 128
     run_timeout: float = 50.0
     submit_target: IcingaApi | CommandFile | JsonLines | None = None

@@ -42,7 +42,7 @@ SEARCH_PATH = (
 _FILE_NAMES = ("monitoring-plugins.ini", "plugins.ini", "nagios-plugins.ini")
 
 
-def find() -> str:
+def find_default_file() -> str:
     """Return the default file: MP_CONFIG_FILE, NAGIOS_CONFIG_PATH, then `SEARCH_PATH`.
 
     Raises ProbeError (config) when there is none.
@@ -58,12 +58,15 @@ def find() -> str:
     raise ProbeError(Kind.CONFIG, Printable("no file for --extra-opts found; name one by @FILE"))
 
 
-def read(path: str) -> dict[str, Section]:
+def read_sections(path: str) -> dict[str, Section]:
     """Return the sections of a file, in order. Raises ProbeError (config)."""
-    return parse(files.read_file(path, "options file").decode("utf-8", "surrogateescape"), path)
+    data = files.read_file(path, "options file")
+    return sections_of(data.decode("utf-8", "surrogateescape"), path)
+        files.read_file(path, "options file").decode("utf-8", "surrogateescape"), path
+    )
 
 
-def parse(content: str, path: str) -> dict[str, Section]:
+def sections_of(content: str, path: str) -> dict[str, Section]:
     """Return the sections of a text. Raises ProbeError (config) with the line that is wrong."""
     sections: dict[str, Section] = {}
     for part in parts(content, path):

@@ -1,142 +1,156 @@
-"""From argv, or a section of an INI file, to `Settings`: the words before and around argparse."""
+"""Read argv, and sections of INI files, into `Settings`. No option may be abbreviated."""
 
-import argparse
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from check_pop3_plus.model.sanitised_text import Printable, sanitise
-from check_pop3_plus.model.settings import (
-    Settings,
-    Sweep,
-)
-from check_pop3_plus.options import ini, settings_builder
-from check_pop3_plus.options.table import PROGRAM, Parser, parser
+from check_pop3_plus.model.sanitised_text import sanitise
+from check_pop3_plus.model.settings import Settings, Sweep
+from check_pop3_plus.options import ini, settings_builder, validators
+from check_pop3_plus.options.table import BY_FLAG, PROGRAM, Entry, Given
 from check_pop3_plus.options.validators import UsageError
 
 
+class Asked(Exception):
+    """Help or version was asked for; the text is the message."""
+
+
 def read(argv: Sequence[str]) -> Settings | Sweep:
-    """Return what a command line means.
+    """Return the settings of the check or sweep that a command line describes.
 
     Raises UsageError (or ProbeError of kind config, for an INI file), and Asked.
     """
-    table = parser()
-    words = _joined(table, _with_extra_options(list(argv)))
-    chosen = _chosen(table, words)
-    return (
-        settings_builder.settings(chosen)
-        if chosen.sweep is None
-        else settings_builder.sweep(chosen, words)
-    )
+    given = _read_command_line(argv)
+    if "--sweep" in given:
+        return settings_builder.sweep(given)
+    return settings_builder.settings(given)
 
 
-def parse(argv: Sequence[str], table: Parser | None = None) -> Settings:
-    """Return the settings of one check; `table` is the parser, where there is one already.
+def parse(argv: Sequence[str]) -> Settings:
+    """Return the settings of one check. Raises as `read` does; a sweep is a UsageError."""
+    return settings_builder.settings(_read_command_line(argv))
 
-    Raises as `read` does.
+
+def read_section(section: Iterable[tuple[str, str]]) -> Given:
+    """Return the options of an INI section. Raises UsageError and Asked."""
+    reader = _Reader()
+    reader.read_lines(section)
+    return reader.result()
+
+
+def _read_command_line(argv: Sequence[str]) -> Given:
+    """Read the INI sections that `--extra-opts` names, then all other words.
+
+    The order is that of monitoring-plugins: the command line comes last and wins.
     """
-    table = table or parser()
-    return settings_builder.settings(
-        _chosen(table, _joined(table, _with_extra_options(list(argv))))
-    )
-
-
-def _chosen(table: Parser, words: list[str]) -> argparse.Namespace:
-    chosen, rest = table.parse_known_args(words)
-    if rest:
-        raise UsageError(f"unknown argument {_named(rest[0], words)} (--help shows the options)")
-    return chosen
-
-
-def _named(word: str, words: list[str]) -> Printable:
-    """Return what may be shown of a word that is no option: it may be meant for a password."""
-    name = re.split(r"[=\s]", word)[0]
-    if word.startswith("-"):
-        return sanitise(name, 60)
-    before = words[: words.index(word)] if word in words else []
-    which = f"after {sanitise(before[-1].partition('=')[0], 60)}" if before else "at the beginning"
-    return Printable(f"{which}, not shown here: it may be a secret")
-
-
-# --- the command line before argparse --------------------------------------------------------
-
-
-def _with_extra_options(argv: list[str]) -> list[str]:
-    """Return the options of the INI sections named in argv, then argv without `--extra-opts`.
-
-    The order is monitoring-plugins': what stands on the command line comes last and wins.
-    """
-    from_files: list[str] = []
+    reader = _Reader()
     kept: list[str] = []
-    position = 0
-    while position < len(argv):
-        argument = argv[position]
-        position += 1
-        name, separator, locator = argument.partition("=")
-        if name != "--extra-opts":
-            kept.append(argument)
-            continue
-        if not separator and position < len(argv) and not argv[position].startswith("-"):
-            locator = argv[position]
-            position += 1
-        from_files += _section_options(locator)
-    return from_files + kept
-
-
-def _section_options(locator: str) -> list[str]:
-    name, _, path = locator.partition("@")
-    path = path or ini.find()
-    section = ini.read(path).get(name or PROGRAM)
-    if section is None:
-        raise UsageError(f"no section {sanitise(name or PROGRAM)} in {sanitise(path)}")
-    return section_to_argv(section)
-
-
-def section_to_argv(section: ini.Section) -> list[str]:
-    """Return an INI section as options: an empty value is a flag, a one-letter key a short one."""
-    options = []
-    for key, value in section:
-        flag = key if key.startswith("-") else f"-{key}" if len(key) == 1 else f"--{key}"
-        if flag == "--extra-opts":
-            raise UsageError("extra-opts cannot stand in an INI file")
-        options.append(f"{flag}={value}" if value else flag)
-    return options
-
-
-def _joined(table: Parser, argv: list[str]) -> list[str]:
-    """Join each option with the value behind it, so that `-w -5:10` is not taken for two options.
-
-    argparse takes what begins with a dash for an option, and with `-4` and `-6` in the table
-    negative numbers too. What it makes of `-4H=--` depends on the Python version.
-    """
-    valued = table.valued
-    # The value of these can only be joined already: the word behind is none of theirs.
-    optional = {
-        flag for action in table._actions if action.const == "" for flag in action.option_strings
-    }
-    joined: list[str] = []
     words = deque(argv)
     while words:
         word = words.popleft()
-        if word[:2] in table.bare and word[2:3] not in ("", "="):
-            words.extendleft((f"-{word[2:]}", word[:2]))  # what is bundled, one after the other
+        name, separator, locator = word.partition("=")
+        if name != "--extra-opts":
+            kept.append(word)
             continue
-        if word in valued:
-            value = words.popleft() if words else None
-            if value is None:
-                raise UsageError(f"{word} needs a value")
-            word = f"{word}={value}"
-        elif word in optional:
-            word += "="
-        flag, separator, value = word.partition("=")
-        if separator and flag in table.bare:
-            name = flag.lstrip("-")
-            raise UsageError(
-                f"{flag} takes no value; in a file it is a line {sanitise(name)} alone"
-            )
-        # argparse takes `--` out of a value, too, and leaves none.
-        takes_one = flag in valued or flag in optional
-        if (value == "--" and takes_one) or word.removesuffix("--") in valued:
-            raise UsageError(f"{word.removesuffix('--').rstrip('=')} needs a value")
-        joined.append(word)
-    return joined
+        if not separator and words and not words[0].startswith("-"):
+            locator = words.popleft()
+        reader.read_lines(_find_section(locator))
+    reader.read_words(kept)
+    return reader.result()
+
+
+def _find_section(locator: str) -> ini.Section:
+    name, _, path = locator.partition("@")
+    path = path or ini.find_default_file()
+    section = ini.read_sections(path).get(name or PROGRAM)
+    if section is None:
+        raise UsageError("no section {} in {}", name or PROGRAM, path)
+    return section
+
+
+class _Reader:
+    """Collects options. An unknown one is an error in the end: `--help` behind it is answered."""
+
+    def __init__(self) -> None:
+        self._given = Given()
+        self._unknown: UsageError | None = None
+
+    def result(self) -> Given:
+        """Return all options. Raises UsageError if one was unknown."""
+        if self._unknown:
+            raise self._unknown
+        return self._given
+
+    def read_words(self, argv: Iterable[str]) -> None:
+        """Read the words of a command line."""
+        previous = ""
+        words = deque(argv)
+        while words:
+            word = words.popleft()
+            short = BY_FLAG.get(word[:2])
+            if short and not short.value and word[2:3] not in ("", "="):
+                words.extendleft((f"-{word[2:]}", word[:2]))  # bundled flags, one after the other
+                continue
+            flag, separator, value = word.partition("=")
+            if flag not in BY_FLAG and short:
+                flag, separator, value = word[:2], "=", word[2:]
+            entry = BY_FLAG.get(flag)
+            if entry is None:
+                self._unknown = self._unknown or _unknown(word, previous)
+            elif separator:
+                self._add(entry, flag, value)
+            elif entry.value and not entry.is_optional and words:
+                self._add(entry, flag, words.popleft())
+            else:
+                self._add(entry, flag, None)
+            previous = flag
+
+    def read_lines(self, section: Iterable[tuple[str, str]]) -> None:
+        """Read the lines of an INI section: an empty value is none, a one-letter key is short."""
+        for key, value in section:
+            flag = key if key.startswith("-") else f"-{key}" if len(key) == 1 else f"--{key}"
+            if flag == "--extra-opts":
+                raise UsageError("extra-opts cannot stand in an INI file")
+            entry = BY_FLAG.get(flag)
+            if entry:
+                self._add(entry, flag, value or None)
+            else:  # perhaps bundled flags, or a short one with its value
+                self.read_words([f"{flag}={value}" if value else flag])
+
+    def _add(self, entry: Entry, flag: str, value: str | None) -> None:
+        """Add an option; `value` is None where there is none."""
+        if not entry.value and value is not None:
+            message = "{} takes no value; in a file it is a line {} alone"
+            raise UsageError(message, flag, flag.lstrip("-"))
+        if entry.unsupported:
+            raise UsageError("{} of check_pop is not supported: " + entry.unsupported, flag)
+        if value == "--" or (value is None and entry.value and not entry.is_optional):
+            raise UsageError("{} needs a value", flag)
+        if entry.name in ("--help", "--version"):
+            raise Asked(_told(entry.name))
+        if entry.choices:
+            validators.choice(value or "", entry.name, entry.choices)
+        self._given.setdefault(entry.name, []).append(value or "")
+
+
+def _told(name: str) -> str:
+    if name == "--version":
+        from check_pop3_plus import __version__
+
+        return f"{PROGRAM} {__version__}"
+    from check_pop3_plus.options import help_text
+
+    return help_text.render(help_text.terminal_width())
+
+
+def _unknown(word: str, previous: str) -> UsageError:
+    """Return the error for a word that is no option.
+
+    It is shown only if it begins with a dash: any other may be meant for a password.
+    """
+    ending = " (--help shows the options)"
+    if word.startswith("-"):
+        name = sanitise(re.split(r"[=\s]", word)[0], 60)
+        return UsageError("unknown argument {}" + ending, name)
+    where = sanitise(f"after {previous}", 66) if previous else "at the beginning"
+    return UsageError("unknown argument {}, not shown here: it may be a secret" + ending, where)

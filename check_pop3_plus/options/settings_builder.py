@@ -1,14 +1,11 @@
-"""From the options given to `Settings` or a `Sweep`: what goes together, and what does not.
+"""Build `Settings` or a `Sweep` from the given options: which go together, and which do not.
 
-Everything a user can get wrong is found here, before anything is opened, and said in one line.
+Every mistake in the options is found here, before anything is opened.
 """
 
-import argparse
-import re
 from collections.abc import Callable
 
 from check_pop3_plus.model.failures import LOCAL, MEASURED, Kind
-from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import (
     Assertions,
     CommandFile,
@@ -31,223 +28,275 @@ from check_pop3_plus.model.settings import (
     Verify,
 )
 from check_pop3_plus.options import validators
-from check_pop3_plus.options.table import DEFAULT_JOBS, SENSITIVITIES
+from check_pop3_plus.options.table import (
+    DEFAULT_JOBS,
+    NEED_TLS,
+    OF_SWEEPS,
+    SENSITIVITIES,
+    Given,
+)
 from check_pop3_plus.options.validators import UsageError, shown
 
 DEFAULT_TIMEOUT = 10.0
 LONG_RUN_TIMEOUT = 50.0
-"""With further looks, a diagnosis or a sweep: Icinga and Nagios end a plugin after 60 s."""
+"""With retries, a diagnosis or a sweep: Icinga and Nagios end a plugin after 60 s."""
 
 # --- a sweep ---------------------------------------------------------------------------------
 
-_OF_SWEEPS = (
-    "--sweep",
-    "--jobs",
-    "--submit",
-    "--icinga-user",
-    "--icinga-password-file",
-    "--icinga-ca-file",
-)
 
-
-def sweep(chosen: argparse.Namespace, words: list[str]) -> Sweep:
-    own = (*_OF_SWEEPS, "--run-timeout")
-    if chosen.hostname is not None:
+def sweep(given: Given) -> Sweep:
+    """Return the settings of a sweep. Raises UsageError."""
+    if "--hostname" in given:
         raise UsageError("--hostname and --sweep exclude each other: its file names the hosts")
-    run_timeout = LONG_RUN_TIMEOUT
-    if chosen.run_timeout:
-        run_timeout = validators.seconds(chosen.run_timeout, "--run-timeout")
+    own = (*OF_SWEEPS, "--run-timeout")
+    # An empty value has always meant the default here.
+    run_timeout = given.last("--run-timeout") or str(LONG_RUN_TIMEOUT)
     return Sweep(
-        file=validators.path(chosen.sweep, "--sweep") or "",
-        common=tuple(word for word in words if word.partition("=")[0] not in own),
-        jobs=validators.whole_number(chosen.jobs, "--jobs") or DEFAULT_JOBS,
-        run_timeout=run_timeout,
-        submit_target=_receiver(chosen),
-        verbosity=min(chosen.verbose, 3),
+        file=validators.path(given["--sweep"][-1], "--sweep"),
+        common={option: values for option, values in given.items() if option not in own},
+        jobs=given.checked("--jobs", validators.whole_number) or DEFAULT_JOBS,
+        run_timeout=validators.seconds(run_timeout, "--run-timeout"),
+        submit_target=_submit_target(given),
+        verbosity=_verbosity(given),
     )
 
 
-def _receiver(chosen: argparse.Namespace) -> IcingaApi | CommandFile | JsonLines | None:
-    kind, _, where = (chosen.submit or "").partition(":")
-    of_api = (chosen.icinga_user, chosen.icinga_password_file, chosen.icinga_ca_file)
-    if kind != "icinga2" and any(value is not None for value in of_api):
+def _submit_target(given: Given) -> IcingaApi | CommandFile | JsonLines | None:
+    wanted = given.last("--submit")
+    kind, _, where = (wanted or "").partition(":")
+    if kind != "icinga2" and any(option.startswith("--icinga-") for option in given):
         raise UsageError("the options --icinga-... need --submit icinga2:URL")
-    if chosen.submit is None:
+    if wanted is None:
         return None
     if kind == "nagios" and where:
-        return CommandFile(validators.path(where, "--submit") or "")
+        return CommandFile(validators.path(where, "--submit"))
     if kind == "jsonl" and where == "-":
         return JsonLines()
-    if kind != "icinga2":
-        raise UsageError(
-            f"invalid --submit {shown(chosen.submit)}: not icinga2:URL, nagios:FILE or jsonl:-"
-        )
-    endpoint = validators.https_url(where, "--submit")
-    if not chosen.icinga_user or not chosen.icinga_password_file:
+    if kind == "icinga2":
+        return _icinga_api(given, where)
+    raise UsageError("invalid --submit {}: not icinga2:URL, nagios:FILE or jsonl:-", shown(wanted))
+
+
+def _icinga_api(given: Given, url: str) -> IcingaApi:
+    endpoint = validators.https_url(url, "--submit")
+    user, password_file = given.last("--icinga-user"), given.last("--icinga-password-file")
+    if not user or not password_file:
         raise UsageError("--submit icinga2:URL needs --icinga-user and --icinga-password-file")
-    if ":" in chosen.icinga_user:
+    if ":" in user:
         raise UsageError("invalid --icinga-user: a colon (RFC 7617 section 2)")
     return IcingaApi(
         endpoint,
-        validators.visible(chosen.icinga_user, "--icinga-user"),
-        validators.path(chosen.icinga_password_file, "--icinga-password-file") or "",
-        validators.path(chosen.icinga_ca_file, "--icinga-ca-file"),
+        validators.visible(user, "--icinga-user"),
+        validators.path(password_file, "--icinga-password-file"),
+        given.checked("--icinga-ca-file", validators.path),
     )
 
 
-# --- from words to settings ------------------------------------------------------------------
+# --- one check -------------------------------------------------------------------------------
 
 
-def settings(chosen: argparse.Namespace) -> Settings:
-    for option in _OF_SWEEPS:
-        if getattr(chosen, option.removeprefix("--").replace("-", "_")) is not None:
-            raise UsageError(
-                f"{option} stands on the command line alone"
+def settings(given: Given) -> Settings:
+    """Return the settings of one check. Raises UsageError."""
+    for option in OF_SWEEPS:
+        if option in given:
+            how = (
+                "{} stands on the command line alone"
                 if option == "--sweep"
-                else f"{option} needs --sweep on the command line"
+                else "{} needs --sweep on the command line"
             )
-    security = _security(chosen)
-    target = _target(chosen, security)
-    states = _states(chosen)
-    timeout = _timeout(chosen, states)
-    verify = Verify(chosen.verify)
-    limits = _limits(chosen, timeout)
+            raise UsageError(how, option)
+    security = _security(given)
+    target = _target(given, security)
+    states = _states(given)
+    timeout = _timeout(given, states)
+    limits = _limits(given, timeout)
+    tls = _tls(given, security, target.hostname)
     return Settings(
         target=target,
-        tls=TlsPolicy(
-            security=security,
-            verify=verify,
-            name=validators.host(chosen.sni, "--sni")
-            if chosen.sni is not None
-            else target.hostname,
-            minimum=chosen.tls_min,
-            ca_file=validators.path(chosen.ca_file, "--ca-file"),
-            ca_path=validators.path(chosen.ca_path, "--ca-path"),
-            client_cert=validators.path(chosen.client_cert, "--client-cert"),
-            client_key=_client_key(chosen),
-            strict=_strict(chosen, verify),
-            pins=tuple(validators.pin(word) for word in chosen.pin or ()),
-        ),
-        login=_login(chosen, security, verify),
+        tls=tls,
+        login=_login(given, tls),
         limits=limits,
-        thresholds=_thresholds(chosen),
-        expect=Expectation(tuple(chosen.expect or ()), chosen.all),
-        assertions=_assertions(chosen, security),
+        thresholds=_thresholds(given),
+        expect=Expectation(tuple(given.get("--expect", ())), "--all" in given),
+        assertions=_assertions(given, security),
         states=states,
-        diagnosis=validators.subjects(chosen.diagnose, "--diagnose")
-        if chosen.diagnose is not None
-        else None,
-        verbosity=min(chosen.verbose, 3),
+        diagnosis=given.checked("--diagnose", validators.subjects),
+        verbosity=_verbosity(given),
     )
 
 
-def _security(chosen: argparse.Namespace) -> Security:
-    if chosen.ssl and chosen.starttls:
+def _verbosity(given: Given) -> int:
+    return min(len(given.get("--verbose", ())), 3)
+
+
+def _security(given: Given) -> Security:
+    if "--ssl" in given and "--starttls" in given:
         raise UsageError("-S and --starttls exclude each other: TLS from the first byte, or STLS")
-    if chosen.starttls:
+    if "--starttls" in given:
         return Security.STLS
-    return Security.IMPLICIT if chosen.ssl or chosen.certificate is not None else Security.PLAIN
+    if "--ssl" in given or "--certificate" in given:
+        return Security.IMPLICIT
+    return Security.PLAIN
 
 
-def _target(chosen: argparse.Namespace, security: Security) -> Target:
-    if chosen.hostname is None:
-        raise UsageError("-H/--hostname is required (--help shows the options)")
-    if chosen.use_ipv4 and chosen.use_ipv6:
-        raise UsageError("-4 and -6 exclude each other")
-    family = Family.IPV4 if chosen.use_ipv4 else Family.IPV6 if chosen.use_ipv6 else Family.ANY
-    hostname = validators.host(chosen.hostname, "--hostname")
-    connect_to = chosen.connect_to
-    if connect_to is not None:
-        connect_to = validators.host(connect_to, "--connect-to")
-    source = chosen.source_address
-    if source is not None:
-        source = validators.host(source, "--source-address")
-        if not validators.is_numeric(source):
-            raise UsageError(f"invalid --source-address {shown(source)}: not a numeric address")
-        if family not in (Family.ANY, validators.family_of(source)):
-            raise UsageError(f"--source-address {sanitise(source)} is not of the family asked for")
-        family = validators.family_of(source)
-    number = chosen.port
-    if number is None:
-        port = 995 if security is Security.IMPLICIT else 110
-    elif re.fullmatch(r"[0-9]{1,5}", number) and 1 <= int(number) <= 65535:
-        port = int(number)
-    else:
-        raise UsageError(f"invalid --port {shown(number)}: not from 1 to 65535")
-    where = connect_to or hostname
-    if validators.is_numeric(where) and family not in (Family.ANY, validators.family_of(where)):
-        raise UsageError(f"{sanitise(where)} is not an {_FAMILY_NAMES[family]} address")
-    enough = validators.whole_number(chosen.min_addresses, "--min-addresses")
-    if enough is not None and not chosen.all_addresses:
-        raise UsageError("--min-addresses needs --all-addresses")
-    return Target(hostname, port, family, connect_to, source, chosen.all_addresses, enough)
-
+# --- the target --------------------------------------------------------------------------------
 
 _FAMILY_NAMES = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
 
 
-def _client_key(chosen: argparse.Namespace) -> str | None:
-    if chosen.client_key is not None and chosen.client_cert is None:
+def _target(given: Given, security: Security) -> Target:
+    if "--hostname" not in given:
+        raise UsageError("-H/--hostname is required (--help shows the options)")
+    if "--use-ipv4" in given and "--use-ipv6" in given:
+        raise UsageError("-4 and -6 exclude each other")
+    family = (
+        Family.IPV4
+        if "--use-ipv4" in given
+        else Family.IPV6
+        if "--use-ipv6" in given
+        else Family.ANY
+    )
+    hostname = validators.host(given["--hostname"][-1], "--hostname")
+    connect_to = given.checked("--connect-to", validators.host)
+    source = given.checked("--source-address", validators.address)
+    if source is not None:
+        if family not in (Family.ANY, validators.family_of(source)):
+            raise UsageError("--source-address {} is not of the family asked for", source)
+        family = validators.family_of(source)
+    port = given.checked("--port", validators.port)
+    where = connect_to or hostname
+    if (
+        family is not Family.ANY
+        and validators.is_numeric(where)
+        and family is not validators.family_of(where)
+    ):
+        raise UsageError("{} is not an {} address", where, _FAMILY_NAMES[family])
+    enough = given.checked("--min-addresses", validators.whole_number)
+    if enough is not None and "--all-addresses" not in given:
+        raise UsageError("--min-addresses needs --all-addresses")
+    return Target(
+        hostname,
+        port or (995 if security is Security.IMPLICIT else 110),
+        family,
+        connect_to,
+        source,
+        "--all-addresses" in given,
+        enough,
+    )
+
+
+# --- TLS ---------------------------------------------------------------------------------------
+
+
+def _tls(given: Given, security: Security, hostname: str) -> TlsPolicy:
+    verify = Verify(given.last("--verify") or "full")
+    name = given.checked("--sni", validators.host)
+    ca_file = given.checked("--ca-file", validators.path)
+    ca_path = given.checked("--ca-path", validators.path)
+    client_cert = given.checked("--client-cert", validators.path)
+    if "--client-key" in given and client_cert is None:
         raise UsageError("--client-key needs --client-cert")
-    return validators.path(chosen.client_key, "--client-key")
-
-
-def _strict(chosen: argparse.Namespace, verify: Verify) -> bool:
-    if chosen.x509_strict and verify is Verify.NONE:
+    client_key = given.checked("--client-key", validators.path)
+    if "--x509-strict" in given and verify is Verify.NONE:
         raise UsageError("--x509-strict and --verify none exclude each other")
-    strict: bool = chosen.x509_strict
-    return strict
+    return TlsPolicy(
+        security=security,
+        verify=verify,
+        name=hostname if name is None else name,
+        minimum=given.last("--tls-min") or "1.2",
+        ca_file=ca_file,
+        ca_path=ca_path,
+        client_cert=client_cert,
+        client_key=client_key,
+        strict="--x509-strict" in given,
+        pins=tuple(validators.pin(word) for word in given.get("--pin", ())),
+    )
 
 
-def _login(chosen: argparse.Namespace, security: Security, verify: Verify) -> Login | None:
-    sources = (chosen.password_file, chosen.password_env, chosen.password_command)
-    grant = _grant(chosen)
-    given = sum(source is not None for source in (*sources, grant))
-    if chosen.username is None:
-        if given:
+def _assertions(given: Given, security: Security) -> Assertions:
+    if security is Security.PLAIN:
+        for option in NEED_TLS:
+            if option in given:
+                raise UsageError("{} needs -S or --starttls", option)
+    if "--reject-legacy-tls" in given and given.last("--tls-min") == "1.1":
+        raise UsageError("--reject-legacy-tls and --tls-min 1.1 exclude each other")
+    if "--check-starttls-injection" in given and security is not Security.STLS:
+        raise UsageError("--check-starttls-injection needs --starttls")
+    if "--refuse-cleartext-login" in given:
+        if security is Security.IMPLICIT:
+            raise UsageError("--refuse-cleartext-login is about the plain port, not for -S")
+        if security is Security.PLAIN and "--username" in given:
+            raise UsageError("--refuse-cleartext-login and a cleartext login exclude each other")
+    return Assertions(
+        capabilities=given.checked("--require-capa", validators.capabilities) or (),
+        refuses_cleartext="--refuse-cleartext-login" in given,
+        resists_injection="--check-starttls-injection" in given,
+        rejects_legacy_tls="--reject-legacy-tls" in given,
+        issuer=given.checked("--issuer", validators.filled),
+        deployed_file=given.checked("--expect-cert-file", validators.path),
+        min_key_bits=given.checked("--min-key-bits", validators.whole_number),
+        max_validity=given.checked("--max-validity", validators.days),
+    )
+
+
+# --- the login ---------------------------------------------------------------------------------
+
+_MAILBOX_THRESHOLDS = (
+    "--messages-warning",
+    "--messages-critical",
+    "--size-warning",
+    "--size-critical",
+)
+
+
+def _login(given: Given, tls: TlsPolicy) -> Login | None:
+    file, env = given.last("--password-file"), given.last("--password-env")
+    sources = (file, env, given.last("--password-command"))
+    grant = _grant(given)
+    count = sum(source is not None for source in (*sources, grant))
+    mechanism = given.last("--auth") or "auto"
+    if "--username" not in given:
+        if count:
             raise UsageError("a password source needs -U/--username")
-        if any((chosen.messages_warning, chosen.messages_critical)) or any(
-            (chosen.size_warning, chosen.size_critical)
-        ):
+        if any(given.last(option) for option in _MAILBOX_THRESHOLDS):
             raise UsageError("mailbox thresholds need a login: -U/--username")
         return None
-    if given > 1:
+    if count > 1:
         raise UsageError(
             "only one of --password-file, --password-env, --password-command, --oauth-token-url"
         )
-    if chosen.auth == "external":
-        if given:
+    if mechanism == "external":
+        if count:
             raise UsageError("--auth external takes no password: the client certificate proves it")
-        if chosen.client_cert is None:
+        if tls.client_cert is None:
             raise UsageError("--auth external needs --client-cert")
     if "" in sources:
         raise UsageError("the source of the password is empty")
-    if not chosen.username or re.search(r"[\x00-\x1f\x7f]", chosen.username):
-        raise UsageError("invalid --username: empty, or with control characters")
-    is_verified = security is not Security.PLAIN and verify is Verify.FULL
-    if not is_verified and not chosen.allow_insecure_login:
-        how = "without TLS" if security is Security.PLAIN else f"with --verify {verify.value}"
+    username = validators.username(given["--username"][-1], "--username")
+    is_insecure_allowed = "--allow-insecure-login" in given
+    is_verified = tls.security is not Security.PLAIN and tls.verify is Verify.FULL
+    if not is_verified and not is_insecure_allowed:
+        is_plain = tls.security is Security.PLAIN
         raise UsageError(
-            f"no password is sent {how}; use -S or --starttls with --verify full,"
-            " or --allow-insecure-login"
+            "no password is sent {}; use -S or --starttls with --verify full,"
+            " or --allow-insecure-login",
+            "without TLS" if is_plain else f"with --verify {tls.verify.value}",
         )
-    source = SecretSource(*sources, grant)
-    return Login(chosen.username, source, chosen.auth, chosen.allow_insecure_login)
+    return Login(username, SecretSource(*sources, grant), mechanism, is_insecure_allowed)
 
 
-def _grant(chosen: argparse.Namespace) -> Grant | None:
-    url, client_id = chosen.oauth_token_url, chosen.oauth_client_id
-    secret = validators.path(chosen.oauth_client_secret_file, "--oauth-client-secret-file")
-    refresh = validators.path(chosen.oauth_refresh_token_file, "--oauth-refresh-token-file")
-    scope, ca_file = chosen.oauth_scope, validators.path(chosen.oauth_ca_file, "--oauth-ca-file")
+def _grant(given: Given) -> Grant | None:
+    url, client_id = given.last("--oauth-token-url"), given.last("--oauth-client-id")
+    secret = given.checked("--oauth-client-secret-file", validators.path)
+    refresh = given.checked("--oauth-refresh-token-file", validators.path)
+    ca_file = given.checked("--oauth-ca-file", validators.path)
     if url is None:
-        if any(value is not None for value in (client_id, secret, refresh, scope, ca_file)):
+        if any(option.startswith("--oauth-") for option in given):
             raise UsageError("the options --oauth-... need --oauth-token-url")
         return None
     endpoint = validators.https_url(url, "--oauth-token-url")
-    # Not implied: which of the two a server takes is for the user to know, as with every
-    # mechanism that `auto` does not choose.
-    if chosen.auth not in ("xoauth2", "oauthbearer"):
+    # Not implied: the user knows which of the two the server takes; `auto` never chooses them.
+    if given.last("--auth") not in ("xoauth2", "oauthbearer"):
         raise UsageError("--oauth-token-url needs --auth xoauth2 or --auth oauthbearer")
     if client_id is None:
         raise UsageError("--oauth-token-url needs --oauth-client-id")
@@ -256,117 +305,80 @@ def _grant(chosen: argparse.Namespace) -> Grant | None:
             "--oauth-token-url needs --oauth-client-secret-file or --oauth-refresh-token-file"
         )
     client_id = validators.visible(client_id, "--oauth-client-id")
-    if scope is not None:
-        scope = validators.visible(scope, "--oauth-scope")
+    scope = given.checked("--oauth-scope", validators.visible)
     return Grant(endpoint, client_id, secret, refresh, scope, ca_file)
 
 
-def _assertions(chosen: argparse.Namespace, security: Security) -> Assertions:
-    if security is Security.PLAIN:
-        for option in _NEED_TLS:
-            if getattr(chosen, option.removeprefix("--").replace("-", "_")):
-                raise UsageError(f"{option} needs -S or --starttls")
-    if chosen.reject_legacy_tls and chosen.tls_min == "1.1":
-        raise UsageError("--reject-legacy-tls and --tls-min 1.1 exclude each other")
-    if chosen.check_starttls_injection and security is not Security.STLS:
-        raise UsageError("--check-starttls-injection needs --starttls")
-    if chosen.refuse_cleartext_login:
-        if security is Security.IMPLICIT:
-            raise UsageError("--refuse-cleartext-login is about the plain port, not for -S")
-        if security is Security.PLAIN and chosen.username is not None:
-            raise UsageError("--refuse-cleartext-login and a cleartext login exclude each other")
-    return Assertions(
-        capabilities=validators.capabilities(chosen.require_capa),
-        refuses_cleartext=chosen.refuse_cleartext_login,
-        resists_injection=chosen.check_starttls_injection,
-        rejects_legacy_tls=chosen.reject_legacy_tls,
-        issuer=validators.filled(chosen.issuer, "--issuer"),
-        deployed_file=validators.path(chosen.expect_cert_file, "--expect-cert-file"),
-        min_key_bits=validators.whole_number(chosen.min_key_bits, "--min-key-bits"),
-        max_validity=validators.days(chosen.max_validity, "--max-validity"),
-    )
+# --- states and limits -------------------------------------------------------------------------
 
 
-_NEED_TLS = (
-    "--x509-strict",
-    "--pin",
-    "--issuer",
-    "--expect-cert-file",
-    "--min-key-bits",
-    "--max-validity",
-    "--reject-legacy-tls",
-)
-
-
-def _states(chosen: argparse.Namespace) -> dict[str, State]:
+def _states(given: Given) -> dict[str, State]:
     states: dict[str, State] = {}
-    if chosen.refuse is not None:
-        states[Kind.REFUSED.value] = validators.state(chosen.refuse, "--refuse")
-    if chosen.mismatch is not None:
-        states[Kind.EXPECT.value] = validators.state(chosen.mismatch, "--mismatch")
-    for assignment in chosen.state or ():
-        kind, separator, state = assignment.partition("=")
+    for option, kind in (("--refuse", Kind.REFUSED), ("--mismatch", Kind.EXPECT)):
+        state = given.checked(option, validators.state)
+        if state is not None:
+            states[kind.value] = state
+    for assignment in given.get("--state", ()):
+        name, separator, word = assignment.partition("=")
         if not separator:
-            raise UsageError(f"invalid --state {shown(assignment)}: not KIND=STATE")
-        if kind not in {known.value for known in Kind} - {known.value for known in LOCAL}:
-            raise UsageError(f"invalid --state: no kind of failure is called {shown(kind)}")
-        states[kind] = validators.state(state, "--state")
+            raise UsageError("invalid --state {}: not KIND=STATE", shown(assignment))
+        if name not in {kind.value for kind in Kind} - {kind.value for kind in LOCAL}:
+            raise UsageError("invalid --state: no kind of failure is called {}", shown(name))
+        states[name] = validators.state(word, "--state")
     return states
 
 
-def _timeout(chosen: argparse.Namespace, states: dict[str, State]) -> float:
-    if chosen.timeout is None:
+def _timeout(given: Given, states: dict[str, State]) -> float:
+    word = given.last("--timeout")
+    if word is None:
         return DEFAULT_TIMEOUT
-    seconds, separator, state = chosen.timeout.partition(":")
+    seconds, separator, state = word.partition(":")
     if separator:
         states.setdefault(Kind.TIMEOUT.value, validators.state(state, "--timeout"))
     return validators.seconds(seconds, "--timeout")
 
 
-def _limits(chosen: argparse.Namespace, timeout: float) -> Limits:
-    further = (chosen.diagnose, chosen.sensitivity, chosen.rechecks)
-    if chosen.sensitivity is not None and chosen.rechecks is not None:
+def _limits(given: Given, timeout: float) -> Limits:
+    if "--sensitivity" in given and "--rechecks" in given:
         raise UsageError("--sensitivity and --rechecks exclude each other")
-    rechecks = validators.rechecks(chosen.rechecks, "--rechecks")
+    rechecks = given.checked("--rechecks", validators.rechecks)
     if rechecks is None:
-        rechecks = SENSITIVITIES.get(chosen.sensitivity, 0)
-    if chosen.run_timeout is not None:
-        run_timeout = validators.seconds(chosen.run_timeout, "--run-timeout")
-    elif any(option is not None for option in further):
-        run_timeout = max(timeout, LONG_RUN_TIMEOUT)
-    else:
-        run_timeout = timeout
+        rechecks = SENSITIVITIES.get(given.last("--sensitivity") or "", 0)
+    run_timeout = given.checked("--run-timeout", validators.seconds)
+    if run_timeout is None:
+        is_long = any(each in given for each in ("--diagnose", "--sensitivity", "--rechecks"))
+        run_timeout = max(timeout, LONG_RUN_TIMEOUT) if is_long else timeout
     return Limits(min(timeout, run_timeout), run_timeout, rechecks)
 
 
 # --- thresholds ------------------------------------------------------------------------------
 
 
-def _thresholds(chosen: argparse.Namespace) -> Thresholds:
+def _thresholds(given: Given) -> Thresholds:
     phases: dict[str, RangePair] = {}
     known = {phase.value for phase in MEASURED}
     for option, level in (("--phase-warning", "warning"), ("--phase-critical", "critical")):
-        for assignment in getattr(chosen, f"phase_{level}") or ():
+        for assignment in given.get(option, ()):
             phase, separator, spec = assignment.partition("=")
             if not separator or phase not in known:
-                raise UsageError(f"invalid {option} {shown(assignment)}: not PHASE=RANGE")
+                raise UsageError("invalid {} {}: not PHASE=RANGE", option, shown(assignment))
             pair = phases.get(phase, RangePair())
             phases[phase] = pair.replace(**{level: validators.range_spec(spec, option)})
-    warning, critical = validators.certificate_limits(chosen.certificate)
+    warning, critical = given.checked("--certificate", validators.certificate_limits) or (
+        None,
+        None,
+    )
     return Thresholds(
-        time=_pair(chosen, "", validators.range_spec),
+        time=_pair(given, "", validators.range_spec),
         phases=phases,
-        messages=_pair(chosen, "messages_", validators.range_spec),
-        size=_pair(chosen, "size_", validators.size_range),
+        messages=_pair(given, "messages-", validators.range_spec),
+        size=_pair(given, "size-", validators.size_range),
         certificate_warning=warning,
         certificate_critical=critical,
     )
 
 
-def _pair(chosen: argparse.Namespace, prefix: str, check: Callable[[str, str], str]) -> RangePair:
-    limits = []
-    for level in ("warning", "critical"):
-        spec = getattr(chosen, prefix + level)
-        option = "--" + (prefix + level).replace("_", "-")
-        limits.append(None if spec is None else check(spec, option))
-    return RangePair(*limits)
+def _pair(given: Given, prefix: str, check: Callable[[str, str], str]) -> RangePair:
+    return RangePair(
+        given.checked(f"--{prefix}warning", check), given.checked(f"--{prefix}critical", check)
+    )

@@ -1,13 +1,14 @@
-"""Words to checked values: hosts, numbers, ranges, states. One clear line for each that is wrong.
+"""Check single values: hosts, numbers, ranges, states.
 
-Knows no option table and no argparse; an option's name is only a word for the message.
+Each function takes the value and the name of its option, which it needs for the message only, and
+raises UsageError. Patterns are compiled when they are needed first: most runs need few of them.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from check_pop3_plus.model.failures import Kind, ProbeError
-from check_pop3_plus.model.sanitised_text import sanitise
+from check_pop3_plus.model.sanitised_text import Printable, printable, sanitise
 from check_pop3_plus.model.settings import Family, HttpsEndpoint, Remaining, State, Subject
 
 LONGEST_TIMEOUT = 3600.0
@@ -33,23 +34,38 @@ class UsageError(ProbeError):
         super().__init__(Kind.CONFIG, template, *foreign)
 
 
-def shown(word: str) -> str:
-    """Return what was given as it can be shown; where it is nothing, that is said."""
-    return sanitise(word, 60) or "(nothing)"
+def shown(word: str) -> Printable:
+    """Return a value as a message can show it."""
+    return sanitise(word, 60) or printable("(nothing)")
 
 
-def one_of(option: str, words: list[str]) -> Callable[[str], str]:
-    """Return a check that says in our own words what argparse words differently by version."""
-
-    def check(word: str) -> str:
-        if word not in words:
-            raise UsageError(f"invalid {option} {shown(word)}: not {', '.join(words)}")
-        return word
-
-    return check
+def choice(word: str, option: str, choices: Sequence[str]) -> str:
+    """Return a value that is one of `choices`."""
+    if word not in choices:
+        known = printable(", ".join(choices))
+        raise UsageError("invalid {} {}: not {}", option, shown(word), known)
+    return word
 
 
-_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+def _is_number(word: str, digits: int) -> bool:
+    """Return whether a word is one to `digits` ASCII digits."""
+    return word.isascii() and word.isdigit() and len(word) <= digits
+
+
+def _is_decimal(word: str) -> bool:
+    """Return whether a word is a number with at most six digits before and after the point."""
+    whole, point, fraction = word.partition(".")
+    return _is_number(whole, 6) and (not point or _is_number(fraction, 6))
+
+
+_LABEL_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
+
+
+def _is_label(label: str) -> bool:
+    """Return whether a label of a host name is right (RFC 1123 section 2.1; `_` is common)."""
+    if not label or len(label) > 63 or not _LABEL_CHARACTERS.issuperset(label):
+        return False
+    return label[0] != "-" and label[-1] != "-"
 
 
 def host(value: str, option: str) -> str:
@@ -57,22 +73,22 @@ def host(value: str, option: str) -> str:
     if value.startswith("[") and value.endswith("]"):
         value = value[1:-1]
         if ":" not in value:
-            raise UsageError(f"invalid {option}: brackets are for IPv6 addresses")
+            raise UsageError("invalid {}: brackets are for IPv6 addresses", option)
     if is_numeric(value):
         return value
     if not value.isascii():
         try:
             value = value.encode("idna").decode("ascii")
         except UnicodeError as error:
-            raise UsageError(f"invalid {option}: not an internationalised host name") from error
+            raise UsageError("invalid {}: not an internationalised host name", option) from error
     name = value.removesuffix(".")
     if not name:
-        raise UsageError(f"invalid {option}: empty")
+        raise UsageError("invalid {}: empty", option)
     if len(name) > 253:
-        raise UsageError(f"invalid {option}: longer than 253 characters")
-    if not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise UsageError("invalid {}: longer than 253 characters", option)
+    if not all(map(_is_label, name.split("."))):
         hint = " (the port goes to --port)" if re.search(r":[0-9]+$", name) else ""
-        raise UsageError(f"invalid {option} {shown(name)}: not a host name or address{hint}")
+        raise UsageError("invalid {} {}: not a host name or address" + hint, option, shown(name))
     return name
 
 
@@ -95,16 +111,38 @@ def family_of(address: str) -> Family:
     return Family.IPV6 if ":" in address else Family.IPV4
 
 
-def path(value: str | None, option: str) -> str | None:
-    if value is not None and (not value or "\0" in value):
-        raise UsageError(f"invalid {option}: not a path")
+def address(value: str, option: str) -> str:
+    """Return a numeric address."""
+    value = host(value, option)
+    if not is_numeric(value):
+        raise UsageError("invalid {} {}: not a numeric address", option, shown(value))
     return value
 
 
-_URL = re.compile(
-    r"https://(?P<host>\[[0-9A-Fa-f:.]+\]|[^/?:\[\]]+)(?::(?P<port>[0-9]{1,5}))?"
-    r"(?P<path>[/?][!-~]*)?",
-    re.I,
+def port(word: str, option: str) -> int:
+    """Return a port from 1 to 65535."""
+    if not _is_number(word, 5) or not 1 <= int(word) <= 65535:
+        raise UsageError("invalid {} {}: not from 1 to 65535", option, shown(word))
+    return int(word)
+
+
+def username(value: str, option: str) -> str:
+    """Return a user name without control characters, which would end a command."""
+    if not value or any(char < " " or char == "\x7f" for char in value):
+        raise UsageError("invalid {}: empty, or with control characters", option)
+    return value
+
+
+def path(value: str, option: str) -> str:
+    """Return a path that the system can take."""
+    if not value or "\0" in value:
+        raise UsageError("invalid {}: not a path", option)
+    return value
+
+
+_URL = (
+    r"(?i)https://(?P<host>\[[0-9A-Fa-f:.]+\]|[^/?:\[\]]+)(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<path>[/?][!-~]*)?"
 )
 
 
@@ -114,17 +152,17 @@ def https_url(url: str, option: str) -> HttpsEndpoint:
     It is not shown when it is wrong: a password or another secret may stand in it.
     """
     if not url.lower().startswith("https://"):
-        raise UsageError(f"invalid {option}: not https://, which alone keeps a secret")
+        raise UsageError("invalid {}: not https://, which alone keeps a secret", option)
     if re.search("^[^/?#]*@", url[8:]):
-        raise UsageError(f"invalid {option}: no user and no password may stand in it")
+        raise UsageError("invalid {}: no user and no password may stand in it", option)
     if "#" in url:
-        raise UsageError(f"invalid {option}: no fragment (#) may stand in it")
-    matched = _URL.fullmatch(url)
+        raise UsageError("invalid {}: no fragment (#) may stand in it", option)
+    matched = re.fullmatch(_URL, url)
     if not matched:
-        raise UsageError(f"invalid {option}: not https://HOST[:PORT]/PATH")
+        raise UsageError("invalid {}: not https://HOST[:PORT]/PATH", option)
     port = int(matched["port"] or 443)
     if not 1 <= port <= 65535:
-        raise UsageError(f"invalid {option}: port not from 1 to 65535")
+        raise UsageError("invalid {}: port not from 1 to 65535", option)
     path = matched["path"] or "/"
     return HttpsEndpoint(host(matched["host"], option), port, "/" * (path[0] == "?") + path)
 
@@ -132,40 +170,37 @@ def https_url(url: str, option: str) -> HttpsEndpoint:
 def visible(word: str, option: str) -> str:
     """Check a client's identifier or a scope (RFC 6749 appendix A)."""
     if not re.fullmatch("[ -~]+", word):
-        raise UsageError(f"invalid {option}: empty, or not in visible ASCII")
+        raise UsageError("invalid {}: empty, or not in visible ASCII", option)
     return word
 
 
 def state(word: str, option: str) -> State:
     state = _STATES.get(word.lower())
     if state is None:
-        raise UsageError(f"invalid {option} {shown(word)}: not ok, warning, critical or unknown")
+        raise UsageError("invalid {} {}: not ok, warning, critical or unknown", option, shown(word))
     return state
 
 
 def seconds(word: str, option: str) -> float:
-    seconds = float(word) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", word) else 0.0
+    """Return a number of seconds, above 0 and at most `LONGEST_TIMEOUT`."""
+    seconds = float(word) if _is_decimal(word) else 0.0
     if not 0 < seconds <= LONGEST_TIMEOUT:
-        raise UsageError(f"invalid {option} {shown(word)}: not a number of seconds up to 3600")
+        raise UsageError("invalid {} {}: not a number of seconds up to 3600", option, shown(word))
     return seconds
 
 
-def whole_number(word: str | None, option: str) -> int | None:
-    """Return a number from 1 to 99999, or None where none is given."""
-    if word is None:
-        return None
-    if not re.fullmatch(r"[0-9]{1,5}", word) or int(word) < 1:
-        raise UsageError(f"invalid {option} {shown(word)}: not a whole number from 1 to 99999")
+def whole_number(word: str, option: str) -> int:
+    """Return a number from 1 to 99999."""
+    if not _is_number(word, 5) or int(word) < 1:
+        raise UsageError("invalid {} {}: not a whole number from 1 to 99999", option, shown(word))
     return int(word)
 
 
-def rechecks(word: str | None, option: str) -> int | None:
-    """Return how often to look again: 0 to `MOST_RECHECKS`, or None where nothing is given."""
-    if word is None:
-        return None
-    if not re.fullmatch(r"[0-9]{1,3}", word) or int(word) > MOST_RECHECKS:
+def rechecks(word: str, option: str) -> int:
+    """Return a number of retries, 0 to `MOST_RECHECKS`."""
+    if not _is_number(word, 3) or int(word) > MOST_RECHECKS:
         raise UsageError(
-            f"invalid {option} {shown(word)}: not a whole number from 0 to {MOST_RECHECKS}"
+            "invalid {} {}: not a whole number from 0 to {}", option, shown(word), MOST_RECHECKS
         )
     return int(word)
 
@@ -176,23 +211,24 @@ def subjects(word: str, option: str) -> frozenset[Subject]:
     names = word.split(",") if word else []
     for name in names:
         if name not in known:
-            raise UsageError(f"invalid {option} {shown(word)}: not some of {','.join(known)}")
+            raise UsageError(
+                "invalid {} {}: not some of {}", option, shown(word), printable(",".join(known))
+            )
     return frozenset(known[name] for name in names)
 
 
-def days(word: str | None, option: str) -> float | None:
-    """Return a number of days, `90` or `90d`, or None where none is given."""
-    if word is None:
-        return None
-    matched = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)d?", word)
-    if not matched or not float(matched[1]):
-        raise UsageError(f"invalid {option} {shown(word)}: not a number of days")
-    return float(matched[1])
+def days(word: str, option: str) -> float:
+    """Return a number of days above 0: `90` or `90d`."""
+    number = word.removesuffix("d")
+    if not _is_decimal(number) or not float(number):
+        raise UsageError("invalid {} {}: not a number of days", option, shown(word))
+    return float(number)
 
 
-def filled(text: str | None, option: str) -> str | None:
-    if text is not None and not text.strip():
-        raise UsageError(f"invalid {option}: empty")
+def filled(text: str, option: str) -> str:
+    """Return a text that is not empty."""
+    if not text.strip():
+        raise UsageError("invalid {}: empty", option)
     return text
 
 
@@ -210,81 +246,81 @@ def pin(word: str) -> str:
         if re.fullmatch(r"[A-Za-z0-9+/]{43}=", value):
             return binascii.a2b_base64(value).hex()
     raise UsageError(
-        f"invalid --pin {shown(word)}: not sha256: and 64 hexadecimal digits, or base64"
+        "invalid --pin {}: not sha256: and 64 hexadecimal digits, or base64", shown(word)
     )
 
 
-def capabilities(spec: str | None) -> tuple[tuple[str, str | None], ...]:
+def capabilities(spec: str, option: str) -> tuple[tuple[str, str | None], ...]:
     """Return the tags of a list such as `UIDL,SASL=PLAIN`, and the argument where one is named."""
     wanted = []
-    for item in (spec or "").upper().split(",") if spec is not None else ():
+    for item in spec.upper().split(","):
         matched = re.fullmatch(r"([!-+\--<>-~]+)(?:=([!-+\--~]+))?", item)
         if not matched:
-            raise UsageError(f"invalid --require-capa {shown(spec or '')}: not TAG[=ARGUMENT],...")
+            raise UsageError("invalid {} {}: not TAG[=ARGUMENT],...", option, shown(spec))
         wanted.append((matched[1], matched[2]))
     return tuple(wanted)
 
 
 # Fifteen digits are exact in a float, too, by which some compare.
 _NUMBER = r"-?(?:[0-9]{1,15}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})"
-_RANGE = re.compile(rf"@?(?:(?P<start>~|{_NUMBER})?:)?(?P<end>{_NUMBER})?")
+_RANGE = rf"@?(?:(?P<start>~|{_NUMBER})?:)?(?P<end>{_NUMBER})?"
 
 
 def range_spec(spec: str, option: str) -> str:
     """Check a range of the plugin guidelines: `[@][start:][end]`, start not above end."""
-    matched = _RANGE.fullmatch(spec)
+    matched = re.fullmatch(_RANGE, spec)
     if not matched or spec in ("", "@"):
-        raise UsageError(f"invalid range for {option}: {shown(spec)}")
+        raise UsageError("invalid range for {}: {}", option, shown(spec))
     start, end = matched["start"], matched["end"]
     if end is not None and start != "~" and float(start or 0) > float(end):
-        raise UsageError(f"invalid range for {option}: {shown(spec)} (start above end)")
+        raise UsageError("invalid range for {}: {} (start above end)", option, shown(spec))
     return spec
 
 
-_SUFFIXED = re.compile(r"([0-9.]+)([KMG])", re.I)
 _FACTORS = {"K": 1024, "M": 1024**2, "G": 1024**3}
 
 
 def size_range(spec: str, option: str) -> str:
-    """Check a range of sizes, and turn K, M and G into octets."""
+    """Check a range of sizes, and turn K, M and G (powers of 1024) into bytes."""
 
-    def octets(matched: re.Match[str]) -> str:
+    def bytes_of(matched: re.Match[str]) -> str:
         try:
             return str(int(float(matched[1]) * _FACTORS[matched[2].upper()]))
         except ValueError as error:
-            raise UsageError(f"invalid range for {option}: {shown(spec)}") from error
+            raise UsageError("invalid range for {}: {}", option, shown(spec)) from error
 
-    return range_spec(_SUFFIXED.sub(octets, spec), option)
+    return range_spec(re.sub("([0-9.]+)([KMGkmg])", bytes_of, spec), option)
 
 
-def certificate_limits(spec: str | None) -> tuple[Remaining | None, Remaining | None]:
-    if spec is None:
-        return None, None
+def certificate_limits(spec: str, option: str) -> tuple[Remaining, Remaining | None]:
+    """Return the thresholds WARN and CRIT of `WARN[,CRIT]`."""
     warning, separator, critical = spec.partition(",")
-    warn = _remaining(warning, spec)
+    warn = _remaining(warning, spec, option)
     if not separator:
         return warn, None
-    crit = _remaining(critical, spec)
+    crit = _remaining(critical, spec, option)
     for above, below in ((crit.days, warn.days), (crit.share, warn.share)):
         if above is not None and below is not None and above > below:
-            raise UsageError(f"invalid --certificate {shown(spec)}: CRIT above WARN")
+            raise UsageError("invalid {} {}: CRIT above WARN", option, shown(spec))
     return warn, crit
 
 
-def _remaining(word: str, spec: str) -> Remaining:
+def _remaining(word: str, spec: str, option: str) -> Remaining:
     days = share = None
     for part in word.split("/"):
-        matched = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)([dh%]?)", part)
-        if not matched or (share if matched[2] == "%" else days) is not None:
+        unit = part[-1:] if part[-1:] in ("d", "h", "%") else ""
+        number = part.removesuffix(unit)
+        if not _is_decimal(number) or (share if unit == "%" else days) is not None:
             raise UsageError(
-                f"invalid --certificate {shown(spec)}: not WARN[,CRIT] as 60, 60d, 12h, 33%"
-                " or 30d/33%"
+                "invalid {} {}: not WARN[,CRIT] as 60, 60d, 12h, 33% or 30d/33%",
+                option,
+                shown(spec),
             )
-        amount = float(matched[1])
-        if matched[2] == "%":
+        amount = float(number)
+        if unit == "%":
             share = amount / 100
         else:
-            days = amount / 24 if matched[2] == "h" else amount
+            days = amount / 24 if unit == "h" else amount
     if share is not None and share > 1:
-        raise UsageError(f"invalid --certificate {shown(spec)}: more than 100%")
+        raise UsageError("invalid {} {}: more than 100%", option, shown(spec))
     return Remaining(days, share)

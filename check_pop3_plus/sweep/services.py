@@ -1,12 +1,13 @@
 """Read the INI file of a sweep: one service per section, its options parsed when it is due."""
 
+from collections.abc import Mapping, Sequence
+
 from check_pop3_plus.model.failures import ProbeError
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Settings, Sweep
-from check_pop3_plus.options import ini
-from check_pop3_plus.options import parser as options_parser
-from check_pop3_plus.options.table import Asked, parser
+from check_pop3_plus.options import ini, parser, settings_builder
+from check_pop3_plus.options.table import Given, merge
 from check_pop3_plus.options.validators import UsageError
 from check_pop3_plus.support import files
 
@@ -16,7 +17,7 @@ FILE_LIMIT = 16 * 1024 * 1024
 COMMON = "DEFAULT"
 """The section whose options come first in all others."""
 
-_TABLE = parser()
+_ENV_OPTION = "--password-env"
 
 
 class Service(Record):
@@ -24,18 +25,22 @@ class Service(Record):
 
     name: str
     """As in the file: `host!service`."""
-    words: tuple[str, ...]
-    """Its options, as on a command line."""
+    section: Sequence[tuple[str, str]] = ()
+    default: Mapping[str, Sequence[str]] = {}
+    """Options of the section DEFAULT; those of `section` override them."""
+    commanded: Mapping[str, Sequence[str]] = {}
+    """Options of the command line; they override all others."""
     error: ProbeError | None = None
     """Why the section cannot be read."""
 
     @property
     def host(self) -> str:
+        """The name of the host in the monitoring system."""
         return self.name.partition("!")[0]
 
     @property
     def description(self) -> str:
-        """What the monitoring system calls the service on that host."""
+        """The name of the service in the monitoring system."""
         return self.name.partition("!")[2]
 
 
@@ -47,47 +52,60 @@ def read(wanted: Sweep) -> list[Service]:
     data = files.read_file(wanted.file, "sweep file", FILE_LIMIT)
     content = data.decode("utf-8", "surrogateescape")
     found: list[ini.Part] = []
-    common: list[str] = []
+    common: ini.Section = []
     for part in ini.parts(content, wanted.file):
         if part.name != COMMON:
             found.append(part)
         elif part.errors:
             raise part.errors[0]
         else:
-            common += options_parser.section_to_argv(part.options)
+            common += part.options
     if not found:
-        raise UsageError(f"no section [HOST!SERVICE] in {sanitise(wanted.file)}")
+        raise UsageError("no section [HOST!SERVICE] in {}", wanted.file)
+    default = _parse(common)
     seen: set[str] = set()
-    return [_service(part, common, wanted.common, seen) for part in found]
+    return [_service(part, default, wanted.common, seen) for part in found]
 
 
 def _service(
-    part: ini.Part, common: list[str], commanded: tuple[str, ...], seen: set[str]
+    part: ini.Part,
+    default: Given | ProbeError,
+    commanded: Mapping[str, Sequence[str]],
+    seen: set[str],
 ) -> Service:
     name = part.name
     host, _, description = name.partition("!")
-    words = [f"--hostname={host}", *common]
-    try:
-        if part.errors:
-            raise part.errors[0]
-        if not host or not description or not name.isprintable():
-            raise UsageError("the section is not called [HOST!SERVICE]")
-        if name in seen:
-            raise UsageError("the file has several sections of this name")
+    error = part.errors[0] if part.errors else None
+    if error is None and not (host and description and name.isprintable()):
+        error = UsageError("the section is not called [HOST!SERVICE]")
+    if error is None and name in seen:
+        error = UsageError("the file has several sections of this name")
+    if error is None:
         seen.add(name)
-        words += options_parser.section_to_argv(part.options)
-    except ProbeError as error:
-        return Service(name if name.isprintable() else sanitise(name), (), error)
-    return Service(name, (*words, *commanded))
+        if not isinstance(default, ProbeError):
+            return Service(name, part.options, default, commanded)
+        error = default
+    return Service(name if name.isprintable() else sanitise(name), error=error)
 
 
 def settings_of(service: Service) -> Settings | ProbeError:
     """Return the settings of a service, or why it has none."""
     if service.error:
         return service.error
+    own = _parse(service.section)
+    if isinstance(own, ProbeError):
+        return own
+    host = {"--hostname": [service.host]}
     try:
-        return options_parser.parse(service.words, _TABLE)
-    except Asked:
+        return settings_builder.settings(merge(host, service.default, own, service.commanded))
+    except ProbeError as error:
+        return error
+
+
+def _parse(section: Sequence[tuple[str, str]]) -> Given | ProbeError:
+    try:
+        return parser.read_section(section)
+    except parser.Asked:
         return UsageError("--help and --version are for the command line")
     except ProbeError as error:
         return error
@@ -95,6 +113,11 @@ def settings_of(service: Service) -> Settings | ProbeError:
 
 def password_variables(services: list[Service]) -> set[str]:
     """Return the names of all environment variables that hold passwords."""
-    option = "--password-env="
-    words = (word for service in services for word in service.words)
-    return {word.removeprefix(option) for word in words if word.startswith(option)}
+    names: set[str] = set()
+    for service in services:
+        for options in (service.default, service.commanded):
+            names.update(options.get(_ENV_OPTION, ()))
+        names.update(
+            value for key, value in service.section if key in (_ENV_OPTION, _ENV_OPTION[2:])
+        )
+    return names

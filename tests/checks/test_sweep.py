@@ -19,7 +19,7 @@ import pytest
 from check_pop3_plus.check import run as check_run
 from check_pop3_plus.model.failures import ProbeError
 from check_pop3_plus.model.settings import Sweep
-from check_pop3_plus.options import ini, parser
+from check_pop3_plus.options import ini
 from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.sweep import run as sweep_run
@@ -107,43 +107,6 @@ def test_a_section_goes_through_the_code_of_a_single_check(file: File, pki: Pki)
     kinds = [line for line in dead_alone.long if not line.startswith("time:")]
     shown = results["a!dead"]["long_output"].splitlines()
     assert [line for line in shown if not line.startswith("time:")] == kinds
-
-
-def words(tmp_path: Path, text: str, *arguments: str) -> list[tuple[str, ...]]:
-    path = tmp_path / "sweep.ini"
-    path.write_text(text)
-    wanted = parser.read(["--sweep", str(path), *arguments])
-    assert isinstance(wanted, Sweep)
-    return [service.words for service in services.read(wanted)]
-
-
-def test_what_a_section_shares_comes_first_and_the_command_line_last(tmp_path: Path) -> None:
-    """Of a key with one value the last counts, of a repeatable one each; order says which."""
-    text = "[a!b]\ntimeout = 3\nexpect = two\n[DEFAULT]\ntimeout = 9\nexpect = one\n"
-    [found] = words(tmp_path, text)
-    settings = parser.parse(found)
-
-    assert found[0] == "--hostname=a"
-    assert settings.limits.timeout == 3
-    assert settings.expect.texts == ("one", "two")
-    [commanded] = words(tmp_path, text, "-t", "5", "--run-timeout", "99", "--jobs", "3", "-4")
-    assert commanded == (*found, "-t=5", "-4")
-    assert parser.parse(commanded).limits.timeout == 5
-
-
-def test_the_host_of_the_name_is_looked_up_unless_the_section_says_so(tmp_path: Path) -> None:
-    """Most sections need no hostname."""
-    text = "[a.example!x]\n[b.example!x]\nhostname = c.example\n"
-    named = [parser.parse(each).target.hostname for each in words(tmp_path, text)]
-
-    assert named == ["a.example", "c.example"]
-
-
-def test_no_interpolation_and_repeated_keys(tmp_path: Path) -> None:
-    """`33%` stands as it is, as in --extra-opts."""
-    [found] = words(tmp_path, "[a!b]\ncertificate = 33%\ne = x\ne = %(y)s\n")
-
-    assert found == ("--hostname=a", "--certificate=33%", "-e=x", "-e=%(y)s")
 
 
 WRONG = {
@@ -243,7 +206,7 @@ def test_parts_of_a_file_keep_sections_of_one_name_apart() -> None:
         ("b", []),
         ("a", [("y", "")]),
     ]
-    assert ini.parse(text, "file") == {"a": [("x", "1"), ("y", "")], "b": []}
+    assert ini.sections_of(text, "file") == {"a": [("x", "1"), ("y", "")], "b": []}
     with pytest.raises(ProbeError, match="line 1"):
         list(ini.parts("x = 1", "file"))
 

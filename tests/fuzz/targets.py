@@ -35,7 +35,7 @@ from check_pop3_plus.model.settings import (
 from check_pop3_plus.net import dns_query, https, legacy_client_hello
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.options import parser
-from check_pop3_plus.options.table import Asked
+from check_pop3_plus.options.parser import Asked
 from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.pop3 import login
 from check_pop3_plus.pop3.grammar import Reply
@@ -252,16 +252,13 @@ def _swept(wanted: Sweep) -> None:
     for service in services[:20]:
         verdict = Verdict(State.OK, "fine")
         is_readable = False
-        try:
-            if service.error:
-                raise service.error
-            _assert_sane(parser.parse(service.words))
+        settings = sweep_services.settings_of(service)
+        if isinstance(settings, ProbeError):
+            _assert_usage_error(settings)
+            verdict = Verdict(State.UNKNOWN, f"{settings.kind.value}: {settings.message}")
+        else:
+            _assert_sane(settings)
             is_readable = True
-        except Asked:
-            continue
-        except ProbeError as error:
-            _assert_usage_error(error)
-            verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
         outcome = Outcome(service, verdict, is_readable)
         tally.add(outcome)
         json.loads(summary.as_json(outcome))

@@ -154,6 +154,7 @@ def test_messages_folder_is_made_from_facts_alone() -> None:
         ("http", {"net"}),
         ("nagiosplugin", {"check"}),
         ("hmac", {"pop3"}),
+        ("argparse", set()),
     ],
 )
 def test_each_library_has_one_home(library: str, homes: set[str]) -> None:
@@ -219,7 +220,7 @@ def loaded_modules(*arguments: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-NEVER = {"asyncio", "importlib.metadata", "dataclasses", "poplib", "http", "inspect"}
+NEVER = {"argparse", "asyncio", "importlib.metadata", "dataclasses", "poplib", "http", "inspect"}
 
 
 @pytest.mark.cost

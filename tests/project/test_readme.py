@@ -7,8 +7,8 @@ import pytest
 
 from check_pop3_plus.check.default_states import POLICIES
 from check_pop3_plus.model.failures import Kind
-from check_pop3_plus.options.table import parser
 from tests.support.command import run
+from tests.support.option_list import VALUED
 
 PROJECT = Path(__file__).parent.parent.parent
 README = (PROJECT / "README.md").read_text()
@@ -51,7 +51,7 @@ SHIPPED_TEXTS = (".md", ".conf", ".cfg", ".ini")
 @pytest.mark.threat("T7")
 def test_no_option_takes_a_secret_and_no_example_shows_one() -> None:
     """A process list, a stored check result and a log would keep it."""
-    about_secrets = {flag for flag in parser().valued if re.search("pass|secret|token", flag)}
+    about_secrets = {flag for flag in VALUED if re.search("pass|secret|token", flag)}
     assert about_secrets
     for flag in about_secrets:
         assert flag.endswith(("-file", "-env", "-command", "-url")), flag

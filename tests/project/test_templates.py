@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import subprocess
@@ -13,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from check_pop3_plus.model.settings import Sweep
-from check_pop3_plus.options import parser as options_parser
-from check_pop3_plus.options.table import parser
+from check_pop3_plus.model.settings import Settings, Sweep
+from check_pop3_plus.options import parser
 from check_pop3_plus.sweep import services
 from tests.support import make_basket
 from tests.support.option_list import FLAGS, OF_SWEEPS, OPTIONS
@@ -48,15 +46,15 @@ def test_the_variable_has_the_name_of_the_option(option: str) -> None:
     variable = f'"$pop3_plus_{option[2:].replace("-", "_")}$"'
     value = dict(reversed(arguments()))[option].strip()
 
-    match OPTIONS[option]:
-        case argparse._StoreTrueAction():
-            assert value == f"{{ set_if = {variable} }}"
-        case argparse._CountAction():
-            assert f"set_if = {variable}" in value
-        case _ if option == "--diagnose":  # its value is optional, and joined to it
-            assert f"macro({variable})" in value
-        case _:
-            assert value == variable
+    entry = OPTIONS[option]
+    if entry.is_counted:
+        assert f"set_if = {variable}" in value
+    elif not entry.value:
+        assert value == f"{{ set_if = {variable} }}"
+    elif option == "--diagnose":  # its value is optional, and joined to it
+        assert f"macro({variable})" in value
+    else:
+        assert value == variable
 
 
 def test_the_sweep_has_a_command_of_its_own() -> None:
@@ -71,12 +69,15 @@ def test_the_sweep_has_a_command_of_its_own() -> None:
 def test_the_example_of_a_sweep_can_be_read() -> None:
     """Every section of the shipped file is one that the plugin takes."""
     path = TEMPLATES / "sweep" / "pop3-sweep.ini"
-    wanted = options_parser.read(["--sweep", str(path)])
+    wanted = parser.read(["--sweep", str(path)])
     assert isinstance(wanted, Sweep)
 
-    settings = [options_parser.parse(service.words) for service in services.read(wanted)]
+    settings = [services.settings_of(service) for service in services.read(wanted)]
 
-    assert [each.target.hostname for each in settings] == ["pop.example.org", "pop.example.net"]
+    assert [isinstance(each, Settings) and each.target.hostname for each in settings] == [
+        "pop.example.org",
+        "pop.example.net",
+    ]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(TEMPLATES)))
@@ -165,9 +166,9 @@ def test_every_field_has_words_of_its_own() -> None:
     """A caption that no other has, a group, and the option's own explanation."""
     assert len({field["caption"] for field in DATAFIELDS}) == len(DATAFIELDS)
     for field in DATAFIELDS:
-        action = OPTIONS["--" + field["varname"].removeprefix("pop3_plus_").replace("_", "-")]
+        entry = OPTIONS["--" + field["varname"].removeprefix("pop3_plus_").replace("_", "-")]
         assert field["category"] in BASKET["DatafieldCategory"]
-        assert (action.help or "").replace("%%", "%") in field["description"]
+        assert entry.help in field["description"]
 
 
 def test_what_can_be_chosen_is_known_to_the_plugin() -> None:
@@ -176,8 +177,7 @@ def test_what_can_be_chosen_is_known_to_the_plugin() -> None:
         if "datalist" in field["settings"]:
             flag = "--" + field["varname"].removeprefix("pop3_plus_").replace("_", "-")
             for entry in BASKET["DataList"][field["settings"]["datalist"]]["entries"]:
-                argv = [flag, entry["entry_name"]]
-                assert parser().parse_args(argv)
+                assert parser.parse(["-H", "pop.example.org", flag, entry["entry_name"]])
 
 
 # The mail of Icinga 2.

@@ -18,18 +18,17 @@ from check_pop3_plus.check import retries
 from check_pop3_plus.model.failures import Phase, ProbeError
 from check_pop3_plus.model.report import Address, Lap, Report, Session
 from check_pop3_plus.options import ini
-from check_pop3_plus.options import parser as options_parser
-from check_pop3_plus.options.table import SENSITIVITIES, parser
+from check_pop3_plus.options.table import BY_FLAG, SENSITIVITIES
 from check_pop3_plus.probe import addresses, password_source
 from check_pop3_plus.support import deadline
 from tests.support import output_parsers
 from tests.support.command import run
+from tests.support.option_list import VALUED
 
-VALUED = sorted(parser().valued)
 # They write to the terminal, wait for hosts, or run a program: that is for other tests.
 WITHHELD = {"--password-command", "--oauth-token-url"}
-OPTIONS = sorted(set(VALUED) - WITHHELD)
-BARE = sorted(parser().bare | {"-v", "--verbose", "--diagnose", "--extra-opts"})
+OPTIONS = sorted(VALUED - WITHHELD)
+BARE = sorted(BY_FLAG.keys() - VALUED)
 
 HOSTILE = [
     "",
@@ -276,15 +275,3 @@ def test_the_worst_as_processes(argv: list[str]) -> None:
     assert done.line.startswith(("POP3 UNKNOWN - ", "POP3 CRITICAL - "))
     output_parsers.assert_read_alike(done.code, done.out)
     assert done.seconds < 10
-
-
-def test_options_are_parsed_the_same_twice() -> None:
-    """The table is used again and again by a sweep: nothing of one section is left for the next."""
-    table = parser()
-    argv = ["-H", "x", "-e", "a", "--state", "refused=ok", "--phase-warning", "tls=1", "-v"]
-
-    assert (
-        options_parser.parse(argv, table)
-        == options_parser.parse(argv, table)
-        == options_parser.parse(argv)
-    )

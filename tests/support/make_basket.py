@@ -6,15 +6,15 @@ one with originalIds by 1.11: there is neither in it.
 
 from __future__ import annotations
 
-import argparse
-import inspect
 import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from check_pop3_plus.options.table import parser
+from check_pop3_plus.options.help_text import invocation
+from check_pop3_plus.options.table import GROUPS, SENSITIVITIES, Entry
+from tests.support.option_list import OPTIONS
 
 TEMPLATES = Path(__file__).parent.parent.parent / "icinga-templates"
 BASKET = TEMPLATES / "director" / "check_pop3_plus-basket.json"
@@ -99,23 +99,20 @@ REMARKS = {
 
 STATES = ("ok", "warning", "critical", "unknown")
 
-SENSITIVITIES = {"very-high": 0, "high": 2, "medium": 5, "low": 7, "very-low": 10}
-"""Further looks before a failure is believed."""
-
 
 class Option(NamedTuple):
     """One option of the plugin, as the Director needs it."""
 
     group: str
-    action: argparse.Action
-
-    @property
-    def flag(self) -> str:
-        return self.action.option_strings[-1]
+    entry: Entry
 
     @property
     def key(self) -> str:
-        return self.flag[2:].replace("-", "_")
+        return self.entry.name[2:].replace("-", "_")
+
+    @property
+    def is_flag(self) -> bool:
+        return not self.entry.value and not self.entry.is_counted
 
     @property
     def variable(self) -> str:
@@ -134,37 +131,22 @@ class Option(NamedTuple):
 
     @property
     def description(self) -> str:
-        assert self.action.help
-        flags = ", ".join(self.action.option_strings)
-        value = str(self.action.metavar or "")
-        if self.action.nargs == "?":
-            value = value if "=" in value[:2] else f"={value}"
-        elif value:
-            value = f" {value}"
-        text = f"{flags}{value}: {self.action.help % vars(self.action)}."
+        text = f"{invocation(self.entry)}: {self.entry.help}."
         return f"{text} {REMARKS[self.key]}" if self.key in REMARKS else text
 
     @property
-    def words(self) -> tuple[str, ...]:
-        """All that can be chosen, where that is a list."""
-        if self.action.metavar == "STATE":
-            return STATES
-        if self.action.type is None:
-            return ()
-        # Of values.one_of, which argparse calls.
-        assert callable(self.action.type)
-        return tuple(inspect.getclosurevars(self.action.type).nonlocals["words"])
+    def choices(self) -> tuple[str, ...]:
+        """All values that can be chosen, where that is a list."""
+        return STATES if self.entry.value == "STATE" else self.entry.choices
 
 
 def option_table() -> list[Option]:
     """Return the options that one check can have, in the order of --help."""
     return [
-        Option(group.title or "", action)
-        for group in parser()._action_groups
-        for action in group._group_actions
-        if action.help != argparse.SUPPRESS
-        and action.dest not in ("help", "version")
-        and not (group.title or "").startswith("sweep")
+        Option(group, entry)
+        for group, entries in GROUPS.items()
+        for entry in entries
+        if entry.name in OPTIONS
     ]
 
 
@@ -203,7 +185,7 @@ def argument(option: Option) -> dict[str, Any] | str:
     given, condition = passing(option)
     if expression := " && ".join(filter(None, [told(option), condition])):
         given |= {"set_if": expression, "set_if_format": "expression"}
-    elif isinstance(option.action, argparse._StoreTrueAction):
+    elif option.is_flag:
         given = {"set_if": option.macro}
     if option.key == "hostname":
         # Also because the Director forgets the function of an argument that has nothing else.
@@ -217,24 +199,21 @@ def passing(option: Option) -> tuple[dict[str, Any], str]:
     if option.key in SPECIAL:
         body, condition = SPECIAL[option.key]
         return {"value": function(body)}, condition
-    match option.action:
-        case argparse._StoreTrueAction():
-            return {}, f"!!{value}" if told(option) else ""
-        case argparse._CountAction():
-            body = f'"-" + "vvv".substr(0, number({value}))'
-            return {"skip_key": True, "value": function(body)}, f"!!{value}"
-        case argparse._AppendAction():
-            return {"repeat_key": True, "value": option.macro}, ""
-        case argparse._StoreAction(nargs="?", const=""):
-            # Its value is joined to it, and true means that there is none.
-            body = f'if (string({value}) == "true") {{ "" }} else {{ "=" + {value} }}'
-            return (
-                {"skip_key": True, "value": function(f'"{option.flag}" + {body}')},
-                f"!!{value}",
-            )
-        case argparse._StoreAction(nargs=None | "?"):
-            return {"value": option.macro}, ""
-    raise TypeError(f"{option.flag} is of a kind that no argument is known for")
+    if option.is_flag:
+        return {}, f"!!{value}" if told(option) else ""
+    if option.entry.is_counted:
+        body = f'"-" + "vvv".substr(0, number({value}))'
+        return {"skip_key": True, "value": function(body)}, f"!!{value}"
+    if option.entry.is_repeatable:
+        return {"repeat_key": True, "value": option.macro}, ""
+    if option.key == "diagnose":
+        # Its value is joined to it, and true means that there is none.
+        body = f'if (string({value}) == "true") {{ "" }} else {{ "=" + {value} }}'
+        return (
+            {"skip_key": True, "value": function(f'"{option.entry.name}" + {body}')},
+            f"!!{value}",
+        )
+    return {"value": option.macro}, ""
 
 
 _CERTIFICATE = 'macro("$pop3_plus_certificate$") || macro("$pop3_certificate_default$")'
@@ -264,7 +243,7 @@ def command(table: list[Option]) -> dict[str, Any]:
         "methods_execute": "PluginCheck",
         # Never reached: the plugin ends by itself.
         "timeout": "60",
-        "arguments": {option.flag: argument(option) for option in table},
+        "arguments": {option.entry.name: argument(option) for option in table},
         "fields": fields(table),
         "vars": {"pop3_kind": ""},
     }
@@ -291,30 +270,29 @@ def datafield(option: Option) -> dict[str, Any]:
 
 
 def datatype(option: Option) -> tuple[str, dict[str, str]]:
-    match option.action:
-        case argparse._StoreTrueAction():
-            return "Boolean", {}
-        case argparse._AppendAction():
-            return "Array", {}
-        case argparse._CountAction():
-            return "Number", {}
-    if option.words:
+    if option.is_flag:
+        return "Boolean", {}
+    if option.entry.is_repeatable:
+        return "Array", {}
+    if option.entry.is_counted:
+        return "Number", {}
+    if option.choices:
         settings = {"behavior": "strict", "data_type": "string", "datalist": list_name(option)}
         return "Datalist", settings
-    if option.action.metavar in ("N", "DAYS") and option.key != "run_timeout":
+    if option.entry.value in ("N", "DAYS") and option.key != "run_timeout":
         return "Number", {}
     # No option takes a secret, so that none has to be hidden.
     return "String", {"visibility": "visible"}
 
 
 def list_name(option: Option) -> str:
-    return "POP3 state" if option.words == STATES else f"POP3 {option.flag[2:]}"
+    return "POP3 state" if option.choices == STATES else f"POP3 {option.entry.name[2:]}"
 
 
 def datalist(option: Option) -> dict[str, Any]:
     entries = [
         {"entry_name": word, "entry_value": word, "format": "string", "allowed_roles": None}
-        for word in option.words
+        for word in option.choices
     ]
     return {"list_name": list_name(option), "owner": "check_pop3_plus", "entries": entries}
 
@@ -425,7 +403,7 @@ def basket() -> dict[str, dict[str, Any]]:
     categories = [{"category_name": name, "description": None} for name in map(category, table)]
     return {
         "Command": named([command(table)]),
-        "DataList": named([datalist(option) for option in table if option.words], "list_name"),
+        "DataList": named([datalist(option) for option in table if option.choices], "list_name"),
         "Datafield": {NUMBERS[option.key]: datafield(option) for option in table},
         "DatafieldCategory": named(categories, "category_name"),
         "HostTemplate": named([host_template(table)]),

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
-
-from check_pop3_plus.options.table import parser
+from check_pop3_plus.options.table import BY_FLAG, ENTRIES
 
 OPTIONS = {
-    action.option_strings[-1]: action
-    for action in parser()._actions
-    if action.help != argparse.SUPPRESS and action.dest not in ("help", "version")
+    entry.name: entry
+    for entry in ENTRIES
+    if not entry.of_sweep and entry.name not in ("--help", "--version")
 }
-"""By long name, without those of check_pop that are refused."""
+"""The options of a single check by long name, without those of check_pop that are refused."""
 
-OF_SWEEPS = {
-    action.option_strings[-1]: OPTIONS.pop(action.option_strings[-1])
-    for group in parser()._action_groups
-    if str(group.title).startswith("sweep")
-    for action in group._group_actions
-}
-"""They have a CheckCommand of their own."""
+OF_SWEEPS = {entry.name: entry for entry in ENTRIES if entry.of_sweep}
+"""Options with a CheckCommand of their own."""
 
-
-FLAGS = {
-    flag
-    for action in parser()._actions
-    if action.help != argparse.SUPPRESS
-    for flag in action.option_strings
-}
+FLAGS = {flag for flag, entry in BY_FLAG.items() if not entry.unsupported}
+VALUED = {flag for flag in FLAGS if BY_FLAG[flag].value and not BY_FLAG[flag].is_optional}
+"""Flags that need a value."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,19 +58,17 @@ def all_options() -> tuple[dict[str, object], list[str]]:
     """Return a value for every option, by variable, and the options that are to come of them."""
     variables: dict[str, object] = {}
     passed: list[str] = []
-    for flag, action in OPTIONS.items():
+    for flag, entry in OPTIONS.items():
         value: object = f"a {flag[2:]}, 33%"
-        match action:
-            case argparse._StoreTrueAction():
-                value, words = True, [flag]
-            case argparse._CountAction():
-                value, words = 3, ["-vvv"]
-            case argparse._AppendAction():
-                value, words = ["one", "two"], [f"{flag} one", f"{flag} two"]
-            case argparse._StoreAction(nargs="?", const=""):
-                words = [f"{flag}={value}"]
-            case _:
-                words = [f"{flag} {value}"]
+        words = [f"{flag} {value}"]
+        if entry.is_counted:
+            value, words = 3, ["-vvv"]
+        elif not entry.value:
+            value, words = True, [flag]
+        elif entry.is_repeatable:
+            value, words = ["one", "two"], [f"{flag} one", f"{flag} two"]
+        elif flag == "--diagnose":
+            words = [f"{flag}={value}"]
         variables[f"pop3_plus_{flag[2:].replace('-', '_')}"] = value
         passed += words
     return variables, sorted(passed)

@@ -25,7 +25,7 @@ from check_pop3_plus.model.settings import (
     Verify,
 )
 from check_pop3_plus.options import parser, validators
-from check_pop3_plus.options.table import Asked
+from check_pop3_plus.options.parser import Asked
 from check_pop3_plus.options.validators import UsageError
 
 HOST = ("-H", "pop.example.test")

@@ -1,0 +1,62 @@
+"""The text of `--help`, wrapped at the width of the terminal."""
+
+import os
+import textwrap
+
+from check_pop3_plus.options.table import GROUPS, PROGRAM, Entry
+
+WIDTH = 100
+"""Columns where standard output is no terminal."""
+
+_COLUMN = 33
+"""Where the help of an option begins; below the flags where they are longer."""
+
+_INTRODUCTION = f"""\
+usage: {PROGRAM} -H NAME [options]
+
+Check a POP3 server: does it answer, how fast, can a user log in, is its
+certificate valid, and for how many days.
+"""
+
+_CLOSING = """\
+RANGE is the plugin guidelines' [@][start:][end]: alert outside of it, with @ inside;
+~ is minus infinity. KIND is the name on the `kind:` line of a result that is not OK.
+
+examples:
+  check_pop3_plus -H pop.example.org                                      # up and answering
+  check_pop3_plus -H pop.example.org -S -U monitor --password-file FILE   # can log in
+  check_pop3_plus -H pop.example.org -S                                   # certificate verified
+  check_pop3_plus -H pop.example.org -S -D 60                             # WARNING 60 days before
+
+Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; also 3 for this help and for --version.
+"""
+
+
+def terminal_width() -> int:
+    """Return the columns of standard output if it is a terminal, else `WIDTH`."""
+    try:
+        return max(os.get_terminal_size(1).columns, 60)
+    except OSError:
+        return WIDTH
+
+
+def render(width: int) -> str:
+    """Return the whole text, its entries wrapped at `width` columns."""
+    groups = (
+        f"{title}:\n" + "".join(_entry(entry, width) for entry in entries)
+        for title, entries in GROUPS.items()
+    )
+    return "\n".join((_INTRODUCTION, *groups, _CLOSING))
+
+
+def invocation(entry: Entry) -> str:
+    """Return the names of an option and of its value: `-H, --hostname NAME`."""
+    separator = " " if entry.value and not entry.is_optional else ""
+    return ", ".join(entry.flags.split()) + separator + entry.value
+
+
+def _entry(entry: Entry, width: int) -> str:
+    flags = f"  {invocation(entry)}"
+    lines = textwrap.wrap(entry.help, width - _COLUMN)
+    first = flags.ljust(_COLUMN) + lines.pop(0) if len(flags) <= _COLUMN - 2 else flags
+    return "\n".join((first, *(" " * _COLUMN + line for line in lines))) + "\n"

@@ -1,0 +1,103 @@
+"""The file of a sweep: from its sections to settings."""
+
+from pathlib import Path
+
+import pytest
+
+from check_pop3_plus.model.failures import ProbeError
+from check_pop3_plus.model.settings import Settings, Sweep
+from check_pop3_plus.options import parser
+from check_pop3_plus.sweep import services
+from check_pop3_plus.sweep.services import Service
+
+
+def found(tmp_path: Path, text: str, *arguments: str) -> list[Service]:
+    path = tmp_path / "sweep.ini"
+    path.write_text(text)
+    wanted = parser.read(["--sweep", str(path), *arguments])
+    assert isinstance(wanted, Sweep)
+    return services.read(wanted)
+
+
+def read(tmp_path: Path, text: str, *arguments: str) -> list[Settings]:
+    """Return the settings of all services."""
+    read = [services.settings_of(service) for service in found(tmp_path, text, *arguments)]
+    return [settings for settings in read if isinstance(settings, Settings)]
+
+
+def refused(tmp_path: Path, text: str) -> list[str]:
+    """Return the messages about all services that are wrong."""
+    read = [services.settings_of(service) for service in found(tmp_path, text)]
+    return [error.message for error in read if isinstance(error, ProbeError)]
+
+
+TEXT = "[a!b]\ntimeout = 3\nexpect = two\n[DEFAULT]\ntimeout = 9\nexpect = one\n"
+
+
+def test_service_option_in_default_and_section_is_merged(tmp_path: Path) -> None:
+    """The section overrides a single value of DEFAULT and adds to a list, wherever they stand."""
+    [settings] = read(tmp_path, TEXT)
+
+    assert settings.limits.timeout == 3
+    assert settings.expect.texts == ("one", "two")
+
+
+def test_service_option_on_the_command_line_overrides_the_section(tmp_path: Path) -> None:
+    """Options of the sweep itself are not among those of its services."""
+    arguments = ("-t", "5", "--run-timeout", "99", "--jobs", "3", "-4", "-e", "three")
+    [settings] = read(tmp_path, TEXT, *arguments)
+
+    assert (settings.limits.timeout, settings.limits.run_timeout) == (5, 5)
+    assert settings.expect.texts == ("one", "two", "three")
+    assert settings.target.family.value == "ipv4"
+
+
+def test_service_without_hostname_uses_the_host_of_its_name(tmp_path: Path) -> None:
+    """Most sections need no hostname."""
+    text = "[a.example!x]\n[b.example!x]\nhostname = c.example\n"
+
+    hosts = [settings.target.hostname for settings in read(tmp_path, text)]
+
+    assert hosts == ["a.example", "c.example"]
+
+
+def test_service_values_are_not_interpolated(tmp_path: Path) -> None:
+    """A percent sign has no meaning; a key may be repeated."""
+    [settings] = read(tmp_path, "[a!b]\ncertificate = 33%\ne = x\ne = %(y)s\n")
+
+    assert settings.expect.texts == ("x", "%(y)s")
+    remaining = settings.thresholds.certificate_warning
+    assert remaining is not None
+    assert remaining.share == 0.33
+
+
+def test_service_key_with_an_empty_value_does_not_take_the_next_line(tmp_path: Path) -> None:
+    """An option that needs a value is refused without one."""
+    assert refused(tmp_path, "[a!b]\nexpect =\nport = 1\n") == ["--expect needs a value"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("prot = 1", "unknown argument --prot"),
+        ("extra-opts = x", "extra-opts cannot stand"),
+        ("help", "--help and --version are for the command line"),
+    ],
+)
+def test_service_with_a_wrong_line_in_default_is_refused(
+    tmp_path: Path, line: str, message: str
+) -> None:
+    """DEFAULT is part of every section; a section that is wrong itself has its own message."""
+    first, second = refused(tmp_path, f"[DEFAULT]\n{line}\n[a!b]\n[wrong]\n")
+
+    assert first.startswith(message)
+    assert "HOST!SERVICE" in second
+
+
+def test_password_variables_come_from_all_layers(tmp_path: Path) -> None:
+    """DEFAULT, sections and the command line may name different variables."""
+    text = "[DEFAULT]\npassword-env = A\n[a!b]\n--password-env = B\n[a!c]\npassword-env = C\n"
+
+    names = services.password_variables(found(tmp_path, text, "--password-env", "D"))
+
+    assert names == {"A", "B", "C", "D"}
