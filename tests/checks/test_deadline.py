@@ -192,7 +192,7 @@ def test_a_slow_drip_that_ends_in_time_is_fine() -> None:
 def test_the_state_of_a_timeout_can_be_chosen() -> None:
     """`-t N:STATE`."""
     with ScriptedServer([silence()]) as server:
-        done = check(server, "-t", "0.3:unknown")
+        done = check(server, "-t", "1:unknown")
 
     assert done.line.startswith("POP3 UNKNOWN - greeting: no answer")
 

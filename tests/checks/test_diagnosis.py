@@ -220,7 +220,7 @@ def test_a_name_without_the_family_that_is_asked_for(net: Network) -> None:
 
 FULL_SERVER = """
 import socket, time
-from tests.pop3_server import PoliteServer
+from tests.servers.scripted_server import PoliteServer
 full = socket.create_server(("127.0.0.1", 110), backlog=0)
 waiting = []
 for _ in range(3):

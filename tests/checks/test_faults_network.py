@@ -24,7 +24,7 @@ while True:
 # On the port of the mode, with a certificate where it needs one.
 POP3_SERVER = """
 import ssl, time
-from tests.pop3_server import PoliteServer
+from tests.servers.scripted_server import PoliteServer
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain({certificate!r}, {key!r})
 contexts = {{"tls": {{"tls": context}}, "stls": {{"stls": context}}}}.get({mode!r}, {{}})

@@ -32,7 +32,7 @@ def polite(pki: Pki, certificate: str = "good", beside: str = "") -> str:
     cert, key = pki.files(certificate)
     return f"""
 import ssl, time
-from tests.pop3_server import PoliteServer
+from tests.servers.scripted_server import PoliteServer
 {beside}
 tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 tls.load_cert_chain({str(cert)!r}, {str(key)!r})
@@ -289,7 +289,7 @@ def test_a_server_far_away(net: Network, pki: Pki) -> None:
 
 NAME_SERVER = "from tests.name_server import serve; serve()"
 BOTH = f"""
-from tests.pop3_server import PoliteServer
+from tests.servers.scripted_server import PoliteServer
 with PoliteServer({{}}, port=110):
     {NAME_SERVER}
 """
