@@ -287,7 +287,7 @@ def test_a_server_far_away(net: Network, pki: Pki) -> None:
 
 # --- name servers ----------------------------------------------------------------------------
 
-NAME_SERVER = "from tests.name_server import serve; serve()"
+NAME_SERVER = "from tests.servers.name_server import serve; serve()"
 BOTH = f"""
 from tests.servers.scripted_server import PoliteServer
 with PoliteServer({{}}, port=110):
