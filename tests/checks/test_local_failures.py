@@ -538,12 +538,13 @@ def test_a_clock_far_ahead(date: str, machine: Machine) -> None:
     assert one.seconds < 5
 
 
-# --- the seat belt ---------------------------------------------------------------------------
+# --- the watchdog ----------------------------------------------------------------------------
 
 STUCK = """
 import threading
-from check_pop3_plus import probe, start
-probe.run = lambda *_: threading.Event().wait()
+from check_pop3_plus import start
+from check_pop3_plus.probe import addresses
+addresses.run = lambda *_: threading.Event().wait()
 start.run()
 """
 
