@@ -1,4 +1,4 @@
-# `make` alone says what there is.
+# `make` alone lists the commands.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -8,16 +8,16 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
 	--no-annotate --custom-compile-command 'make lock'
 
-# The real servers that the tests talk to, what builds networks for them, the oracle for
-# certificates, what shows the calls of a process, and what sets its clock wrong, by Debian package.
+# Debian packages of the tests: real servers, tools for network namespaces, OpenSSL as reference for
+# certificates, a system call tracer, and a tool that fakes the clock.
 SERVERS := dovecot-pop3d iproute2 nftables openssl strace faketime
 SYSTEMS := icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrpe-plugin influxdb
 # The Icinga Director. php-cgi comes first, so that php brings no web server along.
 SYSTEMS += php-cgi php-cli php-mysql icingacli icingaweb2-module-director
 SYSTEMS += mariadb-client-core mariadb-server-core
-# What a sweep is compared with.
+# Tools that the benchmark compares with.
 PEERS := monitoring-plugins-basic prometheus-blackbox-exporter monitoring-plugins-contrib bind9-host
-# These exclude Dovecot and each other: each is unpacked into a root of its own.
+# These conflict with Dovecot and each other: each is unpacked into its own root directory.
 COURIER := courier-pop courier-authlib-userdb
 CYRUS := cyrus-pop3d sasl2-bin libsasl2-modules
 POPA3D := popa3d libpam-modules ucspi-tcp
@@ -29,7 +29,7 @@ SCREENSHOTS := icinga2-bin icinga2-common icingadb redis-server mariadb-client-c
 
 # Read by tests/support/demo.py.
 export LOGIN PASSWORD_FILE
-# Not from the environment: some shells have the name of the machine itself there.
+# Not from the environment: some shells export the name of the machine as HOST.
 ifeq ($(origin HOST),command line)
 export HOST
 else
@@ -41,37 +41,39 @@ PARTS ?=
 SECONDS ?= 60
 TARGETS ?=
 
-.PHONY: help demo venv basket test record test-systems soak fuzz bench lint lock audit screenshots \
+.PHONY: help demo venv basket quick test record test-systems soak fuzz bench lint lock audit screenshots \
 	clean servers systems programs
 
 help:
-	@echo 'make demo           see it work; against your own server with'
+	@echo 'make demo           see it work; for your own server add'
 	@echo '                    HOST=pop.example.org LOGIN=monitor PASSWORD_FILE=file'
-	@echo 'make test           style, types and tests; what needs a missing server is skipped'
-	@echo 'make record         after a change of what is printed: what the tests compare it with, anew'
-	@echo 'make test-systems   tests inside real monitoring systems, and against more servers'
-	@echo 'make coverage       how much of the code the tests run, the installed command included'
-	@echo 'make mutants        how many mistakes the tests notice; ROOMS="pop3 text" tries some rooms'
-	@echo 'make soak           the long runs against hostile servers, and their figures; SHARE=0.1: a tenth'
-	@echo '                    PARTS="chaos stalls": these'
-	@echo 'make fuzz           fuzz what comes from outside, each door for SECONDS=60; TARGETS=argv: one'
-	@echo 'make bench          what runs and sweeps cost, beside other tools; installs them, as root'
+	@echo 'make quick          style, types and unit tests: after every change'
+	@echo 'make test           style, types and all tests; skips what needs a missing server'
+	@echo 'make record         after an intended change of output: rewrite the recorded output'
+	@echo 'make test-systems   test inside real monitoring systems, and against more servers'
+	@echo 'make coverage       branch coverage of the tests, including the installed command'
+	@echo 'make mutants        mutation tests; ROOMS="pop3 text" selects modules'
+	@echo 'make soak           long runs against hostile servers; SHARE=0.1 runs a tenth,'
+	@echo '                    PARTS="chaos stalls" selects parts'
+	@echo 'make fuzz           fuzz every input for SECONDS=60; TARGETS=argv selects one'
+	@echo 'make bench          CPU cost of runs and sweeps, compared with other tools;'
+	@echo '                    installs those if run as root'
 	@echo 'make lint           style and types'
-	@echo 'make lock           after a change of dependencies: their versions and hashes'
-	@echo 'make audit          are there advisories about any of them? asks the internet'
+	@echo 'make lock           after a change of dependencies: pin versions and hashes'
+	@echo 'make audit          check all dependencies for known vulnerabilities (online)'
 	@echo 'make basket         after a change of options: the basket of the Icinga Director'
-	@echo 'make screenshots    as root: take the pictures of the README anew'
-	@echo 'make clean          remove what the others made'
-	@echo 'INSTALL=1           with test, test-systems or screenshots, as root on Debian: install'
-	@echo '                    missing servers'
+	@echo 'make screenshots    as root: retake the pictures of the README'
+	@echo 'make clean          remove everything that the other commands made'
+	@echo 'INSTALL=1           with test, test-systems or screenshots, as root on Debian:'
+	@echo '                    install missing servers'
 
 demo: $(STAMP)
 	@$(BIN)/python -m tests.support.demo
 
 venv: $(STAMP)
 
-# The real interpreter: a pyenv shim costs 90 ms at every start. Everything from elsewhere comes with
-# its hash; the project itself is built by the setuptools that came so, and by nothing else.
+# The real interpreter: a pyenv shim costs 90 ms at every start. Every download is verified by its
+# hash; the project itself is built with the pinned setuptools.
 $(STAMP): setup.cfg pyproject.toml tests/requirements.txt
 	@echo 'Installing into $(VENV) ...'
 	@"$$($(PYTHON) -c 'import os, sys; print(os.path.realpath(sys.executable))')" -m venv $(VENV)
@@ -79,7 +81,7 @@ $(STAMP): setup.cfg pyproject.toml tests/requirements.txt
 	@$(PIP) --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The versions and hashes of everything, anew: for users, and with the tools of the tests.
+# Pin versions and hashes: for users, and with the tools of the tests.
 lock:
 	@$(PYTHON) -m venv .venv-lock
 	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
@@ -89,7 +91,7 @@ lock:
 	@$(LOCK) --extra fuzz --constraint tests/requirements.txt \
 		--output-file tests/fuzz/requirements.txt setup.cfg
 
-# Asks the advisory databases, over the internet, about every version that is installed.
+# Ask the advisory databases, over the internet, about every pinned version.
 audit: $(STAMP)
 	@$(PYTHON) -m venv .venv-audit
 	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
@@ -105,10 +107,13 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+quick: lint
+	$(PYTEST) -q tests/unit
+
 test: servers lint
 	$(PYTEST) --ignore=tests/systems tests
 
-# What is printed, as the tests of faults and threats see it; git shows what has changed.
+# Rewrite the recorded output of the fault and threat tests; git shows what has changed.
 record: servers $(STAMP)
 	RECORD=all $(PYTEST) -m 'fault or threat' --ignore=tests/systems tests
 	RECORD=some $(BIN)/python -m pytest tests/checks/test_recorded_command_lines.py
@@ -132,7 +137,7 @@ mutants: $(STAMP)
 soak: servers systems $(STAMP)
 	$(BIN)/python -m tests.soak --share $(SHARE) $(PARTS)
 
-# It has wheels for some Pythons only, and nothing else needs it.
+# The fuzzer has wheels for some Python versions only, and nothing else needs it.
 $(VENV)/.fuzzer: $(STAMP) tests/fuzz/requirements.txt
 	@$(PIP) --require-hashes --requirement tests/fuzz/requirements.txt
 	@touch $@

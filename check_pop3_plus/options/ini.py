@@ -62,8 +62,6 @@ def read_sections(path: str) -> dict[str, Section]:
     """Return the sections of a file, in order. Raises ProbeError (config)."""
     data = files.read_file(path, "options file")
     return sections_of(data.decode("utf-8", "surrogateescape"), path)
-        files.read_file(path, "options file").decode("utf-8", "surrogateescape"), path
-    )
 
 
 def sections_of(content: str, path: str) -> dict[str, Section]:

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Mail one notification. Everything comes from the environment (see pop3_notifications.conf) and is
-# only ever printed: nothing of it is run, and no line of it can become a header.
+# Mail one notification. All text comes from the environment (see pop3_notifications.conf) and is
+# only printed: nothing of it is run, and no line of it can become a header.
 set -u
 export LC_ALL=C # so that tools count bytes
 PATH=${PATH:+$PATH:}/usr/sbin:/usr/bin:/sbin:/bin

@@ -517,7 +517,7 @@ def test_a_rejection_that_takes_its_time(pki: Pki) -> None:
         }
         runs = list(
             pool.map(
-                lambda mode: check(servers[mode], *flags(mode, pki, login=True)),
+                lambda mode: check(servers[mode], *flags(mode, pki, login=True), as_process=True),
                 MODES,
             )
         )

@@ -16,8 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from check_pop3_plus.options.table import BY_FLAG
-from tests.strength import in_process
-from tests.support import command, recorded
+from tests.support import command, command_in_process, recorded
 from tests.support.option_list import OF_SWEEPS, OPTIONS
 from tests.support.recorded import Entry
 
@@ -252,7 +251,7 @@ def outcome(line: Line, folder: Path) -> Entry:
     secret.touch(mode=0o600)
     secret.write_text(SECRET)
     (folder / "options.ini").write_text("\n".join(line.ini))
-    code, out = in_process.run(list(line.words), ENVIRONMENT, folder)
+    code, out = command_in_process.run(list(line.words), ENVIRONMENT, folder)
     if out.startswith("POP3 UNKNOWN - config: "):
         out = out.partition("\n")[0]
     # An empty line would end the entry.

@@ -76,8 +76,10 @@ class Network:
         if server:
             script += (
                 f"{shlex.join([sys.executable, '-u', '-c', server])} > {self.folder}/ready &\n"
-                f"trap 'kill '$! EXIT\n"
-                f"while [ ! -s {self.folder}/ready ]; do sleep 0.02; done\n"
+                f"server=$!\n"
+                f"trap 'kill '$server EXIT\n"
+                # A server that cannot start ends the script, by `set -e`.
+                f"while [ ! -s {self.folder}/ready ]; do kill -0 $server; sleep 0.02; done\n"
             )
         return _timed(_unshare("--net"), script, self.folder, arguments, timeout)
 

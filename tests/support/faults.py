@@ -11,7 +11,7 @@ from tests.pki.certificates import Pki
 from tests.servers.scripted_server import ScriptedServer, Server, Step, expect, say, start_tls
 from tests.support import claims, output_parsers
 from tests.support.catalogue import FAULTS
-from tests.support.command import Run, run
+from tests.support.command import Run, run, run_in_process
 
 CANARY = "c4n4ry pa$$<w>rd"
 """The password of every login: it may appear nowhere."""
@@ -138,21 +138,17 @@ def flags(mode: str, pki: Pki, login: bool = False) -> list[str]:
     return options
 
 
-def check(server: Server, *arguments: str, timeout: float = 30) -> Run:
-    """Run the plugin against a server; whatever comes must be honest."""
-    return honest(
-        run(
-            "-H",
-            "localhost",
-            "--connect-to",
-            server.address,
-            "-p",
-            str(server.port),
-            *arguments,
-            env={"CANARY": CANARY},
-            timeout=timeout,
-        )
-    )
+def check(server: Server, *arguments: str, as_process: bool = False) -> Run:
+    """Run the plugin against a server; whatever comes must be honest.
+
+    Plain sessions run the installed command, so that every table of faults covers standard error
+    and the exit of a process. Sessions with TLS run inside the test process: most of the time of
+    such a process is the import of the TLS libraries. `as_process` runs the installed command.
+    """
+    with_tls = {"-S", "--starttls"} & set(arguments)
+    target = ("-H", "localhost", "--connect-to", server.address, "-p", str(server.port))
+    runner = run_in_process if with_tls and not as_process else run
+    return honest(runner(*target, *arguments, env={"CANARY": CANARY}))
 
 
 def upgraded(pki: Pki, *steps: Step) -> list[Step]:

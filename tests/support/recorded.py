@@ -32,12 +32,13 @@ RECORD = "RECORD"
 """The environment variable that asks for the records to be written."""
 
 NOT_RECORDED = {
+    "test_a_clock_far_ahead": "two services fail in any order",
     "test_a_signal_at_any_moment": "the signal may arrive in one phase or in the next",
     "test_hardly_any_memory": "what there is no memory for depends on the machine",
 }
 """Test functions whose runs are not compared, each with the reason."""
 
-_LATE = "a look that ends with its time may not have handed over its details, on a busy machine"
+_LATE = "an attempt that times out may not have handed over its details, on a busy machine"
 
 IN_BRIEF = {
     "test_stalls": _LATE,

@@ -249,9 +249,9 @@ def test_intervals_and_limits(icinga: Icinga) -> None:
     ("entry", "complaint"),
     [
         ({"pasword_file": "x"}, 'vars.pop3["pop"] of host pop has the unknown key pasword_file.'),
-        (True, 'vars.pop3["pop"] of host pop is not a dictionary'),
+        (True, 'must be a dictionary: vars.pop3["pop"] = { } (host pop)'),
         ({"sensitivity": "normal"}, "pop3-sensitivity-normal"),
-        ({"locations": [MASTER, "agent"], "consensus": 3}, "no such consensus of its locations"),
+        ({"locations": [MASTER, "agent"], "consensus": 3}, "consensus must be a number from 1 to"),
     ],
 )
 def test_a_mistake_is_an_error(icinga: Icinga, entry: object, complaint: str) -> None:

@@ -1,6 +1,8 @@
-"""Run the check within the test process: quicker than a process, for `mutants` alone.
+"""Run the plugin inside the test process: faster than a process of its own.
 
-What a process has of its own (signals, descriptors, its end) is not there, nor are sweeps.
+Signals, descriptors, standard error and the end of the process are not covered, nor are sweeps:
+tests of these run the installed command. A run leaves environment, working directory, warning
+filters and caches of the process as a new process finds them.
 """
 
 from __future__ import annotations
@@ -18,11 +20,13 @@ from check_pop3_plus.model.settings import State
 
 
 @contextmanager
-def _surroundings(environment: Mapping[str, str], folder: str | os.PathLike[str]) -> Iterator[None]:
+def _surroundings(
+    environment: Mapping[str, str], directory: str | os.PathLike[str]
+) -> Iterator[None]:
     before, where = dict(os.environ), os.getcwd()
     os.environ.clear()
     os.environ.update(environment)
-    os.chdir(folder)
+    os.chdir(directory)
     try:
         yield
     finally:
@@ -31,15 +35,19 @@ def _surroundings(environment: Mapping[str, str], folder: str | os.PathLike[str]
         os.environ.update(before)
 
 
-def run(
-    arguments: list[str], environment: Mapping[str, str], folder: str | os.PathLike[str]
-) -> tuple[int, str]:
-    """Return exit code and output, as of a process that was just started."""
-    for name, module in sys.modules.items():
+def _clear_caches() -> None:
+    for name, module in list(sys.modules.items()):
         if name.startswith("check_pop3_plus."):
             for each in vars(module).values():
                 if hasattr(each, "cache_clear"):
                     each.cache_clear()
+
+
+def run(
+    arguments: list[str], environment: Mapping[str, str], directory: str | os.PathLike[str]
+) -> tuple[int, str]:
+    """Return exit code and output, as of a process that was just started."""
+    _clear_caches()
     printed: list[str] = []
 
     def emit(text: str, state: State) -> int:
@@ -47,7 +55,7 @@ def run(
         return state.value
 
     with (
-        _surroundings(environment, folder),
+        _surroundings(environment, directory),
         mock.patch.object(cli, "emit", emit),
         warnings.catch_warnings(),
     ):
