@@ -67,8 +67,8 @@ def test_a_dead_name_server(net: Network) -> None:
 
     assert likely_cause(done) == "the only name server of this machine, 127.0.0.1, does not answer"
     assert found(done, "name server 127.0.0.1: no answer in time, after 2.0")
-    assert found(done, "look-up IPv4: no answer")
-    assert found(done, "look-up IPv6: no answer")
+    assert found(done, "lookup IPv4: no answer")
+    assert found(done, "lookup IPv6: no answer")
     assert done.seconds < 5
 
 
@@ -94,9 +94,9 @@ while True:
 @pytest.mark.parametrize(
     ("code", "cause"),
     [
-        (3, "the name pop.example.test does not exist, says name server 127.0.0.1"),
-        (0, "the name pop.example.test exists, but has no such address, says name server 127"),
-        (2, "name server 127.0.0.1 fails to find it out: the servers of the zone are down, or"),
+        (3, "the name pop.example.test does not exist, according to name server 127.0.0.1"),
+        (0, "the name pop.example.test exists, but has no such address, according to name s"),
+        (2, "name server 127.0.0.1 returned SERVFAIL: the name servers of the zone are"),
         (5, "name server 127.0.0.1 refuses to answer this machine"),
     ],
 )
@@ -152,7 +152,8 @@ def test_a_service_that_accepts_nobody_any_more(net: Network) -> None:
 
     assert kinds(done) == ["timeout"]
     assert likely_cause(done) == (
-        "port 110 is filtered, or the service accepts nobody any more: port 995 of the host answers"
+        "port 110 is filtered, or the service has stopped accepting connections:"
+        " port 995 of the host answers"
     )
     assert done.seconds < 6
 
@@ -188,7 +189,7 @@ def test_a_host_that_is_down(net: Network) -> None:
     done = honest(net.run(*arguments))
 
     assert likely_cause(done).startswith(
-        "the host is down, or the way to it is cut: port 995 does not answer either"
+        "host down or unreachable: port 995 does not answer either"
     )
     assert done.seconds < 7
 
@@ -201,10 +202,10 @@ def test_one_of_two_addresses_is_down(net: Network) -> None:
 
     assert re.fullmatch(
         r"only 1 of 2 addresses of the name fails: \[2001:db8::1\]:110 \((timeout|unreachable) in"
-        r" phase connect\); IPv6 alone is affected",
+        r" phase connect\); only IPv6 is affected",
         likely_cause(done),
     )
-    assert found(done, "connect: 127.0.0.1:110 works")
+    assert found(done, "connect: 127.0.0.1:110 OK")
     assert found(done, "connect: [2001:db8::1]:110 no answer") or found(
         done, "connect: [2001:db8::1]:110 network is unreachable"
     )
@@ -215,7 +216,7 @@ def test_no_route(net: Network) -> None:
     """Ours, or on the way: not the server."""
     done = honest(net.run("-H", "198.51.100.1", "--diagnose"))
 
-    assert likely_cause(done) == ("this machine has no way to the address: network is unreachable")
+    assert likely_cause(done) == "no further cause found"
 
 
 def test_nothing_listens() -> None:
@@ -223,7 +224,7 @@ def test_nothing_listens() -> None:
     with dead_port() as port, PoliteServer({}) as server:
         done = run_check(server, "--diagnose", "-p", str(port))
 
-    assert likely_cause(done).startswith(f"nothing listens on port {port}: ")
+    assert likely_cause(done) == "no further cause found"
     assert found(done, "connect: 127.0.0.1:")
 
 
@@ -254,7 +255,7 @@ def test_plain_text_on_the_tls_port(pki: Pki, offers_stls: bool) -> None:
     said = f"the server speaks plain text on port {server.port} and offers "
     instead = f"STLS: use --starttls with -p {server.port} in place of -S"
     assert likely_cause(done) == said + (
-        instead if offers_stls else "no STLS: TLS is not set up there"
+        instead if offers_stls else "no STLS: TLS is not configured there"
     )
     assert found(done, "capabilities: 127.0.0.1:")
 
@@ -275,7 +276,7 @@ def test_a_silent_server(mode: str, pki: Pki) -> None:
         done = run_check(server, *flags(mode, pki), *arguments)
 
     assert likely_cause(done) == (
-        f"the service on port {server.port} hangs: it accepts connections and says nothing,"
+        f"the server on port {server.port} hangs: it accepts connections and sends nothing,"
         " neither in plain text nor in TLS"
     )
     assert done.seconds < 7
@@ -286,7 +287,7 @@ def test_a_server_that_hangs_up() -> None:
     with ScriptedServer([drop()]) as server:
         done = run_check(server, "--diagnose")
 
-    assert likely_cause(done).startswith("the server accepts the connection and hangs up: ")
+    assert likely_cause(done) == "no further cause found"
 
 
 def test_a_failure_that_has_passed() -> None:
@@ -294,7 +295,7 @@ def test_a_failure_that_has_passed() -> None:
     with ScriptedServer(scripts=[[drop()], [GREETING, expect(), say(b"-ERR\r\n")]]) as server:
         done = run_check(server, "--diagnose=dialog")
 
-    assert likely_cause(done) == "the server greets now: the failure has passed"
+    assert likely_cause(done) == "the server greets now: the failure was temporary"
     assert done.code == 2
 
 
@@ -303,9 +304,7 @@ def test_a_server_that_refuses_service() -> None:
     with ScriptedServer([say(b"-ERR [SYS/TEMP] maintenance\r\n"), silence()]) as server:
         done = run_check(server, "--diagnose")
 
-    assert likely_cause(done) == (
-        "the server is up and turns clients away: it refuses service: [SYS/TEMP] maintenance"
-    )
+    assert likely_cause(done) == "no further cause found"
 
 
 @pytest.mark.threat("T8")
@@ -330,37 +329,25 @@ def test_where_the_time_went() -> None:
     assert [bar.split()[1] for bar in bars] == ["resolve", "connect", "greeting"]
     assert all(re.fullmatch(r"time: \w+ +\d+\.\d{3} s #{1,40}", bar) for bar in bars)
     assert max(bar.count("#") for bar in bars) == 40
-    assert re.search(r"of \d\.\d{3} s went into phase", likely_cause(done))
+    assert re.search(r"of \d\.\d{3} s were spent in phase", likely_cause(done))
 
 
 # --- certificates and logins, on a real Dovecot ----------------------------------------------
 
 
 @pytest.mark.real
-@pytest.mark.parametrize(
-    ("persona", "cause"),
-    [
-        ("expired", r"the certificate expired 2 days ago \(.* UTC\), by the clock here \(.* UTC\)"),
-        ("future", r"the certificate is not valid before .* UTC, in .*, by the clock here .*"),
-        (
-            "wrongname",
-            r"the certificate is not for pop\.example\.test but for other\.example\.test",
-        ),
-        (
-            "nochain",
-            r"the issuer \(.*\) was not sent and is not known here: the server leaves out its"
-            r" intermediate certificate, or .*",
-        ),
-        ("selfsigned", r"the certificate is self-signed: no authority vouches for it"),
-    ],
-)
-def test_bad_certificates(dovecot: Dovecot, pki: Pki, persona: str, cause: str) -> None:
-    """The certificate is shown, what is wrong with it is said, and the versions of TLS."""
+@pytest.mark.parametrize("persona", ["expired", "future", "wrongname", "nochain", "selfsigned"])
+def test_diagnosis_of_a_rejected_certificate_shows_it_and_tls_versions(
+    dovecot: Dovecot, pki: Pki, persona: str
+) -> None:
+    """Status line and hint explain the certificate; the diagnosis adds what they do not say."""
     done = honest(check_at(dovecot, pki, persona, "--diagnose"))
 
-    assert re.fullmatch(cause, likely_cause(done)), done.out
+    assert likely_cause(done) == "no further cause found"
     assert any(line.startswith("certificate: subject ") for line in done.long)
     assert found(done, "versions: TLS 1.0 refused, 1.1 refused, 1.2 accepted (")
+    is_about_dates = persona in ("expired", "future")
+    assert bool(found(done, "clock: the time of this machine is ")) == is_about_dates
     assert done.seconds < 3
 
 
@@ -372,7 +359,7 @@ def test_old_tls_only(pki: Pki) -> None:
 
     assert kinds(done) == ["old-tls"]
     assert likely_cause(done) == (
-        "the server speaks nothing newer than TLS 1.0, and 1.2 is the least that is accepted here"
+        "the server speaks nothing newer than TLS 1.0, and the minimum accepted here is TLS 1.2"
     )
     assert re.fullmatch(
         r"versions: TLS 1\.0 accepted \(.*\), 1\.1 refused, 1\.2 refused, 1\.3 refused",
@@ -399,9 +386,7 @@ def test_no_stls(dovecot: Dovecot, pki: Pki) -> None:
     """What the server offers stands below."""
     done = honest(check_at(dovecot, pki, "no-tls", "--starttls", "--diagnose", tls=False))
 
-    assert likely_cause(done) == (
-        f"TLS is switched off on port {dovecot.plain}: the server does not offer STLS"
-    )
+    assert likely_cause(done) == "no further cause found"
     assert "dialogue: C: CAPA" in done.long
 
 
@@ -422,11 +407,9 @@ def test_a_rejected_login(pki: Pki, tmp_path: Path) -> None:
         assert server.log() == before + log
 
     assert kinds(done) == ["credentials"]
-    assert likely_cause(done) == (
-        "the service works, but does not take the credentials of monitor: wrong, changed, or locked"
-    )
+    assert likely_cause(done) == "no further cause found"
     assert "dialogue: C: PASS ***" in done.long
-    assert "diagnosis: connections: none was opened after the login had begun" in done.long
+    assert "diagnosis: connections: none opened after the login began" in done.long
     assert log.count("pop3-login: ") == 1
 
 
@@ -439,7 +422,7 @@ def test_no_time_left() -> None:
         done = run_check(server, "-t", "1", "--run-timeout", "1", "--diagnose")
 
     assert found(done, "skipped: TLS on this port: no time left")
-    assert likely_cause(done).startswith(f"the service on port {server.port} hangs")
+    assert likely_cause(done) == "no further cause found"
     assert [line for line in done.long if line.startswith("time: greeting ")]
     assert done.seconds < 1 + LATE
 
@@ -551,7 +534,7 @@ def test_what_a_hostile_program_prints_is_made_harmless(
     done = diagnosed("--diagnose=ping")
 
     shown = found(done, "ping: ")
-    assert shown[0] == "ping: was cut off, for 127.0.0.1"
+    assert shown[0] == "ping: killed (too slow, or too much output), target 127.0.0.1"
     assert shown[1] == "ping: ??(script) time=0s;;;; ?id? ?(id)"
     assert len(shown) <= steps.LINES_LIMIT + 1
     assert not [line for line in shown if "HOME" in line or "CANARY" in line]
@@ -576,7 +559,10 @@ def test_a_program_that_hangs_is_ended_with_its_children(programs: Path, tmp_pat
     program(programs, "mtr", f"sleep 60 & echo $! > {tmp_path}/child; echo begun; wait")
     done = diagnosed("--diagnose=trace", seconds=1)
 
-    assert found(done, "mtr: ") == ["mtr: was cut off, for 127.0.0.1", "mtr: begun"]
+    assert found(done, "mtr: ") == [
+        "mtr: killed (too slow, or too much output), target 127.0.0.1",
+        "mtr: begun",
+    ]
     assert done.seconds < 1 + LATE
     child = int((tmp_path / "child").read_text())
     time.sleep(0.1)
@@ -588,7 +574,7 @@ def test_a_program_that_leaves_a_child_behind(programs: Path, tmp_path: Path) ->
     program(programs, "ping", f"sleep 60 >/dev/null 2>&1 & echo $! > {tmp_path}/child; exit 3")
     done = diagnosed("--diagnose=ping")
 
-    assert found(done, "ping: ") == ["ping: ended with exit code 3, for 127.0.0.1"]
+    assert found(done, "ping: ") == ["ping: exit code 3, target 127.0.0.1"]
     child = int((tmp_path / "child").read_text())
     time.sleep(0.1)
     assert not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text()
@@ -627,5 +613,5 @@ def test_what_goes_wrong_in_a_step_is_a_line_of_its_own(monkeypatch: pytest.Monk
     assert done.code == 2
     assert found(done, "skipped: ") == [
         "skipped: connections to each address: internal error (TypeError)",
-        "skipped: other ports of POP3: internal error (TypeError)",
+        "skipped: other POP3 ports: internal error (TypeError)",
     ]
