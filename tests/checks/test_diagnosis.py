@@ -56,7 +56,7 @@ def net(tmp_path: Path) -> Network:
     return network(tmp_path)
 
 
-def test_a_dead_name_server(net: Network) -> None:
+def test_diagnosis_of_a_silent_name_server_names_it(net: Network) -> None:
     """It is named, and each family has its own line."""
     done = honest(
         net.run(
@@ -72,7 +72,7 @@ def test_a_dead_name_server(net: Network) -> None:
     assert done.seconds < 5
 
 
-def test_a_name_server_that_is_not_there(net: Network) -> None:
+def test_diagnosis_of_a_missing_name_server_says_it_does_not_listen(net: Network) -> None:
     """Told apart from one that is silent."""
     done = honest(net.run("-H", "pop.example.test", "--diagnose"))
 
@@ -100,7 +100,9 @@ while True:
         (5, "name server 127.0.0.1 refuses to answer this machine"),
     ],
 )
-def test_what_the_name_server_says(net: Network, code: int, cause: str) -> None:
+def test_diagnosis_of_a_dns_error_names_the_answering_server(
+    net: Network, code: int, cause: str
+) -> None:
     """A name that does not exist is not a name server that fails."""
     server = NAME_SERVER.format(code=code)
     done = honest(net.run("-H", "pop.example.test", "--diagnose", server=server))
@@ -108,7 +110,7 @@ def test_what_the_name_server_says(net: Network, code: int, cause: str) -> None:
     assert likely_cause(done).startswith(cause)
 
 
-def test_one_of_two_name_servers_is_down(net: Network) -> None:
+def test_diagnosis_with_one_of_two_name_servers_down_names_it(net: Network) -> None:
     """Which one."""
     configuration = "nameserver 127.0.0.2\nnameserver 127.0.0.1\noptions timeout:3\n"
     (net.folder / "resolv.conf").write_text(configuration)
@@ -121,7 +123,7 @@ def test_one_of_two_name_servers_is_down(net: Network) -> None:
     )
 
 
-def test_a_name_without_the_family_that_is_asked_for(net: Network) -> None:
+def test_diagnosis_without_the_wanted_family_names_the_other(net: Network) -> None:
     """It has the other one."""
     net.add_host("pop.example.test", "127.0.0.1")
     done = honest(net.run("-H", "pop.example.test", "-6", "--diagnose"))
@@ -145,7 +147,7 @@ with PoliteServer({}, port=995):
 """
 
 
-def test_a_service_that_accepts_nobody_any_more(net: Network) -> None:
+def test_diagnosis_of_a_full_backlog_reports_the_host_alive(net: Network) -> None:
     """A SYN that vanishes, on a host that lives."""
     arguments = ("-H", "127.0.0.1", "-t", "1", "--run-timeout", "6", "--diagnose=tcp")
     done = honest(net.run(*arguments, server=FULL_SERVER))
@@ -171,7 +173,7 @@ for rule in ("add table ip f", "add chain ip f i {{ type filter hook input prior
     and os.environ.get("CI") != "true",
     reason="no packet filter: nftables is not installed",
 )
-def test_a_filtered_port(net: Network) -> None:
+def test_diagnosis_of_a_filtered_port_reports_the_host_alive(net: Network) -> None:
     """A packet filter drops what comes to the port; the other one is let through."""
     server = FILTER.format(verdict="drop") + POLITE_SERVER.replace("110", "995")
     arguments = ("-H", "127.0.0.1", "-t", "1", "--run-timeout", "8", "--diagnose")
@@ -183,7 +185,7 @@ def test_a_filtered_port(net: Network) -> None:
     assert done.seconds < 8
 
 
-def test_a_host_that_is_down(net: Network) -> None:
+def test_diagnosis_of_a_dead_address_reports_the_host_down(net: Network) -> None:
     """Neither port answers, nor does ping where there is one."""
     arguments = ("-H", "192.0.2.1", "-t", "1", "--run-timeout", "7", "--diagnose")
     done = honest(net.run(*arguments))
@@ -194,7 +196,7 @@ def test_a_host_that_is_down(net: Network) -> None:
     assert done.seconds < 7
 
 
-def test_one_of_two_addresses_is_down(net: Network) -> None:
+def test_diagnosis_with_one_of_two_addresses_down_names_it(net: Network) -> None:
     """IPv6 that leads nowhere, and an IPv4 that works."""
     net.add_host("half.example.test", "2001:db8::1", "127.0.0.1")
     arguments = ("-H", "half.example.test", "-t", "1", "--run-timeout", "8", "--all-addresses")
@@ -212,14 +214,14 @@ def test_one_of_two_addresses_is_down(net: Network) -> None:
     assert done.seconds < 8
 
 
-def test_no_route(net: Network) -> None:
+def test_diagnosis_without_a_route_leaves_the_hint_alone(net: Network) -> None:
     """Ours, or on the way: not the server."""
     done = honest(net.run("-H", "198.51.100.1", "--diagnose"))
 
     assert likely_cause(done) == "no further cause found"
 
 
-def test_nothing_listens() -> None:
+def test_diagnosis_of_a_refused_port_lists_the_connections() -> None:
     """The host is up: it refuses."""
     with dead_port() as port, PoliteServer({}) as server:
         done = run_check(server, "--diagnose", "-p", str(port))
@@ -231,7 +233,7 @@ def test_nothing_listens() -> None:
 # --- what a port speaks ----------------------------------------------------------------------
 
 
-def test_tls_on_the_plain_port(pki: Pki) -> None:
+def test_diagnosis_of_tls_on_the_plain_port_suggests_ssl(pki: Pki) -> None:
     """The server waits for our hello, and we for its greeting."""
     with PoliteServer({}, tls=pki.server("good")) as server:
         done = run_check(server, "-t", "1", "--run-timeout", "8", "--diagnose")
@@ -245,7 +247,7 @@ def test_tls_on_the_plain_port(pki: Pki) -> None:
 
 
 @pytest.mark.parametrize("offers_stls", [True, False])
-def test_plain_text_on_the_tls_port(pki: Pki, offers_stls: bool) -> None:
+def test_diagnosis_of_plain_text_on_the_tls_port_suggests_stls(pki: Pki, offers_stls: bool) -> None:
     """What it offers instead."""
     stls = pki.server("good") if offers_stls else None
     with PoliteServer({}, stls=stls) as server:
@@ -260,7 +262,7 @@ def test_plain_text_on_the_tls_port(pki: Pki, offers_stls: bool) -> None:
     assert found(done, "capabilities: 127.0.0.1:")
 
 
-def test_another_service_on_the_tls_port(pki: Pki) -> None:
+def test_diagnosis_of_another_service_on_the_tls_port_names_it(pki: Pki) -> None:
     """Named, where it can be guessed."""
     with ScriptedServer([say(b"SSH-2.0-OpenSSH_9.2\r\n"), silence()]) as server:
         done = run_check(server, *flags("tls", pki), "--diagnose=dialog")
@@ -269,7 +271,7 @@ def test_another_service_on_the_tls_port(pki: Pki) -> None:
 
 
 @pytest.mark.parametrize("mode", ["plain", "tls"])
-def test_a_silent_server(mode: str, pki: Pki) -> None:
+def test_diagnosis_of_a_silent_server_reports_that_it_hangs(mode: str, pki: Pki) -> None:
     """It hangs, in plain text and in TLS."""
     with ScriptedServer([silence()]) as server:
         arguments = ("-t", "1", "--run-timeout", "7", "--diagnose")
@@ -282,7 +284,7 @@ def test_a_silent_server(mode: str, pki: Pki) -> None:
     assert done.seconds < 7
 
 
-def test_a_server_that_hangs_up() -> None:
+def test_diagnosis_of_a_closing_server_repeats_nothing() -> None:
     """Too many connections, or an access list."""
     with ScriptedServer([drop()]) as server:
         done = run_check(server, "--diagnose")
@@ -290,7 +292,7 @@ def test_a_server_that_hangs_up() -> None:
     assert likely_cause(done) == "no further cause found"
 
 
-def test_a_failure_that_has_passed() -> None:
+def test_diagnosis_after_recovery_reports_a_temporary_failure() -> None:
     """It greets now: worth knowing before somebody gets up."""
     with ScriptedServer(scripts=[[drop()], [GREETING, expect(), say(b"-ERR\r\n")]]) as server:
         done = run_check(server, "--diagnose=dialog")
@@ -299,7 +301,7 @@ def test_a_failure_that_has_passed() -> None:
     assert done.code == 2
 
 
-def test_a_server_that_refuses_service() -> None:
+def test_diagnosis_of_refused_service_repeats_nothing() -> None:
     """In its own words."""
     with ScriptedServer([say(b"-ERR [SYS/TEMP] maintenance\r\n"), silence()]) as server:
         done = run_check(server, "--diagnose")
@@ -308,7 +310,7 @@ def test_a_server_that_refuses_service() -> None:
 
 
 @pytest.mark.threat("T8")
-def test_a_server_that_knows_the_secret(pki: Pki) -> None:
+def test_diagnosis_of_a_server_that_echoes_the_secret_masks_it(pki: Pki) -> None:
     """Threat T8: masked in what it says to a diagnosis, too."""
     for mode in ("plain", "tls"):  # its plain text is heard on the TLS port, too
         script = [say(b"+OK " + CANARY.encode() + b"\r\n"), expect(), say(b"-ERR x\r\n"), drop()]
@@ -320,7 +322,7 @@ def test_a_server_that_knows_the_secret(pki: Pki) -> None:
         assert any("+OK ***" in line for line in found(done, "plain text: ")), done.out
 
 
-def test_where_the_time_went() -> None:
+def test_diagnosis_of_a_slow_session_draws_a_bar_per_phase() -> None:
     """A bar for each phase; the longest is 40 characters wide."""
     with ScriptedServer([say(b"+OK\r\n"), silence()]) as server:
         done = run_check(server, "-w", "@0:9", "--diagnose=tcp")
@@ -352,7 +354,7 @@ def test_diagnosis_of_a_rejected_certificate_shows_it_and_tls_versions(
 
 
 @pytest.mark.real
-def test_old_tls_only(pki: Pki) -> None:
+def test_diagnosis_of_an_old_tls_server_lists_its_versions(pki: Pki) -> None:
     """Which versions it speaks."""
     with running(pki, "tls-1.0") as server:
         done = honest(check_at(server, pki, "good", "--diagnose"))
@@ -368,7 +370,7 @@ def test_old_tls_only(pki: Pki) -> None:
 
 
 @pytest.mark.real
-def test_plain_and_tls_ports_confused(dovecot: Dovecot, pki: Pki) -> None:
+def test_diagnosis_of_swapped_ports_suggests_the_right_option(dovecot: Dovecot, pki: Pki) -> None:
     """Both ways round."""
     plain = dovecot._replace(tls=dovecot.plain)
     done = honest(check_at(plain, pki, "good", "--diagnose"))
@@ -382,7 +384,7 @@ def test_plain_and_tls_ports_confused(dovecot: Dovecot, pki: Pki) -> None:
 
 
 @pytest.mark.real
-def test_no_stls(dovecot: Dovecot, pki: Pki) -> None:
+def test_diagnosis_without_stls_shows_the_capabilities(dovecot: Dovecot, pki: Pki) -> None:
     """What the server offers stands below."""
     done = honest(check_at(dovecot, pki, "no-tls", "--starttls", "--diagnose", tls=False))
 
@@ -391,7 +393,7 @@ def test_no_stls(dovecot: Dovecot, pki: Pki) -> None:
 
 
 @pytest.mark.real
-def test_a_rejected_login(pki: Pki, tmp_path: Path) -> None:
+def test_diagnosis_after_a_rejected_login_opens_no_connection(pki: Pki, tmp_path: Path) -> None:
     """The server sees one connection and one login, by its own log."""
     secret = tmp_path / "secret"
     secret.touch(mode=0o600)
@@ -416,7 +418,7 @@ def test_a_rejected_login(pki: Pki, tmp_path: Path) -> None:
 # --- limits ----------------------------------------------------------------------------------
 
 
-def test_no_time_left() -> None:
+def test_diagnosis_without_time_left_skips_all_steps() -> None:
     """The look has taken all of it: named as skipped, and the chart is there."""
     with ScriptedServer([silence()]) as server:
         done = run_check(server, "-t", "1", "--run-timeout", "1", "--diagnose")
@@ -427,7 +429,7 @@ def test_no_time_left() -> None:
     assert done.seconds < 1 + LATE
 
 
-def test_a_step_that_is_late_is_named() -> None:
+def test_diagnosis_with_a_late_step_ends_in_time() -> None:
     """The run ends a tenth before its limit, whatever is still going on."""
     with ScriptedServer([silence()]) as server:
         done = run_check(server, "-t", "0.5", "--run-timeout", "2", "--diagnose=trace,tls")
@@ -436,7 +438,7 @@ def test_a_step_that_is_late_is_named() -> None:
     assert done.seconds < 2 + LATE
 
 
-def test_the_verdict_is_the_same_with_a_diagnosis() -> None:
+def test_diagnosis_leaves_status_and_perfdata_unchanged() -> None:
     """Status line and perfdata, but for the times."""
     with dead_port() as port, PoliteServer({}) as server:
         arguments = ("-H", "127.0.0.1", "-p", str(port))
@@ -449,7 +451,7 @@ def test_the_verdict_is_the_same_with_a_diagnosis() -> None:
     assert list(plain.perfdata) == list(diagnosed.perfdata)
 
 
-def test_a_signal_during_a_diagnosis_leaves_the_verdict() -> None:
+def test_diagnosis_stopped_by_a_signal_keeps_the_verdict() -> None:
     """It had been found out before: what was not finished is named."""
     with ScriptedServer([silence()]) as server:
         process = subprocess.Popen(
@@ -502,7 +504,7 @@ def diagnosed(argv: str, seconds: float = 5) -> Run:
     return honest(Run(verdict.state.value, render(verdict), "", time.monotonic() - began))
 
 
-def test_programs_that_are_not_installed(programs: Path) -> None:
+def test_tools_not_installed_are_skipped(programs: Path) -> None:
     """Everything else goes on without them."""
     done = diagnosed("--diagnose=tcp,ping,trace")
 
@@ -511,7 +513,7 @@ def test_programs_that_are_not_installed(programs: Path) -> None:
     assert found(done, "connect: 127.0.0.1:")
 
 
-def test_traceroute_stands_in_for_mtr(programs: Path) -> None:
+def test_trace_without_mtr_runs_traceroute(programs: Path) -> None:
     """Called with an address, and with numbers only."""
     program(programs, "traceroute", 'echo "called with $*"')
 
@@ -520,7 +522,7 @@ def test_traceroute_stands_in_for_mtr(programs: Path) -> None:
     ]
 
 
-def test_what_a_hostile_program_prints_is_made_harmless(
+def test_tool_with_hostile_output_is_sanitised_and_killed(
     programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Escape sequences, markup and pipes, a megabyte of them, and on stderr too."""
@@ -541,7 +543,7 @@ def test_what_a_hostile_program_prints_is_made_harmless(
     assert done.seconds < 2
 
 
-def test_the_secret_is_masked_in_what_a_program_prints(
+def test_tool_that_prints_the_secret_is_masked(
     programs: Path, monkeypatch: pytest.MonkeyPatch, pki: Pki
 ) -> None:
     """Nothing gives it to one; whatever one prints passes the same cleaner as a server's text."""
@@ -554,7 +556,7 @@ def test_the_secret_is_masked_in_what_a_program_prints(
     assert found(done, "ping: ") == ["ping: ***"]
 
 
-def test_a_program_that_hangs_is_ended_with_its_children(programs: Path, tmp_path: Path) -> None:
+def test_tool_that_hangs_is_killed_with_its_children(programs: Path, tmp_path: Path) -> None:
     """Also children that keep its output open."""
     program(programs, "mtr", f"sleep 60 & echo $! > {tmp_path}/child; echo begun; wait")
     done = diagnosed("--diagnose=trace", seconds=1)
@@ -569,7 +571,7 @@ def test_a_program_that_hangs_is_ended_with_its_children(programs: Path, tmp_pat
     assert not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text()
 
 
-def test_a_program_that_leaves_a_child_behind(programs: Path, tmp_path: Path) -> None:
+def test_tool_that_leaves_a_child_has_it_killed(programs: Path, tmp_path: Path) -> None:
     """It goes with the program."""
     program(programs, "ping", f"sleep 60 >/dev/null 2>&1 & echo $! > {tmp_path}/child; exit 3")
     done = diagnosed("--diagnose=ping")
@@ -580,7 +582,7 @@ def test_a_program_that_leaves_a_child_behind(programs: Path, tmp_path: Path) ->
     assert not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text()
 
 
-def test_a_program_that_cannot_be_started(programs: Path) -> None:
+def test_tool_that_cannot_be_started_is_skipped(programs: Path) -> None:
     """Said, and no more."""
     (programs / "ping").write_text("not a program")
     (programs / "ping").chmod(0o755)
@@ -588,7 +590,7 @@ def test_a_program_that_cannot_be_started(programs: Path) -> None:
     assert found(diagnosed("--diagnose=ping"), "skipped: ping: cannot start a program: ")
 
 
-def test_path_does_not_choose_the_programs(tmp_path: Path) -> None:
+def test_tools_are_never_searched_in_path(tmp_path: Path) -> None:
     """Whoever sets PATH would choose what runs with the rights of the check."""
     for name in ("ping", "mtr", "traceroute", "dig"):
         program(tmp_path, name, f"touch {tmp_path}/called")
@@ -601,7 +603,7 @@ def test_path_does_not_choose_the_programs(tmp_path: Path) -> None:
     assert not (tmp_path / "called").exists()
 
 
-def test_what_goes_wrong_in_a_step_is_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_step_with_a_bug_is_skipped_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """The verdict stands, whatever bug there is."""
 
     def broken(*_: object) -> None:

@@ -71,7 +71,9 @@ def kind(result: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("rule", ["inc mod 10 == 3", "inc mod 5 == 3", "random mod 100 < 30"])
-def test_lost_packets(rule: str, net: Network, pki: Pki) -> None:
+def test_check_with_lost_packets_waits_for_retransmission(
+    rule: str, net: Network, pki: Pki
+) -> None:
     """One in ten, one in five, and three of ten by chance: TCP sends again, and we wait."""
     net.set_up(HERE)
     net.filter(f"in tcp dport 995 numgen {rule} drop", f"in tcp sport 995 numgen {rule} drop")
@@ -123,7 +125,7 @@ CUTS = {
 
 
 @pytest.mark.parametrize("cut", CUTS)
-def test_connections_that_are_cut(cut: str, net: Network, pki: Pki) -> None:
+def test_check_of_a_cut_connection_fails_in_its_phase(cut: str, net: Network, pki: Pki) -> None:
     """By what cuts them, and where: each has its phase, and costs no more than its time."""
     rules, expected, phase = CUTS[cut]
     net.set_up(HERE)
@@ -157,7 +159,7 @@ REJECTIONS = {
 }
 
 
-def test_connections_that_are_rejected(net: Network) -> None:
+def test_check_of_rejected_connections_reports_the_icmp_reason(net: Network) -> None:
     """What a router or a firewall says is not what a server says; nobody waits for the limit."""
     for address, (answer, _, _) in REJECTIONS.items():
         family, mask = ("ip6", "/128 nodad") if ":" in address else ("ip", "/32")
@@ -174,7 +176,7 @@ def test_connections_that_are_rejected(net: Network) -> None:
         assert result["ended"] - result["began"] < 8, answer
 
 
-def test_a_rejected_ipv6_beside_a_good_ipv4(net: Network) -> None:
+def test_check_with_ipv6_rejected_uses_ipv4_at_once(net: Network) -> None:
     """An address that is rejected costs nothing: the next has all of the time."""
     net.filter("out ip6 daddr 2001:db8::1 reject with icmpv6 admin-prohibited")
     net.add_host("half.example.test", "2001:db8::1", "127.0.0.1")
@@ -196,7 +198,9 @@ def test_a_rejected_ipv6_beside_a_good_ipv4(net: Network) -> None:
         ("::1", ["sysctl -qw net.ipv6.conf.all.disable_ipv6=1"], "cannot assign|unreachable"),
     ],
 )
-def test_no_network(address: str, commands: list[str], words: str, net: Network) -> None:
+def test_check_without_a_network_is_unreachable(
+    address: str, commands: list[str], words: str, net: Network
+) -> None:
     """The interface is down, or the routes say no."""
     net.set_up(*commands)
     done = honest(net.run("-H", address, "-t", "10"))
@@ -206,7 +210,7 @@ def test_no_network(address: str, commands: list[str], words: str, net: Network)
     assert done.seconds < 8
 
 
-def test_no_loopback(net: Network) -> None:
+def test_check_without_loopback_times_out(net: Network) -> None:
     """Its own address stays, and all that is sent there vanishes."""
     net.set_up("ip link set lo down")
     done = honest(net.run("-H", "127.0.0.1", "-t", "1"))
@@ -237,7 +241,7 @@ threading.Thread(target=tell, daemon=True).start()
 
 
 @pytest.mark.parametrize("is_told", [False, True])
-def test_a_narrow_path(is_told: bool, net: Network, pki: Pki) -> None:
+def test_check_over_a_small_mtu_depends_on_icmp(is_told: bool, net: Network, pki: Pki) -> None:
     """A large certificate does not fit through it: a black hole where nobody says so."""
     net.set_up(HERE, "ip link set lo mtu 1500 gso_max_segs 1 gso_max_size 1500")
     net.filter("in tcp sport 995 meta length > 1280 drop")
@@ -274,7 +278,7 @@ threading.Thread(target=far, daemon=True).start()
 """
 
 
-def test_a_server_far_away(net: Network, pki: Pki) -> None:
+def test_check_of_a_distant_server_is_slow_in_each_phase(net: Network, pki: Pki) -> None:
     """Slow is not broken: each phase shows its part of it, and thresholds are for that."""
     net.set_up(HERE)
     words = [*login(pki, net.folder), "-p", "1995", "-w", "0.5", "-t", "10"]
@@ -316,7 +320,7 @@ LIES = {
 
 
 @pytest.mark.threat("T15")
-def test_name_servers_that_lie(net: Network) -> None:
+def test_lookup_with_hostile_answers_ends_in_time(net: Network) -> None:
     """An answer that is late, false or senseless is none; each look-up ends in its time."""
     assert set(LIES) == {*name_server.ANSWERS, *name_server.ONLY_CUT}
     net.resolve_by("127.0.0.1", options="timeout:5 attempts:1")
@@ -332,7 +336,7 @@ def test_name_servers_that_lie(net: Network) -> None:
 
 
 @pytest.mark.threat("T15")
-def test_a_thousand_addresses_side_by_side(net: Network) -> None:
+def test_check_of_a_thousand_addresses_is_unknown(net: Network) -> None:
     """More than are tried at once: UNKNOWN, and no silent choice of some."""
     net.resolve_by("127.0.0.1")
     done = honest(
@@ -343,7 +347,7 @@ def test_a_thousand_addresses_side_by_side(net: Network) -> None:
 
 
 @pytest.mark.threat("T15")
-def test_the_first_name_server_is_dead(net: Network) -> None:
+def test_lookup_with_a_silent_first_name_server_uses_the_second(net: Network) -> None:
     """As long as the system takes to ask the second, and shown as the time of the look-up."""
     net.resolve_by("192.0.2.1", "127.0.0.1")
     done = honest(net.run("-H", "good.example.test", "-t", "12", server=BOTH))
@@ -353,7 +357,7 @@ def test_the_first_name_server_is_dead(net: Network) -> None:
 
 
 @pytest.mark.threat("T15")
-def test_the_first_name_server_is_not_there(net: Network) -> None:
+def test_lookup_with_a_missing_first_name_server_uses_the_second_at_once(net: Network) -> None:
     """Refused is not silent: the second is asked at once."""
     net.resolve_by("127.0.0.9", "127.0.0.1", options="timeout:5 attempts:1")
     done = honest(net.run("-H", "good.example.test", "-t", "12", server=BOTH))
@@ -363,7 +367,7 @@ def test_the_first_name_server_is_not_there(net: Network) -> None:
 
 
 @pytest.mark.threat("T15")
-def test_all_name_servers_are_dead(net: Network) -> None:
+def test_lookup_with_silent_name_servers_ends_at_the_timeout(net: Network) -> None:
     """The limit is the look's, however long the system would go on asking."""
     net.resolve_by("192.0.2.1", "192.0.2.2", "2001:db8::1", options="timeout:5 attempts:3")
     done = honest(net.run("-H", "good.example.test", "-t", "1"))

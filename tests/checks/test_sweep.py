@@ -89,7 +89,7 @@ def file(tmp_path: Path) -> File:
 # --- the file --------------------------------------------------------------------------------
 
 
-def test_a_section_goes_through_the_code_of_a_single_check(file: File, pki: Pki) -> None:
+def test_section_gives_the_output_of_a_single_check(file: File, pki: Pki) -> None:
     """The same words, perfdata and long output as when it runs alone."""
     with PoliteServer({}, tls=pki.server("good")) as server, dead_port() as dead:
         tls = ("--ssl", f"--ca-file={pki.ca_file}", "--certificate=33%")
@@ -117,7 +117,7 @@ def words(tmp_path: Path, text: str, *arguments: str) -> list[tuple[str, ...]]:
     return [service.words for service in services.read(wanted)]
 
 
-def test_what_a_section_shares_comes_first_and_the_command_line_last(tmp_path: Path) -> None:
+def test_section_options_follow_default_and_precede_the_command_line(tmp_path: Path) -> None:
     """Of a key with one value the last counts, of a repeatable one each; order says which."""
     text = "[a!b]\ntimeout = 3\nexpect = two\n[DEFAULT]\ntimeout = 9\nexpect = one\n"
     [found] = words(tmp_path, text)
@@ -131,7 +131,7 @@ def test_what_a_section_shares_comes_first_and_the_command_line_last(tmp_path: P
     assert parser.parse(commanded).limits.timeout == 5
 
 
-def test_the_host_of_the_name_is_looked_up_unless_the_section_says_so(tmp_path: Path) -> None:
+def test_section_name_gives_the_host_unless_hostname_is_set(tmp_path: Path) -> None:
     """Most sections need no hostname."""
     text = "[a.example!x]\n[b.example!x]\nhostname = c.example\n"
     named = [parser.parse(each).target.hostname for each in words(tmp_path, text)]
@@ -139,7 +139,7 @@ def test_the_host_of_the_name_is_looked_up_unless_the_section_says_so(tmp_path: 
     assert named == ["a.example", "c.example"]
 
 
-def test_no_interpolation_and_repeated_keys(tmp_path: Path) -> None:
+def test_section_values_are_not_interpolated_and_keys_may_repeat(tmp_path: Path) -> None:
     """`33%` stands as it is, as in --extra-opts."""
     [found] = words(tmp_path, "[a!b]\ncertificate = 33%\ne = x\ne = %(y)s\n")
 
@@ -166,7 +166,7 @@ WRONG = {
 }
 
 
-def test_a_section_that_is_wrong_is_unknown_by_name_and_the_rest_go_on(file: File) -> None:
+def test_section_with_an_error_is_unknown_and_others_continue(file: File) -> None:
     """Whatever is wrong with it; no verdict of its own is handed over, the sweep says it."""
     with PoliteServer({}) as server:
         for name, (keys, _) in WRONG.items():
@@ -189,7 +189,7 @@ def test_a_section_that_is_wrong_is_unknown_by_name_and_the_rest_go_on(file: Fil
     assert any(line.startswith("ok: good!one: 127.0.0.1:") for line in done.long)
 
 
-def test_a_header_that_is_not_closed_spoils_no_other_section(file: File) -> None:
+def test_section_after_an_unclosed_header_is_the_only_invalid_one(file: File) -> None:
     """What follows it belongs to it, not to the one before."""
     with PoliteServer({}) as server:
         file.add("a!good", port=server.port)
@@ -209,7 +209,7 @@ def test_a_header_that_is_not_closed_spoils_no_other_section(file: File) -> None
         ("[DEFAULT]\n= 1\n[a!b]\n", "line 2: neither [section] nor key = value"),
     ],
 )
-def test_a_file_that_is_wrong_as_a_whole(tmp_path: Path, text: str, reason: str) -> None:
+def test_sweep_of_an_invalid_file_is_refused(tmp_path: Path, text: str, reason: str) -> None:
     """There is nothing that could go on."""
     path = tmp_path / "sweep.ini"
     path.write_text(text)
@@ -220,7 +220,7 @@ def test_a_file_that_is_wrong_as_a_whole(tmp_path: Path, text: str, reason: str)
     assert reason in done.line
 
 
-def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+def test_sweep_of_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     """Not there, no regular file, too large: one line each, and no waiting."""
     fifo, large = tmp_path / "fifo", tmp_path / "large"
     os.mkfifo(fifo)
@@ -233,7 +233,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         assert reason in done.line
 
 
-def test_parts_of_a_file_keep_sections_of_one_name_apart() -> None:
+def test_ini_parts_keep_duplicate_sections_apart() -> None:
     """--extra-opts reads them as one, a sweep must not."""
     text = "[a]\nx = 1\n[b]\n[a]\ny\n"
 
@@ -270,7 +270,7 @@ def test_parts_of_a_file_keep_sections_of_one_name_apart() -> None:
         ),
     ],
 )
-def test_usage(arguments: list[str], reason: str) -> None:
+def test_sweep_with_wrong_options_prints_one_line(arguments: list[str], reason: str) -> None:
     """One clear line."""
     done = run(*arguments)
 
@@ -281,7 +281,7 @@ def test_usage(arguments: list[str], reason: str) -> None:
 # --- verdicts --------------------------------------------------------------------------------
 
 
-def test_the_first_line_counts_and_names_the_worst(file: File) -> None:
+def test_sweep_status_counts_states_and_names_the_worst(file: File) -> None:
     """It is a plugin result; the exit code is the worst state, CRITICAL above UNKNOWN."""
     with PoliteServer({}) as server, dead_port() as dead:
         file.add("good!pop3", port=server.port)
@@ -309,7 +309,7 @@ def test_the_first_line_counts_and_names_the_worst(file: File) -> None:
     assert done.perfdata["time"].endswith("s;;;0;50")
 
 
-def test_all_is_well(file: File) -> None:
+def test_sweep_of_healthy_services_prints_one_line(file: File) -> None:
     """One line, and nothing else."""
     with PoliteServer({}) as server:
         file.add("good!pop3", port=server.port)
@@ -321,7 +321,7 @@ def test_all_is_well(file: File) -> None:
     assert done.verdict.endswith(": 1 OK")
 
 
-def test_the_output_is_bounded(file: File) -> None:
+def test_sweep_output_is_at_most_16_kib(file: File) -> None:
     """16 KiB, whatever fails; what is left out is said."""
     for number in range(500):
         file.add(f"{'long' * 10}{number}!pop3", "port = x")
@@ -333,7 +333,7 @@ def test_the_output_is_bounded(file: File) -> None:
     assert "500 UNKNOWN" in done.verdict
 
 
-def test_json_lines(file: File) -> None:
+def test_sweep_as_json_prints_one_object_per_service(file: File) -> None:
     """An object a line, the summary last; the exit code is about the sweep alone."""
     with PoliteServer({}) as server, dead_port() as dead:
         file.add("good!pop3", port=server.port)
@@ -358,7 +358,7 @@ def test_json_lines(file: File) -> None:
     assert "all submitted" in results.summary["output"]
 
 
-def test_with_json_lines_a_wrong_section_is_the_sweeps_problem(file: File) -> None:
+def test_sweep_as_json_with_an_invalid_section_is_unknown(file: File) -> None:
     """UNKNOWN, by name."""
     file.add("wrong!pop3", "port = x")
     results = file.results()
@@ -368,7 +368,7 @@ def test_with_json_lines_a_wrong_section_is_the_sweeps_problem(file: File) -> No
     assert "1 not readable: wrong!pop3" in results.summary["output"]
 
 
-def test_a_bug_in_one_section_is_one_unknown(
+def test_sweep_with_a_bug_in_one_section_makes_that_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing of its text is told, which may quote a secret."""
@@ -391,7 +391,7 @@ def test_a_bug_in_one_section_is_one_unknown(
 # --- secrets ---------------------------------------------------------------------------------
 
 
-def test_a_variable_serves_several_sections(file: File) -> None:
+def test_password_variable_serves_several_sections(file: File) -> None:
     """A single check takes it away from its children; a sweep reads it once for all."""
     with PoliteServer({"monitor": CANARY}) as server:
         for number in range(20):
@@ -411,7 +411,7 @@ def test_a_variable_serves_several_sections(file: File) -> None:
 
 
 @pytest.mark.threat("T7")
-def test_no_child_inherits_a_variable_with_a_secret(file: File, tmp_path: Path) -> None:
+def test_password_variable_is_not_inherited_by_children(file: File, tmp_path: Path) -> None:
     """Not even one that another section is about to read."""
     script = tmp_path / "secret"
     script.write_text('#!/bin/sh\necho "${CANARY:-unset}"\n')
@@ -426,7 +426,7 @@ def test_no_child_inherits_a_variable_with_a_secret(file: File, tmp_path: Path) 
 
 
 @pytest.mark.threat("T8")
-def test_every_section_masks_its_secret(file: File) -> None:
+def test_sweep_masks_the_secret_of_every_section(file: File) -> None:
     """A server that echoes the password puts it into no output."""
     script = [say(GREETING), expect(b"CAPA"), say(b"-ERR\r\n"), expect(b"USER"), say(b"+OK\r\n")]
     script += [expect(b"PASS"), say(f"-ERR no such {CANARY}\r\n".encode())]
@@ -441,7 +441,7 @@ def test_every_section_masks_its_secret(file: File) -> None:
     assert_no_canary(results.run.out)
 
 
-def test_nobody_is_asked_for_a_password(file: File) -> None:
+def test_sweep_never_prompts_for_a_password(file: File) -> None:
     """A thousand prompts help nobody."""
     file.add("a!b", "ssl =", "username = x")
     results = file.results()
@@ -468,7 +468,7 @@ def hostile() -> Iterator[list[int]]:
         ]
 
 
-def test_hostile_servers_delay_nobody(file: File, pki: Pki) -> None:
+def test_sweep_with_hostile_servers_delays_no_other_service(file: File, pki: Pki) -> None:
     """Sixty-four of them at once, ahead of the others: each costs its own limit, and no more."""
     with hostile() as ports, PoliteServer({}, tls=pki.server("good")) as server:
         for number in range(64):
@@ -495,7 +495,7 @@ def dead_end() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def test_a_thousand_dead_addresses(file: File) -> None:
+def test_sweep_of_a_thousand_silent_servers_ends_in_time(file: File) -> None:
     """128 at a time: the last are done after 8 times the limit."""
     with dead_end() as port:
         for number in range(1000):
@@ -507,7 +507,7 @@ def test_a_thousand_dead_addresses(file: File) -> None:
     assert 3.9 < results.run.seconds < 9
 
 
-def test_dead_addresses_in_a_network(tmp_path: Path) -> None:
+def test_sweep_of_dead_addresses_delays_no_other_service(tmp_path: Path) -> None:
     """Packets that vanish hold up nobody who answers."""
     net = network(tmp_path)
     path = tmp_path / "sweep.ini"
@@ -519,7 +519,7 @@ def test_dead_addresses_in_a_network(tmp_path: Path) -> None:
     assert done.seconds < 3
 
 
-def test_jobs_are_so_many_at_once(file: File) -> None:
+def test_sweep_runs_at_most_jobs_checks_in_parallel(file: File) -> None:
     """No more, and the time limit of each counts from its own start."""
     with dead_end() as port:
         for number in range(6):
@@ -533,7 +533,7 @@ def test_jobs_are_so_many_at_once(file: File) -> None:
     )
 
 
-def test_no_more_at_once_than_there_are_descriptors(file: File) -> None:
+def test_sweep_runs_no_more_checks_than_descriptors_allow(file: File) -> None:
     """However many are asked for: none fails for want of one."""
     with dead_end() as port:
         for number in range(64):
@@ -549,7 +549,7 @@ def test_no_more_at_once_than_there_are_descriptors(file: File) -> None:
     assert b": 64 CRITICAL; worst: " in done.stdout
 
 
-def test_what_does_not_fit_into_the_run_is_named(file: File) -> None:
+def test_sweep_names_services_that_did_not_finish(file: File) -> None:
     """Absolute: the services that are late are left behind, those not begun are not begun."""
     with dead_end() as port, PoliteServer({}) as server:
         file.add("quick!pop3", port=server.port)
@@ -565,7 +565,7 @@ def test_what_does_not_fit_into_the_run_is_named(file: File) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_prints_what_is_known(file: File, number: signal.Signals) -> None:
+def test_sweep_stopped_by_a_signal_prints_its_results(file: File, number: signal.Signals) -> None:
     """And what is not."""
     with dead_end() as port, PoliteServer({}) as server:
         file.add("quick!pop3", port=server.port)
@@ -584,7 +584,7 @@ def test_a_signal_prints_what_is_known(file: File, number: signal.Signals) -> No
     assert b"unknown: slow!pop3: stopped" in out
 
 
-def test_progress_on_a_terminal_and_nowhere_else(file: File) -> None:
+def test_sweep_progress_is_shown_on_a_terminal_only(file: File) -> None:
     """It is wiped out before the result."""
     with dead_end() as port, PoliteServer({}) as server:
         file.add("quick!pop3", port=server.port)
