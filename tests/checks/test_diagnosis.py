@@ -1,4 +1,4 @@
-"""Why a check failed: each fault on a real server or network, and what the long output says."""
+"""Diagnoses of failures on real servers and networks, as the long output shows them."""
 
 import os
 import re
@@ -57,7 +57,7 @@ def net(tmp_path: Path) -> Network:
 
 
 def test_diagnosis_of_a_silent_name_server_names_it(net: Network) -> None:
-    """It is named, and each family has its own line."""
+    """The silent name server is named, and each address family has its own line."""
     done = honest(
         net.run(
             *("-H", "slow.example.test", "-t", "1", "--run-timeout", "5", "--diagnose"),
@@ -73,7 +73,7 @@ def test_diagnosis_of_a_silent_name_server_names_it(net: Network) -> None:
 
 
 def test_diagnosis_of_a_missing_name_server_says_it_does_not_listen(net: Network) -> None:
-    """Told apart from one that is silent."""
+    """A missing name server differs from a silent one."""
     done = honest(net.run("-H", "pop.example.test", "--diagnose"))
 
     assert likely_cause(done) == "the only name server of this machine, 127.0.0.1, does not listen"
@@ -111,7 +111,7 @@ def test_diagnosis_of_a_dns_error_names_the_answering_server(
 
 
 def test_diagnosis_with_one_of_two_name_servers_down_names_it(net: Network) -> None:
-    """Which one."""
+    """The name server that is down is named."""
     configuration = "nameserver 127.0.0.2\nnameserver 127.0.0.1\noptions timeout:3\n"
     (net.folder / "resolv.conf").write_text(configuration)
     arguments = ("-H", "pop.example.test", "--state", "unresolved=critical", "--diagnose")
@@ -124,7 +124,7 @@ def test_diagnosis_with_one_of_two_name_servers_down_names_it(net: Network) -> N
 
 
 def test_diagnosis_without_the_wanted_family_names_the_other(net: Network) -> None:
-    """It has the other one."""
+    """The cause names the address family that the name has."""
     net.add_host("pop.example.test", "127.0.0.1")
     done = honest(net.run("-H", "pop.example.test", "-6", "--diagnose"))
 
@@ -148,7 +148,7 @@ with PoliteServer({}, port=995):
 
 
 def test_diagnosis_of_a_full_backlog_reports_the_host_alive(net: Network) -> None:
-    """A SYN that vanishes, on a host that lives."""
+    """A SYN is dropped although the host is up."""
     arguments = ("-H", "127.0.0.1", "-t", "1", "--run-timeout", "6", "--diagnose=tcp")
     done = honest(net.run(*arguments, server=FULL_SERVER))
 
@@ -174,7 +174,7 @@ for rule in ("add table ip f", "add chain ip f i {{ type filter hook input prior
     reason="no packet filter: nftables is not installed",
 )
 def test_diagnosis_of_a_filtered_port_reports_the_host_alive(net: Network) -> None:
-    """A packet filter drops what comes to the port; the other one is let through."""
+    """A packet filter drops packets to one port and accepts those to the other."""
     server = FILTER.format(verdict="drop") + POLITE_SERVER.replace("110", "995")
     arguments = ("-H", "127.0.0.1", "-t", "1", "--run-timeout", "8", "--diagnose")
     done = honest(net.run(*arguments, server=server))
@@ -186,7 +186,7 @@ def test_diagnosis_of_a_filtered_port_reports_the_host_alive(net: Network) -> No
 
 
 def test_diagnosis_of_a_dead_address_reports_the_host_down(net: Network) -> None:
-    """Neither port answers, nor does ping where there is one."""
+    """Neither port answers, nor does ping where it is installed."""
     arguments = ("-H", "192.0.2.1", "-t", "1", "--run-timeout", "7", "--diagnose")
     done = honest(net.run(*arguments))
 
@@ -197,7 +197,7 @@ def test_diagnosis_of_a_dead_address_reports_the_host_down(net: Network) -> None
 
 
 def test_diagnosis_with_one_of_two_addresses_down_names_it(net: Network) -> None:
-    """IPv6 that leads nowhere, and an IPv4 that works."""
+    """IPv6 is unreachable and IPv4 works."""
     net.add_host("half.example.test", "2001:db8::1", "127.0.0.1")
     arguments = ("-H", "half.example.test", "-t", "1", "--run-timeout", "8", "--all-addresses")
     done = honest(net.run(*arguments, "--diagnose", server=POLITE_SERVER))
@@ -215,14 +215,14 @@ def test_diagnosis_with_one_of_two_addresses_down_names_it(net: Network) -> None
 
 
 def test_diagnosis_without_a_route_leaves_the_hint_alone(net: Network) -> None:
-    """Ours, or on the way: not the server."""
+    """Status line and hint already name the missing route."""
     done = honest(net.run("-H", "198.51.100.1", "--diagnose"))
 
     assert likely_cause(done) == "no further cause found"
 
 
 def test_diagnosis_of_a_refused_port_lists_the_connections() -> None:
-    """The host is up: it refuses."""
+    """Status line and hint explain a refused connection; the findings list the retries."""
     with dead_port() as port, PoliteServer({}) as server:
         done = run_check(server, "--diagnose", "-p", str(port))
 
@@ -234,7 +234,7 @@ def test_diagnosis_of_a_refused_port_lists_the_connections() -> None:
 
 
 def test_diagnosis_of_tls_on_the_plain_port_suggests_ssl(pki: Pki) -> None:
-    """The server waits for our hello, and we for its greeting."""
+    """The server waits for a TLS hello, the check for a greeting."""
     with PoliteServer({}, tls=pki.server("good")) as server:
         done = run_check(server, "-t", "1", "--run-timeout", "8", "--diagnose")
 
@@ -248,7 +248,7 @@ def test_diagnosis_of_tls_on_the_plain_port_suggests_ssl(pki: Pki) -> None:
 
 @pytest.mark.parametrize("offers_stls", [True, False])
 def test_diagnosis_of_plain_text_on_the_tls_port_suggests_stls(pki: Pki, offers_stls: bool) -> None:
-    """What it offers instead."""
+    """The cause says whether the server offers STLS instead."""
     stls = pki.server("good") if offers_stls else None
     with PoliteServer({}, stls=stls) as server:
         done = run_check(server, *flags("tls", pki), "--diagnose")
@@ -263,7 +263,7 @@ def test_diagnosis_of_plain_text_on_the_tls_port_suggests_stls(pki: Pki, offers_
 
 
 def test_diagnosis_of_another_service_on_the_tls_port_names_it(pki: Pki) -> None:
-    """Named, where it can be guessed."""
+    """The cause names another protocol where the greeting shows it."""
     with ScriptedServer([say(b"SSH-2.0-OpenSSH_9.2\r\n"), silence()]) as server:
         done = run_check(server, *flags("tls", pki), "--diagnose=dialog")
 
@@ -272,7 +272,7 @@ def test_diagnosis_of_another_service_on_the_tls_port_names_it(pki: Pki) -> None
 
 @pytest.mark.parametrize("mode", ["plain", "tls"])
 def test_diagnosis_of_a_silent_server_reports_that_it_hangs(mode: str, pki: Pki) -> None:
-    """It hangs, in plain text and in TLS."""
+    """The server sends nothing, neither in plain text nor in TLS."""
     with ScriptedServer([silence()]) as server:
         arguments = ("-t", "1", "--run-timeout", "7", "--diagnose")
         done = run_check(server, *flags(mode, pki), *arguments)
@@ -285,7 +285,7 @@ def test_diagnosis_of_a_silent_server_reports_that_it_hangs(mode: str, pki: Pki)
 
 
 def test_diagnosis_of_a_closing_server_repeats_nothing() -> None:
-    """Too many connections, or an access list."""
+    """The hint already names a connection limit and an access list."""
     with ScriptedServer([drop()]) as server:
         done = run_check(server, "--diagnose")
 
@@ -293,7 +293,7 @@ def test_diagnosis_of_a_closing_server_repeats_nothing() -> None:
 
 
 def test_diagnosis_after_recovery_reports_a_temporary_failure() -> None:
-    """It greets now: worth knowing before somebody gets up."""
+    """A server that greets a second connection has recovered."""
     with ScriptedServer(scripts=[[drop()], [GREETING, expect(), say(b"-ERR\r\n")]]) as server:
         done = run_check(server, "--diagnose=dialog")
 
@@ -302,7 +302,7 @@ def test_diagnosis_after_recovery_reports_a_temporary_failure() -> None:
 
 
 def test_diagnosis_of_refused_service_repeats_nothing() -> None:
-    """In its own words."""
+    """The status line already quotes the server."""
     with ScriptedServer([say(b"-ERR [SYS/TEMP] maintenance\r\n"), silence()]) as server:
         done = run_check(server, "--diagnose")
 
@@ -311,7 +311,7 @@ def test_diagnosis_of_refused_service_repeats_nothing() -> None:
 
 @pytest.mark.threat("T8")
 def test_diagnosis_of_a_server_that_echoes_the_secret_masks_it(pki: Pki) -> None:
-    """Threat T8: masked in what it says to a diagnosis, too."""
+    """Threat T8: the secret is masked in the findings, too."""
     for mode in ("plain", "tls"):  # its plain text is heard on the TLS port, too
         script = [say(b"+OK " + CANARY.encode() + b"\r\n"), expect(), say(b"-ERR x\r\n"), drop()]
         steps = [say(b"-ERR " + CANARY.encode() + b"\r\n"), drop()]
@@ -323,7 +323,7 @@ def test_diagnosis_of_a_server_that_echoes_the_secret_masks_it(pki: Pki) -> None
 
 
 def test_diagnosis_of_a_slow_session_draws_a_bar_per_phase() -> None:
-    """A bar for each phase; the longest is 40 characters wide."""
+    """Each phase has a bar; the longest is 40 characters wide."""
     with ScriptedServer([say(b"+OK\r\n"), silence()]) as server:
         done = run_check(server, "-w", "@0:9", "--diagnose=tcp")
 
@@ -355,7 +355,7 @@ def test_diagnosis_of_a_rejected_certificate_shows_it_and_tls_versions(
 
 @pytest.mark.real
 def test_diagnosis_of_an_old_tls_server_lists_its_versions(pki: Pki) -> None:
-    """Which versions it speaks."""
+    """The findings list the accepted TLS versions."""
     with running(pki, "tls-1.0") as server:
         done = honest(check_at(server, pki, "good", "--diagnose"))
 
@@ -371,7 +371,7 @@ def test_diagnosis_of_an_old_tls_server_lists_its_versions(pki: Pki) -> None:
 
 @pytest.mark.real
 def test_diagnosis_of_swapped_ports_suggests_the_right_option(dovecot: Dovecot, pki: Pki) -> None:
-    """Both ways round."""
+    """Plain text on the TLS port and TLS on the plain port are both recognised."""
     plain = dovecot._replace(tls=dovecot.plain)
     done = honest(check_at(plain, pki, "good", "--diagnose"))
     assert likely_cause(done).endswith(
@@ -385,7 +385,7 @@ def test_diagnosis_of_swapped_ports_suggests_the_right_option(dovecot: Dovecot, 
 
 @pytest.mark.real
 def test_diagnosis_without_stls_shows_the_capabilities(dovecot: Dovecot, pki: Pki) -> None:
-    """What the server offers stands below."""
+    """The transcript shows the capabilities of the server."""
     done = honest(check_at(dovecot, pki, "no-tls", "--starttls", "--diagnose", tls=False))
 
     assert likely_cause(done) == "no further cause found"
@@ -394,7 +394,7 @@ def test_diagnosis_without_stls_shows_the_capabilities(dovecot: Dovecot, pki: Pk
 
 @pytest.mark.real
 def test_diagnosis_after_a_rejected_login_opens_no_connection(pki: Pki, tmp_path: Path) -> None:
-    """The server sees one connection and one login, by its own log."""
+    """The log of the server has one connection and one login."""
     secret = tmp_path / "secret"
     secret.touch(mode=0o600)
     secret.write_text(CANARY)
@@ -419,7 +419,7 @@ def test_diagnosis_after_a_rejected_login_opens_no_connection(pki: Pki, tmp_path
 
 
 def test_diagnosis_without_time_left_skips_all_steps() -> None:
-    """The look has taken all of it: named as skipped, and the chart is there."""
+    """Steps without time are named as skipped, and the time chart is printed."""
     with ScriptedServer([silence()]) as server:
         done = run_check(server, "-t", "1", "--run-timeout", "1", "--diagnose")
 
@@ -430,7 +430,7 @@ def test_diagnosis_without_time_left_skips_all_steps() -> None:
 
 
 def test_diagnosis_with_a_late_step_ends_in_time() -> None:
-    """The run ends a tenth before its limit, whatever is still going on."""
+    """The run ends a tenth before its limit, whatever still runs."""
     with ScriptedServer([silence()]) as server:
         done = run_check(server, "-t", "0.5", "--run-timeout", "2", "--diagnose=trace,tls")
 
@@ -439,7 +439,7 @@ def test_diagnosis_with_a_late_step_ends_in_time() -> None:
 
 
 def test_diagnosis_leaves_status_and_perfdata_unchanged() -> None:
-    """Status line and perfdata, but for the times."""
+    """Status line and perfdata labels are the same with and without a diagnosis."""
     with dead_port() as port, PoliteServer({}) as server:
         arguments = ("-H", "127.0.0.1", "-p", str(port))
         plain, diagnosed = (
@@ -452,7 +452,7 @@ def test_diagnosis_leaves_status_and_perfdata_unchanged() -> None:
 
 
 def test_diagnosis_stopped_by_a_signal_keeps_the_verdict() -> None:
-    """It had been found out before: what was not finished is named."""
+    """The verdict is known before the diagnosis; unfinished steps are named."""
     with ScriptedServer([silence()]) as server:
         process = subprocess.Popen(
             [COMMAND, "-H", "127.0.0.1", "-p", str(server.port), "-t", "1", "--diagnose"],
@@ -505,7 +505,7 @@ def diagnosed(argv: str, seconds: float = 5) -> Run:
 
 
 def test_tools_not_installed_are_skipped(programs: Path) -> None:
-    """Everything else goes on without them."""
+    """The other steps run without the missing tools."""
     done = diagnosed("--diagnose=tcp,ping,trace")
 
     assert found(done, "skipped: ping: not installed")
@@ -514,7 +514,7 @@ def test_tools_not_installed_are_skipped(programs: Path) -> None:
 
 
 def test_trace_without_mtr_runs_traceroute(programs: Path) -> None:
-    """Called with an address, and with numbers only."""
+    """traceroute gets the address and numeric output options."""
     program(programs, "traceroute", 'echo "called with $*"')
 
     assert found(diagnosed("--diagnose=trace"), "traceroute: ") == [
@@ -525,7 +525,7 @@ def test_trace_without_mtr_runs_traceroute(programs: Path) -> None:
 def test_tool_with_hostile_output_is_sanitised_and_killed(
     programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Escape sequences, markup and pipes, a megabyte of them, and on stderr too."""
+    """Escape sequences, markup and pipes are replaced, on stderr too; endless output is cut."""
     monkeypatch.setenv("CANARY", CANARY)
     program(
         programs,
@@ -546,7 +546,7 @@ def test_tool_with_hostile_output_is_sanitised_and_killed(
 def test_tool_that_prints_the_secret_is_masked(
     programs: Path, monkeypatch: pytest.MonkeyPatch, pki: Pki
 ) -> None:
-    """Nothing gives it to one; whatever one prints passes the same cleaner as a server's text."""
+    """No tool gets the secret; tool output is masked like the text of a server."""
     monkeypatch.setenv("SECRET_OF_THIS_TEST", CANARY)
     program(programs, "ping", f"echo '{CANARY}'")
     login = "-S --ca-file {} -U monitor --password-env SECRET_OF_THIS_TEST"
@@ -557,7 +557,7 @@ def test_tool_that_prints_the_secret_is_masked(
 
 
 def test_tool_that_hangs_is_killed_with_its_children(programs: Path, tmp_path: Path) -> None:
-    """Also children that keep its output open."""
+    """Children that keep the output open are killed as well."""
     program(programs, "mtr", f"sleep 60 & echo $! > {tmp_path}/child; echo begun; wait")
     done = diagnosed("--diagnose=trace", seconds=1)
 
@@ -572,7 +572,7 @@ def test_tool_that_hangs_is_killed_with_its_children(programs: Path, tmp_path: P
 
 
 def test_tool_that_leaves_a_child_has_it_killed(programs: Path, tmp_path: Path) -> None:
-    """It goes with the program."""
+    """A child of a finished tool is killed with it."""
     program(programs, "ping", f"sleep 60 >/dev/null 2>&1 & echo $! > {tmp_path}/child; exit 3")
     done = diagnosed("--diagnose=ping")
 
@@ -583,7 +583,7 @@ def test_tool_that_leaves_a_child_has_it_killed(programs: Path, tmp_path: Path) 
 
 
 def test_tool_that_cannot_be_started_is_skipped(programs: Path) -> None:
-    """Said, and no more."""
+    """A tool that cannot be started is a skipped step with the reason."""
     (programs / "ping").write_text("not a program")
     (programs / "ping").chmod(0o755)
 
@@ -591,7 +591,7 @@ def test_tool_that_cannot_be_started_is_skipped(programs: Path) -> None:
 
 
 def test_tools_are_never_searched_in_path(tmp_path: Path) -> None:
-    """Whoever sets PATH would choose what runs with the rights of the check."""
+    """PATH cannot choose a program that runs with the rights of the check."""
     for name in ("ping", "mtr", "traceroute", "dig"):
         program(tmp_path, name, f"touch {tmp_path}/called")
     with dead_port() as port:
@@ -604,7 +604,7 @@ def test_tools_are_never_searched_in_path(tmp_path: Path) -> None:
 
 
 def test_step_with_a_bug_is_skipped_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The verdict stands, whatever bug there is."""
+    """A bug in a step leaves the verdict unchanged."""
 
     def broken(*_: object) -> None:
         raise TypeError("secret")

@@ -90,7 +90,7 @@ def file(tmp_path: Path) -> File:
 
 
 def test_section_gives_the_output_of_a_single_check(file: File, pki: Pki) -> None:
-    """The same words, perfdata and long output as when it runs alone."""
+    """A section gives the status, perfdata and long output of a single check."""
     with PoliteServer({}, tls=pki.server("good")) as server, dead_port() as dead:
         tls = ("--ssl", f"--ca-file={pki.ca_file}", "--certificate=33%")
         file.add(
@@ -132,7 +132,7 @@ def test_section_options_follow_default_and_precede_the_command_line(tmp_path: P
 
 
 def test_section_name_gives_the_host_unless_hostname_is_set(tmp_path: Path) -> None:
-    """Most sections need no hostname."""
+    """The part of the section name before `!` is the host."""
     text = "[a.example!x]\n[b.example!x]\nhostname = c.example\n"
     named = [parser.parse(each).target.hostname for each in words(tmp_path, text)]
 
@@ -140,7 +140,7 @@ def test_section_name_gives_the_host_unless_hostname_is_set(tmp_path: Path) -> N
 
 
 def test_section_values_are_not_interpolated_and_keys_may_repeat(tmp_path: Path) -> None:
-    """`33%` stands as it is, as in --extra-opts."""
+    """`33%` is read literally, as in --extra-opts."""
     [found] = words(tmp_path, "[a!b]\ncertificate = 33%\ne = x\ne = %(y)s\n")
 
     assert found == ("--hostname=a", "--certificate=33%", "-e=x", "-e=%(y)s")
@@ -167,7 +167,7 @@ WRONG = {
 
 
 def test_section_with_an_error_is_unknown_and_others_continue(file: File) -> None:
-    """Whatever is wrong with it; no verdict of its own is handed over, the sweep says it."""
+    """The sweep reports an invalid section; no result is submitted for its service."""
     with PoliteServer({}) as server:
         for name, (keys, _) in WRONG.items():
             file.add(name, *keys)
@@ -190,7 +190,7 @@ def test_section_with_an_error_is_unknown_and_others_continue(file: File) -> Non
 
 
 def test_section_after_an_unclosed_header_is_the_only_invalid_one(file: File) -> None:
-    """What follows it belongs to it, not to the one before."""
+    """The lines after an unclosed header belong to that header, not to the section before."""
     with PoliteServer({}) as server:
         file.add("a!good", port=server.port)
         file.add("x", "[a!bad", "port = 1")
@@ -210,7 +210,7 @@ def test_section_after_an_unclosed_header_is_the_only_invalid_one(file: File) ->
     ],
 )
 def test_sweep_of_an_invalid_file_is_refused(tmp_path: Path, text: str, reason: str) -> None:
-    """There is nothing that could go on."""
+    """Without a valid section there is nothing to check."""
     path = tmp_path / "sweep.ini"
     path.write_text(text)
     done = run("--sweep", str(path))
@@ -221,7 +221,7 @@ def test_sweep_of_an_invalid_file_is_refused(tmp_path: Path, text: str, reason: 
 
 
 def test_sweep_of_an_unreadable_file_is_refused(tmp_path: Path) -> None:
-    """Not there, no regular file, too large: one line each, and no waiting."""
+    """A missing, special or too large file is refused in one line, without blocking."""
     fifo, large = tmp_path / "fifo", tmp_path / "large"
     os.mkfifo(fifo)
     with large.open("wb") as sparse:
@@ -234,7 +234,7 @@ def test_sweep_of_an_unreadable_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_ini_parts_keep_duplicate_sections_apart() -> None:
-    """--extra-opts reads them as one, a sweep must not."""
+    """--extra-opts joins sections of one name, a sweep refuses them."""
     text = "[a]\nx = 1\n[b]\n[a]\ny\n"
 
     assert [(part.name, part.options) for part in ini.parts(text, "file")] == [
@@ -271,7 +271,7 @@ def test_ini_parts_keep_duplicate_sections_apart() -> None:
     ],
 )
 def test_sweep_with_wrong_options_prints_one_line(arguments: list[str], reason: str) -> None:
-    """One clear line."""
+    """A usage error is one line."""
     done = run(*arguments)
 
     assert (done.code, len(done.out.splitlines())) == (3, 1)
@@ -282,7 +282,7 @@ def test_sweep_with_wrong_options_prints_one_line(arguments: list[str], reason: 
 
 
 def test_sweep_status_counts_states_and_names_the_worst(file: File) -> None:
-    """It is a plugin result; the exit code is the worst state, CRITICAL above UNKNOWN."""
+    """The exit code is the worst state, with CRITICAL above UNKNOWN."""
     with PoliteServer({}) as server, dead_port() as dead:
         file.add("good!pop3", port=server.port)
         file.add("odd!pop3", "expect = nothing like it", port=server.port)
@@ -310,7 +310,7 @@ def test_sweep_status_counts_states_and_names_the_worst(file: File) -> None:
 
 
 def test_sweep_of_healthy_services_prints_one_line(file: File) -> None:
-    """One line, and nothing else."""
+    """Healthy services add no long output."""
     with PoliteServer({}) as server:
         file.add("good!pop3", port=server.port)
         done = file.run()
@@ -322,7 +322,7 @@ def test_sweep_of_healthy_services_prints_one_line(file: File) -> None:
 
 
 def test_sweep_output_is_at_most_16_kib(file: File) -> None:
-    """16 KiB, whatever fails; what is left out is said."""
+    """Long output is cut at 16 KiB, with a line that says so."""
     for number in range(500):
         file.add(f"{'long' * 10}{number}!pop3", "port = x")
     done = file.run()
@@ -334,7 +334,7 @@ def test_sweep_output_is_at_most_16_kib(file: File) -> None:
 
 
 def test_sweep_as_json_prints_one_object_per_service(file: File) -> None:
-    """An object a line, the summary last; the exit code is about the sweep alone."""
+    """Each service is an object on a line, the summary the last; the exit code is the sweep's."""
     with PoliteServer({}) as server, dead_port() as dead:
         file.add("good!pop3", port=server.port)
         file.add("dead!pop3", port=dead)
@@ -359,7 +359,7 @@ def test_sweep_as_json_prints_one_object_per_service(file: File) -> None:
 
 
 def test_sweep_as_json_with_an_invalid_section_is_unknown(file: File) -> None:
-    """UNKNOWN, by name."""
+    """The sweep is UNKNOWN and names the section."""
     file.add("wrong!pop3", "port = x")
     results = file.results()
 
@@ -371,7 +371,7 @@ def test_sweep_as_json_with_an_invalid_section_is_unknown(file: File) -> None:
 def test_sweep_with_a_bug_in_one_section_makes_that_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing of its text is told, which may quote a secret."""
+    """The text of the exception is not printed: it may contain a secret."""
 
     def broken(*_: object) -> None:
         raise ZeroDivisionError(CANARY)
@@ -392,7 +392,7 @@ def test_sweep_with_a_bug_in_one_section_makes_that_unknown(
 
 
 def test_password_variable_serves_several_sections(file: File) -> None:
-    """A single check takes it away from its children; a sweep reads it once for all."""
+    """A sweep reads a password variable once for all sections."""
     with PoliteServer({"monitor": CANARY}) as server:
         for number in range(20):
             file.add(
@@ -412,7 +412,7 @@ def test_password_variable_serves_several_sections(file: File) -> None:
 
 @pytest.mark.threat("T7")
 def test_password_variable_is_not_inherited_by_children(file: File, tmp_path: Path) -> None:
-    """Not even one that another section is about to read."""
+    """Children inherit no password variable, also none of other sections."""
     script = tmp_path / "secret"
     script.write_text('#!/bin/sh\necho "${CANARY:-unset}"\n')
     script.chmod(0o755)
@@ -427,7 +427,7 @@ def test_password_variable_is_not_inherited_by_children(file: File, tmp_path: Pa
 
 @pytest.mark.threat("T8")
 def test_sweep_masks_the_secret_of_every_section(file: File) -> None:
-    """A server that echoes the password puts it into no output."""
+    """A password that a server echoes is masked."""
     script = [say(GREETING), expect(b"CAPA"), say(b"-ERR\r\n"), expect(b"USER"), say(b"+OK\r\n")]
     script += [expect(b"PASS"), say(f"-ERR no such {CANARY}\r\n".encode())]
     with ScriptedServer(script) as server:
@@ -442,7 +442,7 @@ def test_sweep_masks_the_secret_of_every_section(file: File) -> None:
 
 
 def test_sweep_never_prompts_for_a_password(file: File) -> None:
-    """A thousand prompts help nobody."""
+    """A section without a password source is an error, not a prompt."""
     file.add("a!b", "ssl =", "username = x")
     results = file.results()
 
@@ -469,7 +469,7 @@ def hostile() -> Iterator[list[int]]:
 
 
 def test_sweep_with_hostile_servers_delays_no_other_service(file: File, pki: Pki) -> None:
-    """Sixty-four of them at once, ahead of the others: each costs its own limit, and no more."""
+    """64 hostile servers cost their own time limits, and the other services finish early."""
     with hostile() as ports, PoliteServer({}, tls=pki.server("good")) as server:
         for number in range(64):
             file.add(f"bad{number}!pop3", "timeout = 2", port=ports[number % len(ports)])
@@ -496,7 +496,7 @@ def dead_end() -> Iterator[int]:
 
 
 def test_sweep_of_a_thousand_silent_servers_ends_in_time(file: File) -> None:
-    """128 at a time: the last are done after 8 times the limit."""
+    """1,000 services at 128 in parallel take 8 times the limit."""
     with dead_end() as port:
         for number in range(1000):
             file.add(f"h{number}!pop3", port=port)
@@ -508,7 +508,7 @@ def test_sweep_of_a_thousand_silent_servers_ends_in_time(file: File) -> None:
 
 
 def test_sweep_of_dead_addresses_delays_no_other_service(tmp_path: Path) -> None:
-    """Packets that vanish hold up nobody who answers."""
+    """Addresses that drop packets do not delay servers that answer."""
     net = network(tmp_path)
     path = tmp_path / "sweep.ini"
     sections = [f"[dead{number}!x]\nhostname = 192.0.2.{number + 1}\n" for number in range(50)]
@@ -520,7 +520,7 @@ def test_sweep_of_dead_addresses_delays_no_other_service(tmp_path: Path) -> None
 
 
 def test_sweep_runs_at_most_jobs_checks_in_parallel(file: File) -> None:
-    """No more, and the time limit of each counts from its own start."""
+    """--jobs limits the parallel checks; the timeout of each counts from its own start."""
     with dead_end() as port:
         for number in range(6):
             file.add(f"h{number}!pop3", port=port)
@@ -534,7 +534,7 @@ def test_sweep_runs_at_most_jobs_checks_in_parallel(file: File) -> None:
 
 
 def test_sweep_runs_no_more_checks_than_descriptors_allow(file: File) -> None:
-    """However many are asked for: none fails for want of one."""
+    """The descriptor limit reduces --jobs, so that no check fails for lack of one."""
     with dead_end() as port:
         for number in range(64):
             file.add(f"h{number}!pop3", port=port)
@@ -550,7 +550,7 @@ def test_sweep_runs_no_more_checks_than_descriptors_allow(file: File) -> None:
 
 
 def test_sweep_names_services_that_did_not_finish(file: File) -> None:
-    """Absolute: the services that are late are left behind, those not begun are not begun."""
+    """At the run timeout, running checks are abandoned and no other is started."""
     with dead_end() as port, PoliteServer({}) as server:
         file.add("quick!pop3", port=server.port)
         for number in range(3):
@@ -566,7 +566,7 @@ def test_sweep_names_services_that_did_not_finish(file: File) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_sweep_stopped_by_a_signal_prints_its_results(file: File, number: signal.Signals) -> None:
-    """And what is not."""
+    """After SIGINT or SIGTERM the sweep prints the results and names the missing services."""
     with dead_end() as port, PoliteServer({}) as server:
         file.add("quick!pop3", port=server.port)
         file.add("slow!pop3", port=port)
@@ -585,7 +585,7 @@ def test_sweep_stopped_by_a_signal_prints_its_results(file: File, number: signal
 
 
 def test_sweep_progress_is_shown_on_a_terminal_only(file: File) -> None:
-    """It is wiped out before the result."""
+    """The progress line is erased before the result."""
     with dead_end() as port, PoliteServer({}) as server:
         file.add("quick!pop3", port=server.port)
         file.add("slow!pop3", port=port)
