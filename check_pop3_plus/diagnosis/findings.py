@@ -1,25 +1,28 @@
-"""What a diagnosis has seen: plain records, no opinions. `None` means "not seen"."""
+"""The facts that a diagnosis found: plain records, no evaluation. `None` means "not seen"."""
 
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from check_pop3_plus.model.failures import Failure, Kind, Phase
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Address, Chain, Session
 from check_pop3_plus.model.sanitised_text import Printable
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
 
 class Problem(Record):
     """The failure that a diagnosis explains."""
 
     phase: Phase | None
-    """None where nothing broke down: a threshold was crossed, or something noticed."""
+    """None where the session succeeded: a threshold was crossed, or an assertion failed."""
     kind: Kind | None
     session: Session | None
-    """The one that failed; None where the name was not even resolved."""
+    """The session that failed; None where the name was not resolved."""
 
 
 class Lookup(Record):
-    """The name looked up by the system, for one family alone."""
+    """A lookup of the name by the system's resolver, for one address family."""
 
     family: str
     seconds: float
@@ -28,19 +31,19 @@ class Lookup(Record):
 
 
 class NameServer(Record):
-    """One name server of this machine, asked for the name directly."""
+    """A query for the name to one name server of this machine."""
 
     server: Printable
     seconds: float
     code: str | None = None
     """NOERROR, NXDOMAIN and so on."""
     records: int = 0
-    """How many are in its answer."""
+    """The number of records in its answer."""
     failure: Failure | None = None
 
 
 class TcpConnection(Record):
-    """A TCP connection, or why there is none."""
+    """A TCP connection, or why it failed."""
 
     address: Address
     seconds: float
@@ -48,17 +51,17 @@ class TcpConnection(Record):
 
 
 class Greeting(Record):
-    """What a port says in plain text."""
+    """What a port answers in plain text."""
 
     address: Address
-    said: Printable | None = None
-    """The line, if it was POP3."""
+    greeting: Printable | None = None
+    """The greeting line, if it was POP3."""
     capabilities: tuple[Printable, ...] | None = None
     failure: Failure | None = None
 
 
 class Handshake(Record):
-    """Whether a port speaks TLS from the first byte, whatever its certificate is worth."""
+    """A TLS handshake from the first byte, with an unverified certificate."""
 
     address: Address
     version: Printable | None = None
@@ -67,35 +70,46 @@ class Handshake(Record):
 
 
 class Version(Record):
-    """A handshake that offers one version of TLS alone."""
+    """A handshake that offers a single TLS version."""
 
     number: str
     cipher: Printable | None = None
     failure: Failure | None = None
-    """None, with no cipher either, where the TLS library here cannot offer it."""
+    """None, with no cipher either, where the local TLS library cannot offer the version."""
 
 
 class ToolOutput(Record):
-    """What another program printed."""
+    """The output of an external program."""
 
     name: str
     target: Printable
     code: int | None = None
-    """None where it was ended because it took too long, or printed too much."""
+    """None where the program was killed: it was late or printed too much."""
     lines: tuple[Printable, ...] = ()
 
 
-Fact: TypeAlias = Lookup | NameServer | TcpConnection | Greeting | Handshake | Version | ToolOutput
+class LocalClock(Record):
+    """The time of this machine, where certificate dates matter."""
+
+    now: "datetime"
+
+
+Fact: TypeAlias = (
+    LocalClock | Lookup | NameServer | TcpConnection | Greeting | Handshake | Version | ToolOutput
+)
 
 _F = TypeVar("_F", bound=Fact)
 
 
 class Findings(Record):
+    """All that a diagnosis found."""
+
     problem: Problem
     facts: tuple[Fact, ...] = ()
-    """In the order that they came."""
+    """In the order of their arrival."""
     skipped: tuple[Printable, ...] = ()
-    """What was not found out, with the reason."""
+    """The steps that were skipped or are incomplete, with the reason."""
 
     def of(self, kind: type[_F]) -> list[_F]:
+        """Return the facts of one type."""
         return [fact for fact in self.facts if isinstance(fact, kind)]

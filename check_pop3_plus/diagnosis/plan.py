@@ -41,7 +41,7 @@ class Step(Record):
 
 
 LOOKUPS = Step(
-    "look-up of each family",
+    "lookup of each address family",
     Subject.DNS,
     6.0,  # the system's resolver asks a second time after 5
     (Need.NAME,),
@@ -56,11 +56,11 @@ CONNECTIONS = Step(
     (Need.SERVER,),
     steps.connections,
 )
-OTHER_PORTS = Step("other ports of POP3", Subject.TCP, 4.0, (Need.SERVER,), steps.other_ports)
+OTHER_PORTS = Step("other POP3 ports", Subject.TCP, 4.0, (Need.SERVER,), steps.other_ports)
 HANDSHAKE = Step(
     "TLS on this port", Subject.TLS, 4.0, (Need.SERVER, Need.OPEN_QUESTION), steps.handshake
 )
-VERSIONS = Step("versions of TLS", Subject.TLS, 4.0, (Need.SERVER, Need.TLS), steps.tls_versions)
+VERSIONS = Step("TLS versions", Subject.TLS, 4.0, (Need.SERVER, Need.TLS), steps.tls_versions)
 GREETING = Step(
     "plain text on this port",
     Subject.DIALOG,
@@ -106,6 +106,9 @@ FITTING: dict[tuple[Phase | None, Kind | None], tuple[Step, ...]] = {
     (None, Kind.SLOW): (LOOKUPS, NAME_SERVERS, CONNECTIONS, PING),
 }
 """By phase and kind of the failure; a kind of None stands for all others of the phase."""
+
+ABOUT_DATES = frozenset((Kind.EXPIRED, Kind.NOT_YET_VALID, Kind.EXPIRING))
+"""Kinds that may come from the wrong clock."""
 
 
 def problem_of(report: Report, kinds: tuple[Kind, ...]) -> Problem:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable
 
 from check_pop3_plus.diagnosis import plan
-from check_pop3_plus.diagnosis.findings import Fact, Findings, Problem
+from check_pop3_plus.diagnosis.findings import Fact, Findings, LocalClock, Problem
 from check_pop3_plus.diagnosis.plan import Step
 from check_pop3_plus.diagnosis.steps import Surroundings, Work
 from check_pop3_plus.model.failures import Kind, ProbeError
@@ -29,6 +29,8 @@ def run(
     problem = plan.problem_of(report, kinds)
     steps = plan.steps_for(prerequisites.settings, report, problem)
     diagnosis = _Diagnosis(Surroundings(prerequisites, report, problem.session), deadline)
+    if problem.kind in plan.ABOUT_DATES:
+        diagnosis.add(LocalClock(report.now))
     if not deadline.left():
         diagnosis.skip(steps, "no time left")
         return diagnosis.findings(problem)
@@ -52,6 +54,9 @@ class _Diagnosis:
         self._skipped: list[Printable] = []
         self._threads: list[threading.Thread] = []
         self._pending: list[Step] = []
+
+    def add(self, fact: Fact) -> None:
+        self._facts.append(fact)
 
     def findings(self, problem: Problem) -> Findings:
         return Findings(problem, tuple(self._facts), tuple(dict.fromkeys(self._skipped)))
@@ -99,7 +104,7 @@ class _Diagnosis:
         """Do one piece of work; whatever goes wrong in it, the verdict stands."""
         try:
             for fact in work(Deadline(self._deadline.at - _GRACE_SECONDS).within(step.seconds)):
-                self._facts.append(fact)
+                self.add(fact)
         except ProbeError as error:
             self.skip((step,), self._surroundings.sanitise(error.message))
         except BaseException as error:  # signals are the main thread's

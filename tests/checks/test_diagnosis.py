@@ -1,4 +1,4 @@
-"""Why a check failed: each fault on a real server or network, and what the long output says."""
+"""Diagnoses of failures on real servers and networks, as the long output shows them."""
 
 import os
 import re
@@ -56,8 +56,8 @@ def net(tmp_path: Path) -> Network:
     return network(tmp_path)
 
 
-def test_a_dead_name_server(net: Network) -> None:
-    """It is named, and each family has its own line."""
+def test_diagnosis_of_a_silent_name_server_names_it(net: Network) -> None:
+    """The silent name server is named, and each address family has its own line."""
     done = honest(
         net.run(
             *("-H", "slow.example.test", "-t", "1", "--run-timeout", "5", "--diagnose"),
@@ -67,13 +67,13 @@ def test_a_dead_name_server(net: Network) -> None:
 
     assert likely_cause(done) == "the only name server of this machine, 127.0.0.1, does not answer"
     assert found(done, "name server 127.0.0.1: no answer in time, after 2.0")
-    assert found(done, "look-up IPv4: no answer")
-    assert found(done, "look-up IPv6: no answer")
+    assert found(done, "lookup IPv4: no answer")
+    assert found(done, "lookup IPv6: no answer")
     assert done.seconds < 5
 
 
-def test_a_name_server_that_is_not_there(net: Network) -> None:
-    """Told apart from one that is silent."""
+def test_diagnosis_of_a_missing_name_server_says_it_does_not_listen(net: Network) -> None:
+    """A missing name server differs from a silent one."""
     done = honest(net.run("-H", "pop.example.test", "--diagnose"))
 
     assert likely_cause(done) == "the only name server of this machine, 127.0.0.1, does not listen"
@@ -94,13 +94,15 @@ while True:
 @pytest.mark.parametrize(
     ("code", "cause"),
     [
-        (3, "the name pop.example.test does not exist, says name server 127.0.0.1"),
-        (0, "the name pop.example.test exists, but has no such address, says name server 127"),
-        (2, "name server 127.0.0.1 fails to find it out: the servers of the zone are down, or"),
+        (3, "the name pop.example.test does not exist, according to name server 127.0.0.1"),
+        (0, "the name pop.example.test exists, but has no such address, according to name s"),
+        (2, "name server 127.0.0.1 returned SERVFAIL: the name servers of the zone are"),
         (5, "name server 127.0.0.1 refuses to answer this machine"),
     ],
 )
-def test_what_the_name_server_says(net: Network, code: int, cause: str) -> None:
+def test_diagnosis_of_a_dns_error_names_the_answering_server(
+    net: Network, code: int, cause: str
+) -> None:
     """A name that does not exist is not a name server that fails."""
     server = NAME_SERVER.format(code=code)
     done = honest(net.run("-H", "pop.example.test", "--diagnose", server=server))
@@ -108,8 +110,8 @@ def test_what_the_name_server_says(net: Network, code: int, cause: str) -> None:
     assert likely_cause(done).startswith(cause)
 
 
-def test_one_of_two_name_servers_is_down(net: Network) -> None:
-    """Which one."""
+def test_diagnosis_with_one_of_two_name_servers_down_names_it(net: Network) -> None:
+    """The name server that is down is named."""
     configuration = "nameserver 127.0.0.2\nnameserver 127.0.0.1\noptions timeout:3\n"
     (net.folder / "resolv.conf").write_text(configuration)
     arguments = ("-H", "pop.example.test", "--state", "unresolved=critical", "--diagnose")
@@ -121,8 +123,8 @@ def test_one_of_two_name_servers_is_down(net: Network) -> None:
     )
 
 
-def test_a_name_without_the_family_that_is_asked_for(net: Network) -> None:
-    """It has the other one."""
+def test_diagnosis_without_the_wanted_family_names_the_other(net: Network) -> None:
+    """The cause names the address family that the name has."""
     net.add_host("pop.example.test", "127.0.0.1")
     done = honest(net.run("-H", "pop.example.test", "-6", "--diagnose"))
 
@@ -145,14 +147,15 @@ with PoliteServer({}, port=995):
 """
 
 
-def test_a_service_that_accepts_nobody_any_more(net: Network) -> None:
-    """A SYN that vanishes, on a host that lives."""
+def test_diagnosis_of_a_full_backlog_reports_the_host_alive(net: Network) -> None:
+    """A SYN is dropped although the host is up."""
     arguments = ("-H", "127.0.0.1", "-t", "1", "--run-timeout", "6", "--diagnose=tcp")
     done = honest(net.run(*arguments, server=FULL_SERVER))
 
     assert kinds(done) == ["timeout"]
     assert likely_cause(done) == (
-        "port 110 is filtered, or the service accepts nobody any more: port 995 of the host answers"
+        "port 110 is filtered, or the service has stopped accepting connections:"
+        " port 995 of the host answers"
     )
     assert done.seconds < 6
 
@@ -170,8 +173,8 @@ for rule in ("add table ip f", "add chain ip f i {{ type filter hook input prior
     and os.environ.get("CI") != "true",
     reason="no packet filter: nftables is not installed",
 )
-def test_a_filtered_port(net: Network) -> None:
-    """A packet filter drops what comes to the port; the other one is let through."""
+def test_diagnosis_of_a_filtered_port_reports_the_host_alive(net: Network) -> None:
+    """A packet filter drops packets to one port and accepts those to the other."""
     server = FILTER.format(verdict="drop") + POLITE_SERVER.replace("110", "995")
     arguments = ("-H", "127.0.0.1", "-t", "1", "--run-timeout", "8", "--diagnose")
     done = honest(net.run(*arguments, server=server))
@@ -182,56 +185,56 @@ def test_a_filtered_port(net: Network) -> None:
     assert done.seconds < 8
 
 
-def test_a_host_that_is_down(net: Network) -> None:
-    """Neither port answers, nor does ping where there is one."""
+def test_diagnosis_of_a_dead_address_reports_the_host_down(net: Network) -> None:
+    """Neither port answers, nor does ping where it is installed."""
     arguments = ("-H", "192.0.2.1", "-t", "1", "--run-timeout", "7", "--diagnose")
     done = honest(net.run(*arguments))
 
     assert likely_cause(done).startswith(
-        "the host is down, or the way to it is cut: port 995 does not answer either"
+        "host down or unreachable: port 995 does not answer either"
     )
     assert done.seconds < 7
 
 
-def test_one_of_two_addresses_is_down(net: Network) -> None:
-    """IPv6 that leads nowhere, and an IPv4 that works."""
+def test_diagnosis_with_one_of_two_addresses_down_names_it(net: Network) -> None:
+    """IPv6 is unreachable and IPv4 works."""
     net.add_host("half.example.test", "2001:db8::1", "127.0.0.1")
     arguments = ("-H", "half.example.test", "-t", "1", "--run-timeout", "8", "--all-addresses")
     done = honest(net.run(*arguments, "--diagnose", server=POLITE_SERVER))
 
     assert re.fullmatch(
         r"only 1 of 2 addresses of the name fails: \[2001:db8::1\]:110 \((timeout|unreachable) in"
-        r" phase connect\); IPv6 alone is affected",
+        r" phase connect\); only IPv6 is affected",
         likely_cause(done),
     )
-    assert found(done, "connect: 127.0.0.1:110 works")
+    assert found(done, "connect: 127.0.0.1:110 OK")
     assert found(done, "connect: [2001:db8::1]:110 no answer") or found(
         done, "connect: [2001:db8::1]:110 network is unreachable"
     )
     assert done.seconds < 8
 
 
-def test_no_route(net: Network) -> None:
-    """Ours, or on the way: not the server."""
+def test_diagnosis_without_a_route_leaves_the_hint_alone(net: Network) -> None:
+    """Status line and hint already name the missing route."""
     done = honest(net.run("-H", "198.51.100.1", "--diagnose"))
 
-    assert likely_cause(done) == ("this machine has no way to the address: network is unreachable")
+    assert likely_cause(done) == "no further cause found"
 
 
-def test_nothing_listens() -> None:
-    """The host is up: it refuses."""
+def test_diagnosis_of_a_refused_port_lists_the_connections() -> None:
+    """Status line and hint explain a refused connection; the findings list the retries."""
     with dead_port() as port, PoliteServer({}) as server:
         done = run_check(server, "--diagnose", "-p", str(port))
 
-    assert likely_cause(done).startswith(f"nothing listens on port {port}: ")
+    assert likely_cause(done) == "no further cause found"
     assert found(done, "connect: 127.0.0.1:")
 
 
 # --- what a port speaks ----------------------------------------------------------------------
 
 
-def test_tls_on_the_plain_port(pki: Pki) -> None:
-    """The server waits for our hello, and we for its greeting."""
+def test_diagnosis_of_tls_on_the_plain_port_suggests_ssl(pki: Pki) -> None:
+    """The server waits for a TLS hello, the check for a greeting."""
     with PoliteServer({}, tls=pki.server("good")) as server:
         done = run_check(server, "-t", "1", "--run-timeout", "8", "--diagnose")
 
@@ -244,8 +247,8 @@ def test_tls_on_the_plain_port(pki: Pki) -> None:
 
 
 @pytest.mark.parametrize("offers_stls", [True, False])
-def test_plain_text_on_the_tls_port(pki: Pki, offers_stls: bool) -> None:
-    """What it offers instead."""
+def test_diagnosis_of_plain_text_on_the_tls_port_suggests_stls(pki: Pki, offers_stls: bool) -> None:
+    """The cause says whether the server offers STLS instead."""
     stls = pki.server("good") if offers_stls else None
     with PoliteServer({}, stls=stls) as server:
         done = run_check(server, *flags("tls", pki), "--diagnose")
@@ -254,13 +257,13 @@ def test_plain_text_on_the_tls_port(pki: Pki, offers_stls: bool) -> None:
     said = f"the server speaks plain text on port {server.port} and offers "
     instead = f"STLS: use --starttls with -p {server.port} in place of -S"
     assert likely_cause(done) == said + (
-        instead if offers_stls else "no STLS: TLS is not set up there"
+        instead if offers_stls else "no STLS: TLS is not configured there"
     )
     assert found(done, "capabilities: 127.0.0.1:")
 
 
-def test_another_service_on_the_tls_port(pki: Pki) -> None:
-    """Named, where it can be guessed."""
+def test_diagnosis_of_another_service_on_the_tls_port_names_it(pki: Pki) -> None:
+    """The cause names another protocol where the greeting shows it."""
     with ScriptedServer([say(b"SSH-2.0-OpenSSH_9.2\r\n"), silence()]) as server:
         done = run_check(server, *flags("tls", pki), "--diagnose=dialog")
 
@@ -268,49 +271,47 @@ def test_another_service_on_the_tls_port(pki: Pki) -> None:
 
 
 @pytest.mark.parametrize("mode", ["plain", "tls"])
-def test_a_silent_server(mode: str, pki: Pki) -> None:
-    """It hangs, in plain text and in TLS."""
+def test_diagnosis_of_a_silent_server_reports_that_it_hangs(mode: str, pki: Pki) -> None:
+    """The server sends nothing, neither in plain text nor in TLS."""
     with ScriptedServer([silence()]) as server:
         arguments = ("-t", "1", "--run-timeout", "7", "--diagnose")
         done = run_check(server, *flags(mode, pki), *arguments)
 
     assert likely_cause(done) == (
-        f"the service on port {server.port} hangs: it accepts connections and says nothing,"
+        f"the server on port {server.port} hangs: it accepts connections and sends nothing,"
         " neither in plain text nor in TLS"
     )
     assert done.seconds < 7
 
 
-def test_a_server_that_hangs_up() -> None:
-    """Too many connections, or an access list."""
+def test_diagnosis_of_a_closing_server_repeats_nothing() -> None:
+    """The hint already names a connection limit and an access list."""
     with ScriptedServer([drop()]) as server:
         done = run_check(server, "--diagnose")
 
-    assert likely_cause(done).startswith("the server accepts the connection and hangs up: ")
+    assert likely_cause(done) == "no further cause found"
 
 
-def test_a_failure_that_has_passed() -> None:
-    """It greets now: worth knowing before somebody gets up."""
+def test_diagnosis_after_recovery_reports_a_temporary_failure() -> None:
+    """A server that greets a second connection has recovered."""
     with ScriptedServer(scripts=[[drop()], [GREETING, expect(), say(b"-ERR\r\n")]]) as server:
         done = run_check(server, "--diagnose=dialog")
 
-    assert likely_cause(done) == "the server greets now: the failure has passed"
+    assert likely_cause(done) == "the server greets now: the failure was temporary"
     assert done.code == 2
 
 
-def test_a_server_that_refuses_service() -> None:
-    """In its own words."""
+def test_diagnosis_of_refused_service_repeats_nothing() -> None:
+    """The status line already quotes the server."""
     with ScriptedServer([say(b"-ERR [SYS/TEMP] maintenance\r\n"), silence()]) as server:
         done = run_check(server, "--diagnose")
 
-    assert likely_cause(done) == (
-        "the server is up and turns clients away: it refuses service: [SYS/TEMP] maintenance"
-    )
+    assert likely_cause(done) == "no further cause found"
 
 
 @pytest.mark.threat("T8")
-def test_a_server_that_knows_the_secret(pki: Pki) -> None:
-    """Threat T8: masked in what it says to a diagnosis, too."""
+def test_diagnosis_of_a_server_that_echoes_the_secret_masks_it(pki: Pki) -> None:
+    """Threat T8: the secret is masked in the findings, too."""
     for mode in ("plain", "tls"):  # its plain text is heard on the TLS port, too
         script = [say(b"+OK " + CANARY.encode() + b"\r\n"), expect(), say(b"-ERR x\r\n"), drop()]
         steps = [say(b"-ERR " + CANARY.encode() + b"\r\n"), drop()]
@@ -321,8 +322,8 @@ def test_a_server_that_knows_the_secret(pki: Pki) -> None:
         assert any("+OK ***" in line for line in found(done, "plain text: ")), done.out
 
 
-def test_where_the_time_went() -> None:
-    """A bar for each phase; the longest is 40 characters wide."""
+def test_diagnosis_of_a_slow_session_draws_a_bar_per_phase() -> None:
+    """Each phase has a bar; the longest is 40 characters wide."""
     with ScriptedServer([say(b"+OK\r\n"), silence()]) as server:
         done = run_check(server, "-w", "@0:9", "--diagnose=tcp")
 
@@ -330,49 +331,37 @@ def test_where_the_time_went() -> None:
     assert [bar.split()[1] for bar in bars] == ["resolve", "connect", "greeting"]
     assert all(re.fullmatch(r"time: \w+ +\d+\.\d{3} s #{1,40}", bar) for bar in bars)
     assert max(bar.count("#") for bar in bars) == 40
-    assert re.search(r"of \d\.\d{3} s went into phase", likely_cause(done))
+    assert re.search(r"of \d\.\d{3} s were spent in phase", likely_cause(done))
 
 
 # --- certificates and logins, on a real Dovecot ----------------------------------------------
 
 
 @pytest.mark.real
-@pytest.mark.parametrize(
-    ("persona", "cause"),
-    [
-        ("expired", r"the certificate expired 2 days ago \(.* UTC\), by the clock here \(.* UTC\)"),
-        ("future", r"the certificate is not valid before .* UTC, in .*, by the clock here .*"),
-        (
-            "wrongname",
-            r"the certificate is not for pop\.example\.test but for other\.example\.test",
-        ),
-        (
-            "nochain",
-            r"the issuer \(.*\) was not sent and is not known here: the server leaves out its"
-            r" intermediate certificate, or .*",
-        ),
-        ("selfsigned", r"the certificate is self-signed: no authority vouches for it"),
-    ],
-)
-def test_bad_certificates(dovecot: Dovecot, pki: Pki, persona: str, cause: str) -> None:
-    """The certificate is shown, what is wrong with it is said, and the versions of TLS."""
+@pytest.mark.parametrize("persona", ["expired", "future", "wrongname", "nochain", "selfsigned"])
+def test_diagnosis_of_a_rejected_certificate_shows_it_and_tls_versions(
+    dovecot: Dovecot, pki: Pki, persona: str
+) -> None:
+    """Status line and hint explain the certificate; the diagnosis adds what they do not say."""
     done = honest(check_at(dovecot, pki, persona, "--diagnose"))
 
-    assert re.fullmatch(cause, likely_cause(done)), done.out
+    assert likely_cause(done) == "no further cause found"
     assert any(line.startswith("certificate: subject ") for line in done.long)
     assert found(done, "versions: TLS 1.0 refused, 1.1 refused, 1.2 accepted (")
+    is_about_dates = persona in ("expired", "future")
+    assert bool(found(done, "clock: the time of this machine is ")) == is_about_dates
     assert done.seconds < 3
 
 
 @pytest.mark.real
-def test_old_tls_only(pki: Pki) -> None:
-    """Which versions it speaks."""
+def test_diagnosis_of_an_old_tls_server_lists_its_versions(pki: Pki) -> None:
+    """The findings list the accepted TLS versions."""
     with running(pki, "tls-1.0") as server:
         done = honest(check_at(server, pki, "good", "--diagnose"))
 
     assert kinds(done) == ["old-tls"]
     assert likely_cause(done) == (
-        "the server speaks nothing newer than TLS 1.0, and 1.2 is the least that is accepted here"
+        "the server speaks nothing newer than TLS 1.0, and the minimum accepted here is TLS 1.2"
     )
     assert re.fullmatch(
         r"versions: TLS 1\.0 accepted \(.*\), 1\.1 refused, 1\.2 refused, 1\.3 refused",
@@ -381,8 +370,8 @@ def test_old_tls_only(pki: Pki) -> None:
 
 
 @pytest.mark.real
-def test_plain_and_tls_ports_confused(dovecot: Dovecot, pki: Pki) -> None:
-    """Both ways round."""
+def test_diagnosis_of_swapped_ports_suggests_the_right_option(dovecot: Dovecot, pki: Pki) -> None:
+    """Plain text on the TLS port and TLS on the plain port are both recognised."""
     plain = dovecot._replace(tls=dovecot.plain)
     done = honest(check_at(plain, pki, "good", "--diagnose"))
     assert likely_cause(done).endswith(
@@ -395,19 +384,17 @@ def test_plain_and_tls_ports_confused(dovecot: Dovecot, pki: Pki) -> None:
 
 
 @pytest.mark.real
-def test_no_stls(dovecot: Dovecot, pki: Pki) -> None:
-    """What the server offers stands below."""
+def test_diagnosis_without_stls_shows_the_capabilities(dovecot: Dovecot, pki: Pki) -> None:
+    """The transcript shows the capabilities of the server."""
     done = honest(check_at(dovecot, pki, "no-tls", "--starttls", "--diagnose", tls=False))
 
-    assert likely_cause(done) == (
-        f"TLS is switched off on port {dovecot.plain}: the server does not offer STLS"
-    )
+    assert likely_cause(done) == "no further cause found"
     assert "dialogue: C: CAPA" in done.long
 
 
 @pytest.mark.real
-def test_a_rejected_login(pki: Pki, tmp_path: Path) -> None:
-    """The server sees one connection and one login, by its own log."""
+def test_diagnosis_after_a_rejected_login_opens_no_connection(pki: Pki, tmp_path: Path) -> None:
+    """The log of the server has one connection and one login."""
     secret = tmp_path / "secret"
     secret.touch(mode=0o600)
     secret.write_text(CANARY)
@@ -422,30 +409,28 @@ def test_a_rejected_login(pki: Pki, tmp_path: Path) -> None:
         assert server.log() == before + log
 
     assert kinds(done) == ["credentials"]
-    assert likely_cause(done) == (
-        "the service works, but does not take the credentials of monitor: wrong, changed, or locked"
-    )
+    assert likely_cause(done) == "no further cause found"
     assert "dialogue: C: PASS ***" in done.long
-    assert "diagnosis: connections: none was opened after the login had begun" in done.long
+    assert "diagnosis: connections: none opened after the login began" in done.long
     assert log.count("pop3-login: ") == 1
 
 
 # --- limits ----------------------------------------------------------------------------------
 
 
-def test_no_time_left() -> None:
-    """The look has taken all of it: named as skipped, and the chart is there."""
+def test_diagnosis_without_time_left_skips_all_steps() -> None:
+    """Steps without time are named as skipped, and the time chart is printed."""
     with ScriptedServer([silence()]) as server:
         done = run_check(server, "-t", "1", "--run-timeout", "1", "--diagnose")
 
     assert found(done, "skipped: TLS on this port: no time left")
-    assert likely_cause(done).startswith(f"the service on port {server.port} hangs")
+    assert likely_cause(done) == "no further cause found"
     assert [line for line in done.long if line.startswith("time: greeting ")]
     assert done.seconds < 1 + LATE
 
 
-def test_a_step_that_is_late_is_named() -> None:
-    """The run ends a tenth before its limit, whatever is still going on."""
+def test_diagnosis_with_a_late_step_ends_in_time() -> None:
+    """The run ends a tenth before its limit, whatever still runs."""
     with ScriptedServer([silence()]) as server:
         done = run_check(server, "-t", "0.5", "--run-timeout", "2", "--diagnose=trace,tls")
 
@@ -453,8 +438,8 @@ def test_a_step_that_is_late_is_named() -> None:
     assert done.seconds < 2 + LATE
 
 
-def test_the_verdict_is_the_same_with_a_diagnosis() -> None:
-    """Status line and perfdata, but for the times."""
+def test_diagnosis_leaves_status_and_perfdata_unchanged() -> None:
+    """Status line and perfdata labels are the same with and without a diagnosis."""
     with dead_port() as port, PoliteServer({}) as server:
         arguments = ("-H", "127.0.0.1", "-p", str(port))
         plain, diagnosed = (
@@ -466,8 +451,8 @@ def test_the_verdict_is_the_same_with_a_diagnosis() -> None:
     assert list(plain.perfdata) == list(diagnosed.perfdata)
 
 
-def test_a_signal_during_a_diagnosis_leaves_the_verdict() -> None:
-    """It had been found out before: what was not finished is named."""
+def test_diagnosis_stopped_by_a_signal_keeps_the_verdict() -> None:
+    """The verdict is known before the diagnosis; unfinished steps are named."""
     with ScriptedServer([silence()]) as server:
         process = subprocess.Popen(
             [COMMAND, "-H", "127.0.0.1", "-p", str(server.port), "-t", "1", "--diagnose"],
@@ -519,8 +504,8 @@ def diagnosed(argv: str, seconds: float = 5) -> Run:
     return honest(Run(verdict.state.value, render(verdict), "", time.monotonic() - began))
 
 
-def test_programs_that_are_not_installed(programs: Path) -> None:
-    """Everything else goes on without them."""
+def test_tools_not_installed_are_skipped(programs: Path) -> None:
+    """The other steps run without the missing tools."""
     done = diagnosed("--diagnose=tcp,ping,trace")
 
     assert found(done, "skipped: ping: not installed")
@@ -528,8 +513,8 @@ def test_programs_that_are_not_installed(programs: Path) -> None:
     assert found(done, "connect: 127.0.0.1:")
 
 
-def test_traceroute_stands_in_for_mtr(programs: Path) -> None:
-    """Called with an address, and with numbers only."""
+def test_trace_without_mtr_runs_traceroute(programs: Path) -> None:
+    """traceroute gets the address and numeric output options."""
     program(programs, "traceroute", 'echo "called with $*"')
 
     assert found(diagnosed("--diagnose=trace"), "traceroute: ") == [
@@ -537,10 +522,10 @@ def test_traceroute_stands_in_for_mtr(programs: Path) -> None:
     ]
 
 
-def test_what_a_hostile_program_prints_is_made_harmless(
+def test_tool_with_hostile_output_is_sanitised_and_killed(
     programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Escape sequences, markup and pipes, a megabyte of them, and on stderr too."""
+    """Escape sequences, markup and pipes are replaced, on stderr too; endless output is cut."""
     monkeypatch.setenv("CANARY", CANARY)
     program(
         programs,
@@ -551,17 +536,17 @@ def test_what_a_hostile_program_prints_is_made_harmless(
     done = diagnosed("--diagnose=ping")
 
     shown = found(done, "ping: ")
-    assert shown[0] == "ping: was cut off, for 127.0.0.1"
+    assert shown[0] == "ping: killed (too slow, or too much output), target 127.0.0.1"
     assert shown[1] == "ping: ??(script) time=0s;;;; ?id? ?(id)"
     assert len(shown) <= steps.LINES_LIMIT + 1
     assert not [line for line in shown if "HOME" in line or "CANARY" in line]
     assert done.seconds < 2
 
 
-def test_the_secret_is_masked_in_what_a_program_prints(
+def test_tool_that_prints_the_secret_is_masked(
     programs: Path, monkeypatch: pytest.MonkeyPatch, pki: Pki
 ) -> None:
-    """Nothing gives it to one; whatever one prints passes the same cleaner as a server's text."""
+    """No tool gets the secret; tool output is masked like the text of a server."""
     monkeypatch.setenv("SECRET_OF_THIS_TEST", CANARY)
     program(programs, "ping", f"echo '{CANARY}'")
     login = "-S --ca-file {} -U monitor --password-env SECRET_OF_THIS_TEST"
@@ -571,39 +556,42 @@ def test_the_secret_is_masked_in_what_a_program_prints(
     assert found(done, "ping: ") == ["ping: ***"]
 
 
-def test_a_program_that_hangs_is_ended_with_its_children(programs: Path, tmp_path: Path) -> None:
-    """Also children that keep its output open."""
+def test_tool_that_hangs_is_killed_with_its_children(programs: Path, tmp_path: Path) -> None:
+    """Children that keep the output open are killed as well."""
     program(programs, "mtr", f"sleep 60 & echo $! > {tmp_path}/child; echo begun; wait")
     done = diagnosed("--diagnose=trace", seconds=1)
 
-    assert found(done, "mtr: ") == ["mtr: was cut off, for 127.0.0.1", "mtr: begun"]
+    assert found(done, "mtr: ") == [
+        "mtr: killed (too slow, or too much output), target 127.0.0.1",
+        "mtr: begun",
+    ]
     assert done.seconds < 1 + LATE
     child = int((tmp_path / "child").read_text())
     time.sleep(0.1)
     assert not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text()
 
 
-def test_a_program_that_leaves_a_child_behind(programs: Path, tmp_path: Path) -> None:
-    """It goes with the program."""
+def test_tool_that_leaves_a_child_has_it_killed(programs: Path, tmp_path: Path) -> None:
+    """A child of a finished tool is killed with it."""
     program(programs, "ping", f"sleep 60 >/dev/null 2>&1 & echo $! > {tmp_path}/child; exit 3")
     done = diagnosed("--diagnose=ping")
 
-    assert found(done, "ping: ") == ["ping: ended with exit code 3, for 127.0.0.1"]
+    assert found(done, "ping: ") == ["ping: exit code 3, target 127.0.0.1"]
     child = int((tmp_path / "child").read_text())
     time.sleep(0.1)
     assert not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text()
 
 
-def test_a_program_that_cannot_be_started(programs: Path) -> None:
-    """Said, and no more."""
+def test_tool_that_cannot_be_started_is_skipped(programs: Path) -> None:
+    """A tool that cannot be started is a skipped step with the reason."""
     (programs / "ping").write_text("not a program")
     (programs / "ping").chmod(0o755)
 
     assert found(diagnosed("--diagnose=ping"), "skipped: ping: cannot start a program: ")
 
 
-def test_path_does_not_choose_the_programs(tmp_path: Path) -> None:
-    """Whoever sets PATH would choose what runs with the rights of the check."""
+def test_tools_are_never_searched_in_path(tmp_path: Path) -> None:
+    """PATH cannot choose a program that runs with the rights of the check."""
     for name in ("ping", "mtr", "traceroute", "dig"):
         program(tmp_path, name, f"touch {tmp_path}/called")
     with dead_port() as port:
@@ -615,8 +603,8 @@ def test_path_does_not_choose_the_programs(tmp_path: Path) -> None:
     assert not (tmp_path / "called").exists()
 
 
-def test_what_goes_wrong_in_a_step_is_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The verdict stands, whatever bug there is."""
+def test_step_with_a_bug_is_skipped_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug in a step leaves the verdict unchanged."""
 
     def broken(*_: object) -> None:
         raise TypeError("secret")
@@ -627,5 +615,5 @@ def test_what_goes_wrong_in_a_step_is_a_line_of_its_own(monkeypatch: pytest.Monk
     assert done.code == 2
     assert found(done, "skipped: ") == [
         "skipped: connections to each address: internal error (TypeError)",
-        "skipped: other ports of POP3: internal error (TypeError)",
+        "skipped: other POP3 ports: internal error (TypeError)",
     ]

@@ -1,4 +1,4 @@
-"""Results to the REST API of Icinga 2, here played by a server that is not always there."""
+"""Submit results to the REST API of Icinga 2, replaced by a test server that also fails."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PASSWORD = "s3cret c4n4ry"
 
 
 class Client:
-    """Hands results to an API."""
+    """Submits results to an API."""
 
     def __init__(self, pki: Pki, folder: Path) -> None:
         self.ca_file = str(pki.ca_file)
@@ -70,8 +70,8 @@ def outcome(number: int = 0) -> Outcome:
     return Outcome(Service(f"host!pop3 {number}", ()), verdict, began=1.25, ended=2.5)
 
 
-def test_a_result(pki: Pki, client: Client) -> None:
-    """What the API wants: the service by name, the output without the performance data."""
+def test_submit_sends_service_state_and_output_without_perfdata(pki: Pki, client: Client) -> None:
+    """The request names the service and separates the output from the performance data."""
     with Api(tls=pki.server("good")) as server, client.api(server.port) as api:
         assert api.submit(outcome()) is None
 
@@ -93,8 +93,8 @@ def test_a_result(pki: Pki, client: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/icinga/v1"])
-def test_the_path_of_the_url(path: str, pki: Pki, client: Client) -> None:
-    """With the version of the API or without, also behind a proxy's path."""
+def test_submit_completes_the_path_of_the_url(path: str, pki: Pki, client: Client) -> None:
+    """The URL may contain the API version, and the path of a proxy."""
     with Api(tls=pki.server("good")) as server, client.api(server.port, path) as api:
         assert api.submit(outcome()) is None
 
@@ -102,8 +102,8 @@ def test_the_path_of_the_url(path: str, pki: Pki, client: Client) -> None:
     assert server.heads[0][0] == f"POST {before}/v1/actions/process-check-result HTTP/1.1"
 
 
-def test_one_connection_for_all(pki: Pki, client: Client) -> None:
-    """A handshake a result would cost more than the checks."""
+def test_submit_of_many_results_uses_one_connection(pki: Pki, client: Client) -> None:
+    """A TLS handshake per result would cost more than the checks."""
     with Api(tls=pki.server("good")) as server, client.api(server.port) as api:
         assert {api.submit(outcome(number)) for number in range(50)} == {None}
 
@@ -113,8 +113,8 @@ def test_one_connection_for_all(pki: Pki, client: Client) -> None:
     ]
 
 
-def test_lost_connections(pki: Pki, client: Client) -> None:
-    """Whatever is lost with one is sent again on the next."""
+def test_submit_on_a_lost_connection_sends_again(pki: Pki, client: Client) -> None:
+    """A result without a complete answer is sent again on a new connection."""
     cuts = (b"", b"HTTP/1.1 200 OK\r\nConte", taken({"service": "x"})[:-5])
     answers = [answer for cut in cuts for answer in (lambda _, cut=cut: Cut(cut), taken)]
     with Api(*answers, tls=pki.server("good")) as server, client.api(server.port) as api:
@@ -125,8 +125,8 @@ def test_lost_connections(pki: Pki, client: Client) -> None:
     }
 
 
-def test_a_reload(pki: Pki, client: Client) -> None:
-    """While it lasts nobody listens, or somebody says that he is about to go."""
+def test_submit_during_a_reload_is_retried(pki: Pki, client: Client) -> None:
+    """During a reload the API refuses connections, or answers with status 503."""
     shutting_down: list[Answer] = [lambda _: refused("503 Unavailable", error=503), taken]
     with dead_port() as port:
         pass
@@ -146,8 +146,8 @@ def test_a_reload(pki: Pki, client: Client) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_an_api_that_stays_away(client: Client) -> None:
-    """Waited for once, not once a result."""
+def test_submit_to_a_dead_api_waits_only_once(client: Client) -> None:
+    """All results together wait once for an API that is down."""
     with dead_port() as port, client.api(port) as api:
         began = time.monotonic()
         said = {api.submit(outcome(number)) for number in range(100)}
@@ -157,8 +157,10 @@ def test_an_api_that_stays_away(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_an_api_that_is_silent(pki: Pki, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each answer has its time, and all of them the time of the run."""
+def test_submit_to_a_silent_api_times_out(
+    pki: Pki, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answer has a time limit, and all of them the limit of the run."""
     monkeypatch.setattr(icinga_target, "REPLY_SECONDS", 0.3)
     with Api(lambda _: b"", tls=pki.server("good")) as server, client.api(server.port) as api:
         began = time.monotonic()
@@ -168,8 +170,8 @@ def test_an_api_that_is_silent(pki: Pki, client: Client, monkeypatch: pytest.Mon
     assert time.monotonic() - began < 3
 
 
-def test_an_unknown_service_stops_no_other(pki: Pki, client: Client) -> None:
-    """It is named, and not sent again."""
+def test_submit_of_an_unknown_service_is_refused_without_retry(pki: Pki, client: Client) -> None:
+    """The refusal is reported, and later results are still submitted."""
 
     def some(result: dict[str, Any]) -> bytes:
         if result["service"].endswith("0"):
@@ -193,8 +195,10 @@ def test_an_unknown_service_stops_no_other(pki: Pki, client: Client) -> None:
         (http(b'{"results":[{"code":200}]}', "200 OK", "Connection: close"), None),
     ],
 )
-def test_other_answers(answer: bytes, reason: str | None, pki: Pki, client: Client) -> None:
-    """Only what says so is a success."""
+def test_submit_accepts_code_200_only(
+    answer: bytes, reason: str | None, pki: Pki, client: Client
+) -> None:
+    """A result is accepted only when status and code are 200."""
     with Api(lambda _: answer, tls=pki.server("good")) as server, client.api(server.port) as api:
         said = api.submit(outcome())
 
@@ -203,8 +207,8 @@ def test_other_answers(answer: bytes, reason: str | None, pki: Pki, client: Clie
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("answer", [http(b"[]"), http(b"no json", "302 Found"), http(b"", "502 x")])
-def test_somebody_else_answers(answer: bytes, pki: Pki, client: Client) -> None:
-    """A proxy, while Icinga is away: it may come back, and redirects are not followed."""
+def test_submit_behind_a_proxy_error_is_retried(answer: bytes, pki: Pki, client: Client) -> None:
+    """A proxy may answer while Icinga restarts; redirects are not followed."""
     back_soon = Api(lambda _: answer, taken, tls=pki.server("good"))
     with back_soon as server, client.api(server.port) as api:
         assert api.submit(outcome()) is None
@@ -213,8 +217,10 @@ def test_somebody_else_answers(answer: bytes, pki: Pki, client: Client) -> None:
 
 
 @pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
-def test_wrong_credentials_are_not_tried_again(status: str, pki: Pki, client: Client) -> None:
-    """They are wrong for all results; the password is not in what is said of it."""
+def test_submit_with_wrong_credentials_is_not_retried(
+    status: str, pki: Pki, client: Client
+) -> None:
+    """Wrong credentials fail for all results; the reason does not contain the password."""
     said = f"No: {PASSWORD} {base64.b64encode(f'sweep:{PASSWORD}'.encode()).decode()}"
     with (
         Api(lambda _: refused(status, status=said), tls=pki.server("good")) as server,
@@ -227,8 +233,10 @@ def test_wrong_credentials_are_not_tried_again(status: str, pki: Pki, client: Cl
 
 
 @pytest.mark.parametrize("certificate", ["expired", "wrongname", "untrusted"])
-def test_the_api_is_verified(certificate: str, pki: Pki, client: Client) -> None:
-    """Not one octet of the credentials goes to somebody else; nobody waits for him to change."""
+def test_submit_to_an_unverified_api_sends_no_credentials(
+    certificate: str, pki: Pki, client: Client
+) -> None:
+    """No credentials are sent to an unverified server, and there is no retry."""
     with Api(tls=pki.server(certificate)) as server, client.api(server.port) as api:
         began = time.monotonic()
         said = api.submit(outcome())
@@ -239,8 +247,10 @@ def test_the_api_is_verified(certificate: str, pki: Pki, client: Client) -> None
     assert time.monotonic() - began < 2
 
 
-def test_a_sweep(pki: Pki, client: Client, tmp_path: Path) -> None:
-    """All results arrive; sections that are wrong are the sweep's problem, not the service's."""
+def test_sweep_submits_all_results_of_valid_sections(
+    pki: Pki, client: Client, tmp_path: Path
+) -> None:
+    """All results arrive; an invalid section makes the sweep UNKNOWN, not the service."""
     with PoliteServer({}) as pop3, dead_port() as dead, Api(tls=pki.server("good")) as server:
         services = f"[a!good]\nport = {pop3.port}\n[b!dead]\nport = {dead}\n[c!wrong]\nport = x\n"
         done = client.sweep(tmp_path, services, server.port)
@@ -253,8 +263,8 @@ def test_a_sweep(pki: Pki, client: Client, tmp_path: Path) -> None:
     }
 
 
-def test_what_could_not_be_handed_over_is_critical(client: Client, tmp_path: Path) -> None:
-    """By name, with the reason, within the time for the run; the password is in no output."""
+def test_sweep_with_unsubmitted_results_is_critical(client: Client, tmp_path: Path) -> None:
+    """The services are named with the reason, within the run timeout, without the password."""
     with PoliteServer({}) as pop3, dead_port() as dead:
         services = f"[a!good]\nport = {pop3.port}\n[b!good]\nport = {pop3.port}\n"
         done = client.sweep(tmp_path, services, dead, "--run-timeout", "2", "-vvv")
@@ -266,8 +276,8 @@ def test_what_could_not_be_handed_over_is_critical(client: Client, tmp_path: Pat
     assert PASSWORD not in done.out
 
 
-def test_a_password_file_that_cannot_be_used(client: Client, tmp_path: Path) -> None:
-    """Said before anything is looked at."""
+def test_sweep_with_an_unsafe_password_file_is_refused(client: Client, tmp_path: Path) -> None:
+    """The file is checked before the first service."""
     client.secret.chmod(0o644)
     done = client.sweep(tmp_path, "[a!b]\n", 1)
 
@@ -277,8 +287,10 @@ def test_a_password_file_that_cannot_be_used(client: Client, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("weak", ["abc", "sweep", "service"])
-def test_of_a_weak_password_only_the_number_is_told(weak: str, pki: Pki, client: Client) -> None:
-    """The words of the API could have it in them, and a gap would tell which it is."""
+def test_submit_with_a_weak_password_quotes_the_status_only(
+    weak: str, pki: Pki, client: Client
+) -> None:
+    """A short password in the text of the API could be guessed from the masked part."""
     client.secret.write_text(f"{weak}\n")
     said = "No service sweep!abc found"
     with (

@@ -1,4 +1,4 @@
-"""Results as external commands, in a FIFO that may have no reader."""
+"""Submit results as external commands to a FIFO that may have no reader."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def pipe(fifo: Path, seconds: float = 5) -> nagios_target.CommandPipe:
     return nagios_target.open_target(CommandFile(str(fifo)), Deadline(time.monotonic() + seconds))
 
 
-def test_a_command(fifo: Path, reader: Reader) -> None:
+def test_submit_writes_one_external_command(fifo: Path, reader: Reader) -> None:
     """Time, host, service, exit code, and the output with `\\n` for the end of a line."""
     verdict = Verdict(
         State.CRITICAL,
@@ -77,8 +77,8 @@ def test_a_command(fifo: Path, reader: Reader) -> None:
     ]
 
 
-def test_a_command_is_one_piece(fifo: Path, reader: Reader) -> None:
-    """What a pipe takes at once, whoever else writes to it; cut between two lines."""
+def test_submit_of_long_output_is_cut_between_lines(fifo: Path, reader: Reader) -> None:
+    """A command fits into one atomic write; longer output is cut between two lines."""
     lines = tuple(f"line {number}: {'x' * 90}" for number in range(99))
     verdict = Verdict(State.CRITICAL, "gone", (Figure("time", 1),), lines, is_verbose=True)
 
@@ -88,14 +88,16 @@ def test_a_command_is_one_piece(fifo: Path, reader: Reader) -> None:
     assert command.endswith("x" * 90)
 
 
-def test_a_name_that_would_be_another_command(fifo: Path, reader: Reader) -> None:
-    """Fields are set apart by semicolons."""
+def test_submit_of_a_name_with_a_semicolon_is_refused(fifo: Path, reader: Reader) -> None:
+    """A semicolon in a name would start another field."""
     assert pipe(fifo).submit(outcome(name="a!b;2;x")) == "a command cannot have a ; in its names"
     assert reader.commands() == []
 
 
-def test_nobody_reads(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waited for once, not once a result; and said."""
+def test_submit_without_a_reader_waits_only_once(
+    fifo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All results together wait once for a reader."""
     monkeypatch.setattr(delivery, "PATIENCE_SECONDS", 0.3)
     commands = pipe(fifo)
     began = time.monotonic()
@@ -106,8 +108,10 @@ def test_nobody_reads(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert time.monotonic() - began < 1
 
 
-def test_nobody_reads_any_more(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pipe whose reader is gone, or that is full, is not waited for without end."""
+def test_submit_to_a_full_or_abandoned_pipe_fails(
+    fifo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting for a full pipe, or one without a reader, has a limit."""
     monkeypatch.setattr(delivery, "PATIENCE_SECONDS", 0.3)
     reader = Reader(fifo)
     commands = pipe(fifo)
@@ -119,8 +123,8 @@ def test_nobody_reads_any_more(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert pipe(fifo).submit(outcome()) == f"nobody reads {fifo}"
 
 
-def test_a_reader_that_comes_back(fifo: Path) -> None:
-    """Nagios is restarted: nothing is lost."""
+def test_submit_waits_for_a_reader_that_restarts(fifo: Path) -> None:
+    """No result is lost while Nagios restarts."""
     readers = []
     commands = pipe(fifo)
     later = threading.Timer(0.5, lambda: readers.append(Reader(fifo)))
@@ -132,8 +136,10 @@ def test_a_reader_that_comes_back(fifo: Path) -> None:
     readers[0].close()
 
 
-def test_a_sweep(fifo: Path, reader: Reader, tmp_path: Path) -> None:
-    """All results arrive; the exit code is about the sweep."""
+def test_sweep_writes_all_results_of_valid_sections(
+    fifo: Path, reader: Reader, tmp_path: Path
+) -> None:
+    """All results arrive; the exit code is that of the sweep."""
     path = tmp_path / "sweep.ini"
     with PoliteServer({}) as server, dead_port() as dead:
         path.write_text(
@@ -150,8 +156,8 @@ def test_a_sweep(fifo: Path, reader: Reader, tmp_path: Path) -> None:
     ]
 
 
-def test_a_sweep_that_nobody_reads(fifo: Path, tmp_path: Path) -> None:
-    """CRITICAL, within the time for the run, and by name."""
+def test_sweep_without_a_reader_is_critical(fifo: Path, tmp_path: Path) -> None:
+    """The sweep is CRITICAL within its timeout and names the service."""
     path = tmp_path / "sweep.ini"
     with PoliteServer({}) as server:
         path.write_text(f"[a!good]\nhostname = 127.0.0.1\nport = {server.port}\n")
@@ -164,8 +170,8 @@ def test_a_sweep_that_nobody_reads(fifo: Path, tmp_path: Path) -> None:
     assert done.perfdata["not_submitted"] == "1;;;0;1"
 
 
-def test_a_command_file_that_is_none(tmp_path: Path) -> None:
-    """Said before anything is looked at; a regular file is not written to."""
+def test_sweep_with_a_regular_file_as_command_file_is_refused(tmp_path: Path) -> None:
+    """The file is checked before the first service; a regular file stays untouched."""
     path, regular = tmp_path / "sweep.ini", tmp_path / "regular"
     path.write_text("[a!b]\n")
     regular.write_text("untouched")

@@ -1,7 +1,7 @@
-"""Networks that fail for real: packets lost, cut off, sent back; name servers that lie.
+"""Checks in failing networks: packets lost or rejected, connections cut, hostile name servers.
 
-In a network namespace, by nftables and by servers of our own. Where many faults fit into one
-network they are the services of one sweep, so that they are waited for side by side.
+In a network namespace, by nftables and test servers. Where many faults fit into one network they
+are the services of one sweep and run in parallel.
 """
 
 from __future__ import annotations
@@ -71,8 +71,10 @@ def kind(result: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("rule", ["inc mod 10 == 3", "inc mod 5 == 3", "random mod 100 < 30"])
-def test_lost_packets(rule: str, net: Network, pki: Pki) -> None:
-    """One in ten, one in five, and three of ten by chance: TCP sends again, and we wait."""
+def test_check_with_lost_packets_waits_for_retransmission(
+    rule: str, net: Network, pki: Pki
+) -> None:
+    """With one packet in ten, one in five, or 30 % at random lost, TCP retransmits in time."""
     net.set_up(HERE)
     net.filter(f"in tcp dport 995 numgen {rule} drop", f"in tcp sport 995 numgen {rule} drop")
     done = honest(net.run(*login(pki, net.folder), "-t", "12", server=polite(pki)))
@@ -123,8 +125,8 @@ CUTS = {
 
 
 @pytest.mark.parametrize("cut", CUTS)
-def test_connections_that_are_cut(cut: str, net: Network, pki: Pki) -> None:
-    """By what cuts them, and where: each has its phase, and costs no more than its time."""
+def test_check_of_a_cut_connection_fails_in_its_phase(cut: str, net: Network, pki: Pki) -> None:
+    """The failure names the phase in which the connection is cut, within the timeout."""
     rules, expected, phase = CUTS[cut]
     net.set_up(HERE)
     net.filter(*rules)
@@ -157,8 +159,8 @@ REJECTIONS = {
 }
 
 
-def test_connections_that_are_rejected(net: Network) -> None:
-    """What a router or a firewall says is not what a server says; nobody waits for the limit."""
+def test_check_of_rejected_connections_reports_the_icmp_reason(net: Network) -> None:
+    """An ICMP error or a reset ends the check at once, with its own kind."""
     for address, (answer, _, _) in REJECTIONS.items():
         family, mask = ("ip6", "/128 nodad") if ":" in address else ("ip", "/32")
         net.set_up(f"ip addr add dev lo {address}{mask}")
@@ -174,8 +176,8 @@ def test_connections_that_are_rejected(net: Network) -> None:
         assert result["ended"] - result["began"] < 8, answer
 
 
-def test_a_rejected_ipv6_beside_a_good_ipv4(net: Network) -> None:
-    """An address that is rejected costs nothing: the next has all of the time."""
+def test_check_with_ipv6_rejected_uses_ipv4_at_once(net: Network) -> None:
+    """A rejected address costs no time: the next one has all that is left."""
     net.filter("out ip6 daddr 2001:db8::1 reject with icmpv6 admin-prohibited")
     net.add_host("half.example.test", "2001:db8::1", "127.0.0.1")
     done = honest(net.run("-H", "half.example.test", "-t", "14", "-v", server=POLITE_SERVER))
@@ -196,8 +198,10 @@ def test_a_rejected_ipv6_beside_a_good_ipv4(net: Network) -> None:
         ("::1", ["sysctl -qw net.ipv6.conf.all.disable_ipv6=1"], "cannot assign|unreachable"),
     ],
 )
-def test_no_network(address: str, commands: list[str], words: str, net: Network) -> None:
-    """The interface is down, or the routes say no."""
+def test_check_without_a_network_is_unreachable(
+    address: str, commands: list[str], words: str, net: Network
+) -> None:
+    """The interface is down, or a route rejects the packets."""
     net.set_up(*commands)
     done = honest(net.run("-H", address, "-t", "10"))
 
@@ -206,8 +210,8 @@ def test_no_network(address: str, commands: list[str], words: str, net: Network)
     assert done.seconds < 8
 
 
-def test_no_loopback(net: Network) -> None:
-    """Its own address stays, and all that is sent there vanishes."""
+def test_check_without_loopback_times_out(net: Network) -> None:
+    """The address stays, and packets to it are dropped."""
     net.set_up("ip link set lo down")
     done = honest(net.run("-H", "127.0.0.1", "-t", "1"))
 
@@ -233,12 +237,12 @@ def tell():
             icmp.sendto(message[:2] + struct.pack("!H", checksum) + message[4:], ({SERVER!r}, 0))
 threading.Thread(target=tell, daemon=True).start()
 """
-"""A router before a narrow path: "fragmentation needed" (RFC 792, 1191)."""
+"""A router before a link with a small MTU: "fragmentation needed" (RFC 792, 1191)."""
 
 
 @pytest.mark.parametrize("is_told", [False, True])
-def test_a_narrow_path(is_told: bool, net: Network, pki: Pki) -> None:
-    """A large certificate does not fit through it: a black hole where nobody says so."""
+def test_check_over_a_small_mtu_depends_on_icmp(is_told: bool, net: Network, pki: Pki) -> None:
+    """Without ICMP a large certificate is lost (path MTU black hole); with ICMP the check works."""
     net.set_up(HERE, "ip link set lo mtu 1500 gso_max_segs 1 gso_max_size 1500")
     net.filter("in tcp sport 995 meta length > 1280 drop")
     server = polite(pki, "many_names", TELLS_OF_THE_MTU if is_told else "")
@@ -274,8 +278,8 @@ threading.Thread(target=far, daemon=True).start()
 """
 
 
-def test_a_server_far_away(net: Network, pki: Pki) -> None:
-    """Slow is not broken: each phase shows its part of it, and thresholds are for that."""
+def test_check_of_a_distant_server_is_slow_in_each_phase(net: Network, pki: Pki) -> None:
+    """A slow network is a matter of thresholds; each phase shows its part of the time."""
     net.set_up(HERE)
     words = [*login(pki, net.folder), "-p", "1995", "-w", "0.5", "-t", "10"]
     done = honest(net.run(*words, server=polite(pki, beside=FAR_AWAY)))
@@ -316,8 +320,8 @@ LIES = {
 
 
 @pytest.mark.threat("T15")
-def test_name_servers_that_lie(net: Network) -> None:
-    """An answer that is late, false or senseless is none; each look-up ends in its time."""
+def test_lookup_with_hostile_answers_ends_in_time(net: Network) -> None:
+    """A late, wrong or malformed answer counts as none; each lookup ends within its timeout."""
     assert set(LIES) == {*name_server.ANSWERS, *name_server.ONLY_CUT}
     net.resolve_by("127.0.0.1", options="timeout:5 attempts:1")
     sections = "".join(f"[{name}.example.test!x]\ntimeout = 3\n" for name in LIES)
@@ -332,8 +336,8 @@ def test_name_servers_that_lie(net: Network) -> None:
 
 
 @pytest.mark.threat("T15")
-def test_a_thousand_addresses_side_by_side(net: Network) -> None:
-    """More than are tried at once: UNKNOWN, and no silent choice of some."""
+def test_check_of_a_thousand_addresses_is_unknown(net: Network) -> None:
+    """More addresses than the limit are UNKNOWN; no subset is chosen silently."""
     net.resolve_by("127.0.0.1")
     done = honest(
         net.run("-H", "many.example.test", "--all-addresses", "-t", "10", server=NAME_SERVER)
@@ -343,8 +347,8 @@ def test_a_thousand_addresses_side_by_side(net: Network) -> None:
 
 
 @pytest.mark.threat("T15")
-def test_the_first_name_server_is_dead(net: Network) -> None:
-    """As long as the system takes to ask the second, and shown as the time of the look-up."""
+def test_lookup_with_a_silent_first_name_server_uses_the_second(net: Network) -> None:
+    """The time until the resolver asks the second server is part of time_resolve."""
     net.resolve_by("192.0.2.1", "127.0.0.1")
     done = honest(net.run("-H", "good.example.test", "-t", "12", server=BOTH))
 
@@ -353,8 +357,8 @@ def test_the_first_name_server_is_dead(net: Network) -> None:
 
 
 @pytest.mark.threat("T15")
-def test_the_first_name_server_is_not_there(net: Network) -> None:
-    """Refused is not silent: the second is asked at once."""
+def test_lookup_with_a_missing_first_name_server_uses_the_second_at_once(net: Network) -> None:
+    """A refused query is not silence: the resolver asks the second server at once."""
     net.resolve_by("127.0.0.9", "127.0.0.1", options="timeout:5 attempts:1")
     done = honest(net.run("-H", "good.example.test", "-t", "12", server=BOTH))
 
@@ -363,8 +367,8 @@ def test_the_first_name_server_is_not_there(net: Network) -> None:
 
 
 @pytest.mark.threat("T15")
-def test_all_name_servers_are_dead(net: Network) -> None:
-    """The limit is the look's, however long the system would go on asking."""
+def test_lookup_with_silent_name_servers_ends_at_the_timeout(net: Network) -> None:
+    """The lookup ends at the timeout, however long the resolver would continue."""
     net.resolve_by("192.0.2.1", "192.0.2.2", "2001:db8::1", options="timeout:5 attempts:3")
     done = honest(net.run("-H", "good.example.test", "-t", "1"))
 

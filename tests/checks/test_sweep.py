@@ -89,8 +89,8 @@ def file(tmp_path: Path) -> File:
 # --- the file --------------------------------------------------------------------------------
 
 
-def test_a_section_goes_through_the_code_of_a_single_check(file: File, pki: Pki) -> None:
-    """The same words, perfdata and long output as when it runs alone."""
+def test_section_gives_the_output_of_a_single_check(file: File, pki: Pki) -> None:
+    """A section gives the status, perfdata and long output of a single check."""
     with PoliteServer({}, tls=pki.server("good")) as server, dead_port() as dead:
         tls = ("--ssl", f"--ca-file={pki.ca_file}", "--certificate=33%")
         file.add(
@@ -129,8 +129,8 @@ WRONG = {
 }
 
 
-def test_a_section_that_is_wrong_is_unknown_by_name_and_the_rest_go_on(file: File) -> None:
-    """Whatever is wrong with it; no verdict of its own is handed over, the sweep says it."""
+def test_section_with_an_error_is_unknown_and_others_continue(file: File) -> None:
+    """The sweep reports an invalid section; no result is submitted for its service."""
     with PoliteServer({}) as server:
         for name, (keys, _) in WRONG.items():
             file.add(name, *keys)
@@ -153,8 +153,8 @@ def test_a_section_that_is_wrong_is_unknown_by_name_and_the_rest_go_on(file: Fil
     assert any(line.startswith("ok: good!one: 127.0.0.1:") for line in done.long)
 
 
-def test_a_header_that_is_not_closed_spoils_no_other_section(file: File) -> None:
-    """What follows it belongs to it, not to the one before."""
+def test_section_after_an_unclosed_header_is_the_only_invalid_one(file: File) -> None:
+    """The lines after an unclosed header belong to that header, not to the section before."""
     with PoliteServer({}) as server:
         file.add("a!good", port=server.port)
         file.add("x", "[a!bad", "port = 1")
@@ -173,8 +173,8 @@ def test_a_header_that_is_not_closed_spoils_no_other_section(file: File) -> None
         ("[DEFAULT]\n= 1\n[a!b]\n", "line 2: neither [section] nor key = value"),
     ],
 )
-def test_a_file_that_is_wrong_as_a_whole(tmp_path: Path, text: str, reason: str) -> None:
-    """There is nothing that could go on."""
+def test_sweep_of_an_invalid_file_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    """Without a valid section there is nothing to check."""
     path = tmp_path / "sweep.ini"
     path.write_text(text)
     done = run("--sweep", str(path))
@@ -184,8 +184,8 @@ def test_a_file_that_is_wrong_as_a_whole(tmp_path: Path, text: str, reason: str)
     assert reason in done.line
 
 
-def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    """Not there, no regular file, too large: one line each, and no waiting."""
+def test_sweep_of_an_unreadable_file_is_refused(tmp_path: Path) -> None:
+    """A missing, special or too large file is refused in one line, without blocking."""
     fifo, large = tmp_path / "fifo", tmp_path / "large"
     os.mkfifo(fifo)
     with large.open("wb") as sparse:
@@ -197,8 +197,8 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         assert reason in done.line
 
 
-def test_parts_of_a_file_keep_sections_of_one_name_apart() -> None:
-    """--extra-opts reads them as one, a sweep must not."""
+def test_ini_parts_keep_duplicate_sections_apart() -> None:
+    """--extra-opts joins sections of one name, a sweep refuses them."""
     text = "[a]\nx = 1\n[b]\n[a]\ny\n"
 
     assert [(part.name, part.options) for part in ini.parts(text, "file")] == [
@@ -234,8 +234,8 @@ def test_parts_of_a_file_keep_sections_of_one_name_apart() -> None:
         ),
     ],
 )
-def test_usage(arguments: list[str], reason: str) -> None:
-    """One clear line."""
+def test_sweep_with_wrong_options_prints_one_line(arguments: list[str], reason: str) -> None:
+    """A usage error is one line."""
     done = run(*arguments)
 
     assert (done.code, len(done.out.splitlines())) == (3, 1)
@@ -245,8 +245,8 @@ def test_usage(arguments: list[str], reason: str) -> None:
 # --- verdicts --------------------------------------------------------------------------------
 
 
-def test_the_first_line_counts_and_names_the_worst(file: File) -> None:
-    """It is a plugin result; the exit code is the worst state, CRITICAL above UNKNOWN."""
+def test_sweep_status_counts_states_and_names_the_worst(file: File) -> None:
+    """The exit code is the worst state, with CRITICAL above UNKNOWN."""
     with PoliteServer({}) as server, dead_port() as dead:
         file.add("good!pop3", port=server.port)
         file.add("odd!pop3", "expect = nothing like it", port=server.port)
@@ -273,8 +273,8 @@ def test_the_first_line_counts_and_names_the_worst(file: File) -> None:
     assert done.perfdata["time"].endswith("s;;;0;50")
 
 
-def test_all_is_well(file: File) -> None:
-    """One line, and nothing else."""
+def test_sweep_of_healthy_services_prints_one_line(file: File) -> None:
+    """Healthy services add no long output."""
     with PoliteServer({}) as server:
         file.add("good!pop3", port=server.port)
         done = file.run()
@@ -285,8 +285,8 @@ def test_all_is_well(file: File) -> None:
     assert done.verdict.endswith(": 1 OK")
 
 
-def test_the_output_is_bounded(file: File) -> None:
-    """16 KiB, whatever fails; what is left out is said."""
+def test_sweep_output_is_at_most_16_kib(file: File) -> None:
+    """Long output is cut at 16 KiB, with a line that says so."""
     for number in range(500):
         file.add(f"{'long' * 10}{number}!pop3", "port = x")
     done = file.run()
@@ -297,8 +297,8 @@ def test_the_output_is_bounded(file: File) -> None:
     assert "500 UNKNOWN" in done.verdict
 
 
-def test_json_lines(file: File) -> None:
-    """An object a line, the summary last; the exit code is about the sweep alone."""
+def test_sweep_as_json_prints_one_object_per_service(file: File) -> None:
+    """Each service is an object on a line, the summary the last; the exit code is the sweep's."""
     with PoliteServer({}) as server, dead_port() as dead:
         file.add("good!pop3", port=server.port)
         file.add("dead!pop3", port=dead)
@@ -322,8 +322,8 @@ def test_json_lines(file: File) -> None:
     assert "all submitted" in results.summary["output"]
 
 
-def test_with_json_lines_a_wrong_section_is_the_sweeps_problem(file: File) -> None:
-    """UNKNOWN, by name."""
+def test_sweep_as_json_with_an_invalid_section_is_unknown(file: File) -> None:
+    """The sweep is UNKNOWN and names the section."""
     file.add("wrong!pop3", "port = x")
     results = file.results()
 
@@ -332,10 +332,10 @@ def test_with_json_lines_a_wrong_section_is_the_sweeps_problem(file: File) -> No
     assert "1 invalid section: wrong!pop3" in results.summary["output"]
 
 
-def test_a_bug_in_one_section_is_one_unknown(
+def test_sweep_with_a_bug_in_one_section_makes_that_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing of its text is told, which may quote a secret."""
+    """The text of the exception is not printed: it may contain a secret."""
 
     def broken(*_: object) -> None:
         raise ZeroDivisionError(CANARY)
@@ -355,8 +355,8 @@ def test_a_bug_in_one_section_is_one_unknown(
 # --- secrets ---------------------------------------------------------------------------------
 
 
-def test_a_variable_serves_several_sections(file: File) -> None:
-    """A single check takes it away from its children; a sweep reads it once for all."""
+def test_password_variable_serves_several_sections(file: File) -> None:
+    """A sweep reads a password variable once for all sections."""
     with PoliteServer({"monitor": CANARY}) as server:
         for number in range(20):
             file.add(
@@ -375,8 +375,8 @@ def test_a_variable_serves_several_sections(file: File) -> None:
 
 
 @pytest.mark.threat("T7")
-def test_no_child_inherits_a_variable_with_a_secret(file: File, tmp_path: Path) -> None:
-    """Not even one that another section is about to read."""
+def test_password_variable_is_not_inherited_by_children(file: File, tmp_path: Path) -> None:
+    """Children inherit no password variable, also none of other sections."""
     script = tmp_path / "secret"
     script.write_text('#!/bin/sh\necho "${CANARY:-unset}"\n')
     script.chmod(0o755)
@@ -390,8 +390,8 @@ def test_no_child_inherits_a_variable_with_a_secret(file: File, tmp_path: Path) 
 
 
 @pytest.mark.threat("T8")
-def test_every_section_masks_its_secret(file: File) -> None:
-    """A server that echoes the password puts it into no output."""
+def test_sweep_masks_the_secret_of_every_section(file: File) -> None:
+    """A password that a server echoes is masked."""
     script = [say(GREETING), expect(b"CAPA"), say(b"-ERR\r\n"), expect(b"USER"), say(b"+OK\r\n")]
     script += [expect(b"PASS"), say(f"-ERR no such {CANARY}\r\n".encode())]
     with ScriptedServer(script) as server:
@@ -405,8 +405,8 @@ def test_every_section_masks_its_secret(file: File) -> None:
     assert_no_canary(results.run.out)
 
 
-def test_nobody_is_asked_for_a_password(file: File) -> None:
-    """A thousand prompts help nobody."""
+def test_sweep_never_prompts_for_a_password(file: File) -> None:
+    """A section without a password source is an error, not a prompt."""
     file.add("a!b", "ssl =", "username = x")
     results = file.results()
 
@@ -432,8 +432,8 @@ def hostile() -> Iterator[list[int]]:
         ]
 
 
-def test_hostile_servers_delay_nobody(file: File, pki: Pki) -> None:
-    """Sixty-four of them at once, ahead of the others: each costs its own limit, and no more."""
+def test_sweep_with_hostile_servers_delays_no_other_service(file: File, pki: Pki) -> None:
+    """64 hostile servers cost their own time limits, and the other services finish early."""
     with hostile() as ports, PoliteServer({}, tls=pki.server("good")) as server:
         for number in range(64):
             file.add(f"bad{number}!pop3", "timeout = 2", port=ports[number % len(ports)])
@@ -459,8 +459,8 @@ def dead_end() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def test_a_thousand_dead_addresses(file: File) -> None:
-    """128 at a time: the last are done after 8 times the limit."""
+def test_sweep_of_a_thousand_silent_servers_ends_in_time(file: File) -> None:
+    """1,000 services at 128 in parallel take 8 times the limit."""
     with dead_end() as port:
         for number in range(1000):
             file.add(f"h{number}!pop3", port=port)
@@ -471,8 +471,8 @@ def test_a_thousand_dead_addresses(file: File) -> None:
     assert 3.9 < results.run.seconds < 9
 
 
-def test_dead_addresses_in_a_network(tmp_path: Path) -> None:
-    """Packets that vanish hold up nobody who answers."""
+def test_sweep_of_dead_addresses_delays_no_other_service(tmp_path: Path) -> None:
+    """Addresses that drop packets do not delay servers that answer."""
     net = network(tmp_path)
     path = tmp_path / "sweep.ini"
     sections = [f"[dead{number}!x]\nhostname = 192.0.2.{number + 1}\n" for number in range(50)]
@@ -483,8 +483,8 @@ def test_dead_addresses_in_a_network(tmp_path: Path) -> None:
     assert done.seconds < 3
 
 
-def test_jobs_are_so_many_at_once(file: File) -> None:
-    """No more, and the time limit of each counts from its own start."""
+def test_sweep_runs_at_most_jobs_checks_in_parallel(file: File) -> None:
+    """--jobs limits the parallel checks; the timeout of each counts from its own start."""
     with dead_end() as port:
         for number in range(6):
             file.add(f"h{number}!pop3", port=port)
@@ -497,8 +497,8 @@ def test_jobs_are_so_many_at_once(file: File) -> None:
     )
 
 
-def test_no_more_at_once_than_there_are_descriptors(file: File) -> None:
-    """However many are asked for: none fails for want of one."""
+def test_sweep_runs_no_more_checks_than_descriptors_allow(file: File) -> None:
+    """The descriptor limit reduces --jobs, so that no check fails for lack of one."""
     with dead_end() as port:
         for number in range(64):
             file.add(f"h{number}!pop3", port=port)
@@ -513,8 +513,8 @@ def test_no_more_at_once_than_there_are_descriptors(file: File) -> None:
     assert b": 64 CRITICAL; worst: " in done.stdout
 
 
-def test_what_does_not_fit_into_the_run_is_named(file: File) -> None:
-    """Absolute: the services that are late are left behind, those not begun are not begun."""
+def test_sweep_names_services_that_did_not_finish(file: File) -> None:
+    """At the run timeout, running checks are abandoned and no other is started."""
     with dead_end() as port, PoliteServer({}) as server:
         file.add("quick!pop3", port=server.port)
         for number in range(3):
@@ -529,8 +529,8 @@ def test_what_does_not_fit_into_the_run_is_named(file: File) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_prints_what_is_known(file: File, number: signal.Signals) -> None:
-    """And what is not."""
+def test_sweep_stopped_by_a_signal_prints_its_results(file: File, number: signal.Signals) -> None:
+    """After SIGINT or SIGTERM the sweep prints the results and names the missing services."""
     with dead_end() as port, PoliteServer({}) as server:
         file.add("quick!pop3", port=server.port)
         file.add("slow!pop3", port=port)
@@ -548,8 +548,8 @@ def test_a_signal_prints_what_is_known(file: File, number: signal.Signals) -> No
     assert b"unknown: slow!pop3: stopped" in out
 
 
-def test_progress_on_a_terminal_and_nowhere_else(file: File) -> None:
-    """It is wiped out before the result."""
+def test_sweep_progress_is_shown_on_a_terminal_only(file: File) -> None:
+    """The progress line is erased before the result."""
     with dead_end() as port, PoliteServer({}) as server:
         file.add("quick!pop3", port=server.port)
         file.add("slow!pop3", port=port)

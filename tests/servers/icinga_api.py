@@ -1,4 +1,4 @@
-"""A server that plays the REST API of Icinga 2."""
+"""A test server with the REST API of Icinga 2."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from tests.servers.scripted_server import Connection, Server
 from tests.servers.token_endpoint import http
 
 Answer = Callable[[dict[str, Any]], bytes]
-"""What is said to a result."""
+"""Returns the HTTP response to a result."""
 
 
 class Cut(bytes):
-    """An answer behind which the connection ends."""
+    """A response after which the connection is closed."""
 
 
 def taken(result: dict[str, Any]) -> bytes:
-    said = {"code": 200, "status": f"Successfully processed {result['service']}."}
-    return http(json.dumps({"results": [said]}).encode())
+    """Return the response of Icinga 2 to a result that it accepts."""
+    status = {"code": 200, "status": f"Successfully processed {result['service']}."}
+    return http(json.dumps({"results": [status]}).encode())
 
 
-def refused(line: str, **said: object) -> bytes:
-    return http(json.dumps(said).encode(), line)
+def refused(line: str, **fields: object) -> bytes:
+    """Return an error response with these JSON fields."""
+    return http(json.dumps(fields).encode(), line)
 
 
 class Api(Server):
-    """Takes results on connections that are kept; `answers` are for one each, the last repeated."""
+    """Accepts results on persistent connections; the last answer is repeated."""
 
     speaks_pop3 = False
 
@@ -48,7 +50,7 @@ class Api(Server):
             self.heads.append(head)
             self.results.append(result)
             answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-            said = answer(result)
-            connection.send(said)
-            if isinstance(said, Cut):
+            response = answer(result)
+            connection.send(response)
+            if isinstance(response, Cut):
                 connection.drop()
