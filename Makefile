@@ -41,7 +41,7 @@ PARTS ?=
 SECONDS ?= 60
 TARGETS ?=
 
-.PHONY: help demo venv basket test record test-systems soak fuzz bench lint lock audit screenshots \
+.PHONY: help demo venv generated test record test-systems soak fuzz bench lint lock audit screenshots \
 	clean servers systems programs
 
 help:
@@ -59,7 +59,7 @@ help:
 	@echo 'make lint           style and types'
 	@echo 'make lock           after a change of dependencies: their versions and hashes'
 	@echo 'make audit          are there advisories about any of them? asks the internet'
-	@echo 'make basket         after a change of options: the basket of the Icinga Director'
+	@echo 'make generated      after a change of options: the options of the README and the Director basket'
 	@echo 'make screenshots    as root: take the pictures of the README anew'
 	@echo 'make clean          remove what the others made'
 	@echo 'INSTALL=1           with test, test-systems or screenshots, as root on Debian: install'
@@ -96,9 +96,9 @@ audit: $(STAMP)
 	.venv-audit/bin/pip-audit --require-hashes --disable-pip --requirement requirements.txt
 	.venv-audit/bin/pip-audit --require-hashes --disable-pip --requirement tests/requirements.txt
 
-# The basket for the Icinga Director holds every option of the plugin.
-basket: $(STAMP)
-	$(BIN)/python -m tests.support.make_basket
+# The README and the basket for the Icinga Director have every option of the plugin.
+generated: $(STAMP)
+	$(BIN)/python -m tests.support.generated
 
 lint: $(STAMP)
 	$(BIN)/ruff check

@@ -51,6 +51,6 @@ def _asked_for(settings: Settings, started: float) -> tuple[Secret | None, float
         return None, started
     if not sys.stdin or not sys.stdin.isatty():
         raise UsageError(
-            "no source of the password: --password-file, --password-env or --password-command"
+            "no password given: use --password-file, --password-env or --password-command"
         )
     return password_source.ask(login.username), Clock()
