@@ -350,9 +350,9 @@ def test_a_bug_is_one_clean_line(verbosity: int) -> None:
     """Fault 67: the type, and where with -vvv; never a text, which may quote a secret."""
     script = (
         "import sys, time\n"
-        "from check_pop3_plus import check, start\n"
+        "from check_pop3_plus import start\nfrom check_pop3_plus.check import run\n"
         "def broken(*_): raise KeyError('s3cret | \\n')\n"
-        "check.run = broken\n"
+        "run.run = broken\n"
         f"sys.exit(start.main(['-H', 'x'] + ['-vvv'] * {verbosity // 3}, time.monotonic()))"
     )
     done = subprocess.run(

@@ -147,7 +147,7 @@ def test_a_section_that_is_wrong_is_unknown_by_name_and_the_rest_go_on(file: Fil
         shown = name.replace("\x1b[31m", "?")
         [line] = [line for line in done.long if line.startswith(f"unknown: {shown}: config: ")]
         assert reason in line
-    assert any("several sections of this name" in line for line in done.long)
+    assert any("duplicate section" in line for line in done.long)
     assert any(line.startswith("ok: good!one: 127.0.0.1:") for line in done.long)
 
 
