@@ -529,18 +529,19 @@ def test_a_clock_far_ahead(date: str, machine: Machine) -> None:
     assert one.seconds < 5
 
 
-# --- the seat belt ---------------------------------------------------------------------------
+# --- the watchdog ----------------------------------------------------------------------------
 
 STUCK = """
 import threading
-from check_pop3_plus import probe, start
-probe.run = lambda *_: threading.Event().wait()
+from check_pop3_plus import start
+from check_pop3_plus.probe import addresses
+addresses.run = lambda *_: threading.Event().wait()
 start.run()
 """
 
 
-def test_whatever_holds_up_the_process_it_ends(machine: Machine) -> None:
-    """A wait without limit, somewhere below us: seconds after the run's time it is over."""
+def test_watchdog_ends_a_blocked_process(machine: Machine) -> None:
+    """A wait without limit is over five seconds after the run timeout."""
     command = [*PYTHON, "-c", STUCK]
     done = honest(machine.run([*machine.one, "-t", "1"], command=command))
 
