@@ -41,7 +41,7 @@ PARTS ?=
 SECONDS ?= 60
 TARGETS ?=
 
-.PHONY: help demo venv basket quick test record test-systems soak fuzz bench lint lock audit screenshots \
+.PHONY: help demo venv generated quick test record test-systems soak fuzz bench lint lock audit screenshots \
 	clean servers systems programs
 
 help:
@@ -61,7 +61,8 @@ help:
 	@echo 'make lint           style and types'
 	@echo 'make lock           after a change of dependencies: pin versions and hashes'
 	@echo 'make audit          check all dependencies for known vulnerabilities (online)'
-	@echo 'make basket         after a change of options: the basket of the Icinga Director'
+	@echo 'make generated      after a change of options: rewrite the option list of the README and'
+	@echo '                    the Director basket'
 	@echo 'make screenshots    as root: retake the pictures of the README'
 	@echo 'make clean          remove everything that the other commands made'
 	@echo 'INSTALL=1           with test, test-systems or screenshots, as root on Debian:'
@@ -98,9 +99,9 @@ audit: $(STAMP)
 	.venv-audit/bin/pip-audit --require-hashes --disable-pip --requirement requirements.txt
 	.venv-audit/bin/pip-audit --require-hashes --disable-pip --requirement tests/requirements.txt
 
-# The basket for the Icinga Director holds every option of the plugin.
-basket: $(STAMP)
-	$(BIN)/python -m tests.support.make_basket
+# The README and the basket for the Icinga Director have every option of the plugin.
+generated: $(STAMP)
+	$(BIN)/python -m tests.support.generated
 
 lint: $(STAMP)
 	$(BIN)/ruff check

@@ -1,20 +1,28 @@
 """Check a POP3 server for Nagios and Icinga.
 
-Facts, judgement and words are three rooms that share no wall, and data goes one way::
+Data flows one way: facts are collected, then evaluated, then formatted::
 
-    argv -> options -> Settings
-                          |   probe: one Deadline, one conversation per address
-                          v
-                        Report      facts only
-                          |   resource, contexts: metrics to OK / WARNING / CRITICAL / UNKNOWN
-                          v
-                        Verdict     summary words it, check composes it, cli prints it
+    argv -> options -> Settings -> probe -> Report -> check -> Verdict -> cli
 
-Read `report`, `session`, `pop3`, `contexts`, `summary` first, then the rest.
-A module imports only from lower levels; `tests/test_house_rules.py` holds the table.
+====================  ==============================================================
+start, cli            entry point; from argv to the printed result
+sweep                 many services from one INI file
+check                 the nagiosplugin layer: resource, contexts, summary, retries
+diagnosis             finds the likely cause after a failure
+probe                 connects, talks POP3 and collects facts
+options               command line and INI files to settings
+pop3                  the protocol without I/O
+net                   all network I/O, with deadlines
+certificate           certificates to facts
+messages              facts to sentences
+support, model        helpers; the data types that all layers share
+====================  ==============================================================
+
+A folder imports only from lower ones; `tests/project/test_house_rules.py` has the levels.
+Read `model/report`, `probe/session`, `pop3/grammar`, `check/contexts`, `check/summary` first.
 """
 
 __version__ = "0.1.0"
 
 RELEASED = "2026-11-24"
-"""The day this version was released: a local clock before it is wrong."""
+"""The release date of this version: a local clock that is earlier is wrong."""

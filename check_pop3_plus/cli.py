@@ -1,4 +1,4 @@
-"""Wire up one run, and print."""
+"""Run the check or sweep of a command line and print the result."""
 
 import sys
 from collections.abc import Callable
@@ -22,8 +22,8 @@ def main(
 
     Return the exit code.
 
-    `started` is the instant (`time.monotonic()`) from which every limit counts; `fasten` is told
-    the one at which the run should be over.
+    `started` is the instant (`time.monotonic()`) from which all limits count; `set_watchdog` is
+    called with the instant of the run timeout.
     """
     try:
         settings = parser.read(argv)
@@ -33,25 +33,25 @@ def main(
             if set_watchdog:
                 set_watchdog(started + settings.run_timeout)
             return sweep_main.run_sweep(settings, started)
-        secret, started = _asked_for(settings, started)
+        secret, started = _ask_for_password(settings, started)
         if set_watchdog:
             set_watchdog(started + settings.limits.run_timeout)
         verdict = run.run_check(settings, started, secret)
     except parser.Asked as asked:
         return emit(f"{asked}\n", State.UNKNOWN)
     except ProbeError as error:
-        # One line: who mistyped an option needs no long output.
+        # One line: a usage error needs no long output.
         verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
     return emit(render(verdict), verdict.state)
 
 
-def _asked_for(settings: Settings, started: float) -> tuple[Secret | None, float]:
-    """Ask for the password where no source is given; the clock starts after the answer."""
+def _ask_for_password(settings: Settings, started: float) -> tuple[Secret | None, float]:
+    """Ask for the password if no source is given; return it and the instant when typing ended."""
     login = settings.login
     if login is None or not login.needs_secret or login.source != SecretSource():
         return None, started
     if not sys.stdin or not sys.stdin.isatty():
         raise UsageError(
-            "no source of the password: --password-file, --password-env or --password-command"
+            "no password given: use --password-file, --password-env or --password-command"
         )
     return password_source.ask(login.username), Clock()

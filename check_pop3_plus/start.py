@@ -1,6 +1,6 @@
-"""The entry point: reads the clock, then imports the rest; the last safety net.
+"""The entry point: reads the clock before all imports, and handles whatever nobody else caught.
 
-Whatever happens, one clean line is printed and the exit code is from 0 to 3.
+In every case one clean status line is printed and the exit code is from 0 to 3.
 """
 
 import time
@@ -20,11 +20,11 @@ from typing import NoReturn  # noqa: E402
 from check_pop3_plus.model.stopped import Stopped  # noqa: E402
 
 _STACK_SIZE = 1024 * 1024
-"""Octets; OpenSSL needs a tenth of it."""
+"""Bytes; OpenSSL needs a tenth of it."""
 
-_BELT_SECONDS = 5.0
-"""After the end of the time for the run: a machine that is merely slow has ended by then, and at
-the default of 50 s it is still before the 60 after which a monitoring system kills."""
+_WATCHDOG_SECONDS = 5.0
+"""Seconds after the run timeout: a machine that is merely slow has ended by then. With the default
+of 50 s that is still before the 60 s after which a monitoring system kills the process."""
 
 
 def run() -> NoReturn:
@@ -37,9 +37,9 @@ def run() -> NoReturn:
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, _stop)
-        # Whatever PYTHONWARNINGS says: a warning about our own code is nobody's verdict.
+        # Whatever PYTHONWARNINGS says: a warning must not become an exception.
         warnings.simplefilter("ignore")
-        # Each look has a thread; eight megabytes would be too much under a limit of memory.
+        # Each attempt has a thread; eight megabytes would exceed a memory limit.
         threading.stack_size(_STACK_SIZE)
         code = main(sys.argv[1:], STARTED, _set_watchdog)
     finally:
@@ -53,38 +53,38 @@ def main(
 ) -> int:
     """Return the exit code of one run; never raises but for a second signal.
 
-    `fasten` is told, once it is known, the instant at which the run should be over.
+    `set_watchdog` is called with the instant (`time.monotonic()`) of the run timeout.
     """
     try:
         from check_pop3_plus import cli
 
         return cli.main(argv, started, set_watchdog)
     except ImportError as error:
-        return _last_words(f"config: missing Python module {error.name or 'unknown'}", "config")
+        return _print_fallback(f"config: missing Python module {error.name or 'unknown'}", "config")
     except (OSError, MemoryError) as error:  # no descriptor for an import, no memory
         reason = getattr(error, "strerror", None) or type(error).__name__
-        return _last_words(f"config: local error: {reason}", "config")
-    except Stopped:  # by a signal, outside of the look itself
+        return _print_fallback(f"config: local error: {reason}", "config")
+    except Stopped:  # by a signal, outside of the attempt itself
         seconds = time.monotonic() - started
-        return _last_words(f"stopped from outside after {seconds:.0f} s", "stopped")
+        return _print_fallback(f"stopped from outside after {seconds:.0f} s", "stopped")
     except BaseException as error:  # a module may also exit, or panic: that is no Exception
         trace = _trace(error) if any(word.startswith("-vvv") for word in argv) else ""
-        return _last_words(f"bug: internal error ({type(error).__name__})", "bug", trace)
+        return _print_fallback(f"bug: internal error ({type(error).__name__})", "bug", trace)
 
 
 def _set_watchdog(at: float) -> None:
-    """Fasten a seat belt: end the process soon after `at`, whatever holds it up.
+    """Start the watchdog: it ends the process shortly after `at`, whatever blocks it.
 
-    Nothing should, but there are waits without limit below us: for a new thread that finds no
-    memory to begin, for whoever reads what a sweep writes, for a slow disk.
+    Some waits cannot be limited: a new thread that gets no memory to start, a reader that does
+    not read the output of a sweep, a slow disk.
     """
-    signal.signal(signal.SIGALRM, _give_up)
-    signal.setitimer(signal.ITIMER_REAL, max(at - time.monotonic(), 0) + _BELT_SECONDS)
+    signal.signal(signal.SIGALRM, _end_process)
+    signal.setitimer(signal.ITIMER_REAL, max(at - time.monotonic(), 0) + _WATCHDOG_SECONDS)
 
 
-def _give_up(*_: object) -> NoReturn:
+def _end_process(*_: object) -> NoReturn:
     os.set_blocking(1, False)
-    _last_words("bug: not over in time", "bug")
+    _print_fallback("bug: not over in time", "bug")
     os._exit(3)
 
 
@@ -95,7 +95,8 @@ def _stop(*_: object) -> None:
     raise Stopped
 
 
-def _last_words(message: str, kind: str, trace: str = "") -> int:
+def _print_fallback(message: str, kind: str, trace: str = "") -> int:
+    """Print a status line without any other module of the package; return its exit code."""
     shown = "".join(char if " " <= char <= "~" and char != "|" else "?" for char in message)
     line = f"POP3 UNKNOWN - {shown[:150]}\nkind: {kind}\n{trace}"
     with contextlib.suppress(OSError):
@@ -104,7 +105,7 @@ def _last_words(message: str, kind: str, trace: str = "") -> int:
 
 
 def _trace(error: BaseException) -> str:
-    """Return where an internal error happened; never its text, which may quote a secret."""
+    """Return the places of an internal error; never its text, which may quote a secret."""
     import traceback
 
     # Not `<lambda>`: web pages would take it for markup.
@@ -116,11 +117,11 @@ def _trace(error: BaseException) -> str:
 
 
 def _secure_descriptors() -> None:
-    """See to it that descriptors 0 to 2 are taken, and that nothing reaches stderr.
+    """Open descriptors 0 to 2 where they are closed, and send stderr to /dev/null.
 
-    Where one is closed, the next socket would get its number: the verdict would go to the mail
-    server. Standard output is then replaced by something that cannot be written, so that the
-    exit code is 3. Libraries in C and Rust write to stderr past Python's filters.
+    The next socket would get the number of a closed one: the verdict would go to the mail server.
+    A closed standard output is replaced by one that cannot be written: the exit code is 3.
+    Libraries in C and Rust write to stderr past Python's filters.
     """
     with contextlib.suppress(OSError):  # no /dev/null, as in a bare chroot: it goes without
         for descriptor in (0, 1, 2):

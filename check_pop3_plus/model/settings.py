@@ -1,4 +1,4 @@
-"""What the user asked for, checked and frozen. Built once, by `options`."""
+"""The checked settings of a run. `options/settings_builder` makes them, one for each service."""
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
@@ -15,7 +15,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> bytes:
-        """Return the secret itself; only `login` and `oauth` send it and only `text` masks it."""
+        """Return the secret itself, to be sent or masked; a house rule lists who may call it."""
         return self._value
 
     def __repr__(self) -> str:
@@ -24,11 +24,11 @@ class Secret:
     __str__ = __repr__
 
     def __reduce__(self) -> str:
-        raise TypeError("a secret is not written anywhere")
+        raise TypeError("a secret cannot be pickled")
 
 
 class Security(Enum):
-    """How the link is secured."""
+    """How the connection is secured."""
 
     PLAIN = "plain"
     IMPLICIT = "ssl"
@@ -36,7 +36,7 @@ class Security(Enum):
 
 
 class Verify(Enum):
-    """What of the certificate must hold before POP3 is spoken over the link."""
+    """How the certificate is verified before the first POP3 byte."""
 
     FULL = "full"
     CHAIN = "chain"
@@ -50,7 +50,7 @@ class Family(Enum):
 
 
 class State(Enum):
-    """Plugin guidelines; the value is the exit code."""
+    """The states of the plugin guidelines; the value is the exit code."""
 
     OK = 0
     WARNING = 1
@@ -65,9 +65,9 @@ class Target(Record):
     connect_to: str | None = None
     source_address: str | None = None
     all_addresses: bool = False
-    """Whether each address of the name is probed, side by side."""
+    """Whether all addresses of the host are checked in parallel."""
     min_addresses: int | None = None
-    """How many good ones are enough; None means all."""
+    """Number of addresses that must work; None means all."""
 
 
 class TlsPolicy(Record):
@@ -83,27 +83,27 @@ class TlsPolicy(Record):
     strict: bool = False
     """Whether OpenSSL's strict checks (RFC 5280) are part of the verification."""
     pins: tuple[str, ...] = ()
-    """SHA-256 of the certificate or of its public key, in hexadecimal; any of them will do."""
+    """SHA-256 of the certificate or of its public key, in hexadecimal; one must match."""
 
 
 class HttpsEndpoint(Record):
-    """Where tokens are given out, or results are taken, over HTTPS."""
+    """An HTTPS URL: of the token endpoint or of the Icinga API."""
 
     host: str
     port: int
     path: str
-    """As the request names it: with the query, where there is one."""
+    """With the query, if there is one."""
 
     @property
     def authority(self) -> str:
-        """Host, and port where it is not the usual one, as a URL and a Host field have them."""
+        """Host, and port if it is not 443, as in a URL and a Host field."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == 443 else f"{host}:{self.port}"
 
 
 class Grant(Record):
-    """How a token is fetched: by a refresh token where there is one, else by the client's own
-    credentials (RFC 6749 sections 6 and 4.4)."""
+    """How a token is fetched: by the refresh token if there is one, else by the client credentials
+    (RFC 6749 sections 6 and 4.4)."""
 
     endpoint: HttpsEndpoint
     client_id: str
@@ -111,11 +111,11 @@ class Grant(Record):
     refresh_token_file: str | None = None
     scope: str | None = None
     ca_file: str | None = None
-    """Trusted for the endpoint alone, in place of the system's store."""
+    """Trusted for the endpoint only, instead of the system trust store."""
 
 
 class SecretSource(Record):
-    """Where the secret comes from: at most one of them; with none, a prompt."""
+    """Where the secret comes from: at most one field is set; with none, a prompt."""
 
     file: str | None = None
     env: str | None = None
@@ -124,7 +124,7 @@ class SecretSource(Record):
 
 
 POP3_METHODS = ("user", "apop")
-"""Ways to log in that are older than the list of capabilities, and do not depend on it."""
+"""Login methods older than CAPA, which do not depend on it."""
 
 LOGIN_METHODS = (
     *POP3_METHODS,
@@ -137,8 +137,8 @@ LOGIN_METHODS = (
     "xoauth2",
     "oauthbearer",
 )
-"""The names that `--auth` takes, `auto` aside; `login` and `mechanisms` know the ways themselves,
-and are not loaded where nobody logs in."""
+"""All values of `--auth` except `auto`. Listed here because `pop3/sasl_mechanisms` is loaded only
+for a login; a test holds it equal to this list."""
 
 
 class Login(Record):
@@ -149,28 +149,28 @@ class Login(Record):
 
     @property
     def needs_secret(self) -> bool:
-        """Whether there is a secret to send: with EXTERNAL the client certificate is the proof."""
+        """Whether a secret is sent: with EXTERNAL the client certificate authenticates."""
         return self.mechanism != "external"
 
     @property
     def needs_capabilities(self) -> bool:
-        """Whether the choice depends on what the server offers."""
+        """Whether the method depends on the capabilities of the server."""
         return self.mechanism not in POP3_METHODS
 
 
 class Limits(Record):
-    """Seconds, counted from the first line of the program."""
+    """Time limits in seconds, counted from the start of the program, and the number of retries."""
 
     timeout: float = 10.0
-    """For one look; never more than for the run."""
+    """Of one attempt; at most `run_timeout`."""
     run_timeout: float = 10.0
-    """For all looks, the pauses between them, and the diagnosis."""
+    """Of all attempts, the pauses between them, and the diagnosis."""
     rechecks: int = 0
-    """How often to look again, at most, before a failure is believed."""
+    """Retries before a failure is reported."""
 
 
 class Subject(Enum):
-    """What a diagnosis may look into; the value is its name in `--diagnose`."""
+    """A topic of the diagnosis; the value is its name in `--diagnose`."""
 
     DNS = "dns"
     TCP = "tcp"
@@ -181,31 +181,31 @@ class Subject(Enum):
 
 
 class Expectation(Record):
-    """Texts that the greeting must contain: any of them, or all."""
+    """Texts that the greeting must contain: one of them, or all."""
 
     texts: tuple[str, ...] = ()
     all: bool = False
 
 
 class Assertions(Record):
-    """What the server must, or must not, do besides answering."""
+    """Requirements on the server and its certificate."""
 
     capabilities: tuple[tuple[str, str | None], ...] = ()
-    """Tags, and for `SASL=PLAIN` the argument that must stand with the tag; upper case."""
+    """Tags, each with the argument it must have (`SASL=PLAIN`) or None; upper case."""
     refuses_cleartext: bool = False
     resists_injection: bool = False
     rejects_legacy_tls: bool = False
     issuer: str | None = None
-    """Text in a name of one that has issued the certificate, directly or not."""
+    """Text that the name of some issuer in the chain must contain."""
     deployed_file: str | None = None
-    """PEM; the certificate that must be served is in it."""
+    """PEM file with the certificate that the server must send."""
     min_key_bits: int | None = None
     max_validity: float | None = None
-    """Days from the first to the last instant of the certificate."""
+    """Maximum lifetime of the certificate in days."""
 
 
 class Remaining(Record):
-    """A certificate threshold: what must be left, in days, as a share of the lifetime, or the
+    """A certificate threshold: minimum remaining time in days, as a share of the lifetime, or the
     smaller of the two."""
 
     days: float | None = None
@@ -213,7 +213,7 @@ class Remaining(Record):
 
 
 class RangePair(Record):
-    """Plugin guidelines' ranges, as text that was checked; None where not asked for."""
+    """Ranges of the plugin guidelines as checked text; None where not given."""
 
     warning: str | None = None
     critical: str | None = None
@@ -237,20 +237,20 @@ class Settings(Record):
     expect: Expectation = Expectation()
     assertions: Assertions = Assertions()
     states: Mapping[str, State] = {}
-    """What single kinds of failure count as, where the user says so."""
+    """States that the user set for kinds of failure."""
     diagnosis: frozenset[Subject] | None = None
-    """What to look into after a failure; empty is what fits the failure, None nothing."""
+    """Topics of the diagnosis; an empty set is those that fit the failure, None no diagnosis."""
     verbosity: int = 0
 
 
 class IcingaApi(Record):
-    """Where Icinga 2 takes results, by its REST API."""
+    """The REST API of Icinga 2, which takes results."""
 
     endpoint: HttpsEndpoint
     username: str
     password_file: str
     ca_file: str | None = None
-    """Trusted for the API alone, in place of the system's store."""
+    """Trusted for the API only, instead of the system trust store."""
 
 
 class CommandFile(Record):
@@ -260,14 +260,14 @@ class CommandFile(Record):
 
 
 class JsonLines(Record):
-    """An object a line."""
+    """Results as JSON, one object per line."""
 
     path: str = "-"
-    """Standard output; no file is ever written."""
+    """Standard output; a file is never written."""
 
 
 class Sweep(Record):
-    """Many services of one file."""
+    """A sweep: many services of one INI file."""
 
     file: str
     common: Mapping[str, Sequence[str]] = {}
@@ -275,5 +275,5 @@ class Sweep(Record):
     jobs: int = 128
     run_timeout: float = 50.0
     submit_target: IcingaApi | CommandFile | JsonLines | None = None
-    """Who is handed each result; None where the sweep's own is all that is wanted."""
+    """Where each result is submitted; None if only the result of the sweep is printed."""
     verbosity: int = 0

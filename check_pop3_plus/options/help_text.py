@@ -5,31 +5,32 @@ import textwrap
 
 from check_pop3_plus.options.table import GROUPS, PROGRAM, Entry
 
-WIDTH = 100
+WIDTH = 80
 """Columns where standard output is no terminal."""
 
-_COLUMN = 33
+_COLUMN = 26
 """Where the help of an option begins; below the flags where they are longer."""
 
 _INTRODUCTION = f"""\
 usage: {PROGRAM} -H NAME [options]
 
-Check a POP3 server: does it answer, how fast, can a user log in, is its
-certificate valid, and for how many days.
+Check a POP3 server: availability, response time, login, and the validity and
+remaining lifetime of its certificate.
 """
 
 _CLOSING = """\
-RANGE is the plugin guidelines' [@][start:][end]: alert outside of it, with @ inside;
-~ is minus infinity. KIND is the name on the `kind:` line of a result that is not OK.
+RANGE is that of the plugin guidelines, [@][start:][end]: alert outside of it,
+with @ inside of it; ~ is minus infinity. KIND is the name on the `kind:` line
+of a result that is not OK.
 
 examples:
-  check_pop3_plus -H pop.example.org                                      # up and answering
-  check_pop3_plus -H pop.example.org -S -U monitor --password-file FILE   # can log in
-  check_pop3_plus -H pop.example.org -S                                   # certificate verified
-  check_pop3_plus -H pop.example.org -S -D 60                             # WARNING 60 days before
+  up and answering:             check_pop3_plus -H pop.example.org
+  login works:                  check_pop3_plus -H pop.example.org -S \\
+                                  -U monitor --password-file FILE
+  certificate verified:         check_pop3_plus -H pop.example.org -S
+  WARNING 60 days before expiry: check_pop3_plus -H pop.example.org -S -D 60
 
-Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; also 3 for this help and for --version.
-"""
+Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; 3 for --help and --version."""
 
 
 def terminal_width() -> int:
@@ -57,6 +58,6 @@ def invocation(entry: Entry) -> str:
 
 def _entry(entry: Entry, width: int) -> str:
     flags = f"  {invocation(entry)}"
-    lines = textwrap.wrap(entry.help, width - _COLUMN)
+    lines = textwrap.wrap(entry.help, width - _COLUMN, break_on_hyphens=False)
     first = flags.ljust(_COLUMN) + lines.pop(0) if len(flags) <= _COLUMN - 2 else flags
     return "\n".join((first, *(" " * _COLUMN + line for line in lines))) + "\n"

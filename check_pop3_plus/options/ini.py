@@ -1,27 +1,26 @@
-"""INI files as monitoring-plugins read them: `[section]`, `key = value`, keys may repeat.
+"""Read INI files as monitoring-plugins do: `[section]`, `key = value`, keys may repeat.
 
-No interpolation (`33%` stands as it is), no continuation lines; `#` and `;` begin a comment
+No interpolation (a percent sign has no meaning), no continuation lines; `#` and `;` begin a comment
 line. The standard library's reader has no repeated keys.
 """
 
 import os
 from collections.abc import Iterator
 
-from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.model.failures import ProbeError, config_error
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.sanitised_text import Printable, sanitise
 from check_pop3_plus.support import files
 
 Section = list[tuple[str, str]]
 
 
 class Part(Record):
-    """A section as it stands in a file; several may have one name."""
+    """A section of a file; several may have the same name."""
 
     name: str
     options: Section
     errors: list[ProbeError]
-    """Lines that are none."""
+    """One for each line that is invalid."""
 
 
 SEARCH_PATH = (
@@ -50,12 +49,15 @@ def find_default_file() -> str:
     named = os.environ.get("MP_CONFIG_FILE")
     if named:
         return named
-    folders = os.environ.get("NAGIOS_CONFIG_PATH", "").split(":")
-    candidates = [f"{folder}/{name}" for folder in folders if folder for name in _FILE_NAMES]
+    directories = os.environ.get("NAGIOS_CONFIG_PATH", "").split(":")
+    candidates = [f"{each}/{name}" for each in directories if each for name in _FILE_NAMES]
     for path in (*candidates, *SEARCH_PATH):
         if os.path.isfile(path):
             return path
-    raise ProbeError(Kind.CONFIG, Printable("no file for --extra-opts found; name one by @FILE"))
+    raise config_error(
+        "--extra-opts: no default INI file found (searched {}, ...); use SECTION@FILE",
+        SEARCH_PATH[0],
+    )
 
 
 def read_sections(path: str) -> dict[str, Section]:
@@ -65,7 +67,7 @@ def read_sections(path: str) -> dict[str, Section]:
 
 
 def sections_of(content: str, path: str) -> dict[str, Section]:
-    """Return the sections of a text. Raises ProbeError (config) with the line that is wrong."""
+    """Return the sections of a text. Raises ProbeError (config) with an invalid line."""
     sections: dict[str, Section] = {}
     for part in parts(content, path):
         if part.errors:
@@ -75,9 +77,9 @@ def sections_of(content: str, path: str) -> dict[str, Section]:
 
 
 def parts(content: str, path: str) -> Iterator[Part]:
-    """Yield each section of a text, with what is wrong in it.
+    """Yield each section of a text, with its errors.
 
-    Raises ProbeError (config) for what stands before the first, and so is in none.
+    Raises ProbeError (config) for a line before the first section.
     """
     part: Part | None = None
     for number, line in enumerate(content.split("\n"), 1):
@@ -102,5 +104,4 @@ def parts(content: str, path: str) -> Iterator[Part]:
 
 
 def _wrong(path: str, number: int) -> ProbeError:
-    message = f"{sanitise(path)}, line {number}: neither [section] nor key = value"
-    return ProbeError(Kind.CONFIG, Printable(message))
+    return config_error("{}, line {}: neither [section] nor key = value", path, number)

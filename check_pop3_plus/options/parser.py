@@ -110,7 +110,7 @@ class _Reader:
         for key, value in section:
             flag = key if key.startswith("-") else f"-{key}" if len(key) == 1 else f"--{key}"
             if flag == "--extra-opts":
-                raise UsageError("extra-opts cannot stand in an INI file")
+                raise UsageError("extra-opts is only allowed on the command line")
             entry = BY_FLAG.get(flag)
             if entry:
                 self._add(entry, flag, value or None)
@@ -120,7 +120,7 @@ class _Reader:
     def _add(self, entry: Entry, flag: str, value: str | None) -> None:
         """Add an option; `value` is None where there is none."""
         if not entry.value and value is not None:
-            message = "{} takes no value; in a file it is a line {} alone"
+            message = "{} takes no value; in an INI file write just {}"
             raise UsageError(message, flag, flag.lstrip("-"))
         if entry.unsupported:
             raise UsageError("{} of check_pop is not supported: " + entry.unsupported, flag)
@@ -148,9 +148,10 @@ def _unknown(word: str, previous: str) -> UsageError:
 
     It is shown only if it begins with a dash: any other may be meant for a password.
     """
-    ending = " (--help shows the options)"
+    ending = "; see --help"
     if word.startswith("-"):
         name = sanitise(re.split(r"[=\s]", word)[0], 60)
-        return UsageError("unknown argument {}" + ending, name)
+        cure = validators.nearest(name, [flag for flag in BY_FLAG if flag.startswith("--")])
+        return UsageError("unknown argument {}{}" + ending, name, cure)
     where = sanitise(f"after {previous}", 66) if previous else "at the beginning"
-    return UsageError("unknown argument {}, not shown here: it may be a secret" + ending, where)
+    return UsageError("unknown argument {} (not shown, might be a password)" + ending, where)

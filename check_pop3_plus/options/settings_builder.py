@@ -6,6 +6,7 @@ Every mistake in the options is found here, before anything is opened.
 from collections.abc import Callable
 
 from check_pop3_plus.model.failures import LOCAL, MEASURED, Kind
+from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import (
     Assertions,
     CommandFile,
@@ -47,7 +48,9 @@ LONG_RUN_TIMEOUT = 50.0
 def sweep(given: Given) -> Sweep:
     """Return the settings of a sweep. Raises UsageError."""
     if "--hostname" in given:
-        raise UsageError("--hostname and --sweep exclude each other: its file names the hosts")
+        raise UsageError(
+            "--hostname and --sweep cannot be combined: the file of the sweep names the hosts"
+        )
     own = (*OF_SWEEPS, "--run-timeout")
     # An empty value has always meant the default here.
     run_timeout = given.last("--run-timeout") or str(LONG_RUN_TIMEOUT)
@@ -65,7 +68,7 @@ def _submit_target(given: Given) -> IcingaApi | CommandFile | JsonLines | None:
     wanted = given.last("--submit")
     kind, _, where = (wanted or "").partition(":")
     if kind != "icinga2" and any(option.startswith("--icinga-") for option in given):
-        raise UsageError("the options --icinga-... need --submit icinga2:URL")
+        raise UsageError("options --icinga-... need --submit icinga2:URL")
     if wanted is None:
         return None
     if kind == "nagios" and where:
@@ -74,7 +77,9 @@ def _submit_target(given: Given) -> IcingaApi | CommandFile | JsonLines | None:
         return JsonLines()
     if kind == "icinga2":
         return _icinga_api(given, where)
-    raise UsageError("invalid --submit {}: not icinga2:URL, nagios:FILE or jsonl:-", shown(wanted))
+    raise UsageError(
+        "invalid --submit {}: must be icinga2:URL, nagios:FILE or jsonl:-", shown(wanted)
+    )
 
 
 def _icinga_api(given: Given, url: str) -> IcingaApi:
@@ -83,7 +88,9 @@ def _icinga_api(given: Given, url: str) -> IcingaApi:
     if not user or not password_file:
         raise UsageError("--submit icinga2:URL needs --icinga-user and --icinga-password-file")
     if ":" in user:
-        raise UsageError("invalid --icinga-user: a colon (RFC 7617 section 2)")
+        raise UsageError(
+            "invalid --icinga-user {}: must not contain a colon (RFC 7617 section 2)", shown(user)
+        )
     return IcingaApi(
         endpoint,
         validators.visible(user, "--icinga-user"),
@@ -100,7 +107,7 @@ def settings(given: Given) -> Settings:
     for option in OF_SWEEPS:
         if option in given:
             how = (
-                "{} stands on the command line alone"
+                "{} is only allowed on the command line"
                 if option == "--sweep"
                 else "{} needs --sweep on the command line"
             )
@@ -131,7 +138,9 @@ def _verbosity(given: Given) -> int:
 
 def _security(given: Given) -> Security:
     if "--ssl" in given and "--starttls" in given:
-        raise UsageError("-S and --starttls exclude each other: TLS from the first byte, or STLS")
+        raise UsageError(
+            "-S and --starttls cannot be combined: use TLS from the first byte, or STLS"
+        )
     if "--starttls" in given:
         return Security.STLS
     if "--ssl" in given or "--certificate" in given:
@@ -146,9 +155,9 @@ _FAMILY_NAMES = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
 
 def _target(given: Given, security: Security) -> Target:
     if "--hostname" not in given:
-        raise UsageError("-H/--hostname is required (--help shows the options)")
+        raise UsageError("-H/--hostname is required; see --help")
     if "--use-ipv4" in given and "--use-ipv6" in given:
-        raise UsageError("-4 and -6 exclude each other")
+        raise UsageError("-4 and -6 cannot be combined")
     family = (
         Family.IPV4
         if "--use-ipv4" in given
@@ -161,7 +170,9 @@ def _target(given: Given, security: Security) -> Target:
     source = given.checked("--source-address", validators.address)
     if source is not None:
         if family not in (Family.ANY, validators.family_of(source)):
-            raise UsageError("--source-address {} is not of the family asked for", source)
+            raise UsageError(
+                "--source-address {} is not of the address family that -4 or -6 selects", source
+            )
         family = validators.family_of(source)
     port = given.checked("--port", validators.port)
     where = connect_to or hostname
@@ -198,7 +209,7 @@ def _tls(given: Given, security: Security, hostname: str) -> TlsPolicy:
         raise UsageError("--client-key needs --client-cert")
     client_key = given.checked("--client-key", validators.path)
     if "--x509-strict" in given and verify is Verify.NONE:
-        raise UsageError("--x509-strict and --verify none exclude each other")
+        raise UsageError("--x509-strict and --verify none cannot be combined")
     return TlsPolicy(
         security=security,
         verify=verify,
@@ -219,14 +230,16 @@ def _assertions(given: Given, security: Security) -> Assertions:
             if option in given:
                 raise UsageError("{} needs -S or --starttls", option)
     if "--reject-legacy-tls" in given and given.last("--tls-min") == "1.1":
-        raise UsageError("--reject-legacy-tls and --tls-min 1.1 exclude each other")
+        raise UsageError("--reject-legacy-tls and --tls-min 1.1 cannot be combined")
     if "--check-starttls-injection" in given and security is not Security.STLS:
         raise UsageError("--check-starttls-injection needs --starttls")
     if "--refuse-cleartext-login" in given:
         if security is Security.IMPLICIT:
-            raise UsageError("--refuse-cleartext-login is about the plain port, not for -S")
+            raise UsageError(
+                "--refuse-cleartext-login tests the plain-text port: use --starttls instead of -S"
+            )
         if security is Security.PLAIN and "--username" in given:
-            raise UsageError("--refuse-cleartext-login and a cleartext login exclude each other")
+            raise UsageError("a login without TLS and --refuse-cleartext-login cannot be combined")
     return Assertions(
         capabilities=given.checked("--require-capa", validators.capabilities) or (),
         refuses_cleartext="--refuse-cleartext-login" in given,
@@ -240,6 +253,8 @@ def _assertions(given: Given, security: Security) -> Assertions:
 
 
 # --- the login ---------------------------------------------------------------------------------
+
+_SOURCES = ("--password-file", "--password-env", "--password-command", "--oauth-token-url")
 
 _MAILBOX_THRESHOLDS = (
     "--messages-warning",
@@ -257,21 +272,25 @@ def _login(given: Given, tls: TlsPolicy) -> Login | None:
     mechanism = given.last("--auth") or "auto"
     if "--username" not in given:
         if count:
-            raise UsageError("a password source needs -U/--username")
+            raise UsageError("{} needs -U/--username", next(filter(given.get, _SOURCES)))
         if any(given.last(option) for option in _MAILBOX_THRESHOLDS):
-            raise UsageError("mailbox thresholds need a login: -U/--username")
+            raise UsageError("mailbox thresholds need a login: use -U/--username")
         return None
     if count > 1:
         raise UsageError(
-            "only one of --password-file, --password-env, --password-command, --oauth-token-url"
+            "use only one of --password-file, --password-env, --password-command, --oauth-token-url"
         )
     if mechanism == "external":
         if count:
-            raise UsageError("--auth external takes no password: the client certificate proves it")
+            raise UsageError(
+                "--auth external needs no password: the client certificate authenticates"
+            )
         if tls.client_cert is None:
             raise UsageError("--auth external needs --client-cert")
     if "" in sources:
-        raise UsageError("the source of the password is empty")
+        raise UsageError(
+            "the value of --password-file, --password-env or --password-command is empty"
+        )
     username = validators.username(given["--username"][-1], "--username")
     is_insecure_allowed = "--allow-insecure-login" in given
     is_verified = tls.security is not Security.PLAIN and tls.verify is Verify.FULL
@@ -292,7 +311,7 @@ def _grant(given: Given) -> Grant | None:
     ca_file = given.checked("--oauth-ca-file", validators.path)
     if url is None:
         if any(option.startswith("--oauth-") for option in given):
-            raise UsageError("the options --oauth-... need --oauth-token-url")
+            raise UsageError("options --oauth-... need --oauth-token-url")
         return None
     endpoint = validators.https_url(url, "--oauth-token-url")
     # Not implied: the user knows which of the two the server takes; `auto` never chooses them.
@@ -321,9 +340,9 @@ def _states(given: Given) -> dict[str, State]:
     for assignment in given.get("--state", ()):
         name, separator, word = assignment.partition("=")
         if not separator:
-            raise UsageError("invalid --state {}: not KIND=STATE", shown(assignment))
+            raise UsageError("invalid --state {}: must be KIND=STATE", shown(assignment))
         if name not in {kind.value for kind in Kind} - {kind.value for kind in LOCAL}:
-            raise UsageError("invalid --state: no kind of failure is called {}", shown(name))
+            raise UsageError("invalid --state: unknown kind of failure {}", shown(name))
         states[name] = validators.state(word, "--state")
     return states
 
@@ -340,7 +359,7 @@ def _timeout(given: Given, states: dict[str, State]) -> float:
 
 def _limits(given: Given, timeout: float) -> Limits:
     if "--sensitivity" in given and "--rechecks" in given:
-        raise UsageError("--sensitivity and --rechecks exclude each other")
+        raise UsageError("--sensitivity and --rechecks cannot be combined")
     rechecks = given.checked("--rechecks", validators.rechecks)
     if rechecks is None:
         rechecks = SENSITIVITIES.get(given.last("--sensitivity") or "", 0)
@@ -356,12 +375,17 @@ def _limits(given: Given, timeout: float) -> Limits:
 
 def _thresholds(given: Given) -> Thresholds:
     phases: dict[str, RangePair] = {}
-    known = {phase.value for phase in MEASURED}
+    known = [phase.value for phase in MEASURED]
     for option, level in (("--phase-warning", "warning"), ("--phase-critical", "critical")):
         for assignment in given.get(option, ()):
             phase, separator, spec = assignment.partition("=")
             if not separator or phase not in known:
-                raise UsageError("invalid {} {}: not PHASE=RANGE", option, shown(assignment))
+                raise UsageError(
+                    "invalid {} {}: must be PHASE=RANGE, with a phase of {}",
+                    option,
+                    shown(assignment),
+                    printable(", ".join(known)),
+                )
             pair = phases.get(phase, RangePair())
             phases[phase] = pair.replace(**{level: validators.range_spec(spec, option)})
     warning, critical = given.checked("--certificate", validators.certificate_limits) or (

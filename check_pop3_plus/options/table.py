@@ -45,276 +45,322 @@ class Entry(Record):
 _PHASES = ", ".join(phase.value for phase in MEASURED)
 
 GROUPS: dict[str, tuple[Entry, ...]] = {
-    "target": (
+    "server and addresses": (
         Entry("-H --hostname", "NAME", "host name, IPv4 or IPv6 address; required"),
-        Entry("-p --port", "N", "default 110; 995 with -S"),
-        Entry("-4 --use-ipv4", help="only IPv4"),
-        Entry("-6 --use-ipv6", help="only IPv6"),
+        Entry("-p --port", "N", "TCP port; default 110, or 995 with -S"),
+        Entry("-4 --use-ipv4", help="use IPv4 only"),
+        Entry("-6 --use-ipv6", help="use IPv6 only"),
         Entry(
             "--connect-to",
             "ADDRESS",
-            "open the connection there; the certificate is still judged for the name",
+            "connect to this address; the certificate is still verified for the name of -H or --sni",
         ),
         Entry("--source-address", "ADDRESS", "connect from this local address"),
         Entry(
             "--all-addresses",
-            help="probe every address of the name, side by side; the worst decides; the login happens on the first that works",
+            help="check every address of the host in parallel; the worst result counts; the login uses the first address that works",
         ),
-        Entry("--min-addresses", "N", "with --all-addresses: N good ones are enough"),
+        Entry("--min-addresses", "N", "with --all-addresses: OK if at least N addresses work"),
     ),
     "TLS": (
         Entry("-S --ssl", help="TLS from the first byte (port 995)"),
-        Entry("--starttls", help="STLS on the plain port; it must succeed"),
+        Entry("--starttls", help="upgrade to TLS by STLS on the plain-text port; it must succeed"),
         Entry(
             "--verify",
             "MODE",
-            "what of the certificate must hold: full (chain and name, the default), chain, none",
+            "how to verify the certificate: full (chain and name, the default), chain, none",
             choices=tuple(mode.value for mode in Verify),
         ),
-        Entry("--sni", "NAME", "send and verify this name in place of -H"),
+        Entry("--sni", "NAME", "send this name as SNI and verify it, in place of -H"),
         Entry(
             "--ca-file",
             "FILE",
-            "trust these certificates (PEM), not the system's store",
+            "trust the CA certificates in this file (PEM) instead of the system trust store",
             is_file=True,
         ),
         Entry(
-            "--ca-path", "DIR", "trust this hashed directory, not the system's store", is_file=True
+            "--ca-path",
+            "DIR",
+            "trust the CA certificates in this hashed directory instead of the system trust store",
+            is_file=True,
         ),
         Entry(
             "--tls-min",
             "VERSION",
-            "oldest TLS version: 1.1, 1.2 (the default), 1.3",
+            "minimum TLS version: 1.1, 1.2 (the default), 1.3",
             choices=("1.1", "1.2", "1.3"),
         ),
-        Entry("--client-cert", "FILE", "client certificate (PEM) to show", is_file=True),
-        Entry("--client-key", "FILE", "its key, where it is not in the same file", is_file=True),
+        Entry("--client-cert", "FILE", "client certificate (PEM)", is_file=True),
+        Entry(
+            "--client-key",
+            "FILE",
+            "private key of the client certificate (PEM), if it is in another file",
+            is_file=True,
+        ),
         Entry(
             "--x509-strict",
-            help="also demand what of RFC 5280 most clients do not mind",
+            help="also enforce RFC 5280 rules that most clients ignore",
             needs_tls=True,
         ),
     ),
-    "certificate": (
+    "certificate requirements": (
         Entry(
             "-D --certificate",
             "WARN[,CRIT]",
-            "alert when less is left: days (60), hours (12h), a share of the lifetime (33%), or the smaller of two (30d/33%); implies -S without --starttls",
+            "alert when the certificate expires in less than this: days (60), hours (12h), a share of its lifetime (33%), or the smaller of two (30d/33%); implies -S unless --starttls is given",
         ),
         Entry(
             "--pin",
             "sha256:HASH",
-            "the certificate, or its public key, must have this hash (in hexadecimal or base64); repeatable, one must fit; else nothing is sent",
+            "SHA-256 hash that the certificate or its public key must have, in hexadecimal or base64; nothing is sent to another server; repeatable, one must match",
             is_repeatable=True,
             needs_tls=True,
         ),
         Entry(
             "--issuer",
             "TEXT",
-            "who issued it, directly or not, must have TEXT in the name",
+            "some issuer in the chain must contain TEXT",
             needs_tls=True,
         ),
         Entry(
             "--expect-cert-file",
             "FILE",
-            "the certificate served must be the one in this file (PEM): was the server reloaded?",
+            "the server must send the certificate in this file (PEM); finds a server that was not reloaded",
             is_file=True,
             needs_tls=True,
         ),
         Entry(
             "--min-key-bits",
             "N",
-            "its key must be RSA of N bits, or as strong (EC 256 is like RSA 3072)",
+            "minimum key strength in RSA bits (EC 256 counts as RSA 3072)",
             needs_tls=True,
         ),
         Entry(
-            "--max-validity", "DAYS", "it must have been issued for DAYS at most", needs_tls=True
+            "--max-validity", "DAYS", "maximum lifetime of the certificate in days", needs_tls=True
         ),
     ),
     "login": (
         Entry("-U --username", "NAME", "log in as this user"),
         Entry(
-            "--password-file", "FILE", "first line of this file; mode 0600 or 0640", is_file=True
+            "--password-file",
+            "FILE",
+            "read the password from the first line of this file; mode 0600 or 0640",
+            is_file=True,
         ),
-        Entry("--password-env", "NAME", "from this environment variable"),
-        Entry("--password-command", "CMD", "first line that this command prints; no shell"),
+        Entry("--password-env", "NAME", "read the password from this environment variable"),
+        Entry(
+            "--password-command",
+            "CMD",
+            "read the password from the first line that this command prints; no shell",
+        ),
         Entry(
             "--auth",
             "HOW",
-            "how to log in: auto (the default: USER and PASS, else PLAIN, else LOGIN), "
+            "login method: auto (the default: USER and PASS, else PLAIN, else LOGIN), "
             + ", ".join(LOGIN_METHODS),
             choices=("auto", *LOGIN_METHODS),
         ),
         Entry(
             "--allow-insecure-login",
-            help="send the password although the link is not fully verified TLS",
+            help="allow sending the password without verified TLS",
         ),
     ),
     "OAuth token (with --auth xoauth2 or oauthbearer)": (
         Entry(
             "--oauth-token-url",
             "URL",
-            "fetch a token there, within -t but not in the response time; https alone, always verified",
+            "fetch the token from this URL, within -t but not counted as response time; HTTPS only, always verified",
         ),
-        Entry("--oauth-client-id", "ID", "the client (application) that asks"),
+        Entry("--oauth-client-id", "ID", "client (application) ID for the token request"),
         Entry(
             "--oauth-client-secret-file",
             "FILE",
-            "its secret: first line of this file; mode 0600 or 0640",
+            "read the client secret from the first line of this file; mode 0600 or 0640",
             is_file=True,
         ),
         Entry(
             "--oauth-refresh-token-file",
             "FILE",
-            "ask with the refresh token in such a file, not with the client's own credentials",
+            "read a refresh token from the first line of this file and use it instead of the client credentials; mode 0600 or 0640",
             is_file=True,
         ),
-        Entry("--oauth-scope", "SCOPE", "what to ask for"),
+        Entry("--oauth-scope", "SCOPE", "scope of the token request"),
         Entry(
             "--oauth-ca-file",
             "FILE",
-            "trust these certificates (PEM) for the URL, not the system's store",
+            "trust the CA certificates in this file (PEM) for the token URL instead of the system trust store",
             is_file=True,
         ),
     ),
-    "mailbox (after login)": (
-        Entry("--messages-warning", "RANGE", "number of messages"),
-        Entry("--messages-critical", "RANGE", "number of messages"),
-        Entry("--size-warning", "RANGE", "size in octets; K, M, G are powers of 1024"),
-        Entry("--size-critical", "RANGE", "size in octets; K, M, G are powers of 1024"),
+    "mailbox thresholds (after login)": (
+        Entry("--messages-warning", "RANGE", "WARNING if the number of messages is outside RANGE"),
+        Entry(
+            "--messages-critical", "RANGE", "CRITICAL if the number of messages is outside RANGE"
+        ),
+        Entry(
+            "--size-warning",
+            "RANGE",
+            "WARNING if the mailbox size in bytes is outside RANGE; K, M, G are powers of 1024",
+        ),
+        Entry(
+            "--size-critical",
+            "RANGE",
+            "CRITICAL if the mailbox size in bytes is outside RANGE; K, M, G are powers of 1024",
+        ),
     ),
-    "time": (
-        Entry("-w --warning", "RANGE", "response time in seconds"),
-        Entry("-c --critical", "RANGE", "response time in seconds"),
+    "response time and timeouts": (
+        Entry("-w --warning", "RANGE", "WARNING if the response time in seconds is outside RANGE"),
+        Entry(
+            "-c --critical", "RANGE", "CRITICAL if the response time in seconds is outside RANGE"
+        ),
         Entry(
             "--phase-warning",
             "PHASE=RANGE",
-            f"time of one phase ({_PHASES}); repeatable",
+            f"WARNING if the time of one phase in seconds is outside RANGE ({_PHASES}); repeatable",
             is_repeatable=True,
         ),
-        Entry("--phase-critical", "PHASE=RANGE", "the same; repeatable", is_repeatable=True),
+        Entry(
+            "--phase-critical",
+            "PHASE=RANGE",
+            f"CRITICAL if the time of one phase in seconds is outside RANGE ({_PHASES}); repeatable",
+            is_repeatable=True,
+        ),
         Entry(
             "-t --timeout",
             "N[:STATE]",
-            "seconds for one look, name look-up included; default 10; :STATE is short for --state timeout=STATE",
+            "timeout per attempt in seconds, DNS included; default 10; :STATE is short for --state timeout=STATE",
         ),
         Entry(
             "--run-timeout",
             "N",
-            "seconds for the whole run; default what -t says, or 50 with --diagnose, --sensitivity, --rechecks or --sweep",
+            "timeout of the whole run in seconds; default as -t, or 50 with --diagnose, --sensitivity, --rechecks or --sweep",
         ),
     ),
-    "greeting": (
+    "greeting text": (
         Entry(
             "-e --expect",
             "TEXT",
-            "the greeting must contain it, else WARNING; repeatable",
+            "text that the greeting must contain, else WARNING; repeatable, one must match",
             is_repeatable=True,
         ),
-        Entry("-A --all", help="all of them, not any"),
+        Entry("-A --all", help="require every --expect text, not just one"),
     ),
-    "assertions": (
-        Entry("--require-capa", "LIST", "the server must offer these, inside TLS: UIDL,SASL=PLAIN"),
+    "server requirements": (
+        Entry(
+            "--require-capa",
+            "LIST",
+            "capabilities that the server must offer, inside TLS if it is used: UIDL,SASL=PLAIN",
+        ),
         Entry(
             "--refuse-cleartext-login",
-            help="the plain port must not offer or take a password before TLS; tried with a user that nobody has, on a connection of its own",
+            help="the plain-text port must neither offer nor accept a password before TLS; tested with a non-existent user on a separate connection",
         ),
         Entry(
             "--check-starttls-injection",
-            help="a command sent behind STLS must not be answered inside TLS; on a connection of its own",
+            help="a command sent together with STLS must not be answered inside TLS; tested on a separate connection",
         ),
         Entry(
             "--reject-legacy-tls",
-            help="handshakes that offer only TLS 1.0 or 1.1 must fail; on connections of their own",
+            help="the server must reject handshakes that offer only TLS 1.0 or 1.1; tested on separate connections",
             needs_tls=True,
         ),
     ),
-    "judgement": (
+    "state of failures": (
         Entry(
             "--state",
             "KIND=STATE",
-            "what one kind of failure counts as: ok, warning, critical, unknown; repeatable",
+            "state of one kind of failure: ok, warning, critical, unknown; repeatable",
             is_repeatable=True,
         ),
-        Entry("-r --refuse", "STATE", "short for --state refused=STATE"),
-        Entry("-M --mismatch", "STATE", "short for --state expect=STATE"),
+        Entry(
+            "-r --refuse",
+            "STATE",
+            "state when the connection is refused; short for --state refused=STATE",
+        ),
+        Entry(
+            "-M --mismatch",
+            "STATE",
+            "state when the greeting lacks the --expect text; short for --state expect=STATE",
+        ),
     ),
-    "failure": (
+    "retries and diagnostics": (
         Entry(
             "--diagnose",
             "[=LIST]",
-            "find out why, within --run-timeout: what fits the failure, or these of "
+            "on failure, run diagnostics within --run-timeout (default: those that fit the failure), or only: "
             + ", ".join(subject.value for subject in Subject),
             is_optional=True,
         ),
         Entry(
             "--sensitivity",
             "HOW",
-            "how soon a failure is believed: very-high (at once), high (after 2 further looks), medium (5), low (7), very-low (10)",
+            "retries before a failure is reported: very-high (none), high (2), medium (5), low (7), very-low (10), 2 s apart",
             choices=tuple(SENSITIVITIES),
         ),
-        Entry("--rechecks", "N", "the same: after N further looks, 2 s apart"),
+        Entry("--rechecks", "N", "retries before a failure is reported, 2 s apart (0 to 100)"),
     ),
-    "sweep (many servers in one run)": (
+    "sweep (many services in one run)": (
         Entry(
             "--sweep",
             "FILE",
-            "check every [HOST!SERVICE] of this INI file, whose keys are the long options; what [DEFAULT] holds, and other options given here, count for all",
+            "check every service [HOST!SERVICE] of this INI file; its keys are the long options; the section DEFAULT and other options on the command line apply to all services",
             is_file=True,
             of_sweep=True,
         ),
-        Entry("--jobs", "N", "so many at once; default 128", of_sweep=True),
+        Entry("--jobs", "N", "parallel checks (default 128)", of_sweep=True),
         Entry(
             "--submit",
             "TO",
-            "hand each result to icinga2:URL (its API), nagios:FILE (its command file), or jsonl:- (an object a line, in place of the text); the exit code is then about the sweep itself",
+            "submit each result to icinga2:URL (API), nagios:FILE (command file), or print it as JSON (jsonl:-, one object per line); the exit code then reports the sweep itself",
             of_sweep=True,
         ),
-        Entry("--icinga-user", "NAME", "user of the API", of_sweep=True),
+        Entry("--icinga-user", "NAME", "user of the Icinga 2 API", of_sweep=True),
         Entry(
             "--icinga-password-file",
             "FILE",
-            "first line of this file; mode 0600 or 0640",
+            "read the password of the Icinga 2 API from the first line of this file; mode 0600 or 0640",
             is_file=True,
             of_sweep=True,
         ),
         Entry(
             "--icinga-ca-file",
             "FILE",
-            "trust these certificates (PEM) for the API, not the system's store",
+            "trust the CA certificates in this file (PEM) for the Icinga 2 API instead of the system trust store",
             is_file=True,
             of_sweep=True,
         ),
     ),
-    "output and options": (
+    "output and INI files": (
         Entry(
             "-v --verbose",
-            help="more lines; -vv with settings and chain; -vvv with the redacted dialogue",
+            help="more lines; -vv adds settings and certificate chain, -vvv the transcript with secrets masked",
             is_counted=True,
         ),
         Entry(
             "--extra-opts",
             "=[SECTION][@FILE]",
-            "more options from an INI file; default section check_pop3_plus",
+            "read more options from an INI file; default section check_pop3_plus",
             is_optional=True,
         ),
-        Entry("-V --version", help="version"),
-        Entry("-h --help", help="this help"),
+        Entry("-V --version", help="show the version"),
+        Entry("-h --help", help="show this help"),
     ),
 }
 """What `--help` shows, in its order."""
 
 UNSUPPORTED = (
-    Entry("-s --send", "TEXT", is_optional=True, unsupported="the plugin speaks POP3 by itself"),
-    Entry("-q --quit", "TEXT", is_optional=True, unsupported="QUIT is sent by itself"),
-    Entry("-E --escape", unsupported="there is no --send and no --quit to escape in"),
-    Entry("-j --jail", unsupported="server text is always made harmless; it cannot be hidden"),
-    Entry("-m --maxbytes", "N", is_optional=True, unsupported="limits on replies are built in"),
+    Entry(
+        "-s --send", "TEXT", is_optional=True, unsupported="the plugin sends its own POP3 commands"
+    ),
+    Entry("-q --quit", "TEXT", is_optional=True, unsupported="QUIT is always sent"),
+    Entry("-E --escape", unsupported="there is no --send or --quit string to escape"),
+    Entry("-j --jail", unsupported="server text is always sanitised and cannot be hidden"),
+    Entry("-m --maxbytes", "N", is_optional=True, unsupported="the limits on replies are fixed"),
     Entry(
         "-d --delay",
         "N",
         is_optional=True,
-        unsupported="nothing is sent that a delay could stand before",
+        unsupported="use --rechecks or -t instead; there is nothing to delay",
     ),
 )
 """Options of check_pop that make no sense here."""

@@ -5,7 +5,7 @@ raises UsageError. Patterns are compiled when they are needed first: most runs n
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.sanitised_text import Printable, printable, sanitise
@@ -14,7 +14,7 @@ from check_pop3_plus.model.settings import Family, HttpsEndpoint, Remaining, Sta
 LONGEST_TIMEOUT = 3600.0
 
 MOST_RECHECKS = 100
-"""Looking again takes two seconds at least: no run is long enough for more."""
+"""A retry takes at least two seconds: no run is long enough for more."""
 
 
 _STATES = {
@@ -28,7 +28,7 @@ _STATES = {
 
 
 class UsageError(ProbeError):
-    """The user's mistake, in one line."""
+    """A mistake in the options. The message names the option, the value and the cure."""
 
     def __init__(self, template: str, *foreign: object) -> None:
         super().__init__(Kind.CONFIG, template, *foreign)
@@ -36,14 +36,24 @@ class UsageError(ProbeError):
 
 def shown(word: str) -> Printable:
     """Return a value as a message can show it."""
-    return sanitise(word, 60) or printable("(nothing)")
+    return sanitise(word, 60) or printable("(empty)")
+
+
+def nearest(word: str, known: Iterable[str]) -> Printable:
+    """Return `; did you mean ...?` for a typing mistake, else an empty text."""
+    import difflib
+
+    found = difflib.get_close_matches(word.lower(), known, 1)
+    return printable("; did you mean {}?", found[0]) if found else printable("")
 
 
 def choice(word: str, option: str, choices: Sequence[str]) -> str:
     """Return a value that is one of `choices`."""
     if word not in choices:
         known = printable(", ".join(choices))
-        raise UsageError("invalid {} {}: not {}", option, shown(word), known)
+        raise UsageError(
+            "invalid {} {}: must be one of {}{}", option, shown(word), known, nearest(word, choices)
+        )
     return word
 
 
@@ -73,26 +83,29 @@ def host(value: str, option: str) -> str:
     if value.startswith("[") and value.endswith("]"):
         value = value[1:-1]
         if ":" not in value:
-            raise UsageError("invalid {}: brackets are for IPv6 addresses", option)
+            raise UsageError("invalid {}: brackets are only for IPv6 addresses", option)
     if is_numeric(value):
         return value
     if not value.isascii():
         try:
             value = value.encode("idna").decode("ascii")
         except UnicodeError as error:
-            raise UsageError("invalid {}: not an internationalised host name", option) from error
+            raise UsageError(
+                "invalid {}: not a valid internationalised host name", option
+            ) from error
     name = value.removesuffix(".")
     if not name:
         raise UsageError("invalid {}: empty", option)
     if len(name) > 253:
         raise UsageError("invalid {}: longer than 253 characters", option)
     if not all(map(_is_label, name.split("."))):
-        hint = " (the port goes to --port)" if re.search(r":[0-9]+$", name) else ""
+        hint = " (use --port for the port)" if re.search(r":[0-9]+$", name) else ""
         raise UsageError("invalid {} {}: not a host name or address" + hint, option, shown(name))
     return name
 
 
 def is_numeric(host: str) -> bool:
+    """Return whether a host is an IPv4 or IPv6 address, perhaps with a zone (RFC 4007)."""
     import socket
 
     address, percent, zone = host.partition("%")
@@ -108,6 +121,7 @@ def is_numeric(host: str) -> bool:
 
 
 def family_of(address: str) -> Family:
+    """Return the family of a numeric address."""
     return Family.IPV6 if ":" in address else Family.IPV4
 
 
@@ -122,7 +136,7 @@ def address(value: str, option: str) -> str:
 def port(word: str, option: str) -> int:
     """Return a port from 1 to 65535."""
     if not _is_number(word, 5) or not 1 <= int(word) <= 65535:
-        raise UsageError("invalid {} {}: not from 1 to 65535", option, shown(word))
+        raise UsageError("invalid {} {}: must be from 1 to 65535", option, shown(word))
     return int(word)
 
 
@@ -136,7 +150,7 @@ def username(value: str, option: str) -> str:
 def path(value: str, option: str) -> str:
     """Return a path that the system can take."""
     if not value or "\0" in value:
-        raise UsageError("invalid {}: not a path", option)
+        raise UsageError("invalid {}: empty, or not a path", option)
     return value
 
 
@@ -152,17 +166,17 @@ def https_url(url: str, option: str) -> HttpsEndpoint:
     It is not shown when it is wrong: a password or another secret may stand in it.
     """
     if not url.lower().startswith("https://"):
-        raise UsageError("invalid {}: not https://, which alone keeps a secret", option)
+        raise UsageError("invalid {}: must begin with https://", option)
     if re.search("^[^/?#]*@", url[8:]):
-        raise UsageError("invalid {}: no user and no password may stand in it", option)
+        raise UsageError("invalid {}: must not contain user or password", option)
     if "#" in url:
-        raise UsageError("invalid {}: no fragment (#) may stand in it", option)
+        raise UsageError("invalid {}: must not contain a fragment (#)", option)
     matched = re.fullmatch(_URL, url)
     if not matched:
-        raise UsageError("invalid {}: not https://HOST[:PORT]/PATH", option)
+        raise UsageError("invalid {}: must be https://HOST[:PORT]/PATH", option)
     port = int(matched["port"] or 443)
     if not 1 <= port <= 65535:
-        raise UsageError("invalid {}: port not from 1 to 65535", option)
+        raise UsageError("invalid {}: port must be from 1 to 65535", option)
     path = matched["path"] or "/"
     return HttpsEndpoint(host(matched["host"], option), port, "/" * (path[0] == "?") + path)
 
@@ -170,14 +184,16 @@ def https_url(url: str, option: str) -> HttpsEndpoint:
 def visible(word: str, option: str) -> str:
     """Check a client's identifier or a scope (RFC 6749 appendix A)."""
     if not re.fullmatch("[ -~]+", word):
-        raise UsageError("invalid {}: empty, or not in visible ASCII", option)
+        raise UsageError("invalid {}: must be visible ASCII and not empty", option)
     return word
 
 
 def state(word: str, option: str) -> State:
     state = _STATES.get(word.lower())
     if state is None:
-        raise UsageError("invalid {} {}: not ok, warning, critical or unknown", option, shown(word))
+        raise UsageError(
+            "invalid {} {}: must be ok, warning, critical or unknown", option, shown(word)
+        )
     return state
 
 
@@ -185,14 +201,20 @@ def seconds(word: str, option: str) -> float:
     """Return a number of seconds, above 0 and at most `LONGEST_TIMEOUT`."""
     seconds = float(word) if _is_decimal(word) else 0.0
     if not 0 < seconds <= LONGEST_TIMEOUT:
-        raise UsageError("invalid {} {}: not a number of seconds up to 3600", option, shown(word))
+        raise UsageError(
+            "invalid {} {}: must be a number of seconds, above 0 and at most 3600",
+            option,
+            shown(word),
+        )
     return seconds
 
 
 def whole_number(word: str, option: str) -> int:
     """Return a number from 1 to 99999."""
     if not _is_number(word, 5) or int(word) < 1:
-        raise UsageError("invalid {} {}: not a whole number from 1 to 99999", option, shown(word))
+        raise UsageError(
+            "invalid {} {}: must be a whole number from 1 to 99999", option, shown(word)
+        )
     return int(word)
 
 
@@ -200,7 +222,7 @@ def rechecks(word: str, option: str) -> int:
     """Return a number of retries, 0 to `MOST_RECHECKS`."""
     if not _is_number(word, 3) or int(word) > MOST_RECHECKS:
         raise UsageError(
-            "invalid {} {}: not a whole number from 0 to {}", option, shown(word), MOST_RECHECKS
+            "invalid {} {}: must be a whole number from 0 to {}", option, shown(word), MOST_RECHECKS
         )
     return int(word)
 
@@ -212,7 +234,10 @@ def subjects(word: str, option: str) -> frozenset[Subject]:
     for name in names:
         if name not in known:
             raise UsageError(
-                "invalid {} {}: not some of {}", option, shown(word), printable(",".join(known))
+                "invalid {} {}: must be a list of {}",
+                option,
+                shown(word),
+                printable(",".join(known)),
             )
     return frozenset(known[name] for name in names)
 
@@ -221,7 +246,7 @@ def days(word: str, option: str) -> float:
     """Return a number of days above 0: `90` or `90d`."""
     number = word.removesuffix("d")
     if not _is_decimal(number) or not float(number):
-        raise UsageError("invalid {} {}: not a number of days", option, shown(word))
+        raise UsageError("invalid {} {}: must be a number of days above 0", option, shown(word))
     return float(number)
 
 
@@ -246,7 +271,7 @@ def pin(word: str) -> str:
         if re.fullmatch(r"[A-Za-z0-9+/]{43}=", value):
             return binascii.a2b_base64(value).hex()
     raise UsageError(
-        "invalid --pin {}: not sha256: and 64 hexadecimal digits, or base64", shown(word)
+        "invalid --pin {}: must be sha256: and 64 hexadecimal digits, or base64", shown(word)
     )
 
 
@@ -256,7 +281,7 @@ def capabilities(spec: str, option: str) -> tuple[tuple[str, str | None], ...]:
     for item in spec.upper().split(","):
         matched = re.fullmatch(r"([!-+\--<>-~]+)(?:=([!-+\--~]+))?", item)
         if not matched:
-            raise UsageError("invalid {} {}: not TAG[=ARGUMENT],...", option, shown(spec))
+            raise UsageError("invalid {} {}: must be TAG[=ARGUMENT],...", option, shown(spec))
         wanted.append((matched[1], matched[2]))
     return tuple(wanted)
 
@@ -301,7 +326,12 @@ def certificate_limits(spec: str, option: str) -> tuple[Remaining, Remaining | N
     crit = _remaining(critical, spec, option)
     for above, below in ((crit.days, warn.days), (crit.share, warn.share)):
         if above is not None and below is not None and above > below:
-            raise UsageError("invalid {} {}: CRIT above WARN", option, shown(spec))
+            raise UsageError(
+                "invalid {} {}: CRIT ({}) must not be larger than WARN ({}); did you mean {},{}?",
+                option,
+                shown(spec),
+                *(critical, warning, critical, warning),
+            )
     return warn, crit
 
 
@@ -312,7 +342,7 @@ def _remaining(word: str, spec: str, option: str) -> Remaining:
         number = part.removesuffix(unit)
         if not _is_decimal(number) or (share if unit == "%" else days) is not None:
             raise UsageError(
-                "invalid {} {}: not WARN[,CRIT] as 60, 60d, 12h, 33% or 30d/33%",
+                "invalid {} {}: must be WARN[,CRIT], each as 60, 60d, 12h, 33% or 30d/33%",
                 option,
                 shown(spec),
             )
@@ -322,5 +352,5 @@ def _remaining(word: str, spec: str, option: str) -> Remaining:
         else:
             days = amount / 24 if unit == "h" else amount
     if share is not None and share > 1:
-        raise UsageError("invalid {} {}: more than 100%", option, shown(spec))
+        raise UsageError("invalid {} {}: must not be more than 100%", option, shown(spec))
     return Remaining(days, share)

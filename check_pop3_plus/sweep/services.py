@@ -77,9 +77,9 @@ def _service(
     host, _, description = name.partition("!")
     error = part.errors[0] if part.errors else None
     if error is None and not (host and description and name.isprintable()):
-        error = UsageError("the section is not called [HOST!SERVICE]")
+        error = UsageError("section name is not HOST!SERVICE (or DEFAULT)")
     if error is None and name in seen:
-        error = UsageError("the file has several sections of this name")
+        error = UsageError("duplicate section")
     if error is None:
         seen.add(name)
         if not isinstance(default, ProbeError):
@@ -106,7 +106,7 @@ def _parse(section: Sequence[tuple[str, str]]) -> Given | ProbeError:
     try:
         return parser.read_section(section)
     except parser.Asked:
-        return UsageError("--help and --version are for the command line")
+        return UsageError("--help and --version are only allowed on the command line")
     except ProbeError as error:
         return error
 

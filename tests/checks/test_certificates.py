@@ -412,7 +412,7 @@ def test_several_findings_at_once(pki: Pki) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--pin", "sha256:00"), "invalid --pin sha256:00: not sha256:"),
+        (("--pin", "sha256:00"), "invalid --pin sha256:00: must be sha256:"),
         (("--pin", "md5:" + 64 * "0"), "invalid --pin"),
         (("--issuer", " "), "invalid --issuer: empty"),
         (("--min-key-bits", "0"), "invalid --min-key-bits 0"),
@@ -420,8 +420,8 @@ def test_several_findings_at_once(pki: Pki) -> None:
         (("--max-validity", "0"), "invalid --max-validity 0"),
         (("--max-validity", "1y"), "invalid --max-validity 1y"),
         (("--expect-cert-file", ""), "invalid --expect-cert-file"),
-        (("--x509-strict", "--verify", "none"), "exclude each other"),
-        (("--reject-legacy-tls", "--tls-min", "1.1"), "exclude each other"),
+        (("--x509-strict", "--verify", "none"), "cannot be combined"),
+        (("--reject-legacy-tls", "--tls-min", "1.1"), "cannot be combined"),
     ],
 )
 def test_mistakes(options: Sequence[str], words: str, pki: Pki) -> None:

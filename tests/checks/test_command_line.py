@@ -116,9 +116,7 @@ def test_a_usage_error_is_one_line() -> None:
     done = honest(run("--port", "x"))
 
     assert done.code == 3
-    assert (
-        done.out == "POP3 UNKNOWN - config: -H/--hostname is required (--help shows the options)\n"
-    )
+    assert done.out == "POP3 UNKNOWN - config: -H/--hostname is required; see --help\n"
 
 
 @pytest.mark.threat("T8")
@@ -355,7 +353,7 @@ def test_a_bug_is_one_clean_line(verbosity: int) -> None:
         "from check_pop3_plus import start\n"
         "from check_pop3_plus.check import run\n"
         "def broken(*_): raise KeyError('s3cret | \\n')\n"
-        "run.run = broken\n"
+        "run.run_check = broken\n"
         f"sys.exit(start.main(['-H', 'x'] + ['-vvv'] * {verbosity // 3}, time.monotonic()))"
     )
     done = subprocess.run(
@@ -404,9 +402,7 @@ def test_without_a_terminal_a_source_is_needed(pki: Pki) -> None:
     """A scheduler has nobody to ask."""
     done = honest(run("-H", "127.0.0.1", *flags("tls", pki), "-U", "monitor"))
 
-    assert done.line.startswith(
-        "POP3 UNKNOWN - config: no source of the password: --password-file, "
-    )
+    assert done.line.startswith("POP3 UNKNOWN - config: no password given: use --password-file, ")
 
 
 @pytest.mark.threat("T7")

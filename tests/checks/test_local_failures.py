@@ -549,8 +549,8 @@ start.run()
 """
 
 
-def test_whatever_holds_up_the_process_it_ends(machine: Machine) -> None:
-    """A wait without limit, somewhere below us: seconds after the run's time it is over."""
+def test_watchdog_ends_a_blocked_process(machine: Machine) -> None:
+    """A wait without limit is over five seconds after the run timeout."""
     command = [*PYTHON, "-c", STUCK]
     done = honest(machine.run([*machine.one, "-t", "1"], command=command))
 

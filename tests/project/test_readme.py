@@ -7,6 +7,7 @@ import pytest
 
 from check_pop3_plus.check.default_states import POLICIES
 from check_pop3_plus.model.failures import Kind
+from tests.support import generated
 from tests.support.command import run
 from tests.support.option_list import VALUED
 
@@ -15,12 +16,10 @@ README = (PROJECT / "README.md").read_text()
 IMAGES = PROJECT / "images"
 
 
-def test_the_options_are_those_of_the_help() -> None:
-    """The list shown is what `--help` prints."""
-    shown = re.search(r"<!-- options: begin.*?```\n(.*?)```", README, re.DOTALL)
-
-    assert shown is not None
-    assert shown[1] == run("--help").out
+def test_readme_options_are_generated_from_the_table() -> None:
+    """The block is what `make generated` writes, and what `--help` prints."""
+    assert generated.readme() == README
+    assert f"```\n{run('--help').out}```" in README
 
 
 def test_every_kind_has_its_default_in_the_table() -> None:

@@ -1,6 +1,6 @@
 """Any command line and any options file: one status line, an exit code from 0 to 3, no traceback.
 
-In process, where a look sees a good server at once; a dozen of the worst as whole processes.
+In process, where an attempt finds a good server at once; the worst command lines as processes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.support import output_parsers
 from tests.support.command import run
 from tests.support.option_list import VALUED
 
-# They write to the terminal, wait for hosts, or run a program: that is for other tests.
+# They run a program or connect: other tests do that.
 WITHHELD = {"--password-command", "--oauth-token-url"}
 OPTIONS = sorted(VALUED - WITHHELD)
 BARE = sorted(BY_FLAG.keys() - VALUED)
@@ -73,7 +73,7 @@ HOSTILE = [
     "tls=5",
     "refused=ok",
 ]
-# What fits some option: so that it goes on behind the first mistake.
+# Values that fit some option, so that parsing continues after the first one.
 FITTING = [
     *("pop.example.org", "5", "10:20", "auto", "plain", "1.2", "none", "dns,tcp", "USER,SASL=X"),
     *("tls=1:2", "timeout=ok", "critical", "33%/5d", "1K:2M", *SENSITIVITIES),
@@ -87,14 +87,14 @@ words = st.one_of(
     values.map(lambda value: [value]),
 )
 vectors = st.lists(words, max_size=8).map(lambda lists: [word for each in lists for word in each])
-# Most of what is asked for has a host.
+# Most command lines have a host.
 with_host = st.tuples(st.sampled_from([[], ["-H", "pop.example.org"]]), vectors).map(
     lambda pair: [*pair[0], *pair[1]]
 )
 
 
 def good_report(*_: object) -> Report:
-    """Return what a look at a server that is well sees."""
+    """Return the report of a healthy server."""
     session = Session(Address("192.0.2.1", 110))
     session.timeline.laps.append(Lap(Phase.CONNECT, 0.01, ok=True))
     session.greeting, session.began, session.ended = b"+OK ready", 1.0, 1.1
@@ -104,14 +104,14 @@ def good_report(*_: object) -> Report:
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is looked at, asked, waited for or looked into."""
+    """Replace the network, the prompt, pauses and the diagnosis."""
     monkeypatch.setattr(addresses, "probe_addresses", good_report)
     monkeypatch.setattr(retries, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(deadline, "pause", lambda _: None)
     monkeypatch.setattr("check_pop3_plus.check.run._diagnosis", lambda *_: ((), ()))
     monkeypatch.setattr(password_source, "ask", lambda *_: pytest.fail("nobody is there to ask"))
     monkeypatch.setattr("check_pop3_plus.options.ini.SEARCH_PATH", ())
-    # A result that nobody takes is waited for.
+    # Submission waits for a target that does not accept results.
     monkeypatch.setattr("check_pop3_plus.sweep.delivery.PATIENCE_SECONDS", 0.0)
 
 
@@ -122,7 +122,7 @@ in_process = settings(
 
 
 def ended_well(argv: list[str], capfd: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """Run the plugin, assert what holds whatever it is told, and return what came of it."""
+    """Run the plugin, assert what holds for any input, and return exit code and output."""
     capfd.readouterr()
     code = start.main(argv, time.monotonic())
     out, err = capfd.readouterr()
@@ -147,7 +147,9 @@ def ended_well(argv: list[str], capfd: pytest.CaptureFixture[str]) -> tuple[int,
 @given(argv=with_host)
 @in_process
 @pytest.mark.threat("T18", "T24")
-def test_any_command_line(argv: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+def test_any_command_line_ends_with_a_status_line(
+    argv: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
     """Options with what they cannot take, what fits others, and pure noise."""
     code, out = ended_well(argv, capfd)
 
@@ -159,8 +161,10 @@ def test_any_command_line(argv: list[str], capfd: pytest.CaptureFixture[str]) ->
 @given(argv=st.lists(st.text(max_size=30), max_size=6))
 @in_process
 @pytest.mark.threat("T24")
-def test_pure_noise(argv: list[str], capfd: pytest.CaptureFixture[str]) -> None:
-    """Whatever a template came to when a variable was not what somebody thought."""
+def test_noise_as_command_line_is_unknown(
+    argv: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As from a template with an unexpected variable."""
     code, _ = ended_well(argv, capfd)
 
     assert code == 3
@@ -187,8 +191,8 @@ def _counts(line: str) -> bool:
 
 
 @given(files)
-def test_any_text_is_a_file_of_options_or_is_refused(content: bytes) -> None:
-    """By the line that is wrong; and what is read is what stands there."""
+def test_any_ini_text_is_read_or_refused_by_line(content: bytes) -> None:
+    """An error names the line; keys and values are those of the text."""
     text = content.decode("utf-8", "surrogateescape")
     first = next((line.strip() for line in text.split("\n") if _counts(line)), "[")
     if not first.startswith("["):
@@ -209,10 +213,10 @@ def test_any_text_is_a_file_of_options_or_is_refused(content: bytes) -> None:
 @given(content=files, before=st.sampled_from([[], ["-H", "pop.example.org"], ["-v"]]))
 @in_process
 @pytest.mark.threat("T24")
-def test_any_file_of_options(
+def test_any_file_for_extra_opts_ends_with_a_status_line(
     content: bytes, before: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """By `--extra-opts`: as any command line."""
+    """As for any command line."""
     file = tmp_path / "x.ini"
     file.write_bytes(b"[check_pop3_plus]\n" + content)
 
@@ -226,10 +230,10 @@ def test_any_file_of_options(
 )
 @settings(in_process, max_examples=25)
 @pytest.mark.threat("T24")
-def test_any_file_of_a_sweep(
+def test_any_file_of_a_sweep_counts_each_section(
     content: bytes, more: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Each section is counted, whatever is in it: well, or not readable."""
+    """A section is counted whether it is valid or not."""
     file = tmp_path / "sweep.ini"
     file.write_bytes(content)
     text = content.decode("utf-8", "surrogateescape")
@@ -266,8 +270,8 @@ WORST = [
 
 @pytest.mark.parametrize("argv", WORST, ids=range(len(WORST)))
 @pytest.mark.threat("T24")
-def test_the_worst_as_processes(argv: list[str]) -> None:
-    """Octets that are no text, what never ends, and what is very long."""
+def test_worst_command_lines_end_with_a_status_line(argv: list[str]) -> None:
+    """Bytes that are no text, endless files, and very long words."""
     done = run(*(os.fsencode(word) for word in argv))  # type: ignore[arg-type]
 
     assert done.err == ""

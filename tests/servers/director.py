@@ -21,7 +21,7 @@ from typing import IO
 import pytest
 
 from tests.servers.icinga2 import MASTER, Icinga, Node
-from tests.support.make_basket import BASKET
+from tests.support.director_basket import BASKET
 
 PATH = f"{os.environ['PATH']}:/usr/sbin"
 PROGRAMS = ("mariadbd", "mariadb", "mariadb-install-db", "php", "icingacli")

@@ -12,7 +12,7 @@ from tests.servers import director
 from tests.servers.director import Director
 from tests.servers.dovecot import PASSWORDS, PERSONAS, Dovecot
 from tests.servers.icinga2 import AGENT, MASTER, Icinga
-from tests.support.make_basket import BASKET
+from tests.support.director_basket import BASKET
 from tests.support.option_list import OPTIONS
 
 pytestmark = pytest.mark.real

@@ -1,4 +1,4 @@
-"""From argv, or an INI section, to settings."""
+"""From the command line, or an INI section, to settings."""
 
 import contextlib
 from pathlib import Path
@@ -44,8 +44,8 @@ def refused(*argv: str) -> str:
     return caught.value.message
 
 
-def test_a_host_is_enough() -> None:
-    """Everything else has the default that the contract names."""
+def test_settings_with_only_a_host_have_the_defaults() -> None:
+    """All other options are optional."""
     settings = parsed()
 
     assert settings.target == Target("pop.example.test", 110)
@@ -70,8 +70,10 @@ def test_a_host_is_enough() -> None:
         (("-p", "65535"), Security.PLAIN, 65535),
     ],
 )
-def test_the_port_follows_the_mode(argv: tuple[str, ...], security: Security, port: int) -> None:
-    """110; 995 with TLS from the first byte, which -D implies as in check_pop."""
+def test_port_default_depends_on_tls_mode(
+    argv: tuple[str, ...], security: Security, port: int
+) -> None:
+    """110, or 995 with TLS from the first byte, which -D implies as in check_pop."""
     settings = parsed(*argv)
 
     assert (settings.tls.security, settings.target.port) == (security, port)
@@ -89,7 +91,7 @@ def test_the_port_follows_the_mode(argv: tuple[str, ...], security: Security, po
         ("bücher.example", "xn--bcher-kva.example"),
     ],
 )
-def test_hosts(given: str, host: str) -> None:
+def test_host_valid_is_normalised(given: str, host: str) -> None:
     """Brackets and a final dot are dropped, names become ASCII."""
     assert parser.parse(["-H", given]).target.hostname == host
 
@@ -99,8 +101,8 @@ def test_hosts(given: str, host: str) -> None:
     ["", ".", "a..b", "-x", "x-", "a b", "a" * 64, "a." * 127 + "a", "a\nb", "a\0b", "[a]", "::1%",
      "é" * 64, "a/b", "ü..x"],
 )  # fmt: skip
-def test_invalid_hosts(host: str) -> None:
-    """Fault 61: refused before anything is looked up."""
+def test_host_invalid_is_refused(host: str) -> None:
+    """Fault 61: refused before any DNS lookup."""
     assert refused("-H", host).startswith("invalid --hostname")
 
 
@@ -108,14 +110,14 @@ def test_invalid_hosts(host: str) -> None:
     ("argv", "message"),
     [
         ((), "-H/--hostname is required"),
-        ((*HOST, "-S", "--starttls"), "exclude each other"),
-        ((*HOST, "-4", "-6"), "exclude each other"),
+        ((*HOST, "-S", "--starttls"), "cannot be combined"),
+        ((*HOST, "-4", "-6"), "cannot be combined"),
         ((*HOST, "-p", "0"), "invalid --port 0"),
         ((*HOST, "-p", "65536"), "invalid --port 65536"),
         ((*HOST, "-p", "\u0661\u0661\u0660"), "invalid --port"),
-        ((*HOST, "--use-ipv"), "unknown argument --use-ipv"),
-        ((*HOST, "--host", "x"), "unknown argument --host"),
-        ((*HOST, "extra"), "unknown argument after -H, not shown here"),
+        ((*HOST, "--use-ipv"), "unknown argument --use-ipv; did you mean --use-ipv"),
+        ((*HOST, "--host", "x"), "unknown argument --host; did you mean"),
+        ((*HOST, "extra"), "unknown argument after -H (not shown"),
         ((*HOST, "-w"), "-w needs a value"),
         ((*HOST, "-w", "--"), "-w needs a value"),
         ((*HOST, "-w--"), "-w needs a value"),
@@ -128,23 +130,26 @@ def test_invalid_hosts(host: str) -> None:
         (("-H", "::1", "-4"), "::1 is not an IPv4 address"),
         ((*HOST, "--connect-to", "::1", "-4"), "::1 is not an IPv4 address"),
         ((*HOST, "--source-address", "name"), "not a numeric address"),
-        ((*HOST, "--source-address", "::1", "-4"), "not of the family"),
-        ((*HOST, "--verify", "maybe"), "invalid --verify maybe: not full, chain, none"),
-        ((*HOST, "--tls-min", "1.0"), "invalid --tls-min 1.0: not 1.1, 1.2, 1.3"),
+        ((*HOST, "--source-address", "::1", "-4"), "not of the address family"),
+        ((*HOST, "--verify", "maybe"), "invalid --verify maybe: must be one of full, chain, none"),
+        ((*HOST, "--tls-min", "1.0"), "invalid --tls-min 1.0: must be one of 1.1, 1.2, 1.3"),
         ((*HOST, "--auth", "x"), "invalid --auth x"),
         ((*HOST, "--client-key", "k"), "--client-key needs --client-cert"),
         ((*HOST, "--ca-file", ""), "invalid --ca-file"),
-        ((*HOST, "-U", "u", "-S", "--password-file", "a", "--password-env", "b"), "only one of"),
-        ((*HOST, "--password-file", "a"), "needs -U/--username"),
+        (
+            (*HOST, "-U", "u", "-S", "--password-file", "a", "--password-env", "b"),
+            "use only one of",
+        ),
+        ((*HOST, "--password-file", "a"), "--password-file needs -U/--username"),
         ((*HOST, "--messages-warning", "5"), "need a login"),
         ((*HOST, "--size-critical", "5"), "need a login"),
         ((*HOST, "-S", "-U", "", "--password-file", "a"), "invalid --username"),
         ((*HOST, "-S", "-U", "a\r\nb", "--password-file", "a"), "invalid --username"),
-        ((*HOST, "-S", "-U", "a", "--password-file", ""), "source of the password is empty"),
+        ((*HOST, "-S", "-U", "a", "--password-file", ""), "--password-command is empty"),
         ((*HOST, "-S", "-U", "a", "--auth", "external"), "needs --client-cert"),
         (
             (*HOST, "-S", "-U", "a", "--auth", "external", "--password-env", "X"),
-            "takes no password",
+            "needs no password",
         ),
         ((*HOST, "-t", "0"), "invalid --timeout 0"),
         ((*HOST, "-t", "nan"), "invalid --timeout nan"),
@@ -152,32 +157,41 @@ def test_invalid_hosts(host: str) -> None:
         ((*HOST, "-t", "5:sad"), "invalid --timeout sad"),
         ((*HOST, "--run-timeout", "-1"), "invalid --run-timeout -1"),
         ((*HOST, "--run-timeout", ""), "invalid --run-timeout"),
-        ((*HOST, "--sensitivity", "5"), "invalid --sensitivity 5: not very-high, high, medium"),
-        ((*HOST, "--rechecks", "-1"), "invalid --rechecks -1: not a whole number from 0 to 100"),
+        (
+            (*HOST, "--sensitivity", "5"),
+            "invalid --sensitivity 5: must be one of very-high, high, medium",
+        ),
+        (
+            (*HOST, "--rechecks", "-1"),
+            "invalid --rechecks -1: must be a whole number from 0 to 100",
+        ),
         ((*HOST, "--rechecks", "101"), "invalid --rechecks 101"),
         ((*HOST, "--rechecks", "x"), "invalid --rechecks x"),
-        ((*HOST, "--rechecks", "1", "--sensitivity", "low"), "exclude each other"),
-        ((*HOST, "--diagnose=dns,nix"), "invalid --diagnose dns,nix: not some of dns,tcp,tls"),
+        ((*HOST, "--rechecks", "1", "--sensitivity", "low"), "cannot be combined"),
+        (
+            (*HOST, "--diagnose=dns,nix"),
+            "invalid --diagnose dns,nix: must be a list of dns,tcp,tls",
+        ),
         ((*HOST, "--diagnose=dns,"), "invalid --diagnose"),
-        ((*HOST, "--diagnose", "dns"), "unknown argument after --diagnose, not shown here"),
-        ((*HOST, "--state", "refused"), "not KIND=STATE"),
-        ((*HOST, "--state", "nix=ok"), "no kind of failure is called nix"),
-        ((*HOST, "--state", "bug=ok"), "no kind of failure is called bug"),
+        ((*HOST, "--diagnose", "dns"), "unknown argument after --diagnose (not shown"),
+        ((*HOST, "--state", "refused"), "must be KIND=STATE"),
+        ((*HOST, "--state", "nix=ok"), "unknown kind of failure nix"),
+        ((*HOST, "--state", "bug=ok"), "unknown kind of failure bug"),
         ((*HOST, "--state", "refused=fine"), "invalid --state fine"),
         ((*HOST, "-r", "fine"), "invalid --refuse fine"),
-        ((*HOST, "--phase-warning", "nix=1"), "not PHASE=RANGE"),
-        ((*HOST, "--phase-warning", "quit=1"), "not PHASE=RANGE"),
-        ((*HOST, "--phase-critical", "tls"), "not PHASE=RANGE"),
+        ((*HOST, "--phase-warning", "nix=1"), "must be PHASE=RANGE"),
+        ((*HOST, "--phase-warning", "quit=1"), "must be PHASE=RANGE"),
+        ((*HOST, "--phase-critical", "tls"), "must be PHASE=RANGE"),
     ],
 )
-def test_usage_errors(argv: tuple[str, ...], message: str) -> None:
-    """One clear line that names what is wrong."""
+def test_usage_error_names_the_option(argv: tuple[str, ...], message: str) -> None:
+    """The message is one line and names the value."""
     assert message in refused(*argv)
 
 
 @pytest.mark.parametrize("option", ["-s", "--send", "-q", "-E", "--escape", "-j", "-m", "-d"])
-def test_options_of_check_pop_that_make_no_sense(option: str) -> None:
-    """Refused with the reason, with a value behind them or not."""
+def test_unsupported_option_of_check_pop_is_refused_with_reason(option: str) -> None:
+    """With or without a value."""
     assert "of check_pop is not supported: " in refused(*HOST, option)
     if option not in ("-E", "--escape", "-j"):
         assert "of check_pop is not supported: " in refused(*HOST, option, "x")
@@ -193,8 +207,8 @@ def test_options_of_check_pop_that_make_no_sense(option: str) -> None:
         ("-U", "monitor", "--password-file", "f", "--starttls", "--verify", "none"),
     ],
 )
-def test_no_secret_goes_over_an_unverified_link(argv: tuple[str, ...]) -> None:
-    """Threat T5: unless the user says so in so many words."""
+def test_login_without_verified_tls_is_refused(argv: tuple[str, ...]) -> None:
+    """Threat T5: only --allow-insecure-login allows it."""
     assert "no password is sent" in refused(*HOST, *argv)
 
     login = parsed(*argv, "--allow-insecure-login").login
@@ -203,15 +217,15 @@ def test_no_secret_goes_over_an_unverified_link(argv: tuple[str, ...]) -> None:
     assert login.allow_insecure
 
 
-def test_a_login() -> None:
-    """The secret itself has no option; its source has."""
+def test_login_has_a_password_source() -> None:
+    """No option takes the password itself."""
     login = parsed("-S", "-U", "monitor", "--password-env", "X").login
 
     assert login == Login("monitor", SecretSource(env="X"), "auto", False)
 
 
-def test_a_token_that_is_fetched() -> None:
-    """A refresh token in place of the client's own credentials, or beside them."""
+def test_grant_uses_client_credentials_or_refresh_token() -> None:
+    """A refresh token may replace or accompany the client secret."""
     login = ("-S", "-U", "monitor", "--auth", "xoauth2")
     endpoint = HttpsEndpoint("id.example.test", 443, "/token")
 
@@ -255,7 +269,7 @@ def test_a_token_that_is_fetched() -> None:
         ((*FETCH, "--oauth-ca-file", ""), "invalid --oauth-ca-file"),
     ],
 )
-def test_usage_errors_of_a_token(argv: tuple[str, ...], message: str) -> None:
+def test_grant_incomplete_is_refused(argv: tuple[str, ...], message: str) -> None:
     """One clear line, before any file is opened."""
     assert message in refused(*HOST, *argv)
 
@@ -272,13 +286,13 @@ def test_usage_errors_of_a_token(argv: tuple[str, ...], message: str) -> None:
         ("https://[2001:db8::1]:444/t", HttpsEndpoint("2001:db8::1", 444, "/t")),
     ],
 )  # fmt: skip
-def test_token_urls(url: str, endpoint: HttpsEndpoint) -> None:
-    """RFC 6749 section 3.2: a query may stand in it."""
+def test_token_url_valid_is_split(url: str, endpoint: HttpsEndpoint) -> None:
+    """RFC 6749 section 3.2: a query is allowed."""
     assert validators.https_url(url, "--oauth-token-url") == endpoint
 
 
-def test_a_token_url_has_an_authority() -> None:
-    """As the Host field and messages name it."""
+def test_token_url_authority_has_port_unless_443() -> None:
+    """As in the Host field and in messages."""
     assert HttpsEndpoint("a", 443, "/").authority == "a"
     assert HttpsEndpoint("a", 444, "/").authority == "a:444"
     assert HttpsEndpoint("2001:db8::1", 443, "/").authority == "[2001:db8::1]"
@@ -287,31 +301,31 @@ def test_a_token_url_has_an_authority() -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("", "not https://"),
-        ("http://id.example.test/", "not https://"),
-        ("id.example.test/token", "not https://"),
-        ("https:/id.example.test/", "not https://"),
-        ("https://user:s3cret@id.example.test/", "no user and no password"),
-        ("https://s3cret@id.example.test", "no user and no password"),
-        ("https://id.example.test/#s3cret", "no fragment"),
-        ("https://", "not https://HOST[:PORT]/PATH"),
-        ("https:///token", "not https://HOST[:PORT]/PATH"),
-        ("https://id.example.test:/", "not https://HOST[:PORT]/PATH"),
-        ("https://id.example.test:x/", "not https://HOST[:PORT]/PATH"),
-        ("https://id.example.test/a b", "not https://HOST[:PORT]/PATH"),
-        ("https://id.example.test/a\r\nX: y", "not https://HOST[:PORT]/PATH"),
-        ("https://id.example.test/\u00e4", "not https://HOST[:PORT]/PATH"),
-        ("https://[id.example.test]/", "not https://HOST[:PORT]/PATH"),
-        ("https://2001:db8::1/", "not https://HOST[:PORT]/PATH"),
-        ("https://[::g]/", "not https://HOST[:PORT]/PATH"),
-        ("https://[1.2.3.4]/", "brackets are for IPv6"),
-        ("https://id.example.test:0/", "port not from 1 to 65535"),
-        ("https://id.example.test:65536/", "port not from 1 to 65535"),
+        ("", "must begin with https://"),
+        ("http://id.example.test/", "must begin with https://"),
+        ("id.example.test/token", "must begin with https://"),
+        ("https:/id.example.test/", "must begin with https://"),
+        ("https://user:s3cret@id.example.test/", "must not contain user or password"),
+        ("https://s3cret@id.example.test", "must not contain user or password"),
+        ("https://id.example.test/#s3cret", "must not contain a fragment"),
+        ("https://", "must be https://HOST[:PORT]/PATH"),
+        ("https:///token", "must be https://HOST[:PORT]/PATH"),
+        ("https://id.example.test:/", "must be https://HOST[:PORT]/PATH"),
+        ("https://id.example.test:x/", "must be https://HOST[:PORT]/PATH"),
+        ("https://id.example.test/a b", "must be https://HOST[:PORT]/PATH"),
+        ("https://id.example.test/a\r\nX: y", "must be https://HOST[:PORT]/PATH"),
+        ("https://id.example.test/\u00e4", "must be https://HOST[:PORT]/PATH"),
+        ("https://[id.example.test]/", "must be https://HOST[:PORT]/PATH"),
+        ("https://2001:db8::1/", "must be https://HOST[:PORT]/PATH"),
+        ("https://[::g]/", "must be https://HOST[:PORT]/PATH"),
+        ("https://[1.2.3.4]/", "brackets are only for IPv6"),
+        ("https://id.example.test:0/", "port must be from 1 to 65535"),
+        ("https://id.example.test:65536/", "port must be from 1 to 65535"),
         ("https://id..example/", "not a host name or address"),
     ],
 )
-def test_invalid_token_urls(url: str, message: str) -> None:
-    """A secret that stands in one is not shown."""
+def test_token_url_invalid_is_refused_and_not_shown(url: str, message: str) -> None:
+    """It may contain a secret."""
     shown = refused(*HOST, *FETCH, "--oauth-token-url", url)
 
     assert shown.startswith("invalid --oauth-token-url")
@@ -324,8 +338,8 @@ def test_invalid_token_urls(url: str, message: str) -> None:
 )
 @pytest.mark.parametrize("form", ["{0} {1}", "{0}={1}"])
 @pytest.mark.parametrize("option", ["-w", "--warning"])
-def test_ranges_pass_as_given(spec: str, form: str, option: str) -> None:
-    """The guidelines' ranges, also where they begin with a dash."""
+def test_range_valid_is_unchanged(spec: str, form: str, option: str) -> None:
+    """Ranges of the plugin guidelines, also those that begin with a dash."""
     argv = form.format(option, spec).split(" ")
 
     assert parsed(*argv).thresholds.time == RangePair(spec, None)
@@ -336,13 +350,13 @@ def test_ranges_pass_as_given(spec: str, form: str, option: str) -> None:
     ["", "@", "20:10", "a", "1:2:3", "nan", "inf", "1e3", "1_000", "\u0661", "10%", "5s", "-", "~",
      "-5", " 5", "5:~", "--5", "@@5", "9999999999999999:1"],
 )  # fmt: skip
-def test_invalid_ranges(spec: str) -> None:
+def test_range_invalid_is_refused(spec: str) -> None:
     """Fault 62."""
     assert refused(*HOST, "-w", spec).startswith("invalid range for --warning")
 
 
-def test_sizes_know_powers_of_1024() -> None:
-    """10M is 10 x 1024 x 1024 octets."""
+def test_size_suffix_is_a_power_of_1024() -> None:
+    """10M is 10 x 1024 x 1024 bytes."""
     login = ("-S", "-U", "u", "--password-file", "f")
     size = parsed(*login, "--size-warning", "1K:10M", "--size-critical", "1.5g").thresholds.size
 
@@ -350,8 +364,8 @@ def test_sizes_know_powers_of_1024() -> None:
     assert "invalid range" in refused(*HOST, *login, "--size-warning", "1.2.3K")
 
 
-def test_phases_have_thresholds_of_their_own() -> None:
-    """Repeatable, one pair a phase."""
+def test_phase_thresholds_are_pairs_by_phase() -> None:
+    """The options are repeatable."""
     phases = parsed(
         "--phase-warning", "tls=1", "--phase-critical=tls=2", "--phase-warning", "greeting=3"
     ).thresholds.phases
@@ -374,7 +388,9 @@ def test_phases_have_thresholds_of_their_own() -> None:
         ("14,14", Remaining(14), Remaining(14)),
     ],
 )
-def test_certificate_thresholds(spec: str, warning: Remaining, critical: Remaining | None) -> None:
+def test_certificate_threshold_valid_is_read(
+    spec: str, warning: Remaining, critical: Remaining | None
+) -> None:
     """Days, hours, a share of the lifetime, or the smaller of two."""
     thresholds = parsed("-D", spec).thresholds
 
@@ -386,13 +402,13 @@ def test_certificate_thresholds(spec: str, warning: Remaining, critical: Remaini
     "spec", ["", "x", "10,20", "10%,20%", "30d/33%,40d/10%", "1/2", "1%/2%", "-1", "101%", "5,",
              "5,4,3", "5w", "1/2/3"],
 )  # fmt: skip
-def test_invalid_certificate_thresholds(spec: str) -> None:
-    """CRIT above WARN is a mistake, too."""
+def test_certificate_threshold_invalid_is_refused(spec: str) -> None:
+    """CRIT must not be larger than WARN."""
     assert refused(*HOST, "-D", spec).startswith("invalid --certificate")
 
 
-def test_states() -> None:
-    """check_pop's letters are short forms; `-t N:STATE` is one too, and --state wins."""
+def test_state_overrides_its_short_forms() -> None:
+    """-r, -M and -t N:STATE are short forms of --state."""
     states = parsed(
         "-r", "warn", "-M", "CRIT", "-t", "5:unknown", "--state", "in-use=critical"
     ).states
@@ -424,8 +440,10 @@ def test_states() -> None:
         (("--rechecks", "0"), Limits(10, 50, 0)),
     ],
 )
-def test_limits(argv: tuple[str, ...], limits: Limits) -> None:
-    """A run takes longer only where it was asked for something that takes long."""
+def test_run_timeout_default_depends_on_retries_and_diagnosis(
+    argv: tuple[str, ...], limits: Limits
+) -> None:
+    """The default is long only for what takes long."""
     assert parsed(*argv).limits == limits
 
 
@@ -439,17 +457,19 @@ def test_limits(argv: tuple[str, ...], limits: Limits) -> None:
         (("--diagnose=tls", "--diagnose=tcp,tcp"), {Subject.TCP}),
     ],
 )
-def test_what_a_diagnosis_looks_into(argv: tuple[str, ...], diagnosis: set[Subject]) -> None:
-    """Its list is joined to it, or there is none: the next word is another option."""
+def test_diagnose_value_is_joined_by_equals_sign(
+    argv: tuple[str, ...], diagnosis: set[Subject]
+) -> None:
+    """Without one the diagnosis chooses; the next word is another option."""
     assert parsed(*argv).diagnosis == frozenset(diagnosis)
 
 
-def test_the_family_follows_the_source_address() -> None:
+def test_source_address_selects_the_family() -> None:
     """An IPv4 address cannot be the source of an IPv6 connection."""
     assert parsed("--source-address", "127.0.0.1").target.family is Family.IPV4
 
 
-def test_help_and_version_are_asked_for() -> None:
+def test_help_and_version_raise_asked() -> None:
     """Both are text to print, not an error."""
     with pytest.raises(Asked, match=r"^check_pop3_plus \d+\.\d+\.\d+$"):
         parser.parse(["-V"])
@@ -470,8 +490,8 @@ def ini(tmp_path: Path) -> Path:
     return file
 
 
-def test_options_from_a_section(ini: Path) -> None:
-    """An empty value is a flag, a key may be repeated, `%` stands as it is."""
+def test_section_empty_value_is_a_flag_and_keys_repeat(ini: Path) -> None:
+    """A percent sign has no meaning."""
     settings = parser.parse([f"--extra-opts=pop@{ini}"])
 
     assert settings.target == Target("x.example.test", 110)
@@ -480,8 +500,8 @@ def test_options_from_a_section(ini: Path) -> None:
     assert settings.tls.security is Security.STLS
 
 
-def test_the_command_line_wins_over_the_file(ini: Path) -> None:
-    """Options from the file are inserted before it, wherever --extra-opts stands."""
+def test_extra_opts_are_overridden_by_the_command_line(ini: Path) -> None:
+    """Wherever --extra-opts stands."""
     settings = parser.parse([*HOST, "-w", "2", "--extra-opts", f"@{ini}"])
 
     assert settings.thresholds.time.warning == "2"
@@ -489,10 +509,10 @@ def test_the_command_line_wins_over_the_file(ini: Path) -> None:
 
 
 @pytest.mark.parametrize("variable", ["MP_CONFIG_FILE", "NAGIOS_CONFIG_PATH"])
-def test_the_default_file_is_searched(
+def test_extra_opts_without_file_searches_the_default_file(
     ini: Path, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By monitoring-plugins' variables, then its fixed places."""
+    """By the variables of monitoring-plugins, then in its fixed places."""
     monkeypatch.delenv("MP_CONFIG_FILE", raising=False)
     monkeypatch.setenv(variable, str(ini if variable == "MP_CONFIG_FILE" else ini.parent))
 
@@ -508,26 +528,26 @@ def test_the_default_file_is_searched(
         ("@/", "options file / is not a regular file"),
     ],
 )
-def test_sections_that_cannot_be_read(ini: Path, locator: str, message: str) -> None:
-    """Bad input gets one clear line."""
+def test_extra_opts_unreadable_is_refused(ini: Path, locator: str, message: str) -> None:
+    """One clear line."""
     assert message in refused(f"--extra-opts={locator.format(ini=ini)}")
 
 
 @pytest.mark.parametrize("content", ["key=value", "[a]\n=x", "nonsense\n[check_pop3_plus]"])
-def test_broken_files_name_the_line(tmp_path: Path, content: str) -> None:
-    """The line that is wrong is named."""
+def test_ini_file_invalid_line_is_named(tmp_path: Path, content: str) -> None:
+    """The message has the number of the line."""
     file = tmp_path / "x.ini"
     file.write_text(content)
 
     assert "neither [section] nor key = value" in refused(f"--extra-opts=@{file}")
 
 
-def test_a_file_cannot_name_a_file(tmp_path: Path) -> None:
-    """Or two of them could name each other."""
+def test_extra_opts_in_a_file_is_refused(tmp_path: Path) -> None:
+    """Else two files could include each other."""
     file = tmp_path / "x.ini"
     file.write_text("[check_pop3_plus]\nextra-opts=@y")
 
-    assert "cannot stand in an INI file" in refused(f"--extra-opts=@{file}")
+    assert "extra-opts is only allowed on the command line" in refused(f"--extra-opts=@{file}")
 
 
 # --- anything at all -------------------------------------------------------------------------
@@ -565,7 +585,7 @@ words = st.one_of(
 
 
 @given(st.lists(words, max_size=8))
-def test_any_command_line_gives_settings_or_one_line(argv: list[str]) -> None:
+def test_any_command_line_gives_settings_or_one_message(argv: list[str]) -> None:
     """Never a traceback, never more than one line."""
     with contextlib.suppress(Asked):
         try:
@@ -579,8 +599,8 @@ def test_any_command_line_gives_settings_or_one_line(argv: list[str]) -> None:
 
 
 @pytest.mark.parametrize("words", [["-vSw=-5:10"], ["-vSw-5:10"], ["-vSw", "-5:10"]])
-def test_what_is_bundled_is_read_one_after_the_other(words: list[str]) -> None:
-    """The same on every Python: argparse changed its mind about the `=`."""
+def test_bundled_flags_are_read_one_by_one(words: list[str]) -> None:
+    """The last one may have a value."""
     settings = parser.parse([*words, "-6H=pop.example.org"])
 
     assert settings.target.hostname == "pop.example.org"
@@ -591,13 +611,45 @@ def test_what_is_bundled_is_read_one_after_the_other(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("word", ["--ssl=true", "-S=yes", "--ssl="])
-def test_a_flag_takes_no_value(word: str) -> None:
-    """What everybody types first into a file, and how it is meant."""
-    with pytest.raises(UsageError, match=r"takes no value; in a file it is a line (ssl|S) alone"):
+def test_flag_with_value_is_refused_with_ini_spelling(word: str) -> None:
+    """A common mistake in INI files."""
+    with pytest.raises(UsageError, match=r"takes no value; in an INI file write just (ssl|S)$"):
         parser.parse(["-H", "pop.example.org", word])
 
 
-def test_a_port_behind_the_name() -> None:
-    """The typical mistake has its own advice."""
-    with pytest.raises(UsageError, match=r"not a host name or address \(the port goes to --port\)"):
+def test_host_with_port_is_refused_with_advice() -> None:
+    """A common mistake."""
+    with pytest.raises(UsageError, match=r"not a host name or address \(use --port for the port\)"):
         parser.parse(["-H", "pop.example.org:995"])
+
+
+@pytest.mark.parametrize(
+    ("argv", "cure"),
+    [
+        (("--hostnam", "x"), "--hostnam; did you mean --hostname?"),
+        ((*HOST, "--verify", "ful"), "must be one of full, chain, none; did you mean full?"),
+        (
+            (*HOST, "-D", "14,30"),
+            "CRIT (30) must not be larger than WARN (14); did you mean 30,14?",
+        ),
+        ((*HOST, "--sensitivity=VERY-LOW"), "did you mean very-low?"),
+    ],
+)
+def test_usage_error_near_miss_suggests_the_correction(argv: tuple[str, ...], cure: str) -> None:
+    """For options, choices and thresholds."""
+    assert cure in refused(*argv)
+
+
+@pytest.mark.parametrize("before", ["--unknown", "word", "-"])
+def test_help_after_an_unknown_argument_is_shown(before: str) -> None:
+    """The user needs it most then."""
+    with pytest.raises(Asked):
+        parser.parse([before, "--help"])
+
+
+def test_section_key_without_needed_value_is_refused(tmp_path: Path) -> None:
+    """The next line is another option."""
+    file = tmp_path / "x.ini"
+    file.write_text("[check_pop3_plus]\nexpect =\nport = 1\n")
+
+    assert refused(*HOST, f"--extra-opts=@{file}") == "--expect needs a value"

@@ -80,8 +80,8 @@ def test_service_key_with_an_empty_value_does_not_take_the_next_line(tmp_path: P
     ("line", "message"),
     [
         ("prot = 1", "unknown argument --prot"),
-        ("extra-opts = x", "extra-opts cannot stand"),
-        ("help", "--help and --version are for the command line"),
+        ("extra-opts = x", "extra-opts is only allowed"),
+        ("help", "--help and --version are only allowed on the command line"),
     ],
 )
 def test_service_with_a_wrong_line_in_default_is_refused(

@@ -1,4 +1,4 @@
-"""The basket of the Icinga Director, made from the plugin's table of options: `make basket`.
+"""Make the basket of the Icinga Director from the table of options: `make generated`.
 
 The Director finds everything by its name. A basket with uuids is restored twice by version 1.10,
 one with originalIds by 1.11: there is neither in it.
@@ -24,31 +24,31 @@ EVERYDAY = (
     *("hostname", "connect_to", "port", "ssl", "starttls", "certificate"),
     *("username", "password_file"),
 )
-"""What a host is asked for first; the other options are in the groups of --help."""
+"""Fields of a host that come first; the other options are in the groups of --help."""
 
 CAPTIONS = {
     "hostname": "POP3 server name",
     "ssl": "TLS (port 995)",
     "starttls": "STARTTLS (port 110)",
     "ca_path": "CA directory",
-    "tls_min": "Oldest TLS version",
+    "tls_min": "Minimum TLS version",
     "x509_strict": "Strict RFC 5280",
-    "certificate": "Certificate: least time left",
+    "certificate": "Certificate: minimum remaining time",
     "pin": "Certificate or key hashes",
     "issuer": "Certificate issuer",
     "expect_cert_file": "Expected certificate file",
-    "min_key_bits": "Least key bits",
-    "min_addresses": "Good addresses needed",
+    "min_key_bits": "Minimum key strength (RSA bits)",
+    "min_addresses": "Minimum number of good addresses",
     "use_ipv4": "IPv4 only",
     "use_ipv6": "IPv6 only",
     "client_cert": "Client certificate",
     "messages_warning": "Messages, WARNING",
     "messages_critical": "Messages, CRITICAL",
-    "size_warning": "Size of the mailbox, WARNING",
-    "size_critical": "Size of the mailbox, CRITICAL",
+    "size_warning": "Mailbox size in bytes, WARNING",
+    "size_critical": "Mailbox size in bytes, CRITICAL",
     "allow_insecure_login": "Login without verified TLS",
     "refuse_cleartext_login": "No login in clear text",
-    "max_validity": "Longest validity in days",
+    "max_validity": "Maximum certificate lifetime (days)",
     "username": "User name",
     "password_env": "Password from environment variable",
     "password_command": "Password from command",
@@ -57,18 +57,18 @@ CAPTIONS = {
     "critical": "Response time, CRITICAL",
     "phase_warning": "Phase times, WARNING",
     "phase_critical": "Phase times, CRITICAL",
-    "timeout": "Timeout of one look",
-    "run_timeout": "Timeout of the whole run",
+    "timeout": "Timeout per attempt (seconds)",
+    "run_timeout": "Timeout of the whole run (seconds)",
     "expect": "Greeting contains",
-    "all": "Greeting contains all of them",
+    "all": "Greeting contains all texts",
     "require_capa": "Required capabilities",
     "reject_legacy_tls": "Reject TLS 1.0 and 1.1",
     "state": "States by kind",
     "refuse": "State of a refused connection",
     "mismatch": "State of an unexpected greeting",
     "diagnose": "Diagnose failures",
-    "sensitivity": "Further looks by the plugin",
-    "rechecks": "Further looks by the plugin, number",
+    "sensitivity": "Retries by the plugin, preset",
+    "rechecks": "Retries by the plugin, number",
     "extra_opts": "Section of an INI file",
 }
 """Where the name of the option does not say it to a reader of forms."""
@@ -86,16 +86,16 @@ SPELLINGS = {
 }
 
 REMARKS = {
-    "hostname": "Here the address of the host stands in for it.",
-    "certificate": "The service for the certificate has 30d/33%,7d/10% where nothing is set.",
-    "username": "Only the service for the login logs in.",
-    "password_file": "It is read on the machine that checks, by the user of Icinga.",
-    "diagnose": "Set true for what fits the failure.",
-    "sensitivity": "Not beside the templates pop3-sensitivity-..., which look again themselves.",
-    "rechecks": "Not beside the templates pop3-sensitivity-..., which look again themselves.",
+    "hostname": "Default: the address of the host.",
+    "certificate": "The certificate service uses 30d/33%,7d/10% if this is empty.",
+    "username": "Only the login service uses it.",
+    "password_file": "It is read by the Icinga user on the machine that runs the check.",
+    "diagnose": "Set true for the diagnostics that fit the failure.",
+    "sensitivity": "Not with the templates pop3-sensitivity-..., which retry themselves.",
+    "rechecks": "Not with the templates pop3-sensitivity-..., which retry themselves.",
     "verbose": "A number from 1 to 3.",
 }
-"""What --help need not say."""
+"""Additions for the Director."""
 
 STATES = ("ok", "warning", "critical", "unknown")
 
@@ -380,8 +380,8 @@ def service_set() -> dict[str, Any]:
     return {
         "object_name": "POP3",
         "object_type": "template",
-        "description": "Availability, login and certificate of a POP3 server. What they need to"
-        " know is said once, on the host.",
+        "description": "Availability, login and certificate of a POP3 server. All settings are"
+        " variables of the host.",
         "services": {
             name: {
                 "object_name": name,
