@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PYTEST := $(BIN)/python -m pytest -n auto
+# One worker more than processors: some tests wait for a time limit.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
 	--no-annotate --custom-compile-command 'make lock'
@@ -52,7 +54,7 @@ help:
 	@echo 'make record         after an intended change of output: rewrite the recorded output'
 	@echo 'make test-systems   test inside real monitoring systems, and against more servers'
 	@echo 'make coverage       branch coverage of the tests, including the installed command'
-	@echo 'make mutants        mutation tests; ROOMS="pop3 text" selects modules'
+	@echo 'make mutants        mutation tests; MODULES="grammar scram" selects modules'
 	@echo 'make soak           long runs against hostile servers; SHARE=0.1 runs a tenth,'
 	@echo '                    PARTS="chaos stalls" selects parts'
 	@echo 'make fuzz           fuzz every input for SECONDS=60; TARGETS=argv selects one'
@@ -132,7 +134,7 @@ coverage: $(STAMP)
 	@$(BIN)/python -m tests.strength.covered
 
 mutants: $(STAMP)
-	$(BIN)/python -m tests.strength $(if $(AGAIN),--again) $(if $(ROOMS),--rooms $(ROOMS)) \
+	$(BIN)/python -m tests.strength $(if $(AGAIN),--again) $(if $(MODULES),--modules $(MODULES)) \
 		$(if $(SAMPLE),--sample $(SAMPLE)) -- $(TESTS)
 
 soak: servers systems $(STAMP)

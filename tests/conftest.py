@@ -12,23 +12,23 @@ from tests.servers.dovecot import dovecot as dovecot  # a fixture
 from tests.servers.scripted_server import Server
 from tests.support import allowed_commands, claims, command, recorded
 
-# How long an example takes says more about the machine, and who else uses it, than about us.
+# The time of an example depends on the load of the machine.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
-    """Certificates, good and bad, made once."""
+    """Certificates, good and bad, created once per session."""
     return Pki(tmp_path_factory.mktemp("pki"))
 
 
 @pytest.fixture(autouse=True)
-def _only_what_is_allowed(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Threat T19: in no test at all was another command sent than a probe needs."""
+def _allowed_commands_only(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Threat T19: assert after every test that only allowed commands were sent."""
     Server.made.clear()
     yield
-    # There the clients are the test's own.
+    # The clients in that file are the test's own.
     if request.module.__name__.endswith(".test_scripted_server"):
         return
     for server in Server.made:
@@ -44,7 +44,7 @@ def run() -> Callable[..., command.Run]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Hold a test to the faults that it claims, and to what its runs printed before."""
+    """Check the faults that a test claims, and compare its runs with the recorded output."""
     claims.seen.clear()
     yield
     claims.check(item)
@@ -53,10 +53,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart() -> None:
-    """Make ready for recording, before there are other processes."""
+    """Prepare the recording before worker processes start."""
     recorded.begin()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the records, if that is asked for."""
+    """Write the records if RECORD is set."""
     recorded.finish(session)

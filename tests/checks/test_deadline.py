@@ -41,8 +41,8 @@ def net(tmp_path: Path) -> Network:
 
 
 @pytest.mark.threat("T15")
-def test_a_name_server_that_never_answers(net: Network) -> None:
-    """Fault 2: no signal interrupts getaddrinfo, so nobody waits for it."""
+def test_resolver_silent_ends_at_deadline(net: Network) -> None:
+    """Fault 2: the run ends although no signal interrupts getaddrinfo."""
     done = honest(net.run("-H", "slow.example.test", "-t", "1", server=SILENT_NAME_SERVER))
 
     assert done.line.startswith(
@@ -52,8 +52,8 @@ def test_a_name_server_that_never_answers(net: Network) -> None:
     assert within(done, 1, LATE)
 
 
-def test_a_name_server_that_is_not_there(net: Network) -> None:
-    """Our name server fails: not the same as a name that does not exist."""
+def test_resolver_unreachable_is_kind_resolver(net: Network) -> None:
+    """A failing name server is not reported as a name that does not exist."""
     done = honest(net.run("-H", "some.example.test", "-t", "5"))
 
     assert kinds(done) == ["resolver"]
@@ -61,8 +61,8 @@ def test_a_name_server_that_is_not_there(net: Network) -> None:
 
 
 @pytest.mark.threat("T15")
-def test_twenty_dead_addresses(net: Network) -> None:
-    """Threat T15: each has its share, none has more."""
+def test_addresses_all_dead_share_the_time(net: Network) -> None:
+    """Threat T15: each address gets an equal share of the time."""
     net.add_host("dead.example.test", *(f"192.0.2.{number}" for number in range(1, 21)))
 
     done = honest(net.run("-H", "dead.example.test", "-t", "2"))
@@ -75,8 +75,8 @@ def test_twenty_dead_addresses(net: Network) -> None:
     assert within(done, 2, LATE)
 
 
-def test_the_first_address_is_dead_and_the_second_works(net: Network) -> None:
-    """Fault 5: IPv6 that leads nowhere; like a client, with a note."""
+def test_address_dead_falls_back_to_the_next(net: Network) -> None:
+    """Fault 5: the next address is tried, as a client would, and a note names the dead one."""
     net.add_host("half.example.test", "2001:db8::1", "127.0.0.1")
 
     done = honest(net.run("-H", "half.example.test", "-t", "2", "-v", server=POLITE_SERVER))
@@ -87,8 +87,8 @@ def test_the_first_address_is_dead_and_the_second_works(net: Network) -> None:
     assert done.seconds < 2
 
 
-def test_some_addresses_refuse_and_one_works(net: Network) -> None:
-    """A refusal costs nothing, and its time goes to the others; the state can be changed."""
+def test_addresses_refused_leave_their_time_to_the_others(net: Network) -> None:
+    """A refusal takes no time, and its state can be changed."""
     net.add_host("some.example.test", "2001:db8::99", "127.0.0.1")
 
     arguments = ("-H", "some.example.test", "--state", "partial=warning")
@@ -98,8 +98,8 @@ def test_some_addresses_refuse_and_one_works(net: Network) -> None:
     assert kinds(done) == ["partial"]
 
 
-def test_nothing_listens_on_any_address(net: Network) -> None:
-    """Fault 3."""
+def test_addresses_all_refused_is_kind_refused(net: Network) -> None:
+    """Fault 3: the kind is `refused`."""
     net.add_host("refused.example.test", "127.0.0.2", "127.0.0.3")
 
     done = honest(net.run("-H", "refused.example.test"))
@@ -110,8 +110,8 @@ def test_nothing_listens_on_any_address(net: Network) -> None:
     )
 
 
-def test_no_route(net: Network) -> None:
-    """Its own kind: the network, not the server."""
+def test_no_route_is_kind_unreachable(net: Network) -> None:
+    """The network has a kind of its own."""
     done = honest(net.run("-H", "198.51.100.1"))
 
     assert kinds(done) == ["unreachable"]
@@ -146,8 +146,8 @@ PROVED = {
     "stall", [pytest.param(name, marks=PROVED.get(name, ())) for name in STALLS]
 )
 @pytest.mark.threat("T14")
-def test_stalls(stall: str, mode: str, pki: Pki) -> None:
-    """Threat T14: silence and drips, at every step, in every mode."""
+def test_session_stalled_at_any_step_ends_at_deadline(stall: str, mode: str, pki: Pki) -> None:
+    """Threat T14: silence and slow drips, at every step, in every mode."""
     steps = STALLS[stall]
     if mode == "stls" and not stall.startswith(("greeting", "capa")):
         steps = upgraded(pki, *steps[3:])
@@ -169,8 +169,8 @@ def test_stalls(stall: str, mode: str, pki: Pki) -> None:
 )
 @pytest.mark.fault(43)
 @pytest.mark.threat("T14")
-def test_handshakes_that_stall(mode: str, tail: list[Step], pki: Pki) -> None:
-    """A dripped record is the same as none."""
+def test_handshake_stalled_ends_at_deadline(mode: str, tail: list[Step], pki: Pki) -> None:
+    """A dripped TLS record counts as none."""
     offered = [GREETING, expect(b"CAPA"), say(b"+OK\r\nSTLS\r\n.\r\n"), expect(b"STLS")]
     begin = [*offered, say(b"+OK\r\n")] if mode == "stls" else []
     # What comes before the client's hello would be an injection.
@@ -182,7 +182,7 @@ def test_handshakes_that_stall(mode: str, tail: list[Step], pki: Pki) -> None:
     assert within(done, LIMIT, LATE), done.seconds
 
 
-def test_a_slow_drip_that_ends_in_time_is_fine() -> None:
+def test_slow_greeting_within_timeout_is_ok() -> None:
     """Fault 18: slow is not broken."""
     with ScriptedServer([drip(b"+OK hello\r\n", 0.03), expect(), say(b"+OK\r\n")]) as server:
         done = check(server, "-t", "5")
@@ -190,16 +190,16 @@ def test_a_slow_drip_that_ends_in_time_is_fine() -> None:
     assert done.code == 0
 
 
-def test_the_state_of_a_timeout_can_be_chosen() -> None:
-    """`-t N:STATE`."""
+def test_timeout_option_sets_state() -> None:
+    """`-t N:STATE` sets the state of a timeout."""
     with ScriptedServer([silence()]) as server:
         done = check(server, "-t", "1:unknown")
 
     assert done.line.startswith("POP3 UNKNOWN - greeting: no answer")
 
 
-def test_the_run_timeout_holds_too() -> None:
-    """The shorter of the two ends the run."""
+def test_run_timeout_below_timeout_ends_the_run() -> None:
+    """The shorter limit ends the run."""
     with ScriptedServer([silence()]) as server:
         done = check(server, "-t", "20", "--run-timeout", "0.3")
 
@@ -226,8 +226,10 @@ def test_the_run_timeout_holds_too() -> None:
         ("in a sweep, the API floods the handshake", "plain"),
     ],
 )
-def test_stalls_of_every_kind(point: str, mode: str, pki: Pki, tmp_path: Path) -> None:
-    """Threats T13 and T14: also where OpenSSL, or another program, does not come back to us."""
+def test_stall_in_openssl_or_program_ends_at_deadline(
+    point: str, mode: str, pki: Pki, tmp_path: Path
+) -> None:
+    """Threats T13 and T14: also where OpenSSL, or another program, does not return."""
     done = POINTS[point].play(Stage(pki, tmp_path, LIMIT), mode).done
 
     assert done.code in (2, 3)
@@ -236,8 +238,8 @@ def test_stalls_of_every_kind(point: str, mode: str, pki: Pki, tmp_path: Path) -
 
 
 @pytest.mark.threat("T13")
-def test_a_flood_inside_one_call_of_the_tls_library() -> None:
-    """Threat T13: OpenSSL skips requests to begin anew without coming back to us."""
+def test_flood_inside_one_openssl_call_ends_at_deadline() -> None:
+    """Threat T13: OpenSSL skips renegotiation requests without returning."""
     with ScriptedServer([hears_hello, HELLO_REQUESTS]) as server:
         done = check(server, "-S", "-t", str(LIMIT), as_process=True)
 
@@ -246,8 +248,8 @@ def test_a_flood_inside_one_call_of_the_tls_library() -> None:
     assert within(done, LIMIT, LATE), done.seconds
 
 
-def test_a_signal_gets_through_such_a_flood() -> None:
-    """Nor must it hold off Icinga when that has had enough."""
+def test_signal_during_openssl_flood_ends_the_run() -> None:
+    """A flood does not delay a signal from Icinga."""
     with ScriptedServer([hears_hello, HELLO_REQUESTS]) as server:
         command = [str(COMMAND), "-H", "127.0.0.1", "-p", str(server.port), "-S", "-t", "20"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -261,8 +263,8 @@ def test_a_signal_gets_through_such_a_flood() -> None:
     assert " while in phase tls" in printed
 
 
-def test_a_signal_gets_through_a_flood_of_the_token_endpoint(pki: Pki, tmp_path: Path) -> None:
-    """Not only the mail server may be hostile."""
+def test_signal_during_token_endpoint_flood_ends_the_run(pki: Pki, tmp_path: Path) -> None:
+    """A hostile token endpoint does not delay a signal."""
     secret = tmp_path / "secret"
     secret.touch(mode=0o600)
     secret.write_text("x")
@@ -281,8 +283,8 @@ def test_a_signal_gets_through_a_flood_of_the_token_endpoint(pki: Pki, tmp_path:
     assert printed.startswith("POP3 UNKNOWN - stopped from outside after ")
 
 
-def test_a_flood_instead_of_an_explanation_changes_nothing(pki: Pki) -> None:
-    """The failure stays what it was; and in a sweep no thread goes on with a hostile server."""
+def test_flood_after_failure_keeps_the_failure(pki: Pki) -> None:
+    """The failure stays, and no thread of a sweep goes on with a hostile server."""
     with ScriptedServer(scripts=[[hears_hello, reset()], FLOODING]) as server:
         verdict = looked_at(server, f"-S --ca-file {pki.ca_file}")
 
@@ -290,8 +292,8 @@ def test_a_flood_instead_of_an_explanation_changes_nothing(pki: Pki) -> None:
     assert " reset the connection" in verdict
 
 
-def test_a_flood_at_an_assertion_is_left(pki: Pki) -> None:
-    """It proves nothing, and that is said; the thread ends here, too."""
+def test_flood_at_side_probe_is_abandoned(pki: Pki) -> None:
+    """The output says that nothing was proved, and the thread ends."""
     goodbye = [expect(b"QUIT"), say(b"+OK\r\n")]
     smuggled = [GREETING, expect(b"STLS"), expect(b"CAPA"), say(b"+OK begin\r\n")]
     with ScriptedServer(scripts=[upgraded(pki, *goodbye), [*smuggled, *FLOODING]]) as server:

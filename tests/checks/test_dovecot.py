@@ -84,8 +84,8 @@ def session(server: Dovecot, user: str) -> Iterator[None]:
 # The four common uses.
 
 
-def test_up_and_answering(check: Check, dovecot: Dovecot) -> None:
-    """Use 1."""
+def test_plain_server_is_ok(check: Check, dovecot: Dovecot) -> None:
+    """Use 1: the server answers."""
     assert_line(
         check("good", tls=False),
         0,
@@ -107,8 +107,8 @@ def test_user_can_log_in(check: Check, login: Login, dovecot: Dovecot) -> None:
 
 
 @pytest.mark.parametrize("persona", ["good", "tls13"])
-def test_certificate_verified(check: Check, dovecot: Dovecot, persona: str) -> None:
-    """Use 3."""
+def test_verified_certificate_is_ok(check: Check, dovecot: Dovecot, persona: str) -> None:
+    """Use 3: the certificate is verified."""
     assert_line(
         check(persona),
         0,
@@ -118,8 +118,8 @@ def test_certificate_verified(check: Check, dovecot: Dovecot, persona: str) -> N
     )
 
 
-def test_certificate_expires_soon(check: Check, dovecot: Dovecot, pki: Pki) -> None:
-    """Use 4."""
+def test_certificate_below_warning_is_warning(check: Check, dovecot: Dovecot, pki: Pki) -> None:
+    """Use 4: WARNING below the first threshold."""
     done = check("expiring", "-D", "60")
 
     assert_line(
@@ -135,8 +135,8 @@ def test_certificate_expires_soon(check: Check, dovecot: Dovecot, pki: Pki) -> N
 # Certificates.
 
 
-def test_certificate_expires_very_soon(check: Check) -> None:
-    """The second threshold is the critical one; the verification makes no difference to it."""
+def test_certificate_below_critical_is_critical(check: Check) -> None:
+    """The second threshold is critical, with and without verification."""
     for verify in ("full", "none"):
         done = check("expiring", "-D", "60,10", "--verify", verify)
 
@@ -155,10 +155,10 @@ def test_certificate_expires_very_soon(check: Check) -> None:
         ("selfsigned", "untrusted", r"is not trusted: self-signed"),
     ],
 )
-def test_bad_certificate(
+def test_bad_certificate_is_critical_without_login(
     check: Check, login: Login, dovecot: Dovecot, pki: Pki, persona: str, kind: str, words: str
 ) -> None:
-    """Faults 30, 33, 34: named, with dates, and no login is tried, whatever else is asked for."""
+    """Faults 30, 33, 34: the kind and the dates are shown, and no login is tried."""
     before = dovecot.log()
     expected = words.format(host=HOST, ends=ends(pki, persona))
 
@@ -199,14 +199,14 @@ def test_unverified_expired_certificate(check: Check, pki: Pki) -> None:
     assert (ignored.code, ignored.verdict.endswith(", not verified")) == (0, True)
 
 
-def test_chain_alone(check: Check) -> None:
-    """`--verify chain` leaves the name out, and nothing else."""
+def test_verify_chain_ignores_the_name(check: Check) -> None:
+    """`--verify chain` skips only the name."""
     assert check("wrongname", "--verify", "chain").code == 0
     assert_failed(check("untrusted", "--verify", "chain"), 2, "untrusted", "tls")
 
 
-def test_sni_is_verified_instead(check: Check) -> None:
-    """`--sni` names the certificate that is expected."""
+def test_sni_replaces_the_verified_name(check: Check) -> None:
+    """`--sni` names the expected certificate."""
     assert check("wrongname", "--sni", "other.example.test").code == 0
     assert_failed(check("good", "--sni", "other.example.test"), 2, "name", "tls")
 
@@ -214,7 +214,7 @@ def test_sni_is_verified_instead(check: Check) -> None:
 # TLS.
 
 
-def test_stls(check: Check, login: Login, dovecot: Dovecot) -> None:
+def test_stls_with_login_is_ok(check: Check, login: Login, dovecot: Dovecot) -> None:
     """STLS on the plain port, with a login after it."""
     assert_line(
         check("good", "--starttls", *login(), tls=False),
@@ -226,8 +226,8 @@ def test_stls(check: Check, login: Login, dovecot: Dovecot) -> None:
     )
 
 
-def test_no_stls(check: Check, login: Login, dovecot: Dovecot) -> None:
-    """Fault 26: what was asked for is not done without."""
+def test_stls_not_offered_is_critical(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """Fault 26: there is no fallback to plain text."""
     before = dovecot.log()
 
     done = check("no-tls", "--starttls", *login(), tls=False)
@@ -238,13 +238,13 @@ def test_no_stls(check: Check, login: Login, dovecot: Dovecot) -> None:
     assert "Aborted login by logging out (no auth attempts" in log
 
 
-def test_tls_is_off(check: Check) -> None:
-    """Fault 42: the server hangs up in the handshake."""
+def test_handshake_closed_by_server_is_critical(check: Check) -> None:
+    """Fault 42: the server closes the connection in the handshake."""
     assert_failed(check("no-tls"), 2, "closed", "tls")
 
 
-def test_stls_certificate(check: Check, login: Login) -> None:
-    """After STLS the certificate is judged as on the TLS port."""
+def test_stls_certificate_is_evaluated_like_on_the_tls_port(check: Check, login: Login) -> None:
+    """The same states and kinds."""
     done = check("expired", "--starttls", *login(), tls=False)
 
     assert_failed(done, 2, "expired", "tls")
@@ -298,8 +298,8 @@ def test_client_certificate(pki: Pki, login: Login) -> None:
 # Logins.
 
 
-def test_wrong_password(check: Check, login: Login, dovecot: Dovecot) -> None:
-    """Fault 46: said in the server's words, and tried once."""
+def test_wrong_password_is_tried_once(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """Fault 46: the server's text is shown, and there is one login."""
     before = dovecot.log()
 
     done = check("good", *login("monitor", "wr0ng one"))
@@ -313,8 +313,8 @@ def test_wrong_password(check: Check, login: Login, dovecot: Dovecot) -> None:
     assert dovecot.log_since(before, "1 attempts").count("Password mismatch") == 1
 
 
-def test_unknown_user(check: Check, tmp_path: Path) -> None:
-    """Dovecot does not tell the two apart, and neither do we."""
+def test_unknown_user_is_kind_credentials(check: Check, tmp_path: Path) -> None:
+    """Dovecot does not distinguish it from a wrong password."""
     secret = tmp_path / "secret"
     secret.touch(mode=0o600)
     secret.write_text("x\n")
@@ -325,8 +325,10 @@ def test_unknown_user(check: Check, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["auto", "user"])
-def test_cleartext_is_refused(check: Check, login: Login, how: str) -> None:
-    """Fault 47: the server wants TLS first, said by its capabilities or by its reply."""
+def test_cleartext_login_refused_by_server_is_critical(
+    check: Check, login: Login, how: str
+) -> None:
+    """Fault 47: refused by the capabilities or by the reply."""
     insecure = ("--allow-insecure-login", "--auth", how)
 
     done = check("tls-required", *login(), *insecure, tls=False)
@@ -336,8 +338,8 @@ def test_cleartext_is_refused(check: Check, login: Login, how: str) -> None:
 
 
 @pytest.mark.threat("T5")
-def test_cleartext_is_not_tried(check: Check, login: Login) -> None:
-    """Threat T5: no password in clear unless told so; then the line says it."""
+def test_cleartext_login_needs_an_option(check: Check, login: Login) -> None:
+    """Threat T5: `--allow-insecure-login`, and the status line says so."""
     refused = check("good", *login(), tls=False)
     assert (refused.code, refused.line[:15]) == (3, "POP3 UNKNOWN - ")
     assert refused.perfdata == {}  # nothing was even connected
@@ -355,8 +357,8 @@ def test_tls_makes_the_login_possible(check: Check, login: Login) -> None:
     assert ", user monitor logged in, 3 messages" in done.verdict
 
 
-def test_too_many_connections(pki: Pki, login: Login) -> None:
-    """Fault 48, at once: the server's limit for one user is reached."""
+def test_connection_limit_is_kind_in_use(pki: Pki, login: Login) -> None:
+    """Fault 48: the server's limit per user is reached."""
     with running(pki, "one-connection") as server, session(server, "monitor"):
         done = check_at(server, pki, "good", *login())
         other = check_at(server, pki, "good", *login("empty"))
@@ -368,8 +370,8 @@ def test_too_many_connections(pki: Pki, login: Login) -> None:
     assert other.code == 0, other.out
 
 
-def test_mailbox_is_locked(pki: Pki, login: Login) -> None:
-    """Fault 48, after the 10 s for which Dovecot waits for the lock."""
+def test_locked_mailbox_is_kind_in_use(pki: Pki, login: Login) -> None:
+    """Fault 48: after the 10 s for which Dovecot waits for the lock."""
     with running(pki, "lock") as server, session(server, "monitor"):
         done = check_at(server, pki, "good", *login(), "-t", "20")
 
@@ -377,8 +379,10 @@ def test_mailbox_is_locked(pki: Pki, login: Login) -> None:
     assert "[IN-USE] Mailbox is locked" in done.verdict
 
 
-def test_broken_mailbox(check: Check, login: Login, dovecot: Dovecot) -> None:
-    """Fault 69: `+OK Logged in.`, and at once an error that nobody asked for."""
+def test_broken_mailbox_after_login_is_critical(
+    check: Check, login: Login, dovecot: Dovecot
+) -> None:
+    """Fault 69: `+OK Logged in.`, then an unsolicited error."""
     done = check("good", *login("broken"))
 
     assert re.match(
@@ -397,8 +401,8 @@ def test_broken_mailbox(check: Check, login: Login, dovecot: Dovecot) -> None:
 # The mailbox.
 
 
-def test_empty_mailbox(check: Check, login: Login) -> None:
-    """None is a number too."""
+def test_empty_mailbox_reports_zero_messages(check: Check, login: Login) -> None:
+    """Zero is a number, too."""
     done = check("good", *login("empty"), "--messages-warning", "1:")
 
     assert_failed(done, 1, "messages")
@@ -430,8 +434,8 @@ def test_size_thresholds(check: Check, login: Login) -> None:
 
 
 @pytest.mark.threat("T19")
-def test_mailbox_is_left_alone(check: Check, login: Login, dovecot: Dovecot) -> None:
-    """Threat T19: byte for byte, indexes and all, once the server has made those."""
+def test_login_does_not_change_the_mailbox(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """Threat T19: byte for byte, indexes included."""
     check("good", *login("many"))
     before = dovecot.mailbox("many")
 
@@ -443,8 +447,8 @@ def test_mailbox_is_left_alone(check: Check, login: Login, dovecot: Dovecot) -> 
 
 
 @pytest.mark.threat("T20")
-def test_sessions_end_with_quit(check: Check, login: Login, dovecot: Dovecot) -> None:
-    """Threat T20: with and without login, after a rejection too."""
+def test_session_ends_with_quit(check: Check, login: Login, dovecot: Dovecot) -> None:
+    """Threat T20: with and without login, also after a rejection."""
     before = dovecot.log()
     check("good")
     check("good", *login())
@@ -506,8 +510,8 @@ def test_tokens(check: Check, login: Login, how: str) -> None:
         assert "token refused: " in refused.verdict
 
 
-def test_a_client_certificate_is_the_proof(pki: Pki) -> None:
-    """SASL EXTERNAL: no password at all."""
+def test_sasl_external_uses_client_certificate(pki: Pki) -> None:
+    """No password is needed."""
     mine = ("--client-cert", str(pki.client_cert), "--client-key", str(pki.client_key))
     with running(pki, "client-certificate") as server:
         done = check_at(server, pki, "good", "-U", "monitor", "--auth", "external", *mine)
@@ -516,8 +520,8 @@ def test_a_client_certificate_is_the_proof(pki: Pki) -> None:
     assert ", user monitor logged in, " in done.verdict
 
 
-def test_a_mechanism_that_is_not_offered(check: Check, login: Login) -> None:
-    """Fault 52: what is offered is named; APOP has no place in the list."""
+def test_mechanism_not_offered_is_not_tried(check: Check, login: Login) -> None:
+    """Fault 52: the output names what is offered."""
     done = check("tls-required", *login(), "--auth", "plain", "--allow-insecure-login", tls=False)
 
     assert_failed(done, 2, "cleartext-refused", "login")
@@ -537,8 +541,8 @@ def test_required_capabilities_are_those_inside_tls(check: Check) -> None:
     assert "does not offer XYZZY, SASL=GSSAPI" in done.verdict
 
 
-def test_cleartext_logins_must_be_refused(check: Check) -> None:
-    """Dovecot takes them unless told otherwise."""
+def test_accepted_cleartext_login_fails_the_assertion(check: Check) -> None:
+    """Dovecot accepts them unless configured otherwise."""
     assert check("tls-required", "--refuse-cleartext-login", tls=False).code == 0
     done = check("good", "--refuse-cleartext-login", tls=False)
 
@@ -546,8 +550,8 @@ def test_cleartext_logins_must_be_refused(check: Check) -> None:
     assert "offers USER before TLS" in done.verdict
 
 
-def test_nothing_sent_before_tls_is_answered_inside(check: Check) -> None:
-    """Dovecot drops what was pipelined behind STLS (CVE-2021-33515 is mended)."""
+def test_dovecot_passes_the_injection_test(check: Check) -> None:
+    """Dovecot drops what was pipelined after STLS (CVE-2021-33515 is fixed)."""
     assert check("good", "--starttls", "--check-starttls-injection", tls=False).code == 0
 
 
@@ -559,7 +563,7 @@ def pin_of(pki: Pki, name: str) -> str:
     return f"sha256:{der.fingerprint(hashes.SHA256()).hex()}"
 
 
-def test_an_intermediate_about_to_expire(check: Check, dovecot: Dovecot) -> None:
+def test_intermediate_near_expiry_is_reported(check: Check, dovecot: Dovecot) -> None:
     """Fault 32."""
     done = check("intermediate_expiring", "-D", "60,2")
 
@@ -583,8 +587,8 @@ def test_an_intermediate_about_to_expire(check: Check, dovecot: Dovecot) -> None
         ("extra_expired", "chain: certificate 2 ("),
     ],
 )
-def test_how_the_chain_is_sent(check: Check, persona: str, remark: str | None) -> None:
-    """Said with -v, and judged by nobody."""
+def test_chain_oddities_are_notes_only(check: Check, persona: str, remark: str | None) -> None:
+    """Shown with -v, without effect on the state."""
     done = check(persona, "-v", "-D", "60,14")
 
     assert done.code == 0, done.out
@@ -616,8 +620,8 @@ def test_what_is_said_of_the_certificate(check: Check, pki: Pki, login: Login) -
 
 
 @pytest.mark.parametrize("how", ["tls", "stls"])
-def test_legacy_tls(check: Check, how: str) -> None:
-    """Dovecot hangs up on what it does not speak, and takes TLS 1.0 where it is told to."""
+def test_reject_legacy_tls_reports_tls_1_0(check: Check, how: str) -> None:
+    """Dovecot closes the connection, or accepts TLS 1.0 if configured."""
     options = ("--reject-legacy-tls", *(["--starttls"] if how == "stls" else []))
 
     assert check("good", *options, tls=how == "tls").code == 0
@@ -647,7 +651,7 @@ def pool(dovecot: Dovecot, pki: Pki, tmp_path: Path, login: Login) -> Check:
     return run
 
 
-def test_all_addresses_are_good(pool: Check, dovecot: Dovecot) -> None:
+def test_all_addresses_ok_logs_in_once(pool: Check, dovecot: Dovecot) -> None:
     """Three nodes, one login."""
     before = dovecot.log()
     done = pool(["good", "chain", "root_sent"])
@@ -662,8 +666,8 @@ def test_all_addresses_are_good(pool: Check, dovecot: Dovecot) -> None:
     assert dovecot.log_since(before, "Login: ").count("Login: user=<monitor>") == 1
 
 
-def test_a_node_with_an_old_certificate_is_found(pool: Check, dovecot: Dovecot) -> None:
-    """The others answer well, and nobody would notice."""
+def test_one_node_with_old_certificate_is_reported(pool: Check, dovecot: Dovecot) -> None:
+    """The other nodes do not hide it."""
     done = pool(["good", "expired", "chain"])
 
     assert_failed(done, 2, "expired", "tls")
@@ -673,8 +677,8 @@ def test_a_node_with_an_old_certificate_is_found(pool: Check, dovecot: Dovecot) 
     assert "messages" in done.perfdata
 
 
-def test_enough_nodes(pool: Check) -> None:
-    """One of three may be away."""
+def test_min_addresses_tolerates_one_failed_node(pool: Check) -> None:
+    """One of three may fail."""
     done = pool(["good", "no-tls", "chain"], "--min-addresses", "2")
 
     assert done.code == 0, done.out

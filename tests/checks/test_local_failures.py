@@ -119,14 +119,16 @@ def assert_as_always(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("redirection", ["<&-", "2>&-", "<&- 2>&-", "2>/dev/full"])
-def test_what_is_closed_is_not_missed(redirection: str, machine: Machine) -> None:
+def test_descriptors_closed_do_not_change_the_result(redirection: str, machine: Machine) -> None:
     """Neither standard input nor standard error is used."""
     assert_as_always(machine.both(f'exec "$@" {redirection}'))
 
 
 @pytest.mark.parametrize("options", [[], ["--submit", "jsonl:-"]])
 @pytest.mark.parametrize("redirection", [">&-", ">/dev/full", "<&- >&- 2>&-"])
-def test_a_sweep_that_cannot_write(redirection: str, options: list[str], machine: Machine) -> None:
+def test_sweep_output_unwritable_exits_3(
+    redirection: str, options: list[str], machine: Machine
+) -> None:
     """Fault 64: exit code 3, and no message anywhere."""
     done = machine.run([*machine.sweep, *options], f'exec "$@" {redirection}')
 
@@ -134,8 +136,8 @@ def test_a_sweep_that_cannot_write(redirection: str, options: list[str], machine
 
 
 @pytest.mark.parametrize("options", [[], ["--submit", "jsonl:-"]])
-def test_a_sweep_whose_reader_is_gone(options: list[str], machine: Machine) -> None:
-    """Fault 64: SIGPIPE is not the end that Icinga should see."""
+def test_sweep_with_broken_pipe_exits_3(options: list[str], machine: Machine) -> None:
+    """Fault 64: SIGPIPE does not end the process."""
     process = subprocess.Popen(
         [COMMAND, *machine.sweep, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -147,8 +149,8 @@ def test_a_sweep_whose_reader_is_gone(options: list[str], machine: Machine) -> N
 
 
 @pytest.mark.parametrize("number", range(3, 13))
-def test_hardly_any_descriptors(number: int, machine: Machine) -> None:
-    """What does not suffice is our own fault, in one line."""
+def test_descriptor_limit_too_low_is_unknown(number: int, machine: Machine) -> None:
+    """Too few descriptors are a local error, in one line."""
     pair = machine.both(f'ulimit -n {number}; exec "$@"')
 
     for done in pair:
@@ -189,8 +191,8 @@ def assert_ours_or_fine(done: Run) -> None:
     assert " bug: " not in done.out, done.out
 
 
-def test_no_threads(machine: Machine) -> None:
-    """Each look has one; that there can be none is our fault, not the server's."""
+def test_thread_limit_reached_is_unknown(machine: Machine) -> None:
+    """An attempt needs a thread; that none can start is a local error."""
     prefix = ["prlimit", "--nproc=1:1"]
     if os.geteuid() == 0:  # whose processes are not counted
         user = str(61_000 + os.getpid() % 4000)
@@ -245,8 +247,8 @@ def test_a_signal_at_any_moment(moment: str, number: int, machine: Machine) -> N
 
 
 @pytest.mark.parametrize("moment", ["in an import of ours", "in a look-up", "in connect"])
-def test_a_signal_to_a_sweep(moment: str, machine: Machine) -> None:
-    """What is not done is named, or there was nothing to do yet."""
+def test_signal_to_sweep_names_unfinished_services(moment: str, machine: Machine) -> None:
+    """The output names what was not done."""
     event, detail = MOMENTS[moment]
     command = [*PYTHON, "-c", HOOKED, event, detail, str(int(signal.SIGTERM))]
     done = honest(machine.run(machine.sweep, command=command))
@@ -255,8 +257,8 @@ def test_a_signal_to_a_sweep(moment: str, machine: Machine) -> None:
     assert done.verdict.split(" - ")[1].startswith("stopped from outside")
 
 
-def test_sigpipe_is_no_reason_to_end(machine: Machine) -> None:
-    """Python ignores it, and so a lost connection is an error like others."""
+def test_sigpipe_default_action_does_not_end_the_run(machine: Machine) -> None:
+    """Python ignores SIGPIPE, so a lost connection is an ordinary error."""
     event, detail = MOMENTS["in connect"]
     command = [*PYTHON, "-c", HOOKED, event, detail, str(int(signal.SIGPIPE))]
 
@@ -267,8 +269,8 @@ STOPPED_IN = r"POP3 UNKNOWN - stopped from outside after \d s while in phase "
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_in_a_handshake(number: int, machine: Machine) -> None:
-    """In the main thread's wait for the one that shakes hands."""
+def test_signal_during_handshake_ends_the_run(number: int, machine: Machine) -> None:
+    """The main thread waits interruptibly for the thread of the handshake."""
     with ScriptedServer([silence()]) as server:
         process = start("-H", "127.0.0.1", "-p", str(server.port), "-S", "-t", "20")
         while not server.connections:
@@ -279,8 +281,8 @@ def test_a_signal_in_a_handshake(number: int, machine: Machine) -> None:
     assert re.fullmatch(STOPPED_IN + "tls", done.verdict)
 
 
-def test_a_signal_in_a_login(machine: Machine) -> None:
-    """The phase is named, and the password is not."""
+def test_signal_during_login_names_the_phase(machine: Machine) -> None:
+    """The output names the phase and not the password."""
     steps = [say(b"+OK\r\n"), silence()]
     with ScriptedServer(steps, tls=machine.pki.server("good")) as server:
         process = start(*machine.one, "-p", str(server.port), "-t", "20")
@@ -291,8 +293,8 @@ def test_a_signal_in_a_login(machine: Machine) -> None:
     assert re.fullmatch(STOPPED_IN + "capa", done.verdict)
 
 
-def test_a_signal_while_results_are_handed_over(machine: Machine, tmp_path: Path) -> None:
-    """An API that does not answer holds nothing up."""
+def test_signal_during_submit_ends_the_run(machine: Machine, tmp_path: Path) -> None:
+    """An API that does not answer delays nothing."""
     with ScriptedServer([silence()]) as api:
         words = ["--submit", f"icinga2:https://127.0.0.1:{api.port}", "--icinga-user", "x"]
         words += ["--icinga-password-file", str(machine.folder / "password")]
@@ -346,8 +348,8 @@ ENVIRONMENTS: dict[str, dict[str, str]] = {
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_the_environment_changes_nothing(name: str, machine: Machine) -> None:
-    """Nothing in it is meant for us, but what an option names."""
+def test_environment_variables_do_not_change_the_result(name: str, machine: Machine) -> None:
+    """Only variables named by an option are read."""
     (machine.folder / "broken.cnf").write_text("openssl_conf = [[[\n\x00= broken\n[")
     env = {key: value.format(folder=machine.folder) for key, value in ENVIRONMENTS[name].items()}
 
@@ -366,10 +368,10 @@ def test_the_environment_changes_nothing(name: str, machine: Machine) -> None:
     ],
     ids=str,
 )
-def test_what_keeps_an_interpreter_from_starting_does_not_reach_the_launcher(
+def test_launcher_ignores_python_variables(
     env: dict[str, str], machine: Machine, tmp_path: Path
 ) -> None:
-    """With these Python ends before our first line; the launcher of the README ignores them."""
+    """Some variables end Python before our first line; the README's launcher ignores them."""
     shown = re.search(r"(#!\S+ -I\n.*?)EOF", README.read_text(), re.DOTALL)
     assert shown
     launcher = tmp_path / "check_pop3_plus"
@@ -398,8 +400,8 @@ BROKEN_MODULES = {
 
 
 @pytest.mark.parametrize("code", BROKEN_MODULES)
-def test_half_a_dependency(code: str, machine: Machine, tmp_path: Path) -> None:
-    """Fault 66: whatever an import does; never a code that is a verdict, never a second line."""
+def test_broken_dependency_is_one_unknown_line(code: str, machine: Machine, tmp_path: Path) -> None:
+    """Fault 66: whatever an import does, the result is UNKNOWN, in one line."""
     (tmp_path / "nagiosplugin.py").write_text(code)
     one, sweep = machine.both(env={"PYTHONPATH": str(tmp_path)})
     kind, reason = BROKEN_MODULES[code]
@@ -412,8 +414,10 @@ def test_half_a_dependency(code: str, machine: Machine, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", ["raise SystemExit(0)", "raise RuntimeError", "x = ("])
-def test_half_a_dependency_that_only_tls_needs(code: str, machine: Machine, tmp_path: Path) -> None:
-    """In a sweep it is the matter of those sections; the others are checked."""
+def test_broken_tls_dependency_fails_only_tls_sections(
+    code: str, machine: Machine, tmp_path: Path
+) -> None:
+    """The other sections of a sweep are checked."""
     (tmp_path / "cryptography.py").write_text(code)
     one, sweep = machine.both(env={"PYTHONPATH": str(tmp_path)})
 
@@ -431,8 +435,10 @@ PLACES = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_places(place: str, machine: Machine, tmp_path: Path) -> None:
-    """No file is written, and none is looked for but those that options name."""
+def test_working_directory_does_not_change_the_result(
+    place: str, machine: Machine, tmp_path: Path
+) -> None:
+    """Only files named by options are read, and none is written."""
     try:
         assert_as_always(machine.both(PLACES[place].format(tmp=tmp_path)))
     finally:
@@ -459,8 +465,10 @@ FILL = {
 
 
 @pytest.mark.parametrize("mount", MOUNTS)
-def test_mounts(mount: str, machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A bare chroot or a full disk, in a mount namespace, does not change the result."""
+def test_missing_system_files_do_not_change_the_result(
+    mount: str, machine: Machine, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A bare chroot or a full disk does not matter."""
     base = tmp_path_factory.getbasetemp().resolve()
     # What the run needs stays visible, also below a /tmp that is covered.
     needed = {base, README.parent.resolve(), Path(sys.prefix).resolve()}
@@ -514,8 +522,8 @@ def both_at(date: str, machine: Machine) -> Pair:
 
 
 @pytest.mark.parametrize("date", ["1970-01-02 00:00:00", "2026-11-20 00:00:00"])
-def test_a_clock_before_the_release(date: str, machine: Machine) -> None:
-    """Fault 68: of certificates nothing can be said then; what needs no clock is checked."""
+def test_clock_before_release_is_config_error(date: str, machine: Machine) -> None:
+    """Fault 68: certificate dates cannot be evaluated then; the rest is checked."""
     one, sweep = both_at(date, machine)
 
     assert honest(one).code == 3
@@ -527,8 +535,8 @@ def test_a_clock_before_the_release(date: str, machine: Machine) -> None:
 @pytest.mark.parametrize(
     "date", ["2038-01-20 03:14:08", "2100-02-28 23:59:59", "2106-02-08 06:28:15"]
 )
-def test_a_clock_far_ahead(date: str, machine: Machine) -> None:
-    """Certificates have expired by it, as every client there would say; nothing overflows."""
+def test_clock_far_ahead_reports_expired_certificates(date: str, machine: Machine) -> None:
+    """As for every client with such a clock; nothing overflows."""
     one, sweep = both_at(date, machine)
 
     assert honest(one).code == 2
@@ -559,8 +567,8 @@ def test_watchdog_ends_a_blocked_process(machine: Machine) -> None:
     assert 6 <= done.seconds < 12
 
 
-def test_a_reader_that_does_not_read(machine: Machine) -> None:
-    """A sweep that writes more than a pipe holds does not wait for its reader without limit."""
+def test_sweep_output_blocked_ends_at_watchdog(machine: Machine) -> None:
+    """A full pipe without a reader does not keep the process."""
     words = [*machine.sweep[:2], "--submit", "jsonl:-", "--run-timeout", "1"]
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

@@ -47,16 +47,16 @@ ELSEWHERE = (
 
 @pytest.mark.threat("T19")
 @pytest.mark.parametrize("verb", ELSEWHERE)
-def test_no_other_command_can_be_made(verb: bytes) -> None:
-    """Threat T19: whoever wants to send one must put it on the list first."""
+def test_command_not_in_allow_list_is_refused(verb: bytes) -> None:
+    """Threat T19: only commands of the list can be made."""
     for argument in (None, b"1", b"1 0"):
         with pytest.raises(ValueError, match="not a command of this plugin"):
             grammar.command(verb, argument)
 
 
 @pytest.mark.threat("T19")
-def test_the_list_is_as_short_as_it_can_be() -> None:
-    """Threat T19: what deletes, reads or marks mail is not on it, nor is what nobody uses."""
+def test_allow_list_has_only_commands_in_use() -> None:
+    """Threat T19: no command that deletes, reads or marks mail, and none that is unused."""
     assert set(allowed_commands.ALONE + allowed_commands.WITH_ARGUMENT) == grammar.VERBS
 
 
@@ -70,15 +70,15 @@ def test_the_list_is_as_short_as_it_can_be() -> None:
         (r"\b(?:sock|socket|_socket|tls|_tls)\.(?:send|sendall|write)\(", {"net.transport"}),
     ],
 )
-def test_where_commands_are_born_and_sent(pattern: str, rooms: set[str]) -> None:
-    """Threat T19: who reads these rooms has read all that can go to a server."""
+def test_commands_are_made_and_sent_in_few_modules(pattern: str, rooms: set[str]) -> None:
+    """Threat T19: few modules can send anything to a server."""
     found = {module for module in modules() if re.search(pattern, source(module).read_text())}
 
     assert found <= rooms
 
 
-def test_what_servers_have_recorded_is_judged() -> None:
-    """The check over all tests finds what it is for."""
+def test_forbidden_command_is_detected() -> None:
+    """The check over all tests finds a forbidden command."""
     good = [b"CAPA", b"STLS", b"AUTH LOGIN", b"dXNlcg==", b"", b"*", b"STAT", b"QUIT"]
     assert allowed_commands.forbidden(good) == []
     for bad in ("DELE 1", "RETR 1", "TOP 1 0", "LIST", "UIDL", "RSET", "NOOP", "quit", "STAT 1"):
@@ -93,7 +93,7 @@ SURVIVED = [place for place in PLACES if place not in ("no greeting", "garbled")
 @pytest.mark.threat("T20", "T21")
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("how", ["auto", *MECHANISMS])
-def test_every_session_ends_with_quit(how: str, place: str) -> None:
+def test_session_after_login_ends_with_quit(how: str, place: str) -> None:
     """Threats T20 and T21: nothing stays locked, and a login is tried once."""
     with EchoingServer(b"hello", place) as server:
         argv = arguments(server, how)
@@ -122,8 +122,10 @@ MANY = {
 @pytest.mark.threat("T21")
 @pytest.mark.parametrize("place", ["refused", "challenge", "accepted", "reason", "garbled"])
 @pytest.mark.parametrize("options", MANY.values(), ids=list(MANY))
-def test_one_attempt_a_run(options: list[str], place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threat T21: further looks, addresses and a diagnosis try no second login."""
+def test_rejected_login_is_tried_once_per_run(
+    options: list[str], place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threat T21: retries, addresses and a diagnosis try no second login."""
     monkeypatch.setattr(retries, "PAUSE_SECONDS", 0)
     with EchoingServer(b"no", place, address="0.0.0.0") as server:
         found = tuple(Address(f"127.0.0.{number}", server.port) for number in range(1, 6))
@@ -138,10 +140,10 @@ def test_one_attempt_a_run(options: list[str], place: str, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("place", ["temporary", "withdrawn", "stat"])
-def test_only_what_is_not_the_password_is_tried_again(
+def test_login_is_retried_only_after_temporary_failure(
     place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the server's own word: `[SYS/TEMP]`, or a login that it took; once a look."""
+    """After `[SYS/TEMP]` or an accepted login, once per attempt."""
     monkeypatch.setattr(retries, "PAUSE_SECONDS", 0)
     with EchoingServer(b"later", place) as server:
         shown(arguments(server, "user", "--rechecks", "2"), SECRET)
@@ -151,8 +153,8 @@ def test_only_what_is_not_the_password_is_tried_again(
 
 
 @pytest.mark.threat("T21")
-def test_one_attempt_a_section_of_a_sweep(tmp_path: Path) -> None:
-    """Threat T21, also where a section has further looks; and QUIT after each."""
+def test_rejected_login_is_tried_once_per_sweep_section(tmp_path: Path) -> None:
+    """Threat T21: also with retries; QUIT ends each session."""
     (tmp_path / "pw").touch(mode=0o600)
     (tmp_path / "pw").write_text("wrong\n")
     names = [f"[localhost!{number}]\n" for number in range(20)]
@@ -309,8 +311,8 @@ def target(server: Server, pki: Pki, folder: Path) -> list[str]:
     ]
 
 
-def test_a_login_writes_nothing(trace: Tracer, pki: Pki, tmp_path: Path) -> None:
-    """Nothing but standard output, no program, and one connection; also with SSLKEYLOGFILE set."""
+def test_login_writes_no_file(trace: Tracer, pki: Pki, tmp_path: Path) -> None:
+    """Only standard output, one connection and no program; also with SSLKEYLOGFILE."""
     with PoliteServer({USER: "s3cret pass"}, tls=pki.server("good")) as server:
         done = trace(*target(server, pki, tmp_path), "-D", "60", "-vvv")
 
@@ -318,8 +320,8 @@ def test_a_login_writes_nothing(trace: Tracer, pki: Pki, tmp_path: Path) -> None
     assert (done.writes, done.programs, done.ports) == (NOTHING, set(), {server.port})
 
 
-def test_a_diagnosis_writes_nothing(trace: Tracer, pki: Pki, tmp_path: Path) -> None:
-    """It starts its tools, tries the ports of POP3, asks name servers, and that is all."""
+def test_diagnosis_writes_no_file(trace: Tracer, pki: Pki, tmp_path: Path) -> None:
+    """It runs its tools, tries the POP3 ports and asks name servers, no more."""
     with PoliteServer({}, tls=pki.server("expired")) as server:
         done = trace(*target(server, pki, tmp_path), "--diagnose=dns,tcp,tls,dialog,ping", "-vvv")
 
@@ -331,10 +333,10 @@ def test_a_diagnosis_writes_nothing(trace: Tracer, pki: Pki, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("submit_target", ["", "jsonl:-", "nagios:"])
-def test_a_sweep_writes_nothing(
+def test_sweep_writes_only_the_command_file(
     submit_target: str, trace: Tracer, pki: Pki, tmp_path: Path
 ) -> None:
-    """But into the command file that it was given."""
+    """The file of `--submit` is the only one."""
     fifo = tmp_path / "nagios.cmd"
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)

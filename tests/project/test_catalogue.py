@@ -52,8 +52,8 @@ def test_every_fault_has_a_test_in_every_mode(claimed: list[list[str]]) -> None:
     assert have <= want
 
 
-def test_every_threat_has_its_tests(claimed: list[list[str]]) -> None:
-    """As many as it takes."""
+def test_every_threat_has_a_test(claimed: list[list[str]]) -> None:
+    """At least one test claims each threat."""
     have = Counter(row[1] for row in claimed if row[0] == "threat")
 
     assert {name: have[name] for name, each in THREATS.items() if have[name] < each.at_least} == {}
@@ -87,8 +87,8 @@ def marked(*arguments: object, mode: str | None = None, **options: object) -> An
     )
 
 
-def test_a_claim_of_what_there_is_not_is_an_error() -> None:
-    """A number, a case, or no mode at all."""
+def test_claim_of_unknown_row_is_an_error() -> None:
+    """An unknown number, case, or missing mode."""
     for wrong in (marked(71), marked(7), marked(7, case="melted", mode="tls"), marked(6)):
         with pytest.raises(pytest.UsageError, match="fault"):
             list(claims.of_faults(wrong))
@@ -110,10 +110,10 @@ SILENT = "POP3 CRITICAL - greeting: no answer from x:110 within 1 s\nkind: timeo
     ],
     ids=["state", "kind", "words", "no kind"],
 )
-def test_a_test_is_held_to_what_it_claims(
+def test_claim_without_matching_run_fails(
     code: int, out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another state, another kind or other words than the row has are a failure."""
+    """Another state, kind or text than that of the row is a failure."""
     item = marked(6, mode="tls")
     monkeypatch.setattr(claims, "seen", [Run(2, SILENT, "", 0)])
     claims.check(item)
@@ -125,8 +125,8 @@ def test_a_test_is_held_to_what_it_claims(
         claims.check(item)
 
 
-def test_an_ok_has_no_kind() -> None:
-    """Or a warning would pass for one."""
+def test_ok_result_does_not_match_a_warning() -> None:
+    """Otherwise a warning would pass as OK."""
     fine = Outcome("OK", None, "answered")
 
     assert fine.is_shown_by(0, "POP3 OK - x answered\n", [])

@@ -39,8 +39,8 @@ def children_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def test_every_run_ends_as_announced() -> None:
-    """Each state is the announced one, no secret is shown, and it is done soon."""
+def test_demo_runs_end_in_announced_states() -> None:
+    """No secret is shown, and it ends soon."""
     before = children_seconds()
     printed = run_demo()
     seconds = children_seconds() - before
@@ -57,8 +57,8 @@ def test_every_run_ends_as_announced() -> None:
     assert seconds < 5
 
 
-def test_with_a_host_every_result_will_do() -> None:
-    """Against a real server the demo reports; without a login it says what it leaves out."""
+def test_demo_with_host_accepts_any_result() -> None:
+    """Against a real server the demo reports; without a login it says what it skips."""
     plain, login, certificate, expiry = parts(run_demo("--host", "127.0.0.1"))
 
     assert plain.splitlines()[1] == "$ check_pop3_plus -H 127.0.0.1"
@@ -80,7 +80,7 @@ def test_with_a_host_and_a_login_it_logs_in(tmp_path: Path) -> None:
     assert "xyzzy" not in printed
 
 
-def test_another_state_than_announced_is_noticed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo_fails_on_unannounced_state(capsys: pytest.CaptureFixture[str]) -> None:
     """A demo that shows something else than it says fails."""
     assert not demo.show("version", "--version", state="OK")
     assert "exit code 3 (UNKNOWN)" in capsys.readouterr().out

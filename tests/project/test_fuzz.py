@@ -25,8 +25,8 @@ def stage() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_what_the_fuzzer_has_kept_keeps_the_promise(target: str) -> None:
-    """Each input once reached something that no other did."""
+def test_corpus_inputs_pass(target: str) -> None:
+    """Each input once reached new code."""
     kept = sorted((CORPUS / target).iterdir())
 
     assert kept
@@ -35,8 +35,8 @@ def test_what_the_fuzzer_has_kept_keeps_the_promise(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_what_the_fuzzer_begins_with_keeps_the_promise(target: str) -> None:
-    """There are seeds for each target."""
+def test_seeds_pass(target: str) -> None:
+    """Each target has seeds."""
     seeds = list(SEEDS[target]())
 
     assert len(seeds) >= 10
@@ -44,8 +44,8 @@ def test_what_the_fuzzer_begins_with_keeps_the_promise(target: str) -> None:
         TARGETS[target](seed)
 
 
-def test_the_corpus_stays_small() -> None:
-    """It is kept for what it reaches, not for its number."""
+def test_corpus_is_limited() -> None:
+    """Inputs are kept for what they reach, not for their number."""
     files = [file for file in CORPUS.rglob("*") if file.is_file()]
 
     assert {file.parent.name for file in files} == set(TARGETS)
@@ -53,10 +53,10 @@ def test_the_corpus_stays_small() -> None:
     assert len(files) <= MOST_FILES
 
 
-def test_a_failure_says_how_to_repeat_it(
+def test_failure_names_the_command_to_repeat_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By one command, which needs no fuzzer."""
+    """One command, which needs no fuzzer."""
     file = tmp_path / "ini-crash-1"
     file.write_bytes(b"\1[a!b]\n")
     said = ["NEW cov: 9", " === Uncaught Python exception: ===", f"Test unit written to {file}"]
@@ -73,8 +73,8 @@ def test_a_failure_says_how_to_repeat_it(
         runner.repeat("ini", [str(file)])
 
 
-def test_a_script_is_read_as_it_was_written() -> None:
-    """What the soak plays can be handed to the fuzzer."""
+def test_script_survives_encoding() -> None:
+    """The fuzzer can read scripts of the soak runs."""
     for script in every():
         if not any(byte in turn.data for turn in script.turns for byte in range(0xFA, 0x100)):
             assert to_script(from_script(script)) == (script, False)

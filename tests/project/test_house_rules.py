@@ -1,4 +1,4 @@
-"""The architecture, checked: who may import whom, and what a run loads."""
+"""House rules: import levels, sizes, names, and what a run loads."""
 
 import ast
 import json
@@ -12,7 +12,7 @@ import pytest
 from tests.pki.certificates import Pki
 from tests.servers.scripted_server import PoliteServer
 from tests.servers.token_endpoint import TokenEndpoint, granted
-from tests.support.package import folder, modules, tree
+from tests.support.package import folder, modules, source, tree
 
 LEVELS = (
     ("model",),
@@ -33,6 +33,12 @@ LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
 
 MODULES_LIMIT = 9
 """Modules of one folder."""
+
+FUNCTION_LINES_LIMIT = 50
+
+TESTS = Path(__file__).parent.parent
+
+TEST_FILES = {file.stem for file in TESTS.rglob("test_*.py")}
 
 
 def own_imports(module: str) -> set[str]:
@@ -74,7 +80,7 @@ def calls(module: str) -> set[str]:
 
 
 def catches_everything(module: str) -> bool:
-    """Return whether it catches what it does not know, and does not raise it again there."""
+    """Return whether it catches all exceptions without raising them again."""
     return any(
         isinstance(node, ast.ExceptHandler)
         and (
@@ -87,7 +93,7 @@ def catches_everything(module: str) -> bool:
 
 
 def test_every_folder_has_a_level() -> None:
-    """A new folder, or a new module at the top, is given its level on purpose."""
+    """A new folder, or a new module at the top, needs a level."""
     assert {folder(module) for module in modules()} <= set(LEVEL)
 
 
@@ -115,16 +121,118 @@ def test_no_import_cycle_within_a_folder(name: str) -> None:
         remaining = {module: needed for module, needed in remaining.items() if module not in free}
 
 
-def test_folders_stay_small() -> None:
-    """A listing is read at a glance."""
+def test_folders_hold_at_most_nine_modules() -> None:
+    """A reader takes in the listing of a folder at a glance."""
     sizes = Counter(folder(module) for module in modules() if "." in module)
 
     assert {name: size for name, size in sizes.items() if size > MODULES_LIMIT} == {}
 
 
+@pytest.mark.xfail(reason="until the functions are merged", strict=False)
+@pytest.mark.parametrize("module", modules())
+def test_functions_over_fifty_lines_state_a_reason(module: str) -> None:
+    """A comment directly above the function, or in it, says why: `# Long because ...`."""
+    lines = source(module).read_text().splitlines()
+    unexplained = {
+        function.name
+        for function in ast.walk(tree(module))
+        if isinstance(function, ast.FunctionDef)
+        and (function.end_lineno or 0) - function.lineno >= FUNCTION_LINES_LIMIT
+        and not any(
+            line.lstrip().startswith("# Long")
+            for line in lines[function.lineno - 3 : function.end_lineno]
+        )
+    }
+
+    assert not unexplained
+
+
+def public_functions(module: str) -> set[str]:
+    """Return the public functions at the top of a module."""
+    return {
+        node.name
+        for node in tree(module).body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    }
+
+
+@pytest.mark.xfail(reason="until the names are merged", strict=False)
+@pytest.mark.parametrize("module", modules())
+def test_module_has_no_function_of_its_own_name(module: str) -> None:
+    """`resolve.resolve` says one thing twice; `cli.main` and `start.main` are other names."""
+    assert module.rpartition(".")[2] not in public_functions(module)
+
+
+SUBMIT_TARGETS = {"sweep.icinga_target", "sweep.nagios_target"}
+"""They share the functions that each target must have."""
+
+
+@pytest.mark.xfail(reason="until the names are merged", strict=False)
+def test_public_function_names_are_unique_in_a_folder() -> None:
+    """A name that is found in a folder leads to one place."""
+    homes: dict[tuple[str, str], list[str]] = {}
+    for module in set(modules()) - SUBMIT_TARGETS:
+        for name in public_functions(module) if "." in module else ():
+            homes.setdefault((folder(module), name), []).append(module)
+
+    assert {name: found for name, found in homes.items() if len(found) > 1} == {}
+
+
+@pytest.mark.parametrize("module", modules())
+def test_records_have_one_form(module: str) -> None:
+    """`model.record.Record` alone: a NamedTuple costs five times as much at import."""
+    names = {node.id for node in ast.walk(tree(module)) if isinstance(node, ast.Name)}
+
+    assert not names & {"NamedTuple", "namedtuple", "dataclass"}
+
+
+def is_number(node: ast.AST) -> bool:
+    """Return whether a node is a literal number other than 0, which means: do not block."""
+    return isinstance(node, ast.Constant) and type(node.value) in (int, float) and node.value != 0
+
+
+@pytest.mark.parametrize("module", modules())
+def test_timeouts_are_no_literals(module: str) -> None:
+    """A limit in a call would be outside of the deadline: it comes from there or is a constant
+    with a reason."""
+    for call in (node for node in ast.walk(tree(module)) if isinstance(node, ast.Call)):
+        assert not any(word.arg == "timeout" and is_number(word.value) for word in call.keywords)
+        if isinstance(call.func, ast.Attribute) and call.func.attr in ("settimeout", "join"):
+            assert not any(map(is_number, call.args)), ast.unparse(call)
+
+
+@pytest.mark.xfail(reason="until the constructors are merged", strict=False)
+@pytest.mark.parametrize("module", modules())
+def test_printable_text_is_constructed_where_it_is_sanitised(module: str) -> None:
+    """Elsewhere `Printable(...)` would claim what nothing has made true."""
+    constructed = any(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "Printable"
+        for node in ast.walk(tree(module))
+    )
+    assert not constructed or module in ("model.sanitised_text", "model.failures")
+
+
+@pytest.mark.parametrize(
+    "file", sorted(TESTS.rglob("test_*.py")), ids=lambda file: str(file.relative_to(TESTS))
+)
+def test_test_files_import_no_test_file(file: Path) -> None:
+    """What two of them need stands in a helper."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            imported = [node.module or "", *(alias.name for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            imported = [alias.name for alias in node.names]
+        else:
+            continue
+        names = {part for name in imported for part in name.split(".")}
+        assert not names & TEST_FILES, ast.unparse(node)
+
+
 @pytest.mark.parametrize("module", ["check.summary", "diagnosis.likely_cause"])
 def test_messages_are_made_from_facts_alone(module: str) -> None:
-    """What makes sentences knows nothing of the network, the protocol, or the states."""
+    """Message producers do not import the network, the protocol, or the default states."""
     below = {folder(name) for name in own_imports(module)}
 
     assert not below & {"net", "pop3", "probe"}
@@ -158,7 +266,7 @@ def test_messages_folder_is_made_from_facts_alone() -> None:
     ],
 )
 def test_each_library_has_one_home(library: str, homes: set[str]) -> None:
-    """What depends on a library is easy to find."""
+    """Only one folder depends on a library."""
     users = {
         folder(module)
         for module in modules()
@@ -168,8 +276,8 @@ def test_each_library_has_one_home(library: str, homes: set[str]) -> None:
     assert users <= homes
 
 
-def test_broad_guards_have_their_homes() -> None:
-    """All is caught only where a foreign bug may not stop the run, or to be passed to a caller."""
+def test_broad_except_clauses_exist_only_in_listed_modules() -> None:
+    """All is caught only where a foreign bug must not stop the run, or to pass it to a caller."""
     foreign = {"certificate.reader", "diagnosis.run_steps", "sweep.run", "start"}
     to_another_thread = {"support.deadline", "probe.addresses"}
 
@@ -179,12 +287,12 @@ def test_broad_guards_have_their_homes() -> None:
 
 
 def test_only_transport_sets_time_limits() -> None:
-    """Nobody else calls settimeout, so that no call can forget the deadline."""
+    """No other module calls settimeout, so that no call can forget the deadline."""
     assert {module for module in modules() if "settimeout" in calls(module)} == {"net.transport"}
 
 
 def test_few_modules_reveal_a_secret() -> None:
-    """Those that send it, and those that make the masking of it."""
+    """Modules that send a secret, or prepare its masking."""
     revealing = {module for module in modules() if "reveal" in calls(module)}
 
     assert revealing == {
@@ -196,8 +304,8 @@ def test_few_modules_reveal_a_secret() -> None:
 
 
 @pytest.mark.threat("T19")
-def test_no_command_changes_the_mailbox() -> None:
-    """DELE, RETR and TOP cannot be sent: they are not in the allow-list."""
+def test_commands_that_change_the_mailbox_are_refused() -> None:
+    """DELE, RETR and TOP are not in the allow-list."""
     from check_pop3_plus.pop3 import grammar
 
     for verb in (b"DELE", b"RETR", b"TOP", b"RSET", b"XTND"):
@@ -224,8 +332,8 @@ NEVER = {"argparse", "asyncio", "importlib.metadata", "dataclasses", "poplib", "
 
 
 @pytest.mark.cost
-def test_a_plain_check_stays_lean() -> None:
-    """A plain check pays neither for TLS nor for certificates."""
+def test_plain_check_loads_no_tls_and_no_certificate_modules() -> None:
+    """A plain check does not pay for TLS or certificates."""
     loaded = loaded_modules("-H", "127.0.0.1", "-p", "1")
 
     unwanted = {"ssl", "cryptography", "hashlib", "subprocess", "email", "encodings.idna"}
@@ -233,8 +341,8 @@ def test_a_plain_check_stays_lean() -> None:
 
 
 @pytest.mark.cost
-def test_a_healthy_server_does_not_pay_for_a_diagnosis() -> None:
-    """Nothing of it is even loaded; after a failure it is."""
+def test_diagnosis_is_loaded_only_after_a_failure() -> None:
+    """A healthy server does not pay for --diagnose."""
     ours = {
         f"check_pop3_plus.{module}"
         for module in (
@@ -255,8 +363,8 @@ def test_a_healthy_server_does_not_pay_for_a_diagnosis() -> None:
 
 
 @pytest.mark.cost
-def test_a_tls_check_loads_no_more_than_it_needs() -> None:
-    """TLS needs ssl and cryptography, and nothing else that is heavy."""
+def test_tls_check_loads_no_other_heavy_module() -> None:
+    """TLS needs ssl and cryptography, and no other heavy library."""
     loaded = loaded_modules("-H", "127.0.0.1", "-p", "1", "-S")
 
     assert {"ssl", "cryptography"} <= loaded
@@ -264,8 +372,8 @@ def test_a_tls_check_loads_no_more_than_it_needs() -> None:
 
 
 @pytest.mark.cost
-def test_a_check_that_works_loads_little(pki: Pki) -> None:
-    """Nor does one that goes through to the end: no way to log in, no dates without TLS."""
+def test_successful_check_loads_no_login_sweep_or_date_modules(pki: Pki) -> None:
+    """A check without a login does not load login methods, nor dates without TLS."""
     with PoliteServer({}) as plain, PoliteServer({}, tls=pki.server("good")) as tls:
         loaded = loaded_modules("-H", "127.0.0.1", "-p", str(plain.port))
         with_tls = loaded_modules(
@@ -288,8 +396,8 @@ def test_a_check_that_works_loads_little(pki: Pki) -> None:
 
 
 @pytest.mark.cost
-def test_a_sweep_pays_for_http_only_where_icinga_is_told(tmp_path: Path) -> None:
-    """Nor for TLS where all is plain."""
+def test_sweep_without_icinga_loads_no_http(tmp_path: Path) -> None:
+    """Nor does a sweep of plain services load TLS."""
     file = tmp_path / "sweep.ini"
     file.write_text("[127.0.0.1!pop3]\nport = 1\n")
     loaded = loaded_modules("--sweep", str(file), "--submit", "jsonl:-")
@@ -301,8 +409,8 @@ def test_a_sweep_pays_for_http_only_where_icinga_is_told(tmp_path: Path) -> None
 
 
 @pytest.mark.cost
-def test_a_login_pays_for_http_only_where_a_token_is_fetched(pki: Pki, tmp_path: Path) -> None:
-    """A password from a file needs no HTTP, and a token no more than the reading of a reply."""
+def test_login_without_token_loads_no_http(pki: Pki, tmp_path: Path) -> None:
+    """A password from a file needs no HTTP, and a token only http.client."""
     secret = tmp_path / "secret"
     secret.touch(mode=0o600)
     secret.write_text("x")
@@ -320,6 +428,6 @@ def test_a_login_pays_for_http_only_where_a_token_is_fetched(pki: Pki, tmp_path:
 
 
 @pytest.mark.cost
-def test_help_loads_no_network_code() -> None:
-    """`--help` is answered without TLS and certificates."""
+def test_help_loads_no_tls_and_no_certificate_modules() -> None:
+    """`--help` prints without TLS and certificates."""
     assert not loaded_modules("--help") & (NEVER | {"ssl", "cryptography"})

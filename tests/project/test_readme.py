@@ -22,8 +22,8 @@ def test_readme_options_are_generated_from_the_table() -> None:
     assert f"```\n{run('--help').out}```" in README
 
 
-def test_every_kind_has_its_default_in_the_table() -> None:
-    """A kind stands in the row of its default state."""
+def test_readme_lists_every_kind_with_its_state() -> None:
+    """A kind is in the row of its default state."""
     rows = re.findall(r"^\| (`.*`) \| (CRITICAL|WARNING|OK|UNKNOWN|by)\b", README, re.MULTILINE)
     documented = {kind: state for kinds, state in rows for kind in re.findall(r"`(.*?)`", kinds)}
 
@@ -34,8 +34,8 @@ def test_every_kind_has_its_default_in_the_table() -> None:
         assert documented[kind.value] == (state.name if state else "by")
 
 
-def test_the_pictures_are_there_and_small() -> None:
-    """Each is a PNG of less than 150 kB, and none is left over."""
+def test_readme_pictures_exist_and_are_small() -> None:
+    """Each is a PNG below 150 kB, and no file is unused."""
     shown = re.findall(r"!\[.+?\]\((images/.+?)\)", README)
 
     assert {Path(name).name for name in shown} == {path.name for path in IMAGES.iterdir()}
@@ -48,8 +48,8 @@ SHIPPED_TEXTS = (".md", ".conf", ".cfg", ".ini")
 
 
 @pytest.mark.threat("T7")
-def test_no_option_takes_a_secret_and_no_example_shows_one() -> None:
-    """A process list, a stored check result and a log would keep it."""
+def test_options_and_examples_contain_no_secret() -> None:
+    """A process list, a stored check result and a log would show it."""
     about_secrets = {flag for flag in VALUED if re.search("pass|secret|token", flag)}
     assert about_secrets
     for flag in about_secrets:

@@ -45,8 +45,8 @@ def changes(source: str) -> list[str]:
         ),
     ],
 )
-def test_the_mistakes(source: str, mistakes: list[str]) -> None:
-    """The usual ones."""
+def test_mutants_of_a_line_are_the_usual_ones(source: str, mistakes: list[str]) -> None:
+    """Each operator gives its mutants."""
     assert changes(source) == mistakes
 
 
@@ -64,21 +64,21 @@ def test_the_mistakes(source: str, mistakes: list[str]) -> None:
         "x = 1 | None",
     ],
 )
-def test_what_is_no_mistake(source: str) -> None:
-    """What changes nothing at run time, or only speed."""
+def test_mutants_skip_code_without_effect(source: str) -> None:
+    """Code that changes nothing at run time, or only speed, has no mutants."""
     assert [each for each in changes(source) if each != "x = None"] == []
 
 
-def test_a_mistake_outlives_changes_elsewhere() -> None:
-    """It is known by its function and its text; of two that look alike the second is numbered."""
+def test_mutant_key_survives_changes_elsewhere() -> None:
+    """The key is function and text; equal ones are numbered."""
     found = list(mutants("m", "class C:\n    def f(self):\n        g()\n        g()"))
 
     assert [each.key for each in found] == ["m.C.f: g() => pass", "m.C.f: g() => pass #2"]
     assert [each.lines for each in found] == [range(3, 4), range(4, 5)]
 
 
-def test_of_a_long_line_only_the_place_of_the_change_is_named() -> None:
-    """A table has hundreds of characters."""
+def test_mutant_key_of_long_line_shows_only_the_change() -> None:
+    """Tables have lines of hundreds of characters."""
     numbers = ", ".join(str(number) for number in range(100, 180))
     found = [each.key for each in mutants("m", f"TABLE.x = ({numbers})")]
 
@@ -88,15 +88,15 @@ def test_of_a_long_line_only_the_place_of_the_change_is_named() -> None:
     assert "139, 141, 141" in found[41]
 
 
-def test_who_runs_a_jump_runs_its_condition() -> None:
-    """The compiler leaves no trace of it."""
+def test_jump_covers_its_condition() -> None:
+    """The compiler leaves no trace of the condition."""
     found = list(mutants("m", "def f():\n    while a:\n        if b:\n            break"))
 
     assert [each.lines for each in found] == [range(2, 3), range(3, 4), range(3, 4)]
 
 
-def test_outside_of_functions_every_test_may_notice() -> None:
-    """A constant is read when the module is loaded, and by no test."""
+def test_mutant_at_module_level_runs_every_test() -> None:
+    """A constant is read when the module is loaded."""
     assert [each.lines for each in mutants("m", "X.y = 1\ndef f(a=1):\n    pass")] == [None] * 3
 
 
@@ -132,8 +132,8 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def test_what_others_hold_changes_too(loaded: Any) -> None:
-    """Functions, classes and constants that were imported before the mistake was made."""
+def test_graft_replaces_imported_names(loaded: Any) -> None:
+    """Functions, classes and constants that other modules have imported change, too."""
     f, g, made = loaded.f, loaded.g, loaded.C()
     assert (f(), g()) == (1, 1)
 
@@ -147,15 +147,15 @@ def test_what_others_hold_changes_too(loaded: Any) -> None:
     assert (loaded.f, loaded.C) == (f, type(made))
 
 
-def test_a_call_of_super_may_go(loaded: Any) -> None:
-    """The function then closes over nothing any more."""
+def test_graft_removes_call_of_super(loaded: Any) -> None:
+    """The function then has no closure any more."""
     graft(ast.parse(MODULE.replace('super().__init__("a")', "pass")), loaded)
 
     assert loaded.C().args == ()
 
 
-def test_the_table_fails_where_too_little_is_noticed() -> None:
-    """Four of five are enough, in each room; explained survivors count against it all the same."""
+def test_table_fails_below_the_required_score() -> None:
+    """Four of five kills are enough per module; explained survivors still count."""
     killed = [Outcome(f"grammar: {number}", "grammar", True, False) for number in range(4)]
     survivor = Outcome("grammar: x", "grammar", False, False)
 
@@ -165,16 +165,16 @@ def test_the_table_fails_where_too_little_is_noticed() -> None:
     assert not table([*killed[:3], survivor], set(), "1 test", 1)[1]
 
 
-def test_the_modules_and_the_tests_are_there() -> None:
-    """No name leads nowhere."""
+def test_units_name_existing_modules_and_tests() -> None:
+    """No name is stale."""
     for modules in GROUPS.values():
         assert all(source(module).exists() for module in modules)
     assert all(Path(f"{FOLDER}/tests/{name}").exists() for name in (*UNITS, *WHOLE))
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 writes tuples otherwise")
-def test_what_is_explained_can_still_be_made() -> None:
-    """An explanation goes with the code that it is about."""
+def test_explained_survivors_are_mutants() -> None:
+    """An explanation is removed together with its code."""
     made = {
         each.key
         for modules in GROUPS.values()

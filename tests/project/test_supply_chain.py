@@ -39,8 +39,8 @@ def guarded(code: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.threat("T28")
-def test_nothing_happens_at_import() -> None:
-    """No socket, no process, no file that is written: in the plugin and in all that it loads."""
+def test_import_has_no_side_effects() -> None:
+    """No socket, no process, no written file, in the plugin and its dependencies."""
     names = ", ".join(f"check_pop3_plus.{name}" for name in modules() if name != "__main__")
     done = guarded(f"import {names}, cryptography.x509, nagiosplugin\nprint(len(sys.modules))")
 
@@ -58,8 +58,8 @@ def test_nothing_happens_at_import() -> None:
         "open('/dev/null', 'w')",
     ],
 )
-def test_the_guard_guards(code: str) -> None:
-    """Or the test above would pass for want of one."""
+def test_import_guard_detects_side_effects(code: str) -> None:
+    """Otherwise the test above would prove nothing."""
     assert guarded(code).returncode == 99
 
 
@@ -85,8 +85,8 @@ def normal(name: str) -> str:
 
 
 @pytest.mark.threat("T28")
-def test_what_is_installed_is_what_is_pinned() -> None:
-    """By name and version, all of it; what came with the interpreter is not ours to choose."""
+def test_installed_versions_are_pinned() -> None:
+    """All names and versions, except what came with the interpreter."""
     ours = {normal(each.metadata["Name"]): each.version for each in metadata.distributions()}
     for name in ("check-pop3-plus", "pip"):
         ours.pop(name, None)
@@ -96,8 +96,8 @@ def test_what_is_installed_is_what_is_pinned() -> None:
 
 @pytest.mark.threat("T28")
 @pytest.mark.parametrize("file", FILES)
-def test_each_is_pinned_by_its_hash(file: str) -> None:
-    """Without `make lock` nothing of another content is installed."""
+def test_every_requirement_has_a_hash(file: str) -> None:
+    """No other content can be installed."""
     named = pins(file)
 
     assert len(named) >= 5
@@ -107,8 +107,8 @@ def test_each_is_pinned_by_its_hash(file: str) -> None:
 
 
 @pytest.mark.threat("T28")
-def test_few_libraries_are_needed_to_run() -> None:
-    """Two, and what the one of them brings along."""
+def test_run_time_dependencies_are_two() -> None:
+    """And the dependencies of cryptography."""
     config = ConfigParser()
     config.read(ROOT / "setup.cfg")
     lines = config["options"]["install_requires"].splitlines()

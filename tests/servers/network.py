@@ -1,4 +1,4 @@
-"""A network of one's own for a single command: its own name servers, hosts and dead addresses.
+"""A private network for a single command: its own name servers, hosts and dead addresses.
 
 In namespaces that only the command's process tree lives in (util-linux' unshare, no root needed
 where the kernel lets users make them), so nothing outside is touched.
@@ -30,7 +30,7 @@ mount --bind {folder}/hosts /etc/hosts
 
 
 class Network:
-    """Runs the plugin where `hosts` and a name server on 127.0.0.1 are all there is."""
+    """Run the plugin in a network that has only `hosts` and a name server on 127.0.0.1."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -39,7 +39,7 @@ class Network:
         self._setup = ""
 
     def set_up(self, *commands: str) -> None:
-        """Have shell commands run, as root of the network, before anything else in it."""
+        """Add shell commands that run first, as root of the network."""
         self._setup += "".join(f"{command}\n" for command in commands)
 
     def filter(self, *rules: str) -> None:
@@ -64,9 +64,9 @@ class Network:
             hosts.writelines(f"{address} {name}\n" for address in addresses)
 
     def run(self, *arguments: str, server: str = "", timeout: float = 30) -> Run:
-        """Run the plugin; `server` is Python code that is served beside it, and is killed with it.
+        """Run the plugin; `server` is Python code that runs beside it, and is killed with it.
 
-        It must print a line when it is ready.
+        The server must print a line when it is ready.
         """
         return self.timed(*arguments, server=server, timeout=timeout).done
 
@@ -98,13 +98,13 @@ def run_with_hosts(folder: Path, hosts: Mapping[str, Sequence[str]], *arguments:
 
 
 def unshare_mounts() -> list[str]:
-    """Return the command that runs another where it may mount what it likes, or skip visibly."""
+    """Return the prefix that runs a command in its own mount namespace, or skip the test."""
     _require_namespace([], "true")
     return _unshare()
 
 
 def unshared(folder: Path, script: str, arguments: Sequence[str]) -> Timed:
-    """Run the plugin, by the stopwatch, after a script that may mount what it likes."""
+    """Run the plugin in its own mount namespace after a script, and measure its time."""
     _require_namespace([], "true")
     return _timed(_unshare(), f"set -e\n{script}", folder, arguments)
 
@@ -147,7 +147,7 @@ def _require_namespace(namespaces: Sequence[str], *command: str) -> None:
 
 
 def network(folder: Path) -> Network:
-    """Return a network, or skip visibly; in CI it is there, or the test fails."""
+    """Return a network, or skip the test; in CI fail instead."""
     _require_namespace(["--net"], "ip", "link", "set", "lo", "up")
     return Network(folder)
 

@@ -1,4 +1,4 @@
-"""How strong the tests are: modules with one small mistake each, which a test has to notice."""
+"""Mutation testing: modules with one small change each, which a test has to detect."""
 
 from pathlib import Path
 

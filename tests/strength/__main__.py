@@ -1,12 +1,12 @@
-"""Count the mistakes that the tests notice, and name those that they do not.
+"""Run mutation tests: count the mutants that the tests kill, and name the survivors.
 
-Each mutant runs in a process of its own, forked from one that has everything loaded, with the
-tests that run the changed lines, until one fails. The check runs within that process, too, and so
-without what only the installed command shows: `mutants` counts a little less than the tests see.
+Each mutant runs in its own process, forked from one that has loaded everything, with the tests that
+run the changed lines, until one fails. The plugin runs inside that process, so tests that need the
+installed command do not count: the real score is a little higher.
 
-`make mutants` tries all and writes `mutants.md`; `AGAIN=1` only those that have survived the last
-run, and what is new. `ROOMS='grammar scram'` tries some, `SAMPLE=0.1` a tenth, and
-`TESTS=tests/unit/pop3/test_grammar.py` asks these tests only; these three write no table.
+`make mutants` runs all and writes `mutants.md`; `AGAIN=1` runs only the survivors of the last run
+and new mutants. `MODULES='grammar scram'` selects modules, `SAMPLE=0.1` a tenth, and
+`TESTS=tests/unit/pop3/test_grammar.py` these tests; the last three write no table.
 """
 
 import argparse
@@ -38,14 +38,14 @@ from tests.strength.operators import Mutant, mutants
 from tests.strength.table import Outcome, explained, table
 
 SLOWEST_SECONDS = 3
-"""A slower test is left out: most that are so wait for a time limit."""
+"""Slower tests are not used: most of them wait for a time limit."""
 
 HANGING_SECONDS = 30
-"""And ten times the usual: what takes longer hangs. No test waits that long."""
+"""Plus ten times the usual time: a test that takes longer hangs."""
 
 WHOLE_CHECKS = 30
-"""How many of those that run a whole check are tried on one mutant, chosen at random once for all.
-What these do not notice, the others hardly do."""
+"""Tests of a whole check that run on one mutant, chosen at random with a fixed seed. A mutant that
+survives these survives the others, too."""
 
 TABLE = Path(__file__).with_name("mutants.md")
 
@@ -54,11 +54,11 @@ LAST = FOLDER / ".mutants"
 
 
 class Known(NamedTuple):
-    """What a run without a mistake shows of each test that is used."""
+    """What a run without a mutant shows of each test that is used."""
 
     seconds: dict[int, float]
     runners: dict[str, dict[int, set[int]]]
-    """By room and line, the tests that run it."""
+    """By module and line, the tests that run it."""
 
 
 class Measurement:
@@ -75,25 +75,25 @@ class Measurement:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        rooms = {
+        modules = {
             name: importlib.import_module(f"{PACKAGE}.{MODULES[name]}")
-            for name in self.chosen.rooms
+            for name in self.chosen.modules
         }
-        sources = {name: Path(str(module.__file__)).read_text() for name, module in rooms.items()}
+        sources = {name: Path(str(module.__file__)).read_text() for name, module in modules.items()}
         self.items = [item for item in session.items if not item.get_closest_marker("real")]
         self._prepare_certificates()
-        for name, module in rooms.items():
-            graft(ast.parse(sources[name]), module)  # a change of nothing must change nothing
-        known = self._without_mistakes(sources)
+        for name, module in modules.items():
+            graft(ast.parse(sources[name]), module)  # a graft of the same code must change nothing
+        known = self._without_mutants(sources)
         self.note = f"{len(known.seconds)} tests"
         print(self.note, flush=True)
         gc.collect()
-        gc.freeze()  # what no collection touches is not copied for each child
+        gc.freeze()  # pages that no collection touches are not copied for each child
         drawn = random.Random(1)
         self._try(
             (
                 mutant
-                for name in rooms
+                for name in modules
                 for mutant in mutants(name, sources[name])
                 if drawn.random() < self.chosen.sample and not self._is_known(mutant)
             ),
@@ -102,7 +102,7 @@ class Measurement:
         return True
 
     def _is_known(self, mutant: Mutant) -> bool:
-        """Whether it was killed the last time: tests only grow in strength."""
+        """Return whether it was killed in the last run: tests are assumed not to get weaker."""
         last = self.before.get(mutant.key)
         if last is None or not last.killed:
             return False
@@ -110,13 +110,13 @@ class Measurement:
         return True
 
     def _write(self, outcome: Outcome) -> None:
-        """Keep an outcome, at once, so that a run may be broken off."""
+        """Write an outcome immediately, so that a run can be interrupted."""
         self.outcomes.append(outcome)
         with LAST.open("a") as file:
             print(json.dumps(outcome), file=file)
 
     def _prepare_certificates(self) -> None:
-        """Make them once, and not in each process."""
+        """Make them once instead of in each process."""
         from tests import conftest
         from tests.pki.certificates import Pki
 
@@ -125,8 +125,8 @@ class Measurement:
             pki.server(name)
         vars(conftest)["Pki"] = lambda _: pki
 
-    def _without_mistakes(self, sources: dict[str, str]) -> Known:
-        """Run all tests twice, as every mutant will run them: what fails here is not used."""
+    def _without_mutants(self, sources: dict[str, str]) -> Known:
+        """Run all tests as every mutant will run them; those that fail here are not used."""
         jobs = self.chosen.jobs
         parts = [range(start, len(self.items), jobs) for start in range(jobs)]
         pipes = [self._forked_to_watch(part, list(sources)) for part in parts]
@@ -136,22 +136,22 @@ class Measurement:
                 seconds, lines = pickle.load(pipe)
             os.waitpid(child, 0)
             known.seconds.update(seconds)
-            for room, line, index in lines:
-                known.runners[room][line].add(index)
+            for name, line, index in lines:
+                known.runners[name][line].add(index)
         failing = [item.nodeid for n, item in enumerate(self.items) if n not in known.seconds]
         print(f"not used, as they are slow or need a process: {len(failing)}")
         if self.chosen.verbose:
             print(*failing, sep="\n")
         return known
 
-    def _forked_to_watch(self, indices: range, rooms: list[str]) -> tuple[int, int]:
+    def _forked_to_watch(self, indices: range, names: list[str]) -> tuple[int, int]:
         reader, writer = os.pipe()
         child = os.fork()
         if child:
             os.close(writer)
             return reader, child
         self._settle_in()
-        files = {room: str(source(room)) for room in rooms}
+        files = {name: str(source(name)) for name in names}
         seconds: dict[int, float] = {}
         with tempfile.NamedTemporaryFile() as config:
             watch = coverage.Coverage(
@@ -168,8 +168,8 @@ class Measurement:
             watch.stop()
         data = watch.get_data()
         lines = [
-            (room, line, int(context))
-            for room, file in files.items()
+            (name, line, int(context))
+            for name, file in files.items()
             for line, contexts in data.contexts_by_lineno(file).items()
             for context in contexts
             if context and int(context) in seconds
@@ -179,7 +179,7 @@ class Measurement:
         os._exit(0)
 
     def _settle_in(self) -> None:
-        """Be a child that disturbs nobody."""
+        """Silence and limit a child process."""
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(null, descriptor)
@@ -218,14 +218,14 @@ class Measurement:
                 print(f"{mark} {where} {mutant.key} {by}", flush=True)
 
     def _tests(self, mutant: Mutant, known: Known, killers: Counter[int]) -> list[int]:
-        """Return what may notice: first what has noticed the like, then the fastest."""
+        """Return tests that may kill it: first those that killed similar ones, then the fastest."""
         runners = known.runners[mutant.function.split(".")[0]]
         lines = runners if mutant.lines is None else mutant.lines
         running = {index for line in lines for index in runners.get(line, ())}
-        if mutant.lines is None:  # a constant may be looked at by a test that runs nothing
-            room = mutant.function.split(".")[0]
+        if mutant.lines is None:  # a test may read a constant without running a line
+            name = mutant.function.split(".")[0]
             running |= {
-                index for index in known.seconds if self._file(index).endswith(f"test_{room}.py")
+                index for index in known.seconds if self._file(index).endswith(f"test_{name}.py")
             }
         found = sorted(running)
         units = [index for index in found if self._file(index) not in WHOLE]
@@ -245,14 +245,16 @@ class Measurement:
             os.close(writer)
             return reader, child
         self._settle_in()
-        room = mutant.function.split(".")[0]
+        name = mutant.function.split(".")[0]
         try:
-            graft(mutant.tree, sys.modules[f"{PACKAGE}.{MODULES[room]}"])
+            graft(mutant.tree, sys.modules[f"{PACKAGE}.{MODULES[name]}"])
         except Exception:  # not even loaded
             os._exit(1)
         for index in tests:
             signal.alarm(int(HANGING_SECONDS + 10 * known.seconds[index]))
-            if not self._passes(index) and not self._passes(index):  # a flaw of the moment is none
+            if not self._passes(index) and not self._passes(
+                index
+            ):  # a flaky failure does not count
                 os.write(writer, str(index).encode())
                 os._exit(1)
         os._exit(0)
@@ -261,7 +263,7 @@ class Measurement:
 def main() -> int:
     names = [name for modules in GROUPS.values() for name in modules]
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rooms", nargs="*", default=names, choices=names, metavar="ROOM")
+    parser.add_argument("--modules", nargs="*", default=names, choices=names, metavar="MODULE")
     parser.add_argument("--sample", type=float, default=1, help="this part of the mutants")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--again", action="store_true", help="only what survived the last run")
@@ -290,7 +292,7 @@ def main() -> int:
     minutes = (time.monotonic() - began) / 60
     text, is_enough = table(measurement.outcomes, explained(), f"{measurement.note}", minutes)
     print(text)
-    if chosen.rooms == names and not chosen.tests and chosen.sample == 1:
+    if chosen.modules == names and not chosen.tests and chosen.sample == 1:
         TABLE.write_text(text)
     return 0 if is_enough else 1
 

@@ -1,4 +1,4 @@
-"""The mistakes: one source file in, each with one small change, as a syntax tree.
+"""Mutation operators: one source file in, each with one small change, as a syntax tree.
 
 The operators are the usual ones (those of mutmut and cosmic-ray): comparisons, `and`, `or`, `not`,
 arithmetic, constants, conditions, returned values, statements left out, `break` and `continue`,
@@ -47,7 +47,7 @@ _TYPES = {"TypeVar", "NewType"}
 
 
 class Mutant(NamedTuple):
-    """One mistake."""
+    """One mutant."""
 
     key: str
     """Where and what, without line numbers, so that it outlives changes elsewhere."""

@@ -1,4 +1,4 @@
-"""What became of the mutants, by room; and which of the survivors are explained."""
+"""What became of the mutants, by module; and which of the survivors are explained."""
 
 import platform
 import re
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tests.strength import GROUPS
 
 WANTED = 80
-"""Per cent that must be killed, in each room."""
+"""Per cent that must be killed, in each module."""
 
 _KEPT = Path(__file__).with_name("kept.md")
 
@@ -29,27 +29,27 @@ def explained() -> set[str]:
 
 
 def table(outcomes: list[Outcome], kept: set[str], tests: str, minutes: float) -> tuple[str, bool]:
-    """Return the score of each room in Markdown, and whether each is good enough."""
+    """Return the score of each module in Markdown, and whether each is good enough."""
     lines = [
         f"Written by `make mutants`: {time.strftime('%Y-%m-%d')}, Python"
         f" {platform.python_version()}, {tests}, {minutes:.0f} minutes.",
         "",
-        "| room | mutants | killed | of these hung | survived | of these explained | score |",
+        "| module | mutants | killed | of these hung | survived | of these explained | score |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     is_enough = True
     every = {"all": tuple(module for modules in GROUPS.values() for module in modules)}
-    for room, modules in (GROUPS | every).items():
-        of_room = [each for each in outcomes if each.module in modules]
-        if not of_room:
+    for name, modules in (GROUPS | every).items():
+        of_group = [each for each in outcomes if each.module in modules]
+        if not of_group:
             continue
-        killed = sum(each.killed for each in of_room)
-        survivors = {each.key for each in of_room if not each.killed}
-        score = 100 * killed / len(of_room)
+        killed = sum(each.killed for each in of_group)
+        survivors = {each.key for each in of_group if not each.killed}
+        score = 100 * killed / len(of_group)
         is_enough &= score >= WANTED
-        hung = sum(each.hung for each in of_room)
+        hung = sum(each.hung for each in of_group)
         lines.append(
-            f"| {room} | {len(of_room):,} | {killed:,} | {hung} | {len(survivors)}"
+            f"| {name} | {len(of_group):,} | {killed:,} | {hung} | {len(survivors)}"
             f" | {len(survivors & kept)} | {score:.1f} % |"
         )
     unexplained = [each.key for each in outcomes if not each.killed and each.key not in kept]

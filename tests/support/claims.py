@@ -1,7 +1,7 @@
-"""Holds tests to what they claim of the catalogue.
+"""Check that tests show the catalogue rows that they claim.
 
 Each claim of a fault is checked at the end of its test: a run was seen that has the state, the
-kind and the words of the row. `python -m tests.support.claims` prints all claims, one a line.
+kind and the text of the row. `python -m tests.support.claims` prints all claims, one a line.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from tests.support.catalogue import FAULTS, MODES, THREATS
 from tests.support.command import Run
 
 seen: list[Run] = []
-"""The runs of the test that is going on, as far as `faults.honest` was shown them."""
+"""The runs of the current test that were passed to `faults.honest`."""
 
 
 class Claim(NamedTuple):
-    """One face of a fault, in one mode."""
+    """One case of a fault, in one mode."""
 
     number: int
     case: str

@@ -1,4 +1,4 @@
-"""What every run has in common, whatever the server does: the tools of the fault tests."""
+"""Helpers of the fault tests, and the assertions that hold for every run."""
 
 import base64
 import re
@@ -14,7 +14,7 @@ from tests.support.catalogue import FAULTS
 from tests.support.command import Run, run, run_in_process
 
 CANARY = "c4n4ry pa$$<w>rd"
-"""The password of every login: it may appear nowhere."""
+"""The password of every login; it must not appear in any output."""
 
 STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
@@ -47,7 +47,7 @@ OFFERED = [GREETING, expect(b"CAPA"), say(b"+OK\r\nUSER\r\nSTLS\r\n.\r\n"), expe
 
 
 class Fault(NamedTuple):
-    """What a bad server does, and what comes of it."""
+    """What a bad server does, and the expected result."""
 
     name: str
     """Begins with number and case of the catalogue, where it is one of those."""
@@ -56,7 +56,7 @@ class Fault(NamedTuple):
     state: str
     kind: str | None
     text: str = ""
-    """What line 1 must say."""
+    """Text that line 1 must contain."""
 
 
 def params(faults: Sequence[Fault]) -> list[pytest.ParameterSet]:
@@ -76,7 +76,7 @@ def claims_of(fault: Fault) -> list[pytest.MarkDecorator]:
 def honest(done: Run, has_secret: bool = True) -> Run:
     """Assert what holds for every run, and return it.
 
-    Without a secret of ours, what looks like it is a server's own words.
+    Without a secret, similar text comes from the server and is allowed.
     """
     claims.seen.append(done)
     assert done.err == "", done.err
@@ -100,7 +100,7 @@ def honest(done: Run, has_secret: bool = True) -> Run:
 
 
 def _position(label: str) -> int:
-    """Those of single addresses come last."""
+    """Return the position of a label; those of single addresses come last."""
     of_one_address = re.fullmatch(r"(time|cert_days)_[0-9a-f]+(_[0-9a-f]*)+", label)
     return len(LABELS) if of_one_address else LABELS.index(label)
 
@@ -139,7 +139,7 @@ def flags(mode: str, pki: Pki, login: bool = False) -> list[str]:
 
 
 def check(server: Server, *arguments: str, as_process: bool = False) -> Run:
-    """Run the plugin against a server; whatever comes must be honest.
+    """Run the plugin against a server; and assert that the result is honest.
 
     Plain sessions run the installed command, so that every table of faults covers standard error
     and the exit of a process. Sessions with TLS run inside the test process: most of the time of
@@ -152,7 +152,7 @@ def check(server: Server, *arguments: str, as_process: bool = False) -> Run:
 
 
 def upgraded(pki: Pki, *steps: Step) -> list[Step]:
-    """Return the dialogue of a good STLS, and `steps` behind the CAPA inside TLS."""
+    """Return the steps of a good STLS session, and `steps` after the CAPA inside TLS."""
     return [
         GREETING,
         expect(b"CAPA"),
@@ -167,7 +167,7 @@ def upgraded(pki: Pki, *steps: Step) -> list[Step]:
 
 
 def served(mode: str, pki: Pki, steps: Sequence[Step], with_capa: bool) -> ScriptedServer:
-    """Return a server that plays `steps` once the link is as `mode` wants it."""
+    """Return a server that plays `steps` after the connection has been set up as in `mode`."""
     if mode == "stls":
         return ScriptedServer(upgraded(pki, *steps))
     asked = [expect(b"CAPA"), say(IN_TLS)] if with_capa else []

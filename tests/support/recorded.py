@@ -1,10 +1,11 @@
-"""Compare what runs print with what they printed when the records were made.
+"""Compare the output of runs with the recorded output.
 
-The records lie in `checks/recorded`: one text file for each test module, with an entry for each
-run that a fault or threat test showed to `faults.honest`. An entry has the exit code and the whole
-output. What differs between any two runs, such as times and ports, is replaced by a fixed word.
+The records are in `checks/recorded`: one text file for each test module, with an entry for each
+run that a fault or threat test passed to `faults.honest`. An entry has the exit code and the whole
+output. Values that differ between any two runs, such as times and ports, are replaced by fixed
+words.
 
-`make record` writes the records anew. The environment variable RECORD does it for any call of
+`make record` rewrites the records. The environment variable RECORD does it for any call of
 pytest: with `RECORD=all` the entries that no test has produced are removed, with any other value
 they are kept.
 """
@@ -29,10 +30,10 @@ from tests.support.command import Run
 FOLDER = Path(__file__).parent.parent / "checks" / "recorded"
 
 RECORD = "RECORD"
-"""The environment variable that asks for the records to be written."""
+"""The environment variable that makes a session write the records."""
 
 NOT_RECORDED = {
-    "test_a_clock_far_ahead": "two services fail in any order",
+    "test_clock_far_ahead_reports_expired_certificates": "two services fail in any order",
     "test_a_signal_at_any_moment": "the signal may arrive in one phase or in the next",
     "test_hardly_any_memory": "what there is no memory for depends on the machine",
 }
@@ -41,10 +42,11 @@ NOT_RECORDED = {
 _LATE = "an attempt that times out may not have handed over its details, on a busy machine"
 
 IN_BRIEF = {
+    "test_session_stalled_at_any_step_ends_at_deadline": _LATE,
     "test_stalls": _LATE,
-    "test_handshakes_that_stall": _LATE,
+    "test_handshake_stalled_ends_at_deadline": _LATE,
     "test_stls_is_accepted_and_nothing_follows": _LATE,
-    "test_a_flood_inside_one_call_of_the_tls_library": _LATE,
+    "test_flood_inside_one_openssl_call_ends_at_deadline": _LATE,
     "test_a_login_that_is_taken_back": "the server may end the session before STAT, or after it",
     "test_a_client_certificate_is_demanded": "TLS 1.3 tells of a rejection after the handshake",
 }
@@ -74,7 +76,7 @@ _REPLACEMENTS = [
         (r"\b" + _MANY + r" days\b", "MANY days"),
         (r"\b((?:cert|chain)_days(?:_[0-9a-z_]+)?)=-?" + _MANY + r"\.\d+", r"\1=MANY"),
         (r"\b((?:cert|chain)_days(?:_[0-9a-z_]+)?=-?\d+)\.\d+", r"\1"),
-        # Certificates are made anew in every session.
+        # Certificates are new in every session.
         (r"\b(Testing (?:CA|cert) #)[\w-]{16}", r"\1NAME"),
         (r"\bserial -?[0-9A-F]{20,}", "serial NUMBER"),
         (r"\bsha256:[0-9a-f]{64}", "sha256:HASH"),
@@ -101,7 +103,7 @@ Record = dict[str, Entry]
 
 
 def normalised(text: str) -> str:
-    """Return an output without what differs between two runs."""
+    """Return an output without the values that differ between two runs."""
     for pattern, replacement in _REPLACEMENTS:
         text = pattern.sub(replacement, text)
     return text
@@ -176,9 +178,9 @@ def is_recorded(item: pytest.Item) -> bool:
     """Return whether the runs of a test are recorded.
 
     Those with real monitoring systems and servers of other kinds are not, as what they print
-    depends on which of these are installed. Nor are examples that are chosen at random. When the
-    plugin runs within the test process, the records are left alone: mistakes are planted there,
-    and the question is whether the assertions of the tests notice them.
+    depends on which of these are installed. Nor are examples that are chosen at random. In
+    mutation runs the records are not compared: the question is whether the assertions of the tests
+    kill the mutant.
     """
     return (
         any(True for name in ("fault", "threat") for _ in item.iter_markers(name))
@@ -190,7 +192,7 @@ def is_recorded(item: pytest.Item) -> bool:
 
 
 def check(item: pytest.Item) -> None:
-    """Assert that the runs of a test are the recorded ones, or keep them to be recorded."""
+    """Compare the runs of a test with its entries, or keep them for recording."""
     if not is_recorded(item):
         return
     entries = _entries(_function(item), claims.seen)
@@ -203,7 +205,7 @@ def check(item: pytest.Item) -> None:
 
 
 def _differences(recorded: Record, runs: Record) -> Iterator[str]:
-    """Yield what is to be said about runs that differ from their entries."""
+    """Yield a message for each run that differs from its entry."""
     for key in runs.keys() - recorded.keys():
         yield f"{key}: there is no entry; run `make record`\n{runs[key]}"
     for key in recorded.keys() - runs.keys():
@@ -238,7 +240,7 @@ _PARTS = "POP3_TESTS_RECORD_PARTS"
 
 
 def begin() -> None:
-    """Make ready for recording, if that is asked for; at the beginning of a session."""
+    """Prepare the recording at the beginning of a session, if RECORD is set."""
     if RECORD in os.environ and _PARTS not in os.environ:
         os.environ[_PARTS] = tempfile.mkdtemp(prefix="recorded-")
 
@@ -249,7 +251,7 @@ def _keep(part: object) -> None:
 
 
 def finish(session: pytest.Session) -> None:
-    """Write the records, if that is asked for; at the end of a session."""
+    """Write the records at the end of a session, if RECORD is set."""
     if RECORD not in os.environ:
         return
     collected = [item.name for item in session.items if is_recorded(item)] if session.items else []

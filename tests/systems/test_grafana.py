@@ -131,8 +131,8 @@ def by_host(found: Sequence[Series]) -> Mapping[str, Any]:
 
 
 @pytest.mark.parametrize("of", QUERIES, ids=": ".join)
-def test_every_query_finds_something(database: InfluxDB, of: tuple[str, str]) -> None:
-    """InfluxDB understands it, and has points for it that can be true."""
+def test_every_query_returns_points(database: InfluxDB, of: tuple[str, str]) -> None:
+    """InfluxDB accepts it and returns plausible values."""
     values = [value for series in ask(database, QUERIES[of]) for value in series.values]
 
     assert values
@@ -150,8 +150,8 @@ def test_every_query_finds_something(database: InfluxDB, of: tuple[str, str]) ->
 
 
 @pytest.mark.parametrize("panel", ["Days left", "Days left over time"])
-def test_days_left(database: InfluxDB, panel: str) -> None:
-    """Each host has those of the certificate, and of the intermediate one, that expires first."""
+def test_days_left_shows_the_earliest_expiry(database: InfluxDB, panel: str) -> None:
+    """For each host the certificate and the intermediate that expire first."""
     leaf = by_host(ask(database, QUERIES[panel, "$tag_hostname"]))
     intermediate = by_host(ask(database, QUERIES[panel, "$tag_hostname, intermediate"]))
 
@@ -166,8 +166,8 @@ def test_days_left(database: InfluxDB, panel: str) -> None:
     }
 
 
-def test_states(database: InfluxDB) -> None:
-    """The timeline has a row for each service, also for one that measures nothing."""
+def test_timeline_has_a_row_per_service(database: InfluxDB) -> None:
+    """Also for a service without measurements."""
     assert states(database) == {
         (GOOD, LABEL): OK,
         (GOOD, f"{LABEL} login"): OK,
@@ -186,8 +186,8 @@ def test_states(database: InfluxDB) -> None:
     }
 
 
-def test_the_phases_add_up(database: InfluxDB) -> None:
-    """The stack of one service is as high as its response time, and names only what was reached."""
+def test_phases_add_up_to_the_response_time(database: InfluxDB) -> None:
+    """Only reached phases are shown."""
     stack = {
         alias: found[0].values[-1]
         for (panel, alias), query in QUERIES.items()
@@ -205,8 +205,8 @@ def test_the_phases_add_up(database: InfluxDB) -> None:
     assert sum(stack.values()) == pytest.approx(whole.values[-1], rel=0.2, abs=0.02)
 
 
-def test_the_variables_list_what_there_is(database: InfluxDB) -> None:
-    """All hosts are offered, and the services of the chosen ones."""
+def test_variables_list_hosts_and_their_services(database: InfluxDB) -> None:
+    """All hosts, and the services of the selected ones."""
 
     def offered(name: str, host: str | Sequence[str] = ALL) -> list[str]:
         [series] = ask(database, VARIABLES[name], host)
@@ -223,8 +223,8 @@ def test_the_variables_list_what_there_is(database: InfluxDB) -> None:
     ]
 
 
-def test_a_choice_is_taken_literally(database: InfluxDB) -> None:
-    """Of what was chosen nothing is missing, and nothing else is there, whatever its name is."""
+def test_selection_is_not_a_pattern(database: InfluxDB) -> None:
+    """Special characters in names select nothing else."""
     query = QUERIES["State", "$tag_hostname: $tag_service"]
     found = ask(database, query, [GOOD, DOWN], [f"{LABEL} login", f"{LABEL} certificate"])
 

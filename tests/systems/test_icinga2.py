@@ -62,8 +62,8 @@ def checked(
 
 
 @everywhere
-def test_ok(icinga: Icinga, endpoint: str) -> None:
-    """A server that answers is OK, and nothing is passed but what is set."""
+def test_answering_server_is_ok(icinga: Icinga, endpoint: str) -> None:
+    """Only variables that are set become arguments."""
     with PoliteServer({}) as server:
         result = checked(icinga, endpoint, port=server.port)
 
@@ -72,8 +72,8 @@ def test_ok(icinga: Icinga, endpoint: str) -> None:
     assert result.command[1:] == ["--hostname", "127.0.0.1", "--port", str(server.port)]
 
 
-def test_certificate_that_expires_soon(icinga: Icinga, pki: Pki) -> None:
-    """WARNING by the certificate's days; the long output comes along."""
+def test_certificate_near_expiry_is_warning(icinga: Icinga, pki: Pki) -> None:
+    """The long output arrives, too."""
     with PoliteServer({}, tls=pki.expiring(13.5)) as server:
         result = checked(icinga, port=server.port, certificate="30,7", ca_file=str(pki.ca_file))
 
@@ -82,8 +82,8 @@ def test_certificate_that_expires_soon(icinga: Icinga, pki: Pki) -> None:
     assert "\nkind: expiring" in result.output
 
 
-def test_dead_port(icinga: Icinga) -> None:
-    """CRITICAL when nobody listens."""
+def test_dead_port_is_critical(icinga: Icinga) -> None:
+    """Nothing listens."""
     with PoliteServer({}) as server:
         pass
 
@@ -94,8 +94,8 @@ def test_dead_port(icinga: Icinga) -> None:
 
 
 @everywhere
-def test_password_by_environment(icinga: Icinga, pki: Pki, endpoint: str) -> None:
-    """The login works, and nothing that Icinga keeps of it shows the password."""
+def test_password_in_environment_is_not_stored(icinga: Icinga, pki: Pki, endpoint: str) -> None:
+    """The login works, and no object of Icinga shows the password."""
     with PoliteServer({"monitor": SECRET}, tls=pki.server("good")) as server:
         result = checked(
             icinga,
@@ -115,8 +115,8 @@ def test_password_by_environment(icinga: Icinga, pki: Pki, endpoint: str) -> Non
     assert "nary" not in str(result.everything)
 
 
-def test_name_and_address_apart(icinga: Icinga, pki: Pki) -> None:
-    """The certificate is verified for the name, which need not be resolvable."""
+def test_connect_to_separates_name_and_address(icinga: Icinga, pki: Pki) -> None:
+    """The certificate is verified for the name, which need not resolve."""
     with PoliteServer({}, tls=pki.server("good")) as server:
         result = checked(
             icinga,
@@ -131,8 +131,8 @@ def test_name_and_address_apart(icinga: Icinga, pki: Pki) -> None:
     assert NAME in result.line
 
 
-def test_perfdata(icinga: Icinga, pki: Pki) -> None:
-    """Icinga's own parser takes every value, and every threshold that is a plain number."""
+def test_perfdata_is_parsed_by_icinga(icinga: Icinga, pki: Pki) -> None:
+    """Every value, and every threshold that is a plain number."""
     with PoliteServer({"monitor": "x"}, messages=7, octets=4096, tls=pki.server("good")) as server:
         result = checked(
             icinga,
@@ -218,10 +218,10 @@ SPOP = {"spop_port": 1995, "spop_certificate_age": "30,7", "spop_ipv4": True}
         ),
     ],
 )
-def test_what_is_passed(
+def test_variables_fall_back_to_the_template_library(
     icinga: Icinga, endpoint: str, host: dict[str, object], service: dict[str, object], passed: str
 ) -> None:
-    """Our variables, else the standard library's; nobody needs to listen for this."""
+    """Those of `pop3_plus`, else of `pop` and `spop`."""
     result = checked(icinga, endpoint, host, **service)
 
     command, *options = " ".join(result.command).split(" --")

@@ -86,8 +86,10 @@ def consensus(icinga: Icinga, said: str, **entry: object) -> Result:
         ("cc", None, CRITICAL),
     ],
 )
-def test_consensus(icinga: Icinga, said: str, needed: int | None, state: int) -> None:
-    """More than half of the locations must agree, or as many as are asked for."""
+def test_consensus_needs_a_majority_or_the_given_number(
+    icinga: Icinga, said: str, needed: int | None, state: int
+) -> None:
+    """More than half of the locations, or as many as configured."""
     entry = {} if needed is None else {"consensus": needed}
     result = consensus(icinga, said, **entry)
 
@@ -99,8 +101,8 @@ def test_consensus(icinga: Icinga, said: str, needed: int | None, state: int) ->
             assert f"\n{place}: {word}: POP3 {word} - said at {place}" in result.output
 
 
-def test_its_words_and_numbers(icinga: Icinga) -> None:
-    """The status line has the verdict of the majority; the numbers can be drawn."""
+def test_consensus_shows_majority_and_perfdata(icinga: Icinga) -> None:
+    """The status line is that of the majority."""
     result = consensus(icinga, "occ")
 
     assert result.output == (
@@ -117,16 +119,16 @@ def test_its_words_and_numbers(icinga: Icinga) -> None:
     ]
 
 
-def test_before_the_first_results(icinga: Icinga) -> None:
-    """A new check is no alarm."""
+def test_consensus_before_first_results_is_no_alert(icinga: Icinga) -> None:
+    """A new check does not alert."""
     result = consensus(icinga, "c--")
 
     assert result.state == OK
     assert "waiting for the first results of 2 locations" in result.line
 
 
-def test_old_news_does_not_count(icinga: Icinga) -> None:
-    """What a location said long ago is no vote, however bad it was."""
+def test_consensus_ignores_old_results(icinga: Icinga) -> None:
+    """A location without a recent result has no vote."""
     long_ago = time.time() - 3600
     with icinga.node(ZONES + host(locations=PLACES, sensitivity="very-high", consensus=2)) as node:
         for place in PLACES[:2]:
@@ -139,8 +141,8 @@ def test_old_news_does_not_count(icinga: Icinga) -> None:
     assert "\na: UNKNOWN: no news for 60 minutes; last: POP3 CRITICAL" in result.output
 
 
-def test_sensitivity_of_a_location(icinga: Icinga) -> None:
-    """A location has a vote when it has looked as often as the sensitivity says."""
+def test_location_votes_after_its_retries(icinga: Icinga) -> None:
+    """Only hard states count."""
     with icinga.node(ZONES + host(locations=PLACES[:2], sensitivity="high")) as node:
         for place in PLACES[:2]:
             heard(node, place, OK)
@@ -154,8 +156,8 @@ def test_sensitivity_of_a_location(icinga: Icinga) -> None:
     assert "\na: OK: (looking again) POP3 CRITICAL - said at a" in states[0].output
 
 
-def test_only_the_consensus_notifies(icinga: Icinga) -> None:
-    """One mail for all locations, and none for one that is alone with its view."""
+def test_only_consensus_sends_mail(icinga: Icinga) -> None:
+    """One mail for all locations, none for a minority."""
     with icinga.node(ZONES + host(locations=PLACES, sensitivity="very-high")) as node:
         for place, state in zip(PLACES, (CRITICAL, OK, OK), strict=True):
             heard(node, place, state)
@@ -172,8 +174,10 @@ def test_only_the_consensus_notifies(icinga: Icinga) -> None:
     assert "c: OK: POP3 OK - said at c" in mail.get_content()
 
 
-def test_master_and_satellite(icinga: Icinga, dovecot: Dovecot, pki: Pki, tmp_path: Path) -> None:
-    """A satellite that starts with nothing gets the shipped files, checks, and is outvoted."""
+def test_satellite_receives_files_checks_and_votes(
+    icinga: Icinga, dovecot: Dovecot, pki: Pki, tmp_path: Path
+) -> None:
+    """A satellite starts without any files."""
     # What the satellite sees of the world: for as long as the file is there, another server.
     elsewhere = tmp_path / "elsewhere"
     plugin = tmp_path / "check_pop3_plus"

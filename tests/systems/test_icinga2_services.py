@@ -61,8 +61,8 @@ def hosted(dovecot: Dovecot, pki: Pki, tmp_path: Path) -> Hosted:
     return entry
 
 
-def test_the_shipped_files_are_valid(icinga: Icinga, hosted: Hosted) -> None:
-    """Icinga 2 takes them, and a host that uses them, and has nothing to say about it."""
+def test_shipped_files_are_valid(icinga: Icinga, hosted: Hosted) -> None:
+    """Icinga 2 accepts them, and a host that uses them, without warnings."""
     done = icinga.node(host(Mailbox=hosted())).validate()
 
     assert done.returncode == 0, done.stdout
@@ -116,8 +116,10 @@ def block(name: str) -> str:
     ],
     ids=["readme", "locations", "pop3_hosts.conf.example"],
 )
-def test_the_examples_are_true(icinga: Icinga, text: str, services: list[str]) -> None:
-    """What the README and the example show can be used as it is, and becomes what is said."""
+def test_examples_give_the_described_services(
+    icinga: Icinga, text: str, services: list[str]
+) -> None:
+    """The examples of the README work unchanged."""
     text = text.replace('import "pop3-host"\n', f'import "pop3-host"\nzone = "{MASTER}"\n')
     node = icinga.node(ITS_WORLD + text)
     assert "warning" not in node.validate().stdout
@@ -125,8 +127,8 @@ def test_the_examples_are_true(icinga: Icinga, text: str, services: list[str]) -
         assert [name.partition("!")[2] for name in node.services()] == services
 
 
-def test_the_readme_lists_every_key() -> None:
-    """Each key of an entry that is not an option of the plugin is explained."""
+def test_readme_lists_every_key() -> None:
+    """Each key that is not an option of the plugin is explained."""
     text = (TEMPLATES / "pop3_services.conf").read_text()
     keys = re.search(r"pop3_keys = \[\n(.*?)\n\]", text, re.DOTALL)
     assert keys
@@ -134,7 +136,7 @@ def test_the_readme_lists_every_key() -> None:
         assert f"`{key}`" in README or f"`{key} = " in README, key
 
 
-def test_the_least_entry(icinga: Icinga, dovecot: Dovecot) -> None:
+def test_empty_entry_gives_plain_availability(icinga: Icinga, dovecot: Dovecot) -> None:
     """`{ }` is the availability on the plain port, and nothing else."""
     with icinga.node(host(pop={}, other={"port": dovecot.plain})) as node:
         assert node.services() == ["pop!other", "pop!pop"]
@@ -145,8 +147,8 @@ def test_the_least_entry(icinga: Icinga, dovecot: Dovecot) -> None:
     assert result.command[1:] == ["--diagnose", *target]
 
 
-def test_the_whole_of_a_hosted_check(icinga: Icinga, hosted: Hosted) -> None:
-    """One entry is availability, login and certificate, each told what it needs and no more."""
+def test_full_entry_gives_three_services(icinga: Icinga, hosted: Hosted) -> None:
+    """Availability, login and certificate, each with the options that concern it."""
     entry = hosted() | {
         "label": "Customer mail",
         "expect": "+OK",
@@ -183,8 +185,8 @@ def test_the_whole_of_a_hosted_check(icinga: Icinga, hosted: Hosted) -> None:
     assert PASSWORDS["monitor"] not in str([services, results])
 
 
-def test_one_trouble_one_service(icinga: Icinga, hosted: Hosted) -> None:
-    """What is wrong is said by the service whose matter it is, read back through the API."""
+def test_failure_is_reported_by_one_service(icinga: Icinga, hosted: Hosted) -> None:
+    """The service that the failure concerns, read back through the API."""
     checks = {
         "renew": hosted("expiring") | {"certificate": "30d/33%,1d/1%"},
         "password": hosted("tls13", password="wrong"),
@@ -217,8 +219,8 @@ def test_one_trouble_one_service(icinga: Icinga, hosted: Hosted) -> None:
     ("preset", "attempts"),
     [("very-high", 1), ("high", 3), ("medium", 6), ("low", 8), ("very-low", 11)],
 )
-def test_sensitivity(icinga: Icinga, preset: str, attempts: int) -> None:
-    """A preset is a number of looks, 30 seconds apart; the login is believed at once."""
+def test_sensitivity_sets_attempts(icinga: Icinga, preset: str, attempts: int) -> None:
+    """A preset is a number of attempts, 30 seconds apart; the login has no retries."""
     entry = {"sensitivity": preset, "username": "monitor", "password_file": "/nonexistent"}
     with icinga.node(host(pop=entry)) as node:
         availability, login = node.service("pop!pop"), node.service("pop!pop login")
@@ -227,8 +229,8 @@ def test_sensitivity(icinga: Icinga, preset: str, attempts: int) -> None:
     assert login["max_check_attempts"] == 1
 
 
-def test_intervals_and_limits(icinga: Icinga) -> None:
-    """The intervals of an entry are taken, and Icinga waits longer than the plugin does."""
+def test_intervals_and_timeouts_are_applied(icinga: Icinga) -> None:
+    """Icinga waits longer than the plugin runs."""
     entry = {
         "certificate": "60",
         "username": "monitor",
@@ -254,16 +256,16 @@ def test_intervals_and_limits(icinga: Icinga) -> None:
         ({"locations": [MASTER, "agent"], "consensus": 3}, "consensus must be a number from 1 to"),
     ],
 )
-def test_a_mistake_is_an_error(icinga: Icinga, entry: object, complaint: str) -> None:
-    """What nobody could have meant is refused, with the name of the entry."""
+def test_invalid_entry_is_rejected(icinga: Icinga, entry: object, complaint: str) -> None:
+    """The error names the entry."""
     done = icinga.node(host(pop=entry)).validate()
 
     assert done.returncode != 0
     assert complaint in done.stdout
 
 
-def test_a_foreign_variable_of_that_name_is_left_alone(icinga: Icinga) -> None:
-    """A host whose `vars.pop3` is something else has no services of ours."""
+def test_unrelated_variable_creates_no_services(icinga: Icinga) -> None:
+    """A host whose `vars.pop3` is something else has no POP3 services."""
     with icinga.node('object Host "h" { check_command = "dummy", vars.pop3 = true }') as node:
         assert node.services() == []
 
@@ -277,8 +279,8 @@ def settle(node: Node, count: int) -> None:
     assert len(node.mails()) == count
 
 
-def test_one_mail_a_change(icinga: Icinga, hosted: Hosted, dovecot: Dovecot) -> None:
-    """Down, still down, up: a mail, no mail, a mail, with all that the check has said."""
+def test_state_change_sends_one_mail(icinga: Icinga, hosted: Hosted, dovecot: Dovecot) -> None:
+    """Down, still down, up: a mail, no mail, a mail, with the whole output of the check."""
     entry = hosted() | {"sensitivity": "very-high", "label": "Kundenpost Zürich"}
     del entry["username"], entry["password_file"]
     with icinga.node(host(Mailbox=entry)) as node, dead_port() as port:
@@ -302,8 +304,8 @@ def test_one_mail_a_change(icinga: Icinga, hosted: Hosted, dovecot: Dovecot) -> 
     assert recovery["Subject"] == "[RECOVERY] Kundenpost Zürich on pop is OK"
 
 
-def test_soft_states_are_silent(icinga: Icinga) -> None:
-    """Nobody is told before the last look of the sensitivity."""
+def test_soft_state_sends_no_mail(icinga: Icinga) -> None:
+    """Nobody is notified before the last attempt."""
     with dead_port() as port, icinga.node(host(pop={"port": port, "users": ["op"]})) as node:
         for attempts in (2, 2):
             node.act("process-check-result", "pop!pop", exit_status=0, plugin_output="fine")
@@ -314,8 +316,8 @@ def test_soft_states_are_silent(icinga: Icinga) -> None:
         node.wait_for_mails(1)
 
 
-def test_delay(icinga: Icinga) -> None:
-    """What is over before the delay is told to nobody, what is not is told once."""
+def test_delay_suppresses_short_failures(icinga: Icinga) -> None:
+    """Shorter failures send no mail, longer ones send one."""
     entry = {"users": ["op"], "delay": 3, "sensitivity": "very-high"}
     with dead_port() as port, icinga.node(host(pop=entry | {"port": port})) as node:
         node.check("pop!pop")
@@ -327,8 +329,8 @@ def test_delay(icinga: Icinga) -> None:
         settle(node, 1)
 
 
-def test_wrong_password(icinga: Icinga, hosted: Hosted) -> None:
-    """The first rejection is told, with the dialogue and without the password."""
+def test_wrong_password_sends_mail_immediately(icinga: Icinga, hosted: Hosted) -> None:
+    """With the transcript and without the password."""
     entry = hosted(password="my wrong secret") | {"login_delay": 0}
     with icinga.node(host(Mailbox=entry)) as node:
         result = node.check("pop!Mailbox login")
@@ -340,8 +342,8 @@ def test_wrong_password(icinga: Icinga, hosted: Hosted) -> None:
     assert "my wrong secret" not in f"{text}{result.everything}"
 
 
-def test_certificate_owner(icinga: Icinga, hosted: Hosted) -> None:
-    """The certificate is the owner's matter, once a day until it is renewed."""
+def test_certificate_mail_goes_to_its_owner_daily(icinga: Icinga, hosted: Hosted) -> None:
+    """Until the certificate is renewed."""
     entry = hosted("expiring") | {"certificate": "30,1", "certificate_users": ["owner"]}
     with icinga.node(host(Mailbox=entry)) as node:
         for _ in range(3):
@@ -356,8 +358,8 @@ def test_certificate_owner(icinga: Icinga, hosted: Hosted) -> None:
     assert notification["next_notification"] - notification["last_notification"] > 86390
 
 
-def test_login_waits_for_availability(icinga: Icinga, hosted: Hosted) -> None:
-    """When the server is down and the login sees it first, only the server is told of."""
+def test_login_failure_of_a_dead_server_sends_no_mail(icinga: Icinga, hosted: Hosted) -> None:
+    """Only the availability is reported."""
     entry = hosted() | {"login_delay": 4, "sensitivity": "very-high"}
     with dead_port() as port, icinga.node(host(Mailbox=entry | {"port": port})) as node:
         # As after a while of peace.

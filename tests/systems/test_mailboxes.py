@@ -21,11 +21,8 @@ FLAGS = {
 
 
 @pytest.mark.parametrize("name", MAILBOXES)
-def test_nothing_changes(name: str, pki: Pki, tmp_path: Path) -> None:
-    """Threat T19: not an octet of mail, flags and indexes, once the server has listed new mail.
-
-    That is what any first session makes it do, and it leaves the mail unseen.
-    """
+def test_logins_change_no_mailbox_file(name: str, pki: Pki, tmp_path: Path) -> None:
+    """Threat T19: no byte of mail, flags and indexes, once the server has listed new mail."""
     with MAILBOXES[name](pki) as mailbox:
         arrived = mailbox.snapshot()
         assert mailbox.flags() == FLAGS[name]
@@ -48,8 +45,8 @@ def contents(snapshot: mailboxes.Snapshot) -> list[bytes]:
     return [file.content for file in snapshot.values()]
 
 
-def test_a_change_would_be_seen(pki: Pki, tmp_path: Path) -> None:
-    """What is compared tells of a name, a flag, an octet, a time, a file more, a file less."""
+def test_mailbox_comparison_detects_changes(pki: Pki, tmp_path: Path) -> None:
+    """A name, a flag, a byte, a time, a file more, a file less."""
     folder = tmp_path / "Maildir"
     for part in ("cur", "new"):
         (folder / part).mkdir(parents=True)

@@ -34,15 +34,15 @@ CHECK_NRPE = Path("/usr/lib/nagios/plugins/check_nrpe")
 DEBIAN = Path("/etc/nagios4/objects")
 
 
-def test_the_shipped_objects_are_valid(tmp_path: Path) -> None:
-    """Nagios takes them, with the example as it is, and has nothing to say about them."""
+def test_shipped_objects_are_valid(tmp_path: Path) -> None:
+    """Nagios accepts them, with the example unchanged, without warnings."""
     said = Nagios(tmp_path, SAMPLE).validate()
 
     assert "Total Warnings: 0\nTotal Errors:   0\n" in said, said
 
 
-def test_they_live_with_those_of_the_distribution(tmp_path: Path) -> None:
-    """No name of ours is taken already by Debian's configuration."""
+def test_shipped_objects_do_not_conflict_with_debian(tmp_path: Path) -> None:
+    """Debian's configuration uses none of their names."""
     names = ("commands", "contacts", "templates", "timeperiods")
     present = [path for name in names if (path := DEBIAN / f"{name}.cfg").exists()]
     more = "".join(f"cfg_file={path}\n" for path in present)
@@ -78,8 +78,10 @@ class Hosts:
         self.text += text
 
 
-def test_checks_and_notifications(tmp_path: Path, dovecot: Dovecot, pki: Pki) -> None:
-    """Real checks of three servers: right states, and one mail a change to whom it may concern."""
+def test_checks_and_notifications_of_three_servers(
+    tmp_path: Path, dovecot: Dovecot, pki: Pki
+) -> None:
+    """The right states, and one mail per state change to the right contact."""
     hosts = Hosts(tmp_path, pki)
     with dead_port() as port:
         hosts.add("good.example.org", "good", dovecot.tls)
@@ -185,13 +187,13 @@ def nrpe(folder: Path, port: int) -> Iterator[None]:
         process.wait()
 
 
-def test_the_limits_of_nrpe_fit() -> None:
-    """Each ends later than the one inside of it, and Nagios after 60 seconds later than all."""
+def test_nrpe_time_limits_increase_outwards() -> None:
+    """Each limit is longer than the one inside it; Nagios has 60 seconds."""
     assert [*limits(), 60] == sorted({*limits(), 60})
 
 
-def test_a_silent_server_through_nrpe(tmp_path: Path) -> None:
-    """The plugin's own words arrive, not a complaint of NRPE about its time."""
+def test_silent_server_through_nrpe_shows_plugin_output(tmp_path: Path) -> None:
+    """Not a timeout of NRPE."""
     command = re.search(r"(?<=/)check_nrpe .*", (TEMPLATES / "pop3_commands.cfg").read_text())
     assert command
     port = 20000 + os.getpid() % 10000

@@ -76,8 +76,8 @@ def result(node: Node, service: str, output: str) -> dict[str, Any]:
     return node._wait_for(waited, f"{output} of {service}")
 
 
-def test_results_arrive(icinga: Icinga) -> None:
-    """Each with state, text, performance data and the time it was taken; the sweep itself is OK."""
+def test_icinga_receives_all_results(icinga: Icinga) -> None:
+    """Each has state, text, performance data and its time; the sweep itself is OK."""
     with PoliteServer({}) as server, dead_port() as dead:
         sections = (
             f"[pop.example.test!good]\nport = {server.port}\n"
@@ -101,8 +101,8 @@ def test_results_arrive(icinga: Icinga) -> None:
     assert "\nkind: refused" in failed["output"]
 
 
-def test_a_service_that_is_not_there(icinga: Icinga) -> None:
-    """CRITICAL, by name; neither may the user hand in results of services that are not swept."""
+def test_unknown_service_is_critical(icinga: Icinga) -> None:
+    """It is named; the API user cannot submit results of other services."""
     with PoliteServer({}) as server:
         port = f"port = {server.port}\n"
         sections = f"[x!y]\n{port}[localhost!pop3-sweep]\n{port}[pop.example.test!good]\n{port}"
@@ -117,8 +117,8 @@ def test_a_service_that_is_not_there(icinga: Icinga) -> None:
     assert good["state"] == 0
 
 
-def test_a_sweep_that_died_is_noticed(icinga: Icinga) -> None:
-    """Where no result comes, the passive service becomes UNKNOWN by itself."""
+def test_dead_sweep_makes_services_unknown(icinga: Icinga) -> None:
+    """If no result arrives, the passive service becomes UNKNOWN."""
     with prepared(icinga, "[pop.example.test!good]\nport = 1\n", freshness="3s") as node:
         node.check("localhost!pop3-sweep")
         result(node, "pop.example.test!good", "POP3 CRITICAL")
@@ -213,8 +213,8 @@ define host {
 """
 
 
-def test_results_arrive_in_nagios(tmp_path: Path) -> None:
-    """By its command file; status, long output and performance data each in their place."""
+def test_nagios_receives_all_results(tmp_path: Path) -> None:
+    """Status, long output and performance data arrive through the command file."""
     shipped = (SHIPPED.parent / "nagios.cfg").read_text()
     file = tmp_path / "pop3-sweep.ini"
     for old, new in (
