@@ -23,9 +23,24 @@ _HOW = (st.booleans(), st.booleans())
 
 # What is claimed, the test, its strategies, and how many examples of each.
 PROPERTIES: tuple[tuple[str, Any, tuple[Any, ...], int], ...] = (
-    ("outputs read by both", output.test_both_read_what_was_meant, (output.verdicts(),), 5_000),
-    ("results for Nagios", output.test_results_for_nagios, (output.verdicts(), _NAME), 1_000),
-    ("results for Icinga 2", output.test_results_for_icinga, (output.verdicts(),), 1_000),
+    (
+        "outputs read by both",
+        output.test_output_is_read_alike_by_icinga_and_nagios,
+        (output.verdicts(),),
+        5_000,
+    ),
+    (
+        "results for Nagios",
+        output.test_nagios_command_has_one_line_with_the_output_of_the_check,
+        (output.verdicts(), _NAME),
+        1_000,
+    ),
+    (
+        "results for Icinga 2",
+        output.test_icinga_request_has_single_metrics_and_text_without_any,
+        (output.verdicts(),),
+        1_000,
+    ),
     (
         "replies in pieces",
         grammar.test_a_reply_does_not_depend_on_how_it_arrives,
@@ -44,7 +59,7 @@ PROPERTIES: tuple[tuple[str, Any, tuple[Any, ...], int], ...] = (
     ("masked texts", text.test_a_masking_cleaner_is_a_cleaner, (_SECRETS, text.foreign), 20_000),
     (
         "ranges",
-        ranges.test_what_is_taken_is_judged_as_it_says,
+        ranges.test_range_accepted_alerts_by_the_guidelines,
         (ranges.specs | ranges.anything, _VALUE),
         50_000,
     ),
