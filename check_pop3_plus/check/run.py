@@ -21,6 +21,7 @@ from check_pop3_plus.model.settings import Secret, Settings, State
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline, pause
+from check_pop3_plus.support.masking import Masker
 
 STATUS_LIMIT = 200
 """Characters of line 1 before the perfdata (contract, section 3)."""
@@ -91,14 +92,19 @@ class Verdict(Record):
         return text
 
 
-def run(settings: Settings, started: float, secret: Secret | None = None) -> Verdict:
+def run(
+    settings: Settings,
+    started: float,
+    secret: Secret | None = None,
+    masker: Masker | None = None,
+) -> Verdict:
     """Take one look and judge it; or more, until one is good or the failure is believed.
 
     `started` is the instant from which all limits count.
     """
     limits = settings.limits
     end = Deadline(started + limits.run_timeout)
-    prerequisites = Prerequisites(settings, secret)
+    prerequisites = Prerequisites(settings, secret, masker)
     taken = [_look(prerequisites, Deadline(started + limits.timeout))]
     try:
         reserved = _reserved(settings)

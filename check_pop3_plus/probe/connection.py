@@ -6,7 +6,6 @@ line of every reply is judged here, because the next step depends on it; what it
 service is judged in `contexts`.
 """
 
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -18,11 +17,12 @@ from check_pop3_plus.model.failures import (
     ProbeError,
 )
 from check_pop3_plus.model.report import Note, Session, TlsFacts
-from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, cleaner, sanitise
+from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, sanitise
 from check_pop3_plus.model.settings import Security, Settings
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.pop3 import grammar
 from check_pop3_plus.support.deadline import Clock
+from check_pop3_plus.support.masking import also_masking
 
 if TYPE_CHECKING:
     import ssl
@@ -63,7 +63,8 @@ class Connection:
         self.is_usable = False
         self._note("C: ", command.shown)
         if command.shown.endswith("***") and not command.wire.startswith(b"PASS "):
-            self._mask(command.wire.split()[-1:])
+            # A proof, too, lets a password be guessed.
+            self.sanitise = also_masking(self.sanitise, command.wire.split(b" ")[-1].strip())
         self.stream.send(command.wire)
 
     def reply(self, has_body: bool = False, is_auth: bool = False) -> grammar.Reply:
@@ -123,11 +124,6 @@ class Connection:
                 if self.sanitise(challenge) != sanitise(challenge):
                     return Printable("+ ***")
         return self.sanitise(line)
-
-    def _mask(self, said: Iterable[bytes]) -> None:
-        """Show from now on nothing of what was said: a proof, too, lets a password be guessed."""
-        known, proof = self.sanitise, cleaner(said)
-        self.sanitise = lambda foreign: proof(known(foreign))
 
     def _auth_line(self) -> bytes:
         try:

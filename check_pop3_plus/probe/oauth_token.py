@@ -9,13 +9,13 @@ import re
 from collections.abc import Iterable
 from urllib.parse import urlencode
 
-from check_pop3_plus.model import sanitised_text
 from check_pop3_plus.model.failures import DeadlineExceeded, Kind, ProbeError
 from check_pop3_plus.model.sanitised_text import Printable, sanitise
 from check_pop3_plus.model.settings import Grant, HttpsEndpoint, Secret
 from check_pop3_plus.net import https
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.support.masking import Masker, can_mask
 
 TOKEN_LIMIT = 8 * 1024
 """Octets; in base64 not much more fits into a line of AUTH (12,288 octets, RFC 5034 section 4)."""
@@ -88,11 +88,10 @@ def token(status: int, body: bytes, secrets: Iterable[Secret]) -> Secret:
     reasons = [said.get(key) for key in ("error", "error_description")]
     if isinstance(reasons[0], str):
         told = [secret.reveal() for secret in secrets]
-        if not all(map(sanitised_text.can_mask, told)):
+        if not all(map(can_mask, told)):
             known = reasons[0] if reasons[0] in _ERRORS else "***"
             raise _failed(f"{known}: ***" if reasons[1] else known)
-        masked = sanitised_text.cleaner(told)
-        words = masked(
+        words = Masker(told).sanitise(
             ": ".join(each for each in reasons if isinstance(each, str) and each.strip())
         )
         if words:

@@ -15,6 +15,7 @@ from check_pop3_plus.net import tls
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.support.masking import Masker, can_mask
 
 if TYPE_CHECKING:
     import ssl
@@ -23,18 +24,27 @@ if TYPE_CHECKING:
 class Prerequisites:
     """What all conversations of a run share."""
 
-    def __init__(self, settings: Settings, secret: Secret | None = None) -> None:
-        """Take `secret` where it was asked for on the terminal; else it is read from its source."""
+    def __init__(
+        self, settings: Settings, secret: Secret | None = None, masker: Masker | None = None
+    ) -> None:
+        """Take `secret` where it was asked for on the terminal; else it is read from its source.
+
+        The `masker` is shared by all sections of a sweep.
+        """
         self.settings = settings
         self.secret = secret
-        self.sanitise: Sanitiser = sanitised_text.sanitise
-        """Masks the secret, too, once there is one."""
+        self.masker = masker or Masker()
         self.is_maskable = True
         """Else nothing is quoted of what the server says once it has been told the secret."""
         self.context: ssl.SSLContext | None = None
         """None where the link is plain."""
         self.deployed: tuple[CertificateFacts, ...] = ()
         self._is_ready = False
+
+    @property
+    def sanitise(self) -> Sanitiser:
+        """Makes untrusted text printable, and masks the secrets that are known so far."""
+        return self.masker.sanitise
 
     def prepare(self, deadline: Deadline) -> None:
         """Do before any clock of a conversation what would otherwise spoil its numbers.
@@ -54,10 +64,9 @@ class Prerequisites:
             else:
                 secrets = (self.secret or password_source.read(login.source, deadline),)
             self.secret = secrets[0]
-            public = _public(login.username, self.settings)
             revealed = [each.reveal() for each in secrets]
-            self.sanitise = sanitised_text.cleaner(revealed, public)
-            self.is_maskable = sanitised_text.can_mask(revealed[0], public)
+            self.masker.add(revealed)
+            self.is_maskable = can_mask(revealed[0])
         if self.settings.tls.security is not Security.PLAIN:
             from check_pop3_plus.certificate import reader  # which a plain check does not pay for
 
@@ -65,12 +74,6 @@ class Prerequisites:
             self.context = tls.context(self.settings.tls)
             self.deployed = _read_deployed(self.settings.assertions.deployed_file, self.sanitise)
         self._is_ready = True
-
-
-def _public(username: str, settings: Settings) -> tuple[str, ...]:
-    """Return the names that everybody may know."""
-    hosts = {settings.target.hostname, settings.tls.name}
-    return (username, *hosts, *(f"{username}@{host}" for host in hosts))
 
 
 def _read_deployed(path: str | None, sanitise: Sanitiser) -> tuple[CertificateFacts, ...]:

@@ -24,6 +24,7 @@ from check_pop3_plus.options.validators import UsageError
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Clock, Deadline
+from check_pop3_plus.support.masking import Masker
 
 FILE_LIMIT = 16 * 1024 * 1024
 """Octets; 10,000 services have about 2 MiB."""
@@ -129,6 +130,9 @@ class Run:
         self._done: deque[Outcome] = deque()
         self._left = len(services)
         self._variables = _read_variables(services, deadline)
+        # The secrets of all sections are masked in every section.
+        known = [each.reveal() for each in self._variables.values() if isinstance(each, Secret)]
+        self._masker = Masker(known)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Yield what comes of the services, as it comes, until all are done or the time is up.
@@ -195,7 +199,9 @@ class Run:
             verdict = Verdict(State.UNKNOWN, f"{settings.kind.value}: {settings.message}")
             return Outcome(service, verdict, is_readable=False)
         try:
-            return Outcome(service, run.run(settings, Clock(), self._secret(settings)))
+            return Outcome(
+                service, run.run(settings, Clock(), self._secret(settings), self._masker)
+            )
         except ProbeError as error:
             verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
         except (ImportError, OSError, MemoryError) as error:
