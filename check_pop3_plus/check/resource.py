@@ -27,7 +27,7 @@ class Pop3(nagiosplugin.Resource):
 
     def attempt(self) -> set[str]:
         """Take the look, and return the names of the contexts that what was seen needs."""
-        self.report = addresses.run(self._means, self._deadline)
+        self.report = addresses.probe_addresses(self._means, self._deadline)
         self._metrics = list(_metrics(self.report, self._means.settings))
         return {metric.context for metric in self._metrics}
 

@@ -1,15 +1,14 @@
-"""What a run prepares once, for all of its looks: the secret, the TLS policy, files.
+"""Resources shared by all attempts of a run: the secret, the TLS context, files.
 
-Once, because a secret can be had only once: the variable that it comes from is removed, a command
-may count how often it is asked, a token costs a request.
+Prepared only once: the environment variable of a secret is removed, a password command may have
+side effects, a token costs a request.
 """
 
 from typing import TYPE_CHECKING
 
-from check_pop3_plus.model import sanitised_text
-from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.model.failures import config_error
 from check_pop3_plus.model.report import CertificateFacts
-from check_pop3_plus.model.sanitised_text import Printable, Sanitiser
+from check_pop3_plus.model.sanitised_text import Sanitiser
 from check_pop3_plus.model.settings import Secret, Security, Settings
 from check_pop3_plus.net import tls
 from check_pop3_plus.probe import password_source
@@ -22,22 +21,22 @@ if TYPE_CHECKING:
 
 
 class Prerequisites:
-    """What all conversations of a run share."""
+    """Resources shared by all attempts of a run."""
 
     def __init__(
         self, settings: Settings, secret: Secret | None = None, masker: Masker | None = None
     ) -> None:
-        """Take `secret` where it was asked for on the terminal; else it is read from its source.
+        """`secret` is one entered on the terminal; otherwise it is read from its source.
 
-        The `masker` is shared by all sections of a sweep.
+        `masker` is shared by all sections of a sweep.
         """
         self.settings = settings
         self.secret = secret
         self.masker = masker or Masker()
         self.is_maskable = True
-        """Else nothing is quoted of what the server says once it has been told the secret."""
+        """Otherwise only response codes of the server are quoted after the login."""
         self.context: ssl.SSLContext | None = None
-        """None where the link is plain."""
+        """None without TLS."""
         self.deployed: tuple[CertificateFacts, ...] = ()
         self._is_ready = False
 
@@ -47,7 +46,7 @@ class Prerequisites:
         return self.masker.sanitise
 
     def prepare(self, deadline: Deadline) -> None:
-        """Do before any clock of a conversation what would otherwise spoil its numbers.
+        """Prepare everything, unless it is done, before the time of a session is measured.
 
         Raises ProbeError (config).
         """
@@ -56,11 +55,9 @@ class Prerequisites:
         login = self.settings.login
         if login and login.needs_secret:
             if login.source.grant:
-                from check_pop3_plus.probe import (
-                    oauth_token,  # for HTTP, which no other check pays for
-                )
+                from check_pop3_plus.probe import oauth_token  # it loads HTTP
 
-                secrets = oauth_token.fetch(login.source.grant, deadline)
+                secrets = oauth_token.fetch_token(login.source.grant, deadline)
             else:
                 secrets = (self.secret or password_source.read(login.source, deadline),)
             self.secret = secrets[0]
@@ -68,7 +65,7 @@ class Prerequisites:
             self.masker.add(revealed)
             self.is_maskable = can_mask(revealed[0])
         if self.settings.tls.security is not Security.PLAIN:
-            from check_pop3_plus.certificate import reader  # which a plain check does not pay for
+            from check_pop3_plus.certificate import reader  # it loads cryptography
 
             reader.prepare()
             self.context = tls.context(self.settings.tls)
@@ -77,7 +74,7 @@ class Prerequisites:
 
 
 def _read_deployed(path: str | None, sanitise: Sanitiser) -> tuple[CertificateFacts, ...]:
-    """Return the certificates of the file that the server's own must be in."""
+    """Return the certificates of the file that must contain the server certificate."""
     if path is None:
         return ()
     from check_pop3_plus.certificate import reader
@@ -86,5 +83,4 @@ def _read_deployed(path: str | None, sanitise: Sanitiser) -> tuple[CertificateFa
     try:
         return reader.read_pem(files.read_file(path, what), sanitise)
     except ValueError as error:
-        message = f"no certificate in PEM in {what} {sanitised_text.sanitise(path)}"
-        raise ProbeError(Kind.CONFIG, Printable(message)) from error
+        raise config_error("no certificate in PEM in {} {}", what, path) from error

@@ -19,7 +19,7 @@ from check_pop3_plus.model.settings import State
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.net import resolve
 from check_pop3_plus.options import parser
-from check_pop3_plus.probe import session
+from check_pop3_plus.probe import addresses
 from tests.pki.certificates import Pki
 from tests.servers.scripted_server import (
     PoliteServer,
@@ -328,7 +328,7 @@ def test_a_bug_in_a_thread_is_not_lost(pool: Pool, monkeypatch: pytest.MonkeyPat
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(session, "run_session", broken)
+    monkeypatch.setattr(addresses, "run_session", broken)
 
     with pytest.raises(ZeroDivisionError):
         pool.attempt()

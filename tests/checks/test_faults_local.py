@@ -165,7 +165,7 @@ def test_a_library_is_missing(module: str) -> None:
 @pytest.mark.threat("T8", "T24")
 def test_a_bug() -> None:
     """The type, and where; never its text, which may quote a secret."""
-    code = "from check_pop3_plus import check\ncheck.run = lambda *_: {}['s3cret | \\n']"
+    code = "from check_pop3_plus.check import run\nrun.run = lambda *_: {}['s3cret | \\n']"
     done = script(code, "-H", "127.0.0.1", "-vvv")
 
     assert kinds(done) == ["bug"]

@@ -326,7 +326,7 @@ def https_reply(data: bytes) -> None:
     assert len(body) <= https.REPLY_LIMIT
     secret = Secret(CANARY.encode())
     try:
-        token = oauth_token.token(status, body, [secret]).reveal()
+        token = oauth_token.parse_token(status, body, [secret]).reveal()
     except ProbeError as error:
         _assert_message(error)
     else:

@@ -598,7 +598,7 @@ def test_a_challenge_outside_of_an_exchange_is_none() -> None:
     """Nobody has asked to be asked."""
     for connection in (talking(b"+ dGVzdA==\r\n")[0], talking(b"+\r\n")[0]):
         with pytest.raises(ProbeError, match=r"^sent no POP3 reply: \+"):
-            connection.reply()
+            connection.read_reply()
 
 
 @pytest.mark.parametrize(
@@ -630,7 +630,7 @@ def test_no_secret_in_a_challenge_is_shown(challenge: bytes, shown: str) -> None
     connection, _ = talking(b"+ " + challenge + b"\r\n")
     connection.sanitise = Masker([b"s3cret-long"]).sanitise
 
-    connection.reply(is_auth=True)
+    connection.read_reply(is_auth=True)
 
     assert connection.session.transcript[-1] == f"S: {shown}"
 
@@ -684,7 +684,7 @@ def test_what_came_before_a_handshake_is_not_read_after_it() -> None:
     connection.start_tls(context(STLS.tls))
 
     assert not connection.unsolicited()
-    assert connection.reply().text == b"in TLS"
+    assert connection.read_reply().text == b"in TLS"
 
 
 def test_a_digest_is_of_the_greeting_as_it_came() -> None:
