@@ -13,7 +13,7 @@ from check_pop3_plus.options.validators import UsageError
 from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support.deadline import Clock
-from check_pop3_plus.support.output import emit
+from check_pop3_plus.support.files import emit
 
 
 def main(

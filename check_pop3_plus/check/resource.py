@@ -28,7 +28,7 @@ class Pop3(nagiosplugin.Resource):
 
     def attempt(self) -> Report:
         """Probe the service once."""
-        self.report = addresses.run(self._prerequisites, self._deadline)
+        self.report = addresses.probe_addresses(self._prerequisites, self._deadline)
         self._metrics = list(_metrics(self.report, self._prerequisites.settings))
         return self.report
 

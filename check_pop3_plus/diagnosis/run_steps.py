@@ -33,7 +33,7 @@ from check_pop3_plus.model.report import Address, Report, Session
 from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.model.settings import Family, Security, Settings, Subject
 from check_pop3_plus.model.stopped import Stopped
-from check_pop3_plus.net import dns_query, legacy_client_hello, tls, transport
+from check_pop3_plus.net import dns_query, legacy_client_hello, resolve, tls, transport
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.options.validators import is_numeric
 from check_pop3_plus.probe import side_probes
@@ -269,7 +269,7 @@ class _Diagnosis:
         name = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}[family]
         began = Clock()
         try:
-            found = transport.resolve(self.settings.target.replace(family=family), limit)
+            found = resolve.look_up(self.settings.target.replace(family=family), limit)
         except ProbeError as error:
             self._facts.append(Lookup(name, Clock() - began, (), error.failure()))
         else:
@@ -277,7 +277,7 @@ class _Diagnosis:
 
     def _name_servers(self) -> tuple[str, ...]:
         try:
-            return dns_query.servers(files.read(RESOLV_CONF, "resolver configuration"))
+            return dns_query.servers(files.read_file(RESOLV_CONF, "resolver configuration"))
         except ProbeError as error:
             self.skip((Step.NAME_SERVERS,), error.message)
             return ()
@@ -384,7 +384,7 @@ class _Diagnosis:
             zone = f"%{self.address.zone}" if self.address.zone else ""
             where = self.address.host + zone
         options = tools.arguments(name, where, target.source_address)
-        output = self.tools.run(path, options, limit)
+        output = self.tools.run_tool(path, options, limit)
         # mtr draws its tree with a sign that would become a question mark.
         raw = output.data.replace(b"|", b" ").splitlines()
         lines = [self.prerequisites.sanitise(line) for line in raw]

@@ -7,17 +7,10 @@ prints without end, is ended with its children.
 
 import os
 import re
-import threading
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING
 
-from check_pop3_plus.model.failures import DeadlineExceeded, config_error
-from check_pop3_plus.model.record import Record
-from check_pop3_plus.support.deadline import Deadline, pause
-
-if TYPE_CHECKING:
-    from subprocess import Popen
+from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.support.programs import Output, Programs
 
 FOLDERS = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/local/sbin")
 """Not PATH: whoever sets it would choose what runs here, and the daemons of monitoring systems
@@ -28,12 +21,6 @@ OUTPUT_LIMIT = 8 * 1024
 
 # An address (with the number of its interface), or a name that no program takes for an option.
 _TARGET = re.compile(r"[0-9A-Fa-f:.]{2,45}(?:%[0-9]{1,9})?|[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
-
-
-class Output(Record):
-    code: int | None
-    """None where the program was ended."""
-    data: bytes
 
 
 def find(name: str) -> str | None:
@@ -67,99 +54,15 @@ def arguments(name: str, target: str, source: str | None = None) -> list[str]:
     raise ValueError(name)
 
 
-class Tools:
-    """Starts programs, from several threads, and can end all of them."""
+class Tools(Programs):
+    """Runs the tools, from several threads, and can kill all of them."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: set[Popen[bytes]] = set()
-        self._is_over = False
+    def run_tool(self, path: str, options: Sequence[str], deadline: Deadline) -> Output:
+        """Return what a program prints on both of its outputs.
 
-    def run(self, path: str, options: Sequence[str], deadline: Deadline) -> Output:
-        """Return what a program prints, on both of its outputs.
-
-        Raises ProbeError (config) where it cannot be started.
+        Raises ProbeError (config) when it cannot be started.
         """
-        process = self._start([path, *options])
-        data, has_ended = b"", False
-        try:
-            data, is_complete = _read(process, deadline)
-            has_ended = is_complete and _has_ended(process, deadline)
-        finally:
-            code = self._end(process)
-        return Output(code if has_ended else None, data)
-
-    def stop(self) -> None:
-        """End every program that runs, and start no more."""
-        with self._lock:
-            self._is_over = True
-            for process in self._running:
-                _kill(process)
-
-    def _start(self, command: list[str]) -> "Popen[bytes]":
-        import subprocess
-
-        with self._lock:
-            if self._is_over:
-                raise config_error("cannot start a program", cause=TimeoutError())
-            try:
-                process = subprocess.Popen(  # noqa: S603 - no shell, and a checked target
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    cwd="/",
-                    env={"PATH": ":".join(FOLDERS), "LC_ALL": "C"},
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise config_error("cannot start a program", cause=error) from error
-            self._running.add(process)
-        return process
-
-    def _end(self, process: "Popen[bytes]") -> int:
-        with self._lock:
-            self._running.discard(process)
-            _kill(process)
-        if process.stdout:
-            process.stdout.close()
-        return process.wait()
-
-
-def _kill(process: "Popen[bytes]") -> None:
-    """End a program with its children, also one that has ended already and left some behind.
-
-    Before anybody has waited for it: until then its number cannot be another's.
-    """
-    import signal
-
-    with suppress(OSError):  # none of them is left
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def _has_ended(process: "Popen[bytes]", deadline: Deadline) -> bool:
-    """Return whether a program that prints no more ends in time; nobody waits for it by this."""
-    how = os.WEXITED | os.WNOWAIT | os.WNOHANG
-    while os.waitid(os.P_PID, process.pid, how) is None:
-        if not deadline.left():
-            return False
-        pause(0.005)
-    return True
-
-
-def _read(process: "Popen[bytes]", deadline: Deadline) -> tuple[bytes, bool]:
-    """Return what a program prints, and whether that is all of it."""
-    import select
-
-    assert process.stdout is not None  # noqa: S101 - it was started with a pipe
-    data = b""
-    descriptor = process.stdout.fileno()
-    with suppress(DeadlineExceeded):
-        while select.select([descriptor], [], [], deadline.remaining())[0]:
-            chunk = os.read(descriptor, OUTPUT_LIMIT)
-            if not chunk:
-                return data, True
-            data += chunk
-            if len(data) > OUTPUT_LIMIT:
-                break
-    return data[:OUTPUT_LIMIT], False
+        env = {"PATH": ":".join(FOLDERS), "LC_ALL": "C"}
+        return self.run(
+            [path, *options], deadline, OUTPUT_LIMIT, env=env, cwd="/", merge_stderr=True
+        )

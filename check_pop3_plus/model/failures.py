@@ -1,7 +1,7 @@
-"""Phases of a check and kinds of failure: the words that every other room shares.
+"""Phases of a check and kinds of failure: the shared vocabulary of all modules.
 
-A failure is a phase (where it happened) and a kind (what went wrong). What state a kind counts
-as is policy and lives in `contexts`; what to try next is advice and lives in `summary`.
+A failure is a phase (where it happened) and a kind (what went wrong). The state of each kind is
+policy and stands in `check/default_states`; what to do about it stands in `messages/hints`.
 """
 
 from enum import Enum
@@ -11,7 +11,7 @@ from check_pop3_plus.model.sanitised_text import Printable, printable
 
 
 class Phase(Enum):
-    """A step of the conversation; the value is its perfdata suffix and its name in options."""
+    """A step of the session; the value is its perfdata suffix and its name in options."""
 
     RESOLVE = "resolve"
     CONNECT = "connect"
@@ -25,7 +25,7 @@ class Phase(Enum):
 
 
 class Kind(Enum):
-    """What can be wrong; the values are the contract's and may be added to, never renamed."""
+    """What can go wrong. Values are part of the interface: they may be added, never renamed."""
 
     UNRESOLVED = "unresolved"
     RESOLVER = "resolver"
@@ -81,7 +81,7 @@ class Kind(Enum):
 
 
 MEASURED = tuple(phase for phase in Phase if phase is not Phase.QUIT)
-"""The phases in perfdata; QUIT is not judged and not part of `time`."""
+"""The phases in perfdata; QUIT is not evaluated and not part of `time`."""
 
 LOCAL = frozenset((Kind.CONFIG, Kind.BUG, Kind.STOPPED))
 """Kinds that are about this plugin and its machine; always UNKNOWN."""
@@ -115,30 +115,45 @@ class ProbeError(Exception):
             CertificateRejected   starts the search for the reason
     """
 
+    is_late = False
+    reason: Printable | None = None
+    verify_code: int | None = None
+
     def __init__(self, kind: Kind, template: str, *foreign: object) -> None:
         self.kind = kind
         self.message = printable(template, *foreign)
-        self.phase: Phase | None = None
         super().__init__(self.message)
 
-    def failure(self) -> Failure:
-        """Return what is left of the error once it is caught."""
-        return Failure(self.kind, self.phase, self.message)
+    def failure(self, phase: Phase | None = None) -> Failure:
+        """Return the immutable record of the error, which was raised in `phase`."""
+        return Failure(self.kind, phase, self.message, self.is_late, self.reason, self.verify_code)
 
 
 class DeadlineExceeded(ProbeError):
-    """The time for this attempt is used up."""
+    """A deadline passed; the message does not say so, because `is_late` does."""
+
+    is_late = True
 
 
 class CertificateRejected(ProbeError):
-    """The server's certificate was refused; no POP3 byte may follow."""
+    """The server's certificate was rejected; no POP3 byte may follow."""
 
     def __init__(
-        self, kind: Kind, chain: tuple[bytes, ...], template: str, *foreign: object
+        self,
+        kind: Kind,
+        chain: tuple[bytes, ...],
+        template: str,
+        *foreign: object,
+        verify_code: int | None = None,
     ) -> None:
+        """Take the certificates as sent, in DER, and OpenSSL's X509_V_ERR_* when it is its verdict.
+
+        The first argument of the template, if any, is the bare reason.
+        """
         super().__init__(kind, template, *foreign)
         self.chain = chain
-        """The certificates as sent, in DER."""
+        self.verify_code = verify_code
+        self.reason = printable("{}", foreign[0]) if foreign else None
 
 
 def config_error(template: str, *foreign: object, cause: Exception | None = None) -> ProbeError:

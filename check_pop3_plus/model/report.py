@@ -33,14 +33,16 @@ def seconds_by_phase(laps: Iterable[Lap]) -> dict[Phase, float]:
 
 
 class Timeline:
-    """Writes down each phase as it passes, and stamps its name on a failure."""
+    """Records the phases of a session."""
 
     def __init__(self) -> None:
         self.laps: list[Lap] = []
         self.current: Phase | None = None
+        self.failed: Phase | None = None
+        """The phase that the first ProbeError ended."""
 
     def phase(self, phase: Phase) -> "_Passing":
-        """Time a phase. It is recorded on failure too; a passing ProbeError learns where it was."""
+        """Return a context that times a phase; a phase that fails is recorded, too."""
         return _Passing(self, phase)
 
 
@@ -60,7 +62,7 @@ class _Passing:
         ok = error is None
         self._timeline.laps.append(Lap(self._phase, Clock() - self._began, ok))
         if isinstance(error, ProbeError):
-            error.phase = error.phase or self._phase
+            self._timeline.failed = self._timeline.failed or self._phase
         # Kept when a signal passes: who reads it asks where the run was stopped.
         if ok:
             self._timeline.current = None
@@ -193,6 +195,9 @@ class Session:
         self.mailbox: MailboxFacts | None = None
         self.login_began = False
         self.logged_in_as: Printable | None = None
+        self.replies_hidden = False
+        """Whether replies to the login are shown by response code only: the secret is too short
+        to be masked."""
         self.transcript: list[Printable] = []
         self.notes: list[Note] = []
         self.protocol_warnings: list[Printable] = []

@@ -12,7 +12,7 @@ from check_pop3_plus import __version__
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.model.settings import HttpsEndpoint, Security, Target, TlsPolicy
-from check_pop3_plus.net import tls, transport
+from check_pop3_plus.net import resolve, tls, transport
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.support.deadline import Deadline, run_with_deadline
 
@@ -87,7 +87,7 @@ class Link:
     def _connected(self, deadline: Deadline) -> Stream:
         """Connect to the first address that lets us; each has an equal share of what is left."""
         target = Target(self._endpoint.host, self._endpoint.port)
-        tried = transport.resolve(target, deadline)[: transport.ADDRESS_LIMIT]
+        tried = resolve.look_up(target, deadline)[: transport.ADDRESS_LIMIT]
         failure = ProbeError(Kind.UNRESOLVED, Printable("has no address"))
         for position, address in enumerate(tried):
             try:

@@ -1,16 +1,14 @@
-"""The first message of a TLS handshake as an old client sends it, and what the answer says.
+"""Build the ClientHello of an old TLS client, and read the server's answer (no I/O).
 
-By hand (RFC 2246, 4346 section 7.4), because a TLS library offers only what it was built with and
-what the policy of its machine lets through, and what it refuses says nothing of the server: many a
-server with TLS 1.0 has nothing but ciphers that libraries dropped long ago. No key is made, nothing
-can follow. No I/O.
+By hand (RFC 2246 and 4346, section 7.4): a TLS library offers only the versions and ciphers that
+it was built with and that the system's policy allows, and many servers with TLS 1.0 have only
+ciphers that libraries dropped long ago. No key is generated, so no handshake can be completed.
 """
 
 import os
 import re
 
 from check_pop3_plus.model.failures import Kind, ProbeError
-from check_pop3_plus.model.sanitised_text import Printable
 
 LEGACY_VERSIONS = ("1.0", "1.1")
 """What `--reject-legacy-tls` offers, one at a time."""
@@ -19,7 +17,7 @@ _ON_THE_WIRE = {"1.0": b"\x03\x01", "1.1": b"\x03\x02"}
 _NAMES = {b"\x03\x00": "SSL 3.0", b"\x03\x01": "TLS 1.0", b"\x03\x02": "TLS 1.1"}
 
 # Cipher suites of that time by their numbers (IANA's registry): AES, Camellia, SEED, IDEA, 3DES,
-# RC4 and DES, with keys by ECDHE, DHE and RSA; last the sign of RFC 5746, which some insist on.
+# RC4 and DES, with keys by ECDHE, DHE and RSA; last the signal of RFC 5746, which some require.
 _SUITES = bytes.fromhex(
     "c00a c014 c009 c013 0039 0038 0033 0032 0035 002f 0088 0087 0045 0044 0084 0041 009a 0099 0096"
     "0007 c008 c012 0016 0013 000a c007 c011 0005 0004 0015 0012 0009 00ff"
@@ -31,13 +29,13 @@ _ANSWER_LIMIT = 64 * 1024
 
 
 def client_hello(version: str, name: str) -> bytes:
-    """Return a ClientHello that offers one old version, with `name` as SNI where it is one."""
+    """Return a ClientHello that offers one old version, with `name` as SNI unless an address."""
     host = b"" if re.fullmatch(r"[0-9.]+|.*:.*", name) else name.encode("ascii")
     server_name = b"\0" + _sized(host, 2)
     extensions = (
         (b"\0\0" + _sized(_sized(server_name, 2), 2) if host else b"")
         + (b"\0\x0a" + _sized(_sized(_CURVES, 2), 2))
-        + (b"\0\x0b" + _sized(_sized(b"\0", 1), 2))  # points as they are
+        + (b"\0\x0b" + _sized(_sized(b"\0", 1), 2))  # uncompressed points
     )
     message = (
         _ON_THE_WIRE[version]
@@ -51,9 +49,10 @@ def client_hello(version: str, name: str) -> bytes:
 
 
 def answer(data: bytes) -> str | None:
-    """Return the version that the server goes along with, or "" where it refuses.
+    """Return the version that the server selects, or "" when it refuses.
 
-    None means "need more". Raises ProbeError (tls) for what is no answer to a ClientHello.
+    None means "need more". Raises ProbeError (tls) for anything but an answer to a
+    ClientHello.
     """
     while len(data) >= 5:
         kind, length = data[0], int.from_bytes(data[3:5], "big")
@@ -75,9 +74,9 @@ def answer(data: bytes) -> str | None:
         return None
     if len(data) < 5 and data[:1] in (b"", b"\x15", b"\x16"):
         return None
-    raise ProbeError(Kind.TLS, Printable("answers no handshake on old terms"))
+    raise ProbeError(Kind.TLS, "answers no handshake on old terms")
 
 
-def _sized(data: bytes, octets: int) -> bytes:
-    """Return data behind its length."""
-    return len(data).to_bytes(octets, "big") + data
+def _sized(data: bytes, size: int) -> bytes:
+    """Return data with its length, of `size` bytes, before it."""
+    return len(data).to_bytes(size, "big") + data

@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from check_pop3_plus.model.failures import CertificateRejected, Kind, ProbeError, config_error
-from check_pop3_plus.model.sanitised_text import Printable, sanitise
 from check_pop3_plus.model.settings import Security, TlsPolicy, Verify
 
 if TYPE_CHECKING:
@@ -157,9 +156,7 @@ def _system_trust() -> tuple[str | None, str | None]:
     )
     bundle = next((file for file in files if os.path.isfile(file)), None)
     if bundle is None and not hashed[fullest]:
-        raise ProbeError(
-            Kind.CONFIG, Printable("no system trust store found; name one by --ca-file")
-        )
+        raise config_error("no system trust store found; name one by --ca-file")
     return bundle, fullest if hashed[fullest] else None
 
 
@@ -182,15 +179,14 @@ def _load_client_certificate(made: "ssl.SSLContext", cert: str, key: str | None)
 
 
 def _unusable(cert: str, key: str | None, error: Exception) -> ProbeError:
-    """Return what is wrong with a client certificate, in more words than OpenSSL has."""
-    what = f"cannot load client certificate {sanitise(cert)}"
+    """Return what is wrong with a client certificate, more precisely than OpenSSL says it."""
+    what = "cannot load client certificate {}"
     if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
-        return ProbeError(Kind.CONFIG, Printable(f"{what}: the key is not its own"))
+        return config_error(what + ": the key is not its own", cert)
     if hasattr(error, "library"):
-        where = sanitise(key or cert)
-        message = f"{what}: no certificate in it, or no private key in {where} (--client-key)"
-        return ProbeError(Kind.CONFIG, Printable(message))
-    return config_error("{}", Printable(what), cause=error)
+        hint = ": no certificate in it, or no private key in {} (--client-key)"
+        return config_error(what + hint, cert, key or cert)
+    return config_error(what, cert, cause=error)
 
 
 def _require(path: str | None, is_kind: Callable[[int], bool], what: str) -> None:
@@ -201,10 +197,7 @@ def _require(path: str | None, is_kind: Callable[[int], bool], what: str) -> Non
     except (OSError, ValueError) as error:
         raise config_error("cannot load {} {}", what, path, cause=error) from error
     if not is_kind(mode):
-        raise ProbeError(
-            Kind.CONFIG,
-            Printable(f"cannot load {what} {sanitise(path)}: not of the right file type"),
-        )
+        raise config_error("cannot load {} {}: not of the right file type", what, path)
 
 
 # --- what the TLS library knows -------------------------------------------------------------
@@ -236,37 +229,42 @@ def _chain(tls: "ssl.SSLSocket", method: str) -> tuple[bytes, ...]:
     return tuple(each.public_bytes(_ssl.ENCODING_DER) for each in certificates)
 
 
-# X509_V_ERR_* of OpenSSL; whatever is not named here means that the chain is not trusted.
+# By X509_V_ERR_* of OpenSSL: kind, message and the reason in it. All others mean that the chain is
+# not trusted, for the reason that OpenSSL gives.
+_IS = "certificate is {}"
 _REJECTIONS = {
-    9: (Kind.NOT_YET_VALID, "certificate is not yet valid"),
-    10: (Kind.EXPIRED, "certificate has expired"),
-    18: (Kind.UNTRUSTED, "certificate is self-signed"),
-    19: (Kind.UNTRUSTED, "root certificate in the chain is not trusted"),
-    20: (Kind.UNTRUSTED, "issuer is not trusted"),
-    21: (Kind.UNTRUSTED, "issuer is not trusted"),
-    62: (Kind.NAME, "certificate is for another name"),
-    64: (Kind.NAME, "certificate is for another address"),
-    66: (Kind.WEAK, "key of the certificate is too weak"),
-    67: (Kind.WEAK, "key of an issuer is too weak"),
-    68: (Kind.WEAK, "signature algorithm is too weak"),
+    9: (Kind.NOT_YET_VALID, _IS, "not yet valid"),
+    10: (Kind.EXPIRED, "certificate {}", "has expired"),
+    18: (Kind.UNTRUSTED, _IS, "self-signed"),
+    19: (Kind.UNTRUSTED, "{}", "root certificate in the chain is not trusted"),
+    20: (Kind.UNTRUSTED, "{}", "issuer is not trusted"),
+    21: (Kind.UNTRUSTED, "{}", "issuer is not trusted"),
+    62: (Kind.NAME, _IS, "for another name"),
+    64: (Kind.NAME, _IS, "for another address"),
+    66: (Kind.WEAK, "{}", "key of the certificate is too weak"),
+    67: (Kind.WEAK, "{}", "key of an issuer is too weak"),
+    68: (Kind.WEAK, "{}", "signature algorithm is too weak"),
 }
-# Those that only the strict mode gives.
+# Errors of the strict mode alone.
 _NOT_STRICT = frozenset((78, *range(80, 94)))
 
 
 def rejected(error: "ssl.SSLCertVerificationError", tls: "ssl.SSLSocket") -> CertificateRejected:
-    """Return OpenSSL's verdict on the certificate, with the chain as sent."""
-    code, words = error.verify_code, error.verify_message
+    """Return why OpenSSL rejected the certificate, with the chain as sent."""
+    code = error.verify_code
     if code in _NOT_STRICT:
-        kind, message = Kind.NOT_STRICT, f"certificate is against RFC 5280: {words}"
+        kind, template = Kind.NOT_STRICT, "certificate is against RFC 5280: {}"
+        reason = error.verify_message
     else:
-        kind, message = _REJECTIONS.get(code, (Kind.UNTRUSTED, f"certificate refused: {words}"))
-    return CertificateRejected(kind, sent_chain(tls), "{}", message)
+        unknown = (Kind.UNTRUSTED, "certificate refused: {}", error.verify_message)
+        kind, template, reason = _REJECTIONS.get(code, unknown)
+    chain = sent_chain(tls)
+    return CertificateRejected(kind, chain, template, reason, verify_code=code)
 
 
 # --- errors --------------------------------------------------------------------------------
 
-_CLIENT_CERTIFICATE = Printable("demands a client certificate that it accepts")
+_CLIENT_CERTIFICATE = "demands a client certificate that it accepts"
 
 # OpenSSL's reasons that mean: nothing modern enough in common.
 _OLD_TLS = {
@@ -296,21 +294,21 @@ def translated(error: OSError, tls: "ssl.SSLSocket | None" = None) -> ProbeError
     """Return what an `ssl.SSLError` says about the server; `tls` is where a handshake failed."""
     reason = _alert(error)
     if is_eof(error):
-        return ProbeError(Kind.CLOSED, Printable("closed the connection"))
+        return ProbeError(Kind.CLOSED, "closed the connection")
     # TLS 1.2 has no alert of its own for a missing client certificate. But the server has shown
     # its own certificate by then, which it does not when no cipher fits.
     wants_ours = reason == "HANDSHAKE_FAILURE" and tls is not None and sent_chain(tls)
     if wants_ours or reason in _CLIENT_CERTIFICATE_ALERTS:
         return ProbeError(Kind.CLIENT_CERTIFICATE, _CLIENT_CERTIFICATE)
     if reason in _OLD_TLS:
-        return ProbeError(Kind.OLD_TLS, Printable("offers only old TLS or old ciphers"))
+        return ProbeError(Kind.OLD_TLS, "offers only old TLS or old ciphers")
     if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"):
-        return ProbeError(Kind.TLS, Printable("speaks plain text where TLS is due"))
+        return ProbeError(Kind.TLS, "speaks plain text where TLS is due")
     if reason == "CERT_LENGTH_MISMATCH" or "] ASN1 lib" in str(error):  # which has no name here
-        return ProbeError(Kind.TLS, Printable("sent a certificate that cannot be decoded"))
-    named = sanitise(reason.removeprefix("TLSV1_").replace("_", " ").lower() or "unknown reason")
+        return ProbeError(Kind.TLS, "sent a certificate that cannot be decoded")
+    named = reason.removeprefix("TLSV1_").replace("_", " ").lower() or "unknown reason"
     what = "failed the TLS handshake" if tls is not None else "sent broken TLS"
-    return ProbeError(Kind.TLS, Printable(f"{what}: {named}"))
+    return ProbeError(Kind.TLS, "{}: {}", what, named)
 
 
 def _alert(error: OSError) -> str:

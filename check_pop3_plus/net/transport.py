@@ -1,7 +1,7 @@
-"""Names to addresses, addresses to streams, streams to TLS.
+"""Connect to an address, and send and receive on the connection, with or without TLS.
 
-The only room that touches sockets, and the only one that arms their time limits. It knows no
-POP3. Errors of the operating system are translated here, once.
+The only module that opens sockets and sets their timeouts. It knows no POP3. Errors of the
+operating system are translated here, once.
 """
 
 import errno
@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 from check_pop3_plus.model.failures import DeadlineExceeded, Kind, ProbeError, config_error
 from check_pop3_plus.model.report import Address, TlsFacts
-from check_pop3_plus.model.sanitised_text import Printable, sanitise
-from check_pop3_plus.model.settings import Family, Target
 from check_pop3_plus.net.tls import (
     is_eof,
     is_want_read,
@@ -21,71 +19,15 @@ from check_pop3_plus.net.tls import (
     translated,
     verified_path,
 )
-from check_pop3_plus.support.deadline import Deadline, run_with_deadline
+from check_pop3_plus.support.deadline import Deadline
 
 if TYPE_CHECKING:  # a plain check does not pay for `ssl` (about 20 ms)
     import ssl
 
 ADDRESS_LIMIT = 32
-"""Addresses tried of one name: with more, none would get time for one lost packet."""
+"""Addresses tried per host name: with more, none would get time for one lost packet."""
 
 _RECEIVE_SIZE = 16 * 1024  # one TLS record
-
-_FAMILIES = {
-    Family.ANY: socket.AF_UNSPEC,
-    Family.IPV4: socket.AF_INET,
-    Family.IPV6: socket.AF_INET6,
-}
-
-# What getaddrinfo says when the name has no (such) address; anything else is the resolver's fault.
-_NO_SUCH_NAME = {
-    getattr(socket, name)
-    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
-    if hasattr(socket, name)
-}
-
-
-def resolve(target: Target, deadline: Deadline) -> tuple[Address, ...]:
-    """Return the addresses to try, in the system's order (RFC 6724), without duplicates.
-
-    Raises ProbeError: unresolved (the name does not exist, or not in this family) or resolver
-    (the name server fails, or is silent until the deadline).
-    """
-    host = target.connect_to or target.hostname
-    try:
-        return _addresses(host, target, socket.AI_NUMERICHOST)
-    except socket.gaierror:
-        pass  # a name, not an address: this may take long
-    shown = sanitise(host)
-    try:
-        return run_with_deadline(lambda: _addresses(host, target, 0), deadline)
-    except DeadlineExceeded as error:
-        message = f"no answer while resolving {shown}"
-        raise DeadlineExceeded(Kind.RESOLVER, Printable(message)) from error
-    except OSError as error:
-        if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
-            family = "" if target.family is Family.ANY else f"{target.family.value} "
-            kind, reason = Kind.UNRESOLVED, f"name unknown or no {family}address"
-        else:
-            kind, reason = Kind.RESOLVER, sanitise(error.strerror or "unknown error")
-        raise ProbeError(kind, Printable(f"cannot resolve {shown}: {reason}")) from error
-
-
-def _addresses(host: str, target: Target, flags: int) -> tuple[Address, ...]:
-    # As bytes: a str would load the idna codec, and `options` has made A-labels of it already.
-    found = socket.getaddrinfo(
-        host.encode("ascii"),
-        target.port,
-        _FAMILIES[target.family],
-        socket.SOCK_STREAM,
-        socket.IPPROTO_TCP,
-        flags,
-    )
-    addresses = []
-    for family, _, _, _, (numeric, port, *rest) in found:
-        zone = rest[1] if rest else 0
-        addresses.append(Address(str(numeric), int(port), family == socket.AF_INET6, zone))
-    return tuple(dict.fromkeys(addresses))
 
 
 def connect(address: Address, source: str | None, deadline: Deadline) -> "Stream":
@@ -199,7 +141,7 @@ class Stream:
 
         try:
             self._sock.settimeout(self.deadline.remaining())
-            # As bytes: a str would load the idna codec, and `options` has made A-labels of it.
+            # As bytes: a str would load the idna codec; `options` has converted it to A-labels.
             tls = context.wrap_socket(
                 self._sock, server_hostname=name.encode("ascii"), do_handshake_on_connect=False
             )
@@ -254,16 +196,15 @@ _CLOSED = {errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ENOTCONN, er
 
 def _translated(error: OSError, tls: "ssl.SSLSocket | None" = None) -> ProbeError:
     if isinstance(error, TimeoutError) and error.errno != errno.ETIMEDOUT:
-        return DeadlineExceeded(Kind.TIMEOUT, Printable("no answer in time"))
+        return DeadlineExceeded(Kind.TIMEOUT, "no answer")
     if hasattr(error, "library"):  # an ssl.SSLError; OpenSSL's numbers are no errno
         return translated(error, tls)
     if error.errno == errno.ECONNREFUSED:
-        return ProbeError(Kind.REFUSED, Printable("connection refused"))
+        return ProbeError(Kind.REFUSED, "connection refused")
     if error.errno == errno.ETIMEDOUT:
-        return ProbeError(Kind.TIMEOUT, Printable("no answer in time"))
+        return ProbeError(Kind.TIMEOUT, "no answer")
     if error.errno in _CLOSED:
-        return ProbeError(Kind.CLOSED, Printable("reset the connection"))
+        return ProbeError(Kind.CLOSED, "reset the connection")
     if error.errno in _UNREACHABLE:
-        reason = sanitise(error.strerror or "unreachable").lower()
-        return ProbeError(Kind.UNREACHABLE, Printable(reason))
+        return ProbeError(Kind.UNREACHABLE, "{}", (error.strerror or "unreachable").lower())
     return config_error("local error", cause=error)

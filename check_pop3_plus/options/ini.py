@@ -60,7 +60,7 @@ def find() -> str:
 
 def read(path: str) -> dict[str, Section]:
     """Return the sections of a file, in order. Raises ProbeError (config)."""
-    return parse(files.read(path, "options file").decode("utf-8", "surrogateescape"), path)
+    return parse(files.read_file(path, "options file").decode("utf-8", "surrogateescape"), path)
 
 
 def parse(content: str, path: str) -> dict[str, Section]:

@@ -1,35 +1,39 @@
 """POP3 grammar: lines, replies, capabilities, commands (RFC 1939, 2449, 3206). No I/O.
 
-The reader's contract is h11's: give it bytes, and it gives a complete thing, `None` for "need
-more", or an error. Text stays bytes; every limit has its reason beside it.
+The readers' contract is h11's: they take bytes, and give a complete item, `None` for "need more",
+or an error. Text stays bytes; every limit has its reason beside it.
 """
 
 import re
 
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.sanitised_text import Printable, sanitise
+from check_pop3_plus.model.sanitised_text import Printable, printable, sanitise
 
 LINE_LIMIT = 2048
-"""Octets of one line. RFC 2449 section 4 allows 512; poplib and real servers go to 2,048."""
+"""Bytes of one line. RFC 2449 section 4 allows 512; poplib and real servers go to 2,048."""
 
 AUTH_LINE_LIMIT = 12 * 1024
-"""Octets of one challenge: RFC 5034 section 4 allows 12,288."""
+"""Bytes of one challenge: RFC 5034 section 4 allows 12,288."""
 
 BODY_LIMIT = 64 * 1024
-"""Octets of one multi-line reply. Real capability lists stay under 1 KiB."""
+"""Bytes of one multi-line reply. Real capability lists stay under 1 KiB."""
 
 BODY_LINES_LIMIT = 500
+"""Lines of one multi-line reply: a body of empty lines would otherwise cost a lot of memory."""
 
 TOTAL_LIMIT = 1024 * 1024
-"""Octets received in one conversation: nothing that this plugin asks for comes near it."""
+"""Bytes received in one session: nothing that this plugin asks for comes near it."""
+
+COMMAND_LIMIT = 255
+"""Bytes of a command line (RFC 5034 section 4): a longer initial response waits for `+`."""
 
 VERBS = frozenset((b"CAPA", b"STLS", b"USER", b"PASS", b"APOP", b"AUTH", b"STAT", b"QUIT"))
-"""The only commands ever sent. DELE, RETR and TOP are not among them: a probe changes nothing."""
+"""The only commands ever sent. No DELE, RETR or TOP: a check changes nothing."""
 
 
 class Command(Record):
-    """Wire bytes and the text to show for them: redacted at birth, so no transcript can leak."""
+    """Wire bytes and the text to show for them, redacted on creation."""
 
     wire: bytes
     shown: Printable
@@ -41,20 +45,20 @@ class Command(Record):
 
 
 class Reply(Record):
-    """A status line, and the lines of the body where the command has one."""
+    """A status line, and the lines of the body if the command has one."""
 
     ok: bool
     text: bytes
-    """What follows the status indicator, response code included."""
+    """The text after the status indicator, response code included."""
     code: str | None = None
     """Response code (RFC 2449 section 8), upper case, without brackets: `SYS/TEMP`."""
     body: tuple[bytes, ...] = ()
     challenge: bytes | None = None
-    """Base64, where the line is no status but a question (RFC 5034 section 4)."""
+    """Base64, if the line is not a status but a challenge (RFC 5034 section 4)."""
 
 
 class Capabilities(Record):
-    """A capability list (RFC 2449 section 5). Forgotten, and asked for again, after TLS."""
+    """A capability list (RFC 2449 section 5). Dropped, and read again, after TLS."""
 
     tags: dict[str, tuple[str, ...]]
     """Tag to arguments, both upper case."""
@@ -76,26 +80,26 @@ class LineBuffer:
     def __init__(self) -> None:
         self._data = bytearray()
         self._received = 0
-        # Where the search for a line end goes on, so that a dripped line is not read n times.
+        # Where the search for a line end continues: a line may arrive byte by byte.
         self._searched = 0
         self.is_bare = False
         """Whether the last line ended in LF alone."""
 
     def feed(self, data: bytes) -> None:
-        """Take in received bytes. Raises ProbeError (oversized) past `TOTAL_LIMIT`."""
+        """Add received bytes. Raises ProbeError (oversized) past `TOTAL_LIMIT`."""
         self._received += len(data)
         if self._received > TOTAL_LIMIT:
-            raise ProbeError(Kind.OVERSIZED, Printable("sends without end (limit 1 MiB)"))
+            raise ProbeError(Kind.OVERSIZED, "sends without end (limit 1 MiB)")
         self._data += data
 
     def next_line(self, limit: int = LINE_LIMIT) -> bytes | None:
-        """Return one line without its end (CRLF, or LF alone), or None.
+        """Return one line without its end (CRLF, or LF alone), or None for "need more".
 
-        Raises ProbeError (oversized) as soon as it is clear that the line is over `limit`.
+        Raises ProbeError (oversized) as soon as the line is longer than `limit` bytes.
         """
         end = self._data.find(b"\n", self._searched)
         if (len(self._data) if end < 0 else end) > limit:
-            raise ProbeError(Kind.OVERSIZED, Printable(f"sent a line too long (limit {limit})"))
+            raise ProbeError(Kind.OVERSIZED, "sent a line too long (limit {})", limit)
         if end < 0:
             self._searched = len(self._data)
             return None
@@ -107,7 +111,7 @@ class LineBuffer:
 
     @property
     def pending(self) -> bytes:
-        """Bytes that no line was made of yet."""
+        """The bytes of the incomplete next line, or of lines not read yet."""
         return bytes(self._data)
 
 
@@ -119,9 +123,9 @@ class BodyReader:
         self._octets = 0
 
     def add(self, line: bytes) -> bool:
-        """Take one line; return whether the reply is complete.
+        """Add one line; return whether the reply is complete.
 
-        Raises ProbeError (oversized) past `BODY_LIMIT` octets or `BODY_LINES_LIMIT` lines.
+        Raises ProbeError (oversized) past `BODY_LIMIT` bytes or `BODY_LINES_LIMIT` lines.
         """
         if line == b".":
             return True
@@ -129,7 +133,8 @@ class BodyReader:
         if self._octets > BODY_LIMIT or len(self.lines) >= BODY_LINES_LIMIT:
             raise ProbeError(
                 Kind.OVERSIZED,
-                Printable(f"sent a reply too long (limit 64 KiB or {BODY_LINES_LIMIT} lines)"),
+                "sent a reply too long (limit 64 KiB or {} lines)",
+                BODY_LINES_LIMIT,
             )
         self.lines.append(line[1:] if line.startswith(b".") else line)
         return False
@@ -141,10 +146,10 @@ _RESPONSE_CODE = re.compile(rb"\[([A-Za-z0-9/_.\-]{1,64})[^\]]{0,200}\]")
 
 
 def parse_status(line: bytes) -> Reply | None:
-    """Return the reply that a status line is, or None when it is none.
+    """Parse a status line; None if it is not one.
 
-    The indicator is upper case (RFC 1939 section 3) and ends at a blank or the line's end:
-    `+OKAY` is no reply.
+    The indicator is upper case (RFC 1939 section 3) and ends at a blank or the end of the line:
+    `+OKAY` is not a reply.
     """
     matched = _STATUS.fullmatch(line)
     if not matched:
@@ -155,16 +160,16 @@ def parse_status(line: bytes) -> Reply | None:
 
 
 def parse_challenge(line: bytes) -> Reply | None:
-    """Return the challenge that a line inside AUTH is, or None."""
+    """Parse a challenge inside AUTH (RFC 5034 section 4); None if the line is not one."""
     if line == b"+":
         return Reply(False, b"", challenge=b"")
     return Reply(False, b"", challenge=line[2:].strip()) if line.startswith(b"+ ") else None
 
 
 def parse_capabilities(lines: tuple[bytes, ...]) -> Capabilities:
-    """Read a capability list: blank lines, duplicates, lower case and 8-bit bytes are tolerated.
+    """Parse a capability list; blank lines, duplicates, lower case and 8-bit bytes are tolerated.
 
-    Arguments of a tag that comes twice are added up.
+    The arguments of a repeated tag are joined.
     """
     tags: dict[str, tuple[str, ...]] = {}
     for line in lines:
@@ -175,7 +180,7 @@ def parse_capabilities(lines: tuple[bytes, ...]) -> Capabilities:
 
 
 def protocol_warnings(lines: tuple[bytes, ...]) -> list[str]:
-    """Say what is odd about a capability list, though all of it is tolerated."""
+    """Return the tolerated deviations of a capability list from RFC 2449, as predicates."""
     words = [line.split() for line in lines]
     tags = [line[0].upper() for line in words if line]
     found = (
@@ -185,47 +190,47 @@ def protocol_warnings(lines: tuple[bytes, ...]) -> list[str]:
         (len(tags) > len(set(tags)), "has a tag twice"),
         (any(line and line[0] != line[0].upper() for line in words), "has a tag in lower case"),
     )
-    return [said for is_so, said in found if is_so]
+    return [predicate for is_true, predicate in found if is_true]
 
 
 _STAT = re.compile(rb"(\d{1,18})[ \t]+(\d{1,18})(?:[ \t].*)?", re.DOTALL)
 
 
 def parse_stat(text: bytes) -> tuple[int, int] | None:
-    """Return messages and octets of a STAT reply (RFC 1939 section 5), or None.
+    """Return the messages and bytes in a STAT reply (RFC 1939 section 5), or None.
 
-    Text behind the two numbers is allowed. Eighteen digits hold any maildrop there is.
+    Text behind the two numbers is allowed. Eighteen digits are enough for any mailbox.
     """
     matched = _STAT.fullmatch(text)
     return (int(matched[1]), int(matched[2])) if matched else None
 
 
 def command(verb: bytes, argument: bytes | None = None, shown: Printable | None = None) -> Command:
-    """Build one command line; `shown` stands for an argument that must not be shown.
+    """Build one command line; `shown` replaces the argument in the transcript.
 
-    Raises ValueError for a verb that is not in the allow-list and for a line break or NUL in
-    the argument: those are mistakes of ours, not the server's.
+    Raises ValueError for a verb that is not in the allow-list, and for a line break or NUL in the
+    argument: those are our bugs, not faults of the server.
     """
     if verb not in VERBS:
         raise ValueError(f"{verb!r} is not a command of this plugin")
     if argument is None:
-        return Command(verb + b"\r\n", Printable(verb.decode()))
+        return Command(verb + b"\r\n", printable("{}", verb))
     if re.search(rb"[\r\n\0]", argument):
         raise ValueError("line break or NUL in a command argument")
     visible = sanitise(argument) if shown is None else shown
-    return Command(verb + b" " + argument + b"\r\n", Printable(f"{verb.decode()} {visible}"))
+    return Command(verb + b" " + argument + b"\r\n", printable("{} {}", verb, visible))
 
 
 _CODES = rb"\[(?:AUTH|IN-USE|LOGIN-DELAY|SYS/TEMP|SYS/PERM)\]"
 _HARMLESS = re.compile(rb"(?:(?:\+OK|-ERR|\+)(?=[ \t]|$)[ \t]*)?(?:" + _CODES + rb")?[ \t]*", re.I)
 
 
-def only_code(said: bytes | str) -> Printable:
-    """Return of a line, or of its text, what it is and its response code, with the rest masked.
+def only_code(foreign: bytes | str) -> Printable:
+    """Return only the status and the response code of a line, or of its text; mask the rest.
 
-    For where no secret can be found in it that would have to be masked.
+    A sanitiser for secrets that are too short to be masked.
     """
-    line = said if isinstance(said, bytes) else said.encode("ascii", "replace")
+    line = foreign if isinstance(foreign, bytes) else foreign.encode("ascii", "replace")
     harmless = _HARMLESS.match(line)
     shown = harmless[0] if harmless else b""
     return sanitise(shown + b"***" if line[len(shown) :].strip() else shown)
@@ -242,5 +247,5 @@ _FOREIGN = (
 
 
 def guess_protocol(greeting: bytes) -> str | None:
-    """Name the protocol that a greeting which is not POP3 looks like, or None."""
+    """Return the protocol that a greeting other than POP3 looks like, or None."""
     return next((name for pattern, name in _FOREIGN if pattern.match(greeting)), None)

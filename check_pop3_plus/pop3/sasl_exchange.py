@@ -1,8 +1,8 @@
-"""SASL in POP3 (RFC 5034): what a mechanism is, and how one is carried. No I/O.
+"""SASL exchanges in POP3 (RFC 5034): the interface of a mechanism, and the AUTH command. No I/O.
 
-A mechanism is a generator: it first yields its initial response, or None where the server speaks
-first; then it is sent the challenges and yields the responses, all without base64. It returns
-after its last response. It knows nothing of POP3, and `exchange` nothing of any mechanism.
+A mechanism is a generator: it first yields its initial response, or None if the server begins;
+then it is sent the challenges and yields the responses, all without base64. It returns after its
+last response. It does not depend on POP3, and `exchange` does not depend on any mechanism.
 """
 
 import re
@@ -12,23 +12,20 @@ from contextlib import suppress
 
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.sanitised_text import Printable, sanitise
-from check_pop3_plus.pop3.grammar import Command, Reply, command
-
-COMMAND_LIMIT = 255
-"""Octets of a command line (RFC 5034 section 4): a longer initial response waits for `+`."""
+from check_pop3_plus.model.sanitised_text import printable
+from check_pop3_plus.pop3.grammar import COMMAND_LIMIT, Command, Reply, command
 
 
 class Identity(Record):
-    """Who logs in, and where: all that a mechanism may need."""
+    """User, secret and server: the input of a mechanism."""
 
     username: bytes
     secret: bytes
-    """Password or token; empty where a client certificate is the proof."""
+    """Password or token; empty if a client certificate is the proof."""
     hostname: str
     port: int
     greeting: bytes
-    """As received: APOP takes its challenge from it."""
+    """As received, for APOP, whose challenge is in it."""
 
     def __repr__(self) -> str:
         return "Identity(***)"
@@ -40,27 +37,27 @@ Mechanism = Callable[[Identity], Responses]
 
 
 class Malformed(Exception):
-    """A challenge that is none of this mechanism."""
+    """A challenge that is not valid for this mechanism."""
 
 
 class Refused(Exception):
-    """A challenge that says why the login will be refused; `answer` lets the server end it."""
+    """A challenge with the reason of a refusal; the server ends the exchange after `answer`."""
 
     def __init__(self, answer: bytes, reason: bytes) -> None:
         self.answer = answer
         self.reason = reason
 
 
-_CANCEL = Command(b"*\r\n", Printable("*"))
+_CANCEL = Command(b"*\r\n", printable("*"))
 
 
 def exchange(
     name: str, mechanism: Mechanism, identity: Identity
 ) -> Generator[Command, Reply, Reply]:
-    """Carry a mechanism in AUTH (RFC 5034 section 4) and return the reply that ended it.
+    """Run a mechanism inside AUTH (RFC 5034 section 4) and return the reply that ended it.
 
-    An initial response goes into the command where the line stays within `COMMAND_LIMIT`.
-    Raises ProbeError (garbled), after `*` where the exchange must be cancelled.
+    The initial response goes into the command if the line stays within `COMMAND_LIMIT`.
+    Raises ProbeError (garbled), after `*` if the exchange must be cancelled.
     """
     responses = mechanism(identity)
     opening, waiting = _opening(name, next(responses))
@@ -69,13 +66,12 @@ def exchange(
         try:
             answer = _answer(responses, reply.challenge, waiting)
         except Refused as refused:
-            return (yield from _told_why(name, refused))
+            return (yield from _end_refused(name, refused))
         except Malformed as error:
             with suppress(ProbeError):
                 yield _CANCEL
-            what = sanitise(str(error))
-            message = f"sent a malformed challenge: {what}; exchange cancelled"
-            raise ProbeError(Kind.GARBLED, Printable(message)) from error
+            message = "sent a malformed challenge: {}; exchange cancelled"
+            raise ProbeError(Kind.GARBLED, message, error) from error
         waiting = None
         reply = yield _response(answer)
     if reply.ok and (waiting is not None or not _is_complete(responses)):
@@ -89,9 +85,9 @@ _BASE64 = re.compile(
 
 
 def decoded(challenge: bytes) -> bytes:
-    """Undo base64, which is judged here because Python's versions differ about what it is.
+    """Decode base64. Raises Malformed.
 
-    Raises Malformed.
+    Checked by a pattern, because the versions of Python differ in what they accept.
     """
     if not _BASE64.fullmatch(challenge):
         raise Malformed("not base64")
@@ -99,43 +95,43 @@ def decoded(challenge: bytes) -> bytes:
 
 
 def _opening(name: str, initial: bytes | None) -> tuple[Command, bytes | None]:
-    """Return the AUTH command, and the initial response where it has to wait."""
+    """Return the AUTH command, and the initial response if it has to wait for `+`."""
     argument = name.encode()
     if initial is not None:
         with_response = argument + b" " + (b64encode(initial) or b"=")
         if len(with_response) + len("AUTH \r\n") <= COMMAND_LIMIT:
-            shown = Printable(f"{name} ***")
+            shown = printable("{} ***", name)
             return command(b"AUTH", with_response, shown).replace(is_auth=True), None
-    return command(b"AUTH", argument, Printable(name)).replace(is_auth=True), initial
+    return command(b"AUTH", argument, printable("{}", name)).replace(is_auth=True), initial
 
 
 def _answer(responses: Responses, challenge: bytes, waiting: bytes | None) -> bytes:
-    """Return the response to a challenge in base64, or the one that has waited for it.
+    """Return the response to a challenge in base64, or the initial response that waited for it.
 
-    An error in a JSON object may lack its padding: some servers' OAuth errors do (curl's test
-    889). Raises Malformed, and Refused.
+    An OAuth error in JSON may lack its padding, as that of some servers does (curl's test 889).
+    Raises Malformed and Refused.
     """
     padding = b"=" * (-len(challenge) % 4)
-    said = decoded(challenge + padding)
-    if padding and not said.startswith(b"{"):
+    plain = decoded(challenge + padding)
+    if padding and not plain.startswith(b"{"):
         raise Malformed("not base64")
     if waiting is not None:
         if challenge:
             raise Malformed("not empty, though it is the client that begins")
         return waiting
     try:
-        answer = responses.send(said) or b""
+        answer = responses.send(plain) or b""
     except StopIteration as end:
         raise Malformed("one more than this mechanism has") from end
-    if padding:  # and it was no error
+    if padding:  # not an OAuth error
         raise Malformed("not base64")
     return answer
 
 
-def _told_why(name: str, refused: Refused) -> Generator[Command, Reply, Reply]:
+def _end_refused(name: str, refused: Refused) -> Generator[Command, Reply, Reply]:
     """Let the server end an exchange that it refuses, and return its reply with the reason.
 
-    A server that hangs up, or falls silent, instead has said why nevertheless.
+    The reason is known even if the server closes the connection, or does not answer, instead.
     """
     try:
         reply = yield _response(refused.answer)
@@ -146,21 +142,20 @@ def _told_why(name: str, refused: Refused) -> Generator[Command, Reply, Reply]:
             yield _CANCEL
     if reply.ok:
         raise _too_early(name)
-    said = b" - " + reply.text if reply.text else b""
-    return reply.replace(text=refused.reason + said, challenge=None)
+    text = b" - " + reply.text if reply.text else b""
+    return reply.replace(text=refused.reason + text, challenge=None)
 
 
 def _response(answer: bytes) -> Command:
-    return Command(b64encode(answer) + b"\r\n", Printable("***"), is_auth=True)
+    return Command(b64encode(answer) + b"\r\n", printable("***"), is_auth=True)
 
 
 def _too_early(name: str) -> ProbeError:
-    message = f"accepted {name} before the exchange was complete"
-    return ProbeError(Kind.GARBLED, Printable(message))
+    return ProbeError(Kind.GARBLED, "accepted {} before the exchange was complete", name)
 
 
 def _is_complete(responses: Responses) -> bool:
-    """Return whether a mechanism has said, and checked, all that it has to."""
+    """Return whether a mechanism has sent and checked everything."""
     try:
         responses.send(b"")
     except StopIteration:

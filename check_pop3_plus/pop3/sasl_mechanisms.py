@@ -1,6 +1,6 @@
-"""The SASL mechanisms: one generator each, secrets in, bytes out; and the table of them. No I/O.
+"""The SASL mechanisms, one generator each, and their table. No I/O.
 
-What a mechanism is says `sasl`. A longer one has a file of its own, as `scram` has.
+See `sasl_exchange` for their interface. A longer one has its own module, such as `scram`.
 """
 
 from check_pop3_plus.pop3 import scram
@@ -8,19 +8,19 @@ from check_pop3_plus.pop3.sasl_exchange import Identity, Malformed, Mechanism, R
 
 
 def plain(identity: Identity) -> Responses:
-    """RFC 4616: no authorisation identity, the user name, the password."""
+    """Log in by PLAIN (RFC 4616): no authorisation identity, user name, password."""
     yield b"\0" + identity.username + b"\0" + identity.secret
 
 
 def login(identity: Identity) -> Responses:
-    """draft-murchison-sasl-login: two questions, whose text says nothing reliable."""
+    """Log in by LOGIN (draft-murchison-sasl-login); the text of its two challenges varies."""
     yield None
     yield identity.username
     yield identity.secret
 
 
 def cram_md5(identity: Identity) -> Responses:
-    """RFC 2195: a keyed digest of the challenge."""
+    """Log in by CRAM-MD5 (RFC 2195): a keyed digest of the challenge."""
     import hmac
 
     challenge = yield None
@@ -31,15 +31,15 @@ def cram_md5(identity: Identity) -> Responses:
 
 
 def external(identity: Identity) -> Responses:
-    """RFC 4422 appendix A: the client certificate is the proof, the name only who to be."""
+    """Log in by EXTERNAL (RFC 4422 appendix A): the client certificate is the proof."""
     yield identity.username
 
 
 def xoauth2(identity: Identity) -> Responses:
-    """Google's and Microsoft's form; an error is a challenge in JSON, answered by nothing.
+    """Log in by XOAUTH2 (Google, Microsoft); an error is a challenge in JSON, its response empty.
 
-    Always in two steps: Microsoft 365 closes the connection on a command with the token in it
-    (getmail6 issue 256, mpop issue 11), and all others must take them.
+    Always without an initial response: Microsoft 365 closes the connection on one (getmail6 issue
+    256, mpop issue 11), and all servers must accept its absence.
     """
     if (yield None):
         raise Malformed("not empty, though it is the client that begins")
@@ -49,7 +49,7 @@ def xoauth2(identity: Identity) -> Responses:
 
 
 def oauthbearer(identity: Identity) -> Responses:
-    """RFC 7628; an error is a challenge in JSON, answered by one control-A."""
+    """Log in by OAUTHBEARER (RFC 7628); an error is a challenge in JSON, its response control-A."""
     target = f"\1host={identity.hostname}\1port={identity.port}".encode()
     header = b"n,a=" + scram.escaped(identity.username) + b","
     error = yield header + target + b"\1auth=Bearer " + identity.secret + b"\1\1"
@@ -58,21 +58,21 @@ def oauthbearer(identity: Identity) -> Responses:
 
 
 def _reason(error: bytes) -> bytes:
-    """Return what an OAuth error in JSON says in words (RFC 7628 section 3.2.2)."""
+    """Return the text of an OAuth error in JSON (RFC 7628 section 3.2.2)."""
     import json
 
     try:
-        said = json.loads(error)
+        fields = json.loads(error)
     except (ValueError, RecursionError):
-        said = None
-    words: list[str] = []
-    if isinstance(said, dict):
+        fields = None
+    texts: list[str] = []
+    if isinstance(fields, dict):
         for key in ("status", "error", "error_description", "scope"):
-            value = said.get(key)
+            value = fields.get(key)
             if isinstance(value, str | int) and value:
-                words.append(f"scope {value}" if key == "scope" else str(value))
-    # Not the object that it should be: shown as it is.
-    return b"token refused: " + (", ".join(words).encode("utf-8", "replace") or error)
+                texts.append(f"scope {value}" if key == "scope" else str(value))
+    # If it is not the expected object, it is shown as it is.
+    return b"token refused: " + (", ".join(texts).encode("utf-8", "replace") or error)
 
 
 MECHANISMS: dict[str, Mechanism] = {
@@ -85,4 +85,4 @@ MECHANISMS: dict[str, Mechanism] = {
     "XOAUTH2": xoauth2,
     "OAUTHBEARER": oauthbearer,
 }
-"""By the name that the server offers; `--auth` takes it in lower case."""
+"""By the name in the capability list; `--auth` has it in lower case."""

@@ -1,26 +1,25 @@
-"""SCRAM (RFC 5802, 7677): prove the password without sending it, and see the server's proof.
+"""SCRAM (RFC 5802, 7677): prove the password without sending it, and check the server's proof.
 
-Without channel binding: the `-PLUS` variants are not among the mechanisms. No I/O.
+Without channel binding: the `-PLUS` variants are not supported. No I/O.
 """
 
 import os
 import re
 from base64 import b64encode
 
-from check_pop3_plus.model.failures import Kind, ProbeError
-from check_pop3_plus.model.sanitised_text import Printable
+from check_pop3_plus.model.failures import config_error
 from check_pop3_plus.pop3.sasl_exchange import Identity, Malformed, Refused, Responses, decoded
 
 FEWEST_ITERATIONS = 4096
-"""RFC 7677 section 4. With fewer, a server that has no business with the password guesses it
-from our answer at once; Cyrus SASL and MongoDB's drivers refuse them, too."""
+"""RFC 7677 section 4. With fewer, a server that does not know the password can guess it from the
+proof; Cyrus SASL and MongoDB's drivers refuse them, too."""
 
 MOST_ITERATIONS = 600_000
-"""The most that anybody recommends (OWASP, for SHA-256); 4,096 is usual, Dovecot's client takes
-524,288. It is work of 0.15 s where this was measured, and done within the deadline."""
+"""The highest recommendation (OWASP, for SHA-256); 4,096 is usual, Dovecot's client accepts
+524,288. It takes 0.15 s (measured), within the deadline."""
 
-# RFC 5802 section 7. Of what may follow, `m=` would have to be understood, and nothing is; a
-# second verdict contradicts the first; any other letter is to be ignored.
+# RFC 5802 section 7: unknown extensions are ignored, except `m=`, which is mandatory; a second
+# `v=` or `e=` contradicts the first.
 _EXTENSIONS = rb"(?:,(?![mve]=)[A-Za-z]=[^,\0]+)*"
 _SERVER_FIRST = re.compile(
     rb"r=(?P<nonce>[!-+\--~]+),s=(?P<salt>[^,]+),i=(?P<iterations>[1-9][0-9]{0,9})" + _EXTENSIONS
@@ -29,19 +28,20 @@ _SERVER_FINAL = re.compile(rb"(?:v=(?P<proof>[^,\0]+)|e=(?P<error>[^,\0]+))" + _
 
 
 def sha_1(identity: Identity) -> Responses:
-    """RFC 5802."""
+    """Log in by SCRAM-SHA-1 (RFC 5802)."""
     return conversation("sha1", identity, b64encode(os.urandom(18)))
 
 
 def sha_256(identity: Identity) -> Responses:
-    """RFC 7677."""
+    """Log in by SCRAM-SHA-256 (RFC 7677)."""
     return conversation("sha256", identity, b64encode(os.urandom(18)))
 
 
 def conversation(algorithm: str, identity: Identity, nonce: bytes) -> Responses:
-    """Tell RFC 5802 section 3. `nonce` is the client's own, fresh for every login.
+    """Run the exchange of RFC 5802 section 3; `nonce` is the client's, fresh for every login.
 
-    Raises ProbeError (config) before anything is sent, where name or password cannot be used.
+    Raises ProbeError (config), before anything is sent, if the name or the password cannot be
+    used.
     """
     name = escaped(prepared(identity.username, "user name"))
     password = prepared(identity.secret, "password")
@@ -57,28 +57,25 @@ def conversation(algorithm: str, identity: Identity, nonce: bytes) -> Responses:
 
 
 def escaped(name: bytes) -> bytes:
-    """Write `,` and `=` in numbers (RFC 5802 section 5.1)."""
+    """Escape `,` and `=` (RFC 5802 section 5.1)."""
     return name.replace(b"=", b"=3D").replace(b",", b"=2C")
 
 
 def prepared(text: bytes, what: str) -> bytes:
-    """Apply SASLprep (RFC 4013): what is typed in two ways on two keyboards is one password.
+    """Apply SASLprep (RFC 4013), so that equivalent Unicode spellings give the same password.
 
-    Code points without meaning in Unicode 3.2 pass even in a password, against the letter of
-    RFC 5802: Dovecot, for one, does not prepare anything, and newer rules (RFC 8265) allow them.
-    Raises ProbeError (config) where it fails, as RFC 5802 section 5.1 wants: a login that must
-    fail is a step towards a lock-out.
+    Code points that Unicode 3.2 does not assign are accepted, unlike in RFC 5802: Dovecot prepares
+    nothing, and newer rules (RFC 8265) allow them. Raises ProbeError (config) when it fails
+    (RFC 5802 section 5.1): a login that must fail could lock the account.
     """
     if re.fullmatch(rb"[ -~]+", text):
         return text
     try:
-        done = _saslprep(text.decode("utf-8"))
+        return _saslprep(text.decode("utf-8")).encode("utf-8")
     except ValueError as error:
-        message = f"{what} cannot be used with SCRAM: {error}"
-        if isinstance(error, UnicodeDecodeError):
-            message = f"{what} cannot be used with SCRAM: it is not UTF-8"
-        raise ProbeError(Kind.CONFIG, Printable(message)) from None
-    return done.encode("utf-8")
+        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+    # Not from the error above, which holds the text.
+    raise config_error("{} cannot be used with SCRAM: {}", what, reason)
 
 
 def _saslprep(typed: str) -> str:
@@ -114,7 +111,7 @@ def _saslprep(typed: str) -> str:
 
 
 def _read_first(server_first: bytes, nonce: bytes) -> tuple[bytes, bytes, int]:
-    if server_first.startswith(b"e="):  # too early by the letter, but a reason nevertheless
+    if server_first.startswith(b"e="):  # not allowed yet, but it has the reason
         _check_final(server_first, b"")
     parts = _SERVER_FIRST.fullmatch(server_first)
     if not parts:

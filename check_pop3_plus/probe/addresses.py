@@ -1,15 +1,13 @@
-"""All addresses into one report of facts.
+"""Probe the addresses of a server, one after another or in parallel, into one report.
 
-One after another, or side by side. One after another, each address gets an equal share of the
-time that is left until it has greeted, and the first that works ends the look. Side by side, each
-gets all of it, and one of them logs in. A `ProbeError` ends one attempt, never the run. Nothing
-here relies on the main thread.
+One after another, each address gets an equal share of the remaining time until it has greeted,
+and the first that works ends the attempt. In parallel, each gets all of it, and one of them logs
+in. A `ProbeError` ends one session, never the run. Nothing here relies on the main thread.
 """
 
 import threading
 import time
 
-from check_pop3_plus.model import sanitised_text
 from check_pop3_plus.model.failures import (
     DeadlineExceeded,
     Failure,
@@ -19,48 +17,49 @@ from check_pop3_plus.model.failures import (
     config_error,
 )
 from check_pop3_plus.model.report import Address, Note, Report, Session, Timeline
-from check_pop3_plus.model.sanitised_text import Printable
+from check_pop3_plus.model.sanitised_text import printable, sanitise
 from check_pop3_plus.model.settings import Assertions
 from check_pop3_plus.model.stopped import Stopped
-from check_pop3_plus.net import transport
+from check_pop3_plus.net import resolve, transport
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.probe.session import run_session
 from check_pop3_plus.support.deadline import Clock, Deadline, run_with_deadline
 
 TOGETHER_LIMIT = 128
-"""Addresses probed side by side: each is a thread and a connection."""
+"""Addresses probed in parallel: each is a thread and a connection."""
 
 _GRACE_SECONDS = 0.05
-"""How long it may take, after the deadline, to write down what was late."""
+"""Time after the deadline to record what was late."""
 
 
-def run(prerequisites: Prerequisites, deadline: Deadline) -> Report:
-    """Take one look and return what was seen; never raises for what a server does.
+def probe_addresses(prerequisites: Prerequisites, deadline: Deadline) -> Report:
+    """Make one attempt and return its report; never raises for what a server does.
 
-    In a thread, which is left behind where it is late: a hostile server can keep OpenSSL busy
+    In a thread, which is left behind when it is late: a hostile server can keep OpenSSL busy
     inside one call, which neither a socket timeout nor a signal ends (a flood of HelloRequest
     or NewSessionTicket does so, and a Diffie-Hellman group of 9,999 bits for 2 s).
     """
     attempt = _Attempt(prerequisites, deadline)
     try:
         prerequisites.prepare(deadline)
-        run_with_deadline(attempt.take, Deadline(deadline.at + _GRACE_SECONDS))
+        run_with_deadline(attempt.probe, Deadline(deadline.at + _GRACE_SECONDS))
     except DeadlineExceeded as error:
         if attempt.sessions:
             attempt.abandon()
         else:
-            attempt.failure = error.failure()
+            attempt.failure = error.failure(attempt.timeline.failed)
     except ProbeError as error:
-        attempt.failure = error.failure()
+        attempt.failure = error.failure(attempt.timeline.failed)
     except Stopped:
-        message = Printable(f"stopped from outside after {Clock() - attempt.created:.0f} s")
+        seconds = f"{Clock() - attempt.created:.0f}"
+        message = printable("stopped from outside after {} s", seconds)
         attempt.failure = Failure(Kind.STOPPED, attempt.phase(), message)
     return attempt.report()
 
 
 class _Attempt:
-    """One look while it goes on."""
+    """An attempt in progress."""
 
     def __init__(self, prerequisites: Prerequisites, deadline: Deadline) -> None:
         self.settings = prerequisites.settings
@@ -75,41 +74,42 @@ class _Attempt:
         self._login = threading.Semaphore()
         self._streams: list[Stream] = []
 
-    def take(self) -> None:
+    def probe(self) -> None:
         self.began = Clock()
         with self.timeline.phase(Phase.RESOLVE):
-            self.addresses = transport.resolve(self.settings.target, self.deadline)
+            self.addresses = resolve.look_up(self.settings.target, self.deadline)
         if self.settings.target.all_addresses:
-            self._take_together(self.addresses)
+            self._probe_in_parallel(self.addresses)
         else:
-            self._take_in_turn(self.addresses[: transport.ADDRESS_LIMIT])
+            self._probe_in_turn(self.addresses[: transport.ADDRESS_LIMIT])
 
-    def _take_in_turn(self, addresses: tuple[Address, ...]) -> None:
+    def _probe_in_turn(self, addresses: tuple[Address, ...]) -> None:
         for position, address in enumerate(addresses):
             session = Session(address)
             self.sessions.append(session)
-            self._try(session, self.deadline.share(len(addresses) - position))
+            self._probe(session, self.deadline.share(len(addresses) - position))
             if session.failure is None:
                 self._note_partial(session)
                 return
             is_ours = session.failure.kind is Kind.CONFIG
             if session.login_began or is_ours or not self.deadline.left():
                 break
-        # The one that the verdict is about comes last, as the one that worked would.
+        # The result is about the last one.
         furthest = self._furthest()
         self.sessions.sort(key=lambda session: session is furthest)
 
-    def _take_together(self, addresses: tuple[Address, ...]) -> None:
-        """Try each address in a thread of its own, and wait for all of them."""
+    def _probe_in_parallel(self, addresses: tuple[Address, ...]) -> None:
+        """Probe each address in a thread of its own, and wait for all of them."""
         if len(addresses) > TOGETHER_LIMIT:
-            message = f"{len(addresses)} addresses are more than {TOGETHER_LIMIT} at a time"
-            raise ProbeError(Kind.CONFIG, Printable(message))
+            raise config_error(
+                "{} addresses are more than {} at a time", len(addresses), TOGETHER_LIMIT
+            )
         self.sessions = [Session(address) for address in addresses]
         bugs: list[BaseException] = []
 
         def work(session: Session) -> None:
             try:
-                self._try(session, self.deadline)
+                self._probe(session, self.deadline)
             except BaseException as error:
                 bugs.append(error)
 
@@ -126,8 +126,8 @@ class _Attempt:
         if bugs:
             raise bugs[0]
 
-    def _try(self, session: Session, share: Deadline) -> None:
-        """Make one attempt; a failure is written down in it."""
+    def _probe(self, session: Session, share: Deadline) -> None:
+        """Hold one session; a failure is recorded in it."""
         session.began = Clock()
         try:
             with session.timeline.phase(Phase.CONNECT):
@@ -139,23 +139,23 @@ class _Attempt:
             finally:
                 stream.close()
         except ProbeError as error:
-            from check_pop3_plus.probe import assertions
+            from check_pop3_plus.probe import side_probes
 
-            session.failure = assertions.explained(
+            session.failure = side_probes.explain_failure(
                 error, session, self.prerequisites, self.deadline
             )
         else:
             if self.settings.assertions != Assertions():
-                from check_pop3_plus.probe import assertions
+                from check_pop3_plus.probe import side_probes
 
-                session.notes += assertions.broken(
+                session.notes += side_probes.failed_assertions(
                     session.address, self.prerequisites, self.deadline
                 )
         self._read_certificates(session)
         session.is_over = True
 
     def _read_certificates(self, session: Session) -> None:
-        """Read what was sent, off every clock of the conversation but within the look's time."""
+        """Read the certificates: in no phase of the session, but within the attempt's deadline."""
         if session.tls:
             from check_pop3_plus.certificate import reader
 
@@ -163,12 +163,12 @@ class _Attempt:
             session.chain = reader.read_chain(sent, path, self.prerequisites.sanitise)
             if session.chain.defects:
                 message = f"not clean by RFC 5280: {', '.join(session.chain.defects)}"
-                session.notes.append(Note(Kind.NOT_STRICT, sanitised_text.sanitise(message)))
+                session.notes.append(Note(Kind.NOT_STRICT, sanitise(message)))
 
     def abandon(self) -> None:
-        """Leave behind what is late, and note where each attempt was.
+        """Leave behind the sessions that are late, and record the phase of each.
 
-        What a thread still writes goes into an attempt that nobody reads any more.
+        Their threads go on with the old records, which are not read any more.
         """
         for position, session in enumerate(self.sessions):
             if not session.is_over:
@@ -176,34 +176,36 @@ class _Attempt:
                 late = self.sessions[position] = Session(session.address)
                 late.timeline.laps += session.timeline.laps
                 late.login_began = session.login_began
-                late.failure = Failure(Kind.TIMEOUT, phase, Printable("no answer in time"))
+                message = printable("no answer in time")
+                late.failure = Failure(Kind.TIMEOUT, phase, message, is_late=True)
         for stream in self._streams:
             stream.abort()
 
     def _note_partial(self, working: Session) -> None:
         failed = [
-            f"{session.address} {session.failure.kind.value}"
+            printable("{} {}", session.address, session.failure.kind.value)
             for session in self.sessions
             if session.failure
         ]
         if failed:
-            which = ", ".join(failed)
-            message = f"{len(failed)} of {len(self.sessions)} addresses tried failed ({which})"
-            working.notes.append(Note(Kind.PARTIAL, Printable(message)))
+            which = printable(", ".join(["{}"] * len(failed)), *failed)
+            of = len(self.sessions)
+            text = printable("{} of {} addresses tried failed ({})", len(failed), of, which)
+            working.notes.append(Note(Kind.PARTIAL, text))
 
     def _furthest(self) -> Session:
-        """Return the attempt that came furthest: of several failures it tells most.
+        """Return the session that reached the most phases: its failure is the most specific.
 
-        The last of equals, so that the order tried stays as it is in what is told.
+        The last of equals, so that the sessions stay in the order tried.
         """
         return max(reversed(self.sessions), key=lambda session: len(session.timeline.laps))
 
     def _may_log_in(self) -> bool:
-        """Return whether nobody has logged in yet: one login attempt a look."""
+        """Return whether no session has logged in yet: one login per attempt."""
         return self._login.acquire(blocking=False)
 
     def phase(self) -> Phase | None:
-        """Return the phase that is going on."""
+        """Return the current phase."""
         timelines = [self.timeline, *(session.timeline for session in self.sessions)]
         return next((line.current for line in reversed(timelines) if line.current), None)
 

@@ -1,12 +1,9 @@
-"""The wire in terms of commands and replies, and what every conversation has: a greeting, a
-capability list, and QUIT (RFC 1939, 2449).
+"""Send commands and read replies; greeting, capability list and QUIT of a session (RFC 1939, 2449).
 
-It writes down facts into an `Attempt` and raises `ProbeError` where the talk ends early. The first
-line of every reply is judged here, because the next step depends on it; what it means for the
-service is judged in `contexts`.
+Facts go into a `Session`; `ProbeError` is raised when the session ends early. The first line of
+every reply is evaluated here, because the next step depends on it; states are decided in `check`.
 """
 
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -18,24 +15,25 @@ from check_pop3_plus.model.failures import (
     ProbeError,
 )
 from check_pop3_plus.model.report import Note, Session, TlsFacts
-from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, cleaner, sanitise
+from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable, sanitise
 from check_pop3_plus.model.settings import Security, Settings
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.pop3 import grammar
 from check_pop3_plus.support.deadline import Clock
+from check_pop3_plus.support.masking import also_masking
 
 if TYPE_CHECKING:
     import ssl
 
-GOODBYE_SECONDS = 1.0
-"""How long the answer to QUIT is waited for (contract, section 4)."""
+QUIT_SECONDS = 1.0
+"""Longest wait for the reply to QUIT (contract, section 4)."""
 
-_DIALOGUE_LIMIT = 200
-"""Lines kept for `-vvv`; the longest story has about 40."""
+_TRANSCRIPT_LIMIT = 200
+"""Lines kept for `-vvv`; the longest session has about 40."""
 
 
 class Connection:
-    """One stream; every line that passes also goes into the dialogue."""
+    """A stream with commands and replies; every line goes into the session's transcript."""
 
     def __init__(
         self, stream: Stream, settings: Settings, session: Session, sanitise: Sanitiser
@@ -45,101 +43,109 @@ class Connection:
         self.session = session
         self.sanitise = sanitise
         self.is_usable = False
-        """Whether a QUIT would be understood: the peer has greeted, and no reply is half-read."""
+        """Whether QUIT can be sent: the server has greeted, and no reply is half read."""
         self._lines = grammar.LineBuffer()
 
     def ask(self, command: grammar.Command, has_body: bool = False) -> grammar.Reply:
         """Send a command and return its reply.
 
-        Raises ProbeError (garbled) when something has arrived that nothing was asked for.
+        Raises ProbeError (garbled) when data has arrived before the command was sent.
         """
         if self.unsolicited():
-            raise ProbeError(Kind.GARBLED, Printable("sent data that nothing had asked for"))
-        self.say(command)
-        return self.reply(has_body, command.is_auth)
+            raise ProbeError(Kind.GARBLED, "sent data that nothing had asked for")
+        self.send(command)
+        return self.read_reply(has_body, command.is_auth)
 
-    def say(self, command: grammar.Command) -> None:
+    def send(self, command: grammar.Command) -> None:
         """Send a command, whatever has arrived."""
         self.is_usable = False
-        self._note("C: ", command.shown)
+        self._record("C: {}", command.shown)
         if command.shown.endswith("***") and not command.wire.startswith(b"PASS "):
-            self._mask(command.wire.split()[-1:])
+            # A proof, too, lets a password be guessed.
+            self.sanitise = also_masking(self.sanitise, command.wire.split(b" ")[-1].strip())
         self.stream.send(command.wire)
 
-    def reply(self, has_body: bool = False, is_auth: bool = False) -> grammar.Reply:
-        """Return the next reply, with its body where it has one.
+    def read_reply(self, has_body: bool = False, is_auth: bool = False) -> grammar.Reply:
+        """Return the next reply, with its body if the command has one.
 
         Raises ProbeError: closed, garbled, oversized; DeadlineExceeded.
         """
         self.is_usable = False
-        line = self._auth_line() if is_auth else self.line()
+        line = self._read_auth_line() if is_auth else self.read_line()
         reply = (grammar.parse_challenge(line) if is_auth else None) or grammar.parse_status(line)
         if reply is None:
-            raise ProbeError(Kind.GARBLED, Printable(f"sent no POP3 reply: {self.quote(line)}"))
+            raise ProbeError(Kind.GARBLED, "sent no POP3 reply: {}", self.quote(line))
         if reply.ok and has_body:
             body = grammar.BodyReader()
-            while not body.add(self.line(is_inside=True)):
+            while not body.add(self.read_line(is_inside=True)):
                 pass
             reply = reply.replace(body=tuple(body.lines))
         self.session.ended = Clock()
-        # Inside an exchange QUIT would be taken for a response.
+        # Inside a SASL exchange the server would take QUIT for a response.
         self.is_usable = reply.challenge is None
         return reply
 
-    def line(self, limit: int = grammar.LINE_LIMIT, is_inside: bool = False) -> bytes:
-        """Return the next line without its end; `is_inside` says that its reply has begun."""
+    def read_line(
+        self,
+        limit: int = grammar.LINE_LIMIT,
+        is_inside: bool = False,
+        missing: str = " without a reply",
+    ) -> bytes:
+        """Return the next line without its end; `is_inside` says that its reply has begun.
+
+        `missing` is added to the error when the server closes the connection instead.
+        Raises ProbeError: closed, oversized past `limit` bytes; DeadlineExceeded.
+        """
         while (line := self._lines.next_line(limit)) is None:
             has_begun = is_inside or bool(self._lines.pending)
             try:
                 data = self.stream.receive()
             except DeadlineExceeded as error:
                 if has_begun:
-                    error.message = Printable("no complete answer in time")
+                    raise DeadlineExceeded(error.kind, "no complete answer in time") from error
                 raise
             if not data:
-                cut = "in the middle of a reply" if has_begun else "without a reply"
-                raise ProbeError(Kind.CLOSED, Printable(f"closed the connection {cut}"))
+                cut = " in the middle of a reply" if has_begun else missing
+                raise ProbeError(Kind.CLOSED, "closed the connection" + cut)
             self._lines.feed(data)
         if self._lines.is_bare:
-            self.remark("lines end in LF alone")
-        self._note("S: ", self._shown(line))
+            self.warn("lines end in LF alone")
+        self._record("S: {}", self._shown(line))
         return line
 
     def _shown(self, line: bytes) -> Printable:
-        """Return what may be shown of a line; base64 hides from a search what is in it."""
+        """Return what the transcript may show of a line: base64 can hide a secret from the mask."""
         if line.startswith(b"+ "):
             from base64 import b64decode
 
             with suppress(ValueError):
                 challenge = b64decode(line[2:] + b"==")
                 if self.sanitise(challenge) != sanitise(challenge):
-                    return Printable("+ ***")
+                    return printable("+ ***")
         return self.sanitise(line)
 
-    def _mask(self, said: Iterable[bytes]) -> None:
-        """Show from now on nothing of what was said: a proof, too, lets a password be guessed."""
-        known, proof = self.sanitise, cleaner(said)
-        self.sanitise = lambda foreign: proof(known(foreign))
-
-    def _auth_line(self) -> bytes:
+    def _read_auth_line(self) -> bytes:
         try:
-            return self.line(grammar.AUTH_LINE_LIMIT)
+            return self.read_line(grammar.AUTH_LINE_LIMIT)
         except ProbeError as error:
             if error.kind is Kind.OVERSIZED and self._lines.pending.startswith(b"+ "):
-                error.kind = Kind.GARBLED
-                limit = f"more than {grammar.AUTH_LINE_LIMIT} octets"
-                error.message = Printable(f"sent a malformed challenge: {limit}; given up")
+                raise ProbeError(
+                    Kind.GARBLED,
+                    "sent a malformed challenge: more than {} octets; given up",
+                    grammar.AUTH_LINE_LIMIT,
+                ) from error
             raise
 
     def unsolicited(self) -> bool:
-        """Return whether something has arrived that no command asked for."""
+        """Return whether data has arrived that no command asked for."""
         self._lines.feed(self.stream.arrived())
         return bool(self._lines.pending)
 
     def start_tls(self, context: "ssl.SSLContext") -> None:
-        """Shake hands; all knowledge from before is dropped with the old buffer.
+        """Do the TLS handshake and drop what was received before it.
 
-        No QUIT follows, however it ends, until something was answered inside TLS.
+        No QUIT is sent until the server has answered inside TLS, even if the handshake fails.
+        Raises what `Stream.start_tls` raises.
         """
         self.is_usable = False
         session = self.session
@@ -150,93 +156,96 @@ class Connection:
             raise
         self._lines = grammar.LineBuffer()
         session.ended = Clock()
-        self._note("TLS: ", Printable(f"{session.tls.version} {session.tls.cipher}"))
+        self._record("TLS: {} {}", session.tls.version, session.tls.cipher)
 
     def quote(self, line: bytes) -> Printable:
-        """Return a line to be shown; where there is nothing in it, that is said."""
-        return self.sanitise(line) or Printable("(an empty line)")
+        """Return a line for a message; an empty one is named so."""
+        return self.sanitise(line) or printable("(an empty line)")
 
     def reason(self, reply: grammar.Reply) -> Printable:
-        """Return what a refusal says for itself."""
-        return self.sanitise(reply.text) or Printable("(no reason given)")
+        """Return the text of a refusal."""
+        return self.sanitise(reply.text) or printable("(no reason given)")
 
-    def remark(self, oddity: str) -> None:
-        """Write down, once, what is odd and tolerated."""
-        if oddity not in self.session.protocol_warnings:
-            self.session.protocol_warnings.append(Printable(oddity))
+    def warn(self, deviation: str) -> None:
+        """Record, once, a tolerated deviation from the protocol; our own text."""
+        if deviation not in self.session.protocol_warnings:
+            self.session.protocol_warnings.append(printable(deviation))
 
-    def _note(self, mark: str, text: Printable) -> None:
-        if len(self.session.transcript) < _DIALOGUE_LIMIT:
-            self.session.transcript.append(Printable(mark + text))
+    def _record(self, template: str, *foreign: object) -> None:
+        if len(self.session.transcript) < _TRANSCRIPT_LIMIT:
+            self.session.transcript.append(printable(template, *foreign))
 
 
 def read_greeting(connection: Connection) -> None:
     """Read the greeting: one status line (RFC 1939 section 4).
 
-    Raises ProbeError: greeting, greeting-temporary, garbled, closed, oversized.
+    Raises ProbeError: greeting, greeting-temporary, garbled, closed, oversized; DeadlineExceeded.
     """
     try:
-        line = connection.line()
+        line = connection.read_line(missing="")
     except ProbeError as error:
         if error.kind is Kind.CLOSED:
-            what = error.message.removesuffix(" without a reply")
-            error.message = Printable(f"{what} before the greeting")
+            raise ProbeError(Kind.CLOSED, "{} before the greeting", error.message) from error
         raise
     connection.session.greeting = line
     connection.session.greeting_shown = connection.sanitise(line)
     connection.session.ended = Clock()
     reply = grammar.parse_status(line)
     if reply is None and line[:3] == b"+ok":
-        # Seen in the wild; clients that compare without case accept it.
+        # Some servers send it; clients that compare without case accept it.
         note(connection, Kind.GARBLED, "greeting in lower case")
         reply = grammar.parse_status(b"+OK" + line[3:])
     if reply is None:
-        guess = grammar.guess_protocol(line)
-        attempts = f"is not POP3, looks like {guess}" if guess else "sent a malformed greeting"
-        raise ProbeError(Kind.GARBLED, Printable(f"{attempts}: {connection.quote(line)}"))
+        quoted, guess = connection.quote(line), grammar.guess_protocol(line)
+        if guess:
+            raise ProbeError(Kind.GARBLED, "is not POP3, looks like {}: {}", guess, quoted)
+        raise ProbeError(Kind.GARBLED, "sent a malformed greeting: {}", quoted)
     connection.is_usable = True
     if not reply.ok:
-        passes = f"{reply.code}/".startswith("SYS/TEMP/")  # codes are hierarchical
-        kind = Kind.GREETING_TEMPORARY if passes else Kind.GREETING
-        raise ProbeError(kind, Printable(f"refuses service: {connection.reason(reply)}"))
+        is_temporary = f"{reply.code}/".startswith("SYS/TEMP/")  # codes are hierarchical
+        kind = Kind.GREETING_TEMPORARY if is_temporary else Kind.GREETING
+        raise ProbeError(kind, "refuses service: {}", connection.reason(reply))
     if connection.unsolicited():
-        message = Printable("sent more than its greeting, unasked")
+        message = "sent more than its greeting, unasked"
         if connection.settings.login or connection.settings.tls.security is Security.STLS:
             raise ProbeError(Kind.GARBLED, message)
         note(connection, Kind.GARBLED, message)
 
 
 def capabilities(connection: Connection) -> grammar.Capabilities | None:
-    """Ask for the capabilities; None where the server does not know CAPA (RFC 2449 section 5)."""
+    """Return the reply to CAPA, or None if the server does not know it (RFC 2449 section 5).
+
+    Raises what `Connection.ask` raises.
+    """
     with connection.session.timeline.phase(Phase.CAPA):
         reply = connection.ask(grammar.command(b"CAPA"), has_body=True)
     if not reply.ok:
         return None
     connection.session.capabilities = tuple(connection.sanitise(line) for line in reply.body)
-    for oddity in grammar.protocol_warnings(reply.body):
-        connection.remark(f"the capability list {oddity}")
+    for deviation in grammar.protocol_warnings(reply.body):
+        connection.warn(f"the capability list {deviation}")
     known = grammar.parse_capabilities(reply.body)
-    # Nobody offers STLS inside TLS; that it was used counts as offered.
+    # A server does not offer STLS inside TLS; one that accepted it counts as offering it.
     used = {("STLS", None)} if connection.settings.tls.security is Security.STLS else set()
     connection.session.offered = known.offered() | (used if connection.stream.encrypted else set())
     return known
 
 
 def quit_session(connection: Connection) -> None:
-    """Send QUIT and wait a second at most; nothing was deleted, so its failure is a note only.
+    """Send QUIT and wait at most `QUIT_SECONDS`; its failure is only a note (nothing was deleted).
 
-    The clock of `time` has stopped: `ended` stays as it was.
+    Not part of the response time: `ended` stays as it was.
     """
-    connection.stream.deadline = connection.stream.deadline.within(GOODBYE_SECONDS)
+    connection.stream.deadline = connection.stream.deadline.within(QUIT_SECONDS)
     ended = connection.session.ended
-    goodbye = grammar.command(b"QUIT")
+    command = grammar.command(b"QUIT")
     try:
         with connection.session.timeline.phase(Phase.QUIT):
             if connection.unsolicited():
-                # What has arrived would be taken for the answer; the mailbox is to be left anyway.
-                connection.say(goodbye)
-                raise ProbeError(Kind.GARBLED, Printable("has said more than it was asked"))
-            reply = connection.ask(goodbye)
+                # It would be taken for the reply to QUIT; the mailbox must be released anyway.
+                connection.send(command)
+                raise ProbeError(Kind.GARBLED, "sent more than it was asked for")
+            reply = connection.ask(command)
         if not reply.ok:
             note(connection, Kind.GOODBYE, "QUIT was refused (nothing was deleted)")
     except ProbeError:
@@ -246,4 +255,5 @@ def quit_session(connection: Connection) -> None:
 
 
 def note(connection: Connection, kind: Kind, text: str) -> None:
-    connection.session.notes.append(Note(kind, Printable(text)))
+    """Add a note in our own words to the session."""
+    connection.session.notes.append(Note(kind, printable(text)))

@@ -1,43 +1,52 @@
-"""What a run prepares once, for all of its looks: the secret, the TLS policy, files.
+"""Resources shared by all attempts of a run: the secret, the TLS context, files.
 
-Once, because a secret can be had only once: the variable that it comes from is removed, a command
-may count how often it is asked, a token costs a request.
+Prepared only once: the environment variable of a secret is removed, a password command may have
+side effects, a token costs a request.
 """
 
 from typing import TYPE_CHECKING
 
-from check_pop3_plus.model import sanitised_text
-from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.model.failures import config_error
 from check_pop3_plus.model.report import CertificateFacts
-from check_pop3_plus.model.sanitised_text import Printable, Sanitiser
+from check_pop3_plus.model.sanitised_text import Sanitiser
 from check_pop3_plus.model.settings import Secret, Security, Settings
 from check_pop3_plus.net import tls
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.support.masking import Masker, can_mask
 
 if TYPE_CHECKING:
     import ssl
 
 
 class Prerequisites:
-    """What all conversations of a run share."""
+    """Resources shared by all attempts of a run."""
 
-    def __init__(self, settings: Settings, secret: Secret | None = None) -> None:
-        """Take `secret` where it was asked for on the terminal; else it is read from its source."""
+    def __init__(
+        self, settings: Settings, secret: Secret | None = None, masker: Masker | None = None
+    ) -> None:
+        """`secret` is one entered on the terminal; otherwise it is read from its source.
+
+        `masker` is shared by all sections of a sweep.
+        """
         self.settings = settings
         self.secret = secret
-        self.sanitise: Sanitiser = sanitised_text.sanitise
-        """Masks the secret, too, once there is one."""
+        self.masker = masker or Masker()
         self.is_maskable = True
-        """Else nothing is quoted of what the server says once it has been told the secret."""
+        """Otherwise only response codes of the server are quoted after the login."""
         self.context: ssl.SSLContext | None = None
-        """None where the link is plain."""
+        """None without TLS."""
         self.deployed: tuple[CertificateFacts, ...] = ()
         self._is_ready = False
 
+    @property
+    def sanitise(self) -> Sanitiser:
+        """Makes untrusted text printable, and masks the secrets that are known so far."""
+        return self.masker.sanitise
+
     def prepare(self, deadline: Deadline) -> None:
-        """Do before any clock of a conversation what would otherwise spoil its numbers.
+        """Prepare everything, unless it is done, before the time of a session is measured.
 
         Raises ProbeError (config).
         """
@@ -46,20 +55,17 @@ class Prerequisites:
         login = self.settings.login
         if login and login.needs_secret:
             if login.source.grant:
-                from check_pop3_plus.probe import (
-                    oauth_token,  # for HTTP, which no other check pays for
-                )
+                from check_pop3_plus.probe import oauth_token  # it loads HTTP
 
-                secrets = oauth_token.fetch(login.source.grant, deadline)
+                secrets = oauth_token.fetch_token(login.source.grant, deadline)
             else:
                 secrets = (self.secret or password_source.read(login.source, deadline),)
             self.secret = secrets[0]
-            public = _public(login.username, self.settings)
             revealed = [each.reveal() for each in secrets]
-            self.sanitise = sanitised_text.cleaner(revealed, public)
-            self.is_maskable = sanitised_text.can_mask(revealed[0], public)
+            self.masker.add(revealed)
+            self.is_maskable = can_mask(revealed[0])
         if self.settings.tls.security is not Security.PLAIN:
-            from check_pop3_plus.certificate import reader  # which a plain check does not pay for
+            from check_pop3_plus.certificate import reader  # it loads cryptography
 
             reader.prepare()
             self.context = tls.context(self.settings.tls)
@@ -67,21 +73,14 @@ class Prerequisites:
         self._is_ready = True
 
 
-def _public(username: str, settings: Settings) -> tuple[str, ...]:
-    """Return the names that everybody may know."""
-    hosts = {settings.target.hostname, settings.tls.name}
-    return (username, *hosts, *(f"{username}@{host}" for host in hosts))
-
-
 def _read_deployed(path: str | None, sanitise: Sanitiser) -> tuple[CertificateFacts, ...]:
-    """Return the certificates of the file that the server's own must be in."""
+    """Return the certificates of the file that must contain the server certificate."""
     if path is None:
         return ()
     from check_pop3_plus.certificate import reader
 
     what = "certificate file"
     try:
-        return reader.read_pem(files.read(path, what), sanitise)
+        return reader.read_pem(files.read_file(path, what), sanitise)
     except ValueError as error:
-        message = f"no certificate in PEM in {what} {sanitised_text.sanitise(path)}"
-        raise ProbeError(Kind.CONFIG, Printable(message)) from error
+        raise config_error("no certificate in PEM in {} {}", what, path) from error

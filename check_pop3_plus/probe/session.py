@@ -1,16 +1,22 @@
-"""One conversation on one stream, written as a straight story (RFC 1939, 2449, 2595).
+"""One session on one stream, top to bottom, no state machine (RFC 1939, 2449, 2595).
 
-It writes down facts into an `Attempt` and raises `ProbeError` where the story ends early. It
-knows no thresholds and no states.
+Facts go into a `Session`; `ProbeError` is raised when the session ends early. There are no
+thresholds and no states here.
 """
 
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from check_pop3_plus.model.failures import CertificateRejected, Kind, Phase, ProbeError
+from check_pop3_plus.model.failures import (
+    CertificateRejected,
+    Kind,
+    Phase,
+    ProbeError,
+    config_error,
+)
 from check_pop3_plus.model.report import MailboxFacts, Session
-from check_pop3_plus.model.sanitised_text import Printable, sanitise
+from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Security, Verify
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.pop3 import grammar
@@ -31,11 +37,11 @@ def run_session(
     deadline: Deadline,
     may_log_in: Callable[[], bool],
 ) -> None:
-    """Hold the whole conversation. `deadline` takes over once the server has greeted.
+    """Hold a whole session; `deadline` replaces the stream's own after the greeting.
 
-    `may_log_in` is asked right before a login: of several conversations one may.
+    `may_log_in` is called right before a login: of several sessions of an attempt one may log in.
 
-    Raises ProbeError; what was learnt before stands in `attempt`.
+    Raises ProbeError; the facts up to then are in `session`.
     """
     settings, context = prerequisites.settings, prerequisites.context
     connection = Connection(stream, settings, session, prerequisites.sanitise)
@@ -52,8 +58,8 @@ def run_session(
         if context and is_stls:
             upgrade(connection, context)
         known = None
-        # After STLS in any case: what was said before it is worth nothing (RFC 2595 section 4),
-        # and a server may refuse us only now (TLS 1.3 and client certificates).
+        # After STLS in any case: the list from before TLS must not be used (RFC 2595 section 4),
+        # and with TLS 1.3 a server may refuse a client certificate only now.
         for_login = settings.login and settings.login.needs_capabilities
         if is_stls or for_login or settings.assertions.capabilities:
             known = capabilities(connection)
@@ -66,23 +72,21 @@ def run_session(
 
 
 def upgrade(connection: Connection, context: "ssl.SSLContext") -> None:
-    """Go from plain text to TLS (RFC 2595 section 4); once asked for it must succeed.
+    """Change to TLS by STLS, or fail: there is no fallback to plain text (RFC 2595 section 4).
 
     Raises ProbeError: no-stls, injected, and what a handshake raises.
     """
     offered = capabilities(connection)
     with connection.session.timeline.phase(Phase.STLS):
         if offered is not None and not offered.has("STLS"):
-            raise ProbeError(Kind.NO_STLS, Printable("does not offer STLS"))
+            raise ProbeError(Kind.NO_STLS, "does not offer STLS")
         reply = connection.ask(grammar.command(b"STLS"))
         if not reply.ok:
-            raise ProbeError(Kind.NO_STLS, Printable(f"refuses STLS: {connection.reason(reply)}"))
-        # Whatever follows the reply was not protected, and would be read as if it had been.
+            raise ProbeError(Kind.NO_STLS, "refuses STLS: {}", connection.reason(reply))
+        # Data behind the reply is not protected, and would be read as if it had come inside TLS.
         if connection.unsolicited():
             connection.is_usable = False
-            raise ProbeError(
-                Kind.INJECTED, Printable("sent plain data after the STLS reply (injection?)")
-            )
+            raise ProbeError(Kind.INJECTED, "sent plain data after the STLS reply (injection?)")
     connection.session.capabilities = connection.session.offered = None
     with connection.session.timeline.phase(Phase.TLS):
         try:
@@ -90,8 +94,7 @@ def upgrade(connection: Connection, context: "ssl.SSLContext") -> None:
             _require_certificate(connection)
         except ProbeError as error:
             if error.kind is Kind.CLOSED:
-                error.kind = Kind.TLS
-                error.message = Printable(f"accepted STLS and then {error.message}")
+                raise ProbeError(Kind.TLS, "accepted STLS and then {}", error.message) from error
             raise
 
 
@@ -101,9 +104,9 @@ def log_in(
     known: grammar.Capabilities | None,
     may_log_in: Callable[[], bool],
 ) -> bool:
-    """Log in, once: a second try after a rejection would be a step towards a lock-out.
+    """Log in once; a second try after a rejection could lock the account.
 
-    Returns False where another conversation of the look has tried already.
+    Returns False if another session of the attempt has logged in already.
 
     Raises ProbeError: no-mechanism, cleartext-refused, credentials, in-use, login-delay,
     temporary, permanent, client-certificate.
@@ -111,15 +114,15 @@ def log_in(
     from check_pop3_plus.pop3 import login
 
     wanted = connection.settings.login
-    assert wanted is not None  # noqa: S101 - who calls this has asked for a login
-    _require_verified_link(connection)
+    assert wanted is not None  # noqa: S101 - checked by the caller
     with connection.session.timeline.phase(Phase.LOGIN):
+        _require_verified_link(connection)
         encrypted = connection.stream.encrypted
         try:
             method = login.choose_mechanism(wanted.mechanism, known, encrypted)
         except ProbeError as error:
-            error.message = connection.sanitise(error.message)  # it quotes what the server offers
-            raise
+            # It quotes what the server offers, which may have a secret in it.
+            raise ProbeError(error.kind, "{}", connection.sanitise(error.message)) from error
         if not may_log_in():
             return False
         greeting = connection.session.greeting or b""
@@ -128,60 +131,59 @@ def log_in(
         )
         if not prerequisites.is_maskable:
             connection.sanitise = grammar.only_code
+            connection.session.replies_hidden = True
         connection.session.login_began = True
-        reply = _carry(connection, steps)
+        reply = _run_steps(connection, steps)
         if not reply.ok:
-            kind = login.rejection(reply, encrypted)
-            raise ProbeError(
-                kind, login.described(reply, wanted.username, kind, connection.sanitise)
-            )
+            kind = login.refusal_kind(reply, encrypted)
+            message = login.refusal_message(reply, wanted.username, kind, connection.sanitise)
+            raise ProbeError(kind, "{}", message)
     connection.session.logged_in_as = sanitise(wanted.username)
     return True
 
 
-def _carry(connection: Connection, steps: "login.Steps") -> grammar.Reply:
+def _run_steps(connection: Connection, steps: "login.Steps") -> grammar.Reply:
+    """Send the commands of a login method; return the reply that ended it."""
     try:
         command = next(steps)
         while True:
             try:
                 reply = connection.ask(command)
             except ProbeError as error:
-                # Who has just cancelled an exchange knows better why it ended.
+                # A method that has just cancelled its exchange raises its own reason instead.
                 command = steps.throw(error)
             else:
-                # A proof may take long to compute, and a hostile server chooses how long.
+                # Computing a proof may take long; a hostile server chooses how long.
                 command = run_with_deadline(partial(steps.send, reply), connection.stream.deadline)
     except StopIteration as end:
-        ended: grammar.Reply = end.value
-        return ended
+        last: grammar.Reply = end.value
+        return last
 
 
 def _require_verified_link(connection: Connection) -> None:
-    """Refuse to send a secret over a link that is not verified, unless the user said so.
+    """Refuse to send a secret over a link that is not verified, unless the user allowed it.
 
-    `options` refuses such settings; this is the lock on the door itself.
+    `options` refuses such settings; this is the last safeguard. Raises ProbeError (config).
     """
     tls = connection.session.tls
     login_wanted = connection.settings.login
     allowed = login_wanted is not None and login_wanted.allow_insecure
     if not allowed and not (connection.stream.encrypted and tls and tls.verified):
-        raise ProbeError(
-            Kind.CONFIG, Printable("no password is sent over a link that is not verified TLS")
-        )
+        raise config_error("no password is sent over a link that is not verified TLS")
 
 
 def _require_certificate(connection: Connection) -> None:
-    """Look at what of the certificate OpenSSL was not asked about, before a byte is sent.
+    """Check, before a byte is sent, what OpenSSL does not check of the server certificate.
 
-    That is the pins, and the strength where TLS 1.1 is allowed: it needs security level 0, at
-    which OpenSSL also takes weak certificates.
+    That is the pins, and the strength if TLS 1.1 is allowed: it needs security level 0, at which
+    OpenSSL also accepts weak certificates.
 
     Raises CertificateRejected: pin, weak.
     """
     from check_pop3_plus.certificate import reader
 
     policy, session = connection.settings.tls, connection.session
-    assert session.tls is not None  # noqa: S101 - it has just been written down
+    assert session.tls is not None  # noqa: S101 - set by start_tls
     sent = session.tls.sent
     refused = None
     if policy.pins:
@@ -194,28 +196,28 @@ def _require_certificate(connection: Connection) -> None:
             refused = (Kind.WEAK, "certificate is too weak")
     if refused:
         session.tls = session.tls.replace(verified=False)
-        session.ended = None  # nothing that was said has been judged
+        session.ended = None  # no reply has been evaluated
         kind, message = refused
         raise CertificateRejected(kind, sent, message)
 
 
 def stat_mailbox(connection: Connection) -> None:
-    """Ask for messages and size (RFC 1939 section 5).
+    """Record the number and size of the messages (RFC 1939 section 5).
 
-    Raises ProbeError: mailbox; temporary or permanent where the server takes the login back.
+    Raises ProbeError: mailbox; temporary or permanent if the server withdraws the login.
     """
     from check_pop3_plus.pop3 import login
 
-    # Dovecot says `+OK Logged in.` and, when the mailbox cannot be opened, at once an `-ERR`.
+    # Dovecot sends `+OK Logged in.` and, if the mailbox cannot be opened, an `-ERR` right behind.
     withdrawn = connection.unsolicited()
-    reply = connection.reply() if withdrawn else connection.ask(grammar.command(b"STAT"))
+    reply = connection.read_reply() if withdrawn else connection.ask(grammar.command(b"STAT"))
     if not reply.ok:
         kind, reason = login.kind_of_code(reply.code), connection.reason(reply)
         if kind is not None:
-            raise ProbeError(kind, Printable(f"withdrew the login: {reason}"))
-        raise ProbeError(Kind.MAILBOX, Printable(f"cannot read the mailbox: {reason}"))
+            raise ProbeError(kind, "withdrew the login: {}", reason)
+        raise ProbeError(Kind.MAILBOX, "cannot read the mailbox: {}", reason)
     numbers = None if withdrawn else grammar.parse_stat(reply.text)
     if numbers is None:
-        said = connection.sanitise(reply.text) or "(nothing)"
-        raise ProbeError(Kind.MAILBOX, Printable(f"sent a malformed STAT reply: {said}"))
+        text = connection.sanitise(reply.text) or "(nothing)"
+        raise ProbeError(Kind.MAILBOX, "sent a malformed STAT reply: {}", text)
     connection.session.mailbox = MailboxFacts(*numbers)

@@ -1,29 +1,98 @@
-"""Talks aside: what is found out on a connection of its own, beside the check itself.
+"""Side probes: extra checks, each on a separate connection.
 
-They tell an old server from a broken one, and try what the user wants to be impossible. No real
-credential is used, and not one POP3 byte follows a handshake on old terms.
+They explain a failed handshake, and test what the user wants to be impossible (the assertions). An
+assertion whose session fails proves nothing, and is reported as not tested: no false OK. They use
+no real credentials, and send no POP3 byte after a handshake with legacy TLS.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
-from check_pop3_plus.model.failures import Kind, ProbeError
-from check_pop3_plus.model.sanitised_text import Printable
+from check_pop3_plus.model.failures import DeadlineExceeded, Failure, Kind, Phase, ProbeError
+from check_pop3_plus.model.report import Address, Note, Session
+from check_pop3_plus.model.sanitised_text import Printable, printable
 from check_pop3_plus.model.settings import Security
-from check_pop3_plus.net import legacy_client_hello
+from check_pop3_plus.net import legacy_client_hello, transport
 from check_pop3_plus.net.tls import legacy_context
 from check_pop3_plus.pop3 import grammar
-from check_pop3_plus.probe.connection import Connection, capabilities, read_greeting
+from check_pop3_plus.probe.connection import Connection, capabilities, quit_session, read_greeting
+from check_pop3_plus.probe.prerequisites import Prerequisites
+from check_pop3_plus.support.deadline import Deadline, run_with_deadline
 
 if TYPE_CHECKING:
     import ssl
 
+_T = TypeVar("_T")
+
+LEGACY_SECONDS = 2.0
+"""Longest second handshake, which tells an old server from a broken one."""
+
+
+def on_separate_connection(
+    address: Address,
+    prerequisites: Prerequisites,
+    limit: Deadline,
+    work: Callable[[Connection], _T],
+) -> _T:
+    """Return what `work` returns for a new connection to an address.
+
+    In a thread, because a server can keep OpenSSL busy inside one call. Past the limit the
+    connection is shut down, or that thread would run on as long as a sweep does. QUIT is sent
+    where the server can take it.
+
+    Raises what `work` and `transport.connect` raise; DeadlineExceeded at the limit.
+    """
+    stream = transport.connect(address, prerequisites.settings.target.source_address, limit)
+    connection = Connection(
+        stream, prerequisites.settings, Session(address), prerequisites.sanitise
+    )
+
+    def run() -> _T:
+        try:
+            return work(connection)
+        finally:
+            if connection.is_usable:
+                quit_session(connection)
+            stream.close()
+
+    try:
+        return run_with_deadline(run, limit)
+    except DeadlineExceeded:
+        stream.abort()
+        raise
+
+
+# --- why a handshake failed ---------------------------------------------------------------------
+
+
+def explain_failure(
+    error: ProbeError, session: Session, prerequisites: Prerequisites, deadline: Deadline
+) -> Failure:
+    """Return the failure of a session; old-tls if a second handshake finds that reason.
+
+    A server that has only old TLS versions may answer a modern handshake with an alert that
+    gives no reason, or close the connection (Dovecot does). If a handshake with legacy TLS
+    succeeds, that is the reason. No POP3 byte is sent over such a link.
+    """
+    is_unclear = error.kind in (Kind.TLS, Kind.CLOSED) and session.timeline.failed is Phase.TLS
+    if is_unclear and session.tls is None and prerequisites.context and deadline.left():
+        limit = deadline.within(min(LEGACY_SECONDS, deadline.left() / 2))
+        handshake = partial(agreed_on_legacy_terms, modern=prerequisites.context)
+        with suppress(ProbeError):
+            agreed = on_separate_connection(session.address, prerequisites, limit, handshake)
+            if agreed:
+                return Failure(Kind.OLD_TLS, Phase.TLS, printable("offers only {}", agreed))
+    return error.failure(session.timeline.failed)
+
 
 def agreed_on_legacy_terms(connection: Connection, modern: "ssl.SSLContext") -> Printable | None:
-    """Shake hands on any terms and return what was agreed on, or None where it is modern.
+    """Return version and cipher of a handshake with legacy TLS, or None if `modern` allows them.
 
-    Raises ProbeError where the server does not shake hands at all.
+    Raises ProbeError when the handshake fails.
     """
-    _begin(connection)
+    _go_to_handshake(connection)
     connection.start_tls(legacy_context())
     agreed = connection.session.tls
     if agreed is None or agreed.version is None:
@@ -32,36 +101,103 @@ def agreed_on_legacy_terms(connection: Connection, modern: "ssl.SSLContext") -> 
     is_recent = agreed.version.removeprefix("TLSv") >= connection.settings.tls.minimum
     if is_recent and agreed.cipher in acceptable:
         return None
-    return Printable(f"{agreed.version} with {agreed.cipher}")
+    return printable("{} with {}", agreed.version, agreed.cipher)
 
 
 def agreed_on(connection: Connection, version: str) -> Printable:
-    """Offer one version of TLS alone, on any other terms, and return the cipher agreed on.
+    """Return the cipher of a handshake that offers only one TLS version, with legacy ciphers.
 
-    Raises ProbeError where there is no agreement.
+    Raises ProbeError when the handshake fails.
     """
-    _begin(connection)
+    _go_to_handshake(connection)
     connection.start_tls(legacy_context(version))
     agreed = connection.session.tls
-    return Printable(agreed.cipher if agreed and agreed.cipher else "an unknown cipher")
+    return printable("{}", agreed.cipher if agreed and agreed.cipher else "an unknown cipher")
+
+
+def _go_to_handshake(connection: Connection) -> None:
+    """Do what comes before the handshake: nothing, or STLS (RFC 2595 section 4)."""
+    if connection.settings.tls.security is Security.STLS:
+        read_greeting(connection)
+        reply = connection.ask(grammar.command(b"STLS"))
+        if not reply.ok:
+            raise ProbeError(Kind.NO_STLS, "refuses STLS: {}", connection.reason(reply))
+
+
+# --- assertions ---------------------------------------------------------------------------------
+
+
+def failed_assertions(
+    address: Address, prerequisites: Prerequisites, deadline: Deadline
+) -> list[Note]:
+    """Return a note for each assertion that does not hold, or could not be tested."""
+    tests = _AssertionTests(address, prerequisites, deadline)
+    wanted, context = prerequisites.settings.assertions, prerequisites.context
+    if wanted.refuses_cleartext:
+        tests.run(Kind.CLEARTEXT_ACCEPTED, try_cleartext)
+    if wanted.resists_injection and context:
+        tests.run(Kind.INJECTABLE, partial(try_injection, context=context))
+    if wanted.rejects_legacy_tls:
+        tests.run_legacy_tls()
+    return tests.notes
+
+
+class _AssertionTests:
+    """The assertions about one address, and their results."""
+
+    def __init__(self, address: Address, prerequisites: Prerequisites, deadline: Deadline) -> None:
+        self._address = address
+        self._prerequisites = prerequisites
+        self._deadline = deadline
+        self.notes: list[Note] = []
+
+    def run(self, kind: Kind, test: Callable[[Connection], Printable | None]) -> None:
+        """Record what `test` finds wrong."""
+        wrong = self._result(kind, test)
+        if wrong:
+            self.notes.append(Note(kind, wrong))
+
+    def run_legacy_tls(self) -> None:
+        """Record the legacy TLS versions that the server accepts."""
+        kind, context = Kind.LEGACY_TLS, self._prerequisites.context
+        accepted = set()
+        for version in legacy_client_hello.LEGACY_VERSIONS:
+            answer = self._result(kind, partial(try_legacy_version, version=version))
+            if answer == HUNG_UP and context:
+                # Because of the version, or of a limit on connections? A limit breaks this, too.
+                self._result(kind, partial(require_handshake, context=context))
+            elif answer:
+                accepted.add(answer)
+        if accepted:
+            versions = " and ".join(sorted(accepted))
+            self.notes.append(Note(kind, printable("still accepts {}", versions)))
+
+    def _result(self, kind: Kind, test: Callable[[Connection], _T]) -> _T | None:
+        """Return the result of a side probe; None, and a note, if it fails."""
+        try:
+            return on_separate_connection(self._address, self._prerequisites, self._deadline, test)
+        except ProbeError as error:
+            text = printable("an assertion ({}) could not be tried: {}", kind.value, error.message)
+            self.notes.append(Note(error.kind, text, is_failure=True))
+            return None
 
 
 HUNG_UP = "hung up"
 
 
-def goes_along(connection: Connection, version: str) -> str:
-    """Offer nothing but one old version of TLS, and return the one that the server goes along with.
+def try_legacy_version(connection: Connection, version: str) -> str:
+    """Offer only one legacy TLS version, and return the version that the server accepts.
 
-    "" where it refuses by an alert, `HUNG_UP` where it does so without a word, as Dovecot does:
-    that may have other reasons, which `shakes_hands` can exclude.
+    "" if it refuses by an alert, `HUNG_UP` if it closes the connection, as Dovecot does: that may
+    have other reasons, which `require_handshake` can exclude.
 
-    Raises ProbeError where nothing can be concluded.
+    Raises ProbeError when nothing can be concluded.
     """
-    _begin(connection)
-    connection.is_usable = False  # not one byte of POP3 follows
+    _go_to_handshake(connection)
+    connection.is_usable = False  # no POP3 byte follows
     connection.stream.send(legacy_client_hello.client_hello(version, connection.settings.tls.name))
     data = b""
-    while (said := legacy_client_hello.answer(data)) is None:
+    while (answer := legacy_client_hello.answer(data)) is None:
         try:
             received = connection.stream.receive()
         except ProbeError as error:
@@ -71,73 +207,65 @@ def goes_along(connection: Connection, version: str) -> str:
         if not received:
             return HUNG_UP
         data += received
-    return said
+    return answer
 
 
-def shakes_hands(connection: Connection, context: "ssl.SSLContext") -> None:
-    """Shake hands on today's terms. Raises ProbeError where that fails."""
-    _begin(connection)
+def require_handshake(connection: Connection, context: "ssl.SSLContext") -> None:
+    """Do a modern handshake. Raises ProbeError when it fails."""
+    _go_to_handshake(connection)
     connection.start_tls(context)
     if connection.settings.tls.security is Security.IMPLICIT:
         read_greeting(connection)
 
 
-def _begin(connection: Connection) -> None:
-    """Go to where a handshake is due."""
-    if connection.settings.tls.security is Security.STLS:
-        read_greeting(connection)
-        reply = connection.ask(grammar.command(b"STLS"))
-        if not reply.ok:
-            raise ProbeError(Kind.NO_STLS, Printable(f"refuses STLS: {connection.reason(reply)}"))
-
-
 CLEARTEXT_USER = b"check_pop3_plus"
-"""Nobody's name: no real credential is used to find out whether one would be taken."""
+"""A user that does not exist: no real credentials are needed to test for cleartext logins."""
 
 
 def try_cleartext(connection: Connection) -> Printable | None:
-    """Try to give a password before TLS, and return how it was offered or taken, or None.
+    """Try a login without TLS, and return how it was offered or accepted, or None.
 
-    A server that takes the name may still refuse the password for want of TLS, so a password
-    that nobody has is sent, too. Raises ProbeError where the conversation breaks down.
+    A server that accepts USER may still refuse PASS without TLS, so a password is sent, too; user
+    and password do not exist. Raises ProbeError when the session fails.
     """
     from check_pop3_plus.pop3 import login
 
     read_greeting(connection)
     known = capabilities(connection)
     if known is not None and known.has("USER"):
-        return Printable("offers USER before TLS")
+        return printable("offers USER before TLS")
     plain = [name for name in login.CLEARTEXT if known and name in login.sasl_mechanisms(known)]
     if plain:
-        return Printable(f"offers {' '.join(plain)} before TLS")
+        return printable("offers {} before TLS", " ".join(plain))
     reply = connection.ask(grammar.command(b"USER", CLEARTEXT_USER))
     if not reply.ok:
         return None
-    reply = connection.ask(grammar.command(b"PASS", CLEARTEXT_USER, Printable("***")))
+    reply = connection.ask(grammar.command(b"PASS", CLEARTEXT_USER, printable("***")))
     if not reply.ok and login.demands_tls(reply):
         return None
-    return Printable("takes a password before TLS")
+    return printable("takes a password before TLS")
 
 
 def try_injection(connection: Connection, context: "ssl.SSLContext") -> Printable | None:
-    """Send a command behind STLS in one piece, and return what it led to inside TLS, or None.
+    """Send a command together with STLS, and return its effect inside TLS, or None.
 
-    A server that answers it there takes what a machine in the middle sends for the client's own
-    (CVE-2011-0411 and its like). One that hangs up, as Dovecot does, resists: the same upgrade
-    without the command has just worked. Raises ProbeError where nothing can be concluded.
+    A server that answers it inside TLS takes commands injected by a man in the middle for the
+    client's own (CVE-2011-0411 and similar). One that closes the connection, as Dovecot does, is
+    safe: the same upgrade without the command has just succeeded. Raises ProbeError when nothing
+    can be concluded.
     """
     read_greeting(connection)
     both = grammar.command(b"STLS").wire + grammar.command(b"CAPA").wire
-    reply = connection.ask(grammar.Command(both, Printable("STLS, CAPA")))
+    reply = connection.ask(grammar.Command(both, printable("STLS, CAPA")))
     if not reply.ok:
         return None
     connection.is_usable = False
     try:
         if connection.unsolicited():
-            return None  # answered in clear, as if it had come before STLS: odd, but harmless
+            return None  # answered in clear, as if it had come before STLS: harmless
         connection.start_tls(context)
         connection.stream.send(grammar.command(b"QUIT").wire)
-        first, second = connection.line(), connection.line()
+        first, second = connection.read_line(), connection.read_line()
     except ProbeError as error:
         # One answer to one command, or none, and then the end; or no handshake at all.
         if error.kind in (Kind.CLOSED, Kind.TLS):

@@ -6,7 +6,7 @@ import os
 from check_pop3_plus.model.settings import JsonLines, Sweep
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.output.plugin_text import render
-from check_pop3_plus.support import output
+from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.sweep import run as sweep_run
 from check_pop3_plus.sweep import summary, targets
@@ -49,7 +49,7 @@ def main(wanted: Sweep, started: float) -> int:
         submit_target.close()
     verdict = tally.verdict(Clock() - started, is_stopped)
     text = summary.summary_as_json(verdict, tally) + "\n" if is_json else render(verdict)
-    return output.emit(text, verdict.state)
+    return files.emit(text, verdict.state)
 
 
 class _Progress:
@@ -64,8 +64,9 @@ class _Progress:
         """Say how many are done, a few times a second."""
         if self._is_shown and Clock() - self._shown_at > 0.2:
             self._shown_at = Clock()
-            output.write(f"\r{self._tally.done()} of {len(self._tally.services)} services done")
+            done, total = self._tally.done(), len(self._tally.services)
+            files.write_output(f"\r{done} of {total} services done")
 
     def clear(self) -> None:
         if self._is_shown and self._shown_at:
-            output.write("\r\x1b[K")
+            files.write_output("\r\x1b[K")

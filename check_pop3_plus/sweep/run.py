@@ -24,6 +24,7 @@ from check_pop3_plus.options.validators import UsageError
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Clock, Deadline
+from check_pop3_plus.support.masking import Masker
 
 FILE_LIMIT = 16 * 1024 * 1024
 """Octets; 10,000 services have about 2 MiB."""
@@ -77,7 +78,8 @@ def services(wanted: Sweep) -> list[Service]:
 
     Raises ProbeError (config) when it cannot be read, or holds none.
     """
-    content = files.read(wanted.file, "sweep file", FILE_LIMIT).decode("utf-8", "surrogateescape")
+    data = files.read_file(wanted.file, "sweep file", FILE_LIMIT)
+    content = data.decode("utf-8", "surrogateescape")
     found: list[ini.Part] = []
     common: list[str] = []
     for part in ini.parts(content, wanted.file):
@@ -128,6 +130,9 @@ class Run:
         self._done: deque[Outcome] = deque()
         self._left = len(services)
         self._variables = _read_variables(services, deadline)
+        # The secrets of all sections are masked in every section.
+        known = [each.reveal() for each in self._variables.values() if isinstance(each, Secret)]
+        self._masker = Masker(known)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Yield what comes of the services, as it comes, until all are done or the time is up.
@@ -194,7 +199,8 @@ class Run:
             verdict = Verdict(State.UNKNOWN, f"{settings.kind.value}: {settings.message}")
             return Outcome(service, verdict, is_readable=False)
         try:
-            return Outcome(service, run.run_check(settings, Clock(), self._secret(settings)))
+            verdict = run.run_check(settings, Clock(), self._secret(settings), self._masker)
+            return Outcome(service, verdict)
         except ProbeError as error:
             verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
         except (ImportError, OSError, MemoryError) as error:

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from check_pop3_plus.model.settings import CommandFile, IcingaApi, JsonLines
-from check_pop3_plus.support import output
+from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.sweep import summary
 from check_pop3_plus.sweep.run import Outcome
@@ -37,7 +37,7 @@ class _Lines:
     """Standard output."""
 
     def submit(self, outcome: Outcome) -> str | None:
-        written = output.write(summary.as_json(outcome) + "\n")
+        written = files.write_output(summary.as_json(outcome) + "\n")
         return None if written else "standard output cannot be written"
 
     def close(self) -> None:

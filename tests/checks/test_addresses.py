@@ -18,11 +18,11 @@ from check_pop3_plus.check.verdict import Figure, Verdict
 from check_pop3_plus.model.report import Address
 from check_pop3_plus.model.settings import State
 from check_pop3_plus.model.stopped import Stopped
-from check_pop3_plus.net import transport
+from check_pop3_plus.net import resolve
 from check_pop3_plus.options import parser
 from check_pop3_plus.output.plugin_text import perfdata as perfdata_text
 from check_pop3_plus.output.plugin_text import render
-from check_pop3_plus.probe import session
+from check_pop3_plus.probe import addresses
 from tests.pki.certificates import Pki
 from tests.servers.scripted_server import (
     PoliteServer,
@@ -51,7 +51,7 @@ class Pool:
         self._secret = folder / "secret"
         self._secret.touch(mode=0o600)
         self._secret.write_text(f"{CANARY}\n")
-        monkeypatch.setattr(transport, "resolve", lambda *_: tuple(self._addresses))
+        monkeypatch.setattr(resolve, "look_up", lambda *_: tuple(self._addresses))
 
     def add(self, server: _S) -> _S:
         self._stack.enter_context(server)
@@ -334,7 +334,7 @@ def test_a_bug_in_a_thread_is_not_lost(pool: Pool, monkeypatch: pytest.MonkeyPat
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(session, "run_session", broken)
+    monkeypatch.setattr(addresses, "run_session", broken)
 
     with pytest.raises(ZeroDivisionError):
         pool.attempt()

@@ -159,7 +159,7 @@ def _sends_dele(connection: connection.Connection) -> None:
     connection.stream.send(b"DELE 1\r\n")
 
 
-def _reads_on(connection: connection.Connection, limit: int = 0) -> bytes:
+def _reads_on(connection: connection.Connection, **_: object) -> bytes:
     while True:
         with suppress(ProbeError):
             connection.stream.receive()
@@ -174,7 +174,7 @@ PLANTED: list[tuple[object, str, object, str]] = [
     (grammar, "parse_stat", lambda *_: None, "false alarm"),
     (connection, "note", lambda *_: 1 / 0, "uncaught exception"),
     (session, "_require_verified_link", _sends_dele, "broken promise"),
-    (connection.Connection, "line", _reads_on, "hang"),
+    (connection.Connection, "read_line", _reads_on, "hang"),
 ]
 
 

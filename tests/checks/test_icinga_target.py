@@ -163,7 +163,7 @@ def test_an_api_that_is_silent(pki: Pki, client: Client, monkeypatch: pytest.Mon
         began = time.monotonic()
         said = {api.submit(outcome(number)) for number in range(10)}
 
-    assert said == {"no answer in time"}
+    assert said == {"no answer"}
     assert time.monotonic() - began < 3
 
 

@@ -55,7 +55,7 @@ LIMIT = 0.8
 
 def test_the_request() -> None:
     """RFC 6749 section 4.4.2, the secret in the body, encoded as a form."""
-    sent = oauth_token.request(
+    sent = oauth_token.token_request(
         Endpoint("id.example.test", 443, "/token?a=b"),
         {"client_id": b"me", "client_secret": b"a+b c&d=\xff", "grant_type": b"x"},
     )
@@ -80,7 +80,7 @@ def test_the_request() -> None:
 def answered(body: bytes, status: int = 200) -> str:
     """Return the token that an answer gives, or what is wrong with it in brackets."""
     try:
-        return oauth_token.token(status, body, [Secret(b"s3cret")]).reveal().decode()
+        return oauth_token.parse_token(status, body, [Secret(b"s3cret")]).reveal().decode()
     except ProbeError as error:
         return f"[{error.message}]"
 
@@ -166,7 +166,9 @@ def test_of_a_weak_secret_only_standard_errors_are_quoted(
 ) -> None:
     """A gap would tell it; the same for all of them tells nothing."""
     with pytest.raises(ProbeError) as caught:
-        oauth_token.token(400, json.dumps(said).encode(), [Secret(b"a good one"), Secret(weak)])
+        oauth_token.parse_token(
+            400, json.dumps(said).encode(), [Secret(b"a good one"), Secret(weak)]
+        )
 
     assert f"[{caught.value.message}]" == shown
 

@@ -15,7 +15,7 @@ import pytest
 
 from check_pop3_plus.check import retries
 from check_pop3_plus.model.report import Address
-from check_pop3_plus.net import transport
+from check_pop3_plus.net import resolve
 from check_pop3_plus.pop3 import grammar
 from tests.pki.certificates import Pki
 from tests.servers.scripted_server import PoliteServer, Server, dead_port
@@ -127,7 +127,7 @@ def test_one_attempt_a_run(options: list[str], place: str, monkeypatch: pytest.M
     monkeypatch.setattr(retries, "PAUSE_SECONDS", 0)
     with EchoingServer(b"no", place, address="0.0.0.0") as server:
         found = tuple(Address(f"127.0.0.{number}", server.port) for number in range(1, 6))
-        monkeypatch.setattr(transport, "resolve", lambda *_: found)
+        monkeypatch.setattr(resolve, "look_up", lambda *_: found)
         argv = arguments(server, "login", *options, "-t", "2", "--run-timeout", "6")
         shown(argv, SECRET)
         server.settle()

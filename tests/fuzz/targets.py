@@ -41,6 +41,7 @@ from check_pop3_plus.pop3 import login
 from check_pop3_plus.pop3.grammar import Reply
 from check_pop3_plus.probe import oauth_token
 from check_pop3_plus.support import files
+from check_pop3_plus.support.masking import Masker
 from check_pop3_plus.sweep import icinga_target, nagios_target, run, summary
 from tests.pki.expected_verdicts import FIRST, deserves_ok
 from tests.support.command import Run
@@ -179,14 +180,14 @@ def _one_by_one(data: bytes) -> Iterator[bytes]:
 def argv(data: bytes) -> None:
     """A command line: settings that hold together, or one clear line."""
     words = [word.decode("utf-8", "surrogateescape") for word in data.split(b"\0")]
-    with patch.object(files, "read", lambda *_: b"[check_pop3_plus]\nhostname = a\n"):
+    with patch.object(files, "read_file", lambda *_: b"[check_pop3_plus]\nhostname = a\n"):
         _understood(words)
 
 
 def ini(data: bytes) -> None:
     """Files for --extra-opts and --sweep."""
     is_sweep, content = data[:1] == b"\1", data[1:]
-    with patch.object(files, "read", lambda *_: content):
+    with patch.object(files, "read_file", lambda *_: content):
         if is_sweep:
             _swept(Sweep("file", submit_target=CommandFile("nagios.cmd")))
         else:
@@ -326,7 +327,7 @@ def https_reply(data: bytes) -> None:
     assert len(body) <= https.REPLY_LIMIT
     secret = Secret(CANARY.encode())
     try:
-        token = oauth_token.token(status, body, [secret]).reveal()
+        token = oauth_token.parse_token(status, body, [secret]).reveal()
     except ProbeError as error:
         _assert_message(error)
     else:
@@ -336,7 +337,7 @@ def https_reply(data: bytes) -> None:
     if said is not None:
         api = icinga_target.Api.__new__(icinga_target.Api)
         api._given_up, api._may_quote = None, True
-        api._sanitise = sanitised_text.cleaner([CANARY.encode()])
+        api._sanitise = Masker([CANARY.encode()]).sanitise
         refusal = api._refusal(status, said)
         assert refusal is not None or status == 200
         assert re.fullmatch(r"[ -~]*", refusal or "")

@@ -150,7 +150,7 @@ def test_messages_folder_is_made_from_facts_alone() -> None:
         ("cryptography", {"certificate"}),
         ("ssl", {"net"}),
         ("socket", {"net", "options"}),
-        ("subprocess", {"probe", "diagnosis"}),
+        ("subprocess", {"support"}),
         ("http", {"net"}),
         ("nagiosplugin", {"check"}),
         ("hmac", {"pop3"}),

@@ -71,7 +71,7 @@ def told(chunks: Sequence[bytes], has_body: bool, is_auth: bool) -> tuple[object
     stream = Arriving(chunks)
     connection = Connection(cast("Stream", stream), SETTINGS, session, sanitise)
     try:
-        reply = connection.reply(has_body, is_auth)
+        reply = connection.read_reply(has_body, is_auth)
     except ProbeError as error:
         return error.kind, error.message
     # What follows the reply belongs to the next.

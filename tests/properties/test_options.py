@@ -106,7 +106,7 @@ def good_report(*_: object) -> Report:
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is looked at, asked, waited for or looked into."""
-    monkeypatch.setattr(addresses, "run", good_report)
+    monkeypatch.setattr(addresses, "probe_addresses", good_report)
     monkeypatch.setattr(retries, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(deadline, "pause", lambda _: None)
     monkeypatch.setattr("check_pop3_plus.check.run._diagnosis", lambda *_: ((), ()))

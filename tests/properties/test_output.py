@@ -171,7 +171,7 @@ def verdicts(draw: st.DrawFn) -> tuple[Verdict, Report, list[str]]:
             session.mailbox = None
     report = Report(tried, evaluated, resolve, None, draw(st.none() | seconds), NOW.timestamp())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(addresses, "run", lambda *_: report)
+        patch.setattr(addresses, "probe_addresses", lambda *_: report)
         try:
             wanted = parser.parse(argv)
         except UsageError as error:

@@ -55,8 +55,8 @@ PROPERTIES: tuple[tuple[str, Any, tuple[Any, ...], int], ...] = (
     ),
     ("status lines", grammar.test_status_lines_by_another_reader, (grammar.octets,), 50_000),
     ("any octets", grammar.test_whatever_comes_is_read_or_refused, (grammar.octets,), 50_000),
-    ("cleaned texts", text.test_the_limit_is_kept, (text.foreign, _LIMIT), 50_000),
-    ("masked texts", text.test_a_masking_cleaner_is_a_cleaner, (_SECRETS, text.foreign), 20_000),
+    ("cleaned texts", text.test_sanitise_limit_is_kept, (text.foreign, _LIMIT), 50_000),
+    ("masked texts", text.test_masker_result_is_sanitised, (_SECRETS, text.foreign), 20_000),
     (
         "ranges",
         ranges.test_range_accepted_alerts_by_the_guidelines,

@@ -50,7 +50,7 @@ def verdict(
         setattr(session, name, value)
     resolve = Lap(Phase.RESOLVE, 0.00012, ok=True)
     report = Report((session,), (session,), resolve, None, elapsed, now.timestamp())
-    monkeypatch.setattr(addresses, "run", lambda *_: report)
+    monkeypatch.setattr(addresses, "probe_addresses", lambda *_: report)
     settings = parser.parse(["-H", "pop.example.org", "-S", *argv.split()])
     return run.run_check(settings, 0)
 

@@ -8,16 +8,16 @@ from check_pop3_plus.model.report import Lap, Timeline, seconds_by_phase
 from check_pop3_plus.model.sanitised_text import Printable
 
 
-def test_a_phase_is_recorded_on_failure_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failure knows the phase it passed, and its time is not lost."""
+def test_timeline_failed_phase_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The timeline keeps the phase that failed, and its time."""
     instants = iter((100.0, 103.0))
     monkeypatch.setattr(report, "Clock", lambda: next(instants))
     timeline = Timeline()
 
-    with pytest.raises(ProbeError) as caught, timeline.phase(Phase.TLS):
+    with pytest.raises(ProbeError), timeline.phase(Phase.TLS):
         raise ProbeError(Kind.TLS, Printable("no"))
 
-    assert caught.value.phase is Phase.TLS
+    assert timeline.failed is Phase.TLS
     assert timeline.laps == [Lap(Phase.TLS, 3.0, ok=False)]
 
 

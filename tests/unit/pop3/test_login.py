@@ -375,7 +375,7 @@ def test_refusals_by_the_servers_own_words(line: bytes, is_encrypted: bool, kind
     reply = parse_status(line)
 
     assert reply is not None
-    assert login.rejection(reply, is_encrypted) is kind
+    assert login.refusal_kind(reply, is_encrypted) is kind
 
 
 @pytest.mark.parametrize(
@@ -420,8 +420,8 @@ def test_words_far_behind_are_not_read(words: bytes, kind: Kind) -> None:
     """RFC 2449 section 4: no reply is longer than 512 octets."""
     within, beyond = (b"x" * (length - len(words)) + words for length in (512, 513))
 
-    assert login.rejection(Reply(False, within), is_encrypted=False) is kind
-    assert login.rejection(Reply(False, beyond), is_encrypted=False) is Kind.CREDENTIALS
+    assert login.refusal_kind(Reply(False, within), is_encrypted=False) is kind
+    assert login.refusal_kind(Reply(False, beyond), is_encrypted=False) is Kind.CREDENTIALS
 
 
 @pytest.mark.parametrize(
@@ -438,12 +438,12 @@ def test_words_far_behind_are_not_read(words: bytes, kind: Kind) -> None:
 )
 def test_a_refusal_in_words(kind: Kind, said: str) -> None:
     """One sentence for each kind."""
-    assert login.described(Reply(False, b"no"), "a|b", kind, sanitise) == said
+    assert login.refusal_message(Reply(False, b"no"), "a|b", kind, sanitise) == said
 
 
 def test_a_refusal_without_words() -> None:
     """A bare `-ERR` is quoted as what it is."""
-    said = login.described(Reply(False, b""), "a", Kind.CREDENTIALS, sanitise)
+    said = login.refusal_message(Reply(False, b""), "a", Kind.CREDENTIALS, sanitise)
 
     assert said == "rejected user a: (no reason given)"
 
@@ -452,6 +452,6 @@ def test_a_refusal_names_the_user_and_quotes_the_server() -> None:
     """Who is on call reads whose password it was."""
     reply = Reply(False, b"[AUTH] no <b>", "AUTH")
 
-    said = login.described(reply, "monitor", Kind.CREDENTIALS, sanitise)
+    said = login.refusal_message(reply, "monitor", Kind.CREDENTIALS, sanitise)
 
     assert said == "rejected user monitor: [AUTH] no (b)"

@@ -11,12 +11,13 @@ from check_pop3_plus.model.failures import DeadlineExceeded, Kind, ProbeError
 from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.pop3.grammar import (
     AUTH_LINE_LIMIT,
+    COMMAND_LIMIT,
     Command,
     Reply,
     parse_challenge,
     parse_status,
 )
-from check_pop3_plus.pop3.sasl_exchange import COMMAND_LIMIT, Identity, Malformed, decoded, exchange
+from check_pop3_plus.pop3.sasl_exchange import Identity, Malformed, decoded, exchange
 from check_pop3_plus.pop3.sasl_mechanisms import MECHANISMS
 
 OK = Reply(True, b"")

@@ -35,6 +35,7 @@ from check_pop3_plus.probe import session as session_module
 from check_pop3_plus.probe.connection import Connection, read_greeting
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline
+from check_pop3_plus.support.masking import Masker
 from tests.pki.certificates import Pki
 
 HOST = "pop.example.test"
@@ -107,7 +108,7 @@ def held(
     """Return what a conversation has found out, and what has ended it early."""
     prerequisites = Prerequisites(wanted, Secret(secret))
     if wanted.login:
-        prerequisites.sanitise = sanitised_text.cleaner([secret])
+        prerequisites.masker = Masker([secret])
     if wanted.tls.security is not Security.PLAIN:
         prerequisites.context = context(wanted.tls)
     session = Session(Address("192.0.2.1", 110))
@@ -288,7 +289,7 @@ def test_a_handshake_that_fails_after_stls(failure: ProbeError, kind: Kind, mess
     session, error = held(stream, STLS)
 
     assert error is not None
-    assert (error.kind, error.message, error.phase) == (kind, message, Phase.TLS)
+    assert (error.kind, error.message, session.timeline.failed) == (kind, message, Phase.TLS)
     assert stream.sent[-1] == b"(handshake)"
     assert (session.capabilities, session.offered) == (None, None)
 
@@ -380,7 +381,7 @@ def test_a_refused_login(reply: bytes, kind: Kind, message: str) -> None:
     assert error is not None
     assert error.kind is kind
     assert error.message.startswith(message)
-    assert error.phase is Phase.LOGIN
+    assert session.timeline.failed is Phase.LOGIN
     assert stream.sent[-1] == b"QUIT"
     assert b"STAT" not in stream.sent
     assert session.login_began
@@ -430,7 +431,7 @@ def test_a_mailbox_that_cannot_be_read(replies: Sequence[bytes], kind: Kind, mes
     session, error = held(stream, INSECURE)
 
     assert error is not None
-    assert (error.kind, error.message, error.phase) == (kind, message, Phase.STAT)
+    assert (error.kind, error.message, session.timeline.failed) == (kind, message, Phase.STAT)
     assert session.mailbox is None
     assert stream.sent[-1] == b"QUIT"
     assert (b"STAT" in stream.sent) is not isinstance(replies[0], Early)
@@ -465,10 +466,10 @@ def test_a_greeting_that_is_none(
     """Faults 7 to 14: QUIT is only for who speaks POP3."""
     stream = ScriptedStream(*said)
 
-    _, error = held(stream, PLAIN)
+    session, error = held(stream, PLAIN)
 
     assert error is not None
-    assert (error.kind, error.message, error.phase) == (kind, message, Phase.GREETING)
+    assert (error.kind, error.message, session.timeline.failed) == (kind, message, Phase.GREETING)
     assert stream.sent == sent
 
 
@@ -483,7 +484,7 @@ def test_a_greeting_that_is_late(pending: bytes, message: str) -> None:
 
     _, error = held(stream, PLAIN)
 
-    assert error is late
+    assert isinstance(error, DeadlineExceeded)
     assert error.message == message
     assert stream.sent == []
 
@@ -597,7 +598,7 @@ def test_a_challenge_outside_of_an_exchange_is_none() -> None:
     """Nobody has asked to be asked."""
     for connection in (talking(b"+ dGVzdA==\r\n")[0], talking(b"+\r\n")[0]):
         with pytest.raises(ProbeError, match=r"^sent no POP3 reply: \+"):
-            connection.reply()
+            connection.read_reply()
 
 
 @pytest.mark.parametrize(
@@ -627,9 +628,9 @@ def test_lines_that_end_in_lf_alone_are_remarked_once(
 def test_no_secret_in_a_challenge_is_shown(challenge: bytes, shown: str) -> None:
     """Base64 hides from a search what is in it; a challenge without a secret is shown as it is."""
     connection, _ = talking(b"+ " + challenge + b"\r\n")
-    connection.sanitise = sanitised_text.cleaner([b"s3cret-long"])
+    connection.sanitise = Masker([b"s3cret-long"]).sanitise
 
-    connection.reply(is_auth=True)
+    connection.read_reply(is_auth=True)
 
     assert connection.session.transcript[-1] == f"S: {shown}"
 
@@ -683,7 +684,7 @@ def test_what_came_before_a_handshake_is_not_read_after_it() -> None:
     connection.start_tls(context(STLS.tls))
 
     assert not connection.unsolicited()
-    assert connection.reply().text == b"in TLS"
+    assert connection.read_reply().text == b"in TLS"
 
 
 def test_a_digest_is_of_the_greeting_as_it_came() -> None:
@@ -763,10 +764,10 @@ def test_after_stls_a_certificate_is_looked_at_as_well(pki: Pki) -> None:
     """Refused there, nothing of POP3 follows either."""
     stream = ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n", LIST, tls=shown(pki, "good"))
 
-    _, error = held(stream, settings(Security.STLS, pins=("0" * 64,)))
+    session, error = held(stream, settings(Security.STLS, pins=("0" * 64,)))
 
     assert error is not None
-    assert (error.kind, error.phase) == (Kind.PIN, Phase.TLS)
+    assert (error.kind, session.timeline.failed) == (Kind.PIN, Phase.TLS)
     assert stream.sent == [b"CAPA", b"STLS", b"(handshake)"]
 
 

@@ -1,0 +1,62 @@
+"""Look up the addresses of a host name by the system's resolver, within a deadline."""
+
+import socket
+
+from check_pop3_plus.model.failures import DeadlineExceeded, Kind, ProbeError
+from check_pop3_plus.model.report import Address
+from check_pop3_plus.model.settings import Family, Target
+from check_pop3_plus.support.deadline import Deadline, run_with_deadline
+
+_FAMILIES = {
+    Family.ANY: socket.AF_UNSPEC,
+    Family.IPV4: socket.AF_INET,
+    Family.IPV6: socket.AF_INET6,
+}
+
+# Errors of getaddrinfo for a name without such an address; all others are resolver failures.
+_NO_SUCH_NAME = {
+    getattr(socket, name)
+    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
+    if hasattr(socket, name)
+}
+
+
+def look_up(target: Target, deadline: Deadline) -> tuple[Address, ...]:
+    """Return the addresses of a target in the system's order (RFC 6724), without duplicates.
+
+    Raises ProbeError: unresolved (the name does not exist or has no address of this family),
+    resolver (the DNS lookup failed); DeadlineExceeded (resolver).
+    """
+    host = target.connect_to or target.hostname
+    try:
+        return _addresses(host, target, socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        pass  # a name: the lookup may take long
+    try:
+        return run_with_deadline(lambda: _addresses(host, target, 0), deadline)
+    except DeadlineExceeded as error:
+        raise DeadlineExceeded(Kind.RESOLVER, "no answer while resolving {}", host) from error
+    except OSError as error:
+        if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
+            family = "" if target.family is Family.ANY else f"{target.family.value} "
+            kind, reason = Kind.UNRESOLVED, f"name unknown or no {family}address"
+        else:
+            kind, reason = Kind.RESOLVER, error.strerror or "unknown error"
+        raise ProbeError(kind, "cannot resolve {}: {}", host, reason) from error
+
+
+def _addresses(host: str, target: Target, flags: int) -> tuple[Address, ...]:
+    # As bytes: a str would load the idna codec, and `options` has converted it to A-labels.
+    found = socket.getaddrinfo(
+        host.encode("ascii"),
+        target.port,
+        _FAMILIES[target.family],
+        socket.SOCK_STREAM,
+        socket.IPPROTO_TCP,
+        flags,
+    )
+    addresses = []
+    for family, _, _, _, (numeric, port, *rest) in found:
+        zone = rest[1] if rest else 0
+        addresses.append(Address(str(numeric), int(port), family == socket.AF_INET6, zone))
+    return tuple(dict.fromkeys(addresses))

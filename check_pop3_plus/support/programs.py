@@ -1,0 +1,167 @@
+"""Run other programs: without a shell, bounded in time and output, with no child left behind."""
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from check_pop3_plus.model.failures import DeadlineExceeded, config_error
+from check_pop3_plus.model.record import Record
+from check_pop3_plus.support.deadline import Deadline, pause
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+_POLL_SECONDS = 0.005
+"""How often the runner checks whether a program has ended without closing its output."""
+
+
+class Output(Record):
+    """What a program printed, and how it ended."""
+
+    code: int | None
+    """The exit code, negative for a signal; None when the program was killed: it was late or
+    printed too much."""
+    data: bytes
+    """At most as many bytes as the limit."""
+    is_oversized: bool = False
+    """Whether the program was killed because it printed more than the limit."""
+
+
+class Programs:
+    """Runs programs, also from several threads, and can kill all of them from another one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[Popen[bytes]] = set()
+        self._is_stopped = False
+
+    def run(
+        self,
+        command: Sequence[str],
+        deadline: Deadline,
+        limit: int,
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        merge_stderr: bool = False,
+    ) -> Output:
+        """Run `command` until it ends, the deadline passes or it prints more than `limit` bytes.
+
+        Its standard input is empty. Standard error is dropped, unless `merge_stderr` adds it to
+        the output. Without `env` it inherits the environment. It gets a session of its own;
+        whatever is left of that session when it has ended is killed.
+
+        Raises ProbeError (config) when the program cannot be started.
+        """
+        process = self._start(command, env, cwd, merge_stderr)
+        data, is_complete, code = b"", False, 0
+        try:
+            data, is_complete = _read(process, deadline, limit)
+        finally:
+            code = self._end(process)
+        return Output(code if is_complete else None, data[:limit], len(data) > limit)
+
+    def stop(self) -> None:
+        """Kill every running program, and start no more."""
+        with self._lock:
+            self._is_stopped = True
+            for process in self._running:
+                _kill(process)
+
+    def _start(
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str] | None,
+        cwd: str | None,
+        merge_stderr: bool,
+    ) -> "Popen[bytes]":
+        import subprocess
+
+        with self._lock:
+            if self._is_stopped:
+                raise config_error("cannot start a program", cause=TimeoutError())
+            try:
+                process = subprocess.Popen(  # noqa: S603 - no shell
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT if merge_stderr else subprocess.DEVNULL,
+                    cwd=cwd,
+                    env=env,
+                    start_new_session=True,
+                )
+            except (OSError, ValueError) as error:  # ValueError: a null byte in an argument
+                raise config_error("cannot start a program", cause=error) from error
+            self._running.add(process)
+        return process
+
+    def _end(self, process: "Popen[bytes]") -> int:
+        with self._lock:
+            self._running.discard(process)
+            _kill(process)
+        if process.stdout:
+            process.stdout.close()
+        return process.wait()
+
+
+def run_program(
+    command: Sequence[str],
+    deadline: Deadline,
+    limit: int,
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    merge_stderr: bool = False,
+) -> Output:
+    """Run one program; see `Programs.run`."""
+    return Programs().run(command, deadline, limit, env=env, cwd=cwd, merge_stderr=merge_stderr)
+
+
+def _kill(process: "Popen[bytes]") -> None:
+    """Kill a program and its children, also when it has ended and left children behind.
+
+    Before the process is waited for: until then the system gives its number to no other process.
+    """
+    import signal
+
+    with suppress(OSError):  # none of them is left
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _has_ended(process: "Popen[bytes]") -> bool:
+    """Return whether a program has ended, without waiting for it: see `_kill`."""
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+
+
+def _read(process: "Popen[bytes]", deadline: Deadline, limit: int) -> tuple[bytes, bool]:
+    """Return what a program prints, and whether it ended by itself within time and limit.
+
+    With one byte more than `limit` when it printed too much. Reading ends with the program, not
+    with the pipe: what the program has left running may keep the pipe open.
+    """
+    import select
+
+    assert process.stdout is not None  # noqa: S101 - it was started with a pipe
+    descriptor = process.stdout.fileno()
+    poll = select.poll()  # not `select.select`, which takes no descriptor above 1023
+    poll.register(descriptor, select.POLLIN)
+    data, is_open = b"", True
+    with suppress(DeadlineExceeded):
+        while True:
+            has_ended = _has_ended(process)
+            seconds = 0.0 if has_ended else min(_POLL_SECONDS, deadline.remaining())
+            if not is_open:
+                if has_ended:
+                    return data, True
+                pause(seconds)
+            elif poll.poll(seconds * 1000):
+                chunk = os.read(descriptor, limit + 1 - len(data))
+                is_open = bool(chunk)
+                data += chunk
+                if len(data) > limit:
+                    break
+            elif has_ended:
+                return data, True
+    return data, False

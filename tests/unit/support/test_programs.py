@@ -1,0 +1,134 @@
+"""The runner of other programs."""
+
+import os
+import shlex
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.support.deadline import Clock, Deadline
+from check_pop3_plus.support.programs import Output, Programs, run_program
+
+
+def shell(script: str, seconds: float = 5, limit: int = 100, **options: bool) -> Output:
+    return run_program(["sh", "-c", script], Deadline(Clock() + seconds), limit, **options)  # type: ignore[arg-type]
+
+
+def is_gone(pid: Path) -> bool:
+    number = int(pid.read_text())
+    for _ in range(100):
+        try:
+            os.kill(number, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_run_program_returns_output_and_exit_code() -> None:
+    """Standard error is dropped, and standard input is empty."""
+    assert shell("cat; echo no >&2; printf yes; exit 3") == Output(3, b"yes")
+    assert shell("echo err >&2", merge_stderr=True) == Output(0, b"err\n")
+
+
+def test_run_program_killed_by_signal_returns_negative_code() -> None:
+    """As `subprocess` says it: the program ended by itself, not because of us."""
+    assert shell("kill -9 $$") == Output(-9, b"")
+
+
+def test_run_program_environment_is_only_what_is_given(tmp_path: Path) -> None:
+    """Nor is the working directory inherited where another one is given."""
+    output = run_program(
+        ["/bin/sh", "-c", "echo $HOME-$A; pwd"],
+        Deadline(Clock() + 5),
+        1000,
+        env={"A": "b"},
+        cwd=str(tmp_path),
+    )
+
+    assert output.data.decode().splitlines() == ["-b", str(tmp_path)]
+
+
+@pytest.mark.parametrize("size", [0, 1, 100])
+def test_run_program_output_up_to_the_limit_is_complete(size: int) -> None:
+    """The limit itself is allowed."""
+    assert shell(f"printf %{size}s ''") == Output(0, b" " * size)
+
+
+def test_run_program_output_beyond_the_limit_is_cut_and_program_killed() -> None:
+    """One byte more is enough; `yes` prints without end."""
+    assert shell("printf %101s ''") == Output(None, b" " * 100, is_oversized=True)
+    began = time.monotonic()
+    assert shell("yes") == Output(None, b"y\n" * 50, is_oversized=True)
+    assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("script", ["sleep 30", "exec >&-; sleep 30"])
+def test_run_program_late_is_killed(script: str) -> None:
+    """Also a program that has closed its output."""
+    began = time.monotonic()
+
+    assert shell(f"printf a; {script}", seconds=0.2) == Output(None, b"a")
+    assert time.monotonic() - began < 2
+
+
+def test_run_program_late_is_killed_with_its_children(tmp_path: Path) -> None:
+    """The whole session ends."""
+    pid = tmp_path / "pid"
+
+    shell(f"sleep 30 & echo $! > {shlex.quote(str(pid))}; wait", seconds=0.3)
+    assert is_gone(pid)
+
+
+def test_run_program_child_that_keeps_the_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """The output is complete when the program itself has ended; its child is killed."""
+    pid = tmp_path / "pid"
+    began = time.monotonic()
+
+    output = shell(f"sleep 60 & echo $! > {shlex.quote(str(pid))}; echo x")
+    assert output == Output(0, b"x\n")
+    assert time.monotonic() - began < 2
+    assert is_gone(pid)
+
+
+@pytest.mark.parametrize("command", ["/nonexistent", "a\0b"])
+def test_run_program_that_cannot_be_started_raises_config(command: str) -> None:
+    """It is a fault of our own machine or configuration."""
+    with pytest.raises(ProbeError, match=r"^cannot start a program: ") as caught:
+        run_program([command], Deadline(Clock() + 5), 100)
+    assert caught.value.kind is Kind.CONFIG
+
+
+def test_programs_stop_kills_running_and_starts_no_more() -> None:
+    """A diagnosis ends all of its programs from the main thread."""
+    programs = Programs()
+    outputs: list[Output] = []
+    deadline = Deadline(Clock() + 30)
+
+    def work() -> None:
+        outputs.append(programs.run(["sleep", "30"], deadline, 100))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while len(programs._running) < 2:
+        time.sleep(0.01)
+    programs.stop()
+    for thread in threads:
+        thread.join(5)
+
+    assert outputs == [Output(-9, b"")] * 2
+    with pytest.raises(ProbeError, match=r"^cannot start a program: TimeoutError$"):
+        programs.run(["true"], deadline, 100)
+
+
+def test_run_program_leaves_no_descriptor_open() -> None:
+    """A sweep runs thousands of them."""
+    before = os.listdir("/dev/fd")
+    shell("echo x")
+    shell("yes")
+
+    assert len(os.listdir("/dev/fd")) == len(before)
