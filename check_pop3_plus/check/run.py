@@ -20,6 +20,7 @@ from check_pop3_plus.model.settings import Secret, Settings, State
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline, pause
+from check_pop3_plus.support.masking import Masker
 
 _MARGIN_SECONDS = 1.0
 """The diagnosis ends so much earlier than the run."""
@@ -40,20 +41,23 @@ _LABELS = (
 )
 
 
-def run_check(settings: Settings, started: float, secret: Secret | None = None) -> Verdict:
+def run_check(
+    settings: Settings,
+    started: float,
+    secret: Secret | None = None,
+    masker: Masker | None = None,
+) -> Verdict:
     """Make an attempt, repeat it while it fails and a retry is due, and return the verdict.
 
     `started` is the instant (`time.monotonic()`) from which all limits count.
     """
     limits = settings.limits
     end = Deadline(started + limits.run_timeout)
-    prerequisites = Prerequisites(settings, secret)
+    prerequisites = Prerequisites(settings, secret, masker)
     attempts = [_attempt(prerequisites, Deadline(started + limits.timeout))]
     try:
         reserved = _reserved(settings)
-        while (
-            why_no_retry := retries.why_no_retry(attempts, limits, end.left() - reserved)
-        ) is None:
+        while (why := retries.why_no_retry(attempts, limits, end.left() - reserved)) is None:
             pause(retries.PAUSE_SECONDS)
             attempts.append(_attempt(prerequisites, end.within(limits.timeout)))
     except Stopped:
@@ -70,7 +74,7 @@ def run_check(settings: Settings, started: float, secret: Secret | None = None) 
         (
             *long_output.cause(last.report, kinds),
             *likely,
-            *retries.lines(attempts, why_no_retry),
+            *retries.lines(attempts, why),
             *long_output.lines(settings, last.report, kinds, is_problem, is_diagnosed),
             *found,
         ),

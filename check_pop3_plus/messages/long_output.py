@@ -171,6 +171,11 @@ def _of_session(
     for each in report.evaluated:
         whose = f" ({each.address})" if len(report.evaluated) > 1 else ""
         yield from (f"note: {note.kind.value}: {note.text}{whose}" for note in each.notes)
+    if any(each.replies_hidden for each in report.sessions):
+        yield (
+            "note: password shorter than 6 characters: of the server's replies after the login only"
+            " response codes are shown"
+        )
 
 
 def _earlier_issuer(chain: Chain, leaf: CertificateFacts) -> Iterator[str]:

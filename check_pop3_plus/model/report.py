@@ -195,6 +195,9 @@ class Session:
         self.mailbox: MailboxFacts | None = None
         self.login_began = False
         self.logged_in_as: Printable | None = None
+        self.replies_hidden = False
+        """Whether replies to the login are shown by response code only: the secret is too short
+        to be masked."""
         self.transcript: list[Printable] = []
         self.notes: list[Note] = []
         self.protocol_warnings: list[Printable] = []

@@ -71,11 +71,11 @@ def prepared(text: bytes, what: str) -> bytes:
     if re.fullmatch(rb"[ -~]+", text):
         return text
     try:
-        done = _saslprep(text.decode("utf-8"))
+        return _saslprep(text.decode("utf-8")).encode("utf-8")
     except ValueError as error:
-        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error
-        raise config_error("{} cannot be used with SCRAM: {}", what, reason) from None
-    return done.encode("utf-8")
+        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+    # Not from the error above, which holds the text.
+    raise config_error("{} cannot be used with SCRAM: {}", what, reason)
 
 
 def _saslprep(typed: str) -> str:

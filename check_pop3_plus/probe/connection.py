@@ -4,7 +4,6 @@ Facts go into a `Session`; `ProbeError` is raised when the session ends early. T
 every reply is evaluated here, because the next step depends on it; states are decided in `check`.
 """
 
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -16,17 +15,12 @@ from check_pop3_plus.model.failures import (
     ProbeError,
 )
 from check_pop3_plus.model.report import Note, Session, TlsFacts
-from check_pop3_plus.model.sanitised_text import (
-    Printable,
-    Sanitiser,
-    cleaner,
-    printable,
-    sanitise,
-)
+from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable, sanitise
 from check_pop3_plus.model.settings import Security, Settings
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.pop3 import grammar
 from check_pop3_plus.support.deadline import Clock
+from check_pop3_plus.support.masking import also_masking
 
 if TYPE_CHECKING:
     import ssl
@@ -67,7 +61,8 @@ class Connection:
         self.is_usable = False
         self._record("C: {}", command.shown)
         if command.shown.endswith("***") and not command.wire.startswith(b"PASS "):
-            self._mask(command.wire.split()[-1:])
+            # A proof, too, lets a password be guessed.
+            self.sanitise = also_masking(self.sanitise, command.wire.split(b" ")[-1].strip())
         self.stream.send(command.wire)
 
     def read_reply(self, has_body: bool = False, is_auth: bool = False) -> grammar.Reply:
@@ -128,11 +123,6 @@ class Connection:
                 if self.sanitise(challenge) != sanitise(challenge):
                     return printable("+ ***")
         return self.sanitise(line)
-
-    def _mask(self, proofs: Iterable[bytes]) -> None:
-        """Mask proofs from now on, too: a password can be guessed from one."""
-        mask_secrets, mask_proofs = self.sanitise, cleaner(proofs)
-        self.sanitise = lambda foreign: mask_proofs(mask_secrets(foreign))
 
     def _read_auth_line(self) -> bytes:
         try:

@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterable
 from urllib.parse import urlencode
 
-from check_pop3_plus.model import sanitised_text
 from check_pop3_plus.model.failures import DeadlineExceeded, ProbeError, config_error
 from check_pop3_plus.model.settings import Grant, HttpsEndpoint, Secret
 from check_pop3_plus.net import https
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.support.masking import Masker, can_mask
 
 TOKEN_LIMIT = 8 * 1024
 """Bytes; base64 of not much more fits into a line of AUTH (12,288 bytes, RFC 5034 section 4)."""
@@ -89,11 +89,10 @@ def parse_token(status: int, body: bytes, secrets: Iterable[Secret]) -> Secret:
     reasons = [fields.get(key) for key in ("error", "error_description")]
     if isinstance(reasons[0], str):
         revealed = [secret.reveal() for secret in secrets]
-        if not all(map(sanitised_text.can_mask, revealed)):
+        if not all(map(can_mask, revealed)):
             known = reasons[0] if reasons[0] in _ERRORS else "***"
             raise config_error("{}: ***" if reasons[1] else "{}", known)
-        sanitise = sanitised_text.cleaner(revealed)
-        reason = sanitise(
+        reason = Masker(revealed).sanitise(
             ": ".join(each for each in reasons if isinstance(each, str) and each.strip())
         )
         if reason:

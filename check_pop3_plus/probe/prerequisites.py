@@ -6,7 +6,6 @@ side effects, a token costs a request.
 
 from typing import TYPE_CHECKING
 
-from check_pop3_plus.model import sanitised_text
 from check_pop3_plus.model.failures import config_error
 from check_pop3_plus.model.report import CertificateFacts
 from check_pop3_plus.model.sanitised_text import Sanitiser
@@ -15,6 +14,7 @@ from check_pop3_plus.net import tls
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.support.masking import Masker, can_mask
 
 if TYPE_CHECKING:
     import ssl
@@ -23,18 +23,27 @@ if TYPE_CHECKING:
 class Prerequisites:
     """Resources shared by all attempts of a run."""
 
-    def __init__(self, settings: Settings, secret: Secret | None = None) -> None:
-        """`secret` is one entered on the terminal; otherwise it is read from its source."""
+    def __init__(
+        self, settings: Settings, secret: Secret | None = None, masker: Masker | None = None
+    ) -> None:
+        """`secret` is one entered on the terminal; otherwise it is read from its source.
+
+        `masker` is shared by all sections of a sweep.
+        """
         self.settings = settings
         self.secret = secret
-        self.sanitise: Sanitiser = sanitised_text.sanitise
-        """Masks the secret, too, after `prepare`."""
+        self.masker = masker or Masker()
         self.is_maskable = True
         """Otherwise only response codes of the server are quoted after the login."""
         self.context: ssl.SSLContext | None = None
         """None without TLS."""
         self.deployed: tuple[CertificateFacts, ...] = ()
         self._is_ready = False
+
+    @property
+    def sanitise(self) -> Sanitiser:
+        """Makes untrusted text printable, and masks the secrets that are known so far."""
+        return self.masker.sanitise
 
     def prepare(self, deadline: Deadline) -> None:
         """Prepare everything, unless it is done, before the time of a session is measured.
@@ -52,10 +61,9 @@ class Prerequisites:
             else:
                 secrets = (self.secret or password_source.read(login.source, deadline),)
             self.secret = secrets[0]
-            public = _public(login.username, self.settings)
             revealed = [each.reveal() for each in secrets]
-            self.sanitise = sanitised_text.cleaner(revealed, public)
-            self.is_maskable = sanitised_text.can_mask(revealed[0], public)
+            self.masker.add(revealed)
+            self.is_maskable = can_mask(revealed[0])
         if self.settings.tls.security is not Security.PLAIN:
             from check_pop3_plus.certificate import reader  # it loads cryptography
 
@@ -63,12 +71,6 @@ class Prerequisites:
             self.context = tls.context(self.settings.tls)
             self.deployed = _read_deployed(self.settings.assertions.deployed_file, self.sanitise)
         self._is_ready = True
-
-
-def _public(username: str, settings: Settings) -> tuple[str, ...]:
-    """Return the names that are public, and must not be masked."""
-    hosts = {settings.target.hostname, settings.tls.name}
-    return (username, *hosts, *(f"{username}@{host}" for host in hosts))
 
 
 def _read_deployed(path: str | None, sanitise: Sanitiser) -> tuple[CertificateFacts, ...]:

@@ -131,6 +131,7 @@ def log_in(
         )
         if not prerequisites.is_maskable:
             connection.sanitise = grammar.only_code
+            connection.session.replies_hidden = True
         connection.session.login_began = True
         reply = _run_steps(connection, steps)
         if not reply.ok:

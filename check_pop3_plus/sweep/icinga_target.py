@@ -8,13 +8,13 @@ import json
 import os
 from base64 import b64encode
 
-from check_pop3_plus.model import sanitised_text
 from check_pop3_plus.model.failures import CertificateRejected, ProbeError
 from check_pop3_plus.model.settings import IcingaApi
 from check_pop3_plus.net import https
 from check_pop3_plus.output.plugin_text import perfdata, render
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.support.masking import Masker, can_mask
 from check_pop3_plus.sweep.delivery import NotDelivered, RetryingTarget
 from check_pop3_plus.sweep.run import Outcome
 
@@ -39,9 +39,8 @@ class Api(RetryingTarget):
         super().__init__(deadline)
         secret = password_source.read_file(api.password_file, "password file of the API")
         login = b":".join((api.username.encode(), secret.reveal()))
-        public = (api.username, api.endpoint.host)
-        self._sanitise = sanitised_text.cleaner((secret.reveal(), b64encode(login)), public)
-        self._may_quote = sanitised_text.can_mask(secret.reveal(), public)
+        self._sanitise = Masker((secret.reveal(), b64encode(login))).sanitise
+        self._may_quote = can_mask(secret.reveal())
         base = api.endpoint.path.rstrip("/").removesuffix("/v1")
         self._path = f"{base}/v1/actions/process-check-result"
         self._fields = (

@@ -18,6 +18,7 @@ from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.settings import Secret, SecretSource, Settings, State
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support.deadline import Clock, Deadline
+from check_pop3_plus.support.masking import Masker
 from check_pop3_plus.sweep.services import Service, password_variables, settings_of
 
 _PACE_SECONDS = 0.02
@@ -55,6 +56,9 @@ class Run:
         self._done: deque[Outcome] = deque()
         self._left = len(services)
         self._variables = _read_variables(services, deadline)
+        # The secrets of all sections are masked in every section.
+        known = [each.reveal() for each in self._variables.values() if isinstance(each, Secret)]
+        self._masker = Masker(known)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Yield each outcome as it comes, until all services are done or the deadline passes.
@@ -120,7 +124,8 @@ class Run:
             verdict = Verdict(State.UNKNOWN, f"{settings.kind.value}: {settings.message}")
             return Outcome(service, verdict, is_readable=False)
         try:
-            return Outcome(service, run.run_check(settings, Clock(), self._secret(settings)))
+            verdict = run.run_check(settings, Clock(), self._secret(settings), self._masker)
+            return Outcome(service, verdict)
         except ProbeError as error:
             verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
         except (ImportError, OSError, MemoryError) as error:

@@ -1,4 +1,4 @@
-"""What the user says counts: expected greetings, thresholds, states of kinds; by the command."""
+"""Options that change the state: expected greetings, thresholds, states of kinds."""
 
 import pytest
 
@@ -19,8 +19,8 @@ from tests.support.faults import BYE, GREETING, LOGGED_IN, check, flags, kinds, 
         (["-e", "Dovecot", "--state", "expect=ok"], 0),
     ],
 )
-def test_expected_greetings(options: list[str], state: int) -> None:
-    """A miss is WARNING, as in check_pop."""
+def test_expect_missing_text_is_warning(options: list[str], state: int) -> None:
+    """As in check_pop."""
     with ScriptedServer([GREETING, *BYE]) as server:
         done = check(server, *options)
 
@@ -38,8 +38,10 @@ def test_expected_greetings(options: list[str], state: int) -> None:
         (["-w", "-5:9", "-t", "7"], 0, ";-5:9;;0;7"),
     ],
 )
-def test_response_time(options: list[str], state: int, perfdata: str) -> None:
-    """The guidelines' ranges; thresholds stand in perfdata whether crossed or not."""
+def test_response_time_crossing_a_range_alerts(
+    options: list[str], state: int, perfdata: str
+) -> None:
+    """Performance data have the thresholds, crossed or not."""
     with ScriptedServer([pause(0.1), GREETING, *BYE]) as server:
         done = check(server, *options)
 
@@ -48,8 +50,8 @@ def test_response_time(options: list[str], state: int, perfdata: str) -> None:
     assert kinds(done) == (["slow"] if state else [])
 
 
-def test_a_phase_has_thresholds_of_its_own() -> None:
-    """One slow phase is named."""
+def test_phase_threshold_crossed_names_the_phase() -> None:
+    """Only the crossed threshold is reported."""
     with ScriptedServer([pause(0.1), GREETING, *BYE]) as server:
         done = check(server, "--phase-warning", "greeting=0.05", "--phase-critical=connect=5")
 
@@ -69,8 +71,10 @@ def test_a_phase_has_thresholds_of_its_own() -> None:
         (["--size-critical", "0.25K"], 2, "size"),
     ],
 )
-def test_mailbox_thresholds(options: list[str], state: int, kind: str | None, pki: Pki) -> None:
-    """From STAT after the login."""
+def test_mailbox_threshold_crossed_alerts(
+    options: list[str], state: int, kind: str | None, pki: Pki
+) -> None:
+    """The numbers come from STAT after the login."""
     steps = [*LOGGED_IN, expect(b"STAT"), say(b"+OK 2 320\r\n"), *BYE]
     with served("tls", pki, steps, with_capa=True) as server:
         done = check(server, *flags("tls", pki, login=True), *options)
@@ -79,8 +83,8 @@ def test_mailbox_thresholds(options: list[str], state: int, kind: str | None, pk
     assert kinds(done) == ([kind] if kind else [])
 
 
-def test_a_kind_counts_as_the_user_says() -> None:
-    """`--state`, on a failure."""
+def test_state_option_changes_the_state_of_a_kind() -> None:
+    """`--state`, for a failure."""
     with ScriptedServer([say(b"-ERR no\r\n"), *BYE]) as server:
         as_warning = check(server, "--state", "greeting=warning")
         as_ok = check(server, "--state", "greeting=ok")
@@ -89,8 +93,8 @@ def test_a_kind_counts_as_the_user_says() -> None:
     assert as_ok.code == 0
 
 
-def test_critical_beats_warning() -> None:
-    """The worst finding is the verdict, the others follow it."""
+def test_worst_finding_is_the_state() -> None:
+    """The other findings follow it."""
     with ScriptedServer([pause(0.1), GREETING, *BYE]) as server:
         done = check(server, "-e", "Dovecot", "-c", "0.01")
 

@@ -41,6 +41,7 @@ from check_pop3_plus.pop3 import login
 from check_pop3_plus.pop3.grammar import Reply
 from check_pop3_plus.probe import oauth_token
 from check_pop3_plus.support import files
+from check_pop3_plus.support.masking import Masker
 from check_pop3_plus.sweep import icinga_target, nagios_target, summary
 from check_pop3_plus.sweep import services as sweep_services
 from check_pop3_plus.sweep.run import Outcome
@@ -335,7 +336,7 @@ def https_reply(data: bytes) -> None:
     if said is not None:
         api = icinga_target.Api.__new__(icinga_target.Api)
         api._may_quote = True
-        api._sanitise = sanitised_text.cleaner([CANARY.encode()])
+        api._sanitise = Masker([CANARY.encode()]).sanitise
         refusal = api._refusal(status, said)
         assert refusal is not None or status == 200
         assert re.fullmatch(r"[ -~]*", refusal or "")

@@ -1,4 +1,4 @@
-"""The catalogue of faults and threats is whole: each is claimed by a test that proves it."""
+"""The catalogue of faults and threats is complete: tests prove every row."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.fixture(scope="module")
 def claimed() -> list[list[str]]:
-    """What all tests claim, whichever of them run now."""
+    """Return the claims of all tests, whichever run now."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.claims"],
         cwd=ROOT,
@@ -39,7 +39,7 @@ def claimed() -> list[list[str]]:
 
 
 def test_every_fault_has_a_test_in_every_mode(claimed: list[list[str]]) -> None:
-    """Each face of each of the seventy, wherever it can show."""
+    """Every case of every fault, in every mode where it can occur."""
     have = {(int(row[1]), row[3], row[2]) for row in claimed if row[0] == "fault"}
     want = {
         (number, case, mode)
@@ -52,8 +52,8 @@ def test_every_fault_has_a_test_in_every_mode(claimed: list[list[str]]) -> None:
     assert have <= want
 
 
-def test_every_threat_has_a_test(claimed: list[list[str]]) -> None:
-    """At least one test claims each threat."""
+def test_every_threat_has_enough_tests(claimed: list[list[str]]) -> None:
+    """At least as many as the catalogue asks for."""
     have = Counter(row[1] for row in claimed if row[0] == "threat")
 
     assert {name: have[name] for name, each in THREATS.items() if have[name] < each.at_least} == {}
@@ -87,8 +87,8 @@ def marked(*arguments: object, mode: str | None = None, **options: object) -> An
     )
 
 
-def test_claim_of_unknown_row_is_an_error() -> None:
-    """An unknown number, case, or missing mode."""
+def test_claims_of_unknown_faults_are_errors() -> None:
+    """A wrong number, a wrong case, or a missing mode."""
     for wrong in (marked(71), marked(7), marked(7, case="melted", mode="tls"), marked(6)):
         with pytest.raises(pytest.UsageError, match="fault"):
             list(claims.of_faults(wrong))
@@ -110,10 +110,10 @@ SILENT = "POP3 CRITICAL - greeting: no answer from x:110 within 1 s\nkind: timeo
     ],
     ids=["state", "kind", "words", "no kind"],
 )
-def test_claim_without_matching_run_fails(
+def test_claims_not_shown_by_any_run_fail(
     code: int, out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another state, kind or text than that of the row is a failure."""
+    """Another state, another kind or another text than in the row is a failure."""
     item = marked(6, mode="tls")
     monkeypatch.setattr(claims, "seen", [Run(2, SILENT, "", 0)])
     claims.check(item)
@@ -125,7 +125,7 @@ def test_claim_without_matching_run_fails(
         claims.check(item)
 
 
-def test_ok_result_does_not_match_a_warning() -> None:
+def test_outcome_ok_has_no_kind() -> None:
     """Otherwise a warning would pass as OK."""
     fine = Outcome("OK", None, "answered")
 

@@ -1,8 +1,7 @@
-"""Everything that the plugin prints, read again as Icinga 2 and Nagios read it.
+"""The plugin's output, parsed as Icinga 2 and Nagios parse it.
 
-Whatever a server, a certificate, a resolver or a user says: both find the metrics that were
-meant and the same status, and nothing foreign becomes a metric, a macro or a further line. The
-runs of the whole command are read so too, each by `faults.honest`.
+Both find the intended metrics and the same status, and no untrusted text becomes a metric, a macro
+or an additional line. `faults.honest` parses the output of whole commands in the same way.
 """
 
 from __future__ import annotations
@@ -131,7 +130,7 @@ def sessions(draw: st.DrawFn) -> Session:
 
 
 def _has_state(kind: Kind) -> bool:
-    """Thresholds that were crossed are no failures."""
+    """Return whether a kind can be a failure, and not only a crossed threshold."""
     return kind not in (Kind.SLOW, Kind.EXPIRING, Kind.MESSAGES, Kind.SIZE)
 
 
@@ -161,7 +160,7 @@ def arguments(draw: st.DrawFn) -> list[str]:
 
 @st.composite
 def verdicts(draw: st.DrawFn) -> tuple[Verdict, Report, list[str]]:
-    """What is made of a look that has seen anything at all."""
+    """Return the verdict on any report, with the report and the command line."""
     argv = draw(arguments())
     tried = tuple(draw(st.lists(sessions(), min_size=1, max_size=3)))
     evaluated = tried if "--all-addresses" in argv else tried[-1:]
@@ -194,7 +193,7 @@ def assert_harmless(output: str, limit: int) -> None:
 
 
 def metrics_meant(report: Report) -> dict[str, float]:
-    """Return what was measured, taken from the report and not from the output."""
+    """Return the measured values from the report, not from the output."""
     meant = {} if report.elapsed is None else {"time": report.elapsed}
     for phase, taken in report.seconds().items():
         if phase is not Phase.QUIT:
@@ -205,10 +204,10 @@ def metrics_meant(report: Report) -> dict[str, float]:
 @given(verdicts())
 @settings(max_examples=25)
 @pytest.mark.threat("T10", "T12")
-def test_both_read_what_was_meant(
+def test_output_is_read_alike_by_icinga_and_nagios(
     made: tuple[Verdict, Report, list[str]],
 ) -> None:
-    """Texts of servers, certificates and users in every place where one is shown."""
+    """With texts of servers, certificates and users in every place where one is shown."""
     verdict, report, argv = made
     output = render(verdict)
 
@@ -232,8 +231,10 @@ def test_both_read_what_was_meant(
 @given(verdicts(), st.sampled_from(["pop.example.org!pop3", "h\u00f6st!p\\n3", "a b!c d e"]))
 @settings(max_examples=10)
 @pytest.mark.threat("T10")
-def test_results_for_nagios(made: tuple[Verdict, Report, list[str]], name: str) -> None:
-    """One command, of one line, in one piece; and in it the output that a check would have had."""
+def test_nagios_command_has_one_line_with_the_output_of_the_check(
+    made: tuple[Verdict, Report, list[str]], name: str
+) -> None:
+    """In one write, with the long output escaped."""
     verdict, _, _ = made
     line = nagios_target._command(Outcome(Service(name, ()), verdict, ended=1700000000.0))
 
@@ -251,8 +252,8 @@ def test_results_for_nagios(made: tuple[Verdict, Report, list[str]], name: str) 
     assert arrived.long == "" or direct.long[len(arrived.long) :][:1] == "\n"
 
 
-def test_the_figures_of_many_addresses_are_not_cut_in_the_middle() -> None:
-    """Half a number is another number: what finds no room in a command is left out whole."""
+def test_nagios_command_leaves_out_whole_figures() -> None:
+    """Half a number would be another number."""
     figures = tuple(
         Figure(f"time_192_0_2_{number}", number / 10_000, "s", min=0) for number in range(400)
     )
@@ -271,8 +272,10 @@ def test_the_figures_of_many_addresses_are_not_cut_in_the_middle() -> None:
 @given(verdicts())
 @settings(max_examples=10)
 @pytest.mark.threat("T10")
-def test_results_for_icinga(made: tuple[Verdict, Report, list[str]]) -> None:
-    """The API takes metrics one by one: each is one, and the text has none in it."""
+def test_icinga_request_has_single_metrics_and_text_without_any(
+    made: tuple[Verdict, Report, list[str]],
+) -> None:
+    """The API takes metrics one by one."""
     verdict, _, _ = made
     api = object.__new__(icinga_target.Api)
     api._endpoint = HttpsEndpoint("icinga.example.org", 5665, "/")
@@ -299,13 +302,13 @@ states = st.sampled_from(State)
 )
 @settings(max_examples=25)
 @pytest.mark.threat("T10", "T12")
-def test_what_a_sweep_says(
+def test_sweep_output_is_harmless(
     found: list[tuple[str, State, Printable, bool]],
     missing: int,
     is_stopped: bool,
     submit_target: Any,
 ) -> None:
-    """Names of sections and texts of servers, on its first line, in its lines and as objects."""
+    """Names of sections and texts of servers, in status line, long output and JSON."""
     services = [Service(name, ()) for name, *_ in found]
     wanted = Sweep("x.ini", submit_target=submit_target, verbosity=1)
     tally = sweep_summary.Tally(

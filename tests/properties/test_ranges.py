@@ -1,4 +1,4 @@
-"""Ranges: what the plugin guidelines say of them, by their own examples and for any number."""
+"""Ranges of the plugin guidelines: their examples, and any number."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GUIDELINES = [
 
 
 def alerts(spec: str, value: float) -> bool:
-    """The guidelines' rules, written down a second time."""
+    """Return whether a value alerts: a second implementation of the guidelines."""
     start, _, end = spec.removeprefix("@").rpartition(":")
     low = float("-inf") if start == "~" else float(start or 0)
     high = float(end) if end else float("inf")
@@ -37,10 +37,10 @@ def alerts(spec: str, value: float) -> bool:
 
 
 @pytest.mark.parametrize(("spec", "bad", "good"), GUIDELINES)
-def test_the_examples_of_the_guidelines(
+def test_range_examples_of_the_guidelines_are_accepted(
     spec: str, bad: tuple[float, ...], good: tuple[float, ...]
 ) -> None:
-    """Taken as they are, and meant as they say."""
+    """They mean what the guidelines say."""
     assert validators.range_spec(spec, "--warning") == spec
     assert all(value not in Range(spec) and alerts(spec, value) for value in bad)
     assert all(value in Range(spec) and not alerts(spec, value) for value in good)
@@ -60,9 +60,8 @@ anything = st.text("@~:-.0123456789 ,eEinfatKs_", max_size=12) | st.text(max_siz
 
 
 @given(specs | anything, st.floats(-1e16, 1e16) | st.integers(-(10**16), 10**16))
-def test_what_is_taken_is_judged_as_it_says(spec: str, value: float) -> None:
-    """By us, by nagiosplugin and by the rules: the same; what one of them would read otherwise is
-    refused before anything is judged by it."""
+def test_range_accepted_alerts_by_the_guidelines(spec: str, value: float) -> None:
+    """We, nagiosplugin and the guidelines agree; other ranges are refused."""
     try:
         taken = validators.range_spec(spec, "--warning")
     except UsageError:
@@ -73,8 +72,8 @@ def test_what_is_taken_is_judged_as_it_says(spec: str, value: float) -> None:
 
 
 @given(specs)
-def test_only_what_is_the_wrong_way_round_is_refused(spec: str) -> None:
-    """Of what has the guidelines' form."""
+def test_range_with_start_above_end_is_refused(spec: str) -> None:
+    """Every other range of the right form is accepted."""
     start, _, end = spec.removeprefix("@").rpartition(":")
     is_empty = start not in ("", "~") and end != "" and float(start) > float(end)
     is_empty = is_empty or (start == "" and end != "" and float(end) < 0)
@@ -86,8 +85,8 @@ def test_only_what_is_the_wrong_way_round_is_refused(spec: str) -> None:
 
 
 @given(specs)
-def test_a_range_arrives_as_it_was_given(spec: str) -> None:
-    """With a blank or an equals sign before it, whatever it begins with."""
+def test_range_option_keeps_the_text(spec: str) -> None:
+    """After a blank or an equals sign, whatever it begins with."""
     try:
         validators.range_spec(spec, "-w")
     except UsageError:

@@ -1,4 +1,4 @@
-"""The cleaner of foreign text: all of Unicode, all bytes, all the forms that a secret may take."""
+"""Sanitising and masking: all of Unicode, all bytes, all encodings of a secret."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from check_pop3_plus.model.sanitised_text import QUOTE_LIMIT, SEED, can_mask, cleaner, sanitise
+from check_pop3_plus.model.sanitised_text import QUOTE_LIMIT, sanitise
+from check_pop3_plus.support.masking import MINIMUM, Masker
 
 LIKE = {"<": "(", ">": ")", "&": "+", **dict.fromkeys("|\"'`$\\", "?")}
 foreign = st.one_of(st.binary(max_size=300), st.text(max_size=300))
@@ -23,7 +24,7 @@ def shown(character: str) -> str:
 
 
 @pytest.mark.threat("T10")
-def test_each_code_point_has_its_one_character() -> None:
+def test_sanitise_each_code_point_gives_its_one_character() -> None:
     """All 1,114,112 of them, lone surrogates included, between letters and at their place."""
     for first in range(0, 0x110000, 64):
         block = [chr(code) for code in range(first, first + 64)]
@@ -33,8 +34,8 @@ def test_each_code_point_has_its_one_character() -> None:
 
 
 @pytest.mark.threat("T10")
-def test_each_pair_of_octets_is_harmless() -> None:
-    """All 65,536, as UTF-8 or as what is none."""
+def test_sanitise_each_pair_of_bytes_is_harmless() -> None:
+    """All 65,536, valid UTF-8 or not."""
     harmless = {shown(chr(code)) for code in range(128)}
     for pair in product(range(256), repeat=2):
         cleaned = sanitise(b"a" + bytes(pair) + b"z")
@@ -44,7 +45,7 @@ def test_each_pair_of_octets_is_harmless() -> None:
 
 
 @given(foreign, st.integers(4, 300))
-def test_the_limit_is_kept(text: bytes | str, limit: int) -> None:
+def test_sanitise_limit_is_kept(text: bytes | str, limit: int) -> None:
     """Whatever the text and the limit; what is cut says so, and what fits is whole."""
     cleaned, uncut = sanitise(text, limit), sanitise(text, 10_000)
 
@@ -54,12 +55,12 @@ def test_the_limit_is_kept(text: bytes | str, limit: int) -> None:
 
 
 @given(st.integers(1, 200_000), st.sampled_from([b"x", b"\x1b", b"\xff", b"\x1b]", b"\x1b[0;"]))
-def test_long_texts_cost_no_time(length: int, filling: bytes) -> None:
+def test_sanitise_long_text_costs_no_time(length: int, filling: bytes) -> None:
     """Only as much is read as can be shown."""
     assert len(sanitise(filling * length)) <= QUOTE_LIMIT
 
 
-secrets = st.binary(min_size=SEED, max_size=40)
+secrets = st.binary(min_size=MINIMUM, max_size=40)
 
 
 def in_base64(before: bytes, alphabet: bytes = b"+/") -> Callable[[bytes], tuple[bytes, bytes]]:
@@ -96,39 +97,40 @@ FORMS = {
 @pytest.mark.threat("T8")
 @given(secret=secrets, around=st.text("xyzXYZ ", max_size=20), is_upper=st.booleans())
 @settings(max_examples=25)
-def test_no_form_of_a_secret_passes(form: str, secret: bytes, around: str, is_upper: bool) -> None:
-    """In the midst of whatever text, in either case of letters."""
+def test_masker_secret_in_any_encoding_is_masked(
+    form: str, secret: bytes, around: str, is_upper: bool
+) -> None:
+    """Within any text, in upper case or as it is."""
     written, own = FORMS[form](secret)
-    seed = sanitise(own[:SEED].decode("latin-1")).lower()
-    # What nothing but question marks is left of cannot be told from anything else.
-    assume(can_mask(secret))
-    assume(len(seed) == SEED and set(seed) - set("?()+. "))
+    shown_form = sanitise(own.decode("latin-1")).lower()
+    # What is nothing but question marks cannot be told from anything else.
+    assume(len(shown_form) >= MINIMUM and set(shown_form) - set("?()+. "))
     said = b"%s %s %s" % (
         around.encode(),
         written.upper() if is_upper else written,
         around.encode(),
     )
 
-    cleaned = cleaner([secret])(said)
+    cleaned = Masker([secret]).sanitise(said)
 
     assert "***" in cleaned
-    assert seed not in cleaned.lower()
+    assert shown_form not in cleaned.lower()
     assert sanitise(cleaned) == cleaned
 
 
 @given(st.lists(secrets, max_size=3), st.text("xyz \t\n|<", max_size=200))
-def test_what_has_no_secret_in_it_is_not_changed(known: list[bytes], text: str) -> None:
-    """Masking is not noise: it hides what looks like a secret from its first characters on."""
-    own = [form(secret)[1][:SEED].decode("latin-1") for secret in known for form in FORMS.values()]
+def test_masker_text_without_secret_is_unchanged(known: list[bytes], text: str) -> None:
+    """Only secrets are replaced."""
+    own = [form(secret)[1].decode("latin-1") for secret in known for form in FORMS.values()]
     assume(not any(set(sanitise(each).lower()) <= set("xyz ?()+") for each in own))
 
-    assert cleaner(known)(text) == sanitise(text)
+    assert Masker(known).sanitise(text) == sanitise(text)
 
 
 @given(st.lists(secrets, min_size=1, max_size=3), foreign)
-def test_a_masking_cleaner_is_a_cleaner(known: list[bytes], text: bytes | str) -> None:
+def test_masker_result_is_sanitised(known: list[bytes], text: bytes | str) -> None:
     """Harmless, bounded, and the same when it is done twice."""
-    clean_of = cleaner(known)
+    clean_of = Masker(known).sanitise
     cleaned = clean_of(text)
 
     assert len(cleaned) <= QUOTE_LIMIT

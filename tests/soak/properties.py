@@ -23,9 +23,24 @@ _HOW = (st.booleans(), st.booleans())
 
 # What is claimed, the test, its strategies, and how many examples of each.
 PROPERTIES: tuple[tuple[str, Any, tuple[Any, ...], int], ...] = (
-    ("outputs read by both", output.test_both_read_what_was_meant, (output.verdicts(),), 5_000),
-    ("results for Nagios", output.test_results_for_nagios, (output.verdicts(), _NAME), 1_000),
-    ("results for Icinga 2", output.test_results_for_icinga, (output.verdicts(),), 1_000),
+    (
+        "outputs read by both",
+        output.test_output_is_read_alike_by_icinga_and_nagios,
+        (output.verdicts(),),
+        5_000,
+    ),
+    (
+        "results for Nagios",
+        output.test_nagios_command_has_one_line_with_the_output_of_the_check,
+        (output.verdicts(), _NAME),
+        1_000,
+    ),
+    (
+        "results for Icinga 2",
+        output.test_icinga_request_has_single_metrics_and_text_without_any,
+        (output.verdicts(),),
+        1_000,
+    ),
     (
         "replies in pieces",
         grammar.test_a_reply_does_not_depend_on_how_it_arrives,
@@ -40,11 +55,11 @@ PROPERTIES: tuple[tuple[str, Any, tuple[Any, ...], int], ...] = (
     ),
     ("status lines", grammar.test_status_lines_by_another_reader, (grammar.octets,), 50_000),
     ("any octets", grammar.test_whatever_comes_is_read_or_refused, (grammar.octets,), 50_000),
-    ("cleaned texts", text.test_the_limit_is_kept, (text.foreign, _LIMIT), 50_000),
-    ("masked texts", text.test_a_masking_cleaner_is_a_cleaner, (_SECRETS, text.foreign), 20_000),
+    ("cleaned texts", text.test_sanitise_limit_is_kept, (text.foreign, _LIMIT), 50_000),
+    ("masked texts", text.test_masker_result_is_sanitised, (_SECRETS, text.foreign), 20_000),
     (
         "ranges",
-        ranges.test_what_is_taken_is_judged_as_it_says,
+        ranges.test_range_accepted_alerts_by_the_guidelines,
         (ranges.specs | ranges.anything, _VALUE),
         50_000,
     ),

@@ -1,6 +1,6 @@
-"""Canaries in the full product: what servers may make of a secret, where, and in which way in.
+"""Every encoding of a secret, in every reply, with every login method.
 
-`tests/test_secrets.py` has a sample of it, and what is not a matter of numbers.
+`tests/checks/test_secrets.py` has a sample of it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _IN_SASL = ("everywhere", "refused", "garbled", "accepted", "challenge", "reason
 
 
 def run(share: float) -> list[Figure]:
-    return [_echoes(share), _faults(share), _weak(share)]
+    return [_echoes(share), _faults(share), _short(share)]
 
 
 def _part(cases: Iterable[_T], share: float) -> list[_T]:
@@ -45,7 +45,7 @@ def _all(work: Callable[[_T], list[str]], cases: Sequence[_T]) -> list[str]:
 # --- a server that knows it ------------------------------------------------------------------
 
 _Echo = tuple[str, str, str, str]
-"""Canary, form, place and way in, by name."""
+"""Canary, encoding, place and login method, by name."""
 
 
 def _echoes(share: float) -> Figure:
@@ -58,10 +58,10 @@ def _echoes(share: float) -> Figure:
     chosen = _part(filter(_makes_sense, cases), share)
     hits = _all(_echoed, chosen)
     return Figure(
-        f"echoes of a secret: {len(forms)} forms, {len(PLACES)} places, {len(sasl) + 2} ways in,"
-        f" {len(CANARIES)} secrets",
+        f"echoes of a secret: {len(forms)} encodings, {len(PLACES)} places,"
+        f" {len(sasl) + 2} login methods, {len(CANARIES)} secrets",
         len(chosen),
-        f"{len(hits)} pieces of a secret shown",
+        f"{len(hits)} secrets shown",
         len(hits),
     )
 
@@ -99,7 +99,7 @@ def _faults(share: float) -> Figure:
     return Figure(
         f"{len(rows)} faults of the catalogue, silent to -vvv, with and without a diagnosis",
         len(chosen),
-        f"{len(hits)} pieces of a secret shown",
+        f"{len(hits)} secrets shown",
         len(hits),
     )
 
@@ -120,21 +120,21 @@ def _failed(case: tuple[int, tuple[str, ...], tuple[str, ...]]) -> list[str]:
     return [f"{row.name} {verbosity} {diagnosis}: {hit}" for hit in hits]
 
 
-# --- secrets that a gap would tell -----------------------------------------------------------
+# --- secrets that are too short to be masked -------------------------------------------------
 
 _SENTENCES = ("PASS {} is not it", "{}", "for monitor {}: failed", "{0} {0}")
 
 
-def _weak(share: float) -> Figure:
-    """Count the outputs that are not the same for all weak secrets."""
+def _short(share: float) -> Figure:
+    """Count the outputs that are not the same for all short secrets."""
     told = [place for place in PLACES if place not in _BEFORE]
     methods = ("auto", "plain", "login", "cram-md5")
     cases = product(_SENTENCES, told, methods, range(4))
     chosen = _part((case for case in cases if case[:2] not in _MEANT), share)
-    secrets = (*secret_search.WEAK, *secret_search.WEAK_NAMES)
+    secrets = secret_search.SHORT
     differing = _all(_depends, chosen)
     return Figure(
-        f"servers that repeat one of {len(secrets)} weak secrets (short, or a common word)",
+        f"servers that repeat one of {len(secrets)} short secrets",
         len(chosen) * len(secrets),
         f"{len(differing)} outputs that depend on which it is",
         len(differing),
@@ -151,7 +151,7 @@ _BEFORE = ("greeting", "refused greeting", "no greeting", "capability", "mechani
 def _depends(case: tuple[str, str, str, int]) -> list[str]:
     sentence, place, how, verbosity = case
     outputs = {}
-    for secret in (*secret_search.WEAK, *secret_search.WEAK_NAMES):
+    for secret in secret_search.SHORT:
         said = sentence.format(secret).encode()
         if place == "challenge":  # some words are base64, and others not
             said = base64.b64encode(said)

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, TypeVar
 from unittest.mock import patch
 
 from check_pop3_plus.check import run as check_run
-from check_pop3_plus.model import sanitised_text
 from check_pop3_plus.model.failures import DeadlineExceeded, Kind, ProbeError
 from check_pop3_plus.model.report import Address, TlsFacts
 from check_pop3_plus.model.sanitised_text import Printable
@@ -27,6 +26,7 @@ from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.pop3 import sasl_mechanisms, scram
 from check_pop3_plus.probe import addresses, prerequisites, session
 from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.support.masking import Masker
 from tests.pki.corpus import ROOT
 from tests.support.command import Run
 from tests.support.faults import CANARY, honest
@@ -197,7 +197,7 @@ class _Prerequisites(prerequisites.Prerequisites):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, Secret(CANARY.encode()))
         if settings.login and settings.login.needs_secret:
-            self.sanitise = sanitised_text.cleaner((CANARY.encode(),))
+            self.masker = Masker((CANARY.encode(),))
         self.context: Any = object() if settings.tls.security.value != "plain" else None
 
     def prepare(self, deadline: Deadline) -> None: ...

@@ -1,4 +1,4 @@
-"""Judgement and words, from reports made by hand: no network, no clock."""
+"""State and output of hand-made reports: no network, no clock."""
 
 import datetime as dt
 from typing import Any
@@ -38,7 +38,7 @@ def verdict(
     notes: tuple[Note, ...] = (),
     **attributes: Any,
 ) -> Verdict:
-    """Return what a look that saw this comes to."""
+    """Return the verdict on a report with these facts."""
     session = Session(Address("192.0.2.1", 995))
     session.timeline.laps.append(Lap(Phase.CONNECT, 0.01, ok=True))
     session.failure = failure
@@ -55,8 +55,8 @@ def verdict(
     return run.run_check(settings, 0)
 
 
-def test_the_line_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Section 3, word for word."""
+def test_run_check_success_prints_the_line_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contract, section 3, word for word."""
     result = verdict(monkeypatch, "-w 2 -c 5 -D 60,14", certificate=dates(-30, 63.416))
 
     assert render(result) == (
@@ -66,8 +66,10 @@ def test_the_line_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_a_certificate_about_to_expire(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Section 3: days, and the date."""
+def test_run_check_expiring_certificate_reports_days_and_date(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Contract, section 3."""
     result = verdict(monkeypatch, "-D 60", certificate=dates(-30, 13.5))
 
     assert result.state is State.WARNING
@@ -76,8 +78,10 @@ def test_a_certificate_about_to_expire(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_the_last_two_days_are_told_in_hours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ "1 day" could be one hour or 47."""
+def test_run_check_certificate_below_two_days_reports_hours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """ "One day could be 1 hour or 47."""
     result = verdict(monkeypatch, "-D 60", certificate=dates(-30, 1.5))
 
     assert "expires in 36 hours" in result.status
@@ -91,8 +95,10 @@ def failed(kind: Kind, phase: Phase | None = Phase.TLS, message: str = "did it")
     "kind",
     [kind for kind in Kind if kind not in (Kind.SLOW, Kind.EXPIRING, Kind.MESSAGES, Kind.SIZE)],
 )
-def test_every_kind_has_a_state_and_a_sentence(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The table is complete, and the user can change it, but for what is ours."""
+def test_run_check_every_kind_has_a_state_and_a_sentence(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user can change every state, except those of local kinds."""
     result = verdict(monkeypatch, failure=failed(kind))
 
     assert "pop.example.org" in result.status or "did it" in result.status
@@ -103,14 +109,16 @@ def test_every_kind_has_a_state_and_a_sentence(kind: Kind, monkeypatch: pytest.M
             argv = f"--state {kind.value}={state.name.lower()}"
             result = verdict(monkeypatch, argv, failure=failed(kind))
             assert result.state is state
-            # Whatever it counts as, it does not look like success.
+            # Whatever its state, it does not look like success.
             assert "did it" in result.status or "pop.example.org" in result.status
             assert ("treated as OK" in result.status) == (state is State.OK)
 
 
 @pytest.mark.parametrize("kind", [Kind.EXPIRED, Kind.NOT_YET_VALID])
-def test_a_wrong_clock_judges_no_dates(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fault 68: rows 30 to 32 are not applied."""
+def test_run_check_implausible_clock_does_not_evaluate_dates(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 68: rows 30 to 32 do not apply."""
     long_ago = dt.datetime(2001, 1, 1, tzinfo=dt.timezone.utc)
 
     rejected = verdict(
@@ -124,8 +132,8 @@ def test_a_wrong_clock_judges_no_dates(kind: Kind, monkeypatch: pytest.MonkeyPat
         assert result.lines[0].startswith("kind: config")
 
 
-def test_a_wrong_clock_hides_no_other_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """CRITICAL beats UNKNOWN."""
+def test_run_check_implausible_clock_keeps_other_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CRITICAL is worse than UNKNOWN."""
     long_ago = dt.datetime(2001, 1, 1, tzinfo=dt.timezone.utc)
 
     result = verdict(
@@ -135,23 +143,25 @@ def test_a_wrong_clock_hides_no_other_failure(monkeypatch: pytest.MonkeyPatch) -
     assert result.state is State.CRITICAL
 
 
-def test_an_issuer_that_expired_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server's own certificate is fine; who is on call must renew another."""
+def test_run_check_expired_issuer_is_distinguished_from_the_leaf(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The server certificate is valid; another one must be renewed."""
     result = verdict(monkeypatch, failure=failed(Kind.EXPIRED), certificate=dates(-30, 30))
 
     assert "is valid, but an intermediate in the chain expired" in result.status
 
 
-def test_notes_are_no_news_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An OK is one line."""
+def test_run_check_notes_are_printed_with_verbose_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The output of an OK is one line."""
     notes = (Note(Kind.GOODBYE, Printable("no answer")),)
 
     assert verdict(monkeypatch, notes=notes).lines == ()
     assert "note: goodbye: no answer" in verdict(monkeypatch, "-v", notes=notes).lines
 
 
-def test_a_long_verdict_is_cut_at_200_characters(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Contract, section 3; the perfdata stays."""
+def test_status_line_is_cut_at_200_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contract, section 3; the performance data stay."""
     result = verdict(monkeypatch, failure=failed(Kind.GREETING, Phase.GREETING, "x" * 300))
     head = render(result).partition(" | ")[0]
 
@@ -160,15 +170,15 @@ def test_a_long_verdict_is_cut_at_200_characters(monkeypatch: pytest.MonkeyPatch
     assert " | time=" in render(result)
 
 
-def test_the_whole_output_is_bounded() -> None:
-    """4 KiB, or 16 with -vv; what is left out is said."""
+def test_render_long_output_is_cut_at_4_kib() -> None:
+    """The text says that something was left out."""
     text = render(Verdict(State.OK, "fine", lines=tuple(f"line: {'x' * 90}" for _ in range(99))))
 
     assert len(text) <= 4096
     assert text.endswith("more: left out\n")
 
 
-def test_nothing_that_was_not_measured_is_in_the_perfdata(
+def test_run_check_figures_not_measured_are_absent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Absent, not 0 and not U."""

@@ -1,4 +1,4 @@
-"""The long output: what of it is drawn."""
+"""The long output: the chart of times."""
 
 import pytest
 
@@ -27,8 +27,10 @@ from tests.pki.certificate_facts import NOW
         (((Phase.CONNECT, 0.0),), ["time: connect  0.000 s #"]),
     ],
 )
-def test_the_chart(laps: tuple[tuple[Phase, float], ...], lines: list[str]) -> None:
-    """A bar for each phase that was reached, by the longest; QUIT is not judged."""
+def test_chart_has_a_bar_for_each_phase_that_was_reached(
+    laps: tuple[tuple[Phase, float], ...], lines: list[str]
+) -> None:
+    """The longest phase has the longest bar; QUIT has none."""
     session = Session(Address("192.0.2.1", 110))
     session.timeline.laps += [Lap(phase, seconds, ok=True) for phase, seconds in laps]
     report = Report((session,), (session,), None, None, None, NOW.timestamp())

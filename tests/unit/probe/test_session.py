@@ -35,6 +35,7 @@ from check_pop3_plus.probe import session as session_module
 from check_pop3_plus.probe.connection import Connection, read_greeting
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline
+from check_pop3_plus.support.masking import Masker
 from tests.pki.certificates import Pki
 
 HOST = "pop.example.test"
@@ -107,7 +108,7 @@ def held(
     """Return what a conversation has found out, and what has ended it early."""
     prerequisites = Prerequisites(wanted, Secret(secret))
     if wanted.login:
-        prerequisites.sanitise = sanitised_text.cleaner([secret])
+        prerequisites.masker = Masker([secret])
     if wanted.tls.security is not Security.PLAIN:
         prerequisites.context = context(wanted.tls)
     session = Session(Address("192.0.2.1", 110))
@@ -627,7 +628,7 @@ def test_lines_that_end_in_lf_alone_are_remarked_once(
 def test_no_secret_in_a_challenge_is_shown(challenge: bytes, shown: str) -> None:
     """Base64 hides from a search what is in it; a challenge without a secret is shown as it is."""
     connection, _ = talking(b"+ " + challenge + b"\r\n")
-    connection.sanitise = sanitised_text.cleaner([b"s3cret-long"])
+    connection.sanitise = Masker([b"s3cret-long"]).sanitise
 
     connection.read_reply(is_auth=True)
 
