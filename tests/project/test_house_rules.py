@@ -194,6 +194,21 @@ def test_few_modules_reveal_a_secret() -> None:
     }
 
 
+@pytest.mark.xfail(strict=False, reason="other folders still construct it")
+def test_printable_is_constructed_in_its_home_only() -> None:
+    """Everything else is sanitised by `sanitise` and `printable`."""
+    constructing = {
+        module
+        for module in modules()
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "Printable"
+    }
+
+    assert constructing <= {"model.sanitised_text", "model.failures"}
+
+
 @pytest.mark.threat("T19")
 def test_no_command_changes_the_mailbox() -> None:
     """DELE, RETR and TOP cannot be sent: they are not in the allow-list."""
