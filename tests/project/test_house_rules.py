@@ -191,6 +191,7 @@ def test_few_modules_reveal_a_secret() -> None:
         "probe.oauth_token",
         "probe.prerequisites",
         "sweep.icinga_target",
+        "sweep.run",
     }
 
 
