@@ -1,7 +1,7 @@
-"""Certificate bytes to fields, by their places alone (RFC 5280 section 4.1).
+"""Split the DER of a certificate into its fields, by position alone (RFC 5280 section 4.1).
 
-`cryptography` does not read all that OpenSSL accepts, and may spend seconds on a key of a kind
-that no server has. So here it is said what stands where, before anything is understood.
+`cryptography` does not read all that OpenSSL accepts, and may spend seconds on a kind of key that
+no server has. So the fields are located here, before anything is interpreted.
 """
 
 from collections.abc import Iterator, Mapping
@@ -40,13 +40,13 @@ class Extension(Record):
     content: bytes
 
 
-class Outline(Record):
-    """A certificate's fields; octets are DER."""
+class Fields(Record):
+    """The fields of a certificate; bytes are DER."""
 
     version: int
     """As it is written: 2 is version 3."""
     algorithm: bytes
-    """The signature's, as it was signed."""
+    """Of the signature, as it is in the signed part."""
     issuer: bytes
     subject: bytes
     key: bytes
@@ -56,7 +56,7 @@ class Outline(Record):
     has_extensions: bool
     """Also where none of them is named above."""
     outer_algorithm: bytes
-    """The signature's, as it is said beside it."""
+    """Of the signature, as it is outside the signed part."""
 
     @property
     def key_kind(self) -> bytes:
@@ -64,16 +64,16 @@ class Outline(Record):
         return first(first(first(self.key).content).content).content
 
 
-def outline(certificate: bytes) -> Outline:
-    """Return what stands where. Raises ValueError where it is no certificate."""
-    body, outer_algorithm, _ = _parts(certificate)
+def parse(certificate: bytes) -> Fields:
+    """Return the fields of a certificate. Raises ValueError when it is no certificate."""
+    body, outer_algorithm, _ = _split(certificate)
     start = 1 if body[0].tag == _VERSION else 0
     _, algorithm, issuer, _, subject, key, *rest = body[start:]
     version = first(body[0].content).content if start else b""
     wrapped = next((each.content for each in rest if each.tag == _EXTENSIONS), b"")
     extensions = values(first(wrapped).content) if wrapped else iter(())
     listed = list(islice(extensions, EXTENSIONS_LIMIT))
-    return Outline(
+    return Fields(
         version=int.from_bytes(version, "big", signed=True),
         algorithm=algorithm.whole,
         issuer=issuer.whole,
@@ -86,19 +86,19 @@ def outline(certificate: bytes) -> Outline:
 
 
 def without_names(certificate: bytes) -> bytes:
-    """Return the same with an empty issuer and subject: of no worth but for reading the rest.
+    """Return the certificate with an empty issuer and subject, to read the rest of it.
 
-    Raises ValueError where it is no certificate.
+    Raises ValueError when it is no certificate.
     """
-    body, algorithm, signature = _parts(certificate)
+    body, algorithm, signature = _split(certificate)
     start = 1 if body[0].tag == _VERSION else 0
     fields = [each.whole for each in body]
     fields[start + 2] = fields[start + 4] = _sequence()
     return _sequence(_sequence(*fields), algorithm.whole, signature.whole)
 
 
-def _parts(certificate: bytes) -> tuple[list[Value], Value, Value]:
-    """Return the fields that are signed, the algorithm beside them, and the signature."""
+def _split(certificate: bytes) -> tuple[list[Value], Value, Value]:
+    """Return the signed fields, the algorithm outside them, and the signature."""
     signed, algorithm, signature = values(first(certificate).content)
     body = list(values(signed.content))
     if len(body) < 6 or (body[0].tag == _VERSION and len(body) < 7):
@@ -107,7 +107,7 @@ def _parts(certificate: bytes) -> tuple[list[Value], Value, Value]:
 
 
 def values(data: bytes) -> Iterator[Value]:
-    """Yield the values in `data`, one behind the other. Raises ValueError where one is cut off."""
+    """Yield the values in `data`, one after another. Raises ValueError when one is cut off."""
     start, length = 0, len(data)
     while start < length:
         tag, size = data[start], data[start + 1] if start + 1 < length else 0x80
@@ -125,7 +125,7 @@ def values(data: bytes) -> Iterator[Value]:
 
 
 def first(data: bytes) -> Value:
-    """Return the first value in `data`. Raises ValueError where there is none."""
+    """Return the first value in `data`. Raises ValueError when there is none."""
     for value in values(data):
         return value
     raise ValueError("nothing there")

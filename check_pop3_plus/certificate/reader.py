@@ -1,10 +1,9 @@
-"""DER bytes to certificate facts, by the `cryptography` library.
+"""Read certificate facts from DER, by the `cryptography` library.
 
-A certificate comes from the server and may be hostile. Parsing is lazy: a certificate may load,
-and each single attribute may still raise, almost anything (`TypeError` among it, measured over
-1,236 fuzzed certificates). So each is read in a guard of its own, dates first; and nothing is
-read that a server can make slow. Whether a certificate is trusted is OpenSSL's verdict, not ours:
-that is what mail clients get.
+A certificate comes from the server and may be hostile. Parsing is lazy: after a certificate has
+loaded, each attribute may still raise almost any exception (also `TypeError`, measured over 1,236
+fuzzed certificates). So each is guarded separately, dates first; and nothing is read that a server
+can make slow. OpenSSL alone decides whether a certificate is trusted, as it does for mail clients.
 """
 
 import re
@@ -18,15 +17,15 @@ from typing import TYPE_CHECKING, TypeVar
 from check_pop3_plus.certificate import rfc5280_rules
 from check_pop3_plus.certificate.der import (
     ALTERNATIVE_NAMES,
-    Outline,
+    Fields,
     first,
-    outline,
+    parse,
     values,
     without_names,
 )
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import CertificateFacts, Chain
-from check_pop3_plus.model.sanitised_text import Printable, Sanitiser
+from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable
 from check_pop3_plus.model.stopped import Stopped
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ CHAIN_LIMIT = 10
 """Certificates read of those sent: real servers send four at most. A verified path is read as a
 whole: OpenSSL has a limit of its own (100), and what is weak must not hide behind ours."""
 
-_NAME_OCTETS = 16 * 1024
+_NAME_BYTES = 16 * 1024
 """Longest distinguished name that is read. One of 90 KiB takes 60 ms."""
 
 # Public keys that are read, by object identifier: RSA, RSA-PSS, DSA, EC, Ed25519, Ed448. Of a
@@ -72,13 +71,13 @@ _T = TypeVar("_T")
 
 
 def prepare() -> None:
-    """Import what reading needs (about 50 ms), before any clock of the conversation runs.
+    """Import what reading needs (about 50 ms), before the time of a session is measured.
 
-    The library warns of odd certificates. Nobody reads that here, and PYTHONWARNINGS must not
-    make errors of it, which would change the verdict. For the whole process and for good:
+    The library warns of unusual certificates. The warnings are ignored, so that PYTHONWARNINGS
+    cannot turn them into errors, which would change the verdict. For the whole process, for good:
     threads share the filters.
 
-    Raises ImportError where the library is missing, and MemoryError.
+    Raises ImportError when the library is missing, and MemoryError.
     """
     if "cryptography.x509" not in sys.modules:
         _require_memory()
@@ -88,11 +87,11 @@ def prepare() -> None:
 
 
 _LIBRARY_SIZE = 32 * 1024 * 1024
-"""Octets of memory, generously, that it takes to load the library."""
+"""Bytes of memory that loading the library takes, generously."""
 
 
 def _require_memory() -> None:
-    """Raise MemoryError where there is too little for the library, which would end the process."""
+    """Raise MemoryError when there is too little for the library, which would end the process."""
     import resource
 
     if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
@@ -106,10 +105,10 @@ def _require_memory() -> None:
 
 
 class _Read(Record):
-    """A certificate: what it says, and where, for who looks at more than one."""
+    """A certificate: its facts, and its fields for rules about more than one."""
 
     facts: CertificateFacts
-    fields: Outline | None = None
+    fields: Fields | None = None
 
 
 # In a sweep many services have one server, and most servers have one of a few issuers.
@@ -151,7 +150,7 @@ def read_pem(pem: bytes, sanitise: Sanitiser) -> tuple[CertificateFacts, ...]:
     if not found:
         raise ValueError("no certificate")
     for der in found:
-        outline(der)  # it may be broken
+        parse(der)  # it may be broken
     return tuple(read(der, sanitise) for der in found)
 
 
@@ -183,10 +182,10 @@ def _read(der: bytes, sanitise: Sanitiser, anchor: bytes | None = None) -> _Read
         except Stopped:
             raise
         except BaseException:  # a panic of the library, which is written in Rust, is no Exception
-            unreadable.append(Printable(attribute))
+            unreadable.append(printable(attribute))
             return None
 
-    fields = guarded("certificate", lambda: outline(der))
+    fields = guarded("certificate", lambda: parse(der))
     whole = guarded("subject and issuer", lambda: x509.load_der_x509_certificate(der))
     certificate = whole
     if whole is None and fields:
@@ -195,7 +194,7 @@ def _read(der: bytes, sanitise: Sanitiser, anchor: bytes | None = None) -> _Read
         nameless = without_names(der)
         certificate = guarded("certificate", lambda: x509.load_der_x509_certificate(nameless))
     if certificate is None or fields is None:
-        nothing = (Printable("certificate"),)
+        nothing = (printable("certificate"),)
         facts = CertificateFacts(None, None, fingerprint=_sha256(der), unreadable=nothing)
         return _Read(facts, fields)
     not_before = guarded("not before", lambda: certificate.not_valid_before_utc)
@@ -228,7 +227,7 @@ def _read(der: bytes, sanitise: Sanitiser, anchor: bytes | None = None) -> _Read
     return _Read(facts, fields)
 
 
-def _names(fields: Outline) -> list[bytes | str]:
+def _names(fields: Fields) -> list[bytes | str]:
     """Return the names of hosts, then the addresses, that a client may look for.
 
     Not by the library: it reads all or nothing, and one odd name must not hide the others.
@@ -249,7 +248,7 @@ def _name(read: Callable[[], "x509.Name"], der: bytes) -> tuple[str, ...]:
 
     Raises ValueError for one that is too long, and whatever the library raises.
     """
-    if len(der) > _NAME_OCTETS:
+    if len(der) > _NAME_BYTES:
         raise ValueError("too long")
     name = read()
     return (name.rfc4514_string(), *(str(attribute.value) for attribute in name))
@@ -258,26 +257,26 @@ def _name(read: Callable[[], "x509.Name"], der: bytes) -> tuple[str, ...]:
 def _sha256(data: bytes) -> Printable:
     from hashlib import sha256
 
-    return Printable(sha256(data).hexdigest())
+    return printable(sha256(data).hexdigest())
 
 
 def _key(certificate: "x509.Certificate", kind: bytes) -> tuple[Printable, int | None]:
-    """Return the key in words, and the bits of an RSA key that is as strong."""
+    """Return kind and size of the key, and the bits of an RSA key that is as strong."""
     from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 
     match certificate.public_key() if kind in _KEY_KINDS else None:
         case rsa.RSAPublicKey() as key:
-            return Printable(f"RSA {key.key_size}"), key.key_size
+            return printable("RSA {}", key.key_size), key.key_size
         case dsa.DSAPublicKey() as key:
-            return Printable(f"DSA {key.key_size}"), key.key_size
+            return printable("DSA {}", key.key_size), key.key_size
         case ec.EllipticCurvePublicKey() as key:
-            return Printable(f"EC {key.key_size}"), _as_strong(key.key_size)
+            return printable("EC {}", key.key_size), _as_strong(key.key_size)
         case ed25519.Ed25519PublicKey():
-            return Printable("Ed25519"), _as_strong(256)
+            return printable("Ed25519"), _as_strong(256)
         case ed448.Ed448PublicKey():
-            return Printable("Ed448"), _as_strong(448)
+            return printable("Ed448"), _as_strong(448)
         case _:
-            return Printable("of another kind"), None
+            return printable("of another kind"), None
 
 
 def _as_strong(bits: int) -> int:
@@ -292,10 +291,10 @@ def _weakness(
     The signature of a root does not count (nobody checks it): the trust anchor where there is
     one, else what names itself as its issuer.
     """
-    words, bits = key or (Printable(""), None)
+    name, bits = key or (printable(""), None)
     if bits is not None and bits < _STRONG_BITS:
-        return Printable(f"{words} key")
+        return printable("{} key", name)
     algorithm = certificate.signature_hash_algorithm
     if algorithm and algorithm.name in _WEAK_SIGNATURES and not is_root:
-        return Printable(f"{algorithm.name.upper()} signature")
+        return printable("{} signature", algorithm.name.upper())
     return None

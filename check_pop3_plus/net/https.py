@@ -1,7 +1,7 @@
-"""Requests over HTTPS, one after another on one connection whose TLS is always verified.
+"""Send HTTPS requests, one after another on one connection whose TLS is always verified.
 
-No redirect is followed and no proxy is asked. Each request is over by its deadline, whatever the
-other side does, and each reply is limited.
+No redirect is followed, and no proxy is used. Each request ends by its deadline, whatever the
+endpoint does, and each reply is limited.
 """
 
 import io
@@ -9,21 +9,20 @@ from contextlib import suppress
 from functools import partial
 
 from check_pop3_plus import __version__
-from check_pop3_plus.model.failures import Kind, ProbeError
-from check_pop3_plus.model.sanitised_text import Printable
+from check_pop3_plus.model.failures import Kind, ProbeError, config_error
 from check_pop3_plus.model.settings import HttpsEndpoint, Security, Target, TlsPolicy
 from check_pop3_plus.net import resolve, tls, transport
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.support.deadline import Deadline, run_with_deadline
 
 REPLY_LIMIT = 64 * 1024
-"""Octets of one reply, head and body; real ones have about 3,000."""
+"""Bytes of one reply, head and body; real ones have about 3,000."""
 
-_SEND_SIZE = 16 * 1024  # one TLS record: with more, one call could take the time that is left twice
+_SEND_SIZE = 16 * 1024  # one TLS record: with more, one call could take twice the remaining time
 
 
 def post(endpoint: HttpsEndpoint, path: str, body: bytes, *fields: str) -> bytes:
-    """Return a request; `fields` are those of its head that not every request has."""
+    """Return a request with additional header fields."""
     head = (
         f"POST {path} HTTP/1.1",
         f"Host: {endpoint.authority}",
@@ -39,10 +38,10 @@ def post(endpoint: HttpsEndpoint, path: str, body: bytes, *fields: str) -> bytes
 
 
 class Link:
-    """A connection to an endpoint, opened when it is needed, and kept as long as both sides do."""
+    """A connection to an endpoint, opened when needed, and kept until one side closes it."""
 
     def __init__(self, endpoint: HttpsEndpoint, ca_file: str | None) -> None:
-        """Raises ProbeError (config) for a file that cannot be loaded."""
+        """Raises ProbeError (config) for a CA file that cannot be loaded."""
         self._endpoint = endpoint
         self._policy = TlsPolicy(Security.IMPLICIT, name=endpoint.host, ca_file=ca_file)
         self._context = tls.context(self._policy)
@@ -51,11 +50,11 @@ class Link:
     def ask(self, data: bytes, deadline: Deadline) -> tuple[int, bytes]:
         """Send a request; return status and body of its reply.
 
-        In a thread, which is left behind where it is late: an endpoint can keep OpenSSL busy
-        inside one call (a flood of HelloRequest or NewSessionTicket), which neither a socket
-        timeout nor a signal ends.
+        In a thread, which is abandoned when it is late: an endpoint can keep OpenSSL busy inside
+        one call (by a flood of HelloRequest or NewSessionTicket), which neither a socket timeout
+        nor a signal ends.
 
-        Raises ProbeError; the next request then has a connection of its own.
+        Raises ProbeError; the next request then opens a new connection.
         """
         try:
             return run_with_deadline(partial(self._ask, data, deadline), deadline)
@@ -85,10 +84,10 @@ class Link:
             self._stream = None
 
     def _connected(self, deadline: Deadline) -> Stream:
-        """Connect to the first address that lets us; each has an equal share of what is left."""
+        """Connect to the first address that accepts; each gets an equal share of the time left."""
         target = Target(self._endpoint.host, self._endpoint.port)
         tried = resolve.look_up(target, deadline)[: transport.ADDRESS_LIMIT]
-        failure = ProbeError(Kind.UNRESOLVED, Printable("has no address"))
+        failure = ProbeError(Kind.UNRESOLVED, "has no address")
         for position, address in enumerate(tried):
             try:
                 stream = transport.connect(address, None, deadline.share(len(tried) - position))
@@ -117,17 +116,16 @@ def _reply(stream: Stream) -> tuple[int, bytes, bool]:
     body = b""
     try:
         response.begin()
-        # By pieces: a length that the endpoint makes up is not a size to set aside memory for.
+        # In pieces: no memory is allocated for a length that the endpoint claims.
         while piece := response.read(REPLY_LIMIT):
             body += piece
     except http.client.RemoteDisconnected as error:
-        said = Printable("closed the connection without an answer")
-        raise ProbeError(Kind.CLOSED, said) from error
+        raise ProbeError(Kind.CLOSED, "closed the connection without an answer") from error
     except (http.client.HTTPException, ValueError) as error:
-        raise _failed("answered something that is not HTTP") from error
+        raise config_error("answered something that is not HTTP") from error
     finally:
-        # Or the collector of garbage does, perhaps after it has closed what is below, and
-        # complains on standard error.
+        # Otherwise the garbage collector does, perhaps after it has closed the stream below, and
+        # prints a warning on standard error.
         with suppress(ValueError):
             response.close()
     return response.status, body, response.will_close
@@ -152,11 +150,7 @@ class _Wire(io.RawIOBase):
             self._pending = self._stream.receive()
             self._left -= len(self._pending)
             if self._left < 0:
-                raise _failed(f"answered more than {REPLY_LIMIT} octets")
+                raise config_error("answered more than {} octets", REPLY_LIMIT)
         data, self._pending = self._pending[: len(buffer)], self._pending[len(buffer) :]
         buffer[: len(data)] = data
         return len(data)
-
-
-def _failed(reason: str) -> ProbeError:
-    return ProbeError(Kind.CONFIG, Printable(reason))

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from check_pop3_plus.certificate import rfc5280_rules
-from check_pop3_plus.certificate.der import outline
+from check_pop3_plus.certificate.der import parse
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.options import validators
 from tests.pki.certificates import INTERMEDIATE_DAYS, Pki
@@ -247,7 +247,7 @@ def test_a_certificate_that_is_its_own_anchor_is_held_to_nothing(pki: Pki) -> No
     """As OpenSSL does it."""
     own = loaded(pki, "selfsigned").public_bytes(Encoding.DER)
 
-    assert rfc5280_rules.defects([outline(own)]) == ()
+    assert rfc5280_rules.defects([parse(own)]) == ()
 
 
 # --- what the user says of the certificate -----------------------------------------------------

@@ -286,12 +286,10 @@ def test_sweep_with_an_unsafe_password_file_is_refused(client: Client, tmp_path:
     assert f"{client.secret.name} must be mode 0600" in done.line
 
 
-@pytest.mark.parametrize("weak", ["abc", "sweep", "service"])
-def test_submit_with_a_weak_password_quotes_the_status_only(
-    weak: str, pki: Pki, client: Client
-) -> None:
-    """A short password in the text of the API could be guessed from the masked part."""
-    client.secret.write_text(f"{weak}\n")
+@pytest.mark.parametrize("short", ["abc", "sweep"])
+def test_submit_short_password_shows_only_the_status(short: str, pki: Pki, client: Client) -> None:
+    """A short password cannot be masked in the API's text."""
+    client.secret.write_text(f"{short}\n")
     said = "No service sweep!abc found"
     with (
         Api(

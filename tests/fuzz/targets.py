@@ -144,7 +144,7 @@ def certificates(data: bytes) -> None:
     sent = tuple(_one_by_one(data[1:]))[:20]
     for der in sent:
         with suppress(ValueError):
-            fields = certificate_der.outline(der)
+            fields = certificate_der.parse(der)
             rfc5280_rules.defects([fields])
         with suppress(ValueError):
             certificate_der.without_names(der)

@@ -300,7 +300,23 @@ def test_few_modules_reveal_a_secret() -> None:
         "probe.oauth_token",
         "probe.prerequisites",
         "sweep.icinga_target",
+        "sweep.run",
     }
+
+
+@pytest.mark.xfail(strict=False, reason="other folders still construct it")
+def test_printable_is_constructed_in_its_home_only() -> None:
+    """Everything else is sanitised by `sanitise` and `printable`."""
+    constructing = {
+        module
+        for module in modules()
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "Printable"
+    }
+
+    assert constructing <= {"model.sanitised_text", "model.failures"}
 
 
 @pytest.mark.threat("T19")

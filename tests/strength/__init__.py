@@ -21,6 +21,7 @@ MODULES = {
     "der": "certificate.der",
     "certificate_contexts": "check.certificate_contexts",
     "sanitised_text": "model.sanitised_text",
+    "masking": "support.masking",
 }
 """The modules that are measured, by the name that they have in reports."""
 
@@ -29,7 +30,7 @@ GROUPS = {
     "session": ("session", "connection"),
     "login": ("login", "sasl_exchange", "sasl_mechanisms", "scram", "password_source"),
     "TLS evaluation": ("tls", "reader", "rfc5280_rules", "certificate_contexts", "der"),
-    "sanitised text": ("sanitised_text",),
+    "sanitised text": ("sanitised_text", "masking"),
 }
 """The modules that parse untrusted input, and those that evaluate it."""
 
@@ -40,6 +41,7 @@ UNITS = (
     "unit/certificate",
     "unit/check/test_certificate_contexts.py",
     "unit/model",
+    "unit/support/test_masking.py",
     "checks/test_secrets.py",
     "checks/test_transcript.py",
     "properties/test_grammar.py",

@@ -15,7 +15,7 @@ from tests.pki.der import BOOLEAN, OCTETS, integer, oid, sequence, tagged, tlv
 
 def test_every_field_is_where_it_stands() -> None:
     """Fields of a certificate that was put together by hand."""
-    fields = certificate_der.outline(ROOT.leaf())
+    fields = certificate_der.parse(ROOT.leaf())
 
     assert (fields.version, fields.issuer, fields.subject) == (2, ROOT.name, name("localhost"))
     assert fields.key == public(ec_key())
@@ -31,14 +31,14 @@ def test_every_field_is_where_it_stands() -> None:
 )
 def test_versions_are_as_they_are_written(version: bytes, number: int) -> None:
     """Version 1 is not written at all."""
-    assert certificate_der.outline(ROOT.leaf(version=version)).version == number
+    assert certificate_der.parse(ROOT.leaf(version=version)).version == number
 
 
 def test_the_nameless_is_the_same_but_for_the_names(pki: Pki) -> None:
     """Taking the names away twice changes nothing."""
     whole = pki.der("good")
     nameless = certificate_der.without_names(whole)
-    fields, rest = certificate_der.outline(whole), certificate_der.outline(nameless)
+    fields, rest = certificate_der.parse(whole), certificate_der.parse(nameless)
 
     assert rest.subject == rest.issuer == sequence()
     assert rest == fields.replace(subject=sequence(), issuer=sequence())
@@ -49,7 +49,7 @@ def test_the_nameless_is_the_same_but_for_the_names(pki: Pki) -> None:
 def test_garbage_is_no_certificate(data: bytes) -> None:
     """A ValueError and nothing else."""
     with pytest.raises(ValueError, match=r"."):
-        certificate_der.outline(data)
+        certificate_der.parse(data)
 
 
 def test_damage_is_a_value_error_at_most(pki: Pki) -> None:
@@ -59,7 +59,7 @@ def test_damage_is_a_value_error_at_most(pki: Pki) -> None:
         for byte in (b"\x00", b"\x30", b"\x80", b"\x84", b"\xff", b""):
             damaged = whole[:position] + byte + whole[position + 1 :]
             with contextlib.suppress(ValueError):
-                assert certificate_der.outline(damaged).key_kind is not None
+                assert certificate_der.parse(damaged).key_kind is not None
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_damage_is_a_value_error_at_most(pki: Pki) -> None:
 def test_the_extensions_that_are_known(number: bytes, dotted: str) -> None:
     """RFC 5280 section 4.2.1, and Netscape's; each is kept with what it says."""
     listed = (extension(dotted, b"\x04\x01x"), extension(UNKNOWN, b"y"))
-    fields = certificate_der.outline(ROOT.leaf(extensions=listed))
+    fields = certificate_der.parse(ROOT.leaf(extensions=listed))
 
     assert oid(dotted)[2:] == number
     assert fields.extensions == {number: certificate_der.Extension(False, b"\x04\x01x")}
@@ -97,7 +97,7 @@ def test_the_extensions_that_are_known(number: bytes, dotted: str) -> None:
 def test_critical_is_what_is_marked_so(mark: bytes, is_critical: bool) -> None:
     """Whatever octet stands for true."""
     listed = sequence(oid("2.5.29.15"), mark, tlv(OCTETS, b"x"))
-    fields = certificate_der.outline(ROOT.leaf(extensions=(listed,)))
+    fields = certificate_der.parse(ROOT.leaf(extensions=(listed,)))
 
     assert fields.extensions[certificate_der.KEY_USAGE] == certificate_der.Extension(
         is_critical, b"x"
@@ -107,7 +107,7 @@ def test_critical_is_what_is_marked_so(mark: bytes, is_critical: bool) -> None:
 def test_of_the_same_extension_the_first_counts() -> None:
     """As OpenSSL takes it."""
     listed = (extension("2.5.29.15", b"a", critical=True), extension("2.5.29.15", b"b"))
-    fields = certificate_der.outline(ROOT.leaf(extensions=listed))
+    fields = certificate_der.parse(ROOT.leaf(extensions=listed))
 
     assert fields.extensions[certificate_der.KEY_USAGE] == certificate_der.Extension(True, b"a")
 
@@ -116,8 +116,8 @@ def test_extensions_are_looked_at_to_a_limit() -> None:
     """A thousand; a hostile certificate may have more."""
     padding = [extension(UNKNOWN, b"")] * 999
     usage = extension("2.5.29.15", b"x")
-    within = certificate_der.outline(ROOT.leaf(extensions=(*padding, usage)))
-    beyond = certificate_der.outline(ROOT.leaf(extensions=(*padding, padding[0], usage)))
+    within = certificate_der.parse(ROOT.leaf(extensions=(*padding, usage)))
+    beyond = certificate_der.parse(ROOT.leaf(extensions=(*padding, padding[0], usage)))
 
     assert certificate_der.KEY_USAGE in within.extensions
     assert beyond.extensions == {}
@@ -127,7 +127,7 @@ def test_extensions_are_looked_at_to_a_limit() -> None:
 @pytest.mark.parametrize("extensions", [None, ()])
 def test_no_extensions(extensions: tuple[bytes, ...] | None) -> None:
     """Neither the field, nor anything in it."""
-    fields = certificate_der.outline(ROOT.leaf(extensions=extensions))
+    fields = certificate_der.parse(ROOT.leaf(extensions=extensions))
 
     assert fields.extensions == {}
     assert not fields.has_extensions
@@ -136,7 +136,7 @@ def test_no_extensions(extensions: tuple[bytes, ...] | None) -> None:
 def test_two_algorithms_are_kept_apart() -> None:
     """The one that was signed, and the one beside the signature."""
     inner, outer = sequence(oid("1.2.3")), sequence(oid("1.2.4"))
-    fields = certificate_der.outline(ROOT.leaf(inner=inner, outer=outer))
+    fields = certificate_der.parse(ROOT.leaf(inner=inner, outer=outer))
 
     assert (fields.algorithm, fields.outer_algorithm) == (inner, outer)
 
@@ -151,14 +151,14 @@ VERSION = tagged(0, integer(2))
 def test_the_fewest_fields() -> None:
     """Six of version 1; where a version is written, it is one more."""
     six = [tlv(OCTETS, bytes((number,))) for number in range(6)]
-    fields = certificate_der.outline(of_fields(*six))
+    fields = certificate_der.parse(of_fields(*six))
 
     assert (fields.version, fields.algorithm, fields.issuer) == (0, six[1], six[2])
     assert (fields.subject, fields.key) == (six[4], six[5])
-    assert certificate_der.outline(of_fields(VERSION, *six)) == fields.replace(version=2)
+    assert certificate_der.parse(of_fields(VERSION, *six)) == fields.replace(version=2)
     for short in (six[:5], [VERSION, *six[:5]]):
         with pytest.raises(ValueError, match=r"^not a certificate$"):
-            certificate_der.outline(of_fields(*short))
+            certificate_der.parse(of_fields(*short))
 
 
 def test_the_nameless_of_version_1() -> None:

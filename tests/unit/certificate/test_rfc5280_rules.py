@@ -16,7 +16,7 @@ from check_pop3_plus.certificate.der import (
     NETSCAPE_TYPE,
     SUBJECT_KEY,
     Extension,
-    Outline,
+    Fields,
 )
 from tests.pki.certificate_parts import name
 from tests.pki.der import BOOLEAN, bits, integer, sequence, tagged, tlv
@@ -31,7 +31,7 @@ OWN_KEY = Extension(False, b"\x04\x03key")
 CONSTRAINTS = Extension(True, sequence(TRUE))
 NAMES = Extension(False, sequence(tagged(2, b"localhost", primitive=True)))
 
-LEAF = Outline(
+LEAF = Fields(
     version=2,
     algorithm=b"sha256",
     issuer=name("Root"),
@@ -52,7 +52,7 @@ CA = LEAF.replace(
 )
 
 
-def changed(fields: Outline, extensions: dict[bytes, Extension | None], **others: Any) -> Outline:
+def changed(fields: Fields, extensions: dict[bytes, Extension | None], **others: Any) -> Fields:
     kept = {
         number: extension
         for number, extension in {**fields.extensions, **extensions}.items()
@@ -61,7 +61,7 @@ def changed(fields: Outline, extensions: dict[bytes, Extension | None], **others
     return fields.replace(extensions=kept, **others)
 
 
-def said(fields: Outline) -> tuple[str, ...]:
+def said(fields: Fields) -> tuple[str, ...]:
     """What is wrong with the server's own certificate, below a clean root."""
     return rfc5280_rules.defects([fields, CA])
 
@@ -277,7 +277,7 @@ def test_several_defects_are_all_named() -> None:
     "unreadable",
     [None, changed(LEAF, {KEY_USAGE: Extension(True, b"")}), LEAF.replace(issuer=b"")],
 )
-def test_of_what_cannot_be_read_nothing_is_said(unreadable: Outline | None) -> None:
+def test_of_what_cannot_be_read_nothing_is_said(unreadable: Fields | None) -> None:
     """The others of the path are looked at all the same."""
     found = rfc5280_rules.defects([unreadable, changed(CA, {KEY_USAGE: None})])
 
