@@ -141,7 +141,7 @@ class Connection:
             if error.kind is Kind.OVERSIZED and self._lines.pending.startswith(b"+ "):
                 raise ProbeError(
                     Kind.GARBLED,
-                    "sent a malformed challenge: more than {} octets; given up",
+                    "sent a malformed challenge: more than {} bytes; given up",
                     grammar.AUTH_LINE_LIMIT,
                 ) from error
             raise

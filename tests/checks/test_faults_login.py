@@ -178,7 +178,7 @@ EXCHANGES = [
             auth(b"CRAM-MD5", flood(b"+ " + b"x" * 9998)),
             "CRITICAL",
             "garbled",
-            "more than 12288 octets",
+            "more than 12288 bytes",
         ),
     ),
     (

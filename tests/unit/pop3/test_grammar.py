@@ -247,10 +247,10 @@ def test_what_a_capability_list_has_that_is_odd() -> None:
     assert protocol_warnings((b"USER", b" ", b"TOP")) == ["has a blank line"]
     assert protocol_warnings((b"USER", b"sasl X")) == ["has a tag in lower case"]
     assert protocol_warnings((b"SASL X", b"SASL y")) == ["has a tag twice"]
-    assert protocol_warnings((b"USER", b"X \x80")) == ["has octets that are not ASCII"]
+    assert protocol_warnings((b"USER", b"X \x80")) == ["has bytes that are not ASCII"]
     assert protocol_warnings((b"", b"user", b"USER", b"\xff")) == [
         "has a blank line",
-        "has octets that are not ASCII",
+        "has bytes that are not ASCII",
         "has a tag twice",
         "has a tag in lower case",
     ]

@@ -265,7 +265,7 @@ def test_the_first_line_that_a_command_prints() -> None:
         ("/nonexistent", "password command cannot be run: No such file or directory"),
         ("", "password command cannot be run: invalid command line"),
         ("'unbalanced", "password command cannot be run: invalid command line"),
-        ("printf %4097s x", "output of the password command is longer than 4096 octets"),
+        ("printf %4097s x", "output of the password command is longer than 4096 bytes"),
     ],
 )
 def test_commands_that_fail(command: str, reason: str) -> None:
@@ -320,7 +320,7 @@ def test_a_command_that_never_stops_printing_is_bounded() -> None:
     """Nobody's memory is filled by it, and nobody waits for its end."""
     began = time.monotonic()
 
-    assert refused(command="yes") == "output of the password command is longer than 4096 octets"
+    assert refused(command="yes") == "output of the password command is longer than 4096 bytes"
     assert time.monotonic() - began < 1
 
 

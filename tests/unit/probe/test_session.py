@@ -804,7 +804,7 @@ def test_a_challenge_leaves_no_way_to_quit() -> None:
 @pytest.mark.parametrize(
     ("begin", "kind", "message"),
     [
-        (b"+ ", Kind.GARBLED, "sent a malformed challenge: more than 12288 octets; given up"),
+        (b"+ ", Kind.GARBLED, "sent a malformed challenge: more than 12288 bytes; given up"),
         (b"+OK ", Kind.OVERSIZED, "sent a line too long (limit 12288)"),
     ],
 )
