@@ -107,7 +107,7 @@ class Connection:
                 data = self.stream.receive()
             except DeadlineExceeded as error:
                 if has_begun:
-                    raise DeadlineExceeded(error.kind, "no complete answer in time") from error
+                    raise DeadlineExceeded(error.kind, "no complete answer") from error
                 raise
             if not data:
                 cut = " in the middle of a reply" if has_begun else missing

@@ -474,7 +474,7 @@ def test_a_greeting_that_is_none(
 
 @pytest.mark.parametrize(
     ("pending", "message"),
-    [(b"", "no answer in time"), (b"+OK re", "no complete answer in time")],
+    [(b"", "no answer in time"), (b"+OK re", "no complete answer")],
 )
 def test_a_greeting_that_is_late(pending: bytes, message: str) -> None:
     """Faults 6 and 18: silence and a drip are told apart."""
