@@ -40,6 +40,7 @@ UNITS = (
     "unit/certificate",
     "unit/check/test_certificate_contexts.py",
     "unit/model",
+    "checks/test_password_command.py",
     "checks/test_secrets.py",
     "checks/test_transcript.py",
     "properties/test_grammar.py",
