@@ -1,4 +1,4 @@
-"""One conversation, told to a stream that is a list of what the server says."""
+"""A session on a stream with scripted input, without a socket."""
 
 import base64
 from collections.abc import Sequence
