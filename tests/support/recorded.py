@@ -42,15 +42,15 @@ _LATE = "a look that ends with its time may not have handed over its details, on
 IN_BRIEF = {
     "test_stalls": _LATE,
     "test_handshakes_that_stall": _LATE,
-    "test_stls_is_accepted_and_nothing_follows": _LATE,
+    "test_stls_accepted_without_handshake_times_out": _LATE,
     "test_a_flood_inside_one_call_of_the_tls_library": _LATE,
-    "test_a_login_that_is_taken_back": "the server may end the session before STAT, or after it",
+    "test_login_withdrawn_is_reported": "the server may end the session before STAT, or after it",
     "test_a_client_certificate_is_demanded": "TLS 1.3 tells of a rejection after the handshake",
 }
 """Test functions of whose runs only the status line, without performance data, and the lines
 `kind:` and `try:` are compared, each with the reason."""
 
-SIDE_BY_SIDE = {"test_a_rejection_that_takes_its_time"}
+SIDE_BY_SIDE = {"test_login_slow_rejection_is_credentials"}
 """Test functions whose runs are at the same time, and may end in any order."""
 
 _MANY = r"(?:36[6-9]|3[7-9]\d|[4-9]\d\d|\d{4,})"
