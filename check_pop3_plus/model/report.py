@@ -1,6 +1,6 @@
-"""What was seen: plain records, no behaviour, no opinions.
+"""The facts of an attempt: plain records, without evaluation.
 
-`None` means "not seen", never "bad". A record has no field called `is_ok`.
+`None` means "not known", never "bad". A record has no field called `is_ok`.
 """
 
 import time
@@ -11,7 +11,7 @@ from check_pop3_plus.model.failures import Failure, Kind, Phase, ProbeError
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import Printable
 
-if TYPE_CHECKING:  # only where there is a certificate (about 1.5 ms)
+if TYPE_CHECKING:  # loaded only for certificates (about 1.5 ms)
     from datetime import datetime
 
 
@@ -25,7 +25,7 @@ class Lap(Record):
 
 
 def seconds_by_phase(laps: Iterable[Lap]) -> dict[Phase, float]:
-    """Return the seconds of each phase that was reached; a phase that came twice is added up."""
+    """Return the seconds of each phase reached; repeated phases are added up."""
     seconds: dict[Phase, float] = {}
     for lap in laps:
         seconds[lap.phase] = seconds.get(lap.phase, 0.0) + lap.seconds
@@ -47,7 +47,7 @@ class Timeline:
 
 
 class _Passing:
-    """A phase that goes on inside the context."""
+    """The context of a phase."""
 
     def __init__(self, timeline: Timeline, phase: Phase) -> None:
         self._timeline = timeline
@@ -63,7 +63,7 @@ class _Passing:
         self._timeline.laps.append(Lap(self._phase, Clock() - self._began, ok))
         if isinstance(error, ProbeError):
             self._timeline.failed = self._timeline.failed or self._phase
-        # Kept when a signal passes: who reads it asks where the run was stopped.
+        # Kept after an error or a signal: it is reported where the run was stopped.
         if ok:
             self._timeline.current = None
 
@@ -82,7 +82,7 @@ class Address(Record):
 
 
 class CertificateFacts(Record):
-    """One certificate, as far as it could be read."""
+    """The readable facts of one certificate."""
 
     not_before: "datetime | None"
     not_after: "datetime | None"
@@ -96,14 +96,14 @@ class CertificateFacts(Record):
     public_key: Printable | None = None
     """SHA-256 of the public key (SubjectPublicKeyInfo), in hexadecimal."""
     key: Printable | None = None
-    """For people: `RSA 2048`."""
+    """As text: `RSA 2048`."""
     key_bits: int | None = None
-    """Bits of an RSA key, or of the RSA key that would be as strong."""
+    """Bits of an RSA key, or of an RSA key of the same strength."""
     weakness: Printable | None = None
     is_self_issued: bool = False
-    """Whether it names itself as its issuer, as roots do."""
+    """Whether issuer and subject are the same, as in root certificates."""
     issuer_names: tuple[str, ...] = ()
-    """The issuer's name and its parts as they are, for comparing only; `issuer` is for people."""
+    """The issuer's name and its parts, not sanitised, for comparing only; `issuer` is shown."""
     unreadable: tuple[Printable, ...] = ()
     """The attributes that could not be read."""
 
@@ -112,29 +112,29 @@ class Chain(Record):
     """The certificates of one handshake."""
 
     sent: tuple[CertificateFacts, ...] = ()
-    """In the server's order, its own first."""
+    """In the order sent, the server certificate first."""
     left_out: int = 0
-    """How many more were sent than are read."""
+    """Number of certificates sent beyond those that are read."""
     path: tuple[CertificateFacts, ...] = ()
-    """From the server's own to the trust anchor where the chain was verified; else as far as
-    the certificates that were sent name each other as issuer."""
+    """From the server certificate to the trust anchor if the chain was verified; otherwise as far
+    as the certificates sent name each other as issuer."""
     is_verified: bool = False
     defects: tuple[Printable, ...] = ()
-    """What of the path is against RFC 5280, though it was verified."""
+    """Violations of RFC 5280 in a verified chain."""
 
     @property
     def leaf(self) -> CertificateFacts | None:
-        """The server's own certificate."""
+        """The server certificate."""
         return self.sent[0] if self.sent else None
 
     @property
     def first_issuer_to_end(self) -> CertificateFacts | None:
-        """Of those that the server's own certificate depends on, the one that ends first."""
+        """The CA certificate of the chain that expires first."""
         return _first_to_end(self.path[1:])
 
     @property
     def first_intermediate_to_end(self) -> CertificateFacts | None:
-        """The same without the root, which is not the server's to renew."""
+        """The same without the root, which the server's administrator cannot renew."""
         return _first_to_end(each for each in self.path[1:] if not each.is_self_issued)
 
 
@@ -144,52 +144,54 @@ def _first_to_end(certificates: Iterable[CertificateFacts]) -> CertificateFacts 
 
 
 class TlsFacts(Record):
-    """A TLS handshake: what was agreed on, and the chain as the server sent it."""
+    """A TLS handshake: the negotiated parameters, and the chain as sent."""
 
     version: str | None
     cipher: str | None
     sent: tuple[bytes, ...]
-    """DER, the server's own certificate first."""
+    """DER, the server certificate first."""
     path: tuple[bytes, ...]
-    """DER, from the server's own to the trust anchor; empty where nothing was verified."""
+    """DER, from the server certificate to the trust anchor; empty without verification."""
     verified: bool
     """Whether chain and name were both verified."""
 
 
 class MailboxFacts(Record):
+    """The reply to STAT (RFC 1939 section 5): number of messages, their bytes."""
+
     messages: int
     octets: int
 
 
 class Note(Record):
-    """Something worth saying that did not end the attempt."""
+    """A fact to report that did not end the session."""
 
     kind: Kind
     text: Printable
     is_failure: bool = False
-    """Whether something else ended by it: a talk aside."""
+    """Whether it ended a side probe."""
 
 
 class Session:
-    """One address, one conversation; filled in by `session`, read-only afterwards.
+    """The facts of one session with one address; filled in by `probe`, read-only afterwards.
 
-    The one record that changes, so that what was learnt survives a failure half-way.
+    Unlike the other records it can be changed, so that the facts before a failure are kept.
     """
 
     def __init__(self, address: Address) -> None:
         self.address = address
         self.timeline = Timeline()
         self.began: float | None = None
-        """Instant of the connection's first packet."""
+        """Instant of the connection's first packet, as all instants by `Clock`."""
         self.ended: float | None = None
-        """Instant of the last judged reply."""
+        """Instant of the last evaluated reply."""
         self.greeting: bytes | None = None
-        """As received, for what depends on its octets; `greeting_shown` is for people."""
+        """As received, for APOP and comparisons; `greeting_shown` is shown."""
         self.greeting_shown = Printable("")
         self.capabilities: tuple[Printable, ...] | None = None
-        """For people; the tags that were offered stand in `offered`."""
+        """The lines, to be shown; `offered` has the tags."""
         self.offered: frozenset[tuple[str, str | None]] | None = None
-        """Tags alone and with each argument, in the last list; STLS also where it was used."""
+        """Tags alone and with each argument, in the last list; STLS also if it was used."""
         self.tls: TlsFacts | None = None
         self.chain = Chain()
         self.mailbox: MailboxFacts | None = None
@@ -201,10 +203,10 @@ class Session:
         self.transcript: list[Printable] = []
         self.notes: list[Note] = []
         self.protocol_warnings: list[Printable] = []
-        """What is against the protocol and does no harm."""
+        """Tolerated deviations from the protocol."""
         self.failure: Failure | None = None
         self.is_over = False
-        """Whether it has come to an end, good or bad, by the deadline."""
+        """Whether it ended by the deadline, with or without a failure."""
 
     @property
     def has_open_login(self) -> bool:
@@ -213,41 +215,41 @@ class Session:
 
 
 class Observation(Record):
-    """One fact that can be judged, and the attempt that it comes from, if it is from one."""
+    """One fact to evaluate, and the session that it comes from, if any."""
 
     session: Session | None
     fact: Failure | Note | Chain | bytes | frozenset[tuple[str, str | None]]
 
 
 class Report(Record):
-    """Everything one look has seen."""
+    """All facts of one attempt."""
 
     sessions: tuple[Session, ...]
-    """In the order tried. Where one address is enough, the last one is the one that worked, or
-    the one that came furthest."""
+    """In the order tried. If one address is enough, the last one is the one that worked, or the
+    one that reached the most phases."""
     evaluated: tuple[Session, ...]
-    """Those that the verdict is about: the last one, or all of them where all are wanted."""
+    """Those that the result is about: the last one, or all of them with --all-addresses."""
     resolve: Lap | None
     failure: Failure | None
-    """Why the look as a whole failed."""
+    """Why the attempt failed, if not because of a session."""
     elapsed: float | None
-    """Seconds from the name look-up to the last judged reply."""
+    """Seconds from the DNS lookup to the last evaluated reply."""
     clock: float
-    """Seconds of the epoch when the look ended, by the local clock."""
+    """Seconds since the epoch when the attempt ended, by the local clock."""
     deployed: tuple[CertificateFacts, ...] = ()
-    """Those in the file that the server's own must be in."""
+    """The certificates of the file that must contain the server certificate."""
     addresses: tuple[Address, ...] = ()
-    """All that the name has, those that were not tried included."""
+    """All addresses of the name, including those that were not tried."""
 
     @property
     def now(self) -> "datetime":
-        """What certificate dates are judged by."""
+        """The time that certificate dates are compared with (UTC)."""
         from datetime import datetime, timezone
 
         return datetime.fromtimestamp(self.clock, timezone.utc)
 
     def seconds(self) -> dict[Phase, float]:
-        """Return the seconds of each phase that was reached; of several addresses the slowest."""
+        """Return the seconds of each phase reached; of several addresses the slowest."""
         seconds = {Phase.RESOLVE: self.resolve.seconds} if self.resolve else {}
         for session in self.evaluated:
             for phase, taken in seconds_by_phase(session.timeline.laps).items():

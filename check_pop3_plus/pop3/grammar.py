@@ -120,7 +120,7 @@ class BodyReader:
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
-        self._octets = 0
+        self._bytes = 0
 
     def add(self, line: bytes) -> bool:
         """Add one line; return whether the reply is complete.
@@ -129,8 +129,8 @@ class BodyReader:
         """
         if line == b".":
             return True
-        self._octets += len(line) + 2
-        if self._octets > BODY_LIMIT or len(self.lines) >= BODY_LINES_LIMIT:
+        self._bytes += len(line) + 2
+        if self._bytes > BODY_LIMIT or len(self.lines) >= BODY_LINES_LIMIT:
             raise ProbeError(
                 Kind.OVERSIZED,
                 "sent a reply too long (limit 64 KiB or {} lines)",
@@ -186,7 +186,7 @@ def protocol_warnings(lines: tuple[bytes, ...]) -> list[str]:
     found = (
         (not tags, "is empty"),
         (bool(tags) and [] in words, "has a blank line"),
-        (any(not line.isascii() for line in lines), "has octets that are not ASCII"),
+        (any(not line.isascii() for line in lines), "has bytes that are not ASCII"),
         (len(tags) > len(set(tags)), "has a tag twice"),
         (any(line and line[0] != line[0].upper() for line in words), "has a tag in lower case"),
     )

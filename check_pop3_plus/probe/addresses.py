@@ -176,7 +176,7 @@ class _Attempt:
                 late = self.sessions[position] = Session(session.address)
                 late.timeline.laps += session.timeline.laps
                 late.login_began = session.login_began
-                message = printable("no answer in time")
+                message = printable("no answer")
                 late.failure = Failure(Kind.TIMEOUT, phase, message, is_late=True)
         for stream in self._streams:
             stream.abort()

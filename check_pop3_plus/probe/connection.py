@@ -102,7 +102,7 @@ class Connection:
                 data = self.stream.receive()
             except DeadlineExceeded as error:
                 if has_begun:
-                    raise DeadlineExceeded(error.kind, "no complete answer in time") from error
+                    raise DeadlineExceeded(error.kind, "no complete answer") from error
                 raise
             if not data:
                 cut = " in the middle of a reply" if has_begun else missing
@@ -131,7 +131,7 @@ class Connection:
             if error.kind is Kind.OVERSIZED and self._lines.pending.startswith(b"+ "):
                 raise ProbeError(
                     Kind.GARBLED,
-                    "sent a malformed challenge: more than {} octets; given up",
+                    "sent a malformed challenge: more than {} bytes; given up",
                     grammar.AUTH_LINE_LIMIT,
                 ) from error
             raise

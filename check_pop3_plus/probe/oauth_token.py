@@ -106,7 +106,7 @@ def parse_token(status: int, body: bytes, secrets: Iterable[Secret]) -> Secret:
     if not re.fullmatch("[!-~]+", value):  # RFC 6750 section 2.1 has even fewer characters
         raise config_error("gave a token that is empty or not in visible ASCII")
     if len(value) > TOKEN_LIMIT:
-        raise config_error("gave a token longer than {} octets", TOKEN_LIMIT)
+        raise config_error("gave a token longer than {} bytes", TOKEN_LIMIT)
     kind = fields.get("token_type", "Bearer")
     if not isinstance(kind, str) or kind.lower() != "bearer":
         raise config_error("gave a token that is not of type Bearer")

@@ -88,7 +88,7 @@ def _run(command: str, deadline: Deadline) -> bytes:
         reason = getattr(error.__cause__, "strerror", None)
         raise config_error("password command cannot be run: {}", reason) from error
     if output.is_oversized:
-        raise config_error("output of the password command is longer than {} octets", SECRET_LIMIT)
+        raise config_error("output of the password command is longer than {} bytes", SECRET_LIMIT)
     if output.code is None:
         raise config_error("password command did not finish in time")
     if output.code != 0:

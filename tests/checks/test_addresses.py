@@ -109,8 +109,8 @@ def kinds(verdict: Verdict) -> list[str]:
     return [re.split("[ ,]", line)[1] for line in verdict.lines if line.startswith("kind: ")]
 
 
-def test_all_are_good(pool: Pool) -> None:
-    """One line, and for each address a time and its days, behind the figures of the whole."""
+def test_all_addresses_good_is_ok(pool: Pool) -> None:
+    """One line, and perfdata of each address behind the total."""
     for number in (1, 2, 3):
         pool.polite(number)
     verdict = pool.attempt()
@@ -131,15 +131,15 @@ def test_all_are_good(pool: Pool) -> None:
     assert float(perfdata(verdict)["time"].partition("s")[0]) >= slowest
 
 
-def test_the_only_address(pool: Pool) -> None:
-    """Who asks for a pool should see that there is none."""
+def test_single_address_is_mentioned(pool: Pool) -> None:
+    """A pool that has only one address should be noticed."""
     pool.polite(1)
 
     assert ", " in pool.attempt().status
 
 
-def test_one_is_dead(pool: Pool) -> None:
-    """The worst decides, and is named; the others have their lines."""
+def test_one_dead_address_is_named(pool: Pool) -> None:
+    """The worst address decides the state; the others have their lines."""
     pool.polite(1)
     pool.dead(2)
     verdict = pool.attempt()
@@ -154,8 +154,8 @@ def test_one_is_dead(pool: Pool) -> None:
     assert "time_127_0_0_2" not in perfdata(verdict)
 
 
-def test_what_is_wrong_everywhere_is_said_once(pool: Pool) -> None:
-    """Six times the same sentence would say less on 200 characters."""
+def test_same_failure_everywhere_is_reported_once(pool: Pool) -> None:
+    """A line has only 200 characters."""
     for number in range(1, 7):
         pool.dead(number)
 
@@ -164,8 +164,8 @@ def test_what_is_wrong_everywhere_is_said_once(pool: Pool) -> None:
     )
 
 
-def test_a_node_with_an_old_certificate(pool: Pool, pki: Pki) -> None:
-    """The reason for all this: somebody forgot one of three."""
+def test_expired_certificate_of_one_address_is_found(pool: Pool, pki: Pki) -> None:
+    """A common mistake: the certificate was renewed on two of three servers."""
     pki.expiring(5, 90)
     pool.polite(1)
     pool.polite(2, "expiring-5-90")
@@ -181,8 +181,8 @@ def test_a_node_with_an_old_certificate(pool: Pool, pki: Pki) -> None:
     assert any(line.startswith("about: 127.0.0.2:") for line in verdict.lines)
 
 
-def test_a_node_that_is_not_trusted_gets_no_password(pool: Pool) -> None:
-    """The login happens on another, once."""
+def test_untrusted_address_gets_no_password(pool: Pool) -> None:
+    """Another address logs in, once."""
     servers = [pool.polite(1, "expired"), pool.polite(2), pool.polite(3)]
     verdict = pool.attempt(login=True)
 
@@ -193,10 +193,10 @@ def test_a_node_that_is_not_trusted_gets_no_password(pool: Pool) -> None:
 
 
 @pytest.mark.threat("T21")
-def test_a_rejected_login_is_not_repeated_on_another(
+def test_rejected_login_is_not_repeated_on_another_address(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Threat T21: one login attempt a run, however many addresses."""
+    """Threat T21: one login per run, however many addresses."""
     servers = [pool.polite(number) for number in (1, 2, 3, 4)]
     for server in servers:
         server.users = {"monitor": "another"}
@@ -206,8 +206,8 @@ def test_a_rejected_login_is_not_repeated_on_another(
     assert sum(len(server.logins) for server in servers) == 1
 
 
-def test_enough_good_ones(pool: Pool) -> None:
-    """`--min-addresses`: a pool that lost a node is still a pool."""
+def test_min_addresses_reached_is_ok(pool: Pool) -> None:
+    """`--min-addresses`: a pool may lose a server."""
     pool.polite(1)
     pool.dead(2)
     pool.polite(3)
@@ -226,18 +226,18 @@ def test_enough_good_ones(pool: Pool) -> None:
     assert warned.status.endswith("connection refused by pop.example.test:995 (127.0.0.2)")
 
 
-def test_enough_good_ones_do_not_outvote_a_login(pool: Pool) -> None:
-    """Only one of them has tried it: the others know nothing of the user."""
+def test_min_addresses_reached_with_rejected_login_is_critical(pool: Pool) -> None:
+    """Only one address has tried the login."""
     for number in (1, 2, 3):
         pool.polite(number).users = {}
 
     assert kinds(pool.attempt("--all-addresses --min-addresses 1", login=True)) == ["credentials"]
 
 
-def test_enough_good_ones_do_not_outvote_a_signal(
+def test_min_addresses_reached_when_stopped_is_unknown(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who was stopped has not seen the end."""
+    """A stopped check is not complete."""
     pool.polite(1)
 
     def stopped(*_: object) -> None:
@@ -250,8 +250,8 @@ def test_enough_good_ones_do_not_outvote_a_signal(
     assert kinds(verdict) == ["stopped"]
 
 
-def test_not_enough_good_ones(pool: Pool) -> None:
-    """Two of three were to be good, and one is."""
+def test_min_addresses_not_reached_is_too_few(pool: Pool) -> None:
+    """Two of three should be good, and one is."""
     pool.dead(1)
     pool.polite(2)
     pool.dead(3)
@@ -262,8 +262,8 @@ def test_not_enough_good_ones(pool: Pool) -> None:
     assert verdict.status.endswith(f"; 1 of 3 addresses of {WHERE} answered, 2 wanted")
 
 
-def test_fewer_addresses_than_wanted(pool: Pool) -> None:
-    """All that there are work, but the zone has lost one."""
+def test_min_addresses_more_than_in_dns_is_too_few(pool: Pool) -> None:
+    """All addresses work, but the zone has lost one."""
     pool.polite(1)
     verdict = pool.attempt("--all-addresses --min-addresses 2")
 
@@ -271,8 +271,8 @@ def test_fewer_addresses_than_wanted(pool: Pool) -> None:
     assert verdict.status == f"1 of 1 addresses of {WHERE} answered, 2 wanted"
 
 
-def test_a_finding_on_a_good_node_counts_all_the_same(pool: Pool, pki: Pki) -> None:
-    """Enough nodes do not make a certificate last longer."""
+def test_min_addresses_reached_with_expiring_certificate_is_reported(pool: Pool, pki: Pki) -> None:
+    """Enough good addresses do not hide an expiring certificate."""
     pki.expiring(5, 90)
     pool.polite(1)
     pool.polite(2, "expiring-5-90")
@@ -280,8 +280,8 @@ def test_a_finding_on_a_good_node_counts_all_the_same(pool: Pool, pki: Pki) -> N
     assert kinds(pool.attempt("--all-addresses --min-addresses 1 -D 30")) == ["expiring"]
 
 
-def test_silent_nodes_cost_one_timeout(pool: Pool) -> None:
-    """Side by side: eight of them take no longer than one."""
+def test_silent_addresses_take_one_timeout(pool: Pool) -> None:
+    """In parallel, eight take no longer than one."""
     pool.polite(1)
     for number in range(2, 10):
         pool.silent(number)
@@ -292,8 +292,8 @@ def test_silent_nodes_cost_one_timeout(pool: Pool) -> None:
     assert verdict.status.endswith(" and 5 more)")
 
 
-def test_the_slowest_address_is_judged(pool: Pool) -> None:
-    """Response time is that of the last answer; a phase, that of the slowest address."""
+def test_response_time_is_of_the_slowest_address(pool: Pool) -> None:
+    """The last reply counts; for a phase, the slowest address."""
     pool.polite(1)
     pool.polite(2)
     verdict = pool.attempt("--all-addresses -w 0.000001 --phase-warning tls=0.000001")
@@ -302,8 +302,8 @@ def test_the_slowest_address_is_judged(pool: Pool) -> None:
     assert kinds(verdict) == ["slow"]
 
 
-def test_assertions_are_tried_on_each(pool: Pool, pki: Pki) -> None:
-    """A node that was forgotten when old TLS was switched off is found."""
+def test_assertions_are_tested_on_each_address(pool: Pool, pki: Pki) -> None:
+    """A server that still accepts old TLS is found."""
     pool.polite(1)
     pool.add(PoliteServer(USERS, tls=pki.speaking_everything(), address="127.0.0.2"))
     verdict = pool.attempt("--all-addresses --reject-legacy-tls")
@@ -312,8 +312,8 @@ def test_assertions_are_tried_on_each(pool: Pool, pki: Pki) -> None:
     assert verdict.status == (f"{WHERE}: still accepts TLS 1.0 and TLS 1.1 (127.0.0.2)")
 
 
-def test_capabilities_are_judged_on_each(pool: Pool, pki: Pki) -> None:
-    """The address is named, not only the name."""
+def test_capabilities_are_required_of_each_address(pool: Pool, pki: Pki) -> None:
+    """The address is named, not only the host name."""
     pool.polite(1)
     steps = [say(b"+OK\r\n"), lambda connection: connection.line() and None]
     pool.add(
@@ -326,8 +326,8 @@ def test_capabilities_are_judged_on_each(pool: Pool, pki: Pki) -> None:
     assert verdict.status == f"capa: {WHERE} does not offer UIDL (127.0.0.2)"
 
 
-def test_a_bug_in_a_thread_is_not_lost(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It ends the run as one of the main thread would."""
+def test_bug_in_a_thread_is_raised(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends the run like one in the main thread."""
     pool.polite(1)
     pool.polite(2)
 
@@ -340,8 +340,8 @@ def test_a_bug_in_a_thread_is_not_lost(pool: Pool, monkeypatch: pytest.MonkeyPat
         pool.attempt()
 
 
-def test_too_many_addresses_are_not_silently_fewer(pool: Pool) -> None:
-    """UNKNOWN, and the number: never an OK about those that were tried."""
+def test_too_many_addresses_is_config(pool: Pool) -> None:
+    """UNKNOWN with the number, not an OK about some of them."""
     for _ in range(129):
         pool._addresses.append(Address("127.0.0.1", 1))
     verdict = pool.attempt()
@@ -350,8 +350,8 @@ def test_too_many_addresses_are_not_silently_fewer(pool: Pool) -> None:
     assert verdict.status == "config: 129 addresses are more than 128 at a time"
 
 
-def test_a_node_without_the_mechanism_does_not_use_up_the_login(pool: Pool, pki: Pki) -> None:
-    """One after another: the next is asked, and nobody calls it good without a login."""
+def test_address_without_mechanism_leaves_login_to_next(pool: Pool, pki: Pki) -> None:
+    """The next address logs in; an address without a login is not OK."""
     steps = [say(b"+OK\r\n"), expect(b"CAPA"), say(b"+OK\r\nSASL GSSAPI\r\n.\r\n")]
     pool.add(ScriptedServer(steps, tls=pki.server("good"), address="127.0.0.1"))
     second = pool.polite(2)
@@ -362,10 +362,10 @@ def test_a_node_without_the_mechanism_does_not_use_up_the_login(pool: Pool, pki:
     assert second.logins == ["monitor"]
 
 
-def test_certificates_that_take_long_to_read_are_read_in_time(
+def test_certificates_slow_to_read_are_limited_by_deadline(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Within the limit of the look, and not after it."""
+    """They are read within the deadline of the attempt."""
     pool.polite(1)
     monkeypatch.setattr(reader, "read_chain", lambda *_: time.sleep(5))
     with faster_than(2.0):
@@ -374,8 +374,8 @@ def test_certificates_that_take_long_to_read_are_read_in_time(
     assert kinds(verdict) == ["timeout"]
 
 
-def test_the_figures_of_a_hundred_addresses_are_bounded() -> None:
-    """Contract, section 3: all of the output up to 4 KiB; what is left out is said."""
+def test_perfdata_of_hundred_addresses_is_limited() -> None:
+    """Contract, section 3: 4 KiB in all; the output says what is left out."""
     figures = tuple(Figure(f"time_192_0_2_{n}", 0.0431, "s", min=0) for n in range(200))
     text = render(Verdict(State.OK, "fine", figures, ("line: x",)))
     first, more, *_ = text.splitlines()

@@ -29,24 +29,24 @@ def stage() -> Iterator[Stage]:
         yield stage
 
 
-def test_a_share_of_the_mutated_dialogues(capsys: pytest.CaptureFixture[str]) -> None:
-    """No exception, no hang, no false OK, no false alarm, whatever the server says."""
+def test_mutated_sessions_have_no_defect(capsys: pytest.CaptureFixture[str]) -> None:
+    """No exception, no hang, no false OK, no false alarm, whatever the server sends."""
     (figure,) = dialogues.run(SHARE / dialogues.COUNT)
 
     assert figure.runs == SHARE
     assert figure.defects == 0, capsys.readouterr().out
 
 
-def test_a_number_is_always_the_same_dialogue() -> None:
-    """What failed once can be repeated, and a share is always the same one."""
+def test_mutated_session_is_reproducible_by_number() -> None:
+    """A failure can be repeated."""
     first = [dialogues.mutated(number) for number in range(200)]
 
     assert [dialogues.mutated(number) for number in range(200)] == first
     assert len({repr(each) for each in first}) > 150
 
 
-def test_good_dialogues_are_good(stage: Stage) -> None:
-    """The plugin and the strict reader agree about what nobody has changed."""
+def test_good_sessions_are_ok(stage: Stage) -> None:
+    """The plugin and the strict reader agree about unchanged sessions."""
     for script in every():
         played = stage.play(script, "-vvv")
 
@@ -125,15 +125,17 @@ OK, IN, STAT = b"+OK\r\n", b"+OK in\r\n", b"+OK 2 320\r\n"
     ],
     ids=repr,
 )
-def test_the_strict_reader(script: Script, is_deserved: bool | None, stage: Stage) -> None:
-    """By the RFCs and the table of faults; and the plugin thinks the same."""
+def test_strict_reader_agrees_with_plugin(
+    script: Script, is_deserved: bool | None, stage: Stage
+) -> None:
+    """By the RFCs and the fault catalogue."""
     assert deserves_ok(script, signatures()) is is_deserved
     if is_deserved is not None:
         assert stage.play(script).is_ok == is_deserved
 
 
-def test_a_signature_is_one_of_the_password() -> None:
-    """RFC 5802 section 3: who does not know the password is not the server."""
+def test_strict_reader_checks_scram_signature() -> None:
+    """RFC 5802 section 3: the server must know the password."""
     good = transcript(Scenario("tls", "scram-sha-256"))
     (*before, signature, ok, stat, goodbye) = good.turns
     other = said(signature.data.replace(b"+ d", b"+ e", 1))
@@ -181,17 +183,17 @@ PLANTED: list[tuple[object, str, object, str]] = [
 @pytest.mark.parametrize(
     ("place", "name", "wrong", "defect"), PLANTED, ids=[each[1] for each in PLANTED]
 )
-def test_a_planted_defect_is_found(
+def test_planted_defect_is_found(
     place: Any, name: str, wrong: Any, defect: str, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run that finds nothing says something only where it would have found this."""
+    """Otherwise a run without findings would prove nothing."""
     monkeypatch.setattr(place, name, wrong)
 
     assert found(stage, defect)
 
 
-def test_who_computes_for_ever_hangs(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where nothing is read."""
+def test_endless_computation_is_a_hang(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if nothing is read."""
 
     def for_ever(_text: bytes) -> None:
         while True:

@@ -78,8 +78,8 @@ GREETINGS = [
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("fault", params(GREETINGS))
-def test_greetings(fault: Fault, mode: str, pki: Pki) -> None:
-    """A service that does not greet well is down, whatever it is; it gets no password."""
+def test_greeting_fault_is_reported(fault: Fault, mode: str, pki: Pki) -> None:
+    """A server without a valid greeting is a failure, and gets no password."""
     tls = pki.server("good") if mode == "tls" else None
     with ScriptedServer(fault.steps, tls=tls) as server:
         done = check(server, *flags(mode, pki, login=True))
@@ -108,8 +108,8 @@ TOLERATED = [
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("fault", params(TOLERATED))
-def test_greetings_that_are_tolerated(fault: Fault, mode: str, pki: Pki) -> None:
-    """Odd is not wrong; only what is shown is made harmless, and told to who asks."""
+def test_greeting_unusual_is_tolerated(fault: Fault, mode: str, pki: Pki) -> None:
+    """A tolerated greeting is sanitised, and a warning is shown with -v."""
     with greeting(mode, pki, *fault.steps) as server:
         done = check(server, *flags(mode, pki), "-v")
 
@@ -130,8 +130,8 @@ def test_greetings_that_are_tolerated(fault: Fault, mode: str, pki: Pki) -> None
         b"x\rPOP3 OK - fine | time=0s\r",
     ],
 )
-def test_greetings_that_want_to_be_something_else(said: bytes) -> None:
-    """No markup, no command, no metric and no status comes of one, at any verbosity."""
+def test_greeting_with_markup_is_sanitised(said: bytes) -> None:
+    """A greeting cannot add markup, commands, metrics or a status, at any verbosity."""
     with ScriptedServer([say(b"+OK " + said + b"\r\n"), *BYE]) as server:
         fine = check(server, "-vvv")
         missed = check(server, "-vvv", "-e", "nothing")
@@ -149,7 +149,7 @@ LABELS = {"time", "time_resolve", "time_connect", "time_greeting"}
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.fault(14, case="lower case")
-def test_a_greeting_in_lower_case_is_a_warning(mode: str, pki: Pki) -> None:
+def test_greeting_lower_case_is_a_warning(mode: str, pki: Pki) -> None:
     """Clients that compare without case accept it."""
     with greeting(mode, pki, say(b"+ok ready\r\n")) as server:
         done = check(server, *flags(mode, pki))
@@ -170,8 +170,10 @@ def test_a_greeting_in_lower_case_is_a_warning(mode: str, pki: Pki) -> None:
         pytest.param("stls", False, 2, marks=pytest.mark.fault(19, case="required")),
     ],
 )
-def test_lines_that_nobody_asked_for(mode: str, login: bool, state: int, pki: Pki) -> None:
-    """A warning; with STLS or a login the conversation is worth nothing."""
+def test_greeting_with_unsolicited_lines_is_garbled(
+    mode: str, login: bool, state: int, pki: Pki
+) -> None:
+    """A warning; a failure with STLS or a login."""
     steps = [say(b"+OK ready\r\n+OK again\r\n"), silence()]
     tls = pki.server("good") if mode == "tls" else None
     with ScriptedServer(steps, tls=tls) as server:
@@ -186,8 +188,8 @@ def test_lines_that_nobody_asked_for(mode: str, login: bool, state: int, pki: Pk
 @pytest.mark.threat("T27")
 @pytest.mark.parametrize("mode", ["plain", "stls"])
 @pytest.mark.fault(9, case="silence")
-def test_a_tls_server_on_the_plain_port(mode: str, pki: Pki) -> None:
-    """It waits for our hello, and we for its greeting: what to try is said."""
+def test_greeting_of_tls_port_times_out_with_hint(mode: str, pki: Pki) -> None:
+    """Client and server wait for each other; the hint names the option to try."""
     with ScriptedServer([say(b"+OK ready\r\n")], tls=pki.server("good")) as server:
         done = check(server, *flags(mode, pki), "-t", "1")
 

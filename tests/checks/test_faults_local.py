@@ -41,8 +41,8 @@ PASSWORD_FILES = ("missing", "lax mode", "symlink", "FIFO", "empty", "binary")
     [pytest.param(how, marks=pytest.mark.fault(60, case=how)) for how in PASSWORD_FILES],
 )
 @pytest.mark.threat("T9")
-def test_password_files(how: str, tmp_path: Path) -> None:
-    """What is wrong with it, at once, and nothing of what is in it."""
+def test_password_file_fault_is_config(how: str, tmp_path: Path) -> None:
+    """The fault is reported, without the content of the file."""
     file = tmp_path / "password"
     if how == "FIFO":
         os.mkfifo(file, 0o600)
@@ -78,8 +78,8 @@ def test_password_files(how: str, tmp_path: Path) -> None:
         pytest.param(("-H", "a" * 64), "x", marks=pytest.mark.fault(61, case="bad label")),
     ],
 )
-def test_arguments_that_cannot_be(arguments: tuple[str, ...], secret: str, pki: Pki) -> None:
-    """Refused before anything is connected to: the server sees no byte."""
+def test_arguments_invalid_are_refused(arguments: tuple[str, ...], secret: str, pki: Pki) -> None:
+    """Before anything is connected to: the server receives no byte."""
     with PoliteServer({}, tls=pki.server("good")) as server:
         target = ("-H", "127.0.0.1", "-p", str(server.port), *flags("tls", pki))
         login = ("-U", "monitor", "--password-env", "SECRET")
@@ -93,8 +93,8 @@ def test_arguments_that_cannot_be(arguments: tuple[str, ...], secret: str, pki: 
     "spec",
     [pytest.param(spec, marks=pytest.mark.fault(62, case=spec)) for spec in FAULTS[62].cases],
 )
-def test_ranges_that_are_none(spec: str) -> None:
-    """The option and what it was given are named."""
+def test_range_invalid_is_refused(spec: str) -> None:
+    """The option and its value are named."""
     done = honest(run("-H", "127.0.0.1", "-p", "1", "-w", spec))
 
     assert done.code == 3
@@ -107,8 +107,8 @@ def test_ranges_that_are_none(spec: str) -> None:
         pytest.param("empty", marks=pytest.mark.fault(63, case="empty")),
     ],
 )
-def test_ca_files_that_are_none(file: str, tmp_path: Path) -> None:
-    """The file and the reason are named; nothing is connected to without it."""
+def test_ca_file_invalid_is_config(file: str, tmp_path: Path) -> None:
+    """The file and the reason are named; no connection is opened."""
     (tmp_path / "empty").touch()
     done = honest(run("-H", "127.0.0.1", "-p", "1", "-S", "--ca-file", tmp_path / file))
 
@@ -124,8 +124,8 @@ def test_ca_files_that_are_none(file: str, tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.threat("T24")
-def test_a_signal(number: signal.Signals, mode: str, pki: Pki) -> None:
-    """One good line with what was measured, and gone at once: Icinga shows it."""
+def test_signal_ends_check_at_once(number: signal.Signals, mode: str, pki: Pki) -> None:
+    """The output is one line with the measured times: Icinga shows it."""
     tls = pki.server("good") if mode == "tls" else None
     with ScriptedServer([silence()], tls=tls) as server:
         target = ("-H", "localhost", "--connect-to", "127.0.0.1", "-p", str(server.port))
@@ -154,8 +154,8 @@ def test_a_signal(number: signal.Signals, mode: str, pki: Pki) -> None:
     ],
 )
 @pytest.mark.threat("T24")
-def test_a_library_is_missing(module: str) -> None:
-    """It is named: whoever installed the plugin knows what to do."""
+def test_library_missing_is_named(module: str) -> None:
+    """The message tells the installer what to do."""
     done = script(f"sys.modules[{module!r}] = None", "-H", "127.0.0.1", "-p", "1", "-S")
 
     assert kinds(done) == ["config"]
@@ -163,8 +163,8 @@ def test_a_library_is_missing(module: str) -> None:
 
 @pytest.mark.fault(67)
 @pytest.mark.threat("T8", "T24")
-def test_a_bug() -> None:
-    """The type, and where; never its text, which may quote a secret."""
+def test_bug_is_reported_without_its_text() -> None:
+    """Type and place are shown; the text may contain a secret."""
     code = "from check_pop3_plus.check import run\nrun.run_check = lambda *_: {}['s3cret | \\n']"
     done = script(code, "-H", "127.0.0.1", "-vvv")
 
@@ -184,8 +184,8 @@ LONG_AGO = "clock = time.time\ntime.time = lambda: clock() - 25 * 365.25 * 86400
         pytest.param("future", marks=pytest.mark.fault(68, case="rejected")),
     ],
 )
-def test_the_clock_is_wrong(persona: str, mode: str, pki: Pki) -> None:
-    """No date is judged by it, whether OpenSSL has minded or not."""
+def test_clock_wrong_is_config(persona: str, mode: str, pki: Pki) -> None:
+    """Certificate dates are not compared with it, even if OpenSSL accepted them."""
     served = pki.server(persona)
     with PoliteServer({}, **{mode: served}) as server:  # type: ignore[arg-type]
         target = ("-H", "localhost", "--connect-to", "127.0.0.1", "-p", str(server.port))
@@ -198,21 +198,21 @@ def test_the_clock_is_wrong(persona: str, mode: str, pki: Pki) -> None:
 @pytest.mark.fault(64, case="closed")
 @pytest.mark.threat("T24")
 @pytest.mark.parametrize("redirection", [">&-", "<&- >&- 2>&-"])
-def test_standard_output_is_closed(redirection: str) -> None:
-    """Exit code 3 and no traceback; the verdict does not go to the mail server instead."""
+def test_stdout_closed_exits_unknown(redirection: str) -> None:
+    """Exit code 3 and no traceback; the output must not go to the mail server."""
     _assert_unwritable(redirection)
 
 
 @pytest.mark.fault(64, case="full")
 @pytest.mark.threat("T24")
-def test_standard_output_is_full() -> None:
+def test_stdout_full_exits_unknown() -> None:
     """Exit code 3, and no traceback."""
     _assert_unwritable("> /dev/full")
 
 
 @pytest.mark.fault(64, case="broken pipe")
 @pytest.mark.threat("T24")
-def test_nobody_reads_standard_output() -> None:
+def test_stdout_broken_pipe_exits_unknown() -> None:
     """Exit code 3, and no traceback."""
     _assert_unwritable("", is_pipe=True)
 

@@ -103,8 +103,8 @@ LOGINS = [
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.threat("T21")
 @pytest.mark.parametrize("fault", params(LOGINS))
-def test_logins(fault: Fault, mode: str, pki: Pki) -> None:
-    """Faults 45 to 51; one attempt a run, whatever the answer (threat T21)."""
+def test_login_fault_is_reported(fault: Fault, mode: str, pki: Pki) -> None:
+    """Faults 45 to 51; one login per run, whatever the reply (threat T21)."""
     with served(mode, pki, fault.steps, with_capa=True) as server:
         done = check(server, *flags(mode, pki, login=True), "-vvv")
 
@@ -127,7 +127,7 @@ def test_logins(fault: Fault, mode: str, pki: Pki) -> None:
     ],
 )
 @pytest.mark.fault(47, modes=["plain"])
-def test_a_server_that_wants_tls_first(said: bytes, pki: Pki) -> None:
+def test_login_tls_demanded_is_cleartext_refused(said: bytes, pki: Pki) -> None:
     """Fault 47."""
     with ScriptedServer([GREETING, expect(b"USER"), say(said + b"\r\n"), *BYE]) as server:
         done = check(server, *flags("plain", pki, login=True), "--auth", "user")
@@ -178,7 +178,7 @@ EXCHANGES = [
             auth(b"CRAM-MD5", flood(b"+ " + b"x" * 9998)),
             "CRITICAL",
             "garbled",
-            "more than 12288 octets",
+            "more than 12288 bytes",
         ),
     ),
     (
@@ -357,8 +357,8 @@ EXCHANGES = [
         for how, fault in EXCHANGES
     ],
 )
-def test_exchanges(how: str, fault: Fault, mode: str, pki: Pki) -> None:
-    """Faults 53 to 55, in SASL; the secret is in no line that is shown."""
+def test_sasl_fault_is_reported(how: str, fault: Fault, mode: str, pki: Pki) -> None:
+    """Faults 53 to 55, in SASL; no line of the output contains the secret."""
     stat = [expect(b"STAT"), say(b"+OK 2 320\r\n"), *BYE]
     steps = [*fault.steps[:-2], *stat] if fault.state == "OK" else fault.steps
     offered = say(f"+OK\r\nSASL {how.upper()}\r\n.\r\n".encode())
@@ -401,7 +401,7 @@ MAILBOXES = [
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("fault", params(MAILBOXES))
-def test_mailboxes(fault: Fault, mode: str, pki: Pki) -> None:
+def test_stat_fault_is_reported(fault: Fault, mode: str, pki: Pki) -> None:
     """Faults 56 and 57."""
     steps = [*LOGGED_IN, expect(b"STAT"), *fault.steps]
     with served(mode, pki, steps, with_capa=True) as server:
@@ -415,7 +415,7 @@ def test_mailboxes(fault: Fault, mode: str, pki: Pki) -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.fault(69)
 @pytest.mark.parametrize("in_one_segment", [True, False])
-def test_a_login_that_is_taken_back(mode: str, in_one_segment: bool, pki: Pki) -> None:
+def test_login_withdrawn_is_reported(mode: str, in_one_segment: bool, pki: Pki) -> None:
     """Fault 69: real Dovecot, when the mailbox cannot be opened."""
     withdrawn = b"-ERR [SYS/TEMP] Internal error occurred.\r\n"
     said = (
@@ -444,8 +444,8 @@ def test_a_login_that_is_taken_back(mode: str, in_one_segment: bool, pki: Pki) -
 )
 @pytest.mark.threat("T20")
 @pytest.mark.fault(56, case="trailing text")
-def test_good_byes(mode: str, goodbye: list[Step], is_noted: bool, pki: Pki) -> None:
-    """Fault 58: nothing was deleted, so it is a note only, and costs a second at most."""
+def test_quit_fault_is_a_note(mode: str, goodbye: list[Step], is_noted: bool, pki: Pki) -> None:
+    """Fault 58: nothing was deleted, so it is only a note, and costs one second at most."""
     stat = [expect(b"STAT"), say(b"+OK 2 320 octets\r\n")]
     steps = [*LOGGED_IN, *stat, expect(b"QUIT"), *goodbye]
     with served(mode, pki, steps, with_capa=True) as server:
@@ -463,8 +463,8 @@ def test_good_byes(mode: str, goodbye: list[Step], is_noted: bool, pki: Pki) -> 
 @pytest.mark.parametrize("mode", WITH_TLS)
 @pytest.mark.fault(52)
 @pytest.mark.threat("T6")
-def test_a_mechanism_that_is_not_offered(mode: str, pki: Pki) -> None:
-    """No other is tried in its place, and those that there are are named."""
+def test_login_mechanism_not_offered_is_no_mechanism(mode: str, pki: Pki) -> None:
+    """No other mechanism is tried, and the offered ones are named."""
     listed = say(b"+OK\r\nUSER\r\nSASL PLAIN LOGIN\r\n.\r\n")
     if mode == "stls":
         server = ScriptedServer([*upgraded(pki)[:-1], listed, *BYE])
@@ -490,8 +490,8 @@ REFUSALS = [
 
 @pytest.mark.threat("T6", "T21")
 @pytest.mark.parametrize(("how", "first", "listed"), REFUSALS)
-def test_nothing_is_tried_after_a_refusal(how: str, first: bytes, listed: Step, pki: Pki) -> None:
-    """Neither another mechanism nor the same again: the server sees one attempt."""
+def test_login_refused_is_not_repeated(how: str, first: bytes, listed: Step, pki: Pki) -> None:
+    """Neither another mechanism nor the same one is tried."""
     question = [QUESTION, expect()] if first == b"AUTH LOGIN" else []
     if first == b"AUTH CRAM-MD5":
         question = [say(b"+ PDE4OTYuNjk3QHg+\r\n"), expect()]
@@ -508,8 +508,8 @@ def test_nothing_is_tried_after_a_refusal(how: str, first: bytes, listed: Step, 
 
 
 @pytest.mark.fault(70, case="late rejection", modes=MODES)
-def test_a_rejection_that_takes_its_time(pki: Pki) -> None:
-    """Courier and others answer a wrong password only after 7 s: it is a rejection all the same."""
+def test_login_slow_rejection_is_credentials(pki: Pki) -> None:
+    """Courier and others delay a rejection by 7 s; it is a rejection nevertheless."""
     steps = [*LOGGED_IN[:3], pause(7), say(b"-ERR Login failed.\r\n"), *BYE]
     with ExitStack() as stack, ThreadPoolExecutor() as pool:
         servers = {
@@ -533,8 +533,10 @@ def test_a_rejection_that_takes_its_time(pki: Pki) -> None:
     "secure", [("-S", "--verify", "none"), ("--starttls", "--verify", "chain")]
 )
 @pytest.mark.parametrize("password", [CANARY, "wrong"])
-def test_a_login_over_an_unverified_link(secure: tuple[str, ...], password: str, pki: Pki) -> None:
-    """Only where the user says so in so many words; and then line 1 says it, well or not."""
+def test_login_unverified_link_needs_option(
+    secure: tuple[str, ...], password: str, pki: Pki
+) -> None:
+    """Only --allow-insecure-login allows it, and line 1 says so, OK or not."""
     context = pki.server("good")
     tls = {"tls": context} if secure[0] == "-S" else {"stls": context}
     login = ("-U", "monitor", "--password-env", "CANARY", "--ca-file", str(pki.ca_file))

@@ -45,8 +45,8 @@ def run(net: Network, mode: str, pki: Pki, *arguments: str, server: str = "") ->
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.fault(1)
-def test_a_name_that_does_not_exist(mode: str, net: Network, pki: Pki) -> None:
-    """As the name server says it; nothing is connected to."""
+def test_resolve_unknown_name_is_unresolved(mode: str, net: Network, pki: Pki) -> None:
+    """The name server says so, and no connection is opened."""
     done = run(net, mode, pki, "-H", "mail.example.test", server=NAME_SERVER)
 
     assert kinds(done) == ["unresolved"]
@@ -55,8 +55,8 @@ def test_a_name_that_does_not_exist(mode: str, net: Network, pki: Pki) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.fault(2)
-def test_a_name_server_that_is_silent(mode: str, net: Network, pki: Pki) -> None:
-    """Until the deadline, which is the phase's as it is any other's."""
+def test_resolve_silent_name_server_times_out(mode: str, net: Network, pki: Pki) -> None:
+    """The deadline limits this phase, too."""
     done = run(net, mode, pki, "-H", "mail.example.test", "-t", "1", server=SILENT_NAME_SERVER)
 
     assert kinds(done) == ["resolver"]
@@ -64,8 +64,8 @@ def test_a_name_server_that_is_silent(mode: str, net: Network, pki: Pki) -> None
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.fault(3)
-def test_nothing_listens_on_any_address(mode: str, net: Network, pki: Pki) -> None:
-    """All that were tried are named."""
+def test_connect_all_addresses_refuse_names_them(mode: str, net: Network, pki: Pki) -> None:
+    """All addresses tried are named."""
     net.add_host("refused.example.test", "127.0.0.2", "2001:db8::99")
     done = run(net, mode, pki, "-H", "refused.example.test")
 
@@ -76,8 +76,8 @@ def test_nothing_listens_on_any_address(mode: str, net: Network, pki: Pki) -> No
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.fault(4)
-def test_packets_vanish(mode: str, net: Network, pki: Pki) -> None:
-    """The address is named, and how long it was waited for."""
+def test_connect_dropped_packets_time_out(mode: str, net: Network, pki: Pki) -> None:
+    """The address and the timeout are named."""
     done = run(net, mode, pki, "-H", "192.0.2.1", "-t", "1")
 
     assert kinds(done) == ["timeout"]
@@ -85,8 +85,8 @@ def test_packets_vanish(mode: str, net: Network, pki: Pki) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.fault(5)
-def test_the_first_address_is_dead(mode: str, net: Network, pki: Pki) -> None:
-    """The second is tried, as a client would; an OK that says so."""
+def test_connect_first_address_dead_tries_second(mode: str, net: Network, pki: Pki) -> None:
+    """A client does the same; the OK says so."""
     net.add_host("pop.example.test", "2001:db8::1", "127.0.0.1")
     certificate, key = pki.files("good")
     server = POP3_SERVER.format(

@@ -48,8 +48,8 @@ def lists() -> list[Fault]:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("fault", params(lists()))
-def test_odd_capability_lists_are_tolerated(fault: Fault, mode: str, pki: Pki) -> None:
-    """A list that says nothing is not asked: STLS is tried once, the login by what it has left."""
+def test_capa_unusual_list_is_tolerated(fault: Fault, mode: str, pki: Pki) -> None:
+    """With an empty list STLS is tried once, and the login as if there were no list."""
     stat = [expect(b"STAT"), say(b"+OK 2 320\r\n"), *BYE]
     login = [*LOGGED_IN, *stat]
     is_empty = "empty" in fault.name
@@ -100,8 +100,8 @@ CAPABILITIES = [
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("fault", params(CAPABILITIES))
-def test_capabilities(fault: Fault, mode: str, pki: Pki) -> None:
-    """Faults 24 and 25, and no password to a server that fails at this."""
+def test_capa_fault_is_reported(fault: Fault, mode: str, pki: Pki) -> None:
+    """Faults 24 and 25, and no password is sent."""
     tls = pki.server("good") if mode == "tls" else None
     with ScriptedServer([GREETING, *fault.steps], tls=tls) as server:
         done = check(server, *flags(mode, pki, login=True))
@@ -171,8 +171,8 @@ STLS = [
 @pytest.mark.threat("T1", "T2")
 @pytest.mark.parametrize("mode", ["stls"])
 @pytest.mark.parametrize("fault", params(STLS))
-def test_stls(fault: Fault, mode: str, pki: Pki) -> None:
-    """Threats T1 and T2: required means required, and no password leaves in clear."""
+def test_stls_fault_is_reported(fault: Fault, mode: str, pki: Pki) -> None:
+    """Threats T1 and T2: STLS is required, and no password is sent without it."""
     with ScriptedServer(fault.steps) as server:
         done = check(server, *flags(mode, pki, login=True))
 
@@ -184,8 +184,8 @@ def test_stls(fault: Fault, mode: str, pki: Pki) -> None:
 
 
 @pytest.mark.threat("T2")
-def test_data_in_the_next_segment_is_an_injection_too(pki: Pki) -> None:
-    """Threat T2: what arrives before the handshake is not read as if it came in it."""
+def test_stls_data_in_next_segment_is_injected(pki: Pki) -> None:
+    """Threat T2: data from before the handshake is not read as if it came inside TLS."""
     steps = [
         *OFFERED,
         say(b"+OK\r\n"),
@@ -202,8 +202,8 @@ def test_data_in_the_next_segment_is_an_injection_too(pki: Pki) -> None:
 
 
 @pytest.mark.threat("T3")
-def test_capabilities_from_before_tls_are_forgotten(pki: Pki) -> None:
-    """Threat T3: the login is chosen from the list inside TLS."""
+def test_stls_capabilities_from_before_are_dropped(pki: Pki) -> None:
+    """Threat T3: the login method is chosen from the list inside TLS."""
     steps = [*upgraded(pki)[:-1], say(b"+OK\r\nSASL XOAUTH2\r\n.\r\n"), *BYE]
     with ScriptedServer(steps) as server:
         done = check(server, *flags("stls", pki, login=True))
@@ -214,7 +214,7 @@ def test_capabilities_from_before_tls_are_forgotten(pki: Pki) -> None:
 
 
 @pytest.mark.fault(28, case="silence", modes=["stls"])
-def test_stls_is_accepted_and_nothing_follows(pki: Pki) -> None:
+def test_stls_accepted_without_handshake_times_out(pki: Pki) -> None:
     """The phase is that of the handshake."""
     with ScriptedServer([*OFFERED, say(b"+OK\r\n"), silence()]) as server:
         done = check(server, *flags("stls", pki, login=True), "-t", "1")
@@ -225,8 +225,8 @@ def test_stls_is_accepted_and_nothing_follows(pki: Pki) -> None:
 
 @pytest.mark.threat("T13")
 @pytest.mark.parametrize("mode", MODES)
-def test_a_flood_is_bounded(mode: str, pki: Pki) -> None:
-    """It costs neither the time of the look nor more than what sockets hold besides 1 MiB."""
+def test_capa_flood_is_oversized(mode: str, pki: Pki) -> None:
+    """Neither the time of the attempt nor more than 1 MiB plus the socket buffers is used."""
     tls = pki.server("good") if mode == "tls" else None
     steps = [GREETING, expect(), flood(b"+OK\r\nX\r\n" * 1000)]
     with ScriptedServer(steps, tls=tls) as server:

@@ -96,7 +96,7 @@ ODD_TOKEN = "[gave a token that is empty or not in visible ASCII]"
         (b'\n{"access_token":"a.b-c_d~e+f/g=", "token_type":"bearer","x":[]}\n', "a.b-c_d~e+f/g="),
         (b'\xef\xbb\xbf{"access_token":"abc","token_type":"BEARER","expires_in":"1"}', "abc"),
         (b'{"access_token":"%s"}' % (b"x" * 8192), "x" * 8192),
-        (b'{"access_token":"%s"}' % (b"x" * 8193), "[gave a token longer than 8192 octets]"),
+        (b'{"access_token":"%s"}' % (b"x" * 8193), "[gave a token longer than 8192 bytes]"),
         (b'{"access_token":""}', ODD_TOKEN),
         (b'{"access_token":"a\\nb"}', ODD_TOKEN),
         (b'{"access_token":"a b"}', ODD_TOKEN),

@@ -97,8 +97,8 @@ CLEARTEXT: list[tuple[str, Sequence[Step], str | None]] = [
 @pytest.mark.parametrize(
     ("steps", "finding"), [pytest.param(*case[1:], id=case[0]) for case in CLEARTEXT]
 )
-def test_passwords_before_tls(steps: Sequence[Step], finding: str | None) -> None:
-    """By its list or, with a user that nobody has, by its deeds."""
+def test_cleartext_login_accepted_is_found(steps: Sequence[Step], finding: str | None) -> None:
+    """By the capability list or, with a non-existent user, by a login."""
     with ScriptedServer(scripts=[MAIN, steps]) as server:
         done = check(server, "--refuse-cleartext-login")
 
@@ -108,8 +108,8 @@ def test_passwords_before_tls(steps: Sequence[Step], finding: str | None) -> Non
     assert server.commands[-1] == b"QUIT"
 
 
-def test_the_password_of_the_login_is_not_the_one_that_is_tried(pki: Pki) -> None:
-    """No real credential is used for it."""
+def test_cleartext_probe_uses_no_real_credentials(pki: Pki) -> None:
+    """The user and password of the probe do not exist."""
     main = upgraded(
         pki,
         *(expect(b"USER monitor"), say(b"+OK\r\n"), expect(b"PASS"), say(b"+OK\r\n")),
@@ -137,8 +137,8 @@ BROKEN: list[tuple[str, Sequence[Step], str]] = [
 @pytest.mark.parametrize(
     ("steps", "kind"), [pytest.param(*case[1:], id=case[0]) for case in BROKEN]
 )
-def test_what_cannot_be_tried_is_no_ok(steps: Sequence[Step], kind: str) -> None:
-    """A conversation that breaks down proves nothing, and that is said."""
+def test_assertion_not_testable_is_a_failure(steps: Sequence[Step], kind: str) -> None:
+    """A session that fails proves nothing, and the output says so."""
     with ScriptedServer(scripts=[MAIN, steps]) as server:
         done = check(server, "--refuse-cleartext-login", "-t", "1")
 
@@ -181,8 +181,10 @@ INJECTION = [
 @pytest.mark.parametrize(
     ("inside", "finding"), [pytest.param(*case[1:], id=case[0]) for case in INJECTION]
 )
-def test_a_command_behind_stls(inside: Sequence[Step], finding: str | None, pki: Pki) -> None:
-    """CVE-2011-0411 and its like: what a machine in the middle sends is taken for the client's."""
+def test_injection_answered_inside_tls_is_found(
+    inside: Sequence[Step], finding: str | None, pki: Pki
+) -> None:
+    """CVE-2011-0411 and similar: commands of a man in the middle are taken for the client's."""
     with ScriptedServer(scripts=[upgraded(pki, *BYE), injected(pki, *inside)]) as server:
         done = check(server, *flags("stls", pki), "--check-starttls-injection")
 
@@ -202,16 +204,16 @@ RESISTING = [
 
 
 @pytest.mark.parametrize("steps", [pytest.param(case[1], id=case[0]) for case in RESISTING])
-def test_servers_that_resist(steps: Sequence[Step], pki: Pki) -> None:
-    """Anything but an answer inside TLS."""
+def test_injection_not_answered_is_ok(steps: Sequence[Step], pki: Pki) -> None:
+    """Everything but an answer inside TLS is safe."""
     with ScriptedServer(scripts=[upgraded(pki, *BYE), steps]) as server:
         done = check(server, *flags("stls", pki), "--check-starttls-injection")
 
     assert done.code == 0, done.out
 
 
-def test_a_silence_inside_tls_proves_nothing(pki: Pki) -> None:
-    """It may be about to answer the command that it should have forgotten."""
+def test_injection_silence_is_a_failure(pki: Pki) -> None:
+    """The server may still answer the command that it should have dropped."""
     scripts = [upgraded(pki, *BYE), injected(pki, silence())]
     with ScriptedServer(scripts=scripts) as server:
         done = check(server, *flags("stls", pki), "--check-starttls-injection", "-t", "1")
@@ -220,8 +222,8 @@ def test_a_silence_inside_tls_proves_nothing(pki: Pki) -> None:
     assert "an assertion (injectable) could not be tried: " in done.verdict
 
 
-def test_it_needs_stls() -> None:
-    """On the TLS port there is nothing to be injected."""
+def test_injection_assertion_without_stls_is_refused() -> None:
+    """Nothing can be injected on the TLS port."""
     with PoliteServer({}) as server:
         done = check(server, "-S", "--check-starttls-injection")
 
@@ -256,8 +258,8 @@ ALERT = record(21, "0228")  # fatal, handshake failure
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-def test_one_old_version(version: str, pki: Pki) -> None:
-    """Only the one that is accepted is named."""
+def test_legacy_tls_one_version_is_named(version: str, pki: Pki) -> None:
+    """Only the accepted version is named."""
     good, old = [start_tls(pki.server("good"))], [start_tls(pki.old_tls(version))]
     done = on_tls_port(pki, *([old, good] if version == "1.0" else [good, old]))
 
@@ -273,29 +275,29 @@ def test_one_old_version(version: str, pki: Pki) -> None:
         pytest.param(drip(b"\x16\x03\x02\x00\x2a\x02\x00\x00\x26\x03\x02", 0.01), id="dripped"),
     ],
 )
-def test_a_server_that_our_library_has_no_cipher_for(hello: Step, pki: Pki) -> None:
-    """Its answer to the greeting is enough: whether OpenSSL here could go on protects nobody."""
+def test_legacy_tls_server_hello_is_enough(hello: Step, pki: Pki) -> None:
+    """The ServerHello counts, even if OpenSSL here could not complete the handshake."""
     done = on_tls_port(pki, [hears_hello, hello, silence()])
 
     assert (done.code, kinds(done)) == (2, ["legacy-tls"])
     assert done.verdict.endswith(": still accepts TLS 1.1")
 
 
-def test_a_warning_is_no_answer_yet(pki: Pki) -> None:
-    """Some warn that they do not know the name, and then go on."""
+def test_legacy_tls_warning_alert_is_skipped(pki: Pki) -> None:
+    """Some servers warn of an unknown name, and then go on."""
     hello = [record(21, "0170"), record(22, "020000260301")]
 
     assert kinds(on_tls_port(pki, [hears_hello, *hello, silence()])) == ["legacy-tls"]
 
 
-def test_an_alert_is_a_refusal(pki: Pki) -> None:
-    """The way of a server that is well."""
+def test_legacy_tls_fatal_alert_is_a_refusal(pki: Pki) -> None:
+    """A good server answers so."""
     assert on_tls_port(pki, [hears_hello, ALERT, drop()]).code == 0
 
 
 @pytest.mark.parametrize("end", [drop, reset])
-def test_hanging_up_is_a_refusal(end: Callable[[], Step], pki: Pki) -> None:
-    """Dovecot does it; that a handshake on today's terms works right after it tells why."""
+def test_legacy_tls_closed_connection_is_a_refusal(end: Callable[[], Step], pki: Pki) -> None:
+    """Dovecot does it; a modern handshake must succeed right after it."""
     modern = [start_tls(pki.server("good")), *MAIN]
     hang_up = [hears_hello, end()]
 
@@ -303,8 +305,10 @@ def test_hanging_up_is_a_refusal(end: Callable[[], Step], pki: Pki) -> None:
 
 
 @pytest.mark.parametrize("end", [drop, reset])
-def test_who_hangs_up_on_everything_has_refused_nothing(end: Callable[[], Step], pki: Pki) -> None:
-    """A limit of connections, for instance: never a false OK."""
+def test_legacy_tls_closing_every_connection_is_a_failure(
+    end: Callable[[], Step], pki: Pki
+) -> None:
+    """A connection limit, for instance, must not give a false OK."""
     done = on_tls_port(pki, [pause(0.05), end()])
 
     assert (done.code, kinds(done)) == (2, ["closed"])
@@ -322,24 +326,24 @@ def test_who_hangs_up_on_everything_has_refused_nothing(end: Callable[[], Step],
         pytest.param(record(23, "00000000"), id="data"),
     ],
 )
-def test_an_answer_that_is_none_proves_nothing(answer: Step, pki: Pki) -> None:
-    """Neither accepted nor refused."""
+def test_legacy_tls_invalid_answer_is_a_failure(answer: Step, pki: Pki) -> None:
+    """It is neither accepted nor refused."""
     done = on_tls_port(pki, [hears_hello, answer, silence()])
 
     assert (done.code, kinds(done)) == (2, ["tls"])
     assert "could not be tried: answers no handshake on old terms" in done.verdict
 
 
-def test_a_silent_server_proves_nothing(pki: Pki) -> None:
-    """Never a false OK."""
+def test_legacy_tls_silence_is_a_failure(pki: Pki) -> None:
+    """Silence must not give a false OK."""
     done = on_tls_port(pki, [silence()])
 
     assert (done.code, kinds(done)) == (2, ["timeout"])
     assert "an assertion (legacy-tls) could not be tried: " in done.verdict
 
 
-def test_stls_must_be_taken_for_it(pki: Pki) -> None:
-    """A refused STLS is no refused handshake."""
+def test_legacy_tls_refused_stls_is_a_failure(pki: Pki) -> None:
+    """A refused STLS is not a refused handshake."""
     aside = [GREETING, expect(b"STLS"), say(b"-ERR not now\r\n"), *BYE]
     with ScriptedServer(scripts=[upgraded(pki, *BYE), aside]) as server:
         done = check(server, *flags("stls", pki), "--reject-legacy-tls")
@@ -350,8 +354,8 @@ def test_stls_must_be_taken_for_it(pki: Pki) -> None:
 
 @pytest.mark.parametrize("version", legacy_client_hello.LEGACY_VERSIONS)
 @pytest.mark.parametrize("name", ["pop.example.test", "192.0.2.1", "2001:db8::1"])
-def test_the_greeting_is_one_that_openssl_takes(version: str, name: str, pki: Pki) -> None:
-    """By hand, but by the book: a real TLS stack answers it with a ServerHello."""
+def test_client_hello_is_accepted_by_openssl(version: str, name: str, pki: Pki) -> None:
+    """A real TLS stack answers it with a ServerHello."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = pki.old_tls(version).wrap_bio(incoming, outgoing, server_side=True)
     incoming.write(legacy_client_hello.client_hello(version, name))
@@ -365,15 +369,15 @@ def test_the_greeting_is_one_that_openssl_takes(version: str, name: str, pki: Pk
 
 
 @given(st.binary(max_size=80))
-def test_any_answer_is_judged(data: bytes) -> None:
-    """A version, a refusal, "need more", or a failure of its own kind."""
+def test_client_hello_any_answer_is_classified(data: bytes) -> None:
+    """A version, a refusal, "need more", or a ProbeError."""
     with suppress(ProbeError):
         assert legacy_client_hello.answer(data) in (None, "", "SSL 3.0", "TLS 1.0", "TLS 1.1")
 
 
 @pytest.mark.parametrize("length", [5, 6, 12, 18])
-def test_what_is_no_tls_is_none_however_it_arrives(length: int) -> None:
-    """The version of a record begins with 3 (RFC 2246 section 6.2.1), of a warning's, too."""
+def test_client_hello_answer_other_protocol_is_tls_failure(length: int) -> None:
+    """The version of a record begins with 3 (RFC 2246 section 6.2.1), that of a warning, too."""
     data = b"\x15\x43\x01\0\2\1\x70\x16\x03\x01\0\6\2\0\0\x26\x03\x01"
 
     with pytest.raises(ProbeError, match="answers no handshake"):
@@ -381,8 +385,8 @@ def test_what_is_no_tls_is_none_however_it_arrives(length: int) -> None:
 
 
 @pytest.mark.parametrize("version", legacy_client_hello.LEGACY_VERSIONS)
-def test_what_this_library_can_offer(version: str) -> None:
-    """For the diagnosis, which also names the cipher."""
+def test_agreed_on_returns_the_cipher(version: str) -> None:
+    """For the diagnosis, which names the cipher."""
     assert tls.can_offer(version)
 
 
@@ -401,8 +405,8 @@ def test_what_this_library_can_offer(version: str) -> None:
         ("UIDL,TOP", "UIDL, TOP"),
     ],
 )
-def test_required_capabilities(wanted: str, missing: str | None, pki: Pki) -> None:
-    """Judged on the list inside TLS; STLS counts as offered where it was used."""
+def test_required_capability_missing_is_found(wanted: str, missing: str | None, pki: Pki) -> None:
+    """In the list inside TLS; STLS counts as offered if it was used."""
     steps = upgraded(pki, *BYE)
     steps[-3] = say(b"+OK\r\nUSER\r\nRESP-CODES\r\nSASL PLAIN LOGIN\r\n.\r\n")
     with ScriptedServer(steps) as server:
@@ -414,8 +418,8 @@ def test_required_capabilities(wanted: str, missing: str | None, pki: Pki) -> No
         assert done.verdict.endswith(f" does not offer {missing}")
 
 
-def test_a_server_without_a_list_offers_nothing() -> None:
-    """CAPA refused: what is required is missing."""
+def test_required_capability_without_list_is_missing() -> None:
+    """If CAPA is refused, every required capability is missing."""
     with ScriptedServer([*NO_LIST, *BYE]) as server:
         done = check(server, "--require-capa", "UIDL")
 

@@ -66,8 +66,8 @@ def transcript(out: str) -> str:
 
 
 @pytest.mark.threat("T26")
-def test_a_login_by_password(pki: Pki) -> None:
-    """STLS, USER and PASS, line by line; nothing of a mail is asked for, so none can be shown."""
+def test_transcript_password_login_masks_password(pki: Pki) -> None:
+    """STLS, USER and PASS, line by line; no mail is requested, so none can be shown."""
     with PoliteServer({"monitor": CANARY}, stls=pki.server("good")) as server:
         done = check(server, *flags("stls", pki, login=True), "-vvv")
 
@@ -76,8 +76,8 @@ def test_a_login_by_password(pki: Pki) -> None:
 
 
 @pytest.mark.threat("T26")
-def test_a_login_by_token(pki: Pki) -> None:
-    """AUTH: what answers a challenge is a secret as a whole."""
+def test_transcript_auth_masks_responses(pki: Pki) -> None:
+    """AUTH: every response to a challenge is secret."""
     auth = [expect(b"AUTH XOAUTH2"), say(b"+ \r\n"), expect(), say(b"+OK in\r\n")]
     steps = [
         say(b"+OK ready\r\n"),
@@ -94,8 +94,8 @@ def test_a_login_by_token(pki: Pki) -> None:
 
 @pytest.mark.threat("T26")
 @pytest.mark.parametrize("verbosity", ["-v", "-vv"])
-def test_a_conversation_that_went_well_is_shown_to_nobody_else(verbosity: str, pki: Pki) -> None:
-    """Only where all of it is asked for."""
+def test_transcript_of_ok_needs_vvv(verbosity: str, pki: Pki) -> None:
+    """Fewer -v do not show it."""
     with PoliteServer({"monitor": CANARY}, tls=pki.server("good")) as server:
         done = check(server, *flags("tls", pki, login=True), verbosity)
 

@@ -42,6 +42,7 @@ UNITS = (
     "unit/check/test_certificate_contexts.py",
     "unit/model",
     "unit/support/test_masking.py",
+    "checks/test_password_command.py",
     "checks/test_secrets.py",
     "checks/test_transcript.py",
     "properties/test_grammar.py",

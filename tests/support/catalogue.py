@@ -197,7 +197,7 @@ FAULTS = {
             "empty": ok(WELL, "^protocol warning: the capability list is empty$", ("tls", "plain")),
             "blank line": ok(WELL, "^protocol warning: the capability list has a blank line$"),
             "8-bit": ok(
-                WELL, "^protocol warning: the capability list has octets that are not ASCII$"
+                WELL, "^protocol warning: the capability list has bytes that are not ASCII$"
             ),
             "twice": ok(WELL, "^protocol warning: the capability list has a tag twice$"),
             "lower case": ok(
@@ -441,7 +441,7 @@ FAULTS = {
         "a broken exchange",
         {
             "not base64": critical("garbled", "login: .* challenge: .*base64; exchange cancelled"),
-            "over-long": critical("garbled", "challenge: more than 12288 octets; given up"),
+            "over-long": critical("garbled", "challenge: more than 12288 bytes; given up"),
             "endless": critical("garbled", "one more than this mechanism has; exchange cancelled"),
         },
     ),

@@ -1,6 +1,6 @@
-"""Conversations that deserve OK, what real servers said in them included, and lines that do not.
+"""Sessions that must be OK, including those of real servers, and lines that must not.
 
-For who changes them: `soak.dialogues`, and the seeds of `fuzz`.
+`soak.dialogues` and the seeds of `fuzz` change them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def question(text: bytes) -> bytes:
 
 @cache
 def signatures() -> dict[str, bytes]:
-    """Return what a SCRAM server that knows the password ends with (RFC 5802 section 3)."""
+    """Return the final messages of SCRAM servers that know the password (RFC 5802 section 3)."""
     bare = b"n=monitor,r=" + NONCE
     message = bare + b"," + FIRST + b",c=biws,r=" + SERVER_NONCE
     found = {}
@@ -54,7 +54,7 @@ def signatures() -> dict[str, bytes]:
 
 
 def _exchange(method: str) -> tuple[bytes, ...]:
-    """Return what a server says while somebody logs in."""
+    """Return the server's lines of a login."""
     ok = b"+OK Logged in.\r\n"
     match method:
         case "auto" | "user":
@@ -78,7 +78,7 @@ def transcript(
     stat: bytes = b"+OK 2 320\r\n",
     goodbye: bytes = b"+OK Logging out.\r\n",
 ) -> Script:
-    """Return a conversation that deserves OK."""
+    """Return a session that must be OK."""
     security, method = scenario
     if capabilities is None:
         offered = (
@@ -98,7 +98,7 @@ def transcript(
 
 
 def every() -> Iterator[Script]:
-    """Yield a good conversation of each kind, and those that real servers have held."""
+    """Yield a good session of each kind, and those of real servers."""
     for security in SECURITIES:
         for method in (None, *LOGIN_METHODS):
             yield transcript(Scenario(security, method))
@@ -172,4 +172,4 @@ WRONG_LINES = (
     *(b"+OK \0\x1b[31m\xff|x=1 <script>`id`", b"+OK ready", b"+OK", b"+OK again", b"+OK\tready"),
     *(b"+OK " + b"x" * 2100, b"x" * 13000, b"+ " + b"x" * 9998, b"-ERR " + b"x" * 2040),
 )
-"""Lines of the table of faults, without their ends; some of them are right in one place."""
+"""Lines of the fault catalogue, without line ends; some of them are valid in one place."""

@@ -1,7 +1,7 @@
-"""The plugin against a server that is a script: one process, no sockets, no threads, no waiting.
+"""Run the plugin against a scripted server: one process, no sockets, no threads, no waiting.
 
-The network is replaced at `transport`, time at `timing.Clock`; what lies between is the plugin's
-own, and so are judgement and words behind it. What must hold whatever a server says is here, too.
+The network is replaced at `transport`, the time at `Clock`; everything else is the plugin's own.
+`keep_the_promise` asserts what must hold whatever a server sends.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ NONCE = b"client+nonce"
 _RECEIVE_SIZE = 16 * 1024
 RECEIVE_SECONDS = 0.00001
 PATIENCE_SECONDS = 10.0
-"""Of the processor: who needs more for one dialogue hangs."""
+"""CPU time; a session that needs more hangs."""
 
 _USELESS_READS = 50
-"""Reads of a connection that is over, before they are a hang."""
+"""Reads past the end of a connection that count as a hang."""
 
 _T = TypeVar("_T")
 
 
 class Hang(Exception):
-    """A dialogue that does not come to an end."""
+    """A session that does not end."""
 
 
 class Scenario(NamedTuple):
-    """What the plugin is asked for."""
+    """The options of the plugin."""
 
     security: str = "plain"
     """`plain`, `tls` from the first byte, or `stls`."""
     method: str | None = None
-    """How to log in: a word for `--auth`; None where nobody does."""
+    """The value of `--auth`; None without a login."""
 
     def arguments(self) -> list[str]:
         words = {"plain": [], "tls": ["-S"], "stls": ["--starttls"]}[self.security]
@@ -71,19 +71,19 @@ class Scenario(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Octets that arrive together."""
+    """Bytes that arrive together."""
 
     data: bytes
     is_late: bool = False
-    """Whether they arrive only when somebody waits for them."""
+    """Whether they arrive only when the plugin waits for them."""
 
 
 class Turn(NamedTuple):
-    """What the server does until the client says something: a line, or a TLS handshake."""
+    """What the server does until the client's next line or TLS handshake."""
 
     chunks: tuple[Chunk, ...]
     end: str = ""
-    """What follows for good: `eof`, `reset` or `stall`. Nothing where the client is next."""
+    """How the connection ends: `eof`, `reset` or `stall`; empty if the client is next."""
 
     @property
     def data(self) -> bytes:
@@ -102,7 +102,7 @@ class Script(NamedTuple):
 
 
 class ScriptedClock:
-    """The time of a dialogue, which passes only where somebody waits."""
+    """The time of a session, which passes only while the plugin waits."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -112,7 +112,7 @@ class ScriptedClock:
 
 
 class ScriptedStream:
-    """As `transport.Stream`, with a script behind it."""
+    """A `transport.Stream` whose server is a script."""
 
     def __init__(
         self, script: Script, clock: ScriptedClock, deadline: Deadline, tls: TlsFacts
@@ -209,7 +209,7 @@ def _prepared(*arguments: str) -> _Prerequisites:
 
 
 class Played(NamedTuple):
-    """What came of a dialogue."""
+    """The result of a session."""
 
     run: Run
     sent: tuple[tuple[bytes, bool], ...]
@@ -221,44 +221,44 @@ class Played(NamedTuple):
 
 @cache
 def certificates() -> TlsFacts:
-    """Return what a good handshake comes to."""
+    """Return the facts of a good handshake."""
     sent = (ROOT.leaf(),)
     path = (*sent, ROOT.certificate)
     return TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", sent, path, verified=True)
 
 
 class Stage:
-    """Where scripts are played, one after another."""
+    """Plays scripts, one after another."""
 
     def __init__(self) -> None:
         self._clock = ScriptedClock()
         self._script = Script(Scenario(), ())
         self._tls = certificates()
         self._streams: list[ScriptedStream] = []
-        self._means: _Prerequisites | None = None
+        self._prerequisites: _Prerequisites | None = None
 
     def play(self, script: Script, *options: str) -> Played:
-        """Let the plugin talk to a script, and return what it says of it.
+        """Run the plugin against a script and return the result.
 
-        Raises Hang, and whatever the plugin lets pass.
+        Raises Hang, and every exception that the plugin does not catch.
         """
-        return self._look(_prepared(*script.scenario.arguments(), *options), script)
+        return self._run(_prepared(*script.scenario.arguments(), *options), script)
 
     def attempt(self, settings: Settings, script: Script, tls: TlsFacts | None = None) -> Played:
         """The same with any settings, and any certificates."""
-        return self._look(_Prerequisites(settings), script, tls)
+        return self._run(_Prerequisites(settings), script, tls)
 
-    def _look(
+    def _run(
         self, prerequisites: _Prerequisites, script: Script, tls: TlsFacts | None = None
     ) -> Played:
-        self._means, self._script, self._tls = prerequisites, script, tls or certificates()
+        self._prerequisites, self._script, self._tls = prerequisites, script, tls or certificates()
         self._streams = []
         verdict = check_run.run_check(prerequisites.settings, self._clock.now)
         run = Run(verdict.state.value, render(verdict), "", 0.0)
         return Played(run, tuple(line for stream in self._streams for line in stream.sent))
 
     def _connect(self, address: Address, source: str | None, deadline: Deadline) -> ScriptedStream:
-        if self._streams:  # a talk aside: there is nothing that a script could say to it
+        if self._streams:  # a side probe, which has no script
             raise ProbeError(Kind.REFUSED, Printable("connection refused"))
         self._streams.append(ScriptedStream(self._script, self._clock, deadline, self._tls))
         return self._streams[0]
@@ -282,7 +282,9 @@ class Stage:
                 stack.enter_context(patch.object(module, "run_with_deadline", _at_once))
             stack.enter_context(patch.object(resolve, "look_up", lambda *_: address))
             stack.enter_context(patch.object(transport, "connect", self._connect))
-            stack.enter_context(patch.object(check_run, "Prerequisites", lambda *_: self._means))
+            stack.enter_context(
+                patch.object(check_run, "Prerequisites", lambda *_: self._prerequisites)
+            )
             stack.enter_context(patch.dict(sasl_mechanisms.MECHANISMS, scrams))
             yield self
 
@@ -293,10 +295,9 @@ def _at_once(work: Callable[[], _T], deadline: Deadline) -> _T:
 
 @contextmanager
 def patience() -> Iterator[None]:
-    """Raise Hang in whatever takes too long.
+    """Raise Hang after too much CPU time.
 
-    By the time of the processor: nothing here waits, and a busy machine is no hang. (And the
-    other timer is pytest's.)
+    Nothing here waits, and a busy machine must not count as a hang. (pytest uses the other timer.)
     """
 
     def abandon(_number: int, _frame: FrameType | None) -> None:
@@ -316,7 +317,7 @@ _VERBS = (b"CAPA\r\n", b"STLS\r\n", b"STAT\r\n", b"QUIT\r\n", b"USER monitor\r\n
 
 
 def keep_the_promise(played: Played, scenario: Scenario) -> None:
-    """Assert what holds whatever a server says."""
+    """Assert what must hold whatever a server sends."""
     honest(played.run, has_secret=scenario.method not in (None, "external"))
     in_exchange = False
     began = 0

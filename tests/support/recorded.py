@@ -45,15 +45,15 @@ IN_BRIEF = {
     "test_session_stalled_at_any_step_ends_at_deadline": _LATE,
     "test_stalls": _LATE,
     "test_handshake_stalled_ends_at_deadline": _LATE,
-    "test_stls_is_accepted_and_nothing_follows": _LATE,
+    "test_stls_accepted_without_handshake_times_out": _LATE,
     "test_flood_inside_one_openssl_call_ends_at_deadline": _LATE,
-    "test_a_login_that_is_taken_back": "the server may end the session before STAT, or after it",
+    "test_login_withdrawn_is_reported": "the server may end the session before STAT, or after it",
     "test_a_client_certificate_is_demanded": "TLS 1.3 tells of a rejection after the handshake",
 }
 """Test functions of whose runs only the status line, without performance data, and the lines
 `kind:` and `try:` are compared, each with the reason."""
 
-SIDE_BY_SIDE = {"test_a_rejection_that_takes_its_time"}
+SIDE_BY_SIDE = {"test_login_slow_rejection_is_credentials"}
 """Test functions whose runs are at the same time, and may end in any order."""
 
 _MANY = r"(?:36[6-9]|3[7-9]\d|[4-9]\d\d|\d{4,})"

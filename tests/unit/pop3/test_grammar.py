@@ -39,8 +39,8 @@ def lines_of(chunks: Iterator[bytes]) -> list[bytes]:
 
 
 @given(st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"")), max_size=8))
-def test_lines_do_not_depend_on_how_they_arrive(lines: list[bytes]) -> None:
-    """Whole, byte by byte, or with a tail: the same lines."""
+def test_line_buffer_any_split_gives_same_lines(lines: list[bytes]) -> None:
+    """The lines do not depend on the pieces in which they arrive."""
     data = b"".join(line + b"\r\n" for line in lines)
 
     assert lines_of(iter([data])) == lines
@@ -48,13 +48,13 @@ def test_lines_do_not_depend_on_how_they_arrive(lines: list[bytes]) -> None:
     assert lines_of(iter([data, b"tail"])) == lines
 
 
-def test_a_line_may_end_in_lf_alone() -> None:
-    """Fault 15: seen in the wild, tolerated."""
+def test_line_buffer_bare_lf_ends_line() -> None:
+    """Fault 15: some servers send it."""
     assert lines_of(iter([b"+OK a\n+OK b\r\n"])) == [b"+OK a", b"+OK b"]
 
 
-def test_that_a_line_ends_in_lf_alone_is_seen() -> None:
-    """Of the last one; before there is any, nothing is odd."""
+def test_line_buffer_bare_lf_is_flagged() -> None:
+    """The flag is about the last line; it is not set before there is one."""
     buffer = LineBuffer()
     seen = [buffer.is_bare]
     buffer.feed(b"+OK a\n+OK b\r\n\n\r\n")
@@ -65,15 +65,15 @@ def test_that_a_line_ends_in_lf_alone_is_seen() -> None:
     assert seen == [False, True, False, True, False]
 
 
-def test_a_line_that_dripped_hides_none_behind_it() -> None:
-    """The search for an end begins anew with each line."""
+def test_line_buffer_after_slow_line_finds_next_line() -> None:
+    """The search for a line end starts again with each line."""
     assert lines_of(iter([b"+OK a", b"b\n\nc\n", b"", b"d\n"])) == [b"+OK ab", b"", b"c", b"d"]
     assert lines_of(iter([b"\nx\n"])) == [b"", b"x"]
     assert lines_of(iter([b"\n" + b"x" * LINE_LIMIT + b"\n"])) == [b"", b"x" * LINE_LIMIT]
 
 
-def test_what_is_pending_is_no_line_yet() -> None:
-    """Octets behind the last line, as they came."""
+def test_line_buffer_pending_is_the_incomplete_line() -> None:
+    """The bytes behind the last line, unchanged."""
     buffer = LineBuffer()
     buffer.feed(b"+OK\r\n+O")
 
@@ -83,16 +83,16 @@ def test_what_is_pending_is_no_line_yet() -> None:
     assert buffer.pending == b"+O"
 
 
-def test_the_limits_are_those_of_the_documents() -> None:
-    """RFC 2449 and 5034, and what no real server comes near."""
+def test_limits_are_those_of_the_rfcs() -> None:
+    """RFC 2449 and RFC 5034, and values that no real server reaches."""
     assert (LINE_LIMIT, AUTH_LINE_LIMIT) == (2048, 12_288)
     assert (BODY_LIMIT, BODY_LINES_LIMIT, TOTAL_LIMIT) == (65_536, 500, 1_048_576)
 
 
 @pytest.mark.threat("T13")
 @pytest.mark.parametrize("tail", [b"", b"\n"])
-def test_a_line_over_the_limit_is_refused_at_once(tail: bytes) -> None:
-    """Nobody waits for the end of an endless line."""
+def test_line_buffer_line_over_limit_is_oversized(tail: bytes) -> None:
+    """An endless line is refused before its end."""
     buffer = LineBuffer()
     buffer.feed(b"x" * (LINE_LIMIT + 1) + tail)
 
@@ -102,14 +102,14 @@ def test_a_line_over_the_limit_is_refused_at_once(tail: bytes) -> None:
     assert caught.value.message == "sent a line too long (limit 2048)"
 
 
-def test_a_line_at_the_limit_passes() -> None:
+def test_line_buffer_line_at_limit_is_accepted() -> None:
     """The limit itself is allowed."""
     assert lines_of(iter([b"x" * LINE_LIMIT + b"\n"])) == [b"x" * LINE_LIMIT]
 
 
 @pytest.mark.threat("T13")
-def test_a_conversation_has_a_limit_in_all() -> None:
-    """A flood of short lines ends, too."""
+def test_line_buffer_total_over_limit_is_oversized() -> None:
+    """Many short lines are limited, too."""
     buffer = LineBuffer()
     buffer.feed(bytes(TOTAL_LIMIT))
 
@@ -155,12 +155,12 @@ def test_a_conversation_has_a_limit_in_all() -> None:
         (b"OK", None),
     ],
 )
-def test_status_lines(line: bytes, reply: Reply | None) -> None:
-    """RFC 1939 section 3: `+OK` and `-ERR`, upper case, to a blank or the end."""
+def test_parse_status_follows_rfc_1939(line: bytes, reply: Reply | None) -> None:
+    """RFC 1939 section 3: `+OK` or `-ERR`, upper case, to a blank or the end."""
     assert parse_status(line) == reply
 
 
-def test_a_body_ends_at_the_dot_and_is_unstuffed() -> None:
+def test_body_ends_at_dot_and_is_unstuffed() -> None:
     """RFC 1939 section 3: byte-stuffing."""
     body = BodyReader()
 
@@ -170,8 +170,8 @@ def test_a_body_ends_at_the_dot_and_is_unstuffed() -> None:
 
 @pytest.mark.threat("T13")
 @pytest.mark.parametrize(("line", "times"), [(b"", BODY_LINES_LIMIT), (b"x" * 254, 256)])
-def test_an_endless_body_is_refused(line: bytes, times: int) -> None:
-    """Fault 24: by lines and by octets, line ends included; the limit itself is allowed."""
+def test_body_over_limit_is_oversized(line: bytes, times: int) -> None:
+    """Fault 24: limited in lines and bytes, line ends included; the limit itself is allowed."""
     body = BodyReader()
     for _ in range(times):
         assert not body.add(line)
@@ -200,15 +200,15 @@ def test_an_endless_body_is_refused(line: bytes, times: int) -> None:
         (b"", None),
     ],
 )
-def test_challenge_lines(line: bytes, challenge: bytes | None) -> None:
-    """RFC 5034 section 4: a plus, a blank, base64; `+OK` and `-ERR` are no questions."""
+def test_parse_challenge_follows_rfc_5034(line: bytes, challenge: bytes | None) -> None:
+    """RFC 5034 section 4: a plus, a blank, base64; `+OK` and `-ERR` are not challenges."""
     expected = None if challenge is None else Reply(False, b"", challenge=challenge)
 
     assert parse_challenge(line) == expected
     assert (parse_status(line) is not None) == (line in (b"+OK", b"-ERR"))
 
 
-def test_capabilities_are_read_with_tolerance() -> None:
+def test_parse_capabilities_tolerates_deviations() -> None:
     """Faults 22 and 70: real servers send all of this."""
     listed = parse_capabilities(
         (
@@ -230,8 +230,8 @@ def test_capabilities_are_read_with_tolerance() -> None:
     assert set(listed.tags) == {"USER", "SASL", "EXPIRENEVER", "\ufffd\ufffd", "STLS"}
 
 
-def test_what_is_offered_is_each_tag_and_each_argument() -> None:
-    """`SASL=PLAIN` is asked for as one thing, `SASL` as another."""
+def test_offered_has_tags_and_arguments() -> None:
+    """`SASL` and `SASL=PLAIN` can each be required."""
     listed = parse_capabilities((b"USER", b"SASL PLAIN LOGIN"))
 
     assert listed.offered() == {
@@ -239,18 +239,18 @@ def test_what_is_offered_is_each_tag_and_each_argument() -> None:
     }
 
 
-def test_what_a_capability_list_has_that_is_odd() -> None:
-    """Said once for each kind, and nothing of an ordinary one."""
+def test_protocol_warnings_one_per_kind() -> None:
+    """A normal list gives no warning."""
     assert protocol_warnings((b"USER", b"SASL PLAIN LOGIN")) == []
     assert protocol_warnings(()) == ["is empty"]
     assert protocol_warnings((b"", b" ")) == ["is empty"]
     assert protocol_warnings((b"USER", b" ", b"TOP")) == ["has a blank line"]
     assert protocol_warnings((b"USER", b"sasl X")) == ["has a tag in lower case"]
     assert protocol_warnings((b"SASL X", b"SASL y")) == ["has a tag twice"]
-    assert protocol_warnings((b"USER", b"X \x80")) == ["has octets that are not ASCII"]
+    assert protocol_warnings((b"USER", b"X \x80")) == ["has bytes that are not ASCII"]
     assert protocol_warnings((b"", b"user", b"USER", b"\xff")) == [
         "has a blank line",
-        "has octets that are not ASCII",
+        "has bytes that are not ASCII",
         "has a tag twice",
         "has a tag in lower case",
     ]
@@ -273,13 +273,13 @@ def test_what_a_capability_list_has_that_is_odd() -> None:
         ("\u0661 \u0662".encode(), None),
     ],
 )
-def test_stat_replies(text: bytes, numbers: tuple[int, int] | None) -> None:
+def test_parse_stat_accepts_two_numbers(text: bytes, numbers: tuple[int, int] | None) -> None:
     """Fault 56."""
     assert parse_stat(text) == numbers
 
 
-def test_a_command_is_redacted_at_birth() -> None:
-    """No transcript can leak what it was never given."""
+def test_command_secret_is_redacted() -> None:
+    """The text to show never contains the secret."""
     built = command(b"PASS", b"s3cret", shown=Printable("***"))
 
     assert built.wire == b"PASS s3cret\r\n"
@@ -287,8 +287,8 @@ def test_a_command_is_redacted_at_birth() -> None:
     assert not built.is_auth
 
 
-def test_a_command_shows_itself_without_its_secret() -> None:
-    """Also to who prints it by mistake."""
+def test_command_repr_has_no_secret() -> None:
+    """The repr has only the text to show."""
     assert repr(command(b"PASS", b"s3cret", shown=Printable("***"))) == "Command(PASS ***)"
 
 
@@ -315,41 +315,41 @@ def test_a_command_shows_itself_without_its_secret() -> None:
         ("+OK s3cr\xe9t", "+OK ***"),
     ],
 )
-def test_where_a_secret_cannot_be_found_only_codes_are_shown(line: bytes | str, shown: str) -> None:
-    """A short secret may stand anywhere in what a server says."""
+def test_only_code_masks_the_text(line: bytes | str, shown: str) -> None:
+    """A short secret could be anywhere in a reply."""
     assert only_code(line) == shown
 
 
-def test_a_command_without_an_argument() -> None:
-    """Nothing is between the verb and the line's end, and all of it is shown."""
+def test_command_without_argument_is_the_verb() -> None:
+    """Only the verb and the line end are sent, and the verb is shown."""
     built = command(b"STAT")
 
     assert (built.wire, built.shown) == (b"STAT\r\n", "STAT")
 
 
-def test_an_argument_is_shown_harmlessly() -> None:
-    """It may be the user's own name, and a web page reads it."""
+def test_command_argument_is_sanitised_when_shown() -> None:
+    """It may be a user name, and a web page shows it."""
     assert command(b"USER", b"a<b").shown == "USER a(b"
 
 
 @pytest.mark.parametrize(
     "verb", [b"CAPA", b"STLS", b"USER", b"PASS", b"APOP", b"AUTH", b"STAT", b"QUIT"]
 )
-def test_what_a_check_may_say(verb: bytes) -> None:
-    """Eight commands, none of which changes a mailbox."""
+def test_command_allowed_verb_is_built(verb: bytes) -> None:
+    """None of the eight commands changes a mailbox."""
     assert command(verb).wire == verb + b"\r\n"
 
 
-def test_what_a_check_may_not_say() -> None:
-    """A mistake of ours, and named so."""
+def test_command_other_verb_raises_value_error() -> None:
+    """Another command is a bug of ours."""
     with pytest.raises(ValueError, match=r"^b'DELE' is not a command of this plugin$"):
         command(b"DELE", b"1")
 
 
 @pytest.mark.threat("T18")
 @pytest.mark.parametrize("argument", [b"a\r\nDELE 1", b"a\n", b"a\0b"])
-def test_no_command_can_hold_a_second_one(argument: bytes) -> None:
-    """Threat 18."""
+def test_command_line_break_in_argument_raises_value_error(argument: bytes) -> None:
+    """Threat 18: an argument cannot add a second command."""
     with pytest.raises(ValueError, match=r"^line break or NUL in a command argument$"):
         command(b"USER", argument)
 
@@ -380,6 +380,6 @@ def test_no_command_can_hold_a_second_one(argument: bytes) -> None:
         (b"hello", None),
     ],
 )
-def test_foreign_greetings_are_recognised(greeting: bytes, guess: str | None) -> None:
+def test_guess_protocol_recognises_other_protocols(greeting: bytes, guess: str | None) -> None:
     """Fault 8, threat 27."""
     assert guess_protocol(greeting) == guess

@@ -1,4 +1,4 @@
-"""The ways in, and the choice among them."""
+"""Login methods and their selection."""
 
 import pytest
 from hypothesis import given
@@ -41,7 +41,7 @@ def played(steps: login.Steps, *replies: Reply) -> tuple[list[bytes], Reply | No
     return sent, None
 
 
-def test_user_and_pass() -> None:
+def test_user_pass_sends_name_then_password() -> None:
     """RFC 1939 section 7."""
     sent, end = played(begun("user", b"a b"), OK, OK)
 
@@ -49,15 +49,15 @@ def test_user_and_pass() -> None:
     assert end == OK
 
 
-def test_no_password_after_a_refused_user() -> None:
-    """Fault 45: the exchange ends there."""
+def test_user_pass_user_refused_sends_no_password() -> None:
+    """Fault 45: the login ends there."""
     sent, end = played(begun("user", b"secret"), REFUSED)
 
     assert sent == [b"USER monitor\r\n"]
     assert end == REFUSED
 
 
-def test_apop() -> None:
+def test_apop_sends_rfc_1939_digest() -> None:
     """RFC 1939 section 7."""
     sent, end = played(begun("apop", b"tanstaaf", "mrose"), OK)
 
@@ -100,10 +100,10 @@ def apop(greeting: bytes, username: str = "mrose", secret: bytes = b"tanstaaf") 
         ),
     ],
 )
-def test_apop_takes_the_first_timestamp_that_is_one(
+def test_apop_uses_first_valid_timestamp(
     greeting: bytes, username: str, secret: bytes, digest: bytes
 ) -> None:
-    """RFC 1939 section 7: the timestamp with its brackets, and the secret."""
+    """RFC 1939 section 7: the timestamp with its brackets, then the secret."""
     sent, end = played(apop(greeting, username, secret), OK)
 
     assert sent == [b"APOP " + username.encode() + b" " + digest + b"\r\n"]
@@ -137,28 +137,28 @@ def test_apop_takes_the_first_timestamp_that_is_one(
         b"+OK <" + b"a" * 2000,
     ],
 )
-def test_apop_wants_a_timestamp_that_is_one(greeting: bytes) -> None:
-    """CVE-2007-1558: the text to digest is not for a machine in the middle to choose."""
+def test_apop_invalid_timestamp_is_no_mechanism(greeting: bytes) -> None:
+    """CVE-2007-1558: a man in the middle must not choose the text to digest."""
     with pytest.raises(ProbeError) as caught:
         next(apop(greeting))
     assert caught.value.kind is Kind.NO_MECHANISM
     assert caught.value.message == "offers no APOP (no timestamp in the greeting)"
 
 
-def test_what_is_shown_of_a_login() -> None:
-    """The name, and stars for what proves it."""
+def test_login_transcript_masks_proof() -> None:
+    """The name is shown, the password or digest is not."""
     steps = begun("user", b"secret")
 
     assert [next(steps).shown, steps.send(OK).shown] == ["USER monitor", "PASS ***"]
     assert next(begun("apop", b"secret")).shown == "APOP ***"
 
 
-def test_a_name_that_is_not_utf_8_goes_as_it_was_given() -> None:
-    """The octets of the command line are the user's own."""
+def test_login_username_not_utf_8_is_sent_unchanged() -> None:
+    """The bytes of the command line are sent."""
     assert next(begun("user", b"secret", "j\udcfc")).wire == b"USER j\xfc\r\n"
 
 
-def test_without_a_secret_nothing_stands_for_it() -> None:
+def test_login_external_sends_no_secret() -> None:
     """With EXTERNAL the client certificate is the proof."""
     wanted = Login("tim", SecretSource(), "plain")
     steps = login.begin("plain", wanted, None, Target("a", 1), GREETING)
@@ -166,15 +166,15 @@ def test_without_a_secret_nothing_stands_for_it() -> None:
     assert next(steps).wire == b"AUTH PLAIN AHRpbQA=\r\n"
 
 
-def test_a_name_and_a_password_in_any_script_go_as_they_are() -> None:
-    """RFC 6856 is not waited for: UTF-8 is what a server without it takes most often, too."""
+def test_login_non_ascii_is_sent_as_utf_8() -> None:
+    """Also without the capability UTF8 (RFC 6856): most servers accept UTF-8."""
     sent, _ = played(begun("user", "p\xe4ss w\xf6rd".encode(), "j\xfcrgen"), OK, OK)
 
     assert sent == ["USER j\xfcrgen\r\n".encode(), "PASS p\xe4ss w\xf6rd\r\n".encode()]
 
 
 @pytest.mark.parametrize("method", ["user", "apop"])
-def test_a_lost_connection_keeps_its_own_words(method: str) -> None:
+def test_login_lost_connection_raises_its_error(method: str) -> None:
     """Fault 51: at every step."""
     for made in range(2 if method == "user" else 1):
         steps = begun(method, b"secret")
@@ -191,8 +191,8 @@ def test_a_lost_connection_keeps_its_own_words(method: str) -> None:
     st.sampled_from(["user", "apop"]),
     st.lists(st.binary(max_size=40).map(lambda text: parse_status(b"+OK " + text)), max_size=3),
 )
-def test_no_server_makes_it_ask_twice(method: str, replies: list[Reply | None]) -> None:
-    """The password goes out once at most, and never into what is shown."""
+def test_login_any_replies_send_password_once(method: str, replies: list[Reply | None]) -> None:
+    """The password is sent at most once, and never shown."""
     steps = begun(method, b"canary-secret")
     shown, sent = [], 0
     for reply in [None, *replies]:
@@ -206,8 +206,8 @@ def test_no_server_makes_it_ask_twice(method: str, replies: list[Reply | None]) 
     assert "canary" not in "".join(shown)
 
 
-def test_every_way_begins() -> None:
-    """`--auth` takes no name that leads nowhere."""
+def test_begin_every_method_yields_a_command() -> None:
+    """Every value of `--auth` has a login method."""
     assert set(LOGIN_METHODS) == {*POP3_METHODS, *login.SASL}
     for method in LOGIN_METHODS:
         assert next(begun(method, b"secret")).wire.startswith((b"USER", b"APOP", b"AUTH"))
@@ -245,10 +245,10 @@ def listed(*lines: bytes) -> Capabilities:
         *((method, None, method) for method in LOGIN_METHODS),
     ],
 )
-def test_the_one_way_that_is_tried(
+def test_choose_mechanism_takes_the_best_offered(
     wanted: str, capabilities: Capabilities | None, method: str
 ) -> None:
-    """`auto` is USER/PASS where offered or there is no list, else PLAIN, else LOGIN."""
+    """`auto` is USER/PASS if offered or there is no list, else PLAIN, else LOGIN."""
     assert login.choose_mechanism(wanted, capabilities, is_encrypted=True) == method
 
 
@@ -278,10 +278,10 @@ def test_the_one_way_that_is_tried(
         ("xoauth2", listed(b"SASL PLAIN LOGIN"), True, Kind.NO_MECHANISM),
     ],
 )
-def test_nothing_fits(
+def test_choose_mechanism_none_offered_is_refused(
     wanted: str, capabilities: Capabilities, is_encrypted: bool, kind: Kind
 ) -> None:
-    """Fault 52, and Dovecot's list before TLS where it wants TLS first."""
+    """Fault 52, and Dovecot's list before TLS if it demands TLS."""
     with pytest.raises(ProbeError) as caught:
         login.choose_mechanism(wanted, capabilities, is_encrypted)
     assert caught.value.kind is kind
@@ -370,7 +370,7 @@ def test_nothing_fits(
         ),
     ],
 )
-def test_refusals_by_the_servers_own_words(line: bytes, is_encrypted: bool, kind: Kind) -> None:
+def test_refusal_kind_follows_code_and_text(line: bytes, is_encrypted: bool, kind: Kind) -> None:
     """Faults 45 to 50."""
     reply = parse_status(line)
 
@@ -403,10 +403,10 @@ def test_refusals_by_the_servers_own_words(line: bytes, is_encrypted: bool, kind
         ),
     ],
 )
-def test_what_is_said_where_nothing_fits(
+def test_choose_mechanism_message_names_wanted_and_offered(
     wanted: str, capabilities: Capabilities, is_encrypted: bool, message: str
 ) -> None:
-    """What was wanted, and what there is instead."""
+    """The wanted mechanism comes first, then the offered ones."""
     with pytest.raises(ProbeError) as caught:
         login.choose_mechanism(wanted, capabilities, is_encrypted)
     assert caught.value.message == message
@@ -416,8 +416,8 @@ def test_what_is_said_where_nothing_fits(
     ("words", "kind"),
     [(b"TLS required", Kind.CLEARTEXT_REFUSED), (b"SSL cert", Kind.CLIENT_CERTIFICATE)],
 )
-def test_words_far_behind_are_not_read(words: bytes, kind: Kind) -> None:
-    """RFC 2449 section 4: no reply is longer than 512 octets."""
+def test_refusal_kind_ignores_text_past_512_bytes(words: bytes, kind: Kind) -> None:
+    """RFC 2449 section 4: no reply is longer than 512 bytes."""
     within, beyond = (b"x" * (length - len(words)) + words for length in (512, 513))
 
     assert login.refusal_kind(Reply(False, within), is_encrypted=False) is kind
@@ -436,20 +436,20 @@ def test_words_far_behind_are_not_read(words: bytes, kind: Kind) -> None:
         (Kind.CREDENTIALS, "rejected user a?b: no"),
     ],
 )
-def test_a_refusal_in_words(kind: Kind, said: str) -> None:
-    """One sentence for each kind."""
+def test_refusal_message_fits_the_kind(kind: Kind, said: str) -> None:
+    """There is one sentence for each kind."""
     assert login.refusal_message(Reply(False, b"no"), "a|b", kind, sanitise) == said
 
 
-def test_a_refusal_without_words() -> None:
-    """A bare `-ERR` is quoted as what it is."""
+def test_refusal_message_without_text_says_so() -> None:
+    """A bare `-ERR` has no reason."""
     said = login.refusal_message(Reply(False, b""), "a", Kind.CREDENTIALS, sanitise)
 
     assert said == "rejected user a: (no reason given)"
 
 
-def test_a_refusal_names_the_user_and_quotes_the_server() -> None:
-    """Who is on call reads whose password it was."""
+def test_refusal_message_names_user_and_quotes_server() -> None:
+    """The message tells whose password was rejected."""
     reply = Reply(False, b"[AUTH] no <b>", "AUTH")
 
     said = login.refusal_message(reply, "monitor", Kind.CREDENTIALS, sanitise)

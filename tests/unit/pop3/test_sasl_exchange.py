@@ -1,4 +1,4 @@
-"""What carries a mechanism: the framing of RFC 5034, and what is made of its failures."""
+"""The exchange that runs a SASL mechanism inside AUTH (RFC 5034), and its failures."""
 
 import base64
 import json
@@ -54,12 +54,12 @@ def played(name: str, who: Identity, *replies: Reply) -> tuple[list[bytes], Repl
     return [command.wire for command in sent], None
 
 
-def test_who_logs_in_shows_itself_to_nobody() -> None:
-    """Also to who prints it by mistake."""
+def test_identity_repr_has_no_secret() -> None:
+    """The repr has neither name nor secret."""
     assert repr(identity()) == "Identity(***)"
 
 
-def test_an_initial_response_where_it_fits() -> None:
+def test_initial_response_short_is_in_the_command() -> None:
     """RFC 5034 section 6."""
     sent, end = played("PLAIN", identity(b"test", b"test"), OK)
 
@@ -78,8 +78,8 @@ def test_an_initial_response_where_it_fits() -> None:
         ("OAUTHBEARER", 255),
     ],
 )
-def test_a_long_initial_response_waits_for_its_challenge(name: str, longest: int) -> None:
-    """RFC 5034 section 4: 255 octets with the line's end; one more, and it waits for `+`."""
+def test_initial_response_long_waits_for_challenge(name: str, longest: int) -> None:
+    """RFC 5034 section 4: 255 bytes with the line end; a longer one waits for `+`."""
     lines = [played(name, identity(b"u" * n, b"t"), ASKED)[0] for n in range(1, 250)]
     begun = [line for line in lines if line[0] != f"AUTH {name}\r\n".encode()]
     waiting = [line for line in lines if line not in begun]
@@ -88,8 +88,8 @@ def test_a_long_initial_response_waits_for_its_challenge(name: str, longest: int
     assert min(len(f"AUTH {name} ".encode() + response) for _, response in waiting) == longest + 4
 
 
-def test_what_is_shown_of_an_exchange() -> None:
-    """The mechanism, and stars wherever a secret could stand."""
+def test_exchange_transcript_masks_responses() -> None:
+    """The mechanism is shown, the responses are not."""
     at_once = exchange("PLAIN", MECHANISMS["PLAIN"], identity())
     in_steps = exchange("LOGIN", MECHANISMS["LOGIN"], identity())
 
@@ -97,20 +97,20 @@ def test_what_is_shown_of_an_exchange() -> None:
     assert [next(in_steps).shown, in_steps.send(ASKED).shown] == ["AUTH LOGIN", "***"]
 
 
-def test_an_empty_answer_is_an_empty_line() -> None:
-    """RFC 5034 section 4: only the initial response has a sign for nothing."""
+def test_response_empty_is_an_empty_line() -> None:
+    """RFC 5034 section 4: only an empty initial response is written as `=`."""
     sent, _ = played("LOGIN", identity(b"", b""), ASKED, ASKED, OK)
 
     assert sent == [b"AUTH LOGIN\r\n", b"\r\n", b"\r\n"]
 
 
-def test_an_empty_initial_response_is_written_out() -> None:
+def test_initial_response_empty_is_an_equals_sign() -> None:
     """RFC 5034 section 4, curl test 886: a single equals sign."""
     assert played("EXTERNAL", identity(b""), OK)[0] == [b"AUTH EXTERNAL =\r\n"]
 
 
-def test_a_token_always_goes_in_two_steps() -> None:
-    """Microsoft 365 breaks off where it stands in the command, however short it is."""
+def test_xoauth2_sends_no_initial_response() -> None:
+    """Microsoft 365 closes the connection on one, however short it is."""
     sent, end = played("XOAUTH2", identity(b"user", b"mF_9.B5f-4.1JqM"), ASKED, OK)
 
     # curl test 870
@@ -165,7 +165,9 @@ TRANSCRIPTS = [
 
 
 @pytest.mark.parametrize(("name", "secret", "received", "sent"), TRANSCRIPTS)
-def test_transcripts(name: str, secret: bytes, received: list[bytes], sent: list[bytes]) -> None:
+def test_exchange_sends_expected_lines(
+    name: str, secret: bytes, received: list[bytes], sent: list[bytes]
+) -> None:
     """An exchange, line by line, and the reply that ends it."""
     lines, end = played(name, identity(secret=secret), *(raw(line) for line in received))
 
@@ -184,10 +186,8 @@ RFC_7628_ERROR = (
 
 @pytest.mark.parametrize("padding", [b"", b"="])
 @pytest.mark.parametrize(("name", "answer"), [("XOAUTH2", b""), ("OAUTHBEARER", b"AQ==")])
-def test_an_oauth_error_is_answered_and_ends_in_words(
-    name: str, answer: bytes, padding: bytes
-) -> None:
-    """RFC 7628 section 3.2.3: the server then ends the exchange itself."""
+def test_oauth_error_is_answered_and_quoted(name: str, answer: bytes, padding: bytes) -> None:
+    """RFC 7628 section 3.2.3: the server then ends the exchange."""
     before = [ASKED] if name == "XOAUTH2" else []
     said = raw(b"-ERR [AUTH] Authentication failed")
 
@@ -202,7 +202,7 @@ def test_an_oauth_error_is_answered_and_ends_in_words(
     )
 
 
-def test_a_scram_error_ends_in_words() -> None:
+def test_scram_error_is_quoted() -> None:
     """RFC 5802 section 5.1."""
     sent, end = played("SCRAM-SHA-1", identity(), challenge(b"e=no-resources"), raw(b"-ERR"))
 
@@ -218,8 +218,8 @@ def test_a_scram_error_ends_in_words() -> None:
         DeadlineExceeded(Kind.TIMEOUT, Printable("no answer")),
     ],
 )
-def test_a_reason_outlives_the_connection(error: ProbeError) -> None:
-    """A server that says why and hangs up has said why."""
+def test_refusal_reason_is_kept_after_lost_connection(error: ProbeError) -> None:
+    """The reason is known before the connection is lost."""
     steps = exchange("OAUTHBEARER", MECHANISMS["OAUTHBEARER"], identity())
     next(steps)
     steps.send(TOKEN_ERROR)
@@ -229,8 +229,8 @@ def test_a_reason_outlives_the_connection(error: ProbeError) -> None:
     assert end.value.value == Reply(False, b"token refused: invalid_token")
 
 
-def test_a_reason_that_goes_on_is_cut_short() -> None:
-    """Fault 53: `*`, whatever is said to it."""
+def test_refusal_with_further_challenge_is_cancelled() -> None:
+    """Fault 53: `*` is sent, whatever the reply to it."""
     for answer in (ERR, OK, ASKED):
         sent, end = played("XOAUTH2", identity(), ASKED, TOKEN_ERROR, TOKEN_ERROR, answer)
         assert sent[-2:] == [b"\r\n", b"*\r\n"]
@@ -256,7 +256,7 @@ def test_a_reason_that_goes_on_is_cut_short() -> None:
         ("OAUTHBEARER", [TOKEN_ERROR, OK]),
     ],
 )
-def test_a_success_that_comes_too_early(name: str, replies: list[Reply]) -> None:
+def test_success_before_end_of_exchange_is_garbled(name: str, replies: list[Reply]) -> None:
     """Fault 55 (Exchange 2003), and a server that skips its own proof or forgets its refusal."""
     with pytest.raises(ProbeError) as caught:
         played(name, identity(), *replies)
@@ -264,8 +264,8 @@ def test_a_success_that_comes_too_early(name: str, replies: list[Reply]) -> None
     assert caught.value.message == f"accepted {name} before the exchange was complete"
 
 
-def test_a_success_before_the_initial_response() -> None:
-    """Nothing was proved yet."""
+def test_success_before_initial_response_is_garbled() -> None:
+    """Nothing has been proved yet."""
     with pytest.raises(ProbeError, match="before the exchange was complete"):
         played("PLAIN", identity(secret=b"x" * 200), OK)
 
@@ -274,8 +274,8 @@ def first(nonce: bytes) -> Reply:
     return challenge(b"r=" + nonce + b"server,s=QSXCR+Q6sek8bf92,i=4096")
 
 
-def test_a_scram_server_that_never_proves_itself() -> None:
-    """RFC 5802 section 5: a success after the client's proof alone is none."""
+def test_scram_success_without_server_proof_is_garbled() -> None:
+    """RFC 5802 section 5: the server must prove that it knows the password."""
     steps = exchange("SCRAM-SHA-256", MECHANISMS["SCRAM-SHA-256"], identity())
     opening = base64.b64decode(next(steps).wire.split()[-1])
     steps.send(first(opening.partition(b",r=")[2]))
@@ -334,8 +334,8 @@ CANCELLED = [
 
 @pytest.mark.parametrize("answer", [ERR, OK, ASKED])
 @pytest.mark.parametrize(("name", "replies"), CANCELLED)
-def test_a_bad_challenge_is_cancelled(name: str, replies: list[Reply], answer: Reply) -> None:
-    """Fault 53: `*`, and the verdict whatever the answer to that is."""
+def test_malformed_challenge_is_cancelled(name: str, replies: list[Reply], answer: Reply) -> None:
+    """Fault 53: `*` is sent, and the failure is the same whatever the reply to it."""
     steps = exchange(name, MECHANISMS[name], identity())
     sent = [next(steps), *(steps.send(reply) for reply in replies)]
 
@@ -357,8 +357,8 @@ def test_a_bad_challenge_is_cancelled(name: str, replies: list[Reply], answer: R
 
 
 @pytest.mark.parametrize("name", ["PLAIN", "OAUTHBEARER", "SCRAM-SHA-1", "EXTERNAL"])
-def test_no_secret_for_who_speaks_out_of_turn(name: str) -> None:
-    """Dovecot test-sasl-client.c: asked for the initial response with something, not nothing."""
+def test_challenge_before_initial_response_must_be_empty(name: str) -> None:
+    """Dovecot test-sasl-client.c: the initial response is not sent to another challenge."""
     steps = exchange(name, MECHANISMS[name], identity(b"u" * 200, b"x" * 200))
     opening = next(steps)
 
@@ -369,8 +369,8 @@ def test_no_secret_for_who_speaks_out_of_turn(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MECHANISMS)
-def test_a_lost_connection_keeps_its_own_words(name: str) -> None:
-    """Fault 51: at every step but the answer to `*`."""
+def test_exchange_lost_connection_raises_its_error(name: str) -> None:
+    """Fault 51: at every step but the reply to `*`."""
     replies = [ASKED] * (2 if name == "LOGIN" else 1)
     for made in range(len(replies) + 1):
         steps = exchange(name, MECHANISMS[name], identity())
@@ -384,20 +384,20 @@ def test_a_lost_connection_keeps_its_own_words(name: str) -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"a", b"ab", b"abc", b"\0\xff", b'{"a":1}', b"x" * (AUTH_LINE_LIMIT // 4 * 3)]
 )
-def test_base64_is_undone(data: bytes) -> None:
-    """RFC 4648 section 4, up to what RFC 5034 section 4 allows."""
+def test_decoded_accepts_base64(data: bytes) -> None:
+    """RFC 4648 section 4, up to the limit of RFC 5034 section 4."""
     assert decoded(base64.b64encode(data)) == data
 
 
 @pytest.mark.parametrize("cut", [b"eyJhIjoxfQ", b"eyJhIjoxf", b"YWI", b"YWJjZA"])
-def test_what_lacks_its_padding_may_have_lost_more(cut: bytes) -> None:
+def test_decoded_without_padding_is_malformed(cut: bytes) -> None:
     """RFC 4648 section 3.2."""
     with pytest.raises(Malformed):
         decoded(cut)
 
 
 @pytest.mark.parametrize("unpadded", [b"eyJhIjoxfQ", b"eyJzdGF0dXMiOiI0MDEifQ"])
-def test_only_an_error_in_json_may_lack_its_padding(unpadded: bytes) -> None:
+def test_challenge_without_padding_is_accepted_for_json_only(unpadded: bytes) -> None:
     """curl test 889."""
     sent, end = played("OAUTHBEARER", identity(), raw(b"+ " + unpadded), ERR)
 
@@ -447,8 +447,10 @@ FEWEST_STEPS = {
     st.sampled_from([CANARY, CANARY * 20]),
     st.lists(server_lines, max_size=6),
 )
-def test_no_server_makes_an_exchange_fail(name: str, secret: bytes, lines: list[bytes]) -> None:
-    """An answer, an end, or a verdict; one line each time; no secret in what is shown."""
+def test_exchange_any_replies_end_in_reply_or_probe_error(
+    name: str, secret: bytes, lines: list[bytes]
+) -> None:
+    """One line is sent each time, and no secret is shown."""
     steps = exchange(name, MECHANISMS[name], identity(secret=secret))
     command = next(steps)
     nonce = b""

@@ -1,4 +1,4 @@
-"""The mechanisms, by the examples of the documents and the suites that others test theirs with."""
+"""The SASL mechanisms, by the examples of the RFCs and the test suites of other clients."""
 
 import pytest
 
@@ -122,10 +122,10 @@ EXCHANGES: list[tuple[str, Identity, list[bytes], list[bytes | None]]] = [
 
 
 @pytest.mark.parametrize(("name", "who", "challenges", "expected"), EXCHANGES)
-def test_examples(
+def test_mechanism_follows_published_example(
     name: str, who: Identity, challenges: list[bytes], expected: list[bytes | None]
 ) -> None:
-    """A mechanism says what its document, and every other client, says; and then no more."""
+    """The responses are those of the RFC or of other clients, and no more."""
     steps = MECHANISMS[name](who)
 
     assert responses(steps, *challenges) == expected
@@ -133,8 +133,8 @@ def test_examples(
         steps.send(b"")
 
 
-def test_an_empty_challenge_is_no_challenge() -> None:
-    """curl test 891: who answers it in CRAM-MD5 answers everybody alike."""
+def test_cram_md5_empty_challenge_is_malformed() -> None:
+    """curl test 891: the response would be the same for every server."""
     steps = MECHANISMS["CRAM-MD5"](identity())
     next(steps)
 
@@ -145,8 +145,8 @@ def test_an_empty_challenge_is_no_challenge() -> None:
 
 
 @pytest.mark.parametrize("challenge", [b"x", b'{"status":"400"}'])
-def test_no_token_for_who_speaks_out_of_turn(challenge: bytes) -> None:
-    """RFC 4422 section 3: where the client begins, the server asks for nothing with nothing."""
+def test_oauth_first_challenge_must_be_empty(challenge: bytes) -> None:
+    """RFC 4422 section 3: a client that begins gets an empty challenge."""
     steps = MECHANISMS["XOAUTH2"](identity())
     next(steps)
 
@@ -199,10 +199,10 @@ OAUTH_ERRORS = [
 @pytest.mark.parametrize(
     ("error", "reason"), OAUTH_ERRORS, ids=[repr(error[:40]) for error, _ in OAUTH_ERRORS]
 )
-def test_oauth_errors_are_told_in_words(
+def test_oauth_error_gives_reason_and_final_response(
     name: str, answer: bytes, error: bytes, reason: str
 ) -> None:
-    """Fault 54: whatever the server calls a reason, and the answer that lets it end."""
+    """Fault 54: the reason is quoted, and the response lets the server end the exchange."""
     steps = MECHANISMS[name](identity())
     next(steps)
     if name == "XOAUTH2":
@@ -215,8 +215,8 @@ def test_oauth_errors_are_told_in_words(
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS.values(), ids=MECHANISMS)
-def test_no_mechanism_goes_on_for_ever(mechanism: Mechanism) -> None:
-    """Fault 53: each has few questions, and knows it."""
+def test_mechanism_endless_challenges_end(mechanism: Mechanism) -> None:
+    """Fault 53: each mechanism has a fixed number of challenges."""
     steps = mechanism(identity())
     next(steps)
 

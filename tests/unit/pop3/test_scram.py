@@ -1,4 +1,4 @@
-"""SCRAM, by the examples of its documents, and by what other suites try against a client."""
+"""SCRAM, by the examples of its RFCs and the test suites of other clients."""
 
 import base64
 import hashlib
@@ -84,8 +84,8 @@ EXAMPLES = {
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_examples(example: str) -> None:
-    """The whole conversation, without channel binding, and the server's proof at its end."""
+def test_scram_follows_published_example(example: str) -> None:
+    """The whole exchange, without channel binding, and the server's proof at its end."""
     algorithm, username, secret, name, nonce, first, client_final, server_final = EXAMPLES[example]
     steps = conversation(algorithm, nonce, username, secret)
 
@@ -97,16 +97,16 @@ def test_examples(example: str) -> None:
 
 
 @pytest.mark.parametrize("mechanism", [scram.sha_1, scram.sha_256])
-def test_every_login_has_a_nonce_of_its_own(mechanism: Mechanism) -> None:
-    """node-postgres: a nonce that comes twice proves nothing."""
+def test_scram_nonce_is_fresh_for_each_login(mechanism: Mechanism) -> None:
+    """node-postgres: a repeated nonce allows replays."""
     who = Identity(b"user", b"pencil", "h", 995, b"")
 
     assert next(mechanism(who)) != next(mechanism(who))
 
 
 @pytest.mark.parametrize(("mechanism", "octets"), [(scram.sha_1, 20), (scram.sha_256, 32)])
-def test_each_mechanism_proves_by_a_hash_of_its_own(mechanism: Mechanism, octets: int) -> None:
-    """And by a nonce of 18 octets, which base64 makes 24 of."""
+def test_scram_proof_has_the_length_of_its_hash(mechanism: Mechanism, octets: int) -> None:
+    """The nonce has 18 bytes, 24 in base64."""
     steps = mechanism(Identity(b"user", b"pencil", "h", 995, b""))
     nonce = (next(steps) or b"").partition(b",r=")[2]
     answer = steps.send(b"r=" + nonce + b"server," + S + b",i=4096") or b""
@@ -170,8 +170,8 @@ BAD_FIRST = {
 
 
 @pytest.mark.parametrize("server_first", BAD_FIRST.values(), ids=BAD_FIRST)
-def test_a_hostile_first_message(server_first: bytes) -> None:
-    """A nonce that is not ours, work for hours or for nothing, a demand that is not understood."""
+def test_scram_invalid_first_message_is_malformed(server_first: bytes) -> None:
+    """A foreign nonce, too many or too few iterations, a mandatory extension."""
     steps = conversation("sha1", b"NONCE")
     next(steps)
 
@@ -196,8 +196,8 @@ def server(server_first: bytes, nonce: bytes, secret: bytes = b"pencil") -> byte
 
 
 @pytest.mark.parametrize("extensions", [b"", b",x=y", b",x=y=z,A=1", b",t=\xc3\xa9"])
-def test_extensions_are_ignored(extensions: bytes) -> None:
-    """RFC 5802 section 7; what they say is in the signatures nevertheless."""
+def test_scram_extensions_are_ignored(extensions: bytes) -> None:
+    """RFC 5802 section 7; the signatures cover them nevertheless."""
     server_first = R + b"," + S + b",i=4096" + extensions
     steps = conversation("sha256", b"NONCE")
     next(steps)
@@ -206,8 +206,8 @@ def test_extensions_are_ignored(extensions: bytes) -> None:
     assert steps.send(server(server_first, b"NONCE") + extensions) == b""
 
 
-def test_the_most_work_that_is_done() -> None:
-    """What OWASP recommends for a stored password must do."""
+def test_scram_most_iterations_are_the_owasp_number() -> None:
+    """The highest recommendation must be accepted."""
     server_first = R + b"," + S + b",i=600000"
     steps = conversation("sha256", b"NONCE")
     next(steps)
@@ -254,8 +254,8 @@ BAD_FINAL = {
 
 
 @pytest.mark.parametrize("server_final", BAD_FINAL.values(), ids=BAD_FINAL)
-def test_a_server_without_proof(server_final: bytes) -> None:
-    """Who does not know the password cannot pass for the server."""
+def test_scram_wrong_server_proof_is_malformed(server_final: bytes) -> None:
+    """A server that does not know the password is detected."""
     with pytest.raises(Malformed) as caught:
         at_the_end().send(server_final)
     assert str(caught.value) in (
@@ -264,8 +264,8 @@ def test_a_server_without_proof(server_final: bytes) -> None:
     )
 
 
-def test_another_password_is_another_proof() -> None:
-    """vlib/crypto/scram: only the server's signature tells."""
+def test_scram_other_password_changes_server_proof() -> None:
+    """vlib/crypto/scram: only the signature of the server tells."""
     with pytest.raises(Malformed, match="its signature is wrong"):
         at_the_end(b"wrong").send(SHA_256[3])
 
@@ -276,8 +276,8 @@ def test_another_password_is_another_proof() -> None:
     ["invalid-proof", "unknown-user", "no-resources", "rate_limit", "has=equals", "caf\xe9"],
 )
 @pytest.mark.parametrize("extension", [b"", b",x=y"])
-def test_an_error_is_a_reason(code: str, extension: bytes) -> None:
-    """RFC 5802 section 5.1: the server then ends the exchange itself."""
+def test_scram_error_is_the_reason(code: str, extension: bytes) -> None:
+    """RFC 5802 section 5.1: the server then ends the exchange."""
     said = b"e=" + code.encode() + extension
     at_once = conversation("sha256", b"NONCE")
     next(at_once)
@@ -290,8 +290,8 @@ def test_an_error_is_a_reason(code: str, extension: bytes) -> None:
 
 
 @given(st.lists(st.binary(max_size=80), max_size=4))
-def test_no_server_gets_further_without_the_password(messages: list[bytes]) -> None:
-    """Whatever is said: an answer of one printable line, an end, or a verdict; never a success."""
+def test_scram_any_messages_never_succeed_without_password(messages: list[bytes]) -> None:
+    """A response of one printable line, or an error; never a success."""
     steps = conversation("sha256", b"NONCE")
     next(steps)
     for message in (R + b"," + S + b",i=4096", *messages):
@@ -328,7 +328,7 @@ PREPARED = [
 
 
 @pytest.mark.parametrize(("typed", "prepared"), PREPARED)
-def test_what_is_typed_in_two_ways_is_one(typed: str, prepared: str) -> None:
+def test_prepared_maps_equivalent_spellings_to_one(typed: str, prepared: str) -> None:
     """RFC 4013 section 2: mapped and normalised; case counts."""
     assert scram.prepared(typed.encode(), "password") == prepared.encode()
 
@@ -359,8 +359,8 @@ FORBIDDEN = {
 @pytest.mark.parametrize("mechanism", [scram.sha_1, scram.sha_256])
 @pytest.mark.parametrize("typed", FORBIDDEN)
 @pytest.mark.parametrize("what", ["user name", "password"])
-def test_what_cannot_be_prepared_is_not_sent(what: str, typed: str, mechanism: Mechanism) -> None:
-    """RFC 5802 section 5.1: our own mistake, told before it costs a login attempt."""
+def test_scram_prohibited_text_is_config(what: str, typed: str, mechanism: Mechanism) -> None:
+    """RFC 5802 section 5.1: reported before it costs a login attempt."""
     bad = typed.encode()
     names = (bad, b"pencil") if what == "user name" else (b"user", bad)
 
@@ -371,16 +371,16 @@ def test_what_cannot_be_prepared_is_not_sent(what: str, typed: str, mechanism: M
 
 
 @pytest.mark.parametrize("octets", [b"\xff", b"\xed\xa0\x80", "p\xe4ss".encode("latin-1")])
-def test_what_is_not_utf_8_is_not_sent(octets: bytes) -> None:
-    """RFC 5802 section 2.2; the message does not show it."""
+def test_prepared_not_utf_8_is_config(octets: bytes) -> None:
+    """RFC 5802 section 2.2; the message does not show the text."""
     with pytest.raises(ProbeError) as caught:
         scram.prepared(octets, "password")
     assert caught.value.message == "password cannot be used with SCRAM: it is not UTF-8"
 
 
 @given(st.text())
-def test_preparing_is_total_and_idempotent(typed: str) -> None:
-    """Any text is prepared, or refused by name; and what is prepared stays as it is."""
+def test_prepared_is_total_and_idempotent(typed: str) -> None:
+    """Any text is prepared or refused; prepared text does not change."""
     try:
         once = scram.prepared(typed.encode("utf-8", "surrogatepass"), "password")
     except ProbeError:

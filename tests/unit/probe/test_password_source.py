@@ -1,9 +1,7 @@
-"""Where a secret comes from."""
+"""Reading secrets from files, variables and the terminal."""
 
 import os
 import pickle
-import shlex
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -38,14 +36,14 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_first_line_of_a_file(file: Path) -> None:
-    """What follows may be a comment."""
+def test_file_first_line_is_the_secret(file: Path) -> None:
+    """Further lines of a password file are ignored."""
     assert read(file=str(file)) == b"s3cret pass"
 
 
 @pytest.mark.parametrize("content", [b"x", b"x\n", b"x\r\n"])
-def test_line_ends_do_not_belong_to_it(file: Path, content: bytes) -> None:
-    """Written by any editor."""
+def test_file_line_ending_is_stripped(file: Path, content: bytes) -> None:
+    """LF and CRLF do not belong to the secret."""
     file.write_bytes(content)
 
     assert read(file=str(file)) == b"x"
@@ -53,8 +51,8 @@ def test_line_ends_do_not_belong_to_it(file: Path, content: bytes) -> None:
 
 @pytest.mark.threat("T9")
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o640, 0o440, 0o700, 0o750])
-def test_modes_that_pass(file: Path, mode: int) -> None:
-    """Threat T9: owner, and one group that may read."""
+def test_file_mode_for_owner_and_group_is_accepted(file: Path, mode: int) -> None:
+    """Threat T9: the owner and one group may read the file."""
     file.chmod(mode)
 
     assert read(file=str(file)) == b"s3cret pass"
@@ -62,8 +60,8 @@ def test_modes_that_pass(file: Path, mode: int) -> None:
 
 @pytest.mark.threat("T9")
 @pytest.mark.parametrize("mode", [0o644, 0o604, 0o602, 0o601, 0o620, 0o660, 0o666, 0o777, 0o622])
-def test_modes_that_are_refused(file: Path, mode: int) -> None:
-    """Threat T9: nothing for others, no write for the group."""
+def test_file_mode_too_open_is_refused(file: Path, mode: int) -> None:
+    """Threat T9: no access for others, no write access for the group."""
     file.chmod(mode)
 
     assert refused(file=str(file)) == (
@@ -84,23 +82,23 @@ def test_modes_that_are_refused(file: Path, mode: int) -> None:
         (b"x" * 4097, "is longer than 4096 octets"),
     ],
 )
-def test_contents_that_are_refused(file: Path, content: bytes, reason: str) -> None:
-    """Fault 60."""
+def test_file_unusable_content_is_refused(file: Path, content: bytes, reason: str) -> None:
+    """Fault 60: the message names the file and the reason."""
     file.write_bytes(content)
 
     assert refused(file=str(file)) == f"password file {file} {reason}"
 
 
 @pytest.mark.parametrize("content", [b" ~\x80\xff", b"x" * 4096])
-def test_contents_that_pass(file: Path, content: bytes) -> None:
-    """Blanks belong to it, and what is not ASCII; and a long token is one."""
+def test_file_unusual_content_is_accepted(file: Path, content: bytes) -> None:
+    """Blanks, non-ASCII bytes and long tokens are valid secrets."""
     file.write_bytes(content)
 
     assert read(file=str(file)) == content
 
 
-def test_a_file_that_cannot_be_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that fails is our side, with the system's words, if it has any."""
+def test_file_read_error_is_config(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read error is our side; the message has the reason of the system, if there is one."""
     for error, reason in (
         (OSError(5, "Input/output error"), "Input/output error"),
         (OSError(), ""),
@@ -109,8 +107,8 @@ def test_a_file_that_cannot_be_read(file: Path, monkeypatch: pytest.MonkeyPatch)
         assert refused(file=str(file)) == f"cannot read password file {file}: {reason}"
 
 
-def test_no_descriptor_is_left_open(file: Path) -> None:
-    """A sweep reads many files, good ones and bad ones."""
+def test_file_descriptor_is_closed(file: Path) -> None:
+    """No descriptor is left open, whether the file is accepted or refused."""
     before = os.listdir("/dev/fd")
     read(file=str(file))
     file.chmod(0o666)
@@ -120,8 +118,8 @@ def test_no_descriptor_is_left_open(file: Path) -> None:
 
 
 @pytest.mark.threat("T9")
-def test_only_regular_files(tmp_path: Path) -> None:
-    """A FIFO does not hang, a device and a folder are refused."""
+def test_file_not_regular_is_refused(tmp_path: Path) -> None:
+    """A FIFO does not block; devices and directories are refused."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo, 0o600)
     began = time.monotonic()
@@ -136,8 +134,8 @@ def test_only_regular_files(tmp_path: Path) -> None:
     assert time.monotonic() - began < 0.5
 
 
-def test_a_link_of_ones_own_is_followed(file: Path, tmp_path: Path) -> None:
-    """How secret stores deploy files."""
+def test_file_own_symlink_is_followed(file: Path, tmp_path: Path) -> None:
+    """Secret stores deploy files as symbolic links."""
     link = tmp_path / "link"
     link.symlink_to(file)
 
@@ -146,8 +144,8 @@ def test_a_link_of_ones_own_is_followed(file: Path, tmp_path: Path) -> None:
 
 @pytest.mark.threat("T9")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_files_and_links_of_others_are_refused(file: Path, tmp_path: Path) -> None:
-    """Who owns it decides what is in it."""
+def test_file_of_another_user_is_refused(file: Path, tmp_path: Path) -> None:
+    """The owner of a file or link controls its content."""
     link = tmp_path / "link"
     link.symlink_to(file)
     os.lchown(link, 12345, 12345)
@@ -159,10 +157,10 @@ def test_files_and_links_of_others_are_refused(file: Path, tmp_path: Path) -> No
     )
 
 
-def test_files_and_links_of_root_are_anybody_s(
+def test_file_of_root_is_accepted(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`root:nagios 0640` is how a password is deployed."""
+    """`root:nagios 0640` is how a password file is deployed."""
     link = tmp_path / "link"
     link.symlink_to(file)
     owner = os.stat(file).st_uid
@@ -174,10 +172,10 @@ def test_files_and_links_of_root_are_anybody_s(
 
 
 @pytest.mark.parametrize(("what", "reason"), [("link", "is a symbolic"), ("file", "must belong")])
-def test_the_second_user_of_a_system_is_not_root(
+def test_file_of_uid_one_is_refused(
     what: str, reason: str, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only number 0 is."""
+    """Only user ID 0 is root."""
     path = tmp_path / "link" if what == "link" else file
     if what == "link":
         path.symlink_to(file)
@@ -191,7 +189,7 @@ def test_the_second_user_of_a_system_is_not_root(
 
 
 @pytest.mark.threat("T7")
-def test_a_variable_is_taken_out_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variable_is_removed_from_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No child process inherits it."""
     monkeypatch.setenv("CANARY", "s3cret")
 
@@ -202,8 +200,8 @@ def test_a_variable_is_taken_out_of_the_environment(monkeypatch: pytest.MonkeyPa
     assert refused(env="CANARY") == "variable CANARY is empty"
 
 
-def test_a_variable_is_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of a secret would cost a login attempt; a line's end belongs to whatever wrote it."""
+def test_variable_with_two_lines_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the first line would be a wrong password; one final line end is stripped."""
     for value in ("s3cret", "s3cret\n", "s3cret\r\n"):
         monkeypatch.setenv("CANARY", value)
         assert read(env="CANARY") == b"s3cret"
@@ -213,18 +211,18 @@ def test_a_variable_is_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a=b", "a\0b"])
-def test_variables_that_cannot_be(name: str) -> None:
-    """No traceback for a name that no variable can have, and no word of it: see `test_secrets`."""
+def test_variable_impossible_name_is_refused(name: str) -> None:
+    """An impossible name, perhaps the password itself, is not shown."""
     assert refused(env=name) == "the environment variable of --password-env is not set"
 
 
-def test_no_source_at_all() -> None:
-    """Said, and not taken for an empty password."""
+def test_no_source_is_refused() -> None:
+    """A missing source is not an empty password."""
     assert refused() == "no source of the password given"
 
 
-def test_a_password_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is typed goes as it was typed, in whatever encoding the terminal has."""
+def test_prompt_names_user_and_keeps_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The entered bytes are used unchanged, in any encoding of the terminal."""
     asked = Mock(return_value="s3\u00e9\udcff")
     monkeypatch.setattr("getpass.getpass", asked)
 
@@ -233,10 +231,10 @@ def test_a_password_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("answer", [{"return_value": ""}, {"side_effect": EOFError}])
-def test_a_password_that_is_not_entered(
+def test_prompt_nothing_entered_is_refused(
     answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A line end alone, or the end of the input."""
+    """An empty line and the end of input are refused."""
     monkeypatch.setattr("getpass.getpass", Mock(**answer))
 
     with pytest.raises(ProbeError) as caught:
@@ -247,86 +245,9 @@ def test_a_password_that_is_not_entered(
     )
 
 
-def python(code: str) -> str:
-    return f'{shlex.quote(sys.executable)} -c "{code}"'
-
-
-def test_the_first_line_that_a_command_prints() -> None:
-    """Without a shell: what looks like one is an argument."""
-    assert read(command="printf 's3cret pass\\nmore'") == b"s3cret pass"
-    assert read(command="echo $HOME;x") == b"$HOME;x"
-
-
-@pytest.mark.parametrize(
-    ("command", "reason"),
-    [
-        ("false", "password command failed with exit code 1"),
-        ("true", "output of the password command is empty"),
-        ("/nonexistent", "password command cannot be run: No such file or directory"),
-        ("", "password command cannot be run: invalid command line"),
-        ("'unbalanced", "password command cannot be run: invalid command line"),
-        ("printf %4097s x", "output of the password command is longer than 4096 octets"),
-    ],
-)
-def test_commands_that_fail(command: str, reason: str) -> None:
-    """Its failure is UNKNOWN, and nothing of what it printed is shown."""
-    assert refused(command=command) == reason
-
-
-def test_a_long_token_from_a_command() -> None:
-    """As long as one from a file; it may come in pieces."""
-    assert read(command="printf %4096s x") == b" " * 4095 + b"x"
-    assert read(command="sh -c 'printf a; sleep 0.05; printf b'") == b"ab"
-
-
-def test_a_command_reads_nothing_and_is_not_heard() -> None:
-    """Its questions and complaints go nowhere: standard input is empty, and errors are dropped."""
-    assert read(command="sh -c 'cat; echo oops >&2; echo s3cret'") == b"s3cret"
-
-
-def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
-    """At the deadline, not at its own leisure."""
-    began = time.monotonic()
-    source = SecretSource(command=f"sh -c 'sleep 30 & echo $! > {tmp_path}/pid; wait'")
-
-    with pytest.raises(ProbeError, match=r"^password command did not finish in time$"):
-        password_source.read(source, Deadline(Clock() + 0.3))
-
-    assert time.monotonic() - began < 2
-    child = int((tmp_path / "pid").read_text())
-    for _ in range(100):
-        if not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text():
-            break
-        time.sleep(0.02)
-    else:
-        pytest.fail("the command's child is still running")
-
-
-def test_what_a_command_leaves_running_is_not_waited_for(tmp_path: Path) -> None:
-    """It has printed its line and ended; its child, which holds the pipe, is ended with it."""
-    pid = tmp_path / "pid"
-    script = f"sleep 60 & echo $! > {pid}; echo secret; sleep 0.1"
-    began = time.monotonic()
-
-    assert read(command=f"sh -c {shlex.quote(script)}") == b"secret"
-    assert time.monotonic() - began < 2
-    with pytest.raises(ProcessLookupError):
-        for _ in range(100):
-            os.kill(int(pid.read_text()), 0)
-            time.sleep(0.02)
-
-
-def test_a_command_that_never_stops_printing_is_bounded() -> None:
-    """Nobody's memory is filled by it, and nobody waits for its end."""
-    began = time.monotonic()
-
-    assert refused(command="yes") == "output of the password command is longer than 4096 octets"
-    assert time.monotonic() - began < 1
-
-
 @pytest.mark.threat("T8")
-def test_a_secret_shows_itself_to_nobody() -> None:
-    """Not in a repr, a format, a pickle, or what holds it."""
+def test_secret_is_not_shown_or_pickled() -> None:
+    """A secret does not appear in a repr, a format, a pickle or its container."""
     secret = Secret(b"s3cret")
 
     assert f"{secret} {secret!r} {[secret]} {vars}".count("s3cret") == 0

@@ -1,4 +1,4 @@
-"""One conversation, told to a stream that is a list of what the server says."""
+"""A session on a stream with scripted input, without a socket."""
 
 import base64
 from collections.abc import Sequence
@@ -129,8 +129,8 @@ PLAIN = settings(Security.PLAIN)
 STLS = settings(Security.STLS)
 
 
-def test_the_shortest_story() -> None:
-    """A greeting, and QUIT."""
+def test_session_shortest_is_greeting_and_quit() -> None:
+    """Without options a session is the greeting and QUIT."""
     stream = ScriptedStream(b"+OK ready\r\n", b"+OK bye\r\n")
 
     session, error = held(stream, PLAIN)
@@ -144,8 +144,8 @@ def test_the_shortest_story() -> None:
     assert session.capabilities is None
 
 
-def test_the_longest_story() -> None:
-    """STLS, a login and STAT; what was said before TLS is asked for again."""
+def test_session_longest_has_stls_login_and_stat() -> None:
+    """After STLS the capabilities are read again."""
     stream = ScriptedStream(
         *(b"+OK ready\r\n", LIST, b"+OK begin\r\n", b"+OK\r\nUSER\r\nUIDL\r\n.\r\n"),
         *(b"+OK\r\n", b"+OK\r\n", b"+OK 3 1234\r\n", b"+OK bye\r\n"),
@@ -174,8 +174,8 @@ def test_the_longest_story() -> None:
     assert "s3cret" not in " ".join(session.transcript)
 
 
-def test_tls_from_the_first_byte() -> None:
-    """No word is read or sent before the handshake."""
+def test_session_implicit_tls_begins_with_handshake() -> None:
+    """Nothing is read or sent before the handshake."""
     stream = ScriptedStream(b"+OK ready\r\n", b"+OK bye\r\n")
 
     session, error = held(stream, settings(Security.IMPLICIT))
@@ -185,8 +185,8 @@ def test_tls_from_the_first_byte() -> None:
     assert phases(session) == [Phase.TLS, Phase.GREETING, Phase.QUIT]
 
 
-def test_capabilities_are_asked_for_where_something_depends_on_them() -> None:
-    """USER/PASS by name does not; an assertion does."""
+def test_capa_is_sent_only_if_needed() -> None:
+    """USER/PASS by name does not need the list; an assertion does."""
     by_name = ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"+OK\r\n", b"+OK 0 0\r\n", b"+OK\r\n")
     held(by_name, settings(Security.IMPLICIT, login("user")))
     asserted = ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n")
@@ -198,8 +198,8 @@ def test_capabilities_are_asked_for_where_something_depends_on_them() -> None:
     assert session.offered == frozenset((("USER", None), ("STLS", None)))
 
 
-def test_the_deadline_changes_hands_with_the_greeting() -> None:
-    """An address has its share of the time until it has answered; then all that is left."""
+def test_deadline_after_greeting_is_that_of_the_attempt() -> None:
+    """An address has its share of the time only until it has greeted."""
     stream = ScriptedStream(b"+OK\r\n", LIST, b"-ERR\r\n", seconds=5)
 
     held(stream, STLS, left=3000)
@@ -208,8 +208,8 @@ def test_the_deadline_changes_hands_with_the_greeting() -> None:
     assert 5 < min(stream.deadlines[:2]) <= 3000
 
 
-def test_quit_is_waited_for_a_second_at_most() -> None:
-    """Nothing depends on its answer, and the clock of `time` stands still meanwhile."""
+def test_quit_wait_is_limited_and_not_measured() -> None:
+    """The wait for QUIT is one second at most, and no part of `time`."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK bye\r\n")
 
     session, _ = held(stream, PLAIN)
@@ -228,8 +228,8 @@ def test_quit_is_waited_for_a_second_at_most() -> None:
         (b"", "QUIT was not acknowledged (nothing was deleted)"),
     ],
 )
-def test_a_quit_without_an_answer_is_a_note(answer: bytes | ProbeError, said: str) -> None:
-    """The service has worked; whatever happens to QUIT changes nothing about it."""
+def test_quit_failure_is_a_note(answer: bytes | ProbeError, said: str) -> None:
+    """A failed QUIT does not change the result."""
     session, error = held(ScriptedStream(b"+OK\r\n", answer), PLAIN)
 
     assert error is None
@@ -261,10 +261,10 @@ def test_a_quit_without_an_answer_is_a_note(answer: bytes | ProbeError, said: st
         ),
     ],
 )
-def test_without_stls_the_story_ends(
+def test_stls_missing_ends_session(
     replies: Sequence[bytes], kind: Kind, message: str, sent: list[bytes]
 ) -> None:
-    """Faults 26 to 28: no handshake, and no QUIT to who may not be the server at all."""
+    """Faults 26 to 28: there is no handshake, and no fallback to plain text."""
     stream = ScriptedStream(b"+OK\r\n", *replies, b"+OK bye\r\n")
 
     session, error = held(stream, STLS)
@@ -282,8 +282,10 @@ def test_without_stls_the_story_ends(
         (ProbeError(Kind.OLD_TLS, Printable("is old")), Kind.OLD_TLS, "is old"),
     ],
 )
-def test_a_handshake_that_fails_after_stls(failure: ProbeError, kind: Kind, message: str) -> None:
-    """Fault 29: who accepts STLS and hangs up has broken TLS, not a broken line."""
+def test_stls_closed_handshake_is_tls_failure(
+    failure: ProbeError, kind: Kind, message: str
+) -> None:
+    """Fault 29: a connection closed after STLS is a failure of TLS."""
     stream = ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n", tls=failure)
 
     session, error = held(stream, STLS)
@@ -294,8 +296,8 @@ def test_a_handshake_that_fails_after_stls(failure: ProbeError, kind: Kind, mess
     assert (session.capabilities, session.offered) == (None, None)
 
 
-def test_what_was_offered_before_tls_is_forgotten() -> None:
-    """RFC 2595 section 4: nothing that came unprotected is believed."""
+def test_stls_drops_capabilities_from_before() -> None:
+    """RFC 2595 section 4: the list from before TLS must not be used."""
     stream = ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n", b"-ERR unknown\r\n", b"+OK\r\n")
 
     session, error = held(stream, STLS)
@@ -304,8 +306,8 @@ def test_what_was_offered_before_tls_is_forgotten() -> None:
     assert (session.capabilities, session.offered) == (None, None)
 
 
-def test_of_several_conversations_one_logs_in() -> None:
-    """Who may not goes on to QUIT, without a name and without STAT."""
+def test_login_second_session_skips_login() -> None:
+    """Only one session of an attempt logs in; the others go on to QUIT."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK bye\r\n")
 
     session, error = held(stream, settings(Security.IMPLICIT, login()), may_log_in=False)
@@ -324,8 +326,8 @@ def test_of_several_conversations_one_logs_in() -> None:
         (settings(Security.IMPLICIT, login()), VERIFIED.replace(verified=False)),
     ],
 )
-def test_no_password_over_a_link_that_is_not_verified(wanted: Settings, tls: TlsFacts) -> None:
-    """The lock on the door itself, whatever the options have let through."""
+def test_login_unverified_link_sends_no_password(wanted: Settings, tls: TlsFacts) -> None:
+    """The last safeguard, whatever the options allowed."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK bye\r\n", tls=tls)
 
     _, error = held(stream, wanted)
@@ -337,8 +339,8 @@ def test_no_password_over_a_link_that_is_not_verified(wanted: Settings, tls: Tls
     assert not {b"USER monitor", b"PASS s3cret"} & set(stream.sent)
 
 
-def test_facts_about_tls_do_not_encrypt_a_link() -> None:
-    """Both are wanted: a stream in TLS, and a handshake that was verified."""
+def test_login_unencrypted_stream_sends_no_password() -> None:
+    """The stream must be encrypted, and the handshake verified."""
     stream = ScriptedStream()
     prerequisites = Prerequisites(settings(Security.PLAIN, login()))
     session = Session(Address("192.0.2.1", 110))
@@ -350,8 +352,8 @@ def test_facts_about_tls_do_not_encrypt_a_link() -> None:
     assert stream.sent == []
 
 
-def test_who_allows_it_logs_in_in_the_clear() -> None:
-    """`--allow-insecure-login` is the user's own word."""
+def test_login_cleartext_allowed_sends_password() -> None:
+    """`--allow-insecure-login` allows a login without verified TLS."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"+OK\r\n", b"+OK 1 2\r\n", b"+OK\r\n")
 
     session, error = held(stream, settings(Security.PLAIN, login(allow_insecure=True)))
@@ -372,8 +374,8 @@ INSECURE = settings(Security.PLAIN, login(allow_insecure=True))
         (b"-ERR", Kind.CREDENTIALS, "rejected user monitor: (no reason given)"),
     ],
 )
-def test_a_refused_login(reply: bytes, kind: Kind, message: str) -> None:
-    """The kind and the words are those of the reply; STAT is not tried."""
+def test_login_refused_skips_stat(reply: bytes, kind: Kind, message: str) -> None:
+    """Kind and message come from the reply; STAT is not sent."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", reply + b"\r\n", b"+OK bye\r\n")
 
     session, error = held(stream, INSECURE)
@@ -388,8 +390,8 @@ def test_a_refused_login(reply: bytes, kind: Kind, message: str) -> None:
     assert session.logged_in_as is None
 
 
-def test_a_way_that_is_not_offered_is_not_tried() -> None:
-    """Fault 52: nothing of a login is sent, and what the server offers is quoted harmlessly."""
+def test_login_mechanism_not_offered_is_not_tried() -> None:
+    """Fault 52: no login is sent, and a secret in the list is masked."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\nSASL S3CRET-1\r\n.\r\n", b"+OK\r\n")
 
     session, error = held(stream, settings(Security.PLAIN, login("plain", allow_insecure=True)))
@@ -401,8 +403,8 @@ def test_a_way_that_is_not_offered_is_not_tried() -> None:
     assert not session.login_began
 
 
-def test_a_lost_connection_in_a_login_keeps_its_words() -> None:
-    """Fault 51: neither a bug nor a rejected password."""
+def test_login_lost_connection_is_closed() -> None:
+    """Fault 51: a lost connection is not a rejected password."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", lost())
 
     _, error = held(stream, INSECURE)
@@ -424,8 +426,8 @@ def test_a_lost_connection_in_a_login_keeps_its_words() -> None:
         ([Early(b"+OK 1 2\r\n")], Kind.MAILBOX, "sent a malformed STAT reply: 1 2"),
     ],
 )
-def test_a_mailbox_that_cannot_be_read(replies: Sequence[bytes], kind: Kind, message: str) -> None:
-    """Faults 55 and 56; Dovecot withdraws a login before anything was asked."""
+def test_stat_failure_is_reported(replies: Sequence[bytes], kind: Kind, message: str) -> None:
+    """Faults 55 and 56; Dovecot withdraws a login before STAT is sent."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"+OK\r\n", *replies, b"+OK bye\r\n")
 
     session, error = held(stream, INSECURE)
@@ -460,10 +462,10 @@ def test_a_mailbox_that_cannot_be_read(replies: Sequence[bytes], kind: Kind, mes
         ([lost()], Kind.CLOSED, "reset the connection before the greeting", []),
     ],
 )
-def test_a_greeting_that_is_none(
+def test_greeting_invalid_ends_session(
     said: Sequence[bytes | ProbeError], kind: Kind, message: str, sent: list[bytes]
 ) -> None:
-    """Faults 7 to 14: QUIT is only for who speaks POP3."""
+    """Faults 7 to 14: QUIT is sent only to a POP3 server."""
     stream = ScriptedStream(*said)
 
     session, error = held(stream, PLAIN)
@@ -475,10 +477,10 @@ def test_a_greeting_that_is_none(
 
 @pytest.mark.parametrize(
     ("pending", "message"),
-    [(b"", "no answer in time"), (b"+OK re", "no complete answer in time")],
+    [(b"", "no answer in time"), (b"+OK re", "no complete answer")],
 )
-def test_a_greeting_that_is_late(pending: bytes, message: str) -> None:
-    """Faults 6 and 18: silence and a drip are told apart."""
+def test_greeting_late_tells_silence_from_partial_line(pending: bytes, message: str) -> None:
+    """Faults 6 and 18: no answer and an incomplete answer have different messages."""
     late = DeadlineExceeded(Kind.TIMEOUT, Printable("no answer in time"))
     stream = ScriptedStream(*([pending] if pending else []), late)
 
@@ -489,8 +491,8 @@ def test_a_greeting_that_is_late(pending: bytes, message: str) -> None:
     assert stream.sent == []
 
 
-def test_a_greeting_in_lower_case_is_a_note() -> None:
-    """Fault 14: seen in the wild, and clients accept it."""
+def test_greeting_lower_case_is_a_note() -> None:
+    """Fault 14: some servers send it, and clients accept it."""
     stream = ScriptedStream(b"+ok ready\r\n", b"+OK\r\n")
 
     session, error = held(stream, PLAIN)
@@ -505,8 +507,8 @@ UNASKED = "sent more than its greeting, unasked"
 
 
 @pytest.mark.parametrize(("wanted", "is_failure"), [(PLAIN, False), (STLS, True), (INSECURE, True)])
-def test_more_than_a_greeting(wanted: Settings, is_failure: bool) -> None:
-    """Fault 19: with STLS or a login, whatever follows could be taken for an answer."""
+def test_greeting_with_more_data_fails_before_commands(wanted: Settings, is_failure: bool) -> None:
+    """Fault 19: with STLS or a login the data could be taken for a reply."""
     stream = ScriptedStream(b"+OK\r\n+OK\r\n", b"+OK\r\n")
 
     session, error = held(stream, wanted)
@@ -534,10 +536,10 @@ def test_more_than_a_greeting(wanted: Settings, is_failure: bool) -> None:
         (ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"nonsense\r\n"), INSECURE, 1),
     ],
 )
-def test_time_ends_with_the_last_reply_that_is_one(
+def test_ended_is_the_instant_of_the_last_reply(
     stream: ScriptedStream, wanted: Settings, ended: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a clock that shows how much was sent; QUIT is not in it."""
+    """By a clock that counts what was sent; QUIT is not included."""
     monkeypatch.setattr(connection_module, "Clock", lambda: len(stream.sent))
 
     assert held(stream, wanted)[0].ended == ended
@@ -553,8 +555,8 @@ def talking(*said: bytes | ProbeError) -> tuple[Connection, ScriptedStream]:
     return connection, stream
 
 
-def test_a_reply_with_a_body_is_read_to_its_dot() -> None:
-    """Only where the command has one, and the reply is good."""
+def test_reply_body_is_read_to_its_dot() -> None:
+    """Only if the command has a body and the reply is +OK."""
     connection, _ = talking(b"+OK\r\na\r\n..b\r\n.\r\n", b"-ERR no\r\n", b"+OK\r\n")
 
     assert connection.ask(grammar.command(b"CAPA"), has_body=True).body == (b"a", b".b")
@@ -562,8 +564,8 @@ def test_a_reply_with_a_body_is_read_to_its_dot() -> None:
     assert connection.ask(grammar.command(b"STAT")).body == ()
 
 
-def test_nothing_is_asked_while_something_unasked_waits() -> None:
-    """An answer to nothing would be taken for the answer to the next question."""
+def test_ask_with_unsolicited_data_sends_nothing() -> None:
+    """The data would be taken for the reply."""
     connection, stream = talking(Early(b"+"))
 
     with pytest.raises(ProbeError, match=r"^sent data that nothing had asked for$") as caught:
@@ -582,8 +584,8 @@ def test_nothing_is_asked_while_something_unasked_waits() -> None:
         ([b"+OK\r\nUSER\r\n."], "in the middle of a reply"),
     ],
 )
-def test_where_a_connection_was_cut(said: Sequence[bytes], cut: str) -> None:
-    """A list without its end is half a reply."""
+def test_closed_connection_message_says_where(said: Sequence[bytes], cut: str) -> None:
+    """A list without its final dot is half a reply."""
     connection, _ = talking(*said)
 
     with pytest.raises(ProbeError) as caught:
@@ -594,8 +596,8 @@ def test_where_a_connection_was_cut(said: Sequence[bytes], cut: str) -> None:
     )
 
 
-def test_a_challenge_outside_of_an_exchange_is_none() -> None:
-    """Nobody has asked to be asked."""
+def test_challenge_outside_auth_is_garbled() -> None:
+    """A challenge is valid only inside AUTH."""
     for connection in (talking(b"+ dGVzdA==\r\n")[0], talking(b"+\r\n")[0]):
         with pytest.raises(ProbeError, match=r"^sent no POP3 reply: \+"):
             connection.read_reply()
@@ -604,10 +606,8 @@ def test_a_challenge_outside_of_an_exchange_is_none() -> None:
 @pytest.mark.parametrize(
     ("end", "protocol_warnings"), [(b"\r\n", []), (b"\n", ["lines end in LF alone"])]
 )
-def test_lines_that_end_in_lf_alone_are_remarked_once(
-    end: bytes, protocol_warnings: list[str]
-) -> None:
-    """Fault 15: tolerated, whichever of them it is."""
+def test_bare_lf_is_warned_once(end: bytes, protocol_warnings: list[str]) -> None:
+    """Fault 15: tolerated in every line."""
     session, error = held(ScriptedStream(b"+OK" + end, b"+OK" + end), PLAIN)
 
     assert error is None
@@ -625,8 +625,8 @@ def test_lines_that_end_in_lf_alone_are_remarked_once(
         (b"not base64", "+ not base64"),
     ],
 )
-def test_no_secret_in_a_challenge_is_shown(challenge: bytes, shown: str) -> None:
-    """Base64 hides from a search what is in it; a challenge without a secret is shown as it is."""
+def test_challenge_with_secret_is_masked(challenge: bytes, shown: str) -> None:
+    """A challenge is decoded to find secrets; one without is shown."""
     connection, _ = talking(b"+ " + challenge + b"\r\n")
     connection.sanitise = Masker([b"s3cret-long"]).sanitise
 
@@ -635,8 +635,8 @@ def test_no_secret_in_a_challenge_is_shown(challenge: bytes, shown: str) -> None
     assert connection.session.transcript[-1] == f"S: {shown}"
 
 
-def test_no_reply_of_pop3() -> None:
-    """Fault 58, with what was said; and QUIT would not be understood."""
+def test_reply_invalid_is_garbled() -> None:
+    """Fault 58: the line is quoted, and no QUIT is sent."""
     connection, _ = talking(b"maybe\r\n")
 
     with pytest.raises(ProbeError, match="sent no POP3 reply: maybe") as caught:
@@ -653,8 +653,8 @@ class DeafStream(ScriptedStream):
         raise lost()
 
 
-def test_no_quit_to_who_takes_no_commands() -> None:
-    """Nothing is said of an answer to QUIT, which was never asked for."""
+def test_quit_after_failed_send_is_not_sent() -> None:
+    """A server that takes no commands gets no QUIT, and there is no note about it."""
     stream = DeafStream(b"+OK\r\n", LIST)
 
     session, error = held(stream, STLS)
@@ -665,8 +665,8 @@ def test_no_quit_to_who_takes_no_commands() -> None:
     assert session.notes == []
 
 
-def test_no_quit_in_the_middle_of_a_reply() -> None:
-    """Also of one that came unasked."""
+def test_quit_inside_reply_is_not_sent() -> None:
+    """Also if the reply is unsolicited."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"+OK\r\n", Early(b"-ERR ha"))
 
     session, error = held(stream, INSECURE)
@@ -676,8 +676,8 @@ def test_no_quit_in_the_middle_of_a_reply() -> None:
     assert session.notes == []
 
 
-def test_what_came_before_a_handshake_is_not_read_after_it() -> None:
-    """It was not protected; nor does it count as unasked."""
+def test_start_tls_drops_earlier_data() -> None:
+    """Data from before TLS is neither read nor counted as unsolicited."""
     connection, _ = talking(Early(b"+OK in the clear\r\n"), b"+OK in TLS\r\n")
     assert connection.unsolicited()
 
@@ -687,8 +687,8 @@ def test_what_came_before_a_handshake_is_not_read_after_it() -> None:
     assert connection.read_reply().text == b"in TLS"
 
 
-def test_a_digest_is_of_the_greeting_as_it_came() -> None:
-    """RFC 1939 section 7, with the octets of the example there."""
+def test_apop_digest_uses_greeting_as_received() -> None:
+    """RFC 1939 section 7, with the example there."""
     greeting = b"+OK POP3 server ready <1896.697170952@dbc.mtview.ca.us>\r\n"
     stream = ScriptedStream(greeting, b"+OK\r\n", b"+OK 0 0\r\n", b"+OK\r\n")
     wanted = settings(Security.IMPLICIT, Login("mrose", SecretSource(), "apop"))
@@ -700,8 +700,8 @@ def test_a_digest_is_of_the_greeting_as_it_came() -> None:
     assert "C: APOP ***" in session.transcript
 
 
-def test_what_a_server_says_of_encryption_counts_only_without_it() -> None:
-    """In TLS a refusal that speaks of TLS is about the password all the same."""
+def test_login_refusal_naming_tls_inside_tls_is_credentials() -> None:
+    """Inside TLS a refusal that mentions TLS is about the credentials."""
     replies = (b"+OK\r\n", b"+OK\r\n", b"-ERR TLS required\r\n", b"+OK\r\n")
 
     _, in_clear = held(ScriptedStream(*replies), INSECURE)
@@ -738,10 +738,10 @@ def shown(pki: Pki, name: str) -> TlsFacts:
         ),
     ],
 )
-def test_what_openssl_was_not_asked_about(
+def test_certificate_pin_and_strength_are_checked(
     name: str, policy: dict[str, Any], refusal: tuple[Kind, str] | None, pki: Pki
 ) -> None:
-    """Strength at security level 0, and pins: refused before a byte is sent or judged."""
+    """Pins, and strength at security level 0, are checked before a byte is sent."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", tls=shown(pki, name))
 
     session, error = held(stream, settings(Security.IMPLICIT, **policy))
@@ -760,8 +760,8 @@ def test_what_openssl_was_not_asked_about(
         assert session.notes == []
 
 
-def test_after_stls_a_certificate_is_looked_at_as_well(pki: Pki) -> None:
-    """Refused there, nothing of POP3 follows either."""
+def test_certificate_after_stls_is_checked(pki: Pki) -> None:
+    """A refused certificate after STLS ends the session without another byte."""
     stream = ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n", LIST, tls=shown(pki, "good"))
 
     session, error = held(stream, settings(Security.STLS, pins=("0" * 64,)))
@@ -772,8 +772,8 @@ def test_after_stls_a_certificate_is_looked_at_as_well(pki: Pki) -> None:
 
 
 @pytest.mark.parametrize("what", ["fingerprint", "public_key"])
-def test_a_pin_of_the_certificate_or_of_its_key(what: str, pki: Pki) -> None:
-    """Either will do, and one of several."""
+def test_pin_of_certificate_or_key_is_accepted(what: str, pki: Pki) -> None:
+    """One matching pin of several is enough."""
     pin = getattr(reader.read(pki.der("good"), sanitised_text.sanitise), what)
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", tls=shown(pki, "good"))
 
@@ -782,8 +782,8 @@ def test_a_pin_of_the_certificate_or_of_its_key(what: str, pki: Pki) -> None:
     assert error is None
 
 
-def test_the_dialogue_is_bounded() -> None:
-    """A server that sends line after line fills no memory."""
+def test_transcript_is_limited() -> None:
+    """A server that sends many lines does not fill the memory."""
     connection, _ = talking(b"+OK\r\n" + b"x\r\n" * 300 + b".\r\n")
 
     connection.ask(grammar.command(b"CAPA"), has_body=True)
@@ -791,7 +791,7 @@ def test_the_dialogue_is_bounded() -> None:
     assert len(connection.session.transcript) == 200
 
 
-def test_a_challenge_leaves_no_way_to_quit() -> None:
+def test_quit_inside_sasl_exchange_is_not_sent() -> None:
     """Inside an exchange QUIT would be taken for a response."""
     connection, _ = talking(b"+ dGVzdA==\r\n", b"+OK\r\n")
     asked = grammar.command(b"AUTH", b"X").replace(is_auth=True)
@@ -805,12 +805,12 @@ def test_a_challenge_leaves_no_way_to_quit() -> None:
 @pytest.mark.parametrize(
     ("begin", "kind", "message"),
     [
-        (b"+ ", Kind.GARBLED, "sent a malformed challenge: more than 12288 octets; given up"),
+        (b"+ ", Kind.GARBLED, "sent a malformed challenge: more than 12288 bytes; given up"),
         (b"+OK ", Kind.OVERSIZED, "sent a line too long (limit 12288)"),
     ],
 )
-def test_a_challenge_without_end(begin: bytes, kind: Kind, message: str) -> None:
-    """Fault 53: a challenge may be long (RFC 5034 section 4), but not longer than that."""
+def test_challenge_too_long_is_garbled(begin: bytes, kind: Kind, message: str) -> None:
+    """Fault 53: a challenge has at most 12,288 bytes (RFC 5034 section 4)."""
     connection, _ = talking(begin + b"x" * 12288)
 
     with pytest.raises(ProbeError) as caught:
@@ -818,8 +818,8 @@ def test_a_challenge_without_end(begin: bytes, kind: Kind, message: str) -> None
     assert (caught.value.kind, caught.value.message) == (kind, message)
 
 
-def test_a_proof_is_masked_wherever_it_is_echoed() -> None:
-    """What was sent in place of stars lets a password be guessed, and is shown to nobody."""
+def test_proof_echoed_is_masked() -> None:
+    """A password can be guessed from a proof, so it is masked, too."""
     connection, _ = talking(b"-ERR monitor 0123456789abcdef is wrong\r\n")
 
     reply = connection.ask(grammar.command(b"APOP", b"monitor 0123456789abcdef", Printable("***")))
@@ -828,8 +828,8 @@ def test_a_proof_is_masked_wherever_it_is_echoed() -> None:
     assert connection.session.transcript[-1] == "S: -ERR monitor *** is wrong"
 
 
-def test_what_a_refused_handshake_has_shown_is_kept() -> None:
-    """The chain of a rejected certificate says why; nothing else of it is known."""
+def test_rejected_certificate_chain_is_kept() -> None:
+    """The chain is needed to explain the rejection."""
     refused = CertificateRejected(Kind.EXPIRED, (b"leaf",), "has expired")
     stream = ScriptedStream(tls=refused)
 
