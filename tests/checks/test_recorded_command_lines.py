@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import pytest
 
-from check_pop3_plus.options.table import BY_FLAG
+from check_pop3_plus.options.table import BY_FLAG, OF_SWEEPS
 from tests.support import command, command_in_process, recorded
-from tests.support.option_list import OF_SWEEPS, OPTIONS
+from tests.support.option_list import OPTIONS
 from tests.support.recorded import Entry
 
 FILE = recorded.FOLDER / "command_lines.txt"
@@ -281,6 +281,6 @@ def test_the_outcome_of_recorded_command_lines(tmp_path: Path) -> None:
 
 def test_command_lines_have_all_options() -> None:
     """A new option is given values here, too."""
-    options = OPTIONS.keys() | OF_SWEEPS.keys()
+    options = OPTIONS.keys() | set(OF_SWEEPS)
 
     assert options - VALUES.keys() - set(FLAGS) - WITHHELD.keys() == {"--extra-opts"}

@@ -14,9 +14,10 @@ import pytest
 
 from check_pop3_plus.model.settings import Settings, Sweep
 from check_pop3_plus.options import parser
+from check_pop3_plus.options.table import OF_SWEEPS
 from check_pop3_plus.sweep import services
 from tests.support import director_basket
-from tests.support.option_list import FLAGS, OF_SWEEPS, OPTIONS
+from tests.support.option_list import FLAGS, OPTIONS
 
 TEMPLATES = Path(__file__).parent.parent.parent / "icinga-templates"
 
