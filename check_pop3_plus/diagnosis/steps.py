@@ -31,7 +31,12 @@ from check_pop3_plus.model.settings import Family
 from check_pop3_plus.net import dns_query, legacy_client_hello, resolve, tls, transport
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.probe import side_probes
-from check_pop3_plus.probe.connection import Connection, capabilities, quit_session, read_greeting
+from check_pop3_plus.probe.connection import (
+    Connection,
+    quit_session,
+    read_capabilities,
+    read_greeting,
+)
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Clock, Deadline
@@ -185,7 +190,7 @@ def _greet(around: Surroundings, address: Address, limit: Deadline) -> Iterator[
         with around.connection(address, limit) as connection:
             read_greeting(connection)
             text = connection.session.greeting_shown
-            capabilities(connection)
+            read_capabilities(connection)
             offered = connection.session.capabilities
     except ProbeError as error:
         failure = error.failure()

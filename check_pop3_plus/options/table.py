@@ -1,4 +1,4 @@
-"""The one table of options. Parser, `--help`, README and Director basket are made from it."""
+"""The table of options. Parser, `--help`, README and Director basket are made from it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
@@ -22,15 +22,15 @@ class Entry(Record):
     value: str = ""
     """Name of the value in `--help`; empty for a flag."""
     help: str = ""
-    """One unwrapped line that can be read without its neighbours; empty for `unsupported`."""
+    """One unwrapped line, complete in itself; empty for `unsupported`."""
     choices: tuple[str, ...] = ()
     is_repeatable: bool = False
     is_optional: bool = False
-    """Whether the value may be missing; where it is given, it is joined by `=`."""
+    """Whether the value may be omitted; if given, it is joined by `=`."""
     is_counted: bool = False
     needs_tls: bool = False
     unsupported: str = ""
-    """Why an option of check_pop is refused."""
+    """The reason for which an option of check_pop is refused."""
 
     @property
     def name(self) -> str:
@@ -141,7 +141,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("-h --help", "", "show this help"),
     ),
 }
-"""What `--help` shows, in its order."""
+"""The options in the order of `--help`."""
 
 UNSUPPORTED = (
     Entry("-s --send", "TEXT", is_optional=True, unsupported="the plugin sends its own POP3 commands"),
@@ -152,7 +152,7 @@ UNSUPPORTED = (
     Entry("-d --delay", "N", is_optional=True, unsupported="use --rechecks or -t instead; there is nothing to delay"),
 )
 # fmt: on
-"""Options of check_pop that make no sense here."""
+"""Options of check_pop that have no use here."""
 
 ENTRIES = tuple(entry for entries in GROUPS.values() for entry in entries)
 
@@ -167,15 +167,15 @@ _T = TypeVar("_T")
 
 
 class Given(dict[str, list[str]]):
-    """The values of each given option, by its long name, in order; "" for each use of a flag."""
+    """The values of each given option by its long name, in order; "" for each use of a flag."""
 
     def last(self, option: str) -> str | None:
-        """Return the value that counts of an option with one value; None where it is not given."""
+        """Return the last value of an option, which overrides the others; None if it is not given."""
         values = self.get(option)
         return values[-1] if values else None
 
     def checked(self, option: str, check: Callable[[str, str], _T]) -> _T | None:
-        """Return what a validator makes of the last value; None where the option is not given."""
+        """Return the validated last value of an option; None if it is not given."""
         values = self.get(option)
         return check(values[-1], option) if values else None
 

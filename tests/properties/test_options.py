@@ -109,7 +109,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(deadline, "pause", lambda _: None)
     monkeypatch.setattr("check_pop3_plus.check.run._diagnosis", lambda *_: ((), ()))
-    monkeypatch.setattr(password_source, "ask", lambda *_: pytest.fail("nobody is there to ask"))
+    monkeypatch.setattr(password_source, "prompt", lambda *_: pytest.fail("nobody is there to ask"))
     monkeypatch.setattr("check_pop3_plus.options.ini.SEARCH_PATH", ("/nonexistent.ini",))
     # Submission waits for a target that does not accept results.
     monkeypatch.setattr("check_pop3_plus.sweep.delivery.PATIENCE_SECONDS", 0.0)

@@ -269,7 +269,7 @@ class Stage:
         own = [each for name, each in sys.modules.items() if name.startswith("check_pop3_plus.")]
         address = (Address("192.0.2.1", 995),)
         scrams = {
-            f"SCRAM-{name}": lambda identity, digest=digest: scram.conversation(
+            f"SCRAM-{name}": lambda identity, digest=digest: scram.exchange_messages(
                 digest, identity, NONCE
             )
             for name, digest in (("SHA-1", "sha1"), ("SHA-256", "sha256"))

@@ -25,7 +25,7 @@ from check_pop3_plus.model.settings import (
     Verify,
 )
 from check_pop3_plus.options import parser, validators
-from check_pop3_plus.options.parser import Asked
+from check_pop3_plus.options.parser import HelpRequested
 from check_pop3_plus.options.validators import UsageError
 
 HOST = ("-H", "pop.example.test")
@@ -471,9 +471,9 @@ def test_source_address_selects_the_family() -> None:
 
 def test_help_and_version_raise_asked() -> None:
     """Both are text to print, not an error."""
-    with pytest.raises(Asked, match=r"^check_pop3_plus \d+\.\d+\.\d+$"):
+    with pytest.raises(HelpRequested, match=r"^check_pop3_plus \d+\.\d+\.\d+$"):
         parser.parse(["-V"])
-    with pytest.raises(Asked, match="usage: check_pop3_plus -H NAME"):
+    with pytest.raises(HelpRequested, match="usage: check_pop3_plus -H NAME"):
         parser.parse(["--help"])
 
 
@@ -587,7 +587,7 @@ words = st.one_of(
 @given(st.lists(words, max_size=8))
 def test_any_command_line_gives_settings_or_one_message(argv: list[str]) -> None:
     """Never a traceback, never more than one line."""
-    with contextlib.suppress(Asked):
+    with contextlib.suppress(HelpRequested):
         try:
             parser.parse(argv)
         except ProbeError as error:
@@ -643,7 +643,7 @@ def test_usage_error_near_miss_suggests_the_correction(argv: tuple[str, ...], cu
 @pytest.mark.parametrize("before", ["--unknown", "word", "-"])
 def test_help_after_an_unknown_argument_is_shown(before: str) -> None:
     """The user needs it most then."""
-    with pytest.raises(Asked):
+    with pytest.raises(HelpRequested):
         parser.parse([before, "--help"])
 
 

@@ -17,7 +17,7 @@ from check_pop3_plus.pop3.sasl_exchange import Identity, Malformed, Mechanism, R
 def conversation(
     algorithm: str, nonce: bytes, username: bytes = b"user", secret: bytes = b"pencil"
 ) -> Responses:
-    return scram.conversation(algorithm, Identity(username, secret, "h", 995, b""), nonce)
+    return scram.exchange_messages(algorithm, Identity(username, secret, "h", 995, b""), nonce)
 
 
 SHA_1 = (

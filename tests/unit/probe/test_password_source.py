@@ -226,7 +226,7 @@ def test_prompt_names_user_and_keeps_bytes(monkeypatch: pytest.MonkeyPatch) -> N
     asked = Mock(return_value="s3\u00e9\udcff")
     monkeypatch.setattr("getpass.getpass", asked)
 
-    assert password_source.ask("a|b").reveal() == b"s3\xc3\xa9\xff"
+    assert password_source.prompt("a|b").reveal() == b"s3\xc3\xa9\xff"
     asked.assert_called_once_with("Password of a?b: ")
 
 
@@ -238,7 +238,7 @@ def test_prompt_nothing_entered_is_refused(
     monkeypatch.setattr("getpass.getpass", Mock(**answer))
 
     with pytest.raises(ProbeError) as caught:
-        password_source.ask("monitor")
+        password_source.prompt("monitor")
     assert (caught.value.kind, caught.value.message) == (
         Kind.CONFIG,
         "password entered is empty",

@@ -559,9 +559,9 @@ def test_reply_body_is_read_to_its_dot() -> None:
     """Only if the command has a body and the reply is +OK."""
     connection, _ = talking(b"+OK\r\na\r\n..b\r\n.\r\n", b"-ERR no\r\n", b"+OK\r\n")
 
-    assert connection.ask(grammar.command(b"CAPA"), has_body=True).body == (b"a", b".b")
-    assert connection.ask(grammar.command(b"CAPA"), has_body=True).body == ()
-    assert connection.ask(grammar.command(b"STAT")).body == ()
+    assert connection.request(grammar.command(b"CAPA"), has_body=True).body == (b"a", b".b")
+    assert connection.request(grammar.command(b"CAPA"), has_body=True).body == ()
+    assert connection.request(grammar.command(b"STAT")).body == ()
 
 
 def test_ask_with_unsolicited_data_sends_nothing() -> None:
@@ -569,7 +569,7 @@ def test_ask_with_unsolicited_data_sends_nothing() -> None:
     connection, stream = talking(Early(b"+"))
 
     with pytest.raises(ProbeError, match=r"^sent data that nothing had asked for$") as caught:
-        connection.ask(grammar.command(b"STAT"))
+        connection.request(grammar.command(b"STAT"))
     assert caught.value.kind is Kind.GARBLED
     assert stream.sent == []
 
@@ -589,7 +589,7 @@ def test_closed_connection_message_says_where(said: Sequence[bytes], cut: str) -
     connection, _ = talking(*said)
 
     with pytest.raises(ProbeError) as caught:
-        connection.ask(grammar.command(b"CAPA"), has_body=True)
+        connection.request(grammar.command(b"CAPA"), has_body=True)
     assert (caught.value.kind, caught.value.message) == (
         Kind.CLOSED,
         f"closed the connection {cut}",
@@ -640,7 +640,7 @@ def test_reply_invalid_is_garbled() -> None:
     connection, _ = talking(b"maybe\r\n")
 
     with pytest.raises(ProbeError, match="sent no POP3 reply: maybe") as caught:
-        connection.ask(grammar.command(b"STAT"))
+        connection.request(grammar.command(b"STAT"))
     assert caught.value.kind is Kind.GARBLED
     assert not connection.is_usable
 
@@ -786,7 +786,7 @@ def test_transcript_is_limited() -> None:
     """A server that sends many lines does not fill the memory."""
     connection, _ = talking(b"+OK\r\n" + b"x\r\n" * 300 + b".\r\n")
 
-    connection.ask(grammar.command(b"CAPA"), has_body=True)
+    connection.request(grammar.command(b"CAPA"), has_body=True)
 
     assert len(connection.session.transcript) == 200
 
@@ -796,9 +796,9 @@ def test_quit_inside_sasl_exchange_is_not_sent() -> None:
     connection, _ = talking(b"+ dGVzdA==\r\n", b"+OK\r\n")
     asked = grammar.command(b"AUTH", b"X").replace(is_auth=True)
 
-    assert connection.ask(asked).challenge == b"dGVzdA=="
+    assert connection.request(asked).challenge == b"dGVzdA=="
     assert not connection.is_usable
-    assert connection.ask(asked).ok
+    assert connection.request(asked).ok
     assert connection.is_usable
 
 
@@ -814,7 +814,7 @@ def test_challenge_too_long_is_garbled(begin: bytes, kind: Kind, message: str) -
     connection, _ = talking(begin + b"x" * 12288)
 
     with pytest.raises(ProbeError) as caught:
-        connection.ask(grammar.command(b"AUTH", b"X").replace(is_auth=True))
+        connection.request(grammar.command(b"AUTH", b"X").replace(is_auth=True))
     assert (caught.value.kind, caught.value.message) == (kind, message)
 
 
@@ -822,7 +822,9 @@ def test_proof_echoed_is_masked() -> None:
     """A password can be guessed from a proof, so it is masked, too."""
     connection, _ = talking(b"-ERR monitor 0123456789abcdef is wrong\r\n")
 
-    reply = connection.ask(grammar.command(b"APOP", b"monitor 0123456789abcdef", Printable("***")))
+    reply = connection.request(
+        grammar.command(b"APOP", b"monitor 0123456789abcdef", Printable("***"))
+    )
 
     assert connection.sanitise(reply.text) == "monitor *** is wrong"
     assert connection.session.transcript[-1] == "S: -ERR monitor *** is wrong"
