@@ -25,7 +25,7 @@ _HOW = (st.booleans(), st.booleans())
 PROPERTIES: tuple[tuple[str, Any, tuple[Any, ...], int], ...] = (
     (
         "outputs read by both",
-        output.test_output_is_read_alike_by_icinga_and_nagios,
+        output.test_output_is_parsed_alike_by_icinga_and_nagios,
         (output.verdicts(),),
         5_000,
     ),
@@ -43,18 +43,23 @@ PROPERTIES: tuple[tuple[str, Any, tuple[Any, ...], int], ...] = (
     ),
     (
         "replies in pieces",
-        grammar.test_a_reply_does_not_depend_on_how_it_arrives,
-        (grammar.octets, grammar.methods, *_HOW),
+        grammar.test_reply_in_any_pieces_is_the_same,
+        (grammar.replies, grammar.cut_lists, *_HOW),
         50_000,
     ),
     (
         "lines in pieces",
-        grammar.test_lines_are_what_stands_between_line_ends,
-        (grammar.octets, grammar.methods),
+        grammar.test_line_buffer_any_pieces_give_same_lines,
+        (grammar.replies, grammar.cut_lists),
         50_000,
     ),
-    ("status lines", grammar.test_status_lines_by_another_reader, (grammar.octets,), 50_000),
-    ("any octets", grammar.test_whatever_comes_is_read_or_refused, (grammar.octets,), 50_000),
+    (
+        "status lines",
+        grammar.test_parse_status_agrees_with_second_implementation,
+        (grammar.replies,),
+        50_000,
+    ),
+    ("any octets", grammar.test_parsers_any_bytes_are_read_or_refused, (grammar.replies,), 50_000),
     ("cleaned texts", text.test_sanitise_limit_is_kept, (text.foreign, _LIMIT), 50_000),
     ("masked texts", text.test_masker_result_is_sanitised, (_SECRETS, text.foreign), 20_000),
     (
