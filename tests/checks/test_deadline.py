@@ -301,7 +301,7 @@ def test_flood_at_side_probe_is_abandoned(pki: Pki) -> None:
         verdict = looked_at(server, words)
 
     assert verdict.startswith("POP3 CRITICAL - ")
-    assert " an assertion (injectable) could not be tried: no answer in time" in verdict
+    assert " an assertion (injectable) could not be tried: no answer" in verdict
 
 
 FLOODING = [hears_hello, HELLO_REQUESTS]

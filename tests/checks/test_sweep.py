@@ -218,12 +218,12 @@ def test_ini_parts_keep_duplicate_sections_apart() -> None:
         (["--submit", "jsonl:-"], "--submit needs --sweep"),
         (["--sweep", "x", "-H", "y"], "--hostname and --sweep cannot be combined"),
         (["--sweep", "x", "--jobs", "0"], "invalid --jobs"),
-        (["--sweep", ""], "invalid --sweep: not a path"),
+        (["--sweep", ""], "invalid --sweep: empty, or not a path"),
         (["--sweep", "x", "--submit", "y"], "invalid --submit y"),
         (["--sweep", "x", "--submit", "jsonl:y"], "invalid --submit jsonl:y"),
         (["--sweep", "x", "--submit", "nagios:"], "invalid --submit nagios:"),
         (["--sweep", "x", "--icinga-user", "y"], "need --submit icinga2:URL"),
-        (["--sweep", "x", "--submit", "icinga2:http://y"], "not https://"),
+        (["--sweep", "x", "--submit", "icinga2:http://y"], "must begin with https://"),
         (["--sweep", "x", "--submit", "icinga2:https://y"], "needs --icinga-user and"),
         (
             [
