@@ -159,8 +159,7 @@ def _of_session(
                 yield from certificates.identity(f"chain {number}", facts)
         if {Kind.EXPIRING.value, Kind.EXPIRED.value} & set(kinds):
             yield from _earlier_issuer(session.chain, leaf)
-        is_untrusted = session.failure is not None and session.failure.kind is Kind.UNTRUSTED
-        yield from certificates.remarks(session.chain, report.now, is_untrusted)
+        yield from certificates.remarks(session.chain, report.now, session.failure)
     if session.greeting is not None and settings.verbosity:
         yield f"greeting: {session.greeting_shown}"
     is_about_capabilities = settings.verbosity or Kind.NO_CAPABILITY.value in kinds
