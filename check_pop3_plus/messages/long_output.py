@@ -13,7 +13,7 @@ from check_pop3_plus.model.report import CertificateFacts, Chain, Report, Sessio
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Security, Settings, Verify
 
-DIALOGUE_TAIL = 4
+TRANSCRIPT_TAIL = 4
 """Lines of the transcript shown with a failure: the last command, its reply, and what led there."""
 
 _TRUST = {
@@ -49,10 +49,10 @@ def lines(
         yield from _settings(settings)
     if settings.verbosity >= 3:
         for each in report.sessions:
-            yield from (f"dialogue: {line}" for line in each.transcript)
+            yield from (f"transcript: {line}" for line in each.transcript)
     elif session and _failures(report):
-        tail = len(session.transcript) if is_diagnosed else DIALOGUE_TAIL
-        yield from (f"dialogue: {line}" for line in session.transcript[-tail:])
+        tail = len(session.transcript) if is_diagnosed else TRANSCRIPT_TAIL
+        yield from (f"transcript: {line}" for line in session.transcript[-tail:])
 
 
 def _failures(report: Report) -> list[Failure]:
