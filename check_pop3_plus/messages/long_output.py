@@ -7,7 +7,7 @@ The kind of failure comes first, then what to try, then the facts.
 from collections.abc import Iterator
 
 from check_pop3_plus.messages import certificates, hints
-from check_pop3_plus.messages.formats import date
+from check_pop3_plus.messages.formats import date, reason
 from check_pop3_plus.model.failures import MEASURED, Failure, Kind
 from check_pop3_plus.model.report import CertificateFacts, Chain, Report, Session
 from check_pop3_plus.model.sanitised_text import sanitise
@@ -105,9 +105,8 @@ def _laps(report: Report) -> Iterator[str]:
 def _outcome(session: Session, report: Report) -> str:
     if session.failure:
         phase = session.failure.phase
-        late = " in time" if session.failure.is_late else ""
         in_phase = f", in phase {phase.value}" if phase else ""
-        return f"{session.failure.kind.value}{in_phase}: {session.failure.message}{late}"
+        return f"{session.failure.kind.value}{in_phase}: {reason(session.failure)}"
     if report.failure:
         return report.failure.kind.value
     outcome = "OK"

@@ -5,6 +5,8 @@ import datetime as dt
 import pytest
 
 from check_pop3_plus.messages import formats
+from check_pop3_plus.model.failures import Failure, Kind
+from check_pop3_plus.model.sanitised_text import printable
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,14 @@ def test_date_is_printed_in_utc() -> None:
 def test_count_of_one_is_singular(number: int, text: str) -> None:
     """Only one has the singular."""
     assert formats.count(number, "message") == text
+
+
+@pytest.mark.parametrize(("is_late", "text"), [(True, "no answer in time"), (False, "no answer")])
+def test_reason_of_a_late_failure_says_so(is_late: bool, text: str) -> None:
+    """The message of a failure leaves that to the output."""
+    failure = Failure(Kind.TIMEOUT, None, printable("no answer"), is_late)
+
+    assert formats.reason(failure) == text
 
 
 @pytest.mark.parametrize(
