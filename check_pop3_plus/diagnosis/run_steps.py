@@ -28,7 +28,8 @@ def run(
     """Return what could be found out by the deadline; never raises."""
     problem = plan.problem_of(report, kinds)
     steps = plan.steps_for(prerequisites.settings, report, problem)
-    diagnosis = _Diagnosis(Surroundings(prerequisites, report, problem.session), deadline)
+    surroundings = Surroundings(prerequisites, report, problem.session)
+    diagnosis = _Diagnosis(surroundings, deadline)
     if problem.kind in plan.ABOUT_DATES:
         diagnosis.add(LocalClock(report.now))
     if not deadline.left():
@@ -40,7 +41,7 @@ def run(
     except Stopped:
         diagnosis.skip(diagnosis.pending(), "stopped from outside")
     finally:
-        diagnosis.stop()
+        surroundings.programs.stop()
     return diagnosis.findings(problem)
 
 
@@ -87,10 +88,6 @@ class _Diagnosis:
         for thread in self._threads:
             thread.join(self._deadline.left())
         self.skip(self.pending(), "not finished in time")
-
-    def stop(self) -> None:
-        """End whatever still runs."""
-        self._surroundings.abort()
 
     def pending(self) -> tuple[Step, ...]:
         # Not by asking the threads: after a signal has interrupted `join`, a running thread may
