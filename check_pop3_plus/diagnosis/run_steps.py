@@ -16,7 +16,7 @@ from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.sanitised_text import Printable, printable
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.probe.prerequisites import Prerequisites
-from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.support.deadline import Deadline, end_helper
 
 _GRACE_SECONDS = 0.1
 """How long a step may take, after its limit, to record what it has found."""
@@ -108,3 +108,4 @@ class _Diagnosis:
             self.skip((step,), f"internal error ({type(error).__name__})")
         finally:
             self._pending.remove(step)
+            end_helper()
