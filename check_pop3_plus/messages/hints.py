@@ -23,7 +23,7 @@ class Hint(Record):
     by_phase: Mapping[Phase, str] = {}
     """For a phase, in place of `text`."""
     gloss: str = ""
-    """What the kind means, where its name does not say it."""
+    """An explanation of the kind, where its name is no plain English."""
 
 
 HINTS = {

@@ -23,7 +23,7 @@ def verdict(outcomes: list[Outcome], refusal: str | None = None) -> Verdict:
     return tally.verdict(1.0)
 
 
-@pytest.mark.parametrize("refusal", [None, "nobody reads the file"])
+@pytest.mark.parametrize("refusal", [None, "HTTP 500"])
 @pytest.mark.parametrize("is_readable", [True, False])
 def test_verdict_does_not_depend_on_the_order_of_completion(
     is_readable: bool, refusal: str | None
