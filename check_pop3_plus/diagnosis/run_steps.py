@@ -16,7 +16,7 @@ from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.sanitised_text import Printable, printable
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.probe.prerequisites import Prerequisites
-from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.support.deadline import Deadline, end_helper
 
 _GRACE_SECONDS = 0.1
 """How long a step may take, after its limit, to record what it has found."""
@@ -28,7 +28,8 @@ def run(
     """Return what could be found out by the deadline; never raises."""
     problem = plan.problem_of(report, kinds)
     steps = plan.steps_for(prerequisites.settings, report, problem)
-    diagnosis = _Diagnosis(Surroundings(prerequisites, report, problem.session), deadline)
+    surroundings = Surroundings(prerequisites, report, problem.session)
+    diagnosis = _Diagnosis(surroundings, deadline)
     if problem.kind in plan.ABOUT_DATES:
         diagnosis.add(LocalClock(report.now))
     if not deadline.left():
@@ -40,7 +41,7 @@ def run(
     except Stopped:
         diagnosis.skip(diagnosis.pending(), "stopped from outside")
     finally:
-        diagnosis.stop()
+        surroundings.programs.stop()
     return diagnosis.findings(problem)
 
 
@@ -88,10 +89,6 @@ class _Diagnosis:
             thread.join(self._deadline.left())
         self.skip(self.pending(), "not finished in time")
 
-    def stop(self) -> None:
-        """End whatever still runs."""
-        self._surroundings.abort()
-
     def pending(self) -> tuple[Step, ...]:
         # Not by asking the threads: after a signal has interrupted `join`, a running thread may
         # report that it has ended (bpo-45274).
@@ -111,3 +108,4 @@ class _Diagnosis:
             self.skip((step,), f"internal error ({type(error).__name__})")
         finally:
             self._pending.remove(step)
+            end_helper()

@@ -1,7 +1,7 @@
 """Submit results to Icinga 2 as passive checks, by its REST API (`process-check-result`).
 
-One connection serves all results. A lost connection is reopened and the result sent again: to
-process it twice does no harm.
+One connection serves all results. A lost connection is reopened and the result sent again;
+Icinga may then process a result twice, which has no effect.
 """
 
 import json

@@ -389,7 +389,7 @@ def test_diagnosis_without_stls_shows_the_capabilities(dovecot: Dovecot, pki: Pk
     done = honest(check_at(dovecot, pki, "no-tls", "--starttls", "--diagnose", tls=False))
 
     assert likely_cause(done) == "no further cause found"
-    assert "dialogue: C: CAPA" in done.long
+    assert "transcript: C: CAPA" in done.long
 
 
 @pytest.mark.real
@@ -410,7 +410,7 @@ def test_diagnosis_after_a_rejected_login_opens_no_connection(pki: Pki, tmp_path
 
     assert kinds(done) == ["credentials"]
     assert likely_cause(done) == "no further cause found"
-    assert "dialogue: C: PASS ***" in done.long
+    assert "transcript: C: PASS ***" in done.long
     assert "diagnosis: connections: none opened after the login began" in done.long
     assert log.count("pop3-login: ") == 1
 

@@ -104,7 +104,7 @@ def test_submit_without_a_reader_waits_only_once(
 
     said = {commands.submit(outcome()) for _ in range(100)}
 
-    assert said == {f"nobody reads {fifo}"}
+    assert said == {f"no process reads {fifo}"}
     assert time.monotonic() - began < 1
 
 
@@ -120,7 +120,7 @@ def test_submit_to_a_full_or_abandoned_pipe_fails(
     taken = [commands.submit(outcome()) for _ in range(3000)]
     assert set(taken) == {None, f"{fifo} is full"}
     reader.close()
-    assert pipe(fifo).submit(outcome()) == f"nobody reads {fifo}"
+    assert pipe(fifo).submit(outcome()) == f"no process reads {fifo}"
 
 
 def test_submit_waits_for_a_reader_that_restarts(fifo: Path) -> None:
@@ -166,7 +166,7 @@ def test_sweep_without_a_reader_is_critical(fifo: Path, tmp_path: Path) -> None:
     assert done.code == 2
     assert done.seconds < 2
     assert "1 OK; 1 not submitted: a!good" in done.verdict
-    assert done.long == [f"critical: a!good: not submitted: nobody reads {fifo}"]
+    assert done.long == [f"critical: a!good: not submitted: no process reads {fifo}"]
     assert done.perfdata["not_submitted"] == "1;;;0;1"
 
 

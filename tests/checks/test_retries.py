@@ -36,7 +36,7 @@ def test_retries_failure_persists_reports_last_attempt() -> None:
     assert done.verdict.endswith(" before the greeting (3 of 3 attempts failed)")
     assert done.long[:2] == [
         "kind: closed, in phase greeting",
-        "try: too many connections, an access list, or a failing back end",
+        "try: an access list, a connection limit, or a failing back end of the server",
     ]
     assert [line.partition(":")[0] for line in done.long[2:4]] == ["attempt 1", "attempt 2"]
     assert server.connections == 3

@@ -78,15 +78,6 @@ def test_run_check_expiring_certificate_reports_days_and_date(
     )
 
 
-def test_run_check_certificate_below_two_days_reports_hours(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """ "One day could be 1 hour or 47."""
-    result = verdict(monkeypatch, "-D 60", certificate=dates(-30, 1.5))
-
-    assert "expires in 36 hours" in result.status
-
-
 def failed(kind: Kind, phase: Phase | None = Phase.TLS, message: str = "did it") -> Failure:
     return Failure(kind, phase, Printable(message))
 
@@ -143,39 +134,12 @@ def test_run_check_implausible_clock_keeps_other_failures(monkeypatch: pytest.Mo
     assert result.state is State.CRITICAL
 
 
-def test_run_check_expired_issuer_is_distinguished_from_the_leaf(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The server certificate is valid; another one must be renewed."""
-    result = verdict(monkeypatch, failure=failed(Kind.EXPIRED), certificate=dates(-30, 30))
-
-    assert "is valid, but an intermediate in the chain expired" in result.status
-
-
 def test_run_check_notes_are_printed_with_verbose_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """The output of an OK is one line."""
     notes = (Note(Kind.GOODBYE, Printable("no answer")),)
 
     assert verdict(monkeypatch, notes=notes).lines == ()
     assert "note: goodbye: no answer" in verdict(monkeypatch, "-v", notes=notes).lines
-
-
-def test_status_line_is_cut_at_200_characters(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Contract, section 3; the performance data stay."""
-    result = verdict(monkeypatch, failure=failed(Kind.GREETING, Phase.GREETING, "x" * 300))
-    head = render(result).partition(" | ")[0]
-
-    assert len(head) == 200
-    assert head.endswith("...")
-    assert " | time=" in render(result)
-
-
-def test_render_long_output_is_cut_at_4_kib() -> None:
-    """The text says that something was left out."""
-    text = render(Verdict(State.OK, "fine", lines=tuple(f"line: {'x' * 90}" for _ in range(99))))
-
-    assert len(text) <= 4096
-    assert text.endswith("more: left out\n")
 
 
 def test_run_check_figures_not_measured_are_absent(
