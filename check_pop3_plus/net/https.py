@@ -78,7 +78,7 @@ class _Connection(http.client.HTTPSConnection):
             except ProbeError as error:
                 failure = error
             else:
-                self._stream.deadline = self.deadline
+                self._stream.arm(self.deadline)
                 self._stream.start_tls(tls.context(self._policy), self._policy.name)
                 self.sock = self._stream.sock
                 return
@@ -87,8 +87,8 @@ class _Connection(http.client.HTTPSConnection):
     def post(self, path: str, body: bytes, fields: Mapping[str, str]) -> tuple[int, bytes]:
         """Send a request and read its reply. Raises ProbeError."""
         try:
-            if self.sock:
-                self.sock.settimeout(self.deadline.remaining())
+            if self.sock and self._stream:
+                self._stream.arm(self.deadline)
             self.request("POST", path, body, {**_FIELDS, **fields})
             reply = read_reply(self)
             self.deadline.remaining()  # nobody takes a late reply, or closes its connection

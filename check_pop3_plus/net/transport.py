@@ -95,9 +95,14 @@ class Stream:
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self.sock = sock
-        """For `https` alone: its calls are not bounded by the deadline."""
+        """For `https` alone: each call on it may take what is left when `arm` is called."""
         self.deadline = deadline
         self.encrypted = False
+
+    def arm(self, deadline: Deadline) -> None:
+        """Set another deadline. Raises DeadlineExceeded."""
+        self.deadline = deadline
+        self.sock.settimeout(deadline.remaining())
 
     def send(self, data: bytes) -> None:
         """Send all of `data`. Raises ProbeError (closed) and DeadlineExceeded."""
