@@ -507,7 +507,7 @@ def test_no_proxy_is_asked(pki: Pki, options: Options) -> None:
 @pytest.mark.parametrize(
     ("steps", "reason"),
     [
-        ([expect(), say(http(b"", "400 Bad Request"))], ": speaks plain text where TLS is due"),
+        ([expect(), say(http(b"", "400 Bad Request"))], ": answers in plain text, TLS expected"),
         ([drop()], ": closed the connection"),
     ],
 )

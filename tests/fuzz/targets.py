@@ -288,7 +288,7 @@ def name_server(data: bytes) -> None:
 
 
 def server_hello(data: bytes) -> None:
-    """An answer to a TLS handshake on old terms; it does not depend on how it arrives."""
+    """An answer to a legacy TLS handshake; it does not depend on how it arrives."""
     outcomes = []
     for length in (len(data) // 3, len(data) // 2, len(data)):
         try:
@@ -297,7 +297,7 @@ def server_hello(data: bytes) -> None:
             outcomes.append(error.message)
     assert set(outcomes) <= {
         *("None", "", "SSL 3.0", "TLS 1.0", "TLS 1.1"),
-        "answers no handshake on old terms",
+        "answers no handshake with legacy TLS",
     }
     decided = [outcome for outcome in outcomes if outcome != "None"]
     assert len(set(decided)) <= 1, outcomes
