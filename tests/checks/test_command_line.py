@@ -288,7 +288,7 @@ def test_the_environment_does_not_steer_tls(tmp_path: Path, pki: Pki) -> None:
         (["--client-cert", "{garbage}"], "cannot load client certificate"),
         (["--client-cert", "{encrypted}"], "cannot load client certificate"),
         (["--client-cert", "{cert}"], ": no certificate in it, or no private key in "),
-        (["--client-cert", "{cert}", "--client-key", "{other}"], ": the key is not its own"),
+        (["--client-cert", "{cert}", "--client-key", "{other}"], ": the key does not belong to it"),
     ],
 )
 def test_files_that_cannot_be_loaded(

@@ -133,7 +133,7 @@ FAULTS = {
         "plain text on the TLS port",
         {
             "": critical(
-                "tls", "tls: .* speaks plain text where TLS is due", r"try: .*\(--starttls\)"
+                "tls", "tls: .* answers in plain text, TLS expected", r"try: .*\(--starttls\)"
             )
         },
         ("tls",),
@@ -244,7 +244,7 @@ FAULTS = {
         {
             "EOF": critical("tls", "tls: .* accepted STLS and then closed the connection"),
             "reset": critical("tls", "tls: .* accepted STLS and then reset the connection"),
-            "plain text": critical("tls", "tls: .* speaks plain text where TLS is due"),
+            "plain text": critical("tls", "tls: .* answers in plain text, TLS expected"),
             "silence": critical("timeout", r"tls: no answer from \S+ within"),
         },
         ("stls",),
@@ -375,7 +375,7 @@ FAULTS = {
             "alert 40": critical("tls", "tls: .* failed the TLS handshake: .*handshake failure"),
             "alert 80": critical("tls", "tls: .* failed the TLS handshake: internal error"),
             "alert 112": critical("tls", "tls: .* failed the TLS handshake: unrecognized name"),
-            "garbage": critical("tls", "tls: .* failed the TLS handshake: |speaks plain text"),
+            "garbage": critical("tls", "tls: .* failed the TLS handshake: |answers in plain text"),
             "EOF": critical("closed", "tls: .* closed the connection", modes=("tls",)),
             "reset": critical("closed", "tls: .* reset the connection", modes=("tls",)),
         },
