@@ -288,7 +288,7 @@ handshake("the handshake drips", dripping("1.3"))
 handshake("the handshake of TLS 1.2 drips", dripping("1.2"))
 handshake("flood of HelloRequest", lambda _: hears_hello, lambda _: HELLO_REQUESTS, is_busy=True)
 handshake("endless CertificateRequest", endless_certificate_request, is_busy=True)
-handshake("another handshake after the first", tls_records.begin_anew)
+handshake("another handshake after the first", tls_records.request_renegotiation)
 handshake("flood of tickets", lambda pki: tls_records.flood_of("tickets", pki), is_busy=True)
 handshake("flood of KeyUpdate", lambda pki: tls_records.flood_of("key updates", pki), is_busy=True)
 handshake(
