@@ -211,7 +211,7 @@ def test_run_timeout_below_timeout_ends_the_run() -> None:
 @pytest.mark.parametrize(
     ("point", "mode"),
     [
-        ("never reads a token of 4,000 octets", "stls"),
+        ("never reads a token of 4,000 bytes", "stls"),
         ("within the certificate", "tls"),
         ("the handshake drips", "stls"),
         ("records drip", "stls"),
