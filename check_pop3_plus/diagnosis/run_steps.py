@@ -25,7 +25,7 @@ _GRACE_SECONDS = 0.1
 def run(
     prerequisites: Prerequisites, report: Report, kinds: tuple[Kind, ...], deadline: Deadline
 ) -> Findings:
-    """Return what could be found out by the deadline; never raises."""
+    """Return the facts that were found by the deadline; never raises."""
     problem = plan.problem_of(report, kinds)
     steps = plan.steps_for(prerequisites.settings, report, problem)
     surroundings = Surroundings(prerequisites, report, problem.session)
@@ -63,6 +63,7 @@ class _Diagnosis:
         return Findings(problem, tuple(self._facts), tuple(dict.fromkeys(self._skipped)))
 
     def start(self, steps: Iterable[Step]) -> None:
+        """Start all pieces of work, each in a thread."""
         for step in steps:
             try:
                 pieces = step.work(self._surroundings)
@@ -90,21 +91,25 @@ class _Diagnosis:
         self.skip(self.pending(), "not finished in time")
 
     def pending(self) -> tuple[Step, ...]:
-        # Not by asking the threads: after a signal has interrupted `join`, a running thread may
-        # report that it has ended (bpo-45274).
+        """Return the steps that are not finished.
+
+        `Thread.is_alive` cannot be used: after a signal has interrupted `join`, a running thread
+        may be reported as finished (bpo-45274).
+        """
         return tuple(self._pending)
 
     def skip(self, steps: Iterable[Step], reason: str) -> None:
+        """Record that steps are skipped or incomplete."""
         self._skipped += [printable("{}: {}", step.name, reason) for step in steps]
 
     def _do(self, step: Step, work: Work) -> None:
-        """Do one piece of work; whatever goes wrong in it, the verdict stands."""
+        """Do one piece of work; no error in it changes the verdict."""
         try:
             for fact in work(Deadline(self._deadline.at - _GRACE_SECONDS).within(step.seconds)):
                 self.add(fact)
         except ProbeError as error:
             self.skip((step,), self._surroundings.sanitise(error.message))
-        except BaseException as error:  # signals are the main thread's
+        except BaseException as error:  # signals reach only the main thread
             self.skip((step,), f"internal error ({type(error).__name__})")
         finally:
             self._pending.remove(step)

@@ -1,4 +1,4 @@
-"""The lines of a diagnosis in the long output. All text in the findings is sanitised already."""
+"""The lines of a diagnosis in the long output; the text in the findings is sanitised."""
 
 from collections.abc import Iterator
 

@@ -1,8 +1,8 @@
 """What each step of a diagnosis does: facts about names, ports and routes.
 
 A step consists of one or more pieces of work, which run side by side. A piece of work yields its
-facts as it finds them and raises ProbeError when it can find none. Nothing here evaluates, and
-nothing here needs a secret.
+facts as it finds them and raises ProbeError when it can find none. No step evaluates its facts
+or needs a secret.
 """
 
 import os
@@ -103,7 +103,10 @@ def _look_up(around: Surroundings, name: str, family: Family, limit: Deadline) -
 
 
 def name_servers(around: Surroundings) -> Iterable[Work]:
-    """Query each name server of this machine. Raises ProbeError when resolv.conf is unreadable."""
+    """Query each name server of this machine.
+
+    Raises ProbeError (config) when resolv.conf is unreadable.
+    """
     servers = dns_query.servers(files.read_file(RESOLV_CONF, "resolver configuration"))
     return [partial(_query, around, server) for server in servers]
 

@@ -1,7 +1,7 @@
 """The long output: the details below the status line.
 
 Every line begins with a label and a colon, so that untrusted text cannot pass for a status line.
-The kind of failure comes first, then what to try, then the facts.
+The kind of failure and the hint come first, then the facts.
 """
 
 from collections.abc import Iterator

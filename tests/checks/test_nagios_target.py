@@ -32,7 +32,7 @@ class Reader:
     """Reads a FIFO as Nagios does."""
 
     def __init__(self, fifo: Path) -> None:
-        # For both, so that it never ends between two writers.
+        # Opened for both, so that reading never ends between two writers.
         self._descriptor = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
         self._text = b""
 
@@ -102,9 +102,9 @@ def test_submit_without_a_reader_waits_only_once(
     commands = pipe(fifo)
     began = time.monotonic()
 
-    said = {commands.submit(outcome()) for _ in range(100)}
+    reasons = {commands.submit(outcome()) for _ in range(100)}
 
-    assert said == {f"no process reads {fifo}"}
+    assert reasons == {f"no process reads {fifo}"}
     assert time.monotonic() - began < 1
 
 
@@ -116,7 +116,7 @@ def test_submit_to_a_full_or_abandoned_pipe_fails(
     reader = Reader(fifo)
     commands = pipe(fifo)
     assert commands.submit(outcome()) is None
-    # Not read: 64 KiB fill it.
+    # Without a reader 64 KiB fill the pipe.
     taken = [commands.submit(outcome()) for _ in range(3000)]
     assert set(taken) == {None, f"{fifo} is full"}
     reader.close()

@@ -56,7 +56,7 @@ def verdict(
 
 
 def test_run_check_success_prints_the_line_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Contract, section 3, word for word."""
+    """The status line is that of the contract, section 3."""
     result = verdict(monkeypatch, "-w 2 -c 5 -D 60,14", certificate=dates(-30, 63.416))
 
     assert render(result) == (
@@ -100,7 +100,7 @@ def test_run_check_every_kind_has_a_state_and_a_sentence(
             argv = f"--state {kind.value}={state.name.lower()}"
             result = verdict(monkeypatch, argv, failure=failed(kind))
             assert result.state is state
-            # Whatever its state, it does not look like success.
+            # In every state the failure is named.
             assert "did it" in result.status or "pop.example.org" in result.status
             assert ("treated as OK" in result.status) == (state is State.OK)
 
@@ -145,7 +145,7 @@ def test_run_check_notes_are_printed_with_verbose_only(monkeypatch: pytest.Monke
 def test_run_check_figures_not_measured_are_absent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Absent, not 0 and not U."""
+    """A figure without a value is left out, neither 0 nor U."""
     result = verdict(monkeypatch, failure=failed(Kind.REFUSED, Phase.CONNECT), elapsed=None)
 
     assert tuple(map(perfdata, result.figures)) == (
