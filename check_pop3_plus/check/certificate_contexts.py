@@ -25,7 +25,7 @@ from check_pop3_plus.support.deadline import days
 
 
 class DaysContext(KindContext):
-    """The remaining days as a figure; `CertificateContext` and `ChainContext` evaluate them."""
+    """The remaining days as a figure only; `CertificateContext` and `ChainContext` evaluate."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         return self.fine(metric)
@@ -103,7 +103,7 @@ class Assertion(Record):
     kind: Kind
     """The kind of failure where it does not hold."""
     wanted: str
-    """The field of `Assertions` with the value of the option; None there means not asked for."""
+    """The field of `Assertions` with the value of the option; None there: option not given."""
     holds: Callable[[Chain, Any, Report], bool]
     """Whether it holds for a chain with a leaf, by the value of the option."""
 

@@ -42,9 +42,9 @@ class FailureContext(KindContext):
         return self.result(kind, metric)
 
     def _is_outvoted(self, failure: Failure, session: Session | None, report: Report) -> bool:
-        """Return whether enough other addresses work.
+        """Return whether enough other addresses work, so that one failure does not count.
 
-        That does not excuse a failed login, which only one of them has tried, nor a local failure.
+        A failed login counts, because only one address has tried it, and so does a local failure.
         """
         enough = self.settings.target.min_addresses
         if enough is None or session is None or session.login_began or failure.kind in LOCAL:
@@ -62,7 +62,7 @@ class AddressesContext(KindContext):
 
 
 class NoteContext(KindContext):
-    """What did not end the attempt."""
+    """A problem that did not end the attempt."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         note: Note = metric.value.fact

@@ -1,7 +1,6 @@
 """The default state of each kind of failure, which kinds are retried, and the base of all contexts.
 
-A Result's `hint` is the kind's stable name, or None where there is nothing to report. The messages
-are made in `summary`.
+The messages are made in `summary`.
 """
 
 from typing import TYPE_CHECKING
@@ -27,7 +26,7 @@ class Policy(Record):
     state: State | None
     """Where it ended the attempt (contract, section 4); None where a threshold gives the state."""
     note_state: State | None = None
-    """Where the attempt went on; None means the same state."""
+    """Where the attempt continued; None means the same state."""
     is_transient: bool = False
     """Whether it may be gone two seconds later, so that the attempt is repeated."""
     is_password_right: bool = False
@@ -110,7 +109,12 @@ _SERVICE_STATES = {
 
 
 class KindContext(nagiosplugin.Context):
-    """A context that evaluates kinds of failure, by the table and by `--state`."""
+    """Base of all contexts: turns a kind of failure into a Result, by the table and `--state`.
+
+    A subclass implements `evaluate`, and returns `self.result(kind, metric)` or
+    `self.fine(metric)`. The `hint` of a Result is the name of the kind, or None where there is
+    nothing to report; `summary` and `run` read it there.
+    """
 
     def __init__(self, name: str, settings: Settings) -> None:
         super().__init__(name)
@@ -123,6 +127,7 @@ class KindContext(nagiosplugin.Context):
         return Result(_SERVICE_STATES[state], kind.value, metric)
 
     def fine(self, metric: Metric) -> Result:
+        """Return the result where there is nothing to report."""
         return Result(nagiosplugin.Ok, None, metric)
 
 
@@ -134,6 +139,9 @@ def is_clock_plausible(now: "datetime") -> bool:
 
 
 def report_of(resource: Resource) -> Report:
-    """Return the report of a resource after its probe."""
+    """Return the report of the attempt that a resource has made.
+
+    nagiosplugin passes the resource to the contexts by its base class.
+    """
     report: Report = resource.report  # type: ignore[attr-defined]
     return report

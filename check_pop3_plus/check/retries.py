@@ -1,6 +1,7 @@
-"""When a failed attempt is repeated, and what the output says about several attempts.
+"""When a failed attempt is repeated, and the output about several attempts.
 
-Which kinds are retried is policy, in `default_states`. Here it meets the time that is left.
+Which kinds are retried is in the table of `default_states`; the time that is left is considered
+here.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +27,7 @@ class Attempt(Record):
 
     state: State
     status: str
-    """What the status line says."""
+    """The status line, without service and state."""
     figures: tuple[Figure, ...]
     kinds: tuple[Kind, ...]
     """Of all findings that are not OK, worst first."""
@@ -68,7 +69,7 @@ def suffix(attempts: Sequence[Attempt], limits: Limits) -> str:
     Empty without --rechecks, or where none failed.
     """
     if attempts[-1].kinds and attempts[-1].kinds[0] in LOCAL:
-        attempts = attempts[:-1]  # it says nothing about the server
+        attempts = attempts[:-1]  # a local failure is not one of the server
     failed = sum(attempt.state is not State.OK for attempt in attempts)
     if not limits.rechecks or not failed:
         return ""

@@ -23,10 +23,10 @@ from check_pop3_plus.support.deadline import Clock, Deadline, pause
 from check_pop3_plus.support.masking import Masker
 
 _MARGIN_SECONDS = 1.0
-"""The diagnosis ends so much earlier than the run."""
+"""The diagnosis ends this long before the run."""
 
 _DIAGNOSIS_SECONDS = 10.0
-"""Retries leave so much for the diagnosis: enough for all but the last hops of a long route."""
+"""Retries leave this time to the diagnosis: enough for all but the last hops of a long route."""
 
 _STATES = {state.value: state for state in State}
 _SEVERITIES = {state.value: SEVERITY.index(state) for state in State}

@@ -1,4 +1,4 @@
-"""The nagiosplugin Summary: chooses and orders what the status line says of the results."""
+"""The nagiosplugin Summary: selects and orders the sentences of the status line."""
 
 import nagiosplugin
 from nagiosplugin import Metric, Result, Results
@@ -24,8 +24,8 @@ class Summary(nagiosplugin.Summary):
         """Return the status where every result is OK."""
         for result in results.results:
             fact = _fact(result)
-            # A failure that enough other addresses make up for is success. One that the user
-            # counts as OK is not, and must not look like it.
+            # Where enough other addresses work, the kind is `partial`, and that is success. A
+            # failure that `--state` makes OK is none, and must not appear as success.
             if isinstance(fact, Failure) and result.hint == fact.kind.value:
                 return f"{self._sentence(result)} ({result.hint} treated as OK)"
         return self._sentences.success(

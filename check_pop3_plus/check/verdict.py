@@ -22,7 +22,7 @@ class Figure(Record):
 
 
 class Verdict(Record):
-    """The state, what the status line says, the figures and the long output."""
+    """State, status line, figures and long output."""
 
     state: State
     status: str

@@ -1,4 +1,4 @@
-"""The facts that a diagnosis found: plain records, no evaluation. `None` means "not seen"."""
+"""The facts that a diagnosis found: records without evaluation. `None` means "not observed"."""
 
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
@@ -89,7 +89,7 @@ class ToolOutput(Record):
 
 
 class LocalClock(Record):
-    """The time of this machine, where certificate dates matter."""
+    """The time of this machine, for failures that depend on certificate dates."""
 
     now: "datetime"
 

@@ -52,11 +52,13 @@ class Case:
 
     def tls_port(self) -> int | None:
         """Return another port of the host that speaks TLS from the first byte."""
-        shaken = [each for each in self.findings.of(Handshake) if each.version]
-        return next((each.address.port for each in shaken if each.address.port != self.port), None)
+        handshakes = [each for each in self.findings.of(Handshake) if each.version]
+        return next(
+            (each.address.port for each in handshakes if each.address.port != self.port), None
+        )
 
     def sign_of_life(self) -> str | None:
-        """Return how the host answers, whatever happens on the port."""
+        """Return a sign that the host is up, from another port or from ping."""
         others = self.connections_to_other_ports()
         for each in others:
             if each.failure is None:
@@ -244,15 +246,15 @@ def host_down(case: Case) -> str | None:
 
 def plain_text(case: Case) -> str | None:
     """The port speaks plain text, but the check wants TLS from the first byte."""
-    heard = case.greeting()
-    if case.settings.tls.security is not Security.IMPLICIT or heard is None:
+    answer = case.greeting()
+    if case.settings.tls.security is not Security.IMPLICIT or answer is None:
         return None
-    if heard.greeting is None:
-        if heard.failure and heard.failure.kind is Kind.GARBLED:
-            return f"another service on port {case.port}: it {heard.failure.message}"
+    if answer.greeting is None:
+        if answer.failure and answer.failure.kind is Kind.GARBLED:
+            return f"another service on port {case.port}: it {answer.failure.message}"
         return None
     text = f"the server speaks plain text on port {case.port}"
-    if "STLS" in (heard.capabilities or ()):
+    if "STLS" in (answer.capabilities or ()):
         return f"{text} and offers STLS: use --starttls with -p {case.port} in place of -S"
     tls_port = case.tls_port()
     if tls_port:
@@ -315,8 +317,8 @@ def no_version(case: Case) -> str | None:
 
 def tls_from_the_first_byte(case: Case) -> str | None:
     """The port speaks TLS, but the check wants plain text first."""
-    shaken = [each for each in case.findings.of(Handshake) if each.address.port == case.port]
-    if not shaken or not shaken[0].version:
+    handshakes = [each for each in case.findings.of(Handshake) if each.address.port == case.port]
+    if not handshakes or not handshakes[0].version:
         return None
     text = f"the server speaks TLS from the first byte on port {case.port}: use -S"
     text += f" with -p {case.port}" if case.port != 995 else ""
@@ -326,8 +328,8 @@ def tls_from_the_first_byte(case: Case) -> str | None:
 
 def greets_now(case: Case) -> str | None:
     """The server greets a new connection."""
-    heard = case.greeting()
-    if heard and heard.greeting and heard.failure is None:
+    answer = case.greeting()
+    if answer and answer.greeting and answer.failure is None:
         return "the server greets now: the failure was temporary"
     return None
 

@@ -19,7 +19,7 @@ from check_pop3_plus.options.validators import is_numeric
 
 
 class Need(Enum):
-    """What a step cannot do without."""
+    """A requirement of a step."""
 
     NAME = "a host name, not a numeric address"
     SERVER = "an address, and no login that has begun and not succeeded"
@@ -28,7 +28,7 @@ class Need(Enum):
 
 
 class Step(Record):
-    """One thing to find out."""
+    """One step of a diagnosis."""
 
     name: str
     """As printed where it is skipped."""
@@ -90,7 +90,7 @@ FITTING: dict[tuple[Phase | None, Kind | None], tuple[Step, ...]] = {
     (Phase.TLS, None): (CONNECTIONS, OTHER_PORTS, GREETING, VERSIONS),
     (Phase.TLS, Kind.NAME): (LOOKUPS, VERSIONS),
     (Phase.TLS, Kind.TIMEOUT): (OTHER_PORTS, GREETING, VERSIONS, PING),
-    # The certificate has been read, and so has what is wrong with it.
+    # The certificate has been read and explained.
     (Phase.TLS, Kind.EXPIRED): (VERSIONS,),
     (Phase.TLS, Kind.NOT_YET_VALID): (VERSIONS,),
     (Phase.TLS, Kind.UNTRUSTED): (VERSIONS,),
@@ -112,7 +112,7 @@ ABOUT_DATES = frozenset((Kind.EXPIRED, Kind.NOT_YET_VALID, Kind.EXPIRING))
 
 
 def problem_of(report: Report, kinds: tuple[Kind, ...]) -> Problem:
-    """Return what to explain: the first of the failures that the verdict is about."""
+    """Return the problem to explain: the first failure that the verdict is about."""
     if report.failure:
         return Problem(report.failure.phase, report.failure.kind, None)
     for session in report.evaluated:

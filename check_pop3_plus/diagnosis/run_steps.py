@@ -16,7 +16,7 @@ from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.sanitised_text import Printable, printable
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.probe.prerequisites import Prerequisites
-from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.support.deadline import Deadline, end_helper
 
 _GRACE_SECONDS = 0.1
 """How long a step may take, after its limit, to record what it has found."""
@@ -25,10 +25,11 @@ _GRACE_SECONDS = 0.1
 def run(
     prerequisites: Prerequisites, report: Report, kinds: tuple[Kind, ...], deadline: Deadline
 ) -> Findings:
-    """Return what could be found out by the deadline; never raises."""
+    """Return the facts that were found by the deadline; never raises."""
     problem = plan.problem_of(report, kinds)
     steps = plan.steps_for(prerequisites.settings, report, problem)
-    diagnosis = _Diagnosis(Surroundings(prerequisites, report, problem.session), deadline)
+    surroundings = Surroundings(prerequisites, report, problem.session)
+    diagnosis = _Diagnosis(surroundings, deadline)
     if problem.kind in plan.ABOUT_DATES:
         diagnosis.add(LocalClock(report.now))
     if not deadline.left():
@@ -40,7 +41,7 @@ def run(
     except Stopped:
         diagnosis.skip(diagnosis.pending(), "stopped from outside")
     finally:
-        diagnosis.stop()
+        surroundings.programs.stop()
     return diagnosis.findings(problem)
 
 
@@ -62,6 +63,7 @@ class _Diagnosis:
         return Findings(problem, tuple(self._facts), tuple(dict.fromkeys(self._skipped)))
 
     def start(self, steps: Iterable[Step]) -> None:
+        """Start all pieces of work, each in a thread."""
         for step in steps:
             try:
                 pieces = step.work(self._surroundings)
@@ -88,26 +90,27 @@ class _Diagnosis:
             thread.join(self._deadline.left())
         self.skip(self.pending(), "not finished in time")
 
-    def stop(self) -> None:
-        """End whatever still runs."""
-        self._surroundings.abort()
-
     def pending(self) -> tuple[Step, ...]:
-        # Not by asking the threads: after a signal has interrupted `join`, a running thread may
-        # report that it has ended (bpo-45274).
+        """Return the steps that are not finished.
+
+        `Thread.is_alive` cannot be used: after a signal has interrupted `join`, a running thread
+        may be reported as finished (bpo-45274).
+        """
         return tuple(self._pending)
 
     def skip(self, steps: Iterable[Step], reason: str) -> None:
+        """Record that steps are skipped or incomplete."""
         self._skipped += [printable("{}: {}", step.name, reason) for step in steps]
 
     def _do(self, step: Step, work: Work) -> None:
-        """Do one piece of work; whatever goes wrong in it, the verdict stands."""
+        """Do one piece of work; no error in it changes the verdict."""
         try:
             for fact in work(Deadline(self._deadline.at - _GRACE_SECONDS).within(step.seconds)):
                 self.add(fact)
         except ProbeError as error:
             self.skip((step,), self._surroundings.sanitise(error.message))
-        except BaseException as error:  # signals are the main thread's
+        except BaseException as error:  # signals reach only the main thread
             self.skip((step,), f"internal error ({type(error).__name__})")
         finally:
             self._pending.remove(step)
+            end_helper()

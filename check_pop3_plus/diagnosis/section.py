@@ -1,4 +1,4 @@
-"""The lines of a diagnosis in the long output. All text in the findings is sanitised already."""
+"""The lines of a diagnosis in the long output; the text in the findings is sanitised."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from check_pop3_plus.diagnosis.findings import (
     ToolOutput,
     Version,
 )
-from check_pop3_plus.messages.formats import count, date, named
+from check_pop3_plus.messages.formats import count, date, named, reason
 from check_pop3_plus.model.failures import Failure, Kind
 
 _CAPABILITIES_LIMIT = 400
@@ -52,8 +52,8 @@ def _lookups(findings: Findings) -> Iterator[str]:
 def _name_servers(findings: Findings) -> Iterator[str]:
     for fact in sorted(findings.of(NameServer), key=lambda fact: fact.server):
         records = count(fact.records, "record")
-        said = f"{fact.code}, {records}" if fact.code else _reason(fact.failure)
-        yield f"name server {fact.server}: {said}, after {fact.seconds:.3f} s"
+        answer = f"{fact.code}, {records}" if fact.code else _reason(fact.failure)
+        yield f"name server {fact.server}: {answer}, after {fact.seconds:.3f} s"
 
 
 def _connections(findings: Findings) -> Iterator[str]:
@@ -107,4 +107,4 @@ def _tools(findings: Findings) -> Iterator[str]:
 
 
 def _reason(failure: Failure | None) -> str:
-    return failure.message if failure else "nothing"
+    return reason(failure) if failure else "nothing"

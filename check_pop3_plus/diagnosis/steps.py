@@ -1,13 +1,12 @@
 """What each step of a diagnosis does: facts about names, ports and routes.
 
 A step consists of one or more pieces of work, which run side by side. A piece of work yields its
-facts as it finds them and raises ProbeError when it can find none. Nothing here evaluates, and
-nothing here needs a secret.
+facts as it finds them and raises ProbeError when it can find none. No step evaluates its facts
+or needs a secret.
 """
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import TypeAlias
 
@@ -24,19 +23,13 @@ from check_pop3_plus.diagnosis.findings import (
     Version,
 )
 from check_pop3_plus.model import sanitised_text
-from check_pop3_plus.model.failures import Kind, ProbeError, config_error
+from check_pop3_plus.model.failures import Failure, Kind, ProbeError, config_error
 from check_pop3_plus.model.report import Address, Chain, Report, Session
 from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import Family
 from check_pop3_plus.net import dns_query, legacy_client_hello, resolve, tls, transport
-from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.probe import side_probes
-from check_pop3_plus.probe.connection import (
-    Connection,
-    quit_session,
-    read_capabilities,
-    read_greeting,
-)
+from check_pop3_plus.probe.connection import Connection, read_capabilities, read_greeting
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Clock, Deadline
@@ -53,18 +46,17 @@ Work: TypeAlias = Callable[[Deadline], Iterator[Fact]]
 
 
 class Surroundings:
-    """What the steps share: the failed check, and what has to be ended with the diagnosis."""
+    """What the steps share: the failed check, and the programs that end with the diagnosis."""
 
     def __init__(
         self, prerequisites: Prerequisites, report: Report, session: Session | None
     ) -> None:
+        self.prerequisites = prerequisites
         self.sanitise = prerequisites.sanitise
-        self.settings = prerequisites.settings
-        self.target = self.settings.target
+        self.target = prerequisites.settings.target
         self.name = self.target.connect_to or self.target.hostname
         self.addresses = report.addresses
         self.programs = Programs()
-        self.streams: list[Stream] = []
         self._session = session
 
     @property
@@ -73,28 +65,22 @@ class Surroundings:
         assert self._session is not None  # noqa: S101 - `plan` asks for no such step without it
         return self._session.address
 
-    def connect(self, address: Address, limit: Deadline) -> Stream:
-        """Open a TCP connection from the configured source address."""
-        return transport.connect(address, self.target.source_address, limit)
+    def probe(
+        self, address: Address, limit: Deadline, work: Callable[[Connection], None]
+    ) -> tuple[Session, Failure | None]:
+        """Do `work` on a separate connection; return its session, and the failure if it failed."""
+        sessions = [Session(address)]
 
-    @contextmanager
-    def connection(self, address: Address, limit: Deadline) -> Iterator[Connection]:
-        """Open a POP3 connection for the time of the context; `abort` can end it."""
-        stream = self.connect(address, limit)
-        self.streams.append(stream)
-        connection = Connection(stream, self.settings, Session(address), self.sanitise)
+        def record(connection: Connection) -> None:
+            sessions.append(connection.session)
+            work(connection)
+
+        failure = None
         try:
-            yield connection
-        finally:
-            if connection.is_usable:
-                quit_session(connection)
-            stream.close()
-
-    def abort(self) -> None:
-        """End what still runs: programs, and calls of OpenSSL that a server keeps busy."""
-        self.programs.stop()
-        for stream in self.streams:
-            stream.abort()
+            side_probes.on_separate_connection(address, self.prerequisites, limit, record)
+        except ProbeError as error:
+            failure = error.failure()
+        return sessions[-1], failure
 
 
 # --- names -----------------------------------------------------------------------------------
@@ -117,7 +103,10 @@ def _look_up(around: Surroundings, name: str, family: Family, limit: Deadline) -
 
 
 def name_servers(around: Surroundings) -> Iterable[Work]:
-    """Query each name server of this machine. Raises ProbeError when resolv.conf is unreadable."""
+    """Query each name server of this machine.
+
+    Raises ProbeError (config) when resolv.conf is unreadable.
+    """
     servers = dns_query.servers(files.read_file(RESOLV_CONF, "resolver configuration"))
     return [partial(_query, around, server) for server in servers]
 
@@ -170,7 +159,7 @@ def tls_versions(around: Surroundings) -> Iterable[Work]:
 def _connect(around: Surroundings, address: Address, limit: Deadline) -> Iterator[TcpConnection]:
     began = Clock()
     try:
-        around.connect(address, limit).close()
+        transport.connect(address, around.target.source_address, limit).close()
     except ProbeError as error:
         yield TcpConnection(address, Clock() - began, error.failure())
     else:
@@ -185,40 +174,39 @@ def _try_port(around: Surroundings, address: Address, limit: Deadline) -> Iterat
 
 
 def _greet(around: Surroundings, address: Address, limit: Deadline) -> Iterator[Fact]:
-    text = offered = failure = None
-    try:
-        with around.connection(address, limit) as connection:
-            read_greeting(connection)
-            text = connection.session.greeting_shown
-            read_capabilities(connection)
-            offered = connection.session.capabilities
-    except ProbeError as error:
-        failure = error.failure()
-    yield Greeting(address, text, offered, failure)
+    greeting = None
+
+    def work(connection: Connection) -> None:
+        nonlocal greeting
+        read_greeting(connection)
+        greeting = connection.session.greeting_shown
+        read_capabilities(connection)
+
+    session, failure = around.probe(address, limit, work)
+    yield Greeting(address, greeting, session.capabilities, failure)
 
 
 def _shake_hands(around: Surroundings, address: Address, limit: Deadline) -> Iterator[Fact]:
     """Accept any version, cipher and certificate. No POP3 byte follows."""
-    version = chain = failure = None
-    try:
-        with around.connection(address, limit) as connection:
-            connection.start_tls(tls.legacy_context())
-            facts = connection.session.tls
-            if facts:
-                version = printable(facts.version or "TLS")
-                chain = reader.read_chain(facts.sent, (), around.sanitise)
-    except ProbeError as error:
-        failure = error.failure()
-    yield Handshake(address, version, chain or Chain(), failure)
+    session, failure = around.probe(
+        address, limit, lambda connection: connection.start_tls(tls.legacy_context())
+    )
+    version, chain, facts = None, Chain(), session.tls
+    if facts and failure is None:
+        version = printable("{}", facts.version or "TLS")
+        chain = reader.read_chain(facts.sent, (), around.sanitise)
+    yield Handshake(address, version, chain, failure)
 
 
 def _offer(around: Surroundings, version: str, limit: Deadline) -> Iterator[Fact]:
     if version in legacy_client_hello.LEGACY_VERSIONS and not tls.can_offer(version):
         yield Version(version)
         return
+    offer = partial(side_probes.agreed_on, version=version)
     try:
-        with around.connection(around.address, limit) as connection:
-            cipher = side_probes.agreed_on(connection, version)
+        cipher = side_probes.on_separate_connection(
+            around.address, around.prerequisites, limit, offer
+        )
     except ProbeError as error:
         yield Version(version, failure=error.failure())
     else:

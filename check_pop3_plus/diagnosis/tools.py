@@ -12,8 +12,8 @@ from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.support.programs import Output, Programs
 
 DIRECTORIES = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/local/sbin")
-"""Not PATH: whoever sets PATH would choose what runs here, and the daemons of monitoring systems
-often have one without the directories of mtr and traceroute."""
+"""Not PATH, which would let its owner choose what runs here; and the PATH of monitoring daemons
+often lacks the directories of mtr and traceroute."""
 
 OUTPUT_LIMIT = 8 * 1024
 """Bytes; a report of mtr over 30 hops has about 3,000."""

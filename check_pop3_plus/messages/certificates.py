@@ -25,6 +25,9 @@ REJECTIONS = (
 _UNKNOWN_ISSUER = (20, 21)
 """X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY and X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE."""
 
+_UNTRUSTED_ROOT = 19
+"""X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN."""
+
 _WRONG_DATE = {Kind.EXPIRED: "expired", Kind.NOT_YET_VALID: "is not yet valid"}
 
 
@@ -130,7 +133,7 @@ def identity(label: str, facts: CertificateFacts) -> Iterator[str]:
         yield f"{label}: public key sha256:{facts.public_key}"
 
 
-def remarks(chain: Chain, now: "datetime", is_untrusted: bool) -> Iterator[str]:
+def remarks(chain: Chain, now: "datetime", failure: Failure | None) -> Iterator[str]:
     """Yield what is wrong with the chain as sent; the server certificate has the number 0.
 
     A missing intermediate breaks clients that do not have it. The rest is harmless: RFC 5246
@@ -138,6 +141,8 @@ def remarks(chain: Chain, now: "datetime", is_untrusted: bool) -> Iterator[str]:
     """
     sent, path = chain.sent, chain.path
     top = path[-1] if path else None
+    is_untrusted = failure is not None and failure.kind is Kind.UNTRUSTED
+    is_root_untrusted = failure is not None and failure.verify_code == _UNTRUSTED_ROOT
     if top and is_untrusted and not top.is_self_issued:
         yield f"chain: issuer {named(top.issuer)} was not sent and is not trusted"
     if chain.is_verified:
@@ -152,8 +157,8 @@ def remarks(chain: Chain, now: "datetime", is_untrusted: bool) -> Iterator[str]:
         if number != sent.index(each):
             yield f"chain: certificate {number} was sent before"
         elif number and each.is_self_issued:
-            subject = named(each.subject)
-            yield f"chain: root certificate {number} ({subject}) is unnecessary"
+            state = "not trusted" if is_root_untrusted and each == top else "unnecessary"
+            yield f"chain: root certificate {number} ({named(each.subject)}) is {state}"
         elif each not in path:
             ended = each.not_after is not None and each.not_after <= now
             state = (

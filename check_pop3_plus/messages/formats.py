@@ -2,10 +2,16 @@
 
 from typing import TYPE_CHECKING
 
+from check_pop3_plus.model.failures import Failure
 from check_pop3_plus.support.deadline import days
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
+
+
+def reason(failure: Failure) -> str:
+    """Return the message of a failure, with `in time` where a deadline passed."""
+    return failure.message + (" in time" if failure.is_late else "")
 
 
 def named(name: str | None) -> str:

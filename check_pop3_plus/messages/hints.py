@@ -1,4 +1,8 @@
-"""What to try, by kind of failure and by phase."""
+"""What to try, by kind of failure and by phase.
+
+A hint uses nothing but the kind and the phase; what the findings of a diagnosis add is in
+`diagnosis/likely_cause`.
+"""
 
 from collections.abc import Mapping
 
@@ -19,38 +23,43 @@ class Hint(Record):
     by_phase: Mapping[Phase, str] = {}
     """For a phase, in place of `text`."""
     gloss: str = ""
-    """What the kind means, where its name does not say it."""
+    """An explanation of the kind, where its name is no plain English."""
 
 
 HINTS = {
     Kind.UNRESOLVED: Hint("check the spelling of the host name and its DNS zone"),
     Kind.RESOLVER: Hint("check the name servers of this machine (resolv.conf)"),
-    Kind.REFUSED: Hint("nothing listens on this port, or a packet filter rejects it"),
+    Kind.REFUSED: Hint("the service is not running, or a packet filter rejects the connection"),
     Kind.UNREACHABLE: Hint("check the route from this machine, and the packet filters along it"),
     Kind.TIMEOUT: Hint(
+        "the server hangs or is overloaded; check its log",
         by_phase={
             Phase.CONNECT: "the host is down, or a packet filter drops the connection",
             Phase.GREETING: "the server hangs, or this port expects TLS from the first byte"
             " (try -S)",
             Phase.TLS: "the server hangs, or this is a plain-text port (try --starttls)",
             Phase.LOGIN: "the authentication back end of the server is slow or down",
-        }
+        },
     ),
     Kind.PARTIAL: Hint(),
     Kind.CLOSED: Hint(
+        "the server crashed, was restarted, or dropped the connection; check its log",
         by_phase={
-            Phase.GREETING: "too many connections, an access list, or a failing back end",
+            Phase.GREETING: "an access list, a connection limit, or a failing back end of the"
+            " server",
+            Phase.LOGIN: "the authentication back end of the server is slow or down",
             Phase.TLS: "a misconfigured TLS service, or an access list",
-        }
+        },
     ),
     Kind.GARBLED: Hint(
+        "a broken server, or a proxy or packet filter that changes the traffic",
         by_phase={
             Phase.GREETING: "another service on this port, or TLS from the first byte (try -S)",
         },
         gloss="unexpected protocol data",
     ),
     Kind.OVERSIZED: Hint(gloss="a reply exceeds its limit"),
-    Kind.GREETING: Hint("check the server log for why it refuses service"),
+    Kind.GREETING: Hint("the server is up but refuses service; check its log"),
     Kind.GREETING_TEMPORARY: Hint(
         "temporary, according to the server; check its log if it persists"
     ),
@@ -76,15 +85,17 @@ HINTS = {
     ),
     Kind.WEAK: Hint("issue a new certificate with a longer key and a SHA-256 signature"),
     Kind.NOT_STRICT: Hint("reissue the certificates to conform to RFC 5280, or drop --x509-strict"),
-    Kind.CLIENT_CERTIFICATE: Hint("use --client-cert and --client-key"),
-    Kind.NO_STLS: Hint("enable TLS on the server, or use -S on port 995"),
+    Kind.CLIENT_CERTIFICATE: Hint(
+        "the server requires a client certificate that it accepts: --client-cert and --client-key"
+    ),
+    Kind.NO_STLS: Hint("TLS is off on this port: enable it on the server, or use -S on port 995"),
     Kind.INJECTED: Hint("possible man-in-the-middle (command injection), or a broken server"),
     Kind.NO_CAPABILITY: Hint("compare with the capabilities below: was a server setting lost?"),
     Kind.NO_MECHANISM: Hint("choose another mechanism with --auth"),
     Kind.CLEARTEXT_REFUSED: Hint("use -S or --starttls"),
     Kind.CREDENTIALS: Hint(
-        "check user name and password (or token, or client certificate); repeated attempts"
-        " may lock the account"
+        "the server works but rejects the credentials (password, token or client certificate):"
+        " wrong, changed or locked; repeated attempts may lock the account"
     ),
     Kind.IN_USE: Hint("another session holds the mailbox; use a dedicated mailbox for monitoring"),
     Kind.LOGIN_DELAY: Hint("raise the check interval above the login delay of the server"),
@@ -94,7 +105,7 @@ HINTS = {
     Kind.PERMANENT: Hint(
         "not a wrong password: check the log of the server and its authentication back end"
     ),
-    Kind.MAILBOX: Hint("check the server log for the mailbox of this user"),
+    Kind.MAILBOX: Hint("the login works; check the server log for the mailbox of this user"),
     Kind.GOODBYE: Hint(gloss="no reply to QUIT"),
     Kind.CERTIFICATE_UNREADABLE: Hint("inspect the certificate with openssl s_client"),
     Kind.CLEARTEXT_ACCEPTED: Hint("forbid cleartext logins on the server"),

@@ -1,19 +1,19 @@
 """The long output: the details below the status line.
 
 Every line begins with a label and a colon, so that untrusted text cannot pass for a status line.
-The kind of failure comes first, then what to try, then the facts.
+The kind of failure and the hint come first, then the facts.
 """
 
 from collections.abc import Iterator
 
 from check_pop3_plus.messages import certificates, hints
-from check_pop3_plus.messages.formats import date
+from check_pop3_plus.messages.formats import date, reason
 from check_pop3_plus.model.failures import MEASURED, Failure, Kind
 from check_pop3_plus.model.report import CertificateFacts, Chain, Report, Session
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Security, Settings, Verify
 
-DIALOGUE_TAIL = 4
+TRANSCRIPT_TAIL = 4
 """Lines of the transcript shown with a failure: the last command, its reply, and what led there."""
 
 _TRUST = {
@@ -49,10 +49,10 @@ def lines(
         yield from _settings(settings)
     if settings.verbosity >= 3:
         for each in report.sessions:
-            yield from (f"dialogue: {line}" for line in each.transcript)
+            yield from (f"transcript: {line}" for line in each.transcript)
     elif session and _failures(report):
-        tail = len(session.transcript) if is_diagnosed else DIALOGUE_TAIL
-        yield from (f"dialogue: {line}" for line in session.transcript[-tail:])
+        tail = len(session.transcript) if is_diagnosed else TRANSCRIPT_TAIL
+        yield from (f"transcript: {line}" for line in session.transcript[-tail:])
 
 
 def _failures(report: Report) -> list[Failure]:
@@ -105,9 +105,8 @@ def _laps(report: Report) -> Iterator[str]:
 def _outcome(session: Session, report: Report) -> str:
     if session.failure:
         phase = session.failure.phase
-        late = " in time" if session.failure.is_late else ""
         in_phase = f", in phase {phase.value}" if phase else ""
-        return f"{session.failure.kind.value}{in_phase}: {session.failure.message}{late}"
+        return f"{session.failure.kind.value}{in_phase}: {reason(session.failure)}"
     if report.failure:
         return report.failure.kind.value
     outcome = "OK"
@@ -159,8 +158,7 @@ def _of_session(
                 yield from certificates.identity(f"chain {number}", facts)
         if {Kind.EXPIRING.value, Kind.EXPIRED.value} & set(kinds):
             yield from _earlier_issuer(session.chain, leaf)
-        is_untrusted = session.failure is not None and session.failure.kind is Kind.UNTRUSTED
-        yield from certificates.remarks(session.chain, report.now, is_untrusted)
+        yield from certificates.remarks(session.chain, report.now, session.failure)
     if session.greeting is not None and settings.verbosity:
         yield f"greeting: {session.greeting_shown}"
     is_about_capabilities = settings.verbosity or Kind.NO_CAPABILITY.value in kinds

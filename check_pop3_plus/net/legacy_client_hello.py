@@ -74,7 +74,7 @@ def answer(data: bytes) -> str | None:
         return None
     if len(data) < 5 and data[:1] in (b"", b"\x15", b"\x16"):
         return None
-    raise ProbeError(Kind.TLS, "answers no handshake on old terms")
+    raise ProbeError(Kind.TLS, "answers no handshake with legacy TLS")
 
 
 def _sized(data: bytes, size: int) -> bytes:

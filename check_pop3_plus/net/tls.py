@@ -182,7 +182,7 @@ def _unusable(cert: str, key: str | None, error: Exception) -> ProbeError:
     """Return what is wrong with a client certificate, more precisely than OpenSSL says it."""
     what = "cannot load client certificate {}"
     if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
-        return config_error(what + ": the key is not its own", cert)
+        return config_error(what + ": the key does not belong to it", cert)
     if hasattr(error, "library"):
         hint = ": no certificate in it, or no private key in {} (--client-key)"
         return config_error(what + hint, cert, key or cert)
@@ -303,7 +303,7 @@ def translated(error: OSError, tls: "ssl.SSLSocket | None" = None) -> ProbeError
     if reason in _OLD_TLS:
         return ProbeError(Kind.OLD_TLS, "offers only old TLS or old ciphers")
     if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"):
-        return ProbeError(Kind.TLS, "speaks plain text where TLS is due")
+        return ProbeError(Kind.TLS, "answers in plain text, TLS expected")
     if reason == "CERT_LENGTH_MISMATCH" or "] ASN1 lib" in str(error):  # which has no name here
         return ProbeError(Kind.TLS, "sent a certificate that cannot be decoded")
     named = reason.removeprefix("TLSV1_").replace("_", " ").lower() or "unknown reason"

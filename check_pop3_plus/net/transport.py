@@ -41,7 +41,7 @@ def connect(address: Address, source: str | None, deadline: Deadline) -> "Stream
         sock = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
         if error.errno == errno.EAFNOSUPPORT:
-            raise _translated(error) from error
+            raise network_error(error) from error
         raise config_error("cannot open a socket", cause=error) from error
     try:
         if source:
@@ -52,7 +52,7 @@ def connect(address: Address, source: str | None, deadline: Deadline) -> "Stream
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         sock.close()
-        raise _translated(error) from error
+        raise network_error(error) from error
     except BaseException:
         sock.close()
         raise
@@ -87,24 +87,30 @@ def ask_name_server(server: str, query: bytes, deadline: Deadline) -> bytes:
             sock.settimeout(deadline.remaining())
             return sock.recv(_DATAGRAM_SIZE)
     except OSError as error:
-        raise _translated(error) from error
+        raise network_error(error) from error
 
 
 class Stream:
     """A connected socket with its deadline: no call can forget it."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
-        self._sock = sock
+        self.sock = sock
+        """For `https` alone: each call on it may take what is left when `arm` is called."""
         self.deadline = deadline
         self.encrypted = False
+
+    def arm(self, deadline: Deadline) -> None:
+        """Set another deadline. Raises DeadlineExceeded."""
+        self.deadline = deadline
+        self.sock.settimeout(deadline.remaining())
 
     def send(self, data: bytes) -> None:
         """Send all of `data`. Raises ProbeError (closed) and DeadlineExceeded."""
         try:
-            self._sock.settimeout(self.deadline.remaining())
-            self._sock.sendall(data)
+            self.sock.settimeout(self.deadline.remaining())
+            self.sock.sendall(data)
         except OSError as error:
-            raise _translated(error) from error
+            raise network_error(error) from error
 
     def receive(self) -> bytes:
         """Return what arrives next, at most 16 KiB; nothing means that the peer closed.
@@ -112,10 +118,10 @@ class Stream:
         Raises ProbeError (closed when reset, client-certificate, tls) and DeadlineExceeded.
         """
         try:
-            self._sock.settimeout(self.deadline.remaining())
-            return self._sock.recv(_RECEIVE_SIZE)
+            self.sock.settimeout(self.deadline.remaining())
+            return self.sock.recv(_RECEIVE_SIZE)
         except OSError as error:
-            raise _translated(error) from error
+            raise network_error(error) from error
 
     def arrived(self) -> bytes:
         """Return what has arrived already, without waiting: usually nothing.
@@ -124,12 +130,12 @@ class Stream:
         next call to find.
         """
         try:
-            self._sock.settimeout(0)
-            return self._sock.recv(_RECEIVE_SIZE)
+            self.sock.settimeout(0)
+            return self.sock.recv(_RECEIVE_SIZE)
         except OSError as error:
             if not hasattr(error, "library") or is_want_read(error) or is_eof(error):
                 return b""
-            raise _translated(error) from error
+            raise network_error(error) from error
 
     def start_tls(self, context: "ssl.SSLContext", name: str) -> TlsFacts:
         """Shake hands, sending `name` as SNI and, where the context says so, verifying it.
@@ -140,21 +146,21 @@ class Stream:
         import ssl
 
         try:
-            self._sock.settimeout(self.deadline.remaining())
+            self.sock.settimeout(self.deadline.remaining())
             # As bytes: a str would load the idna codec; `options` has converted it to A-labels.
             tls = context.wrap_socket(
-                self._sock, server_hostname=name.encode("ascii"), do_handshake_on_connect=False
+                self.sock, server_hostname=name.encode("ascii"), do_handshake_on_connect=False
             )
         except OSError as error:
-            raise _translated(error) from error
-        self._sock = tls
+            raise network_error(error) from error
+        self.sock = tls
         try:
             tls.settimeout(self.deadline.remaining())
             tls.do_handshake()
         except ssl.SSLCertVerificationError as error:
             raise rejected(error, tls) from error
         except OSError as error:
-            raise _translated(error, tls) from error
+            raise network_error(error, tls) from error
         self.encrypted = True
         cipher = tls.cipher()
         return TlsFacts(
@@ -169,11 +175,11 @@ class Stream:
         """End whatever call another thread is in."""
         with suppress(OSError):
             # Past the method of ssl, which is not made for two threads.
-            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close at once; a TLS close reply is not waited for."""
-        self._sock.close()
+        self.sock.close()
 
 
 # --- errors of the operating system ---------------------------------------------------------
@@ -194,7 +200,8 @@ _UNREACHABLE = {
 _CLOSED = {errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ENOTCONN, errno.ESHUTDOWN}
 
 
-def _translated(error: OSError, tls: "ssl.SSLSocket | None" = None) -> ProbeError:
+def network_error(error: OSError, tls: "ssl.SSLSocket | None" = None) -> ProbeError:
+    """Translate an error of a socket; `tls` is the socket of a failed handshake."""
     if isinstance(error, TimeoutError) and error.errno != errno.ETIMEDOUT:
         return DeadlineExceeded(Kind.TIMEOUT, "no answer")
     if hasattr(error, "library"):  # an ssl.SSLError; OpenSSL's numbers are no errno

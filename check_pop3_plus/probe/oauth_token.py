@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from urllib.parse import urlencode
 
 from check_pop3_plus.model.failures import DeadlineExceeded, ProbeError, config_error
-from check_pop3_plus.model.settings import Grant, HttpsEndpoint, Secret
+from check_pop3_plus.model.settings import Grant, Secret
 from check_pop3_plus.net import https
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support.deadline import Deadline
@@ -18,6 +18,8 @@ from check_pop3_plus.support.masking import Masker, can_mask
 
 TOKEN_LIMIT = 8 * 1024
 """Bytes; base64 of not much more fits into a line of AUTH (12,288 bytes, RFC 5034 section 4)."""
+
+_HEADER = {"Content-Type": "application/x-www-form-urlencoded", "Connection": "close"}
 
 _ERRORS = (
     "invalid_request",
@@ -32,6 +34,9 @@ _ERRORS = (
 
 def fetch_token(grant: Grant, deadline: Deadline) -> tuple[Secret, ...]:
     """Return the access token and the secrets used to request it, all to be masked.
+
+    The client's secret is in the body of the request, not in a header, as Microsoft and Google
+    document it (RFC 6749 section 2.3.1).
 
     Raises ProbeError (config) with the reason, never with a secret; also when the endpoint has
     not answered by the deadline.
@@ -53,7 +58,9 @@ def fetch_token(grant: Grant, deadline: Deadline) -> tuple[Secret, ...]:
     try:
         link = https.Link(grant.endpoint, grant.ca_file)
         try:
-            status, body = link.ask(token_request(grant.endpoint, form), deadline)
+            status, body = link.post(
+                grant.endpoint.path, urlencode(form).encode(), _HEADER, deadline
+            )
         finally:
             link.close()
         return parse_token(status, body, secrets), *secrets
@@ -61,16 +68,6 @@ def fetch_token(grant: Grant, deadline: Deadline) -> tuple[Secret, ...]:
         raise config_error("token endpoint {} did not answer in time", authority) from error
     except ProbeError as error:
         raise config_error("token endpoint {}: {}", authority, error.message) from error
-
-
-def token_request(endpoint: HttpsEndpoint, form: dict[str, bytes]) -> bytes:
-    """Return the request (RFC 6749 section 4.4.2).
-
-    The client secret is in its body, not in a header, as Microsoft and Google document it.
-    """
-    body = urlencode(form).encode()
-    kind = "application/x-www-form-urlencoded"
-    return https.post(endpoint, endpoint.path, body, f"Content-Type: {kind}", "Connection: close")
 
 
 def parse_token(status: int, body: bytes, secrets: Iterable[Secret]) -> Secret:

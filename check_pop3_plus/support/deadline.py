@@ -79,6 +79,14 @@ def run_with_deadline(work: Callable[[], _T], deadline: Deadline) -> _T:
     return cast(_T, result)
 
 
+def end_helper() -> None:
+    """End the helper of this thread, which would otherwise outlive it."""
+    helper: _Helper | None = getattr(_own, "helper", None)
+    _own.helper = None
+    if helper:
+        helper.end()
+
+
 # A new thread for each piece of work would be a sixth of what a check costs in a sweep (169 us
 # against 24 us). So each thread keeps its helper until one is late.
 _own = threading.local()
@@ -108,6 +116,10 @@ class _Helper:
         is_over = self._end.acquire(timeout=seconds)
         self._is_late = not is_over
         return is_over
+
+    def end(self) -> None:
+        self._is_late, self._work = True, int
+        self._begin.release()
 
     def _run(self) -> None:
         while not self._is_late:

@@ -67,7 +67,7 @@ def read_secret_file(path: str, what: str) -> bytes:
     finally:
         os.close(descriptor)
     if len(content) > SECRET_LIMIT:
-        raise config_error("{} {} is longer than {} octets", what, path, SECRET_LIMIT)
+        raise config_error("{} {} is longer than {} bytes", what, path, SECRET_LIMIT)
     return content
 
 

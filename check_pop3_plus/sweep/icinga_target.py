@@ -1,7 +1,7 @@
 """Submit results to Icinga 2 as passive checks, by its REST API (`process-check-result`).
 
-One connection serves all results. A lost connection is reopened and the result sent again: to
-process it twice does no harm.
+One connection serves all results. A lost connection is reopened and the result sent again;
+Icinga may then process a result twice, which has no effect.
 """
 
 import json
@@ -43,18 +43,17 @@ class Api(RetryingTarget):
         self._may_quote = can_mask(secret.reveal())
         base = api.endpoint.path.rstrip("/").removesuffix("/v1")
         self._path = f"{base}/v1/actions/process-check-result"
-        self._fields = (
-            f"Authorization: Basic {b64encode(login).decode()}",
-            "Content-Type: application/json",
-        )
-        self._endpoint = api.endpoint
+        self._fields = {
+            "Authorization": f"Basic {b64encode(login).decode()}",
+            "Content-Type": "application/json",
+        }
         self._link = https.Link(api.endpoint, api.ca_file)
 
     def send(self, outcome: Outcome) -> str | None:
         """Send one request. Return why the API refused the result, or None."""
         limit = self._deadline.within(REPLY_SECONDS)
         try:
-            status, body = self._link.ask(self._request(outcome), limit)
+            status, body = self._link.post(self._path, _result(outcome), self._fields, limit)
         except ProbeError as error:
             raise NotDelivered(error.message, isinstance(error, CertificateRejected)) from error
         answer = _json_object(body)
@@ -67,20 +66,6 @@ class Api(RetryingTarget):
 
     def close(self) -> None:
         self._link.close()
-
-    def _request(self, outcome: Outcome) -> bytes:
-        verdict = outcome.verdict
-        result = {
-            "type": "Service",
-            "service": outcome.service.name,
-            "exit_status": verdict.state.value,
-            "plugin_output": render(verdict, with_perfdata=False).rstrip("\n"),
-            "performance_data": [perfdata(figure) for figure in verdict.figures],
-            "check_source": os.uname().nodename,
-            "execution_start": outcome.began,
-            "execution_end": outcome.ended,
-        }
-        return https.post(self._endpoint, self._path, json.dumps(result).encode(), *self._fields)
 
     def _refusal(self, status: int, answer: dict[str, object]) -> str | None:
         """Return why the API refused a result, or None where it accepted the result."""
@@ -96,6 +81,22 @@ class Api(RetryingTarget):
         if isinstance(text, str) and self._may_quote:
             reason += f": {self._sanitise(text)}"
         return reason
+
+
+def _result(outcome: Outcome) -> bytes:
+    """Return the body of a request for `process-check-result`."""
+    verdict = outcome.verdict
+    result = {
+        "type": "Service",
+        "service": outcome.service.name,
+        "exit_status": verdict.state.value,
+        "plugin_output": render(verdict, with_perfdata=False).rstrip("\n"),
+        "performance_data": [perfdata(figure) for figure in verdict.figures],
+        "check_source": os.uname().nodename,
+        "execution_start": outcome.began,
+        "execution_end": outcome.ended,
+    }
+    return json.dumps(result).encode()
 
 
 def _json_object(body: bytes) -> dict[str, object] | None:

@@ -17,7 +17,7 @@ from check_pop3_plus.sweep.delivery import NotDelivered, RetryingTarget
 from check_pop3_plus.sweep.run import Outcome
 
 LINE_LIMIT = select.PIPE_BUF
-"""Bytes that a pipe takes atomically, whoever else writes to it (4,096 on Linux)."""
+"""Bytes that a pipe takes atomically if several processes write to it (4,096 on Linux)."""
 
 
 def open_target(wanted: CommandFile, deadline: Deadline) -> "CommandPipe":
@@ -57,7 +57,7 @@ class CommandPipe(RetryingTarget):
         except OSError as error:
             self.close()
             if error.errno == errno.ENXIO:
-                reason = printable("nobody reads {}", self._path)
+                reason = printable("no process reads {}", self._path)
             elif error.errno == errno.EAGAIN:
                 reason = printable("{} is full", self._path)
             else:
@@ -71,7 +71,7 @@ class CommandPipe(RetryingTarget):
             self._descriptor = None
 
     def _write(self, line: bytes) -> None:
-        """Write the whole line or, where there is no room, nothing."""
+        """Write the whole line, or nothing where the pipe is full."""
         if self._descriptor is None:
             flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
             self._descriptor = os.open(self._path, flags)

@@ -22,10 +22,17 @@ from check_pop3_plus.support.masking import Masker
 from check_pop3_plus.sweep.services import Service, password_variables, settings_of
 
 _PACE_SECONDS = 0.02
+"""Between two decisions to start more threads."""
+
 _BUSY = 0.3
 """Share of the time in which the process used a CPU; less is left on a loaded machine."""
+
 _OTHER_DESCRIPTORS = 64
+"""File descriptors that the process needs for anything but the connections."""
+
 _READ_AHEAD = 32
+"""Sections parsed in one batch."""
+
 _ROUND_SECONDS = 0.02
 """How long results are collected: each wake-up of the main thread contends for the GIL."""
 
@@ -36,16 +43,26 @@ class Outcome(Record):
     service: Service
     verdict: Verdict
     is_readable: bool = True
-    """Whether its section is valid; else the verdict says what is wrong with it."""
+    """Whether its section is valid; otherwise the verdict names the error."""
     began: float = 0.0
     """Seconds since the epoch."""
     ended: float = 0.0
 
 
 class Run:
-    """A running sweep."""
+    """A running sweep: up to `jobs` threads take services from a queue and check them.
+
+    `_waiting` holds the services whose sections are not parsed yet, `_read` those with their
+    settings or error, `_done` the outcomes that the main thread has not collected. Only `_next`
+    needs a lock; the operations on a deque are atomic.
+    """
 
     def __init__(self, services: list[Service], jobs: int, deadline: Deadline) -> None:
+        """Read the password variables; no thread is started before `outcomes` is called.
+
+        At most `jobs` checks run at a time, fewer where the limit on open files is lower. No
+        check starts after the deadline.
+        """
         self._deadline = deadline
         # A job needs one descriptor for its connection; the process needs a few others.
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -61,7 +78,7 @@ class Run:
         self._masker = Masker(known)
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Yield each outcome as it comes, until all services are done or the deadline passes.
+        """Yield each outcome when it is there, until all services are done or the deadline passes.
 
         Raises ProbeError (config) when no thread can be started.
         """
@@ -99,6 +116,7 @@ class Run:
                 threads += 1
 
     def _work(self) -> None:
+        """Check services until none is left or the deadline passes."""
         while self._deadline.left():
             found = self._next()
             if found is None:
@@ -120,6 +138,7 @@ class Run:
             return self._read.popleft() if self._read else None
 
     def _check(self, service: Service, settings: Settings | ProbeError) -> Outcome:
+        """Check one service. Never raises: a bug makes one service UNKNOWN, not the sweep."""
         if isinstance(settings, ProbeError):
             verdict = Verdict(State.UNKNOWN, f"{settings.kind.value}: {settings.message}")
             return Outcome(service, verdict, is_readable=False)
@@ -132,12 +151,13 @@ class Run:
             what = "missing Python module" if isinstance(error, ImportError) else "local error"
             message = config_error("{}", what, cause=error).message
             verdict = Verdict(State.UNKNOWN, f"config: {message}", lines=("kind: config",))
-        except BaseException as error:  # a bug makes one service UNKNOWN, not the sweep
+        except BaseException as error:
             bug = f"internal error ({type(error).__name__})"
             verdict = Verdict(State.UNKNOWN, f"bug: {bug}", lines=("kind: bug",))
         return Outcome(service, verdict)
 
     def _secret(self, settings: Settings) -> Secret | None:
+        """Return the password of a variable. Raises ProbeError (config) where it has none."""
         name = settings.login.source.env if settings.login else None
         if name is None:
             return None

@@ -1,7 +1,7 @@
 """The result of a sweep: status line, a line per service that is not OK, and JSON objects."""
 
 import json
-from collections.abc import Iterable
+from typing import TypeAlias
 
 from check_pop3_plus.check.verdict import SEVERITY, Figure, Verdict
 from check_pop3_plus.messages.formats import count
@@ -16,43 +16,52 @@ _NAMES = 3
 
 _NAME_LIMIT = 60
 
+Line: TypeAlias = tuple[State, Service, str]
+"""A line of the long output: state, service and message."""
+
 
 class Tally:
-    """The results of a sweep so far."""
+    """The results of a sweep so far. Their order is that of the file, not of their arrival."""
 
     def __init__(self, services: list[Service], wanted: Sweep) -> None:
         self.services = services
         self.wanted = wanted
         self.counts = dict.fromkeys(State, 0)
-        self._done: dict[int, State] = {}
-        self._lines: list[tuple[State, str, str]] = []
-        """State, name and message of each service that is not OK."""
-        self._invalid: list[str] = []
-        self._not_submitted: list[str] = []
+        self._positions = {id(service): number for number, service in enumerate(services)}
+        self._done: set[int] = set()
+        """The positions of the finished services."""
+        self._lines: list[Line] = []
+        """A line for each service that is not OK."""
+        self._invalid: list[Service] = []
+        self._not_submitted: list[Service] = []
 
     def add(self, outcome: Outcome, refusal: str | None = None) -> None:
         """Count an outcome; `refusal` is why the submit target did not accept it."""
-        state, name = outcome.verdict.state, named(outcome.service)
-        self._done[id(outcome.service)] = state
+        state, service = outcome.verdict.state, outcome.service
+        self._done.add(self._position(service))
         self.counts[state] += 1
         if not outcome.is_readable:
-            self._invalid.append(name)
+            self._invalid.append(service)
         elif refusal is not None:
-            self._not_submitted.append(name)
-            self._lines.append((State.CRITICAL, name, f"not submitted: {refusal}"))
+            self._not_submitted.append(service)
+            self._lines.append((State.CRITICAL, service, f"not submitted: {refusal}"))
         is_own = self.wanted.submit_target is None or not outcome.is_readable
         if (is_own and state is not State.OK) or self.wanted.verbosity:
-            self._lines.append((state, name, outcome.verdict.status))
+            self._lines.append((state, service, outcome.verdict.status))
 
     def done(self) -> int:
+        """Return the number of finished services."""
         return len(self._done)
+
+    def _position(self, service: Service) -> int:
+        return self._positions[id(service)]
 
     def verdict(self, seconds: float, is_stopped: bool = False) -> Verdict:
         """Return the result of the whole sweep."""
-        missing = [each for each in self.services if id(each) not in self._done]
+        missing = [each for each in self.services if self._position(each) not in self._done]
         why = "stopped" if is_stopped else f"not done within {self.wanted.run_timeout:g} s"
-        lines = self._lines + [(State.UNKNOWN, named(each), why) for each in missing]
-        lines.sort(key=lambda line: SEVERITY.index(line[0]), reverse=True)
+        lines = self._lines + [(State.UNKNOWN, each, why) for each in missing]
+        lines.sort(key=lambda line: (-SEVERITY.index(line[0]), self._position(line[1])))
         state = self._state(bool(missing))
         counted = [f"{number} {each.name}" for each, number in self.counts.items() if number]
         status = f"{count(len(self.services), 'service')} in {seconds:.1f} s"
@@ -60,15 +69,16 @@ class Tally:
             status = f"stopped from outside: {status}"
         status += ": " + ", ".join(counted or ["none done"])
         if missing:
-            status += f"; {len(missing)} not done: {_some(named(each) for each in missing)}"
+            status += f"; {len(missing)} not done: {self._some(missing)}"
         if self._invalid:
-            status += f"; {count(len(self._invalid), 'invalid section')}: {_some(self._invalid)}"
-        status += self._submission() if self.wanted.submit_target else _worst(lines)
+            invalid = count(len(self._invalid), "invalid section")
+            status += f"; {invalid}: {self._some(self._invalid)}"
+        status += self._submission() if self.wanted.submit_target else self._worst(lines)
         return Verdict(
             state,
             status,
             self._figures(seconds, len(missing)),
-            tuple(f"{state.name.lower()}: {name}: {message}" for state, name, message in lines),
+            tuple(f"{state.name.lower()}: {named(each)}: {text}" for state, each, text in lines),
             is_verbose=True,
         )
 
@@ -83,7 +93,24 @@ class Tally:
 
     def _submission(self) -> str:
         failed = self._not_submitted
-        return f"; {len(failed)} not submitted: {_some(failed)}" if failed else "; all submitted"
+        if not failed:
+            return "; all submitted"
+        return f"; {len(failed)} not submitted: {self._some(failed)}"
+
+    def _worst(self, lines: list[Line]) -> str:
+        """Return the names of the worst services; of a single one also its message."""
+        worst = [line for line in lines if line[0] is lines[0][0] and line[0] is not State.OK]
+        if not worst:
+            return ""
+        if len(worst) > 1:
+            return f"; worst: {self._some([service for _, service, _ in worst])}"
+        return f"; worst: {named(worst[0][1])}: {worst[0][2]}"
+
+    def _some(self, services: list[Service]) -> str:
+        """Return the names of the first services of the file, and how many more there are."""
+        more = f" and {len(services) - _NAMES} more" if len(services) > _NAMES else ""
+        first = sorted(services, key=self._position)[:_NAMES]
+        return ", ".join(map(named, first)) + more
 
     def _figures(self, seconds: float, missing: int) -> tuple[Figure, ...]:
         counts = {"services": len(self.services)}
@@ -101,23 +128,8 @@ class Tally:
 
 
 def named(service: Service) -> str:
+    """Return the name of a service, cut to 60 characters."""
     return sanitise(service.name, _NAME_LIMIT) or "(empty)"
-
-
-def _some(names: Iterable[str]) -> str:
-    shown = list(names)
-    more = f" and {len(shown) - _NAMES} more" if len(shown) > _NAMES else ""
-    return ", ".join(shown[:_NAMES]) + more
-
-
-def _worst(lines: list[tuple[State, str, str]]) -> str:
-    """Return the names of the worst services; of a single one also its message."""
-    worst = [line for line in lines if line[0] is lines[0][0] and line[0] is not State.OK]
-    if not worst:
-        return ""
-    if len(worst) > 1:
-        return f"; worst: {_some(name for _, name, _ in worst)}"
-    return f"; worst: {worst[0][1]}: {worst[0][2]}"
 
 
 def as_json(outcome: Outcome) -> str:

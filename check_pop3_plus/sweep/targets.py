@@ -1,9 +1,10 @@
-"""The registry of submit targets: where the results of a sweep go, as each comes.
+"""The registry of submit targets: where the results of a sweep go as soon as each is there.
 
-A target is a file with a function `open_target(wanted, deadline)` and a row here, by the type of
-its settings. It is loaded only when it is used: only Icinga needs HTTP.
+A target is a module with a function `open_target(wanted, deadline)` and a row here. It is loaded
+only when it is used: only Icinga needs HTTP.
 """
 
+from importlib import import_module
 from typing import Protocol
 
 from check_pop3_plus.model.settings import CommandFile, IcingaApi, JsonLines
@@ -21,18 +22,12 @@ class SubmitTarget(Protocol):
         """Release the connection or file."""
 
 
+_MODULES = {IcingaApi: "icinga_target", CommandFile: "nagios_target", JsonLines: "json_target"}
+"""The module of each target, by the type of its settings."""
+
+
 def submit_target(wanted: IcingaApi | CommandFile | JsonLines, deadline: Deadline) -> SubmitTarget:
     """Return the wanted target. Raises ProbeError (config) when it cannot be used."""
-    match wanted:
-        case IcingaApi():
-            from check_pop3_plus.sweep import icinga_target
-
-            return icinga_target.open_target(wanted, deadline)
-        case CommandFile():
-            from check_pop3_plus.sweep import nagios_target
-
-            return nagios_target.open_target(wanted, deadline)
-        case JsonLines():
-            from check_pop3_plus.sweep import json_target
-
-            return json_target.open_target(wanted, deadline)
+    module = import_module(f"check_pop3_plus.sweep.{_MODULES[type(wanted)]}")
+    target: SubmitTarget = module.open_target(wanted, deadline)
+    return target

@@ -286,7 +286,7 @@ def test_environment_does_not_affect_tls(tmp_path: Path, pki: Pki) -> None:
         (["--client-cert", "{garbage}"], "cannot load client certificate"),
         (["--client-cert", "{encrypted}"], "cannot load client certificate"),
         (["--client-cert", "{cert}"], ": no certificate in it, or no private key in "),
-        (["--client-cert", "{cert}", "--client-key", "{other}"], ": the key is not its own"),
+        (["--client-cert", "{cert}", "--client-key", "{other}"], ": the key does not belong to it"),
     ],
 )
 def test_tls_files_unusable_are_config(

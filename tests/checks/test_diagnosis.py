@@ -31,7 +31,7 @@ from tests.support.faults import CANARY, GREETING, flags, honest, kinds
 from tests.support.faults import check as run_check
 
 LATE = 1.0
-"""These tests run beside others."""
+"""Seconds of tolerance: other tests run in parallel."""
 
 
 def likely_cause(done: Run) -> str:
@@ -43,7 +43,7 @@ def likely_cause(done: Run) -> str:
 
 
 def found(done: Run, what: str) -> list[str]:
-    """Return the findings that begin so."""
+    """Return the findings that begin with a text."""
     lines = [line.removeprefix("diagnosis: ") for line in done.long if "diagnosis: " in line]
     return [line for line in lines if line.startswith(what)]
 
@@ -66,7 +66,7 @@ def test_diagnosis_of_a_silent_name_server_names_it(net: Network) -> None:
     )
 
     assert likely_cause(done) == "the only name server of this machine, 127.0.0.1, does not answer"
-    assert found(done, "name server 127.0.0.1: no answer in time, after 2.0")
+    assert found(done, "name server 127.0.0.1: no answer, after 2.0")
     assert found(done, "lookup IPv4: no answer")
     assert found(done, "lookup IPv6: no answer")
     assert done.seconds < 5
@@ -230,11 +230,11 @@ def test_diagnosis_of_a_refused_port_lists_the_connections() -> None:
     assert found(done, "connect: 127.0.0.1:")
 
 
-# --- what a port speaks ----------------------------------------------------------------------
+# --- protocols on a port ----------------------------------------------------------------------
 
 
 def test_diagnosis_of_tls_on_the_plain_port_suggests_ssl(pki: Pki) -> None:
-    """The server waits for a TLS hello, the check for a greeting."""
+    """The server waits for a ClientHello, the check for a greeting."""
     with PoliteServer({}, tls=pki.server("good")) as server:
         done = run_check(server, "-t", "1", "--run-timeout", "8", "--diagnose")
 
@@ -312,7 +312,7 @@ def test_diagnosis_of_refused_service_repeats_nothing() -> None:
 @pytest.mark.threat("T8")
 def test_diagnosis_of_a_server_that_echoes_the_secret_masks_it(pki: Pki) -> None:
     """Threat T8: the secret is masked in the findings, too."""
-    for mode in ("plain", "tls"):  # its plain text is heard on the TLS port, too
+    for mode in ("plain", "tls"):  # on the TLS port its plain text is read, too
         script = [say(b"+OK " + CANARY.encode() + b"\r\n"), expect(), say(b"-ERR x\r\n"), drop()]
         steps = [say(b"-ERR " + CANARY.encode() + b"\r\n"), drop()]
         with ScriptedServer(scripts=[steps, script]) as server:
@@ -342,7 +342,7 @@ def test_diagnosis_of_a_slow_session_draws_a_bar_per_phase() -> None:
 def test_diagnosis_of_a_rejected_certificate_shows_it_and_tls_versions(
     dovecot: Dovecot, pki: Pki, persona: str
 ) -> None:
-    """Status line and hint explain the certificate; the diagnosis adds what they do not say."""
+    """Status line and hint explain the certificate; the diagnosis adds chain and versions."""
     done = honest(check_at(dovecot, pki, persona, "--diagnose"))
 
     assert likely_cause(done) == "no further cause found"
@@ -389,7 +389,7 @@ def test_diagnosis_without_stls_shows_the_capabilities(dovecot: Dovecot, pki: Pk
     done = honest(check_at(dovecot, pki, "no-tls", "--starttls", "--diagnose", tls=False))
 
     assert likely_cause(done) == "no further cause found"
-    assert "dialogue: C: CAPA" in done.long
+    assert "transcript: C: CAPA" in done.long
 
 
 @pytest.mark.real
@@ -401,16 +401,16 @@ def test_diagnosis_after_a_rejected_login_opens_no_connection(pki: Pki, tmp_path
     everything = "--diagnose=tcp,tls,dialog,ping,trace"
     login = ("-U", "monitor", "--password-file", str(secret), "--sensitivity", "very-low")
 
-    with running(pki) as server:  # of its own: nobody else's connections are in its log
-        before = server.log_since("", "pop3-login: ")  # who starts it waits for a greeting
+    with running(pki) as server:  # a separate server: its log has no other connections
+        before = server.log_since("", "pop3-login: ")  # starting it made a connection
         done = honest(check_at(server, pki, "good", *login, everything))
         log = server.log_since(before, "user=<monitor>")
-        time.sleep(0.3)  # nothing more comes
+        time.sleep(0.3)  # time for further connections
         assert server.log() == before + log
 
     assert kinds(done) == ["credentials"]
     assert likely_cause(done) == "no further cause found"
-    assert "dialogue: C: PASS ***" in done.long
+    assert "transcript: C: PASS ***" in done.long
     assert "diagnosis: connections: none opened after the login began" in done.long
     assert log.count("pop3-login: ") == 1
 
@@ -459,7 +459,7 @@ def test_diagnosis_stopped_by_a_signal_keeps_the_verdict() -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        while server.connections < 2:  # the second is the diagnosis'
+        while server.connections < 2:  # the second is one of the diagnosis
             time.sleep(0.01)
         time.sleep(0.3)
         began = time.monotonic()
@@ -478,7 +478,7 @@ def test_diagnosis_stopped_by_a_signal_keeps_the_verdict() -> None:
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder in place of those that programs are looked for in."""
+    """Return an empty directory that programs are searched in, before the system directories."""
     folder = tmp_path / "programs"
     folder.mkdir()
     monkeypatch.setattr(tools, "DIRECTORIES", (str(folder), "/usr/bin", "/bin"))
@@ -496,7 +496,7 @@ def program(folder: Path, name: str, script: str) -> None:
 
 
 def diagnosed(argv: str, seconds: float = 5) -> Run:
-    """Check a port that nobody listens on, in this process."""
+    """Return the verdict on a port without a listener, from a check in this process."""
     with dead_port() as port:
         words = f"-H 127.0.0.1 -p {port} -t {seconds} --run-timeout {seconds} {argv}"
         began = time.monotonic()

@@ -392,7 +392,7 @@ def test_broken_mailbox_after_login_is_critical(
     ), done.out
     assert done.code == 1
     assert done.long[0].startswith("kind: temporary, in phase ")
-    assert "dialogue: S: +OK Logged in." in done.long
+    assert "transcript: S: +OK Logged in." in done.long
 
     changed = check("good", *login("broken"), "--state", "temporary=critical")
     assert changed.code == 2

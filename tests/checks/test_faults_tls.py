@@ -295,7 +295,7 @@ def alert(description: int) -> Step:
 
 
 PORT = [
-    Fault("10 plain POP3", [GREETING, silence()], "CRITICAL", "tls", "speaks plain text"),
+    Fault("10 plain POP3", [GREETING, silence()], "CRITICAL", "tls", "answers in plain text"),
     Fault("10 HTTP", [expect(), say(b"HTTP/1.1 400 Bad\r\n\r\n")], "CRITICAL", "tls"),
     Fault("42 EOF", [pause(0.05), drop()], "CRITICAL", "closed", "closed the connection"),
     Fault("42 reset", [pause(0.05), reset()], "CRITICAL", "closed", "reset the connection"),

@@ -28,7 +28,7 @@ PASSWORD = "s3cret c4n4ry"
 
 
 class Client:
-    """Submits results to an API."""
+    """Submits results to a test API."""
 
     def __init__(self, pki: Pki, folder: Path) -> None:
         self.ca_file = str(pki.ca_file)
@@ -150,9 +150,9 @@ def test_submit_to_a_dead_api_waits_only_once(client: Client) -> None:
     """All results together wait once for an API that is down."""
     with dead_port() as port, client.api(port) as api:
         began = time.monotonic()
-        said = {api.submit(outcome(number)) for number in range(100)}
+        reasons = {api.submit(outcome(number)) for number in range(100)}
 
-    assert said == {"connection refused"}
+    assert reasons == {"connection refused"}
     assert time.monotonic() - began < 3
 
 
@@ -164,9 +164,9 @@ def test_submit_to_a_silent_api_times_out(
     monkeypatch.setattr(icinga_target, "REPLY_SECONDS", 0.3)
     with Api(lambda _: b"", tls=pki.server("good")) as server, client.api(server.port) as api:
         began = time.monotonic()
-        said = {api.submit(outcome(number)) for number in range(10)}
+        reasons = {api.submit(outcome(number)) for number in range(10)}
 
-    assert said == {"no answer"}
+    assert reasons == {"no answer"}
     assert time.monotonic() - began < 3
 
 
@@ -200,9 +200,9 @@ def test_submit_accepts_code_200_only(
 ) -> None:
     """A result is accepted only when status and code are 200."""
     with Api(lambda _: answer, tls=pki.server("good")) as server, client.api(server.port) as api:
-        said = api.submit(outcome())
+        refusal = api.submit(outcome())
 
-    assert said == reason
+    assert refusal == reason
 
 
 @pytest.mark.usefixtures("impatient")
@@ -221,9 +221,9 @@ def test_submit_with_wrong_credentials_is_not_retried(
     status: str, pki: Pki, client: Client
 ) -> None:
     """Wrong credentials fail for all results; the reason does not contain the password."""
-    said = f"No: {PASSWORD} {base64.b64encode(f'sweep:{PASSWORD}'.encode()).decode()}"
+    status_text = f"No: {PASSWORD} {base64.b64encode(f'sweep:{PASSWORD}'.encode()).decode()}"
     with (
-        Api(lambda _: refused(status, status=said), tls=pki.server("good")) as server,
+        Api(lambda _: refused(status, status=status_text), tls=pki.server("good")) as server,
         client.api(server.port) as api,
     ):
         reasons = {api.submit(outcome(number)) for number in range(3)}
@@ -239,10 +239,10 @@ def test_submit_to_an_unverified_api_sends_no_credentials(
     """No credentials are sent to an unverified server, and there is no retry."""
     with Api(tls=pki.server(certificate)) as server, client.api(server.port) as api:
         began = time.monotonic()
-        said = api.submit(outcome())
+        refusal = api.submit(outcome())
 
-    assert said
-    assert "certificate" in said or "trusted" in said
+    assert refusal
+    assert "certificate" in refusal or "trusted" in refusal
     assert server.results == []
     assert time.monotonic() - began < 2
 
@@ -290,10 +290,11 @@ def test_sweep_with_an_unsafe_password_file_is_refused(client: Client, tmp_path:
 def test_submit_short_password_shows_only_the_status(short: str, pki: Pki, client: Client) -> None:
     """A short password cannot be masked in the API's text."""
     client.secret.write_text(f"{short}\n")
-    said = "No service sweep!abc found"
+    status_text = "No service sweep!abc found"
     with (
         Api(
-            lambda _: refused("404 Not Found", error=404, status=said), tls=pki.server("good")
+            lambda _: refused("404 Not Found", error=404, status=status_text),
+            tls=pki.server("good"),
         ) as server,
         client.api(server.port) as api,
     ):

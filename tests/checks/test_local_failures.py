@@ -552,7 +552,7 @@ STUCK = """
 import threading
 from check_pop3_plus import start
 from check_pop3_plus.probe import addresses
-addresses.run = lambda *_: threading.Event().wait()
+addresses.probe_addresses = lambda *_: threading.Event().wait()
 start.run()
 """
 

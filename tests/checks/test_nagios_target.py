@@ -32,7 +32,7 @@ class Reader:
     """Reads a FIFO as Nagios does."""
 
     def __init__(self, fifo: Path) -> None:
-        # For both, so that it never ends between two writers.
+        # Opened for both, so that reading never ends between two writers.
         self._descriptor = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
         self._text = b""
 
@@ -102,9 +102,9 @@ def test_submit_without_a_reader_waits_only_once(
     commands = pipe(fifo)
     began = time.monotonic()
 
-    said = {commands.submit(outcome()) for _ in range(100)}
+    reasons = {commands.submit(outcome()) for _ in range(100)}
 
-    assert said == {f"nobody reads {fifo}"}
+    assert reasons == {f"no process reads {fifo}"}
     assert time.monotonic() - began < 1
 
 
@@ -116,11 +116,11 @@ def test_submit_to_a_full_or_abandoned_pipe_fails(
     reader = Reader(fifo)
     commands = pipe(fifo)
     assert commands.submit(outcome()) is None
-    # Not read: 64 KiB fill it.
+    # Without a reader 64 KiB fill the pipe.
     taken = [commands.submit(outcome()) for _ in range(3000)]
     assert set(taken) == {None, f"{fifo} is full"}
     reader.close()
-    assert pipe(fifo).submit(outcome()) == f"nobody reads {fifo}"
+    assert pipe(fifo).submit(outcome()) == f"no process reads {fifo}"
 
 
 def test_submit_waits_for_a_reader_that_restarts(fifo: Path) -> None:
@@ -166,7 +166,7 @@ def test_sweep_without_a_reader_is_critical(fifo: Path, tmp_path: Path) -> None:
     assert done.code == 2
     assert done.seconds < 2
     assert "1 OK; 1 not submitted: a!good" in done.verdict
-    assert done.long == [f"critical: a!good: not submitted: nobody reads {fifo}"]
+    assert done.long == [f"critical: a!good: not submitted: no process reads {fifo}"]
     assert done.perfdata["not_submitted"] == "1;;;0;1"
 
 

@@ -52,7 +52,7 @@ def login(pki: Pki, folder: Path) -> list[str]:
 
 
 def swept(net: Network, sections: str, *options: str, server: str = "") -> dict[str, Any]:
-    """Return, by host, what a sweep of these sections says of each."""
+    """Return the JSON object of each service in a sweep of these sections, by host."""
     file = net.folder / "sweep.ini"
     file.write_text(sections)
     done = net.run("--sweep", str(file), "--submit", "jsonl:-", *options, server=server)
@@ -221,9 +221,9 @@ def test_check_without_loopback_times_out(net: Network) -> None:
 
 # --- the size of packets ---------------------------------------------------------------------
 
-TELLS_OF_THE_MTU = f"""
+ROUTER_WITH_SMALL_MTU = f"""
 import socket, struct, threading
-def tell():
+def report():
     seen = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
     seen.bind(("lo", 0x0800))
     icmp = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
@@ -235,21 +235,21 @@ def tell():
             total = (total & 0xFFFF) + (total >> 16)
             checksum = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
             icmp.sendto(message[:2] + struct.pack("!H", checksum) + message[4:], ({SERVER!r}, 0))
-threading.Thread(target=tell, daemon=True).start()
+threading.Thread(target=report, daemon=True).start()
 """
 """A router before a link with a small MTU: "fragmentation needed" (RFC 792, 1191)."""
 
 
-@pytest.mark.parametrize("is_told", [False, True])
-def test_check_over_a_small_mtu_depends_on_icmp(is_told: bool, net: Network, pki: Pki) -> None:
+@pytest.mark.parametrize("has_icmp", [False, True])
+def test_check_over_a_small_mtu_depends_on_icmp(has_icmp: bool, net: Network, pki: Pki) -> None:
     """Without ICMP a large certificate is lost (path MTU black hole); with ICMP the check works."""
     net.set_up(HERE, "ip link set lo mtu 1500 gso_max_segs 1 gso_max_size 1500")
     net.filter("in tcp sport 995 meta length > 1280 drop")
-    server = polite(pki, "many_names", TELLS_OF_THE_MTU if is_told else "")
-    limit = "15" if is_told else "3"
+    server = polite(pki, "many_names", ROUTER_WITH_SMALL_MTU if has_icmp else "")
+    limit = "15" if has_icmp else "3"
     done = honest(net.run(*login(pki, net.folder), "-t", limit, server=server))
 
-    if is_told:
+    if has_icmp:
         assert done.code == 0, done.out
     else:
         assert kinds(done) == ["timeout"]
@@ -279,7 +279,7 @@ threading.Thread(target=far, daemon=True).start()
 
 
 def test_check_of_a_distant_server_is_slow_in_each_phase(net: Network, pki: Pki) -> None:
-    """A slow network is a matter of thresholds; each phase shows its part of the time."""
+    """Thresholds report a slow network; each phase shows its part of the time."""
     net.set_up(HERE)
     words = [*login(pki, net.folder), "-p", "1995", "-w", "0.5", "-t", "10"]
     done = honest(net.run(*words, server=polite(pki, beside=FAR_AWAY)))

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
 
 import pytest
 from hypothesis import given
@@ -17,10 +16,7 @@ from hypothesis import strategies as st
 from check_pop3_plus import __version__
 from check_pop3_plus.model import sanitised_text
 from check_pop3_plus.model.failures import ProbeError
-from check_pop3_plus.model.settings import HttpsEndpoint as Endpoint
 from check_pop3_plus.model.settings import Secret
-from check_pop3_plus.net import https
-from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.probe import oauth_token
 from tests.pki.certificates import Pki
 from tests.servers import token_endpoint
@@ -40,6 +36,7 @@ from tests.servers.scripted_server import (
     silence,
 )
 from tests.servers.token_endpoint import TokenEndpoint, granted, http, refused
+from tests.support import http_replies
 from tests.support.command import COMMAND, Run, run
 from tests.support.faults import CANARY, check, honest, kinds
 
@@ -49,30 +46,6 @@ SECRETS = {"client secret": CANARY, "refresh token": REFRESH, "access token": TO
 
 LATE = 1.0
 LIMIT = 0.8
-
-# --- what is asked ---------------------------------------------------------------------------
-
-
-def test_the_request() -> None:
-    """RFC 6749 section 4.4.2, the secret in the body, encoded as a form."""
-    sent = oauth_token.token_request(
-        Endpoint("id.example.test", 443, "/token?a=b"),
-        {"client_id": b"me", "client_secret": b"a+b c&d=\xff", "grant_type": b"x"},
-    )
-
-    head, _, body = sent.partition(b"\r\n\r\n")
-    assert body == b"client_id=me&client_secret=a%2Bb+c%26d%3D%FF&grant_type=x"
-    assert head.split(b"\r\n") == [
-        b"POST /token?a=b HTTP/1.1",
-        b"Host: id.example.test",
-        f"User-Agent: check_pop3_plus/{__version__}".encode(),
-        b"Accept: application/json",
-        b"Accept-Encoding: identity",
-        b"Content-Type: application/x-www-form-urlencoded",
-        b"Connection: close",
-        b"Content-Length: %d" % len(body),
-    ]
-
 
 # --- what is made of the answer --------------------------------------------------------------
 
@@ -183,20 +156,6 @@ def test_a_long_refusal_is_cut() -> None:
     assert len(outcome) == sanitised_text.QUOTE_LIMIT + 2
 
 
-class Said:
-    """A stream that has said all that it will say."""
-
-    def __init__(self, *pieces: bytes) -> None:
-        self._pieces = list(pieces)
-
-    def receive(self) -> bytes:
-        return self._pieces.pop(0) if self._pieces else b""
-
-
-def reply(*pieces: bytes) -> tuple[int, bytes]:
-    return https._reply(cast(Stream, Said(*pieces)))[:2]
-
-
 LONG = b"x" * 40_000
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -216,8 +175,11 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
 def test_forms_of_a_reply(sent: bytes, body: bytes) -> None:
     """With a length, in chunks, or until the end; whole or in pieces."""
-    assert reply(sent) == (200, body)
-    assert reply(*(sent[at : at + 777] for at in range(0, len(sent), 777))) == (200, body)
+    assert http_replies.read(sent) == (200, body)
+    assert http_replies.read(*(sent[at : at + 777] for at in range(0, len(sent), 777))) == (
+        200,
+        body,
+    )
 
 
 @given(
@@ -227,15 +189,16 @@ def test_forms_of_a_reply(sent: bytes, body: bytes) -> None:
 def test_whatever_is_sent_is_a_reply_or_a_failure(begin: bytes, pieces: list[bytes]) -> None:
     """No other exception, no endless loop."""
     with suppress(ProbeError):
-        reply(begin, *pieces)
+        http_replies.read(begin, *pieces)
 
 
 @pytest.mark.parametrize("length", [b"9" * 15, b"9" * 30, b"9" * 5000, b"-1", b"-5", b"x"])
 def test_lengths_that_are_made_up(length: bytes) -> None:
     """No memory is set aside for them."""
-    assert reply(b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\nx") == (200, b"x")
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: " + length
+    assert http_replies.read(head + b"\r\n\r\nx") == (200, b"x")
     with pytest.raises(ProbeError, match="not HTTP"):
-        reply(CHUNKED + length + b"\r\nx")
+        http_replies.read(CHUNKED + length + b"\r\nx")
 
 
 # --- end to end ------------------------------------------------------------------------------
@@ -332,7 +295,15 @@ def test_a_token_is_fetched_and_used(how: str, grant: str, pki: Pki, options: Op
     (asked,) = endpoint.requests
     assert asked.form == {**FORMS[grant], "scope": "a b"}
     assert asked.line == "POST /tenant/oauth2/v2.0/token HTTP/1.1"
-    assert asked.headers["host"] == f"localhost:{endpoint.port}"
+    assert asked.headers == {
+        "host": f"localhost:{endpoint.port}",
+        "user-agent": f"check_pop3_plus/{__version__}",
+        "accept": "application/json",
+        "accept-encoding": "identity",
+        "content-type": "application/x-www-form-urlencoded",
+        "content-length": asked.headers["content-length"],
+        "connection": "close",
+    }
     response = server.commands[-3].split()[-1]
     assert f"\1auth=Bearer {TOKEN}\1\1".encode() in base64.b64decode(response)
     assert_no_secret(done)
@@ -433,21 +404,20 @@ FAILURES: dict[str, tuple[list[Step], str]] = {
     ),
     "not HTTP": ([say(b"SSH-2.0-x\r\n")], ": answered something that is not HTTP"),
     "closed": ([drop()], ": closed the connection without an answer"),
-    "huge body": ([say(http(b"x" * 100_000))], ": answered more than 65536 octets"),
+    "huge body": ([say(http(b"x" * 100_000))], ": answered more than 65536 bytes"),
     "endless body": (
         [say(HEAD + b"\r\n"), flood(b"x" * 4096)],
-        ": answered more than 65536 octets",
+        ": answered more than 65536 bytes",
     ),
-    "endless chunks": ([say(CHUNKED), flood(b"1\r\nx\r\n")], ": answered more than 65536 octets"),
+    "endless chunks": ([say(CHUNKED), flood(b"1\r\nx\r\n")], ": answered more than 65536 bytes"),
     "endless fields": (
         [say(HEAD), flood(b"X: " + b"y" * 9000 + b"\r\n")],
-        ": answered more than 65536 octets",
+        ": answered something that is not HTTP",
     ),
     "many fields": ([say(HEAD), flood(b"X: y\r\n")], ": answered something that is not HTTP"),
-    "endless line": ([flood(b"HTTP/1.1 200 " + b"x" * 4096)], ": answered more than 65536 octets"),
-    "endless 100": (
-        [flood(b"HTTP/1.1 100 Continue\r\n\r\n")],
-        ": answered more than 65536 octets",
+    "endless line": (
+        [flood(b"HTTP/1.1 200 " + b"x" * 4096)],
+        ": answered something that is not HTTP",
     ),
 }
 
@@ -537,7 +507,7 @@ def test_no_proxy_is_asked(pki: Pki, options: Options) -> None:
 @pytest.mark.parametrize(
     ("steps", "reason"),
     [
-        ([expect(), say(http(b"", "400 Bad Request"))], ": speaks plain text where TLS is due"),
+        ([expect(), say(http(b"", "400 Bad Request"))], ": answers in plain text, TLS expected"),
         ([drop()], ": closed the connection"),
     ],
 )
@@ -629,6 +599,7 @@ STALLS: dict[str, list[Step]] = {
     "body stalls": [say(http(b"x" * 99)[:-9]), silence()],
     "body drips": [say(HEAD + b"\r\n"), drip(b"x" * 500, 0.05)],
     "chunks drip": [say(CHUNKED), drip(b"1\r\nx\r\n" * 100, 0.05)],
+    "endless 100": [flood(b"HTTP/1.1 100 Continue\r\n\r\n")],
     "only 100": [say(b"HTTP/1.1 100 Continue\r\n\r\n"), silence()],
 }
 

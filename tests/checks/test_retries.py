@@ -1,4 +1,4 @@
-"""Retries by the whole command: when an attempt is repeated, and what the output says about it."""
+"""Retries of the whole command: when an attempt is repeated, and the output about it."""
 
 import signal
 import subprocess
@@ -24,7 +24,7 @@ from tests.support.faults import GREETING, check, flags, honest, kinds
 
 PAUSE = retries.PAUSE_SECONDS
 LATE = 1.0
-"""Seconds of tolerance: these tests run beside others."""
+"""Seconds of tolerance: other tests run in parallel."""
 
 
 def test_retries_failure_persists_reports_last_attempt() -> None:
@@ -36,7 +36,7 @@ def test_retries_failure_persists_reports_last_attempt() -> None:
     assert done.verdict.endswith(" before the greeting (3 of 3 attempts failed)")
     assert done.long[:2] == [
         "kind: closed, in phase greeting",
-        "try: too many connections, an access list, or a failing back end",
+        "try: an access list, a connection limit, or a failing back end of the server",
     ]
     assert [line.partition(":")[0] for line in done.long[2:4]] == ["attempt 1", "attempt 2"]
     assert server.connections == 3
@@ -116,13 +116,13 @@ def test_a_rejected_login_is_never_repeated(mode: str, pki: Pki) -> None:
 
 
 def login(*answer: bytes) -> list:  # type: ignore[type-arg]
-    said = [say(each) for each in answer] or [silence()]
+    answers = [say(each) for each in answer] or [silence()]
     capa = [GREETING, expect(b"CAPA"), say(b"+OK\r\nUSER\r\n.\r\n")]
-    return [*capa, expect(b"USER"), say(b"+OK\r\n"), expect(b"PASS"), *said, silence()]
+    return [*capa, expect(b"USER"), say(b"+OK\r\n"), expect(b"PASS"), *answers, silence()]
 
 
 def test_a_login_without_an_answer_is_not_repeated(pki: Pki) -> None:
-    """It may be a delayed rejection; some servers delay them by seconds."""
+    """No answer may be a delayed rejection; some servers delay them by seconds."""
     with ScriptedServer(login()) as server:
         done = check(server, *flags("plain", pki, login=True), "-t", "1", "--rechecks", "3")
 
@@ -144,7 +144,7 @@ def test_retries_after_the_right_password_log_in_again(code: str, pki: Pki) -> N
 
 
 def test_retries_run_the_password_command_once(pki: Pki, tmp_path: Path) -> None:
-    """It may query a vault that counts, or use up a token."""
+    """The command may query a vault that counts, or use up a token."""
     log = tmp_path / "log"
     script = tmp_path / "script.py"
     script.write_text(f"open({str(log)!r}, 'a').write('x'); print('secret')")
@@ -169,7 +169,7 @@ def test_retries_of_a_rejected_certificate_are_none(certificate: str, pki: Pki) 
 
 
 def test_retries_of_a_local_failure_are_none() -> None:
-    """UNKNOWN says nothing about the server."""
+    """A local failure is not one of the server."""
     with ScriptedServer([GREETING]) as server:
         done = check(server, "--rechecks", "3", "--source-address", "192.0.2.1")
 

@@ -195,8 +195,8 @@ def test_short_secret_leaves_the_output_readable() -> None:
     assert re.match(
         r"POP3 CRITICAL - login: localhost:\d+ rejected user monitor: \[AUTH\] \*\*\* ", out
     )
-    assert "dialogue: C: USER monitor\n" in out
-    assert "dialogue: S: -ERR [AUTH] ***\n" in out
+    assert "transcript: C: USER monitor\n" in out
+    assert "transcript: S: -ERR [AUTH] ***\n" in out
     assert NOTE in out
 
 
@@ -209,9 +209,9 @@ def test_secret_equal_to_a_name_masks_only_the_server_s_text(secret: bytes) -> N
     assert re.match(
         r"POP3 CRITICAL - login: localhost:\d+ rejected user monitor: \[AUTH\] no for ", out
     )
-    assert "dialogue: C: USER monitor\n" in out
+    assert "transcript: C: USER monitor\n" in out
     theirs = b"for monitor at localhost".replace(secret, b"***").decode()
-    assert f"dialogue: S: -ERR [AUTH] no {theirs}\n" in out
+    assert f"transcript: S: -ERR [AUTH] no {theirs}\n" in out
     assert NOTE not in out
 
 

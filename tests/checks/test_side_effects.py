@@ -66,7 +66,7 @@ def test_allow_list_has_only_commands_in_use() -> None:
     [
         # A wire without the list: base64 inside AUTH, and two commands of the list in one piece.
         (r"\bCommand\(", {"pop3.grammar", "pop3.sasl_exchange", "probe.side_probes"}),
-        (r"stream\.send\(", {"probe.connection", "probe.side_probes", "net.https"}),
+        (r"stream\.send\(", {"probe.connection", "probe.side_probes"}),
         (r"\b(?:sock|socket|_socket|tls|_tls)\.(?:send|sendall|write)\(", {"net.transport"}),
     ],
 )

@@ -331,7 +331,7 @@ def test_legacy_tls_invalid_answer_is_a_failure(answer: Step, pki: Pki) -> None:
     done = on_tls_port(pki, [hears_hello, answer, silence()])
 
     assert (done.code, kinds(done)) == (2, ["tls"])
-    assert "could not be tried: answers no handshake on old terms" in done.verdict
+    assert "could not be tried: answers no handshake with legacy TLS" in done.verdict
 
 
 def test_legacy_tls_silence_is_a_failure(pki: Pki) -> None:

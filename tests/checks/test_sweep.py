@@ -44,7 +44,7 @@ GREETING = b"+OK ready\r\n"
 
 
 class File:
-    """A sweep's file on its way to be written."""
+    """Writes the INI file of a sweep."""
 
     def __init__(self, folder: Path, default: str = "") -> None:
         self.path = folder / "sweep.ini"
@@ -63,7 +63,7 @@ class File:
 
 
 class Results:
-    """What a sweep says in JSON."""
+    """The JSON output of a sweep."""
 
     def __init__(self, done: Run) -> None:
         self.run = done
@@ -218,12 +218,12 @@ def test_ini_parts_keep_duplicate_sections_apart() -> None:
         (["--submit", "jsonl:-"], "--submit needs --sweep"),
         (["--sweep", "x", "-H", "y"], "--hostname and --sweep cannot be combined"),
         (["--sweep", "x", "--jobs", "0"], "invalid --jobs"),
-        (["--sweep", ""], "invalid --sweep: not a path"),
+        (["--sweep", ""], "invalid --sweep: empty, or not a path"),
         (["--sweep", "x", "--submit", "y"], "invalid --submit y"),
         (["--sweep", "x", "--submit", "jsonl:y"], "invalid --submit jsonl:y"),
         (["--sweep", "x", "--submit", "nagios:"], "invalid --submit nagios:"),
         (["--sweep", "x", "--icinga-user", "y"], "need --submit icinga2:URL"),
-        (["--sweep", "x", "--submit", "icinga2:http://y"], "not https://"),
+        (["--sweep", "x", "--submit", "icinga2:http://y"], "must begin with https://"),
         (["--sweep", "x", "--submit", "icinga2:https://y"], "needs --icinga-user and"),
         (
             [
@@ -418,7 +418,7 @@ def test_sweep_never_prompts_for_a_password(file: File) -> None:
 
 @contextmanager
 def hostile() -> Iterator[list[int]]:
-    """Ports of servers that say nothing, flood, drip, and hang up."""
+    """Return the ports of servers that are silent, flood, send slowly, and close the connection."""
     with ExitStack() as stack:
         yield [
             stack.enter_context(ScriptedServer(steps)).port
@@ -454,7 +454,7 @@ def test_sweep_with_hostile_servers_delays_no_other_service(file: File, pki: Pki
 
 @contextmanager
 def dead_end() -> Iterator[int]:
-    """A port that connects, of its backlog alone, and says nothing; no thread serves it."""
+    """Return a silent port, which accepts connections only by its backlog."""
     with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
         yield listener.getsockname()[1]
 

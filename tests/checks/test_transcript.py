@@ -61,7 +61,9 @@ S: +OK bye"""
 
 
 def transcript(out: str) -> str:
-    lines = [line.removeprefix("dialogue: ") for line in out.splitlines() if "dialogue: " in line]
+    lines = [
+        line.removeprefix("transcript: ") for line in out.splitlines() if "transcript: " in line
+    ]
     return re.sub(r"(TLS: TLSv1\.3) \w+", r"\1 *", "\n".join(lines))
 
 

@@ -8,7 +8,6 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
 from unittest.mock import patch
 
 from nagiosplugin import Range
@@ -33,7 +32,6 @@ from check_pop3_plus.model.settings import (
     Verify,
 )
 from check_pop3_plus.net import dns_query, https, legacy_client_hello
-from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.options import parser
 from check_pop3_plus.options.parser import HelpRequested
 from check_pop3_plus.output.plugin_text import render
@@ -46,6 +44,7 @@ from check_pop3_plus.sweep import icinga_target, nagios_target, summary
 from check_pop3_plus.sweep import services as sweep_services
 from check_pop3_plus.sweep.run import Outcome
 from tests.pki.expected_verdicts import FIRST, deserves_ok
+from tests.support import http_replies
 from tests.support.command import Run
 from tests.support.faults import CANARY, assert_no_canary, honest
 from tests.support.good_dialogues import LOGIN_METHODS as AUTHS
@@ -289,7 +288,7 @@ def name_server(data: bytes) -> None:
 
 
 def server_hello(data: bytes) -> None:
-    """An answer to a TLS handshake on old terms; it does not depend on how it arrives."""
+    """An answer to a legacy TLS handshake; it does not depend on how it arrives."""
     outcomes = []
     for length in (len(data) // 3, len(data) // 2, len(data)):
         try:
@@ -298,32 +297,21 @@ def server_hello(data: bytes) -> None:
             outcomes.append(error.message)
     assert set(outcomes) <= {
         *("None", "", "SSL 3.0", "TLS 1.0", "TLS 1.1"),
-        "answers no handshake on old terms",
+        "answers no handshake with legacy TLS",
     }
     decided = [outcome for outcome in outcomes if outcome != "None"]
     assert len(set(decided)) <= 1, outcomes
     assert decided == outcomes[len(outcomes) - len(decided) :], outcomes
 
 
-class _Pieces:
-    """A stream that has said all that it will say."""
-
-    def __init__(self, pieces: list[bytes]) -> None:
-        self._pieces = pieces
-
-    def receive(self) -> bytes:
-        return self._pieces.pop(0) if self._pieces else b""
-
-
 def https_reply(data: bytes) -> None:
     """What a token endpoint, or Icinga, answers."""
-    pieces = [piece for piece in data.split(_TURN) if piece]
     try:
-        status, body, _ = https._reply(cast(Stream, _Pieces(pieces)))
+        status, body = http_replies.read(*data.split(_TURN))
     except ProbeError as error:
         _assert_message(error)
         return
-    assert len(body) <= https.REPLY_LIMIT
+    assert len(body) <= https.BODY_LIMIT
     secret = Secret(CANARY.encode())
     try:
         token = oauth_token.parse_token(status, body, [secret]).reveal()

@@ -277,12 +277,9 @@ def test_icinga_request_has_single_metrics_and_text_without_any(
 ) -> None:
     """The API takes metrics one by one."""
     verdict, _, _ = made
-    api = object.__new__(icinga_target.Api)
-    api._endpoint = HttpsEndpoint("icinga.example.org", 5665, "/")
-    api._path, api._fields = "/v1/actions/process-check-result", ("A: b", "C: d")
-    request = api._request(Outcome(Service("a!b", ()), verdict))
 
-    result = json.loads(request.partition(b"\r\n\r\n")[2])
+    result = json.loads(icinga_target._result(Outcome(Service("a!b", ()), verdict)))
+
     assert result["exit_status"] == verdict.state.value
     assert output_parsers.icinga(result["plugin_output"]).perfdata == ""
     for word in result["performance_data"]:

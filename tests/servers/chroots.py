@@ -1,8 +1,8 @@
-"""Servers in a root of their own, because their packages exclude each other's.
+"""Servers in separate root directories, because their packages conflict.
 
-`unpack-server` has put the files of a server and of all that it needs into a folder. Here they are
-linked into a new root, and what the packages' scripts would do (users, folders) is done by hand.
-Nothing is mounted. All processes live in a PID namespace that ends when we do.
+`unpack-server` has unpacked a server and its dependencies into a directory. This module links the
+files into a new root, and does what the packages' scripts would do (users, directories). Nothing is
+mounted. All processes live in a PID namespace that ends with the tests.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ PASSWORD = "s3cret pass"
 MESSAGES = 3
 MESSAGE = "From: a@example.test\r\nSubject: three of these\r\n\r\nbody\r\n.dot line\r\n"
 
-# Of those that Debian gives to nobody: names and numbers hold only inside of the root.
+# Not assigned by Debian; names and numbers are valid only inside the root.
 DAEMON, MAIL = 61_000, 61_001
 
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
 
 class Server(ABC):
-    """A server that runs, as the user of the tests sees it."""
+    """A running server."""
 
     package: ClassVar[str]
-    """Also the name of its folder."""
+    """Also the name of its directory."""
     port_count: ClassVar[int]
 
     def __init__(self, root: Path, version: tuple[int, ...], ports: list[int]) -> None:
@@ -58,29 +58,29 @@ class Server(ABC):
 
     @abstractmethod
     def furnish(self, pki: Pki) -> None:
-        """Write what it needs into its root."""
+        """Write its configuration, users and mail into its root."""
 
     @abstractmethod
     def script(self) -> str:
         """Return shell commands that start it in the background, logging to standard error."""
 
     def settle(self) -> None:  # noqa: B027  # most have nothing to do
-        """Do what can only be done when it runs."""
+        """Do what requires the running server."""
 
     @abstractmethod
     def mailbox(self) -> dict[str, bytes]:
-        """Every file of the mailbox of `monitor`, with its bytes."""
+        """Every file of the mailbox of `monitor`, with its contents."""
 
     @abstractmethod
     def messages(self) -> list[bytes]:
-        """The messages in there, as they go over the wire."""
+        """The messages of that mailbox, as sent by POP3."""
 
     def command(self, *words: object) -> str:
-        """Return the shell command that runs these inside of the root."""
+        """Return the shell command that runs this in the root."""
         return shlex.join(["chroot", str(self.root), *map(str, words)])
 
     def run(self, *words: object, stdin: str = "") -> str:
-        """Run a command inside of the root, and return what it prints."""
+        """Run a command in the root, and return its output."""
         done = subprocess.run(
             ["chroot", self.root, *map(str, words)],
             input=stdin,
@@ -106,16 +106,16 @@ class Server(ABC):
         (self.root / path).chmod(mode)
 
     def files(self, path: str) -> dict[str, bytes]:
-        """Every file below, with its bytes."""
+        """Every file below a path, with its contents."""
         top = self.root / path
         return {str(p.relative_to(top)): p.read_bytes() for p in top.rglob("*") if p.is_file()}
 
     def log(self) -> str:
-        """What the server has logged so far."""
+        """The log of the server so far."""
         return (self.root / "log").read_text(errors="replace")
 
     def log_since(self, before: str, expected: str) -> str:
-        """What was logged after `before`, once `expected` is in it: the log comes a bit late."""
+        """The log after `before`, as soon as it contains `expected`: logging is delayed."""
         deadline = time.monotonic() + PATIENCE
         while expected not in (new := self.log()[len(before) :]):
             assert time.monotonic() < deadline, f"not in the log: {expected}\n{new}"
@@ -125,9 +125,9 @@ class Server(ABC):
     @classmethod
     @contextmanager
     def running(cls, pki: Pki) -> Iterator[Self]:
-        """Run one; gone, and its folder with it, when the block ends."""
+        """Run a server for the time of the context, then remove its root."""
         unpacked = _unpacked(cls.package)
-        # Beside what was unpacked, because links do not lead into another file system.
+        # Beside the unpacked files, because hard links cannot cross file systems.
         root = Path(tempfile.mkdtemp(prefix=f"{cls.package}.run.", dir=UNPACKED))
         try:
             _link(unpacked / "root", root)
@@ -141,24 +141,24 @@ class Server(ABC):
 
 
 class TlsServer(Server):
-    """One with much to choose from."""
+    """A server with TLS and several login methods."""
 
     greeting: ClassVar[str]
     mechanisms: ClassVar[tuple[str, ...]]
-    """All that it has of ours, by the names of `--auth`."""
+    """The login methods that it supports, by their names for `--auth`."""
     capabilities: ClassVar[str]
-    """Some that it offers inside TLS, as `--require-capa` takes them."""
+    """Some capabilities inside TLS, in the syntax of `--require-capa`."""
     rejection: ClassVar[str]
-    """What is in its log once for every rejected login."""
+    """The text that it logs once for each rejected login."""
 
     def __init__(self, root: Path, version: tuple[int, ...], ports: list[int]) -> None:
         super().__init__(root, version, ports)
         self.tls, self.strict = ports[1:3]
-        """`strict` is a plain port that takes no password before TLS."""
+        """`strict` is a plain-text port that refuses passwords before TLS."""
 
 
 def _unpacked(package: str) -> Path:
-    """Where the files are, or a visible skip; where they were to be installed, a failure."""
+    """Return the unpacked files. Skip the test if they are missing, or fail it in CI."""
     folder = UNPACKED / package
     problem = ""
     if not folder.is_dir():
@@ -176,7 +176,7 @@ def _unpacked(package: str) -> Path:
 
 
 def _version(unpacked: Path, package: str) -> tuple[int, ...]:
-    """The upstream version, by the name of the package's file."""
+    """Return the upstream version from the file name of the package."""
     packages = (unpacked / "packages").read_text()
     found = re.search(rf"^{package}_(?:\d+%3a)?(\d+(?:\.\d+)*)", packages, re.M)
     assert found, packages
@@ -184,7 +184,7 @@ def _version(unpacked: Path, package: str) -> tuple[int, ...]:
 
 
 def _link(unpacked: Path, root: Path) -> None:
-    """Copy what may be written to, and link the rest."""
+    """Copy writable files, and link the rest."""
     root.chmod(0o755)
     subprocess.run(["cp", "-al", unpacked / "usr", root], check=True)
     others = [path for path in unpacked.iterdir() if path.name != "usr"]
@@ -198,7 +198,7 @@ def _link(unpacked: Path, root: Path) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Return ports that nobody has: some of these servers do not say that they got none."""
+    """Return unused ports: some of these servers do not report that a port is in use."""
     ports: list[int] = []
     for port in random.sample(PORTS, len(PORTS)):
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -213,8 +213,8 @@ _UNSHARE = ["unshare", "--pid", "--fork", "--kill-child"]
 
 @contextmanager
 def _started(server: Server) -> Iterator[None]:
-    # The shell is process 1 of the namespace: when it has read the end of its input, because we
-    # closed it or are dead, the kernel ends the others.
+    # The shell is process 1 of the namespace: when it reads the end of its input, because the test
+    # has closed it or died, it exits, and the kernel kills the other processes.
     script = f"{server.script()}\nread -r _"
     with (server.root / "log").open("ab") as log:
         process = subprocess.Popen(
@@ -252,9 +252,9 @@ def _is_open(port: int) -> bool:
 
 @contextmanager
 def _syslog(root: Path) -> Iterator[None]:
-    """Add to the log what is sent to the root's /dev/log."""
+    """Append messages sent to /dev/log of the root to the log."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as submit_target:
-        # The path of a checkout may be longer than an address of this family.
+        # The path of a checkout may be too long for a Unix socket address.
         folder = os.open(root / "dev", os.O_RDONLY)
         submit_target.bind(f"/proc/self/fd/{folder}/log")
         os.close(folder)

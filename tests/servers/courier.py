@@ -1,4 +1,4 @@
-"""A private Courier: as shipped, but with users of its own and every mechanism switched on."""
+"""A private Courier: the shipped configuration, with test users and every mechanism enabled."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.servers.chroots import DAEMON, MAIL, MESSAGE, MESSAGES, PASSWORD, Tls
 
 _LOGIN = "/usr/lib/courier/courier/courierpop3login /usr/lib/courier/courier/courierpop3d Maildir"
 
-# What `pop3d start` and `pop3d-ssl start` do, less courierlogger: standard error is the log.
+# Like `pop3d start` and `pop3d-ssl start`, without courierlogger: standard error is the log.
 _SCRIPT = """
 {authdaemond} &
 set -a
@@ -63,7 +63,7 @@ class Courier(TlsServer):
         for part in ("", "/cur", "/new", "/tmp"):
             self.folder(f"home/monitor/Maildir{part}", MAIL, 0o700)
         for number in range(MESSAGES):
-            # In `cur`, because the first session of all would move it there.
+            # In `cur`, because the first session would move it there.
             name = f"1700000000.M{number}P1.host:2,"
             self.write(f"home/monitor/Maildir/cur/{name}", MESSAGE.replace("\r", ""), MAIL, 0o600)
 

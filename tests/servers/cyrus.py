@@ -1,4 +1,4 @@
-"""A private Cyrus: as shipped, but with users of its own and every mechanism switched on."""
+"""A private Cyrus: the shipped configuration, with test users and every mechanism enabled."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EVENTS {{
 }}
 """
 
-# What begins with the name of a service is for that alone.
+# A setting that begins with the name of a service applies only to that service.
 _SETTINGS = f"""
 servername: {NAME}
 autocreate_quota: 100000
@@ -46,7 +46,7 @@ _REPLACED = ("popminpoll:", "autocreate_quota:")
 
 
 class Cyrus(TlsServer):
-    """Its master process, which serves POP3 on four ports, and LMTP to get mail by."""
+    """The master process, with POP3 on four ports, and LMTP for delivery."""
 
     package = "cyrus-pop3d"
     port_count = 5
@@ -80,14 +80,14 @@ class Cyrus(TlsServer):
 
     def settle(self) -> None:
         with LMTP("127.0.0.1", self._lmtp) as lmtp:
-            # One recipient at a time: smtplib cannot read the reply of each.
+            # One recipient at a time: smtplib cannot read one reply for each (LMTP).
             for user in [*["monitor"] * MESSAGES, "frequent"]:
                 lmtp.sendmail("a@example.test", [user], MESSAGE)
         [inbox] = self.run("/usr/lib/cyrus/bin/mbpath", "user.monitor").splitlines()
         self._folder = inbox.lstrip("/")
 
     def mailbox(self) -> dict[str, bytes]:
-        """With flags; but the header of the index has the time of the last login in it."""
+        """With flags; the header of the index contains the time of the last login."""
         files = self.files(self._folder)
         index = files["cyrus.index"]
         files["cyrus.index"] = index[int.from_bytes(index[12:16], "big") :]

@@ -1,4 +1,4 @@
-"""A private Icinga Director with a private Icinga 2: nothing of the machine's own is read."""
+"""A private Icinga Director with a private Icinga 2: independent of the machine's configuration."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROGRAMS = ("mariadbd", "mariadb", "mariadb-install-db", "php", "icingacli")
 MODULES = Path("/usr/share/icingaweb2/modules")
 NEEDED = ("incubator", "reactbundle", "director")
 
-# What the Director needs of an Icinga 2 beyond the zone of a master.
+# The Director needs this in addition to the zone of a master.
 ZONE = 'object Zone "director-global" { global = true }\n'
 API_USER = """
 object ApiUser "director" {{
@@ -114,17 +114,17 @@ class Director:
         return _query(self._folder, "SHOW TABLES FROM director").split()
 
     def follow(self, commands: str) -> None:
-        """Run commands of the Director as a README shows them."""
+        """Run commands of the Director as in the README."""
         words = shlex.split(commands)
         starts = [at for at, word in enumerate(words) if word == "icingacli"]
         for start, end in itertools.pairwise([*starts, len(words)]):
             self.run(*words[start + 2 : end])
 
     def wait_for_services(self, names: Collection[str]) -> None:
-        """Wait until Icinga has started anew with these services, after a deployment."""
+        """Wait until Icinga has restarted with these services after a deployment."""
         deadline = time.monotonic() + 30
         while True:
-            # While Icinga starts anew nobody may be listening.
+            # During the restart nothing may be listening.
             with suppress(OSError):
                 if set(names) <= set(self.node.services()):
                     return
@@ -137,7 +137,7 @@ def running(icinga: Icinga) -> Iterator[Director]:
     """Run a Director with an empty database, after its kickstart."""
     require()
     password = secrets.token_hex()
-    # Not below pytest's folder: sockets need a short path.
+    # Not below pytest's directory: sockets need a short path.
     folder = Path(tempfile.mkdtemp(prefix="director-"))
     try:
         with _database(folder, password):
@@ -154,7 +154,7 @@ def running(icinga: Icinga) -> Iterator[Director]:
 
 
 def require() -> None:
-    """Skip visibly what is missing; where it was to be installed, its absence fails."""
+    """Skip the test if a program is missing, or fail it in CI."""
     missing = [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
     missing += [name for name in NEEDED if not (MODULES / name).is_dir()]
     if missing:
@@ -169,7 +169,7 @@ def require() -> None:
 
 @contextmanager
 def _database(folder: Path, password: str) -> Iterator[None]:
-    """Run a MariaDB that only this user can reach, by a socket."""
+    """Run a MariaDB on a Unix socket that only this user can access."""
     options = [
         "--no-defaults",
         f"--datadir={folder}/data",

@@ -1,7 +1,7 @@
-"""A private Dovecot 2.3: own configuration, own folder, free ports, many servers by address.
+"""A private Dovecot 2.3 with its own configuration, directory and ports, and many servers by address.
 
-Every persona listens on a loopback address of its own, on the same two ports. What Dovecot only
-knows for a whole instance is a variant.
+Every persona listens on its own loopback address, on the same two ports. Settings that Dovecot
+supports only for a whole instance make a variant.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ PASSWORDS = {
     "broken": "br0ken one",
 }
 MESSAGES = {"monitor": 3, "empty": 0, "many": 1000}
-"""`broken` has no mailbox that could be opened: a file stands in its place."""
+"""The mailbox of `broken` cannot be opened: there is a file in its place."""
 
-# Below the ports that the kernel gives to outgoing connections: only another server is in the way.
+# Below the ephemeral ports of the kernel, so that only another server can use them.
 PORTS = range(10_000, 32_000)
 START_TRIES = 5
 PATIENCE = 10.0
 
 
 class Persona(NamedTuple):
-    """One server among many: its address, certificate and own settings."""
+    """One of the servers: its address, certificate and settings."""
 
     address: str
     certificate: str = "good"
@@ -86,7 +86,7 @@ ssl_min_protocol = TLSv1
 ssl_cipher_list = ALL:!aNULL:@SECLEVEL=0
 import_environment = OPENSSL_CONF={folder}/openssl.cnf
 """
-# Dovecot 2.3 can set the oldest version that it speaks, but not the newest; OpenSSL can.
+# Dovecot 2.3 can set a minimum TLS version, but no maximum; OpenSSL can.
 _OPENSSL = """
 openssl_conf = default_conf
 [default_conf]
@@ -141,7 +141,7 @@ service stats {{
 }}
 service anvil {{
   chroot =
-  # Without this, one rejected login slows down those after it by seconds.
+  # Without this, a rejected login delays the next ones by seconds.
   unix_listener anvil-auth-penalty {{
     mode = 0
   }}
@@ -162,7 +162,7 @@ passdb {{
   args = {folder}/passwd
   mechanisms = plain login cram-md5 apop scram-sha-1 scram-sha-256
 }}
-# The certificate is the proof, there is no password.
+# The certificate authenticates the user; there is no password.
 passdb {{
   driver = static
   mechanisms = external
@@ -180,7 +180,7 @@ userdb {{
 """
 
 
-# Tokens are verified by Dovecot itself, with a key of ours: no other server is needed.
+# Dovecot verifies the tokens itself with the key of the tests; no other server is needed.
 _OAUTH2 = """
 introspection_mode = local
 local_validation_key_dict = fs:posix:prefix={folder}/keys/
@@ -193,7 +193,7 @@ MECHANISMS = "plain login cram-md5 apop scram-sha-1 scram-sha-256 external xoaut
 
 
 def token(user: str, lifetime: float = 3600) -> str:
-    """Return a JSON web token (RFC 7519) that says that its bearer is `user`."""
+    """Return a JSON web token (RFC 7519) for `user`."""
 
     def part(data: bytes) -> str:
         return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
@@ -219,16 +219,16 @@ class Dovecot(NamedTuple):
     tls: int
 
     def mailbox(self, user: str) -> dict[str, bytes]:
-        """Every file below the user's mailbox, with its bytes."""
+        """Every file below the user's mailbox, with its contents."""
         top = self.folder / "mail" / user
         return {str(p.relative_to(top)): p.read_bytes() for p in top.rglob("*") if p.is_file()}
 
     def log(self) -> str:
-        """What the server has logged so far."""
+        """The log of the server so far."""
         return (self.folder / "log").read_text()
 
     def log_since(self, before: str, expected: str) -> str:
-        """What was logged after `before`, once `expected` is in it: the log comes a bit late."""
+        """The log after `before`, as soon as it contains `expected`: logging is delayed."""
         deadline = time.monotonic() + PATIENCE
         while expected not in (new := self.log()[len(before) :]):
             assert time.monotonic() < deadline, f"not in the log: {expected}\n{new}"
@@ -245,12 +245,12 @@ def dovecot(pki: Pki) -> Iterator[Dovecot]:
 
 @contextmanager
 def running(pki: Pki, variant: str = "") -> Iterator[Dovecot]:
-    """Run an instance; gone, and its folder with it, when the block ends."""
+    """Run an instance for the time of the context, then remove its directory."""
     if BINARY is None:
-        # Who asks for the real servers is not content with skipping them.
+        # With CI=true a missing server is a failure.
         asked_for = os.environ.get("CI") == "true" or os.environ.get("INSTALL") == "1"
         (pytest.fail if asked_for else pytest.skip)("Dovecot is not installed (dovecot-pop3d)")
-    # Not below pytest's folder: others may not enter that, and sockets need a short path.
+    # Not below pytest's directory: other users have no access there, and sockets need a short path.
     folder = Path(tempfile.mkdtemp(prefix="dovecot-"))
     try:
         _furnish(folder, variant)
@@ -264,7 +264,7 @@ def running(pki: Pki, variant: str = "") -> Iterator[Dovecot]:
 
 
 def _account() -> pwd.struct_passwd:
-    """As root somebody unprivileged who exists already, else ourselves."""
+    """Return an existing unprivileged account if run as root, else the current one."""
     if os.geteuid():
         return pwd.getpwuid(os.geteuid())
     try:
@@ -289,7 +289,7 @@ def _furnish(folder: Path, variant: str) -> None:
         for part in ("cur", "new", "tmp"):
             (mail / user / part).mkdir(parents=True)
         for number in range(1, count + 1):
-            # In `cur`, because the first session of all would move it there.
+            # In `cur`, because the first session would move it there.
             (mail / user / "cur" / f"1700000000.M{number}P1.host:2,").write_text(
                 f"From: a@example.test\nSubject: message {number}\n\nbody\n.dot line\n"
             )
@@ -352,25 +352,25 @@ def _start(folder: Path, pki: Pki, variant: str) -> tuple[Dovecot, subprocess.Po
 
 
 def _stop(process: subprocess.Popen[str]) -> str:
-    """End it with its children. Not by SIGTERM: Dovecot takes 6 s over that."""
+    """End it with its children. Not by SIGTERM, for which Dovecot needs 6 s."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    # The children hold the same pipe: the end of it is the end of them all.
+    # The children hold the same pipe: it ends when all of them have ended.
     printed, _ = process.communicate(timeout=PATIENCE)
     return printed
 
 
 def _is_up(process: subprocess.Popen[str], port: int, greeting: str) -> bool:
-    """Whether it comes to greet: every port is open before the first process serves one.
+    """Whether it sends its greeting: every port is open before the first process serves one.
 
-    An open port says less: it may be one of those that Dovecot got before it gave up, or somebody
-    else's.
+    An open port is no proof: Dovecot may have opened it before it failed, or it may belong to
+    another program.
     """
     deadline = time.monotonic() + PATIENCE
     address = (PERSONAS["good"].address, port)
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection(address, PATIENCE) as connection:
-            # Behind it stands the timestamp of APOP.
+            # The timestamp of APOP follows.
             if connection.recv(1024).startswith(f"+OK {greeting} <".encode()):
                 return True
         time.sleep(0.02)
@@ -378,7 +378,7 @@ def _is_up(process: subprocess.Popen[str], port: int, greeting: str) -> bool:
 
 
 def check_at(server: Dovecot, pki: Pki, persona: str, *args: str, tls: bool = True) -> Run:
-    """Check one persona, on its TLS port or on the other."""
+    """Check one persona, on its TLS port or its plain-text port."""
     done = command.run(
         *("-H", HOST, "--connect-to", PERSONAS[persona].address),
         *("--ca-file", pki.ca_file),

@@ -1,4 +1,4 @@
-"""Private Icinga 2 nodes with the shipped files: nothing of the machine's own is read."""
+"""Private Icinga 2 nodes with the shipped files: independent of the machine's configuration."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.support.command import COMMAND
 TEMPLATES = Path(__file__).parent.parent.parent / "icinga-templates" / "icinga2"
 PROGRAM = shutil.which("icinga2", path=f"{os.environ['PATH']}:/usr/sbin")
 
-MASTER = "localhost"  # its certificate serves for HTTPS too
+MASTER = "localhost"  # its certificate is also used for HTTPS
 AGENT = "agent"
 
 CONFIG = """
@@ -61,7 +61,7 @@ object ApiUser "test" {{
 }}
 """
 
-# In the place of the mail system: each mail becomes a file.
+# Replaces the mail system: each mail becomes a file.
 SENDMAIL = """#!/bin/sh
 umask 077
 cat >"{folder}/mail/.$$"
@@ -72,7 +72,7 @@ T = TypeVar("T")
 
 
 class Result(NamedTuple):
-    """What Icinga made of one run of the plugin."""
+    """The check result of one run of the plugin in Icinga."""
 
     state: int
     output: str
@@ -117,8 +117,8 @@ class Icinga:
     ) -> Node:
         """Return a node, not yet running, with these hosts and services.
 
-        With `zones` the shipped files and the objects of each zone are in its zones.d, and the
-        master's alone: the others get theirs from it.
+        With `zones` the shipped files and the objects of each zone are in zones.d of the master;
+        the other nodes receive them from it.
         """
         folder = self.folder / secrets.token_hex(4)
         options = _private(folder)
@@ -145,7 +145,7 @@ class Icinga:
                 include="" if zones is not None else f'include_recursive "{TEMPLATES}"',
                 accept_config=json.dumps(zones is not None),
                 master=MASTER,
-                # Of no use to Icinga itself, but the Director reads it there.
+                # Not used by Icinga itself, but by the Director.
                 own_address=f'host = "127.0.0.1", port = {self.ports[name]}'
                 if name == MASTER
                 else "",
@@ -168,7 +168,7 @@ class Node:
         tls = ssl.create_default_context(cafile=folder / "DataDir/certs/ca.crt")
         tls.check_hostname = name == MASTER
         user = base64.b64encode(f"test:{icinga.password}".encode()).decode()
-        # A proxy of the environment would be asked even for localhost.
+        # A proxy from the environment would be used even for localhost.
         self._http = build_opener(ProxyHandler({}), HTTPSHandler(context=tls))
         self._http.addheaders = [("Accept", "application/json"), ("Authorization", f"Basic {user}")]
         self._log = folder / "log"
@@ -180,7 +180,7 @@ class Node:
     def __enter__(self) -> Self:
         assert PROGRAM
         with self._log.open("wb") as log:
-            # Several processes, in a session of their own so that all of them can be ended.
+            # Several processes, in their own session, so that all of them can be killed.
             self._process = subprocess.Popen(
                 [PROGRAM, *self._arguments],
                 stdin=subprocess.DEVNULL,
@@ -204,7 +204,7 @@ class Node:
         """Run the check of `host!service` now, and return its result."""
         asked = time.time()
         self.act("reschedule-check", service, force=True)
-        # A check that is running already swallows the request.
+        # Icinga ignores the request while a check is running.
         return self.next_result(
             service, asked, lambda: self.act("reschedule-check", service, force=True)
         )
@@ -256,17 +256,17 @@ class Node:
         return sorted(found["name"] for found in self._request("objects/services"))
 
     def change(self, service: str, **attributes: object) -> None:
-        """Change a running service, as little else can."""
+        """Change attributes of a running service through the API."""
         self._request(f"objects/services/{quote(service)}", {"attrs": attributes})
 
     def mails(self) -> list[EmailMessage]:
-        """Return what was sent so far, oldest first."""
+        """Return the mails sent so far, oldest first."""
         parser = BytesParser(policy=policy.default)
         paths = sorted(path for path in (self.folder / "mail").iterdir() if path.name[0] != ".")
         return [parser.parsebytes(path.read_bytes()) for path in paths]
 
     def wait_for_mails(self, count: int, seconds: float = 20) -> list[EmailMessage]:
-        """Wait until this many mails were sent in all."""
+        """Wait until this many mails were sent in total."""
         return self._wait_for(
             lambda: mails if len(mails := self.mails()) >= count else None,
             f"{count} mails",
@@ -277,7 +277,7 @@ class Node:
         self._wait_for(lambda: self._attributes("endpoints", AGENT)["connected"], "the agent")
 
     def wait_for_configuration(self, service: str) -> None:
-        """Wait until a node that gets its configuration from another one knows a service."""
+        """Wait until a node that receives its configuration from another one has a service."""
 
         def knows() -> bool:
             with suppress(OSError):  # it reloads
@@ -314,14 +314,14 @@ class Node:
 
 
 def dsl(value: object) -> str:
-    """Return a value as Icinga's configuration language has it."""
+    """Return a value in the syntax of Icinga's configuration language."""
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{dsl(key)} = {dsl(it)}" for key, it in value.items()) + " }"
     return json.dumps(value, ensure_ascii=False)
 
 
 def private_icinga(folder: Path) -> Icinga:
-    """Return an Icinga 2, or skip visibly; where it was to be installed, its absence fails."""
+    """Return an Icinga 2. Skip the test if it is missing, or fail it in CI."""
     if PROGRAM is None:
         message = "Icinga 2 is missing (make test-systems INSTALL=1, as root on Debian)"
         if os.environ.get("CI") == "true" or os.environ.get("INSTALL") == "1":
@@ -331,7 +331,7 @@ def private_icinga(folder: Path) -> Icinga:
 
 
 def _private(folder: Path) -> list[str]:
-    """Make the folders of one Icinga 2, and return the options that keep it in there."""
+    """Create the directories of one Icinga 2, and return the options that select them."""
     options = [
         f"-DConfigDir={folder}",
         f"-DRunAsUser={pwd.getpwuid(os.geteuid()).pw_name}",
@@ -357,7 +357,7 @@ def _icinga2(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _free_port() -> int:
-    """Return a port below those that the kernel gives out: no other test's server takes it."""
+    """Return a port below the ephemeral ports, so that no other test's server uses it."""
     while True:
         port = 20000 + secrets.randbelow(10000)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):

@@ -1,4 +1,4 @@
-"""A private InfluxDB 1: own configuration, own folder, a free port, nobody else's data."""
+"""A private InfluxDB 1: its own configuration, directory, port and data."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ bind-address = "127.0.0.1:0"
 
 
 class Series(NamedTuple):
-    """One row of points in the answer to a query."""
+    """One series of points in the result of a query."""
 
     tags: dict[str, str]
     columns: list[str]
@@ -46,7 +46,7 @@ class Series(NamedTuple):
 
     @property
     def values(self) -> list[Any]:
-        """What stands behind the time in each point."""
+        """The values of each point, without the time."""
         return [point[1] for point in self.points]
 
 
@@ -55,12 +55,12 @@ class InfluxDB:
 
     def __init__(self, port: int) -> None:
         self.port = port
-        # A proxy of the environment would be asked even for 127.0.0.1.
+        # A proxy from the environment would be used even for 127.0.0.1.
         self._http = build_opener(ProxyHandler({}))
         self.query(f"CREATE DATABASE {DATABASE}")
 
     def query(self, text: str) -> list[Series]:
-        """Return what a query finds; one that InfluxDB does not understand fails."""
+        """Return the result of a query. An invalid query fails the test."""
         url = f"http://127.0.0.1:{self.port}/query?{urlencode({'db': DATABASE, 'epoch': 'ms'})}"
         with self._http.open(url, urlencode({"q": text}).encode(), timeout=10) as answer:
             [result] = json.load(answer)["results"]
@@ -73,7 +73,7 @@ class InfluxDB:
 
 @contextmanager
 def running(folder: Path) -> Iterator[InfluxDB]:
-    """Run an instance, or skip visibly; where it was to be installed, its absence fails."""
+    """Run an instance. Skip the test if InfluxDB is missing, or fail it in CI."""
     if PROGRAM is None:
         asked_for = os.environ.get("CI") == "true" or os.environ.get("INSTALL") == "1"
         message = "InfluxDB is missing (make test-systems INSTALL=1, as root on Debian)"
@@ -95,7 +95,7 @@ def running(folder: Path) -> Iterator[InfluxDB]:
 
 
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:
-    """Wait for the port, which the kernel has chosen."""
+    """Return the port that the kernel has chosen."""
     end = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < end:
         if found := re.search(r'"Listening on HTTP" .*addr=127\.0\.0\.1:(\d+)', log.read_text()):

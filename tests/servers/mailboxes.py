@@ -1,8 +1,8 @@
-"""Mailboxes of real servers, with old mail and new, before and after checks that log in.
+"""Mailboxes of real servers, with old and new mail, before and after checks that log in.
 
-Compared is every file of the mailbox: its name (which in a maildir has the flags), contents, mode,
-owner, and the time of its last change; and that there is none more and none less. Where a server
-itself writes at every login, this says exactly which octets.
+The comparison covers every file of the mailbox: name (which has the flags in a maildir), contents,
+mode, owner and modification time, and the set of files. If a server itself writes at every login,
+the exact bytes are listed here.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class File(NamedTuple):
     mode: int
     owner: int
     changed: int
-    """Nanoseconds of the epoch."""
+    """Nanoseconds since the epoch."""
     content: bytes
 
 
 Snapshot = dict[str, File]
 
 Owns = Callable[[str, File, File], bool]
-"""Whether a difference is what the server itself writes at a login."""
+"""Whether a difference is one that the server itself writes at a login."""
 
 
 class Mailbox(NamedTuple):
@@ -53,11 +53,11 @@ class Mailbox(NamedTuple):
     mechanisms: Sequence[str]
     folders: Sequence[Path]
     left_out: Sequence[str]
-    """Names of files that are no part of any mailbox."""
+    """Names of files that do not belong to a mailbox."""
     jobs: int
-    """Sessions at once that it lets into one mailbox."""
+    """Parallel sessions that it allows on one mailbox."""
     flags: Callable[[], list[str]]
-    """Of each message: it is to be told whether it was read."""
+    """Return the flags of each message, to show whether it was read."""
     by_server: Owns = lambda *_: False
 
     def snapshot(self) -> Snapshot:
@@ -72,7 +72,7 @@ class Mailbox(NamedTuple):
         return found
 
     def differences(self, before: Snapshot, after: Snapshot) -> list[str]:
-        """Return what has changed, but for what the server itself writes."""
+        """Return the changes, except those that the server itself writes."""
         found = []
         for name in sorted({*before, *after}):
             was, is_now = before.get(name), after.get(name)
@@ -84,14 +84,14 @@ class Mailbox(NamedTuple):
 
 
 def settle(mailbox: Mailbox, pki: Pki, folder: Path) -> int:
-    """Log in until the server has written down what it writes once; return how often that was.
+    """Log in until the server no longer writes anything; return the number of logins.
 
-    It lists new mail, and notes when it has done so, as at the first sessions of any client.
+    In the first sessions of any client a server lists new mail, and stores the time.
     """
     before = mailbox.snapshot()
     for number in range(1, 10):
         check(mailbox, pki, folder, single=1, swept=0)
-        time.sleep(1.1)  # some look at the seconds of a folder's time
+        time.sleep(1.1)  # some servers compare directory times in seconds
         after = mailbox.snapshot()
         if not mailbox.differences(before, after):
             return number
@@ -100,7 +100,7 @@ def settle(mailbox: Mailbox, pki: Pki, folder: Path) -> int:
 
 
 def services(mailbox: Mailbox, count: int) -> Iterator[list[str]]:
-    """Yield the options of logins: each mechanism, with TLS from the first byte and by STLS."""
+    """Yield the options of logins: each mechanism, with implicit TLS and with STLS."""
     links = [["ssl", f"port={mailbox.tls}"], ["starttls", f"port={mailbox.plain}"]]
     methods = [[f"auth={how}", *link] for how in ("auto", *mailbox.mechanisms) for link in links]
     for method, _ in zip(cycle(methods), range(count), strict=False):
@@ -108,7 +108,7 @@ def services(mailbox: Mailbox, count: int) -> Iterator[list[str]]:
 
 
 def check(mailbox: Mailbox, pki: Pki, folder: Path, *, single: int, swept: int) -> tuple[int, int]:
-    """Log in by single runs, and by a sweep; return how often it worked, and was in use.
+    """Log in by single runs and by a sweep; return the numbers of successful logins and `in-use`.
 
     Raises AssertionError for any other outcome.
     """
@@ -149,11 +149,11 @@ def check(mailbox: Mailbox, pki: Pki, folder: Path, *, single: int, swept: int) 
 # --- maildirs --------------------------------------------------------------------------------
 
 FLAGS = ("", "S", "RS", "FS", "", "")
-"""Seen, replied to, flagged; by number. The last two nobody has ever listed."""
+"""Seen, replied to, flagged; by number. The last two were never listed."""
 
 
 def _fill(folder: Path) -> None:
-    """Put in mail with flags, and mail that nobody has ever listed."""
+    """Add mail with flags, and mail that was never listed."""
     shutil.rmtree(folder / "cur")
     (folder / "cur").mkdir()
     text = MESSAGE.replace("\r", "")
@@ -165,7 +165,7 @@ def _fill(folder: Path) -> None:
     for path in (folder / "cur", *folder.glob("*/*")):
         os.chown(path, owner.st_uid, owner.st_gid)
         path.chmod(0o700 if path.is_dir() else 0o600)
-    # Long ago: a change of now would be seen.
+    # Long ago, so that a change now is visible.
     for path in folder.glob("*/*"):
         os.utime(path, ns=(10**18, 10**18))
 
@@ -212,7 +212,7 @@ _CHECKSUM = range(156, 160)
 def _last_login(name: str, was: File, is_now: File) -> bool:
     """Return whether a difference is the time of the last POP3 login, which Cyrus keeps.
 
-    It stands in the header of the index, whose checksum changes with it.
+    It is in the header of the index, whose checksum changes with it.
     """
     if not name.endswith("/cyrus.index") or len(was.content) != len(is_now.content):
         return False
@@ -224,9 +224,9 @@ def _last_login(name: str, was: File, is_now: File) -> bool:
 
 @contextmanager
 def of_cyrus(pki: Pki) -> Iterator[Mailbox]:
-    """Its mail and indexes, and what it keeps of mailboxes elsewhere: quotas, lists, seen states.
+    """Its mail and indexes, and its other data about mailboxes: quotas, lists, seen states.
 
-    One message is read before, so that there is one with a flag and two without.
+    One message is read first, so that one has a flag and two have none.
     """
     with Cyrus.running(pki) as server:
         client = poplib.POP3("127.0.0.1", server.plain, timeout=10)

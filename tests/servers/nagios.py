@@ -1,4 +1,4 @@
-"""A private Nagios Core 4 with the shipped objects: nothing of the machine's own is read."""
+"""A private Nagios Core 4 with the shipped objects: independent of the machine's configuration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TEMPLATES = Path(__file__).parent.parent.parent / "icinga-templates" / "nagios"
 SAMPLE = (TEMPLATES / "pop3_hosts.cfg.example").read_text()
 PROGRAM = shutil.which("nagios4", path=f"{os.environ['PATH']}:/usr/sbin")
 
-# A minute of Nagios is a second here, so that the shipped intervals need no change.
+# A minute of Nagios is a second here, so that the shipped intervals can stay unchanged.
 CONFIG = """
 log_file={folder}/nagios.log
 cfg_dir={templates}
@@ -54,7 +54,7 @@ check_workers=4
 illegal_macro_output_chars=`~$&|'"<>
 """
 
-# In the place of the mail system: each mail becomes a file.
+# Replaces the mail system: each mail becomes a file.
 SENDMAIL = """#!/bin/sh
 cat >"{folder}/mail/.$$"
 mv "{folder}/mail/.$$" "{folder}/mail/$(date +%s%N).$$"
@@ -86,7 +86,7 @@ class Nagios:
         )
 
     def validate(self) -> str:
-        """Return what `nagios -v` says."""
+        """Return the output of `nagios -v`."""
         assert PROGRAM
         return subprocess.run(
             [PROGRAM, "-v", self._config],
@@ -116,7 +116,7 @@ class Nagios:
         self._process.wait()
 
     def service(self, host: str, description: str) -> Mapping[str, str]:
-        """Return what status.dat has of a service; nothing before Nagios has written it."""
+        """Return a service from status.dat, or nothing before Nagios has written it."""
         with suppress(OSError):
             for block in (self._folder / "status.dat").read_text().split("\n\n"):
                 lines = (line.strip().partition("=") for line in block.splitlines())
@@ -129,7 +129,7 @@ class Nagios:
         return {}
 
     def wait_for_state(self, host: str, description: str, state: int) -> Mapping[str, str]:
-        """Wait until a service has been checked and has this state, and is sure of it."""
+        """Wait until a service has been checked and has this hard state."""
 
         def found() -> Mapping[str, str] | None:
             status = self.service(host, description)
@@ -139,7 +139,7 @@ class Nagios:
         return self.wait_for(found, f"state {state} of {host}!{description}")
 
     def mails(self) -> list[EmailMessage]:
-        """Return what was sent so far, oldest first."""
+        """Return the mails sent so far, oldest first."""
         parser = BytesParser(policy=policy.default)
         paths = sorted(path for path in (self._folder / "mail").iterdir() if path.name[0] != ".")
         return [parser.parsebytes(path.read_bytes()) for path in paths]

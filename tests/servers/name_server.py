@@ -1,6 +1,6 @@
-"""A name server that is wrong in as many ways as there are names; each has its own.
+"""A faulty name server: each name selects another fault.
 
-It listens on 127.0.0.1, by UDP and TCP, inside of a network namespace.
+It listens on 127.0.0.1, by UDP and TCP, in a network namespace.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Answer = Callable[[bytes], bytes | None]
 def reply(
     query: bytes, records: Sequence[bytes] = (), code: int = 0, flags: int = 0, answered: int = -1
 ) -> bytes:
-    """Return an answer with the question of the query in it (RFC 1035 section 4.1)."""
+    """Return an answer that repeats the question of the query (RFC 1035 section 4.1)."""
     question = query[12 : query.index(b"\0", 12) + 5]
     count = len(records) if answered < 0 else answered
     counts = b"".join(number.to_bytes(2, "big") for number in (1, count, 0, 0))
@@ -32,7 +32,7 @@ def reply(
 
 
 def record(data: bytes, kind: int = A, name: bytes = b"\xc0\x0c") -> bytes:
-    """Return a record about a name: that of the question, where nothing else is said."""
+    """Return a record about a name, by default the one of the question."""
     fields = kind.to_bytes(2, "big") + b"\0\1" + b"\0\0\0\1" + len(data).to_bytes(2, "big")
     return name + fields + data
 
@@ -43,7 +43,7 @@ def is_for_a(query: bytes) -> bool:
 
 
 def here(query: bytes) -> bytes:
-    """Tell the truth: 127.0.0.1, and no IPv6."""
+    """Answer correctly: 127.0.0.1, and no IPv6 address."""
     return reply(query, [record(b"\x7f\0\0\1")] if is_for_a(query) else [])
 
 
@@ -61,7 +61,7 @@ def late(query: bytes) -> bytes:
 
 
 def many(query: bytes) -> bytes:
-    """A thousand addresses, at none of which anybody listens."""
+    """Answer with a thousand dead addresses."""
     if not is_for_a(query):
         return reply(query)
     addresses = (b"\x7f\1" + number.to_bytes(2, "big") for number in range(1, MANY + 1))
@@ -69,7 +69,7 @@ def many(query: bytes) -> bytes:
 
 
 def loop(query: bytes) -> bytes:
-    """Two names, each of which stands for the other."""
+    """Answer with two CNAME records that refer to each other."""
     name = query[12 : query.index(b"\0", 12) + 1]
     other = b"\4pool" + name
     return reply(query, [record(other, CNAME), record(name, CNAME, other)])
@@ -93,10 +93,10 @@ ANSWERS: dict[str, Answer] = {
     "many": many,
     "long-address": lambda query: reply(query, [record(b"\x7f\0\0\1" * 40)]),
 }
-"""By the first label of the name that is asked for."""
+"""By the first label of the queried name."""
 
 ONLY_CUT = ("truncated",)
-"""Too long for UDP, and by TCP there is no answer."""
+"""Too long for UDP; there is no answer by TCP."""
 
 
 def answer(query: bytes, by_tcp: bool) -> bytes | None:
@@ -110,7 +110,7 @@ def answer(query: bytes, by_tcp: bool) -> bytes | None:
 
 
 def serve(address: str = "127.0.0.1") -> None:
-    """Answer until the process is ended; says so when it begins."""
+    """Answer until the process ends; print a line when ready."""
     by_udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     by_udp.bind((address, 53))
     by_tcp = socket.create_server((address, 53))
@@ -135,7 +135,7 @@ def _serve_tcp(by_tcp: socket.socket) -> None:
 
 def _answer_tcp(connection: socket.socket) -> None:
     with connection:
-        # Both questions, for IPv4 and IPv6, come over one connection.
+        # Both queries, for IPv4 and IPv6, use one connection.
         while length := connection.recv(2, socket.MSG_WAITALL):
             query = connection.recv(int.from_bytes(length, "big"), socket.MSG_WAITALL)
             said = answer(query, by_tcp=True)

@@ -1,7 +1,7 @@
-"""A private network for a single command: its own name servers, hosts and dead addresses.
+"""A private network for a single command, with its own name servers, hosts and dead addresses.
 
-In namespaces that only the command's process tree lives in (util-linux' unshare, no root needed
-where the kernel lets users make them), so nothing outside is touched.
+It uses namespaces of the command's process tree (unshare of util-linux; root is not needed if the
+kernel allows user namespaces), so nothing outside is changed.
 """
 
 import os
@@ -16,8 +16,8 @@ import pytest
 from tests.support import stopwatch
 from tests.support.command import COMMAND, Run, Timed
 
-# 192.0.2.0/24 and 2001:db8::/64 lead to the loopback device, where nobody has these addresses but
-# 2001:db8::99: a SYN to the others vanishes. The resolver puts IPv6 first (RFC 6724).
+# 192.0.2.0/24 and 2001:db8::/64 are routed to the loopback device, which has only the address
+# 2001:db8::99: a SYN to the others is lost. The resolver prefers IPv6 (RFC 6724).
 _PROLOGUE = """
 set -e
 ip link set lo up
@@ -30,7 +30,7 @@ mount --bind {folder}/hosts /etc/hosts
 
 
 class Network:
-    """Run the plugin in a network that has only `hosts` and a name server on 127.0.0.1."""
+    """A network that has only `hosts` and a name server on 127.0.0.1."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -43,9 +43,9 @@ class Network:
         self._setup += "".join(f"{command}\n" for command in commands)
 
     def filter(self, *rules: str) -> None:
-        """Add rules of nftables: `in` or `out`, and what follows in its language.
+        """Add nftables rules: `in` or `out`, then the rule in nftables syntax.
 
-        Packets to ourselves pass both.
+        Packets to this host pass both chains.
         """
         if "nft" not in self._setup:
             _require_namespace(["--net"], "nft", "add", "table", "inet", "filter")
@@ -64,30 +64,30 @@ class Network:
             hosts.writelines(f"{address} {name}\n" for address in addresses)
 
     def run(self, *arguments: str, server: str = "", timeout: float = 30) -> Run:
-        """Run the plugin; `server` is Python code that runs beside it, and is killed with it.
+        """Run the plugin; `server` is Python code that runs in parallel and is killed with it.
 
         The server must print a line when it is ready.
         """
         return self.timed(*arguments, server=server, timeout=timeout).done
 
     def timed(self, *arguments: str, server: str = "", timeout: float = 30) -> Timed:
-        """Run the plugin as `run` does, by the stopwatch."""
+        """Run the plugin like `run`, and measure its time."""
         script = _PROLOGUE.format(folder=self.folder) + self._setup
         if server:
             script += (
                 f"{shlex.join([sys.executable, '-u', '-c', server])} > {self.folder}/ready &\n"
                 f"server=$!\n"
                 f"trap 'kill '$server EXIT\n"
-                # A server that cannot start ends the script, by `set -e`.
+                # If the server cannot start, `set -e` ends the script.
                 f"while [ ! -s {self.folder}/ready ]; do kill -0 $server; sleep 0.02; done\n"
             )
         return _timed(_unshare("--net"), script, self.folder, arguments, timeout)
 
 
 def run_with_hosts(folder: Path, hosts: Mapping[str, Sequence[str]], *arguments: str) -> Run:
-    """Run the plugin where names have these addresses, and everything else is as it is here.
+    """Run the plugin with these addresses for names, and an otherwise unchanged system.
 
-    Skips visibly where that cannot be done; in CI it can, or the test fails.
+    Skips the test if that is not possible, or fails it in CI.
     """
     _require_namespace([], "true")
     file = folder / "hosts"
@@ -132,7 +132,7 @@ def _run(command: list[str], timeout: float) -> Run:
 
 
 def _unshare(*namespaces: str) -> list[str]:
-    # Root needs no user namespace, and gets none in a chroot.
+    # Root needs no user namespace, and cannot create one in a chroot.
     as_root = ["--map-root-user"] if os.geteuid() else []
     return ["unshare", *as_root, "--mount", *namespaces]
 

@@ -1,7 +1,7 @@
-"""POP3 servers on loopback: one plays a script, right or wrong, the other is polite.
+"""POP3 servers on loopback: one plays a script, the other implements the protocol correctly.
 
-Every connection has a thread of its own. What the client sent is recorded, and leaving the
-context ends every connection at once, whatever step it stands in.
+Every connection has its own thread. Everything that the client sends is recorded; leaving the
+context ends every connection immediately, at any step.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 
 @contextmanager
 def dead_port(address: str = LOOPBACK) -> Iterator[int]:
-    """A port that refuses connections, and that nobody else gets meanwhile."""
+    """A reserved port that refuses connections."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family) as bound:
         bound.bind((address, 0))
@@ -34,14 +34,14 @@ def dead_port(address: str = LOOPBACK) -> Iterator[int]:
 
 
 class Over(Exception):
-    """This connection is over; nothing more is to be sent or said on it."""
+    """Ends the script of a connection."""
 
 
 class Connection:
-    """One accepted connection, in the clear or (after start_tls) in TLS.
+    """One accepted connection, in plain text or (after start_tls) in TLS.
 
-    TLS runs over memory and not over the socket: SSLSocket cannot send close_notify without
-    reading on, and loses what the client has sent meanwhile.
+    TLS uses memory buffers instead of the socket: SSLSocket cannot send close_notify without
+    further reads, and loses data that the client has sent meanwhile.
     """
 
     def __init__(self, server: Server, sock: socket.socket) -> None:
@@ -49,7 +49,7 @@ class Connection:
         self.server = server
         self.socket = sock
         self.commands: list[bytes] = []
-        """As those of the server, of this connection alone."""
+        """The commands of this connection."""
         server.dialogues.append(self.commands)
         self._lines = bytearray()
         self._tls: ssl.SSLObject | None = None
@@ -68,13 +68,13 @@ class Connection:
             self.socket.sendall(data)
 
     def sealed(self, data: bytes) -> bytes:
-        """What would go over the wire in TLS."""
+        """Return the TLS records for this data."""
         assert self._tls
         self._tls.write(data)
         return self._outgoing.read()
 
     def receive(self) -> bool:
-        """Take what has come; False at the end of the stream."""
+        """Receive once. Return False at the end of the stream."""
         tls = self._tls
         if tls is None:
             return self._take(self.socket.recv(65536))
@@ -84,7 +84,7 @@ class Connection:
             return False
 
     def line(self) -> bytes:
-        """The next line without its end, recorded as a command."""
+        """Return the next line without its line end, and record it as a command."""
         while b"\n" not in self._lines:
             if not self.receive():
                 raise Over
@@ -95,7 +95,7 @@ class Connection:
         return command
 
     def octets(self, count: int) -> bytes:
-        """The next `count` octets, whatever they are."""
+        """Return the next `count` bytes."""
         while len(self._lines) < count:
             if not self.receive():
                 raise Over
@@ -130,10 +130,10 @@ class Connection:
         self._tls = tls
 
     def finish(self) -> None:
-        """End politely: close_notify, FIN, and hear the client out."""
+        """Close in order: close_notify, FIN, then read until the client closes."""
         if self._tls:
             with suppress(ssl.SSLWantReadError):
-                while self._take(self._tls.read(65536)):  # unwrap() fails where it is unread
+                while self._take(self._tls.read(65536)):  # unwrap() fails while data is unread
                     pass
             with suppress(ssl.SSLWantReadError):  # does not wait for the client's close_notify
                 self._tls.unwrap()
@@ -142,22 +142,22 @@ class Connection:
         self.drain()
 
     def drop(self) -> None:
-        """FIN without close_notify, and gone."""
+        """Close with FIN, without close_notify."""
         self._half_close()
         raise Over
 
     def reset(self) -> None:
-        """RST: closing with a linger time of zero throws the connection away."""
+        """Close with RST, by a linger time of zero."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         raise Over
 
     def stop(self) -> None:
-        """Wake whatever call of another thread waits on this connection."""
+        """Interrupt a call of another thread that waits for this connection."""
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
 
     def _half_close(self) -> None:
-        with suppress(OSError):  # the client is gone; what it sent before is still to be read
+        with suppress(OSError):  # the client has closed; its data can still be read
             self.socket.shutdown(socket.SHUT_WR)
 
     def _take(self, data: bytes) -> bool:
@@ -166,11 +166,11 @@ class Connection:
         return bool(data)
 
     def _flush(self) -> None:
-        if data := self._outgoing.read():  # even nothing cannot be sent after a FIN
+        if data := self._outgoing.read():  # not even an empty write is possible after FIN
             self.socket.sendall(data)
 
     def _transfer(self, call: Callable[[], _T]) -> _T:
-        """Carry bytes between TLS and socket until `call` is content."""
+        """Transfer bytes between TLS and the socket until `call` succeeds."""
         while True:
             try:
                 result = call()
@@ -189,10 +189,10 @@ class Connection:
 
 
 class Server:
-    """Accepts and records; subclasses play."""
+    """Accepts connections and records them; subclasses answer."""
 
     made: ClassVar[list[Server]] = []
-    """All that this process has made since somebody has emptied the list."""
+    """All servers that this process has created since the list was cleared."""
 
     speaks_pop3 = True
 
@@ -220,7 +220,7 @@ class Server:
         self.port: int = self._listener.getsockname()[1]
 
     def play(self, connection: Connection, number: int) -> None:
-        """What the server does on its connection `number`, the first being 0."""
+        """Serve connection `number`, counted from 0."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -232,14 +232,14 @@ class Server:
             self.stopping.set()
             connections = list(self._open)
         with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes poll()
+            self._listener.shutdown(socket.SHUT_RDWR)  # interrupts poll()
         for connection in connections:
             connection.stop()
         self._join(self._threads, 0.9)
         self._listener.close()
 
     def settle(self, seconds: float = 1.0) -> None:
-        """Wait until every connection made so far is over and recorded."""
+        """Wait until every connection so far has ended and is recorded."""
         end = time.monotonic() + seconds
         waiting = True
         while waiting and time.monotonic() < end:
@@ -280,7 +280,7 @@ class Server:
             thread.join(max(0.0, end - time.monotonic()))
 
     def _is_waiting(self, milliseconds: int | None) -> bool:
-        """Whether a client waits to be accepted (or the listener was shut down)."""
+        """Return whether a client waits to be accepted (or the listener was shut down)."""
         poll = select.poll()
         poll.register(self._listener, select.POLLIN)
         return bool(poll.poll(milliseconds))
@@ -288,7 +288,7 @@ class Server:
     def _accept(self) -> None:
         with suppress(OSError, ValueError):  # the listener was shut down, or even closed
             while self._is_waiting(None):
-                # In one step, so that settle() finds each client either waiting or noted.
+                # In one step, so that settle() finds each client either waiting or registered.
                 with self.lock:
                     if self.stopping.is_set():
                         return
@@ -299,7 +299,7 @@ class Server:
                     self.connections += 1
 
     def _serve(self, connection: Connection, number: int) -> None:
-        # A client may be gone at any moment: an OSError ends its connection and nothing else.
+        # A client may disconnect at any time: an OSError only ends its connection.
         with suppress(Over, OSError):
             if self._tls:
                 connection.start_tls(self._tls)
@@ -314,12 +314,12 @@ Step: TypeAlias = Callable[[Connection], None]
 
 
 def say(data: bytes) -> Step:
-    """Send it in one piece."""
+    """Send data in one piece."""
     return lambda connection: connection.send(data)
 
 
 def expect(prefix: bytes = b"") -> Step:
-    """Read one line; one that begins otherwise (in any case of letters) is a surprise."""
+    """Read one line; record a surprise unless it begins with `prefix` (case-insensitive)."""
 
     def step(connection: Connection) -> None:
         line = connection.line()
@@ -345,12 +345,12 @@ def drip(data: bytes, gap: float) -> Step:
 
 
 def hears_hello(connection: Connection) -> None:
-    """Wait for the first record of a client that begins TLS; what it says is not recorded."""
+    """Wait for the first TLS record of the client, which is not recorded."""
     connection.socket.recv(65536)
 
 
 def drip_records(data: bytes, gap: float) -> Step:
-    """Send it as one TLS record, byte by byte."""
+    """Send data as one TLS record, byte by byte."""
 
     def step(connection: Connection) -> None:
         for byte in connection.sealed(data):
@@ -375,7 +375,7 @@ def reset() -> Step:
 
 
 def silence() -> Step:
-    """Say nothing, record what comes, until the client has closed."""
+    """Send nothing, and record until the client closes."""
 
     def step(connection: Connection) -> None:
         connection.drain()
@@ -385,7 +385,7 @@ def silence() -> Step:
 
 
 def flood(chunk: bytes) -> Step:
-    """Send it over and over until the client closes."""
+    """Send a chunk repeatedly until the client closes."""
 
     def step(connection: Connection) -> None:
         pieces = [chunk[start : start + 16384] for start in range(0, len(chunk), 16384)]
@@ -399,12 +399,12 @@ def flood(chunk: bytes) -> Step:
 
 
 def drain() -> Step:
-    """Record what comes until the client sends no more; the script goes on after it."""
+    """Record until the client sends no more; then the script continues."""
     return Connection.drain
 
 
 class ScriptedServer(Server):
-    """Plays these steps on every connection, or one of `scripts` each, the last repeated."""
+    """Plays these steps on every connection, or one of `scripts` each, repeating the last."""
 
     def __init__(
         self,
@@ -424,7 +424,7 @@ class ScriptedServer(Server):
 
 
 class PoliteServer(Server):
-    """A small POP3 server that does everything right."""
+    """A small POP3 server without faults."""
 
     def __init__(
         self,
@@ -441,14 +441,14 @@ class PoliteServer(Server):
         self.users = users
         self.messages = messages
         self.octets = octets
-        self.logins: list[str] = []  # attempted: a second try locks accounts, accepted or not
+        self.logins: list[str] = []  # attempted, accepted or not: repeated attempts lock accounts
         self.sessions = 0  # greeted
         self._quits = 0
         self._stls = stls
 
     @property
     def sessions_without_quit(self) -> int:
-        """Sessions that ended, or still are, without QUIT."""
+        """The number of sessions without QUIT, ended or open."""
         with self.lock:
             return self.sessions - self._quits
 
@@ -471,9 +471,9 @@ class PoliteServer(Server):
                 case "STLS", False if self._stls and not connection.in_tls:
                     connection.send(b"+OK Begin TLS negotiation now\r\n")
                     connection.start_tls(self._stls)
-                    user = None  # RFC 2595: what was said in the clear is forgotten
+                    user = None  # RFC 2595: discard everything from before TLS
                 case "USER", False if argument:
-                    user = argument  # known or not: the answer must not tell
+                    user = argument  # known or not: the reply must not reveal it
                     connection.send(b"+OK\r\n")
                 case "PASS", False if user is not None:
                     self.logins.append(user)

@@ -1,11 +1,11 @@
-"""Two small servers without TLS, one process for a connection: popa3d and that of GNU mailutils."""
+"""Two small servers without TLS, with one process per connection: popa3d and GNU mailutils."""
 
 from __future__ import annotations
 
 from tests.pki.certificates import Pki
 from tests.servers.chroots import DAEMON, MAIL, MESSAGE, MESSAGES, Server
 
-# What crypt(3) makes of PASSWORD.
+# The crypt(3) hash of PASSWORD.
 _HASH = (
     "$6$3IXCZdWBCAMs3ZGa$6jdcA0.2zzFwhN9D8jc3O/bribHvtTcUNsHKUP7Q5ku5kcZy6EevEA7efmmMGAwApQKlKUvHy"
     "AXiBVHPw9JRC1"
@@ -13,7 +13,7 @@ _HASH = (
 
 
 class SmallServer(Server):
-    """tcpserver (ucspi-tcp) listens; users and mail are those of a plain Unix machine."""
+    """tcpserver (ucspi-tcp) listens; users are Unix accounts, mail is in mbox files."""
 
     port_count = 1
     program: str
@@ -48,14 +48,14 @@ class SmallServer(Server):
 
 
 class Popa3d(SmallServer):
-    """Says as little as RFC 1939 allows."""
+    """Sends bare +OK and -ERR replies only."""
 
     package = "popa3d"
     program = "/usr/sbin/popa3d"
 
 
 class Mailutils(SmallServer):
-    """Locks the mailbox of a session."""
+    """Locks the mailbox during a session."""
 
     package = "mailutils-pop3d"
     program = "/usr/sbin/pop3d --inetd"

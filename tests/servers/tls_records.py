@@ -1,8 +1,8 @@
-"""TLS records made by hand, after a true handshake or in the middle of one.
+"""TLS records built by hand, after a real handshake or in the middle of one.
 
-No TLS library sends what is needed here: tickets, key updates, empty records or requests to begin
-anew, without end. The keys come from the key log of the server's own context (RFC 8446 sections 5
-and 7, RFC 5246 sections 5 and 6.3).
+No TLS library sends endless tickets, key updates, empty records or renegotiation requests. The keys
+come from the key log of the server's own context (RFC 8446 sections 5 and 7, RFC 5246 sections 5
+and 6.3).
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def record(content: bytes, kind: int = HANDSHAKE) -> bytes:
 
 
 class Writer:
-    """Encrypts what the server sends by TLS 1.3 once the handshake is over."""
+    """Encrypts server data with TLS 1.3 after the handshake."""
 
     def __init__(self, keys: _Keys) -> None:
-        # AES of 256 bits goes with SHA-384, of 128 with SHA-256 (RFC 8446 section B.4).
+        # AES-256 is used with SHA-384, AES-128 with SHA-256 (RFC 8446 section B.4).
         is_long = "256_GCM" in keys.cipher
         self._hash: hashes.HashAlgorithm = hashes.SHA384() if is_long else hashes.SHA256()
         self._key_size = 32 if is_long else 16
@@ -51,7 +51,7 @@ class Writer:
         return head + self._key.encrypt(mask.to_bytes(12, "big"), inner, head)
 
     def update(self) -> None:
-        """Go on with new keys, as after a KeyUpdate (section 7.2)."""
+        """Switch to new keys, as after a KeyUpdate (section 7.2)."""
         self._secret = self._expanded(b"traffic upd", self._hash.digest_size)
         self._number = 0
         self._rekey()
@@ -68,7 +68,7 @@ class Writer:
 
 
 def tickets(writer: Writer) -> Iterator[bytes]:
-    """As many as a record holds, over and over."""
+    """Yield records full of tickets, endlessly."""
     while True:
         yield writer.record(TICKET * (16_000 // len(TICKET)), HANDSHAKE)
 
@@ -88,7 +88,7 @@ FLOODS = {"tickets": tickets, "key updates": key_updates, "empty records": empty
 
 
 def flood_of(what: str, pki: Pki) -> Step:
-    """Shake hands by TLS 1.3, and send one of `FLOODS` until the client closes."""
+    """Make a TLS 1.3 handshake, then send one of `FLOODS` until the client closes."""
 
     def step(connection: Connection) -> None:
         records = FLOODS[what](Writer(_shake_hands(connection, pki, "1.3")))
@@ -101,14 +101,14 @@ def flood_of(what: str, pki: Pki) -> Step:
     return step
 
 
-def begin_anew(pki: Pki) -> Step:
-    """Shake hands by TLS 1.2, ask for another handshake, and leave the client alone with it."""
+def request_renegotiation(pki: Pki) -> Step:
+    """Make a TLS 1.2 handshake, request a renegotiation, and then stall."""
 
     def step(connection: Connection) -> None:
         keys = _shake_hands(connection, pki, "1.2")
         seed = b"key expansion" + keys.server_random + keys.client_random
         block = _prf(keys.of("CLIENT_RANDOM"), seed, 40)
-        # Two keys, then two parts of nonces, the client's first.
+        # Two keys, then two nonce prefixes, those of the client first.
         key, salt, number = AESGCM(block[16:32]), block[36:40], (1).to_bytes(8, "big")
         head = number + bytes((HANDSHAKE, 3, 3)) + len(HELLO_REQUEST).to_bytes(2, "big")
         sealed = key.encrypt(salt + number, HELLO_REQUEST, head)
@@ -121,7 +121,7 @@ def begin_anew(pki: Pki) -> Step:
 
 
 class Flight:
-    """What a true server answers to the ClientHello that has come, not sent yet."""
+    """The unsent answer of a real server to the received ClientHello."""
 
     def __init__(self, connection: Connection, pki: Pki, version: str) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -149,7 +149,7 @@ class Flight:
 
 
 class _Keys:
-    """What was agreed on in a handshake."""
+    """The secrets of a handshake."""
 
     def __init__(self, log: str, cipher: str, hello: bytes, answer: bytes) -> None:
         self._log = log
@@ -165,7 +165,7 @@ class _Keys:
 
 
 def _shake_hands(connection: Connection, pki: Pki, version: str) -> _Keys:
-    """Shake hands with a context of its own, whose key log is read and gone."""
+    """Make a handshake with a temporary context, and return the keys from its key log."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*pki.files("good"))
     context.num_tickets = 0

@@ -1,4 +1,4 @@
-"""A token endpoint on loopback: takes requests for tokens over TLS, records them, and answers."""
+"""A token endpoint on loopback: receives token requests over TLS, records them, and answers."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from tests.servers.scripted_server import Connection, Server, Step, say
 
 
 class Request(NamedTuple):
-    """What one client has sent."""
+    """The request of one client."""
 
     line: str
     headers: dict[str, str]
-    """By name in lower case."""
+    """By lower-case name."""
     form: dict[str, str]
 
 
 def urlencoded(value: str) -> str:
-    """Return a value as a form encodes it."""
+    """Return a value in form encoding."""
     return quote_plus(value)
 
 
 def http(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
-    """Return a reply with its length."""
+    """Return an HTTP response with Content-Length."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
     return "\r\n".join(lines).encode() + body
 
 
 def granted(token: str, **members: object) -> Step:
-    """Give this token, as RFC 6749 section 5.1 has it."""
+    """Return this token (RFC 6749 section 5.1)."""
     said = {"access_token": token, "token_type": "Bearer", "expires_in": 3599, **members}
     return say(http(json.dumps(said).encode(), "200 OK", "Content-Type: application/json"))
 
 
 def refused(error: str, description: str, status: str = "400 Bad Request") -> Step:
-    """Refuse, as RFC 6749 section 5.2 has it."""
+    """Refuse with an error (RFC 6749 section 5.2)."""
     said = {"error": error, "error_description": description}
     return say(http(json.dumps(said).encode(), status))
 

@@ -1,6 +1,6 @@
-"""Run the long runs, and write their figures into a file that the README quotes.
+"""Run the soak tests, and write their figures to a table for the README.
 
-`make soak` runs all of them in full; `make soak SHARE=0.1` a tenth, which writes nothing.
+`make soak` runs all of them in full; `make soak SHARE=0.1` runs a tenth and writes nothing.
 """
 
 import argparse
@@ -19,7 +19,7 @@ TABLE = Path(__file__).with_name("figures.md")
 
 
 def measure(part: str, share: float) -> list[Figure]:
-    """Run one part; what went wrong is printed by the part as it happens."""
+    """Run one part, which prints failures as they happen, and return its figures."""
     began = time.monotonic()
     figures: list[Figure] = importlib.import_module(f"tests.soak.{part}").run(share)
     print(f"{part}: {time.monotonic() - began:.0f} s", flush=True)
@@ -29,7 +29,7 @@ def measure(part: str, share: float) -> list[Figure]:
 
 
 def table(before: str, measured: dict[str, list[Figure]]) -> str:
-    """Return the figures as Markdown; of parts that were not measured now, as they were before."""
+    """Return the figures as Markdown; parts that were not measured keep their old rows."""
     day = time.strftime("%Y-%m-%d")
     known = [line for line in before.splitlines() if line.startswith("| ")][2:]
     rows = {part: [line for line in known if line.startswith(f"| {part} |")] for part in PARTS}
@@ -53,8 +53,8 @@ def table(before: str, measured: dict[str, list[Figure]]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--share", type=float, default=1, help="this part of each; default 1")
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
+    parser.add_argument("--share", type=float, default=1, help="fraction of the runs; default 1")
+    parser.add_argument("parts", nargs="*", help=f"any of {', '.join(PARTS)}; default: all")
     chosen = parser.parse_args()
     measured = {part: measure(part, chosen.share) for part in chosen.parts or PARTS}
     if chosen.share == 1:

@@ -1,7 +1,7 @@
-"""The installed command against servers that go wrong at random, in every mode and with any option.
+"""Run the installed command against servers with random faults, in every mode and with any option.
 
-Each run is made of its number alone: `python -m tests.soak.chaos NUMBER...` repeats it, and shows
-what it prints.
+The number of a run is its seed: `python -m tests.soak.chaos NUMBER...` repeats it, and shows its
+output.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.support.faults import CANARY, assert_no_canary, honest
 RUNS = 2000
 TOGETHER = 6
 TRIES = 3
-"""Of a run that ended late: with so many side by side it may be the machine that was slow."""
+"""Of a run that ended late: with so many in parallel, the machine itself may have been slow."""
 
 MODES = ("plain", "tls", "stls")
 CERTIFICATES = (
@@ -61,7 +61,7 @@ CODES = ("AUTH", "IN-USE", "LOGIN-DELAY", "SYS/TEMP", "SYS/PERM", "X", "")
 
 
 class Mutation:
-    """What goes wrong on one connection, by its own dice."""
+    """The random faults of one connection."""
 
     def __init__(self, seed: str, rate: float, knows_secret: bool) -> None:
         self.dice = random.Random(seed)
@@ -72,7 +72,7 @@ class Mutation:
         return self.dice.random() < self._rate
 
     def of_bytes(self, data: bytes) -> bytes:
-        """Return a reply that is not what it was."""
+        """Return a reply with one random change."""
         dice = self.dice
         at = dice.randrange(len(data) + 1)
         end = min(len(data), at + dice.randrange(1, 9))
@@ -97,7 +97,7 @@ class Mutation:
                 return b"+OK " + dice.choice(self._hostile) + b"\r\n"
 
     def send(self, connection: Connection, data: bytes) -> None:
-        """Send a reply, or what has become of it, or nothing, or all at once."""
+        """Send a reply as it is, or with a fault: changed, cut, late, repeated, or not at all."""
         if not self.strikes():
             connection.send(data)
             return
@@ -124,8 +124,8 @@ class Mutation:
                 connection.send(self.of_bytes(data))
 
 
-class Wrong(Server):
-    """A polite server, were it not for its dice."""
+class FaultyServer(Server):
+    """A correct server with random faults."""
 
     def __init__(self, number: str, mode: str, pki: Pki, rate: float, knows_secret: bool) -> None:
         super().__init__()
@@ -192,13 +192,13 @@ class Wrong(Server):
 
 
 class Case(NamedTuple):
-    """One run: what is asked of the plugin, and of which servers."""
+    """One run: the options of the plugin, and its servers."""
 
     number: int
     services: tuple[tuple[str, tuple[str, ...]], ...]
-    """Mode and options of each; several are a sweep."""
+    """Mode and options of each; more than one make a sweep."""
     limit: float
-    """Seconds after which all is over."""
+    """Seconds until the run must end."""
     run_options: tuple[str, ...]
     rate: float
 
@@ -207,9 +207,9 @@ class Case(NamedTuple):
         with ExitStack() as stack:
             sections, words = [], [*self.run_options]
             for position, (mode, options) in enumerate(self.services):
-                # A service that has no password of its own cannot know one when it sees it.
+                # A service without a password of its own cannot mask one.
                 knows = "-U=monitor" in options
-                server = Wrong(f"{self.number}.{position}", mode, pki, self.rate, knows)
+                server = FaultyServer(f"{self.number}.{position}", mode, pki, self.rate, knows)
                 stack.enter_context(server)
                 target = ("-H=localhost", f"--connect-to={server.address}", f"-p={server.port}")
                 arguments = [*target, *options]
@@ -224,7 +224,7 @@ class Case(NamedTuple):
 
 
 def _section(section: tuple[str, list[str]]) -> str:
-    """Write a section; every option has a name of one letter or more, and perhaps a value."""
+    """Return a section of an INI file with these options."""
     name, arguments = section
     lines = []
     for argument in arguments:
@@ -277,16 +277,16 @@ def _is_about_tls(option: str) -> bool:
     return option.startswith(("--reject", "-D", "--x509", "--verify", "--tls"))
 
 
-class Judged(NamedTuple):
+class Result(NamedTuple):
     number: int
     done: Run
     late: float
     broken: str
-    """What promise was broken; empty where none was."""
+    """Why the output is wrong, or empty."""
 
 
-def evaluated(each: Case, shown: Timed, start: float) -> Judged:
-    """Hold a run against what is promised of every run."""
+def evaluated(each: Case, shown: Timed, start: float) -> Result:
+    """Check what must hold for every run."""
     done, late = shown.done, shown.done.seconds - start - each.limit
     broken = ""
     try:
@@ -295,24 +295,24 @@ def evaluated(each: Case, shown: Timed, start: float) -> Judged:
         others = [line for line in done.long if line.startswith("POP3 ")]
         assert not others, "a second status line"
     except AssertionError as error:
-        broken = f"not honest: {str(error)[:300] or done}"
+        broken = f"wrong output: {str(error)[:300] or done}"
     if "internal error" in done.out:
         broken = f"a bug: {done.out[:300]}"
-    return Judged(each.number, done, late, broken)
+    return Result(each.number, done, late, broken)
 
 
 def run(share: float) -> list[Figure]:
-    """Run all numbers, or the first of them."""
+    """Run the first `share` of the numbers."""
     numbers = range(round(RUNS * share))
     start = start_seconds()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pki = Pki(folder)
         for certificate in ("good", *CERTIFICATES):
-            pki.server(certificate)  # not by several threads at once
+            pki.server(certificate)  # before the threads start
         pki.only("1.2"), pki.only("1.3")
 
-        def once(number: int) -> Judged:
+        def once(number: int) -> Result:
             each = case(number, pki)
             result = evaluated(each, each.run(pki, folder), start)
             if result.broken:
@@ -330,7 +330,7 @@ def run(share: float) -> list[Figure]:
     return [figure(results, again)]
 
 
-def figure(results: list[Judged], again: int) -> Figure:
+def figure(results: list[Result], again: int) -> Figure:
     late = [each for each in results if each.late > GONE_LATE]
     broken = [each for each in results if each.broken]
     for each in late:
@@ -339,9 +339,9 @@ def figure(results: list[Judged], again: int) -> Figure:
     names = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
     states = ", ".join(f"{count} {name}" for count, name in zip(codes, names, strict=True))
     return Figure(
-        "the installed command against servers that go wrong at random",
+        "the installed command against servers with random faults",
         len(results),
-        f"{len(broken)} dishonest or broken outputs, {len(late)} later than"
+        f"{len(broken)} wrong or malformed outputs, {len(late)} later than"
         f" {GONE_LATE * 1000:.0f} ms ({again} measured again alone); {states}",
         len(broken) + len(late),
     )

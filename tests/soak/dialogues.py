@@ -1,8 +1,8 @@
-"""Mutated dialogues, in process: what a server says is changed at random, and the answer judged.
+"""Run mutated sessions in process: server replies are changed at random, and the result is checked.
 
-The strict reader in `tests.pki.expected_verdicts` says which of them deserve OK. The seed of a
-dialogue is its number, so `python -m tests.soak.dialogues NUMBER...` plays single ones again and
-shows them.
+The strict parser in `tests.pki.expected_verdicts` decides which of them must be OK. The number of a
+session is its seed: `python -m tests.soak.dialogues NUMBER...` repeats single sessions and shows
+them.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from tests.support.in_process import (
 COUNT = 100_000
 
 _SHOWN = 5
-"""Defects of one sort that are printed."""
+"""Defects of one type that are printed."""
 
 
 class _Turn:
-    """A turn while it is being changed."""
+    """A turn that can be changed."""
 
     def __init__(self, data: bytes, end: str = "") -> None:
         self.data = data
@@ -45,7 +45,7 @@ class _Turn:
 
     @property
     def lines(self) -> list[bytes]:
-        """The lines with their ends."""
+        """The lines with their line ends."""
         parts = self.data.split(b"\n")
         return [part + b"\n" for part in parts[:-1]] + [parts[-1]] * (parts[-1] != b"")
 
@@ -70,7 +70,7 @@ def _one(source: random.Random, turns: list[_Turn]) -> _Turn:
 
 
 def _somewhere(source: random.Random, data: bytes) -> tuple[int, int]:
-    """Return where a piece of it begins and ends; short ones are likelier."""
+    """Return the start and end of a random piece; short pieces are more likely."""
     start = source.randint(0, len(data))
     return start, min(len(data), start + source.choice((1, 1, 2, 4, 8, 64)))
 
@@ -170,7 +170,7 @@ def _replace_turn(source: random.Random, turns: list[_Turn]) -> None:
 
 
 def _replace_by_good(source: random.Random, turns: list[_Turn]) -> None:
-    """Put a turn of another good dialogue in the place of one."""
+    """Replace a turn by one of another valid session."""
     _one(source, turns).data = source.choice(source.choice(_good()).turns).data
 
 
@@ -189,7 +189,7 @@ def _shuffle_turns(source: random.Random, turns: list[_Turn]) -> None:
 
 
 def _glue_turns(source: random.Random, turns: list[_Turn]) -> None:
-    """Say what is due later at once."""
+    """Send the next turn together with this one."""
     place = source.randrange(len(turns))
     if place + 1 < len(turns):
         turns[place].data += turns[place + 1].data
@@ -210,7 +210,7 @@ def _stop(source: random.Random, turns: list[_Turn]) -> None:
 
 
 def _lengthen(source: random.Random, turns: list[_Turn]) -> None:
-    """Make a line longer, to both sides of a limit."""
+    """Make a line longer, just below or above a limit."""
     turn = _one(source, turns)
     lines = turn.lines or [b"\r\n"]
     place = source.randrange(len(lines))
@@ -220,7 +220,7 @@ def _lengthen(source: random.Random, turns: list[_Turn]) -> None:
     turn.lines = lines
 
 
-# What means the same.
+# Changes without effect on the meaning.
 
 
 def _bare_lf(source: random.Random, turns: list[_Turn]) -> None:
@@ -229,7 +229,7 @@ def _bare_lf(source: random.Random, turns: list[_Turn]) -> None:
 
 
 def _more_text(source: random.Random, turns: list[_Turn]) -> None:
-    """Say more behind a status, where nobody has to read it."""
+    """Add text after a status, which clients ignore."""
     turn = _one(source, turns)
     lines = turn.lines
     if lines and lines[0].startswith(b"+OK"):
@@ -260,7 +260,7 @@ _CHANGES: tuple[tuple[_Change, int], ...] = (
 
 
 def mutated(number: int) -> tuple[Script, tuple[str, ...]]:
-    """Return the dialogue of that number, and what to ask the plugin for besides."""
+    """Return the session of that number, and further options for the plugin."""
     source = random.Random(number)
     good = source.choice(_good())
     turns = [_Turn(turn.data, turn.end) for turn in good.turns]
@@ -274,7 +274,7 @@ def mutated(number: int) -> tuple[Script, tuple[str, ...]]:
 
 
 def _in_pieces(source: random.Random, turn: _Turn, count: int) -> Turn:
-    """Let a turn arrive in pieces; the later ones may come when somebody waits for them only."""
+    """Split a turn into pieces; later ones may arrive only once the client waits for them."""
     places = sorted(source.randint(0, len(turn.data)) for _ in range(count))
     edges = [0, *places, len(turn.data)]
     pieces = [turn.data[one:other] for one, other in pairwise(edges)]
@@ -286,18 +286,18 @@ def _in_pieces(source: random.Random, turn: _Turn, count: int) -> Turn:
 
 
 class Outcome(NamedTuple):
-    """What came of one dialogue."""
+    """The result of one session."""
 
     is_deserved: bool | None
-    """Whether it deserves OK; None where that is arguable."""
+    """Whether it must be OK; None if both results are acceptable."""
     played: Played | None
     defect: str = ""
-    """`uncaught exception`, `hang`, `broken promise`, `false OK` or `false alarm`."""
+    """`uncaught exception`, `hang`, `broken invariant`, `false OK` or `false alarm`."""
     details: str = ""
 
 
 def play(stage: Stage, number: int) -> Outcome:
-    """Play one dialogue, and judge the judge."""
+    """Play one session, and compare the result with the expected one."""
     script, options = mutated(number)
     is_deserved = deserves_ok(script, signatures())
     try:
@@ -310,7 +310,7 @@ def play(stage: Stage, number: int) -> Outcome:
     try:
         keep_the_promise(played, script.scenario)
     except AssertionError:
-        return Outcome(is_deserved, played, "broken promise", traceback.format_exc())
+        return Outcome(is_deserved, played, "broken invariant", traceback.format_exc())
     if played.is_ok and is_deserved is False:
         return Outcome(is_deserved, played, "false OK")
     if not played.is_ok and is_deserved:
@@ -319,7 +319,7 @@ def play(stage: Stage, number: int) -> Outcome:
 
 
 def run(share: float) -> list[Figure]:
-    """Play the first of them; each that is a defect is shown as it happens."""
+    """Play the first `share` of the sessions, and print defects as they happen."""
     count = max(1, round(COUNT * share))
     defects: Counter[str] = Counter()
     deserved: Counter[bool | None] = Counter()
@@ -334,16 +334,16 @@ def run(share: float) -> list[Figure]:
     result = (
         f"{defects['uncaught exception']} uncaught exceptions, {defects['hang']} hangs,"
         f" {defects['false OK']} false OK, {defects['false alarm']} false alarms,"
-        f" {defects['broken promise']} broken promises"
-        f" ({deserved[True]:,} deserved OK, {deserved[False]:,} did not,"
-        f" {deserved[None]:,} arguable)"
+        f" {defects['broken invariant']} broken invariants"
+        f" ({deserved[True]:,} expected OK, {deserved[False]:,} expected a failure,"
+        f" {deserved[None]:,} either)"
     )
-    return [Figure("mutated dialogues in process", count, result, sum(defects.values()))]
+    return [Figure("mutated sessions in process", count, result, sum(defects.values()))]
 
 
 def show(number: int, outcome: Outcome) -> None:
     script, options = mutated(number)
-    print(f"dialogue {number}: {outcome.defect or 'no defect'}; deserves OK: {outcome.is_deserved}")
+    print(f"session {number}: {outcome.defect or 'no defect'}; OK expected: {outcome.is_deserved}")
     print(f"  {' '.join((*script.scenario.arguments(), *options))}")
     for turn in script.turns:
         pieces = " | ".join(

@@ -1,6 +1,6 @@
-"""Mailboxes of real servers after a thousand checks that log in: what has changed in them.
+"""Compare the mailboxes of real servers before and after a thousand logins.
 
-A server that is not there is a line without runs; where it must be (`CI=true`), a defect.
+A missing server gives a line without runs; with `CI=true` it is a defect.
 """
 
 import os
@@ -15,7 +15,7 @@ from tests.servers.mailboxes import MAILBOXES
 from tests.soak import Figure
 
 CHECKS = 1000
-"""That log in, on each server; a tenth of them single runs, the rest in sweeps."""
+"""Logins on each server: a tenth of them in single runs, the rest in sweeps."""
 
 _SWEEP = 300
 
@@ -51,8 +51,8 @@ def _compared(name: str, what: str, wanted: int, folder: Path) -> Figure:
             changed.append("flags have changed")
     for each in changed:
         print(f"  {name}: {each}", flush=True)
-    octets = sum(len(file.content) for file in before.values())
-    result = f"{len(changed)} changes in {len(before)} files ({octets:,} octets)"
+    size = sum(len(file.content) for file in before.values())
+    result = f"{len(changed)} changes in {len(before)} files ({size:,} bytes)"
     if in_use:
-        result += f"; {in_use} more found the mailbox in use"
+        result += f"; {in_use} more logins found the mailbox in use"
     return Figure(what, worked, result, defects=len(changed))

@@ -1,6 +1,6 @@
-"""Every encoding of a secret, in every reply, with every login method.
+"""Search the output for secrets: every encoding, in every reply, with every login method.
 
-`tests/checks/test_secrets.py` has a sample of it.
+`tests/checks/test_secrets.py` runs a sample.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def run(share: float) -> list[Figure]:
 
 
 def _part(cases: Iterable[_T], share: float) -> list[_T]:
-    """Return the same part in every run, spread over all."""
+    """Return a random sample, the same in every run."""
     every = list(cases)
     return random.Random(8).sample(every, max(1, round(len(every) * share)))
 
@@ -42,7 +42,7 @@ def _all(work: Callable[[_T], list[str]], cases: Sequence[_T]) -> list[str]:
     return found
 
 
-# --- a server that knows it ------------------------------------------------------------------
+# --- servers that know the secret --------------------------------------------------------------
 
 _Echo = tuple[str, str, str, str]
 """Canary, encoding, place and login method, by name."""
@@ -69,8 +69,8 @@ def _echoes(share: float) -> Figure:
 def _makes_sense(case: _Echo) -> bool:
     name, form, place, how = case
     secret = CANARIES[name]
-    is_number = secret.isdigit() and place == "malformed stat"  # so many messages there are
-    is_no_text = how.startswith("scram") and name == "Latin-1"  # as SCRAM wants it: not sent
+    is_number = secret.isdigit() and place == "malformed stat"  # the number of messages
+    is_no_text = how.startswith("scram") and name == "Latin-1"  # SCRAM does not send it
     return form in secret_search.echoes(secret) and not is_number and not is_no_text
 
 
@@ -80,7 +80,7 @@ def _echoed(case: _Echo) -> list[str]:
     said = secret_search.echoes(secret)[form]
     if place == "challenge":
         said = base64.b64encode(said)
-    # Each case has one of them, and they are spread over all.
+    # Each case uses one verbosity; all of them occur.
     verbosity = _VERBOSITIES[sum(map(len, case)) % 4]
     with EchoingServer(said, place) as server:
         out = secret_search.shown(secret_search.arguments(server, how, *verbosity), secret)
@@ -97,7 +97,7 @@ def _faults(share: float) -> Figure:
     chosen = _part(product(rows, _VERBOSITIES, _DIAGNOSES), share)
     hits = _all(_failed, chosen)
     return Figure(
-        f"{len(rows)} faults of the catalogue, silent to -vvv, with and without a diagnosis",
+        f"{len(rows)} faults of the catalogue, without -v to -vvv, with and without a diagnosis",
         len(chosen),
         f"{len(hits)} secrets shown",
         len(hits),
@@ -127,25 +127,25 @@ _SENTENCES = ("PASS {} is not it", "{}", "for monitor {}: failed", "{0} {0}")
 
 def _short(share: float) -> Figure:
     """Count the outputs that are not the same for all short secrets."""
-    told = [place for place in PLACES if place not in _BEFORE]
+    after_login = [place for place in PLACES if place not in _BEFORE]
     methods = ("auto", "plain", "login", "cram-md5")
-    cases = product(_SENTENCES, told, methods, range(4))
-    chosen = _part((case for case in cases if case[:2] not in _MEANT), share)
+    cases = product(_SENTENCES, after_login, methods, range(4))
+    chosen = _part((case for case in cases if case[:2] not in _AMBIGUOUS), share)
     secrets = secret_search.SHORT
     differing = _all(_depends, chosen)
     return Figure(
         f"servers that repeat one of {len(secrets)} short secrets",
         len(chosen) * len(secrets),
-        f"{len(differing)} outputs that depend on which it is",
+        f"{len(differing)} outputs that depend on the secret",
         len(differing),
     )
 
 
-_MEANT = {("{}", "code"), ("{0} {0}", "malformed stat")}
-"""`[AUTH]` is a response code, and `3 3` are two numbers, whoever's password that is."""
+_AMBIGUOUS = {("{}", "code"), ("{0} {0}", "malformed stat")}
+"""`[AUTH]` is a response code and `3 3` a STAT reply, even if it equals the password."""
 
 _BEFORE = ("greeting", "refused greeting", "no greeting", "capability", "mechanism")
-"""Places where the server has not been told it yet; there everything is quoted, for all alike."""
+"""Places before the login, where everything is quoted regardless of the secret."""
 
 
 def _depends(case: tuple[str, str, str, int]) -> list[str]:
@@ -153,7 +153,7 @@ def _depends(case: tuple[str, str, str, int]) -> list[str]:
     outputs = {}
     for secret in secret_search.SHORT:
         said = sentence.format(secret).encode()
-        if place == "challenge":  # some words are base64, and others not
+        if place == "challenge":  # only some secrets are valid base64
             said = base64.b64encode(said)
         with EchoingServer(said, place) as server:
             argv = secret_search.arguments(server, how, *_VERBOSITIES[verbosity])

@@ -1,7 +1,7 @@
-"""Servers, networks and programs that stall, or never stop: how late is the end?
+"""Measure how late the plugin ends if servers, networks and programs stall or flood it.
 
-The contract: the limit of `-t` counts from the first line of the plugin's own code. So how long
-the interpreter takes to get there is measured, too, and not counted; the figures name it.
+The limit of `-t` counts from the first line of the plugin's own code. The start-up time of the
+interpreter is measured separately and subtracted; the figures name it.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ LIMITS = (1, 2, 5)
 MODES = ("plain", "tls", "stls")
 
 LINE_LATE, GONE_LATE = 0.1, 0.25
-"""Seconds: the bars for the status line, and for the end of the process."""
+"""Seconds: the limits for the status line, and for the end of the process."""
 
 TOGETHER = 3
-"""Runs at a time, of those that only wait."""
+"""Parallel runs of those that only wait."""
 TRIES = 3
-"""Of a run beyond a bar: this machine has other things to do, too."""
+"""Of a run beyond a limit, because the machine may have been busy."""
 
 
 class Stage:
-    """What a point needs: certificates, a folder, a way of running."""
+    """What a point needs: certificates, a directory, a method to run the plugin."""
 
     def __init__(self, pki: Pki, folder: Path, limit: float) -> None:
         self.pki = pki
@@ -64,7 +64,7 @@ class Stage:
         self.limit = limit
 
     def check(self, mode: str, server: Server, *arguments: str, login: bool = True) -> Timed:
-        """Run the plugin against a server, by the stopwatch."""
+        """Run the plugin against a server, and measure its time."""
         target = ("-H", "localhost", "--connect-to", server.address, "-p", str(server.port))
         return self.run(*target, *flags(mode, self.pki, login), *arguments)
 
@@ -79,12 +79,12 @@ class Stage:
 
 
 class Point(NamedTuple):
-    """Where it stalls."""
+    """A point at which something stalls."""
 
     modes: Sequence[str]
     play: Callable[[Stage, str], Timed]
     is_busy: bool = False
-    """Whether it keeps a processor busy, so that it has to be measured alone."""
+    """Whether it keeps a processor busy, and has to be measured alone."""
 
 
 POINTS: dict[str, Point] = {}
@@ -93,7 +93,7 @@ POINTS: dict[str, Point] = {}
 def point(
     name: str, modes: Sequence[str] = MODES, is_busy: bool = False
 ) -> Callable[[Callable[[Stage, str], Timed]], None]:
-    """Enter a function into `POINTS`."""
+    """Register a function in `POINTS`."""
 
     def enter(play: Callable[[Stage, str], Timed]) -> None:
         POINTS[name] = Point(modes, play, is_busy)
@@ -101,7 +101,7 @@ def point(
     return enter
 
 
-# --- the conversation ------------------------------------------------------------------------
+# --- the session -----------------------------------------------------------------------------
 
 USER = [expect(b"USER"), say(b"+OK\r\n")]
 LOGIN = [*USER, expect(b"PASS"), say(b"+OK\r\n")]
@@ -118,7 +118,7 @@ SAID: dict[str, tuple[Step, ...]] = {
     "within CAPA": (*CAPA_GREETED, say(b"+OK\r\nUSER\r\nSTLS\r\n"), silence()),
     "CAPA drips": (*CAPA_GREETED, drip(b"+OK\r\n" + b"X-A\r\n" * 400, 0.02)),
 }
-"""From the beginning, before TLS where it is STLS."""
+"""Before the login; with STLS, before TLS."""
 
 ASKED: dict[str, tuple[Step, ...]] = {
     "after USER": (expect(b"USER"), silence()),
@@ -128,10 +128,10 @@ ASKED: dict[str, tuple[Step, ...]] = {
     "within STAT": (*LOGIN, expect(b"STAT"), say(b"+OK 12 3"), silence()),
     "after QUIT": (*LOGIN, expect(b"STAT"), say(b"+OK 1 2\r\n"), expect(b"QUIT"), silence()),
 }
-"""After the CAPA that a login needs, inside TLS where there is TLS."""
+"""After the CAPA that a login needs; with TLS, inside it."""
 
 
-def enter_conversations() -> None:
+def register_sessions() -> None:
     for name, steps in SAID.items():
 
         def play(stage: Stage, mode: str, steps: tuple[Step, ...] = steps) -> Timed:
@@ -158,7 +158,7 @@ def ready(stage: Stage, mode: str, *steps: Step, offered: bytes = IN_TLS) -> Scr
     return ScriptedServer(script, tls=tls)
 
 
-enter_conversations()
+register_sessions()
 
 
 @point("flood of valid CAPA lines", is_busy=True)
@@ -190,7 +190,7 @@ def _(stage: Stage, mode: str) -> Timed:
 
 
 def scram(iterations: int) -> Step:
-    """Challenge the client to so much work."""
+    """Send a challenge with this many iterations."""
 
     def step(connection: Connection) -> None:
         said = connection.line().split()[-1]
@@ -203,7 +203,7 @@ def scram(iterations: int) -> Step:
     return step
 
 
-@point("after the last word of SCRAM, with the most iterations", is_busy=True)
+@point("after the last response of SCRAM, with the most iterations", is_busy=True)
 def _(stage: Stage, mode: str) -> Timed:
     offered = b"+OK\r\nSASL SCRAM-SHA-256\r\n.\r\n"
     steps = (scram(600_000), expect(), silence())
@@ -211,7 +211,7 @@ def _(stage: Stage, mode: str) -> Timed:
         return stage.check(mode, server, "--auth", "scram-sha-256")
 
 
-@point("never reads a token of 4,000 octets")
+@point("never reads a token of 4,000 bytes")
 def _(stage: Stage, mode: str) -> Timed:
     token = stage.file("token", "x" * 4000)
     offered = b"+OK\r\nSASL XOAUTH2\r\n.\r\n"
@@ -226,8 +226,8 @@ def _(stage: Stage, mode: str) -> Timed:
 # --- TLS -------------------------------------------------------------------------------------
 
 
-def shaking(name: str, *play: Callable[[Pki], Step], is_busy: bool = False) -> None:
-    """Enter a point that begins where a handshake does."""
+def handshake(name: str, *play: Callable[[Pki], Step], is_busy: bool = False) -> None:
+    """Register a point at the start of a handshake."""
 
     def run(stage: Stage, mode: str) -> Timed:
         before = UNTIL_STLS if mode == "stls" else ()
@@ -237,13 +237,13 @@ def shaking(name: str, *play: Callable[[Pki], Step], is_busy: bool = False) -> N
     point(name, ("tls", "stls"), is_busy)(run)
 
 
-def cut(version: str, records: int, octets: int) -> Callable[[Pki], Step]:
-    """Send so many records of a true server's answer, some octets of the next, and no more."""
+def cut(version: str, records: int, count: int) -> Callable[[Pki], Step]:
+    """Send this many records of a real server's flight, `count` bytes of the next, then stall."""
 
     def made(pki: Pki) -> Step:
         def step(connection: Connection) -> None:
             found = tls_records.Flight(connection, pki, version).records()
-            connection.socket.sendall(b"".join(found[:records]) + found[records][:octets])
+            connection.socket.sendall(b"".join(found[:records]) + found[records][:count])
             silence()(connection)
 
         return step
@@ -267,7 +267,7 @@ HELLO_REQUESTS = flood(tls_records.record(tls_records.HELLO_REQUEST) * 1000)
 
 
 def endless_certificate_request(pki: Pki) -> Step:
-    """A message of 16 MiB, as long as its length can say: the names of whom the server trusts."""
+    """Send a list of CA names of 16 MiB, the maximum length of a handshake message."""
 
     def step(connection: Connection) -> None:
         found = tls_records.Flight(connection, pki, "1.2").records()
@@ -280,18 +280,18 @@ def endless_certificate_request(pki: Pki) -> Step:
     return step
 
 
-shaking("before the ServerHello", lambda _: silence())
-shaking("within the record of the ServerHello", cut("1.3", 0, 40))
-shaking("after the ServerHello", cut("1.3", 1, 0))
-shaking("within the certificate", cut("1.2", 1, 200))
-shaking("the handshake drips", dripping("1.3"))
-shaking("the handshake of TLS 1.2 drips", dripping("1.2"))
-shaking("flood of HelloRequest", lambda _: hears_hello, lambda _: HELLO_REQUESTS, is_busy=True)
-shaking("endless CertificateRequest", endless_certificate_request, is_busy=True)
-shaking("another handshake after the first", tls_records.begin_anew)
-shaking("flood of tickets", lambda pki: tls_records.flood_of("tickets", pki), is_busy=True)
-shaking("flood of KeyUpdate", lambda pki: tls_records.flood_of("key updates", pki), is_busy=True)
-shaking(
+handshake("before the ServerHello", lambda _: silence())
+handshake("within the record of the ServerHello", cut("1.3", 0, 40))
+handshake("after the ServerHello", cut("1.3", 1, 0))
+handshake("within the certificate", cut("1.2", 1, 200))
+handshake("the handshake drips", dripping("1.3"))
+handshake("the handshake of TLS 1.2 drips", dripping("1.2"))
+handshake("flood of HelloRequest", lambda _: hears_hello, lambda _: HELLO_REQUESTS, is_busy=True)
+handshake("endless CertificateRequest", endless_certificate_request, is_busy=True)
+handshake("another handshake after the first", tls_records.request_renegotiation)
+handshake("flood of tickets", lambda pki: tls_records.flood_of("tickets", pki), is_busy=True)
+handshake("flood of KeyUpdate", lambda pki: tls_records.flood_of("key updates", pki), is_busy=True)
+handshake(
     "flood of empty records", lambda pki: tls_records.flood_of("empty records", pki), is_busy=True
 )
 
@@ -307,17 +307,17 @@ def _(stage: Stage, mode: str) -> Timed:
         return stage.check(mode, server)
 
 
-# --- conversations aside ---------------------------------------------------------------------
+# --- side probes -----------------------------------------------------------------------------
 
-ASIDES: dict[str, tuple[Step, ...]] = {
+SIDE_PROBES: dict[str, tuple[Step, ...]] = {
     "is silent": (silence(),),
     "drips": (hears_hello, drip(b"\x16\x03\x03\x20\x00" + b"x" * 999, 0.02)),
     "floods": (hears_hello, HELLO_REQUESTS),
 }
 
 
-def enter_asides() -> None:
-    for name, steps in ASIDES.items():
+def register_side_probes() -> None:
+    for name, steps in SIDE_PROBES.items():
         is_busy = name == "floods"
 
         def explained(stage: Stage, mode: str, steps: tuple[Step, ...] = steps) -> Timed:
@@ -334,10 +334,10 @@ def enter_asides() -> None:
         point(f"the connection of an assertion {name}", ("tls",), is_busy)(tried)
 
 
-enter_asides()
+register_side_probes()
 
 
-# --- our own side ----------------------------------------------------------------------------
+# --- the client side -------------------------------------------------------------------------
 
 
 @point("the password command hangs")
@@ -349,7 +349,7 @@ def _(stage: Stage, mode: str) -> Timed:
 
 
 def token(name: str, *steps: Step, before_tls: bool = False, is_busy: bool = False) -> None:
-    """Enter a point at which the token endpoint stalls."""
+    """Register a point at which the token endpoint stalls."""
 
     def run(stage: Stage, mode: str) -> Timed:
         tls = stage.pki.server("good")
@@ -366,7 +366,7 @@ def token(name: str, *steps: Step, before_tls: bool = False, is_busy: bool = Fal
 
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
-token("shakes no hands", silence(), before_tls=True)
+token("makes no handshake", silence(), before_tls=True)
 token("floods the handshake", hears_hello, HELLO_REQUESTS, before_tls=True, is_busy=True)
 token("is silent", silence())
 token("drips its head", say(HEAD), drip(b"X-A: b\r\n" * 80, 0.02))
@@ -388,9 +388,9 @@ def _(stage: Stage, mode: str) -> Timed:
 # --- the run as a whole ----------------------------------------------------------------------
 
 
-@point("no look succeeds")
+@point("no attempt succeeds")
 def _(stage: Stage, mode: str) -> Timed:
-    """Limited by `--run-timeout`: the last look is the one that is cut."""
+    """`--run-timeout` ends the last attempt."""
     with ScriptedServer([silence()]) as server:
         words = ("--rechecks", "9", "--run-timeout", str(stage.limit))
         target = ("-H", "localhost", "-p", str(server.port))
@@ -399,7 +399,7 @@ def _(stage: Stage, mode: str) -> Timed:
 
 @point("the programs of the diagnosis hang", ("plain",))
 def _(stage: Stage, mode: str) -> Timed:
-    """In a mount namespace, where they are other programs."""
+    """A mount namespace replaces the programs."""
     program = Path(stage.file("program", "#!/bin/sh\ntrap : TERM\nsleep 60 &\nwait\n"))
     program.chmod(0o755)
     script = "mount -t tmpfs none /usr/local/bin\n"
@@ -435,7 +435,7 @@ def _(stage: Stage, mode: str) -> Timed:
 
 
 def sweep(name: str, *steps: Step, is_busy: bool = False) -> None:
-    """Enter a point at which the API that results are handed to stalls."""
+    """Register a point at which the API for the results stalls."""
 
     def run(stage: Stage, mode: str) -> Timed:
         with ScriptedServer(steps) as api, ScriptedServer([silence()]) as server:
@@ -477,7 +477,7 @@ class Measured(NamedTuple):
 
 
 def start_seconds(runs: int = 9) -> float:
-    """Return how long the interpreter takes, in the median, to the first line of the plugin."""
+    """Return the median start-up time of the interpreter, until the first line of the plugin."""
     shebang = COMMAND.read_text().partition("\n")[0].removeprefix("#!").split()
     code = "from check_pop3_plus import start; print(start.STARTED)"
     found = []
@@ -500,10 +500,10 @@ class Wanted(NamedTuple):
         return POINTS[self.name].is_busy
 
     def measure(self, pki: Pki, start: float, number: int = 1) -> Measured:
-        """Run the plugin into it, for the first time or a further one."""
+        """Run the plugin against this point; `number` counts repeated runs."""
         with tempfile.TemporaryDirectory() as folder:
             shown = POINTS[self.name].play(Stage(pki, Path(folder), self.limit), self.mode)
-        is_sweep = self.name.startswith("in a sweep")  # whose figures have other labels
+        is_sweep = self.name.startswith("in a sweep")  # its metrics have other labels
         assert is_sweep or honest(shown.done)
         line, gone = (
             seconds - start - self.limit for seconds in (shown.line_seconds, shown.done.seconds)
@@ -513,7 +513,7 @@ class Wanted(NamedTuple):
 
 
 def run(share: float) -> list[Figure]:
-    """Measure every point in every mode with every limit, or every so many."""
+    """Measure every point in every mode with every limit, or a share of these."""
     every = [
         Wanted(name, mode, limit)
         for limit in LIMITS
@@ -527,7 +527,7 @@ def run(share: float) -> list[Figure]:
     again = 0
     with tempfile.TemporaryDirectory() as folder:
         pki = Pki(Path(folder))
-        pki.files("good")  # not by several threads at once
+        pki.files("good")  # before the threads start
         with ThreadPoolExecutor(TOGETHER) as pool:
             measured = list(pool.map(lambda each: each.measure(pki, start), waiting))
         measured += [each.measure(pki, start) for each in busy]
@@ -552,6 +552,6 @@ def figure(measured: list[Measured], late: list[Measured], again: int, start: fl
         len(measured),
         f"status line at most {line:.0f} ms late, process gone at most {gone:.0f} ms late"
         f" ({start * 1000:.0f} ms to start the interpreter not counted; {again} measured again"
-        f" alone; load up to {load:.1f}); {len(late)} beyond the bars",
+        f" alone; load up to {load:.1f}); {len(late)} beyond the limits",
         len(late),
     )

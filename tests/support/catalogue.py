@@ -1,4 +1,4 @@
-"""The catalogue of faults and threats: what may go wrong, and what the plugin then has to say.
+"""The catalogue of faults and threats: what may go wrong, and the output that is then required.
 
 It is data. A test claims a row by `@pytest.mark.fault(7, case="reset")`, a threat by
 `@pytest.mark.threat("T3")`. `tests/support/claims.py` holds a test to what it claims, and
@@ -14,23 +14,23 @@ MODES = ("plain", "tls", "stls")
 WITH_TLS = ("tls", "stls")
 BEFORE_TLS = ("plain", "stls")
 ANY: tuple[str, ...] = ()
-"""Rows about our own side: they happen before there is a link of any mode."""
+"""For local faults, which occur before there is a connection."""
 
 
 class Outcome(NamedTuple):
-    """What a run has to come to."""
+    """The required result of a run."""
 
     state: str
     kind: str | None
     says: str
-    """What line 1 has to match: what the person on call needs."""
+    """A regular expression for line 1."""
     long: str = ""
-    """What a line of the long output has to match."""
+    """A regular expression for a line of the long output."""
     modes: tuple[str, ...] | None = None
-    """Where they are not those of the row."""
+    """In place of those of the row."""
 
     def is_shown_by(self, code: int, out: str, kinds: list[str]) -> bool:
-        """Return whether a run came to this."""
+        """Return whether a run has this result."""
         if code != ("OK", "WARNING", "CRITICAL", "UNKNOWN").index(self.state):
             return False
         if (self.kind not in kinds) if self.kind else bool(kinds):
@@ -42,23 +42,23 @@ class Outcome(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A misbehaviour; where it has several faces, each is a case with an outcome of its own."""
+    """A fault; each of its cases has its own outcome."""
 
-    misbehaviour: str
+    fault: str
     cases: dict[str, Outcome]
     modes: tuple[str, ...] = MODES
 
     def modes_of(self, case: str) -> tuple[str, ...]:
-        own = self.cases[case].modes
-        return self.modes if own is None else own
+        modes = self.cases[case].modes
+        return self.modes if modes is None else modes
 
 
 class Threat(NamedTuple):
-    """What must never happen."""
+    """An event that must never happen."""
 
-    words: str
+    description: str
     at_least: int = 1
-    """Collected tests that it takes to prove it."""
+    """The number of tests that it needs."""
 
 
 def ok(says: str, long: str = "", modes: tuple[str, ...] | None = None) -> Outcome:
@@ -77,7 +77,7 @@ def unknown(kind: str | None, says: str, long: str = "") -> Outcome:
     return Outcome("UNKNOWN", kind, says, long)
 
 
-WELL = r" answered in \d+\.\d{3} s"
+ANSWERED = r" answered in \d+\.\d{3} s"
 
 FAULTS = {
     1: Row(
@@ -85,7 +85,7 @@ FAULTS = {
         {"": critical("unresolved", r"resolve: cannot resolve \S+: name unknown")},
     ),
     2: Row(
-        "the resolver is silent until the deadline",
+        "the resolver does not answer before the deadline",
         {"": critical("resolver", r"resolve: no answer while resolving \S+ within \S+ s")},
     ),
     3: Row(
@@ -93,19 +93,19 @@ FAULTS = {
         {"": critical("refused", r"connect: connection refused by \S+:\d+ \(\S+, \S+\)")},
     ),
     4: Row(
-        "packets vanish",
+        "packets are lost",
         {"": critical("timeout", r"connect: no answer from \S+:\d+ within \S+ s")},
     ),
     5: Row(
-        "the first address is dead, the second works",
+        "the first address fails, the second works",
         {"": ok(r"\(1 of 2 addresses failed\)", r"^note: partial: 1 of 2 addresses")},
     ),
     6: Row(
-        "connected, and then silence",
+        "the server accepts the connection and sends nothing",
         {"": critical("timeout", r"greeting: no answer from \S+:\d+ within \S+ s")},
     ),
     7: Row(
-        "the connection ends at once",
+        "the server closes the connection at once",
         {
             "closed": critical("closed", "closed the connection before the greeting"),
             # In TLS some versions of Python do not tell the two apart.
@@ -113,7 +113,7 @@ FAULTS = {
         },
     ),
     8: Row(
-        "another protocol greets",
+        "the greeting is of another protocol",
         {
             name: critical("garbled", f"greeting: .* is not POP3, looks like {name}")
             for name in ("IMAP", "SMTP", "SSH", "HTTP")
@@ -133,7 +133,7 @@ FAULTS = {
         "plain text on the TLS port",
         {
             "": critical(
-                "tls", "tls: .* speaks plain text where TLS is due", r"try: .*\(--starttls\)"
+                "tls", "tls: .* answers in plain text, TLS expected", r"try: .*\(--starttls\)"
             )
         },
         ("tls",),
@@ -148,7 +148,7 @@ FAULTS = {
         {"": critical("greeting", r"refuses service: \[SYS/PERM\] \w")},
     ),
     14: Row(
-        "the greeting is nearly one: +, +NO, +okay, +ok",
+        "the status indicator is malformed: +, +NO, +okay, +ok",
         {
             "malformed": critical("garbled", "greeting: .* sent a malformed greeting: "),
             "lower case": warning("garbled", "greeting in lower case"),
@@ -156,7 +156,7 @@ FAULTS = {
     ),
     15: Row(
         "the greeting ends in LF alone",
-        {"": ok(WELL, r"^protocol warning: lines end in LF alone$")},
+        {"": ok(ANSWERED, r"^protocol warning: lines end in LF alone$")},
     ),
     16: Row(
         "a greeting that is too long",
@@ -167,17 +167,17 @@ FAULTS = {
     ),
     17: Row(
         "a greeting with NUL, ESC, 8-bit, a pipe and HTML",
-        {"": ok(WELL, r"^greeting: \+OK [ !#%(-\[\]-_a-{}]*\?[ !#%(-\[\]-_a-{}]*$")},
+        {"": ok(ANSWERED, r"^greeting: \+OK [ !#%(-\[\]-_a-{}]*\?[ !#%(-\[\]-_a-{}]*$")},
     ),
     18: Row(
-        "a greeting that drips",
+        "a greeting that arrives byte by byte",
         {
             "deadline": critical("timeout", "greeting: no complete answer from .* within"),
-            "in time": ok(WELL),
+            "in time": ok(ANSWERED),
         },
     ),
     19: Row(
-        "lines behind the greeting that nobody asked for",
+        "unsolicited lines after the greeting",
         {
             "": warning("garbled", "sent more than its greeting, unasked", modes=("plain", "tls")),
             "login": critical("garbled", "greeting: .* sent more than its greeting, unasked"),
@@ -190,20 +190,22 @@ FAULTS = {
         "a banner before the greeting",
         {"": critical("garbled", "greeting: .* sent a malformed greeting: ")},
     ),
-    21: Row("CAPA is refused", {"": ok(WELL)}),
+    21: Row("CAPA is refused", {"": ok(ANSWERED)}),
     22: Row(
-        "an odd list of capabilities",
+        "an unusual list of capabilities",
         {
-            "empty": ok(WELL, "^protocol warning: the capability list is empty$", ("tls", "plain")),
-            "blank line": ok(WELL, "^protocol warning: the capability list has a blank line$"),
+            "empty": ok(
+                ANSWERED, "^protocol warning: the capability list is empty$", ("tls", "plain")
+            ),
+            "blank line": ok(ANSWERED, "^protocol warning: the capability list has a blank line$"),
             "8-bit": ok(
-                WELL, "^protocol warning: the capability list has bytes that are not ASCII$"
+                ANSWERED, "^protocol warning: the capability list has bytes that are not ASCII$"
             ),
-            "twice": ok(WELL, "^protocol warning: the capability list has a tag twice$"),
+            "twice": ok(ANSWERED, "^protocol warning: the capability list has a tag twice$"),
             "lower case": ok(
-                WELL, "^protocol warning: the capability list has a tag in lower case$"
+                ANSWERED, "^protocol warning: the capability list has a tag in lower case$"
             ),
-            "LF": ok(WELL, "^protocol warning: lines end in LF alone$"),
+            "LF": ok(ANSWERED, "^protocol warning: lines end in LF alone$"),
         },
     ),
     23: Row(
@@ -218,7 +220,7 @@ FAULTS = {
         },
     ),
     25: Row(
-        "the connection ends at CAPA",
+        "the server closes the connection at CAPA",
         {
             "at once": critical("closed", "capa: .* closed the connection without a reply"),
             "half": critical("closed", "capa: .* closed the connection in the middle of a reply"),
@@ -238,17 +240,17 @@ FAULTS = {
         ("stls",),
     ),
     28: Row(
-        "STLS is accepted, and no handshake follows",
+        "the server accepts STLS and does no handshake",
         {
             "EOF": critical("tls", "tls: .* accepted STLS and then closed the connection"),
             "reset": critical("tls", "tls: .* accepted STLS and then reset the connection"),
-            "plain text": critical("tls", "tls: .* speaks plain text where TLS is due"),
+            "plain text": critical("tls", "tls: .* answers in plain text, TLS expected"),
             "silence": critical("timeout", r"tls: no answer from \S+ within"),
         },
         ("stls",),
     ),
     29: Row(
-        "plain data behind the reply to STLS",
+        "plain data after the reply to STLS",
         {
             case: critical(
                 "injected", r"stls: .* sent plain data after the STLS reply \(injection\?\)"
@@ -258,7 +260,7 @@ FAULTS = {
         ("stls",),
     ),
     30: Row(
-        "the certificate is not of today",
+        "the certificate has expired or is not yet valid",
         {
             "expired": critical(
                 "expired", r"certificate of \S+ expired 2 days ago \(20\d\d-\d\d-\d\d \d\d:\d\d UTC"
@@ -286,7 +288,7 @@ FAULTS = {
         WITH_TLS,
     ),
     33: Row(
-        "the certificate is for another",
+        "the certificate is for another host",
         {
             "name": critical("name", r"certificate of \S+ is not for localhost but for \w"),
             "address": critical("name", r"certificate of \S+ is not for 127\.0\.0\.1 but for \w"),
@@ -294,7 +296,7 @@ FAULTS = {
         WITH_TLS,
     ),
     34: Row(
-        "nobody whom we trust has issued the certificate",
+        "the certificate was not issued by a trusted CA",
         {
             "self-signed": critical("untrusted", "is not trusted: self-signed"),
             "unknown issuer": critical("untrusted", "is not trusted: unknown issuer; server sent"),
@@ -305,7 +307,7 @@ FAULTS = {
         WITH_TLS,
     ),
     35: Row(
-        "only the common name fits",
+        "only the common name matches",
         {"": critical("name", r"has no subject alternative name \(mail clients refuse it\)")},
         WITH_TLS,
     ),
@@ -322,19 +324,19 @@ FAULTS = {
         WITH_TLS,
     ),
     37: Row(
-        "what only strict clients mind",
+        "violations that only strict clients reject",
         {
             "no AKI": ok(
-                WELL, "^note: not-strict: .* certificate has no authority key identifier$"
+                ANSWERED, "^note: not-strict: .* certificate has no authority key identifier$"
             ),
             "CA not critical": ok(
-                WELL, "^note: not-strict: .* basic constraints that are not critical$"
+                ANSWERED, "^note: not-strict: .* basic constraints that are not critical$"
             ),
         },
         WITH_TLS,
     ),
     38: Row(
-        "the certificate cannot be read, and TLS is fine",
+        "the certificate is unreadable, and TLS works",
         {
             "": warning(
                 "certificate-unreadable", r" - details of the certificate of \S+ are unreadable"
@@ -343,7 +345,7 @@ FAULTS = {
         WITH_TLS,
     ),
     39: Row(
-        "odd details in a certificate",
+        "unusual details in a certificate",
         {
             "negative serial": ok("certificate valid for", r"^certificate: .* serial -"),
             "bad DN": ok("certificate valid for", r"^certificate: unreadable: subject"),
@@ -360,7 +362,7 @@ FAULTS = {
         WITH_TLS,
     ),
     41: Row(
-        "a client certificate is demanded",
+        "the server requires a client certificate",
         {
             "TLS 1.2": critical("client-certificate", "demands a client certificate"),
             "TLS 1.3": critical("client-certificate", "demands a client certificate"),
@@ -373,7 +375,7 @@ FAULTS = {
             "alert 40": critical("tls", "tls: .* failed the TLS handshake: .*handshake failure"),
             "alert 80": critical("tls", "tls: .* failed the TLS handshake: internal error"),
             "alert 112": critical("tls", "tls: .* failed the TLS handshake: unrecognized name"),
-            "garbage": critical("tls", "tls: .* failed the TLS handshake: |speaks plain text"),
+            "garbage": critical("tls", "tls: .* failed the TLS handshake: |answers in plain text"),
             "EOF": critical("closed", "tls: .* closed the connection", modes=("tls",)),
             "reset": critical("closed", "tls: .* reset the connection", modes=("tls",)),
         },
@@ -385,7 +387,7 @@ FAULTS = {
         WITH_TLS,
     ),
     44: Row(
-        "TLS is fine, and then nothing",
+        "the server closes the connection after the handshake",
         {"": critical("closed", "greeting: .* closed the connection before the greeting")},
         ("tls",),
     ),
@@ -400,7 +402,7 @@ FAULTS = {
         },
     ),
     47: Row(
-        "the server wants TLS before a login",
+        "the server requires TLS before a login",
         {
             "": critical(
                 "cleartext-refused",
@@ -438,7 +440,7 @@ FAULTS = {
         WITH_TLS,
     ),
     53: Row(
-        "a broken exchange",
+        "a malformed SASL exchange",
         {
             "not base64": critical("garbled", "login: .* challenge: .*base64; exchange cancelled"),
             "over-long": critical("garbled", "challenge: more than 12288 bytes; given up"),
@@ -446,7 +448,7 @@ FAULTS = {
         },
     ),
     54: Row(
-        "a token is refused",
+        "the server rejects a token",
         {
             "XOAUTH2": critical("credentials", "token refused: invalid_token"),
             "OAUTHBEARER": critical("credentials", "token refused: invalid_token"),
@@ -468,19 +470,19 @@ FAULTS = {
     ),
     57: Row("STAT is refused", {"": critical("mailbox", "stat: .* cannot read the mailbox: ")}),
     58: Row(
-        "QUIT is not answered well",
+        "QUIT is refused or not answered",
         {
-            "-ERR": ok(WELL, r"^note: goodbye: QUIT was refused \(nothing was deleted\)"),
-            "silence": ok(WELL, r"^note: goodbye: QUIT was not acknowledged \(nothing was"),
-            "reset": ok(WELL, r"^note: goodbye: QUIT was not acknowledged \(nothing was"),
+            "-ERR": ok(ANSWERED, r"^note: goodbye: QUIT was refused \(nothing was deleted\)"),
+            "silence": ok(ANSWERED, r"^note: goodbye: QUIT was not acknowledged \(nothing was"),
+            "reset": ok(ANSWERED, r"^note: goodbye: QUIT was not acknowledged \(nothing was"),
         },
     ),
     59: Row(
-        "a reply is cut",
+        "a reply is truncated",
         {"": critical("closed", "closed the connection in the middle of a reply")},
     ),
     60: Row(
-        "a password file that cannot be trusted",
+        "a password file that is unsafe or unusable",
         {
             "missing": unknown("config", "password file .*: No such file"),
             "lax mode": unknown(
@@ -494,7 +496,7 @@ FAULTS = {
         ANY,
     ),
     61: Row(
-        "arguments that cannot be",
+        "invalid arguments",
         {
             "user": unknown(None, "config: invalid --username"),
             "password": unknown(
@@ -507,7 +509,7 @@ FAULTS = {
         ANY,
     ),
     62: Row(
-        "ranges that are none",
+        "invalid ranges",
         {
             spec: unknown(None, f"config: invalid range for --warning: {spec}")
             for spec in ("20:10", "a", "1:2:3", "nan")
@@ -515,7 +517,7 @@ FAULTS = {
         ANY,
     ),
     63: Row(
-        "a CA file that is none",
+        "an unusable CA file",
         {
             "unreadable": unknown("config", "cannot load CA file .*: No such file"),
             "empty": unknown("config", "cannot load CA file "),
@@ -544,7 +546,7 @@ FAULTS = {
     ),
     67: Row("a bug", {"": unknown("bug", r"bug: internal error \(\w+\)$", "^trace: ")}, ANY),
     68: Row(
-        "the clock stands before the release of this version",
+        "the clock is earlier than the release of this version",
         {
             "accepted": unknown("config", r"local clock is implausible \(2001-.*not evaluated"),
             "rejected": unknown("config", r"local clock is implausible \(2001-.*not evaluated"),
@@ -552,13 +554,13 @@ FAULTS = {
         WITH_TLS,
     ),
     69: Row(
-        "a login that is taken back at once",
+        "the server withdraws a login at once",
         {"": warning("temporary", r"stat: .* withdrew the login: \[SYS/TEMP\] \w")},
     ),
     70: Row(
-        "habits of real servers",
+        "deviations of real servers",
         {
-            "bare greeting": ok(WELL),
+            "bare greeting": ok(ANSWERED),
             "odd capabilities": ok("user monitor logged in"),
             "late rejection": critical("credentials", "login: .* rejected user monitor: "),
         },
@@ -566,32 +568,34 @@ FAULTS = {
 }
 
 THREATS = {
-    "T1": Threat("STLS is stripped: no credential leaves in clear", 3),
-    "T2": Threat("a response is injected behind the reply to STLS", 5),
-    "T3": Threat("capabilities from before TLS are trusted in it"),
-    "T4": Threat("a machine in the middle with a bad certificate hears a POP3 command", 8),
-    "T5": Threat("a login over a link that is not verified, without being told to", 8),
+    "T1": Threat("STLS is stripped, and credentials are sent in clear", 3),
+    "T2": Threat("a response is injected after the reply to STLS", 5),
+    "T3": Threat("capabilities from before TLS are used inside TLS"),
+    "T4": Threat("a man in the middle with a bad certificate receives a POP3 command", 8),
+    "T5": Threat("a login over a link that is not verified, without the option for it", 8),
     "T6": Threat("a second or weaker mechanism after a failure", 4),
     "T7": Threat("the password in a process list or in an example", 7),
     "T8": Threat("the password in any output", 150),
     "T9": Threat("a password file that others can change or read", 16),
-    "T10": Threat("foreign text becomes a line, a metric or a macro", 4),
-    "T11": Threat("foreign text becomes markup or a terminal's command", 3),
-    "T12": Threat("foreign text becomes performance data or a status", 2),
-    "T13": Threat("a reply without end fills memory or time", 20),
-    "T14": Threat("a stall, or a drip, outlives the deadline", 40),
-    "T15": Threat("a dead name server, or many dead addresses, outlive the deadline", 7),
-    "T16": Threat("an odd certificate is a crash", 10),
-    "T17": Threat("a huge certificate or chain costs time or room", 3),
+    "T10": Threat("untrusted text becomes a line, a metric or a macro", 4),
+    "T11": Threat("untrusted text becomes markup or a terminal command", 3),
+    "T12": Threat("untrusted text becomes performance data or a status", 2),
+    "T13": Threat("an endless reply exhausts memory or time", 20),
+    "T14": Threat("a stalled or slow server delays the check past the deadline", 40),
+    "T15": Threat(
+        "a failing name server or many failing addresses delay the check past the deadline", 7
+    ),
+    "T16": Threat("an unusual certificate causes a crash", 10),
+    "T17": Threat("a huge certificate or chain exhausts memory or time", 3),
     "T18": Threat("a line break in an argument becomes a command", 4),
     "T19": Threat("the mailbox is changed", 20),
     "T20": Threat("the mailbox stays locked", 4),
     "T21": Threat("the account is locked by repeated logins", 4),
-    "T22": Threat("the environment steers TLS", 1),
+    "T22": Threat("the environment changes the TLS policy", 1),
     "T23": Threat("modules from the working directory are imported", 1),
     "T24": Threat("an exit code outside 0 to 3, or a wrong one", 150),
     "T25": Threat("the verdict depends on the version of Python or OpenSSL", 2),
-    "T26": Threat("verbose output shows too much", 2),
+    "T26": Threat("verbose output shows secrets", 2),
     "T27": Threat("another service is taken for POP3", 4),
-    "T28": Threat("a dependency does harm: at import, or by another version", 2),
+    "T28": Threat("a dependency breaks the check: at import, or by another version", 2),
 }

@@ -157,7 +157,7 @@ class ScriptedStream:
         self._wait()
         assert not self.encrypted
         if self._arriving:
-            raise ProbeError(Kind.TLS, Printable("speaks plain text where TLS is due"))
+            raise ProbeError(Kind.TLS, Printable("answers in plain text, TLS expected"))
         if self._end in ("eof", "reset"):
             raise ProbeError(Kind.CLOSED, Printable("closed the connection"))
         if self._end:

@@ -338,7 +338,7 @@ def test_wrong_password_sends_mail_immediately(icinga: Icinga, hosted: Hosted) -
 
     assert result.state == CRITICAL
     text = mail.get_content()
-    assert "dialogue: C: PASS ***" in text
+    assert "transcript: C: PASS ***" in text
     assert "my wrong secret" not in f"{text}{result.everything}"
 
 

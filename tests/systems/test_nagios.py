@@ -126,7 +126,7 @@ def test_checks_and_notifications_of_three_servers(
     texts = {mail["Subject"]: mail.get_content() for mail in mails}
     rejected = texts[problem.format(" login", "bad")]
     assert rejected.startswith("POP3 CRITICAL - login: ")
-    assert "\ndialogue: C: PASS ***\n" in rejected
+    assert "\ntranscript: C: PASS ***\n" in rejected
     assert "my wrong secret" not in f"{rejected}{login}"
 
 

@@ -95,7 +95,7 @@ def test_every_mechanism(check: Check, login: Login, server: TlsServer, starttls
         assert done.code == 0, done.out
         assert f", user monitor logged in, {MESSAGES} messages" in done.verdict
         command = {"auto": "USER", "user": "USER", "apop": "APOP"}.get(how, f"AUTH {how.upper()}")
-        assert f"dialogue: C: {command}" in done.out
+        assert f"transcript: C: {command}" in done.out
 
 
 def test_a_mechanism_that_is_not_offered(check: Check, login: Login, server: TlsServer) -> None:

@@ -38,7 +38,7 @@ OK, WARNING, CRITICAL, UNKNOWN = (
 
 
 def dates(before: float | None, after: float | None, **others: Any) -> CertificateFacts:
-    """A certificate by the days from now to its first and its last instant."""
+    """Return a certificate by the days from now to its first and its last instant."""
     return CertificateFacts(
         None if before is None else NOW + before * DAY,
         None if after is None else NOW + after * DAY,
@@ -70,7 +70,7 @@ def evaluated(
     failure: Failure | None = None,
     metric_name: str = "x",
 ) -> tuple[object, str | None]:
-    """Return the state, and the kind of what is wrong."""
+    """Return the state and the kind of a result."""
     fact = SimpleNamespace(fact=chain, session=SimpleNamespace(failure=failure))
     metric = nagiosplugin.Metric(metric_name, fact)
     result = context(metric_name, settings).evaluate(metric, resource or attempt())
@@ -134,7 +134,7 @@ def test_certificate_with_fewer_days_than_threshold_alerts(
 
 
 def test_share_refers_to_the_lifetime_of_the_leaf() -> None:
-    """Also where an issuer expires."""
+    """The thresholds of the leaf apply to an issuer, too."""
     third = thresholds(Remaining(None, 1 / 3))
 
     assert evaluated(CertificateContext, leaf(dates(-61, 29)), third) == (WARNING, "expiring")
@@ -177,7 +177,7 @@ def test_dates_rejected_by_openssl_are_not_reported_twice(
 
 
 def test_dates_with_implausible_clock_are_not_evaluated() -> None:
-    """The clock is reported, once."""
+    """The implausible clock is reported once."""
     released = dt.datetime.fromisoformat(RELEASED).replace(tzinfo=dt.timezone.utc)
     chain = leaf(dates(-3000, -1), dates(-3000, -1))
 
@@ -188,7 +188,7 @@ def test_dates_with_implausible_clock_are_not_evaluated() -> None:
 
 
 def test_certificate_missing_is_unreadable() -> None:
-    """It is reported once, as a warning."""
+    """An unreadable certificate is reported once, as a warning."""
     assert evaluated(CertificateContext, Chain()) == (WARNING, "certificate-unreadable")
     assert evaluated(ChainContext, Chain()) == FINE
 
@@ -255,7 +255,7 @@ def asserting(**wanted: Any) -> Settings:
 
 
 def test_issuer_assertion_finds_part_of_a_name() -> None:
-    """In any letter case, in any certificate of the chain."""
+    """The text is found in any letter case, in any certificate of the chain."""
     chain = leaf(
         dates(-1, 1, issuer_names=("CN=Sub",)), dates(-1, 1, issuer_names=("O=R\xd6\xdf",))
     )

@@ -18,7 +18,7 @@ def test_policies_of_thresholds_alone_have_no_state() -> None:
 
 
 def test_policies_of_local_kinds_are_unknown_and_final() -> None:
-    """A local failure says nothing about the server."""
+    """A local failure is not one of the server."""
     unknown = {kind for kind, policy in POLICIES.items() if policy.state is State.UNKNOWN}
 
     assert unknown == LOCAL

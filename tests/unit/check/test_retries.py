@@ -1,4 +1,4 @@
-"""Retries: when, how often, and what the verdict says about them."""
+"""Retries: when, how often, and the output about them."""
 
 import pytest
 
@@ -24,12 +24,12 @@ def attempt(
         session.login_began = True
         session.failure = Failure(login, Phase.LOGIN, Printable("x"))
     report = Report((session,), (session,), None, None, None, NOW.timestamp())
-    return Attempt(state, "words", (), kinds, kinds if deciding is None else deciding, report)
+    return Attempt(state, "status", (), kinds, kinds if deciding is None else deciding, report)
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_why_final_transient_kind_is_retried(kind: Kind) -> None:
-    """The table alone decides where no login is involved."""
+    """Only the table decides where no login was tried."""
     assert (retries.why_final(attempt(kind)) is None) == POLICIES[kind].is_transient
 
 
@@ -88,7 +88,7 @@ def test_why_no_retry_names_the_reason(taken: list[Attempt], left: float, why: s
 
 
 @pytest.mark.parametrize(
-    ("taken", "rechecks", "said"),
+    ("taken", "rechecks", "text"),
     [
         ([BAD], 0, ""),
         ([GOOD], 2, ""),
@@ -99,6 +99,6 @@ def test_why_no_retry_names_the_reason(taken: list[Attempt], left: float, why: s
         ([attempt(Kind.CONFIG, state=State.UNKNOWN)], 2, ""),
     ],
 )
-def test_suffix_counts_the_failed_attempts(taken: list[Attempt], rechecks: int, said: str) -> None:
+def test_suffix_counts_the_failed_attempts(taken: list[Attempt], rechecks: int, text: str) -> None:
     """Nothing without --rechecks; a local failure does not count."""
-    assert retries.suffix(taken, Limits(10, 50, rechecks)) == said
+    assert retries.suffix(taken, Limits(10, 50, rechecks)) == text

@@ -56,7 +56,7 @@ def verdict(
 
 
 def test_run_check_success_prints_the_line_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Contract, section 3, word for word."""
+    """The status line is that of the contract, section 3."""
     result = verdict(monkeypatch, "-w 2 -c 5 -D 60,14", certificate=dates(-30, 63.416))
 
     assert render(result) == (
@@ -76,15 +76,6 @@ def test_run_check_expiring_certificate_reports_days_and_date(
     assert result.status == (
         "certificate of pop.example.org:995 expires in 13 days (2027-01-29 00:00 UTC)"
     )
-
-
-def test_run_check_certificate_below_two_days_reports_hours(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """ "One day could be 1 hour or 47."""
-    result = verdict(monkeypatch, "-D 60", certificate=dates(-30, 1.5))
-
-    assert "expires in 36 hours" in result.status
 
 
 def failed(kind: Kind, phase: Phase | None = Phase.TLS, message: str = "did it") -> Failure:
@@ -109,7 +100,7 @@ def test_run_check_every_kind_has_a_state_and_a_sentence(
             argv = f"--state {kind.value}={state.name.lower()}"
             result = verdict(monkeypatch, argv, failure=failed(kind))
             assert result.state is state
-            # Whatever its state, it does not look like success.
+            # In every state the failure is named.
             assert "did it" in result.status or "pop.example.org" in result.status
             assert ("treated as OK" in result.status) == (state is State.OK)
 
@@ -143,15 +134,6 @@ def test_run_check_implausible_clock_keeps_other_failures(monkeypatch: pytest.Mo
     assert result.state is State.CRITICAL
 
 
-def test_run_check_expired_issuer_is_distinguished_from_the_leaf(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The server certificate is valid; another one must be renewed."""
-    result = verdict(monkeypatch, failure=failed(Kind.EXPIRED), certificate=dates(-30, 30))
-
-    assert "is valid, but an intermediate in the chain expired" in result.status
-
-
 def test_run_check_notes_are_printed_with_verbose_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """The output of an OK is one line."""
     notes = (Note(Kind.GOODBYE, Printable("no answer")),)
@@ -160,28 +142,10 @@ def test_run_check_notes_are_printed_with_verbose_only(monkeypatch: pytest.Monke
     assert "note: goodbye: no answer" in verdict(monkeypatch, "-v", notes=notes).lines
 
 
-def test_status_line_is_cut_at_200_characters(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Contract, section 3; the performance data stay."""
-    result = verdict(monkeypatch, failure=failed(Kind.GREETING, Phase.GREETING, "x" * 300))
-    head = render(result).partition(" | ")[0]
-
-    assert len(head) == 200
-    assert head.endswith("...")
-    assert " | time=" in render(result)
-
-
-def test_render_long_output_is_cut_at_4_kib() -> None:
-    """The text says that something was left out."""
-    text = render(Verdict(State.OK, "fine", lines=tuple(f"line: {'x' * 90}" for _ in range(99))))
-
-    assert len(text) <= 4096
-    assert text.endswith("more: left out\n")
-
-
 def test_run_check_figures_not_measured_are_absent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Absent, not 0 and not U."""
+    """A figure without a value is left out, neither 0 nor U."""
     result = verdict(monkeypatch, failure=failed(Kind.REFUSED, Phase.CONNECT), elapsed=None)
 
     assert tuple(map(perfdata, result.figures)) == (

@@ -115,8 +115,8 @@ def test_cause_in_phase_resolve_names_the_server_that_fails(
         (Kind.TIMEOUT, "does not answer"),
     ],
 )
-def test_cause_of_a_silent_name_server_tells_how_it_fails(kind: Kind, how: str) -> None:
-    """A name server that is not there differs from one that is slow."""
+def test_cause_of_a_failing_name_server_has_the_reason(kind: Kind, how: str) -> None:
+    """A missing name server differs from a slow one."""
     silent = name_server(53).replace(failure=failure(kind))
 
     assert cause(Phase.RESOLVE, Kind.RESOLVER, silent) == (
@@ -179,7 +179,7 @@ FILTERED = "port 110 is filtered, or the service has stopped accepting connectio
 def test_cause_in_phase_connect_separates_port_host_and_route(
     kind: Kind, facts: list[Fact], expected: str
 ) -> None:
-    """Other ports and ping tell whether the port, the host or the route fails."""
+    """Other ports and ping show whether the port, the host or the route fails."""
     assert cause(Phase.CONNECT, kind, *facts) == expected
 
 
@@ -214,10 +214,10 @@ OLD, NEW, NONE = (
         (Kind.TIMEOUT, [SILENT], "the server on port 110 hangs: it accepts connections and sends"),
     ],
 )
-def test_cause_in_phase_tls_tells_what_the_port_speaks(
+def test_cause_in_phase_tls_names_the_protocol_of_the_port(
     kind: Kind, facts: list[Fact], expected: str
 ) -> None:
-    """The cause says which protocol or version the port speaks instead."""
+    """The cause names the protocol or version that the port speaks instead."""
     assert cause(Phase.TLS, kind, *facts, argv="-S -p 110").startswith(expected)
 
 
@@ -242,7 +242,7 @@ def test_cause_in_phase_tls_tells_what_the_port_speaks(
         (Kind.CLOSED, [PLAIN], "", "the server greets now: the failure was temporary"),
     ],
 )
-def test_cause_in_phase_greeting_tells_what_the_port_speaks(
+def test_cause_in_phase_greeting_names_the_state_of_the_port(
     kind: Kind, facts: list[Fact], argv: str, expected: str
 ) -> None:
     """A silent port may wait for TLS, hang, or have recovered."""
@@ -257,7 +257,7 @@ def test_cause_without_stls_names_the_tls_port() -> None:
 
 
 def test_cause_of_a_slow_session_names_the_slowest_phase() -> None:
-    """The phase that took most of the time is the one to look into."""
+    """The cause names the phase that took most of the time."""
     assert cause(None, Kind.SLOW) == "1.500 of 2.000 s were spent in phase greeting"
 
 
@@ -273,12 +273,12 @@ def test_cause_without_findings_repeats_nothing(phase: Phase | None) -> None:
 
 @pytest.mark.parametrize("kind", [Kind.CLIENT_CERTIFICATE, Kind.EXPIRED, Kind.PIN])
 def test_cause_after_a_certificate_was_seen_does_not_blame_all_versions(kind: Kind) -> None:
-    """The session's own handshake came as far as the certificate."""
+    """The handshake of the session reached the certificate."""
     assert cause(Phase.TLS, kind, *NONE, argv="-S") == likely_cause.NOTHING
 
 
 def test_cause_with_good_and_bad_addresses_names_the_bad_ones() -> None:
-    """The failing addresses come first in every phase; a family that fails alone is named."""
+    """The failing addresses are named in every phase, and the family if only one fails."""
     text = cause(Phase.GREETING, Kind.CLOSED, PLAIN, others=(Session(SIX),))
 
     assert text == (

@@ -39,7 +39,7 @@ def planned(argv: str, report: Report, kind: Kind) -> list[Step]:
         ("-S", Phase.TLS, Kind.TLS, FITTING[Phase.TLS, None]),
         ("-S", Phase.TLS, Kind.EXPIRED, (plan.VERSIONS,)),
         ("--starttls", Phase.GREETING, Kind.CLOSED, FITTING[Phase.GREETING, None]),
-        # The port has spoken TLS already.
+        # The port speaks TLS.
         ("-S", Phase.GREETING, Kind.CLOSED, (plan.CONNECTIONS, plan.OTHER_PORTS)),
         ("", Phase.STAT, Kind.MAILBOX, ()),
         ("", None, Kind.MESSAGES, ()),

@@ -17,7 +17,7 @@ PROBLEM = Problem(Phase.TLS, Kind.EXPIRED, None)
 
 
 def test_lines_with_a_clock_show_the_local_time() -> None:
-    """A wrong clock makes a good certificate look expired."""
+    """By a wrong clock a valid certificate has expired."""
     findings = Findings(PROBLEM, (LocalClock(NOW),))
 
     assert list(section.lines(findings)) == [
@@ -41,8 +41,8 @@ def test_lines_of_versions_are_sorted_and_on_one_line() -> None:
     ]
 
 
-def test_lines_of_a_failed_tool_tell_how_it_ended() -> None:
-    """A killed program has no exit code; what it printed is shown all the same."""
+def test_lines_of_a_failed_tool_have_its_exit_code() -> None:
+    """A killed program has no exit code; its output is shown."""
     target = printable("192.0.2.1")
     outputs = (ToolOutput("ping", target, 2), ToolOutput("mtr", target, None, (printable("x"),)))
 

@@ -199,7 +199,7 @@ def test_files_that_cannot_be_loaded(pki: Pki, tmp_path: Path) -> None:
     assert client(whole[0], str(fifo)) == f"cannot load client key {fifo}: {wrong}"
     unfit = f"cannot load client certificate {whole[0]}: "
     other = str(pki.files("good")[1])
-    assert client(whole[0], other) == f"{unfit}the key is not its own"
+    assert client(whole[0], other) == f"{unfit}the key does not belong to it"
     missing = "no certificate in it, or no private key in {} (--client-key)"
     assert client(whole[0]) == unfit + missing.format(whole[0])
     assert client(whole[0], str(empty)) == unfit + missing.format(empty)
@@ -323,7 +323,7 @@ def ssl_error(reason: str | None, text: str = "x") -> ssl.SSLError:
 
 CLIENT = "demands a client certificate that it accepts"
 OLD = "offers only old TLS or old ciphers"
-IN_CLEAR = "speaks plain text where TLS is due"
+IN_CLEAR = "answers in plain text, TLS expected"
 BROKEN = "sent a certificate that cannot be decoded"
 
 

@@ -79,7 +79,7 @@ def test_file_mode_too_open_is_refused(file: Path, mode: int) -> None:
         (b"s3\x1fcret", "has control characters in its first line"),
         (b"s3cret\x7f", "has control characters in its first line"),
         (b"s3cret\rx", "has control characters in its first line"),
-        (b"x" * 4097, "is longer than 4096 octets"),
+        (b"x" * 4097, "is longer than 4096 bytes"),
     ],
 )
 def test_file_unusable_content_is_refused(file: Path, content: bytes, reason: str) -> None:

@@ -1,10 +1,13 @@
 """Deadlines."""
 
+import threading
+import time
+
 import pytest
 
 from check_pop3_plus.model.failures import DeadlineExceeded
 from check_pop3_plus.support import deadline as support_deadline
-from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.support.deadline import Deadline, end_helper, run_with_deadline
 
 
 class Clock:
@@ -46,3 +49,22 @@ def test_within_never_outlives_the_whole(clock: Clock) -> None:
     """A slice ends with the whole at the latest."""
     assert Deadline(110).within(1).at == 101
     assert Deadline(100.5).within(1).at == 100.5
+
+
+def test_end_helper_leaves_no_thread_behind() -> None:
+    """A thread that ends must end its helper: a sweep would collect thousands of them."""
+    before = threading.active_count()
+
+    def work() -> None:
+        run_with_deadline(int, Deadline(time.monotonic() + 9))
+        end_helper()
+        end_helper()
+
+    owner = threading.Thread(target=work)
+    owner.start()
+    owner.join()
+
+    end = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < end:
+        time.sleep(0.01)
+    assert threading.active_count() <= before

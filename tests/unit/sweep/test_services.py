@@ -26,7 +26,7 @@ def read(tmp_path: Path, text: str, *arguments: str) -> list[Settings]:
 
 
 def refused(tmp_path: Path, text: str) -> list[str]:
-    """Return the messages about all services that are wrong."""
+    """Return the error messages of all services."""
     read = [services.settings_of(service) for service in found(tmp_path, text)]
     return [error.message for error in read if isinstance(error, ProbeError)]
 

@@ -1,0 +1,137 @@
+"""Sentences about certificates and chains."""
+
+import pytest
+
+from check_pop3_plus.messages import certificates
+from check_pop3_plus.model.failures import Failure, Kind, Phase
+from check_pop3_plus.model.report import CertificateFacts, Chain
+from check_pop3_plus.model.sanitised_text import Printable, printable
+from tests.pki.certificate_facts import NOW, dates
+
+HOST, WHOSE = "pop.example.org", "certificate of pop.example.org:995"
+
+
+def certificate(
+    subject: str, issuer: str, before: float = -30, after: float = 60
+) -> CertificateFacts:
+    return dates(before, after).replace(
+        subject=printable("CN={}", subject),
+        issuer=printable("CN={}", issuer),
+        is_self_issued=subject == issuer,
+    )
+
+
+LEAF = certificate("leaf", "sub")
+SUB = certificate("sub", "root")
+ROOT = certificate("root", "root")
+
+
+def rejected(
+    kind: Kind,
+    *sent: CertificateFacts,
+    reason: Printable | None = None,
+    verify_code: int | None = None,
+) -> str:
+    failure = Failure(
+        kind, Phase.TLS, printable("certificate is bad"), reason=reason, verify_code=verify_code
+    )
+    return certificates.rejection(failure, Chain(sent, 0, sent), HOST, WHOSE, NOW)
+
+
+def test_rejection_without_a_readable_chain_says_refused() -> None:
+    """There may be nothing to quote."""
+    assert rejected(Kind.UNTRUSTED) == f"{WHOSE} was refused"
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "sentence"),
+    [
+        (
+            Kind.EXPIRED,
+            (certificate("leaf", "sub", -90, -2),),
+            f"{WHOSE} expired 2 days ago (2027-01-13 12:00 UTC)",
+        ),
+        (
+            Kind.EXPIRED,
+            (LEAF, certificate("sub", "root", -90, -2)),
+            f"issuer CN=sub of the {WHOSE} expired 2 days ago (2027-01-13 12:00 UTC)",
+        ),
+        (Kind.EXPIRED, (LEAF,), f"{WHOSE} is valid, but an intermediate in the chain expired"),
+        (
+            Kind.NOT_YET_VALID,
+            (certificate("leaf", "sub", 3, 90),),
+            f"{WHOSE} is not valid before 2027-01-18 12:00 UTC, in 3 days",
+        ),
+    ],
+)
+def test_rejection_by_date_names_the_certificate(
+    kind: Kind, sent: tuple[CertificateFacts, ...], sentence: str
+) -> None:
+    """The server certificate and its issuers are renewed by different people."""
+    assert rejected(kind, *sent) == sentence
+
+
+def test_rejection_by_name_quotes_two_names() -> None:
+    """A long list must not displace the expected name."""
+    names = tuple(printable("{}.example.org", letter) for letter in "abc")
+
+    assert rejected(Kind.NAME, LEAF.replace(names=names)) == (
+        f"{WHOSE} is not for {HOST} but for a.example.org, b.example.org and 1 more"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sent", "hint"), [((LEAF,), " (intermediate missing?)"), ((LEAF, SUB), "")]
+)
+def test_rejection_of_an_unknown_issuer_counts_the_chain(
+    sent: tuple[CertificateFacts, ...], hint: str
+) -> None:
+    """A chain of one certificate most likely lacks its intermediate."""
+    served = f"{len(sent)} certificate" + ("s" if len(sent) > 1 else "")
+
+    assert rejected(Kind.UNTRUSTED, *sent, verify_code=20) == (
+        f"{WHOSE} is not trusted: unknown issuer; server sent {served}{hint}"
+    )
+
+
+def remarks(
+    *sent: CertificateFacts,
+    path: tuple[CertificateFacts, ...] = (),
+    verify_code: int | None = None,
+) -> list[str]:
+    failure = None
+    if verify_code:
+        failure = Failure(Kind.UNTRUSTED, Phase.TLS, printable("x"), verify_code=verify_code)
+    chain = Chain(sent, 0, path or sent, is_verified=failure is None)
+    return list(certificates.remarks(chain, NOW, failure))
+
+
+@pytest.mark.parametrize(
+    ("sent", "verify_code", "line"),
+    [
+        ((LEAF,), 20, "chain: issuer CN=sub was not sent and is not trusted"),
+        ((LEAF, SUB), 20, "chain: issuer CN=root was not sent and is not trusted"),
+        ((LEAF, SUB, ROOT), 19, "chain: root certificate 2 (CN=root) is not trusted"),
+        ((LEAF, SUB, ROOT), None, "chain: root certificate 2 (CN=root) is unnecessary"),
+        ((LEAF, SUB, SUB), None, "chain: certificate 2 was sent before"),
+    ],
+)
+def test_remarks_name_the_certificate_that_is_wrong(
+    sent: tuple[CertificateFacts, ...], verify_code: int | None, line: str
+) -> None:
+    """The issuer that is missing, or the root that is not trusted, is named."""
+    assert remarks(*sent, verify_code=verify_code) == [line]
+
+
+def test_remarks_of_a_verified_chain_name_the_intermediate_not_sent() -> None:
+    """Other clients may lack an intermediate that this machine has."""
+    assert remarks(LEAF, path=(LEAF, SUB, ROOT)) == [
+        "chain: intermediate CN=sub was not sent, other clients may lack it"
+    ]
+
+
+def test_remarks_of_a_wrong_order_name_the_right_one() -> None:
+    """TLS 1.2 demands the order (RFC 5246 section 7.4.2)."""
+    assert remarks(LEAF, ROOT, SUB, path=(LEAF, SUB, ROOT))[0] == (
+        "chain: wrong order, expected 0, 2, 1"
+    )
