@@ -175,7 +175,7 @@ PLANTED: list[tuple[object, str, object, str]] = [
     (grammar.Capabilities, "has", lambda *_: True, "false OK"),
     (grammar, "parse_stat", lambda *_: None, "false alarm"),
     (connection, "add_note", lambda *_: 1 / 0, "uncaught exception"),
-    (session, "_require_verified_link", _sends_dele, "broken promise"),
+    (session, "_require_verified_link", _sends_dele, "broken invariant"),
     (connection.Connection, "read_line", _reads_on, "hang"),
 ]
 

@@ -36,6 +36,7 @@ NOT_RECORDED = {
     "test_clock_far_ahead_reports_expired_certificates": "two services fail in any order",
     "test_a_signal_at_any_moment": "the signal may arrive in one phase or in the next",
     "test_hardly_any_memory": "what there is no memory for depends on the machine",
+    "test_stls_data_in_next_segment_is_injected": "the data may arrive during the handshake",
 }
 """Test functions whose runs are not compared, each with the reason."""
 
