@@ -70,7 +70,7 @@ def main(
         seconds = time.monotonic() - started
         return _print_final_line(f"stopped from outside after {seconds:.0f} s", "stopped")
     except BaseException as error:  # SystemExit, or a panic in Rust, is not an Exception
-        trace = _trace(error) if any(word.startswith("-vvv") for word in argv) else ""
+        trace = _trace(error) if any(argument.startswith("-vvv") for argument in argv) else ""
         return _print_final_line(f"bug: internal error ({type(error).__name__})", "bug", trace)
 
 

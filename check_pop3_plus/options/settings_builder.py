@@ -293,7 +293,7 @@ def _grant(given: Given) -> Grant | None:
             raise UsageError("options --oauth-... need --oauth-token-url")
         return None
     endpoint = validators.https_url(url, "--oauth-token-url")
-    # Not implied: the user knows which of the two the server takes; `auto` never chooses them.
+    # Not implied: only the user knows which of the two the server accepts.
     if given.last("--auth") not in ("xoauth2", "oauthbearer"):
         raise UsageError("--oauth-token-url needs --auth xoauth2 or --auth oauthbearer")
     if client_id is None:

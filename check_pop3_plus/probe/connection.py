@@ -256,5 +256,5 @@ def quit_session(connection: Connection) -> None:
 
 
 def add_note(connection: Connection, kind: Kind, text: str) -> None:
-    """Add a note in our own words to the session."""
+    """Add a note to the session; the text is our own."""
     connection.session.notes.append(Note(kind, printable(text)))
