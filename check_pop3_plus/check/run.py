@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import nagiosplugin
 
 from check_pop3_plus.check import retries
-from check_pop3_plus.check.contexts import contexts
+from check_pop3_plus.check.contexts import contexts_named
 from check_pop3_plus.check.figures import measured
 from check_pop3_plus.check.resource import Pop3
 from check_pop3_plus.check.retries import Attempt
@@ -80,7 +80,9 @@ def _attempt(prerequisites: Prerequisites, deadline: Deadline) -> Attempt:
     resource = Pop3(prerequisites, deadline)
     report = resource.attempt()
     summary = Summary(settings, report)
-    check = nagiosplugin.Check(resource, *contexts(settings, resource.context_names()), summary)
+    check = nagiosplugin.Check(
+        resource, *contexts_named(settings, resource.context_names()), summary
+    )
     check()
     results = nagiosplugin.Results(*sorted(check.results.results, key=_severity, reverse=True))
     state = _state(results[0]) if len(results) else State.UNKNOWN
