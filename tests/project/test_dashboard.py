@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from check_pop3_plus.check import run
+from check_pop3_plus.check import figures
 from check_pop3_plus.model.failures import MEASURED
 
 TEMPLATES = Path(__file__).parent.parent.parent / "icinga-templates"
@@ -46,7 +46,7 @@ def test_every_metric_exists() -> None:
     metrics = {name for query in queries() for name in re.findall(r"\"metric\" = '(.*?)'", query)}
 
     assert metrics
-    assert metrics <= set(run._LABELS)
+    assert metrics <= set(figures.LABELS)
     assert {"/".join(re.findall('FROM "(.*?)"', query)) for query in queries()} == {"pop3_plus"}
     command = (TEMPLATES / "icinga2" / "check_pop3_plus.conf").read_text()
     assert 'object CheckCommand "pop3_plus" {' in command
