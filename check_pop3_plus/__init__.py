@@ -7,14 +7,15 @@ Data flows one way: facts are collected, then evaluated, then formatted::
 ====================  ==============================================================
 start, cli            entry point; from argv to the printed result
 sweep                 many services from one INI file
+output                a verdict to the text of the plugin
 check                 the nagiosplugin layer: resource, contexts, summary, retries
-diagnosis             finds the likely cause after a failure
-probe                 connects, talks POP3 and collects facts
+diagnosis             finds the likely cause of a failure
+probe                 connects, runs POP3 sessions and collects facts
 options               command line and INI files to settings
 pop3                  the protocol without I/O
 net                   all network I/O, with deadlines
 certificate           certificates to facts
-messages              facts to sentences
+messages              facts to messages
 support, model        helpers; the data types that all layers share
 ====================  ==============================================================
 
@@ -25,4 +26,4 @@ Read `model/report`, `probe/session`, `pop3/grammar`, `check/contexts`, `check/s
 __version__ = "0.1.0"
 
 RELEASED = "2026-11-24"
-"""The release date of this version: a local clock that is earlier is wrong."""
+"""The release date of this version; an earlier local clock is wrong."""

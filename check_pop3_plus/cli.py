@@ -18,12 +18,10 @@ from check_pop3_plus.support.files import emit
 def main(
     argv: list[str], started: float, set_watchdog: Callable[[float], None] | None = None
 ) -> int:
-    """Run the check, or the sweep, that `argv` describes and print its verdict.
+    """Run the check or sweep that `argv` describes, print its verdict and return the exit code.
 
-    Return the exit code.
-
-    `started` is the instant (`time.monotonic()`) from which all limits count; `set_watchdog` is
-    called with the instant of the run timeout.
+    All limits count from `started` (`time.monotonic()`); `set_watchdog` is called with the instant
+    of the run timeout.
     """
     try:
         settings = parser.read(argv)
@@ -33,20 +31,20 @@ def main(
             if set_watchdog:
                 set_watchdog(started + settings.run_timeout)
             return sweep_main.run_sweep(settings, started)
-        secret, started = _ask_for_password(settings, started)
+        secret, started = _prompt_for_password(settings, started)
         if set_watchdog:
             set_watchdog(started + settings.limits.run_timeout)
         verdict = run.run_check(settings, started, secret)
-    except parser.Asked as asked:
-        return emit(f"{asked}\n", State.UNKNOWN)
+    except parser.HelpRequested as text:
+        return emit(f"{text}\n", State.UNKNOWN)
     except ProbeError as error:
         # One line: a usage error needs no long output.
         verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
     return emit(render(verdict), verdict.state)
 
 
-def _ask_for_password(settings: Settings, started: float) -> tuple[Secret | None, float]:
-    """Ask for the password if no source is given; return it and the instant when typing ended."""
+def _prompt_for_password(settings: Settings, started: float) -> tuple[Secret | None, float]:
+    """Prompt for the password if no source is given; return it and the instant after the prompt."""
     login = settings.login
     if login is None or not login.needs_secret or login.source != SecretSource():
         return None, started
@@ -54,4 +52,4 @@ def _ask_for_password(settings: Settings, started: float) -> tuple[Secret | None
         raise UsageError(
             "no password given: use --password-file, --password-env or --password-command"
         )
-    return password_source.ask(login.username), Clock()
+    return password_source.prompt(login.username), Clock()

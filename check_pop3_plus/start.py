@@ -1,11 +1,11 @@
-"""The entry point: reads the clock before all imports, and handles whatever nobody else caught.
+"""The entry point: reads the clock before all imports, and handles every uncaught error.
 
-In every case one clean status line is printed and the exit code is from 0 to 3.
+In every case one status line is printed and the exit code is from 0 to 3.
 """
 
 import time
 
-STARTED = time.monotonic()  # before anything else is imported: the imports count, too
+STARTED = time.monotonic()  # before all other imports, because their time counts, too
 
 import contextlib  # noqa: E402
 import gc  # noqa: E402
@@ -23,35 +23,35 @@ _STACK_SIZE = 1024 * 1024
 """Bytes; OpenSSL needs a tenth of it."""
 
 _WATCHDOG_SECONDS = 5.0
-"""Seconds after the run timeout: a machine that is merely slow has ended by then. With the default
-of 50 s that is still before the 60 s after which a monitoring system kills the process."""
+"""Seconds after the run timeout: a run on a slow machine has ended by then. With a run
+timeout of 50 s this is before the 60 s after which a monitoring system kills the process."""
 
 
 def run() -> NoReturn:
     """Run the installed command."""
-    # A single run ends before there is anything worth collecting, and looking for it while modules
-    # are loaded costs 2 to 5 ms. A sweep turns it on again.
+    # A single run ends before garbage matters, and collections during the imports cost 2 to 5 ms.
+    # A sweep enables the collector again.
     gc.disable()
     _secure_descriptors()
     code = 3
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, _stop)
-        # Whatever PYTHONWARNINGS says: a warning must not become an exception.
+        # Also with PYTHONWARNINGS=error a warning must not become an exception.
         warnings.simplefilter("ignore")
         # Each attempt has a thread; eight megabytes would exceed a memory limit.
         threading.stack_size(_STACK_SIZE)
         code = main(sys.argv[1:], STARTED, _set_watchdog)
     finally:
-        # Not sys.exit: a resolver thread may be stuck in the C library, and there is nothing
-        # left to clean up or to flush.
+        # Not sys.exit: a resolver thread may be blocked in the C library, and nothing is left to
+        # clean up or to flush.
         os._exit(code)
 
 
 def main(
     argv: list[str], started: float, set_watchdog: Callable[[float], None] | None = None
 ) -> int:
-    """Return the exit code of one run; never raises but for a second signal.
+    """Return the exit code of one run; raises only on a second signal.
 
     `set_watchdog` is called with the instant (`time.monotonic()`) of the run timeout.
     """
@@ -60,23 +60,25 @@ def main(
 
         return cli.main(argv, started, set_watchdog)
     except ImportError as error:
-        return _print_fallback(f"config: missing Python module {error.name or 'unknown'}", "config")
+        return _print_final_line(
+            f"config: missing Python module {error.name or 'unknown'}", "config"
+        )
     except (OSError, MemoryError) as error:  # no descriptor for an import, no memory
         reason = getattr(error, "strerror", None) or type(error).__name__
-        return _print_fallback(f"config: local error: {reason}", "config")
-    except Stopped:  # by a signal, outside of the attempt itself
+        return _print_final_line(f"config: local error: {reason}", "config")
+    except Stopped:  # by a signal outside of the attempt
         seconds = time.monotonic() - started
-        return _print_fallback(f"stopped from outside after {seconds:.0f} s", "stopped")
-    except BaseException as error:  # a module may also exit, or panic: that is no Exception
+        return _print_final_line(f"stopped from outside after {seconds:.0f} s", "stopped")
+    except BaseException as error:  # SystemExit, or a panic in Rust, is not an Exception
         trace = _trace(error) if any(word.startswith("-vvv") for word in argv) else ""
-        return _print_fallback(f"bug: internal error ({type(error).__name__})", "bug", trace)
+        return _print_final_line(f"bug: internal error ({type(error).__name__})", "bug", trace)
 
 
 def _set_watchdog(at: float) -> None:
-    """Start the watchdog: it ends the process shortly after `at`, whatever blocks it.
+    """Start the watchdog, which ends the process shortly after `at` even if it is blocked.
 
-    Some waits cannot be limited: a new thread that gets no memory to start, a reader that does
-    not read the output of a sweep, a slow disk.
+    Some waits cannot be limited: a new thread without memory to start, a full pipe of standard
+    output, a slow disk.
     """
     signal.signal(signal.SIGALRM, _end_process)
     signal.setitimer(signal.ITIMER_REAL, max(at - time.monotonic(), 0) + _WATCHDOG_SECONDS)
@@ -84,19 +86,19 @@ def _set_watchdog(at: float) -> None:
 
 def _end_process(*_: object) -> NoReturn:
     os.set_blocking(1, False)
-    _print_fallback("bug: not over in time", "bug")
+    _print_final_line("bug: not over in time", "bug")
     os._exit(3)
 
 
 def _stop(*_: object) -> None:
-    # The first one ends the run; what is left then takes milliseconds.
+    # The first signal ends the run; the rest takes milliseconds.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     raise Stopped
 
 
-def _print_fallback(message: str, kind: str, trace: str = "") -> int:
-    """Print a status line without any other module of the package; return its exit code."""
+def _print_final_line(message: str, kind: str, trace: str = "") -> int:
+    """Print a status line, using no other module of the package; return the exit code."""
     shown = "".join(char if " " <= char <= "~" and char != "|" else "?" for char in message)
     line = f"POP3 UNKNOWN - {shown[:150]}\nkind: {kind}\n{trace}"
     with contextlib.suppress(OSError):
@@ -105,10 +107,10 @@ def _print_fallback(message: str, kind: str, trace: str = "") -> int:
 
 
 def _trace(error: BaseException) -> str:
-    """Return the places of an internal error; never its text, which may quote a secret."""
+    """Return the stack of an internal error without its text, which may quote a secret."""
     import traceback
 
-    # Not `<lambda>`: web pages would take it for markup.
+    # `<lambda>` without its brackets, which web pages would take for markup.
     frames = [
         (os.path.basename(frame.filename).strip("<>"), frame.lineno, frame.name.strip("<>"))
         for frame in traceback.extract_tb(error.__traceback__)
@@ -119,11 +121,11 @@ def _trace(error: BaseException) -> str:
 def _secure_descriptors() -> None:
     """Open descriptors 0 to 2 where they are closed, and send stderr to /dev/null.
 
-    The next socket would get the number of a closed one: the verdict would go to the mail server.
-    A closed standard output is replaced by one that cannot be written: the exit code is 3.
-    Libraries in C and Rust write to stderr past Python's filters.
+    Otherwise the next socket would get the number of a closed one, and the output would be sent to
+    the mail server. A closed standard output is replaced by one that cannot be written, so that the
+    exit code is 3. Libraries in C and Rust write to stderr past the filters of Python.
     """
-    with contextlib.suppress(OSError):  # no /dev/null, as in a bare chroot: it goes without
+    with contextlib.suppress(OSError):  # no /dev/null, as in a bare chroot
         for descriptor in (0, 1, 2):
             try:
                 os.fstat(descriptor)

@@ -29,7 +29,7 @@ from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import Family
 from check_pop3_plus.net import dns_query, legacy_client_hello, resolve, tls, transport
 from check_pop3_plus.probe import side_probes
-from check_pop3_plus.probe.connection import Connection, capabilities, read_greeting
+from check_pop3_plus.probe.connection import Connection, read_capabilities, read_greeting
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Clock, Deadline
@@ -180,7 +180,7 @@ def _greet(around: Surroundings, address: Address, limit: Deadline) -> Iterator[
         nonlocal greeting
         read_greeting(connection)
         greeting = connection.session.greeting_shown
-        capabilities(connection)
+        read_capabilities(connection)
 
     session, failure = around.probe(address, limit, work)
     yield Greeting(address, greeting, session.capabilities, failure)

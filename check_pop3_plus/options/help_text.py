@@ -6,10 +6,10 @@ import textwrap
 from check_pop3_plus.options.table import GROUPS, PROGRAM, Entry
 
 WIDTH = 80
-"""Columns where standard output is no terminal."""
+"""Columns if standard output is not a terminal."""
 
 _COLUMN = 26
-"""Where the help of an option begins; below the flags where they are longer."""
+"""The column at which the help of an option begins; it begins a line below longer flags."""
 
 _INTRODUCTION = f"""\
 usage: {PROGRAM} -H NAME [options]

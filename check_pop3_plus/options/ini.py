@@ -1,7 +1,7 @@
 """Read INI files as monitoring-plugins do: `[section]`, `key = value`, keys may repeat.
 
-No interpolation (a percent sign has no meaning), no continuation lines; `#` and `;` begin a comment
-line. The standard library's reader has no repeated keys.
+No interpolation (a percent sign has no special meaning), no continuation lines; `#` and `;` begin a
+comment line. The reader of the standard library does not support repeated keys.
 """
 
 import os
@@ -15,7 +15,7 @@ Section = list[tuple[str, str]]
 
 
 class Part(Record):
-    """A section of a file; several may have the same name."""
+    """One occurrence of a section in a file; several may have the same name."""
 
     name: str
     options: Section

@@ -1,4 +1,4 @@
-"""Read argv, and sections of INI files, into `Settings`. No option may be abbreviated."""
+"""Read argv and sections of INI files into `Settings`; options cannot be abbreviated."""
 
 import re
 from collections import deque
@@ -11,14 +11,14 @@ from check_pop3_plus.options.table import BY_FLAG, PROGRAM, Entry, Given
 from check_pop3_plus.options.validators import UsageError
 
 
-class Asked(Exception):
-    """Help or version was asked for; the text is the message."""
+class HelpRequested(Exception):
+    """`--help` or `--version` is given; the text to print is the message."""
 
 
 def read(argv: Sequence[str]) -> Settings | Sweep:
     """Return the settings of the check or sweep that a command line describes.
 
-    Raises UsageError (or ProbeError of kind config, for an INI file), and Asked.
+    Raises UsageError (or ProbeError of kind config, for an INI file), and HelpRequested.
     """
     given = _read_command_line(argv)
     if "--sweep" in given:
@@ -32,30 +32,30 @@ def parse(argv: Sequence[str]) -> Settings:
 
 
 def read_section(section: Iterable[tuple[str, str]]) -> Given:
-    """Return the options of an INI section. Raises UsageError and Asked."""
+    """Return the options of an INI section. Raises UsageError and HelpRequested."""
     reader = _Reader()
     reader.read_lines(section)
     return reader.result()
 
 
 def _read_command_line(argv: Sequence[str]) -> Given:
-    """Read the INI sections that `--extra-opts` names, then all other words.
+    """Read the INI sections that `--extra-opts` names, then all other arguments.
 
     The order is that of monitoring-plugins: the command line comes last and wins.
     """
     reader = _Reader()
-    kept: list[str] = []
-    words = deque(argv)
-    while words:
-        word = words.popleft()
-        name, separator, locator = word.partition("=")
+    others: list[str] = []
+    arguments = deque(argv)
+    while arguments:
+        argument = arguments.popleft()
+        name, separator, locator = argument.partition("=")
         if name != "--extra-opts":
-            kept.append(word)
+            others.append(argument)
             continue
-        if not separator and words and not words[0].startswith("-"):
-            locator = words.popleft()
+        if not separator and arguments and not arguments[0].startswith("-"):
+            locator = arguments.popleft()
         reader.read_lines(_find_section(locator))
-    reader.read_words(kept)
+    reader.read_arguments(others)
     return reader.result()
 
 
@@ -69,7 +69,7 @@ def _find_section(locator: str) -> ini.Section:
 
 
 class _Reader:
-    """Collects options. An unknown one is an error in the end: `--help` behind it is answered."""
+    """Collects options. An unknown one is an error only at the end: `--help` after it works."""
 
     def __init__(self) -> None:
         self._given = Given()
@@ -81,32 +81,33 @@ class _Reader:
             raise self._unknown
         return self._given
 
-    def read_words(self, argv: Iterable[str]) -> None:
-        """Read the words of a command line."""
+    def read_arguments(self, argv: Iterable[str]) -> None:
+        """Read the arguments of a command line."""
         previous = ""
-        words = deque(argv)
-        while words:
-            word = words.popleft()
-            short = BY_FLAG.get(word[:2])
-            if short and not short.value and word[2:3] not in ("", "="):
-                words.extendleft((f"-{word[2:]}", word[:2]))  # bundled flags, one after the other
+        arguments = deque(argv)
+        while arguments:
+            argument = arguments.popleft()
+            first, rest = argument[:2], argument[2:]
+            short = BY_FLAG.get(first)
+            if short and not short.value and rest[:1] not in ("", "="):
+                arguments.extendleft((f"-{rest}", first))  # bundled flags, one after the other
                 continue
-            flag, separator, value = word.partition("=")
+            flag, separator, value = argument.partition("=")
             if flag not in BY_FLAG and short:
-                flag, separator, value = word[:2], "=", word[2:]
+                flag, separator, value = first, "=", rest
             entry = BY_FLAG.get(flag)
             if entry is None:
-                self._unknown = self._unknown or _unknown(word, previous)
+                self._unknown = self._unknown or _unknown(argument, previous)
             elif separator:
                 self._add(entry, flag, value)
-            elif entry.value and not entry.is_optional and words:
-                self._add(entry, flag, words.popleft())
+            elif entry.value and not entry.is_optional and arguments:
+                self._add(entry, flag, arguments.popleft())
             else:
                 self._add(entry, flag, None)
             previous = flag
 
     def read_lines(self, section: Iterable[tuple[str, str]]) -> None:
-        """Read the lines of an INI section: an empty value is none, a one-letter key is short."""
+        """Read the lines of an INI section: an empty value counts as none, one letter is short."""
         for key, value in section:
             flag = key if key.startswith("-") else f"-{key}" if len(key) == 1 else f"--{key}"
             if flag == "--extra-opts":
@@ -114,8 +115,8 @@ class _Reader:
             entry = BY_FLAG.get(flag)
             if entry:
                 self._add(entry, flag, value or None)
-            else:  # perhaps bundled flags, or a short one with its value
-                self.read_words([f"{flag}={value}" if value else flag])
+            else:  # possibly bundled flags, or a short one with its value
+                self.read_arguments([f"{flag}={value}" if value else flag])
 
     def _add(self, entry: Entry, flag: str, value: str | None) -> None:
         """Add an option; `value` is None where there is none."""
@@ -127,13 +128,13 @@ class _Reader:
         if value == "--" or (value is None and entry.value and not entry.is_optional):
             raise UsageError("{} needs a value", flag)
         if entry.name in ("--help", "--version"):
-            raise Asked(_told(entry.name))
+            raise HelpRequested(_help_or_version(entry.name))
         if entry.choices:
             validators.choice(value or "", entry.name, entry.choices)
         self._given.setdefault(entry.name, []).append(value or "")
 
 
-def _told(name: str) -> str:
+def _help_or_version(name: str) -> str:
     if name == "--version":
         from check_pop3_plus import __version__
 
@@ -143,14 +144,14 @@ def _told(name: str) -> str:
     return help_text.render(help_text.terminal_width())
 
 
-def _unknown(word: str, previous: str) -> UsageError:
-    """Return the error for a word that is no option.
+def _unknown(argument: str, previous: str) -> UsageError:
+    """Return the error for an argument that is not an option.
 
-    It is shown only if it begins with a dash: any other may be meant for a password.
+    It is shown only if it begins with a dash: any other might be a password.
     """
     ending = "; see --help"
-    if word.startswith("-"):
-        name = sanitise(re.split(r"[=\s]", word)[0], 60)
+    if argument.startswith("-"):
+        name = sanitise(re.split(r"[=\s]", argument)[0], 60)
         cure = validators.nearest(name, [flag for flag in BY_FLAG if flag.startswith("--")])
         return UsageError("unknown argument {}{}" + ending, name, cure)
     where = sanitise(f"after {previous}", 66) if previous else "at the beginning"

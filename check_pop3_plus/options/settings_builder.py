@@ -1,6 +1,6 @@
-"""Build `Settings` or a `Sweep` from the given options: which go together, and which do not.
+"""Build `Settings` or a `Sweep` from the given options, and reject invalid combinations.
 
-Every mistake in the options is found here, before anything is opened.
+Every mistake in the options is reported here, before anything is opened.
 """
 
 from collections.abc import Callable
@@ -29,14 +29,8 @@ from check_pop3_plus.model.settings import (
     Verify,
 )
 from check_pop3_plus.options import validators
-from check_pop3_plus.options.table import (
-    DEFAULT_JOBS,
-    NEED_TLS,
-    OF_SWEEPS,
-    SENSITIVITIES,
-    Given,
-)
-from check_pop3_plus.options.validators import UsageError, shown
+from check_pop3_plus.options.table import DEFAULT_JOBS, NEED_TLS, OF_SWEEPS, SENSITIVITIES, Given
+from check_pop3_plus.options.validators import UsageError, invalid, shown
 
 DEFAULT_TIMEOUT = 10.0
 LONG_RUN_TIMEOUT = 50.0
@@ -66,20 +60,18 @@ def sweep(given: Given) -> Sweep:
 
 def _submit_target(given: Given) -> IcingaApi | CommandFile | JsonLines | None:
     wanted = given.last("--submit")
-    kind, _, where = (wanted or "").partition(":")
+    kind, _, location = (wanted or "").partition(":")
     if kind != "icinga2" and any(option.startswith("--icinga-") for option in given):
         raise UsageError("options --icinga-... need --submit icinga2:URL")
     if wanted is None:
         return None
-    if kind == "nagios" and where:
-        return CommandFile(validators.path(where, "--submit"))
-    if kind == "jsonl" and where == "-":
+    if kind == "nagios" and location:
+        return CommandFile(validators.path(location, "--submit"))
+    if kind == "jsonl" and location == "-":
         return JsonLines()
     if kind == "icinga2":
-        return _icinga_api(given, where)
-    raise UsageError(
-        "invalid --submit {}: must be icinga2:URL, nagios:FILE or jsonl:-", shown(wanted)
-    )
+        return _icinga_api(given, location)
+    raise invalid("--submit", wanted, "must be icinga2:URL, nagios:FILE or jsonl:-")
 
 
 def _icinga_api(given: Given, url: str) -> IcingaApi:
@@ -88,9 +80,7 @@ def _icinga_api(given: Given, url: str) -> IcingaApi:
     if not user or not password_file:
         raise UsageError("--submit icinga2:URL needs --icinga-user and --icinga-password-file")
     if ":" in user:
-        raise UsageError(
-            "invalid --icinga-user {}: must not contain a colon (RFC 7617 section 2)", shown(user)
-        )
+        raise invalid("--icinga-user", user, "must not contain a colon (RFC 7617 section 2)")
     return IcingaApi(
         endpoint,
         validators.visible(user, "--icinga-user"),
@@ -102,21 +92,29 @@ def _icinga_api(given: Given, url: str) -> IcingaApi:
 # --- one check -------------------------------------------------------------------------------
 
 
+_EXCLUSIVE = (
+    ("--ssl", "--starttls", "-S and --starttls", ": use TLS from the first byte, or STLS"),
+    ("--use-ipv4", "--use-ipv6", "-4 and -6", ""),
+    ("--sensitivity", "--rechecks", "--sensitivity and --rechecks", ""),
+)
+"""Two options that cannot be combined, their names in the message, and the cure."""
+
+
 def settings(given: Given) -> Settings:
     """Return the settings of one check. Raises UsageError."""
     for option in OF_SWEEPS:
         if option in given:
-            how = (
-                "{} is only allowed on the command line"
-                if option == "--sweep"
-                else "{} needs --sweep on the command line"
-            )
-            raise UsageError(how, option)
+            how = "is only allowed" if option == "--sweep" else "needs --sweep"
+            raise UsageError("{} " + how + " on the command line", option)
+    if "--hostname" not in given:
+        raise UsageError("-H/--hostname is required; see --help")
+    for first, second, names, cure in _EXCLUSIVE:
+        if first in given and second in given:
+            raise UsageError(names + " cannot be combined" + cure)
     security = _security(given)
     target = _target(given, security)
     states = _states(given)
-    timeout = _timeout(given, states)
-    limits = _limits(given, timeout)
+    limits = _limits(given, _timeout(given, states))
     tls = _tls(given, security, target.hostname)
     return Settings(
         target=target,
@@ -132,15 +130,17 @@ def settings(given: Given) -> Settings:
     )
 
 
+def _require(given: Given, option: str, needed: str) -> None:
+    """Raise UsageError if an option is given without the one that it needs."""
+    if option in given and needed not in given:
+        raise UsageError("{} needs {}", option, needed)
+
+
 def _verbosity(given: Given) -> int:
     return min(len(given.get("--verbose", ())), 3)
 
 
 def _security(given: Given) -> Security:
-    if "--ssl" in given and "--starttls" in given:
-        raise UsageError(
-            "-S and --starttls cannot be combined: use TLS from the first byte, or STLS"
-        )
     if "--starttls" in given:
         return Security.STLS
     if "--ssl" in given or "--certificate" in given:
@@ -154,46 +154,39 @@ _FAMILY_NAMES = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
 
 
 def _target(given: Given, security: Security) -> Target:
-    if "--hostname" not in given:
-        raise UsageError("-H/--hostname is required; see --help")
-    if "--use-ipv4" in given and "--use-ipv6" in given:
-        raise UsageError("-4 and -6 cannot be combined")
-    family = (
-        Family.IPV4
-        if "--use-ipv4" in given
-        else Family.IPV6
-        if "--use-ipv6" in given
-        else Family.ANY
-    )
     hostname = validators.host(given["--hostname"][-1], "--hostname")
     connect_to = given.checked("--connect-to", validators.host)
     source = given.checked("--source-address", validators.address)
-    if source is not None:
-        if family not in (Family.ANY, validators.family_of(source)):
-            raise UsageError(
-                "--source-address {} is not of the address family that -4 or -6 selects", source
-            )
-        family = validators.family_of(source)
+    family = _family(given, source)
     port = given.checked("--port", validators.port)
-    where = connect_to or hostname
-    if (
-        family is not Family.ANY
-        and validators.is_numeric(where)
-        and family is not validators.family_of(where)
-    ):
-        raise UsageError("{} is not an {} address", where, _FAMILY_NAMES[family])
-    enough = given.checked("--min-addresses", validators.whole_number)
-    if enough is not None and "--all-addresses" not in given:
-        raise UsageError("--min-addresses needs --all-addresses")
+    host = connect_to or hostname
+    if validators.is_numeric(host) and family not in (Family.ANY, validators.family_of(host)):
+        raise UsageError("{} is not an {} address", host, _FAMILY_NAMES[family])
+    min_addresses = given.checked("--min-addresses", validators.whole_number)
+    _require(given, "--min-addresses", "--all-addresses")
     return Target(
-        hostname,
-        port or (995 if security is Security.IMPLICIT else 110),
-        family,
-        connect_to,
-        source,
-        "--all-addresses" in given,
-        enough,
+        hostname=hostname,
+        port=port or (995 if security is Security.IMPLICIT else 110),
+        family=family,
+        connect_to=connect_to,
+        source_address=source,
+        all_addresses="--all-addresses" in given,
+        min_addresses=min_addresses,
     )
+
+
+def _family(given: Given, source: str | None) -> Family:
+    """Return the address family that `-4`, `-6` or the source address selects."""
+    selected = {"--use-ipv4": Family.IPV4, "--use-ipv6": Family.IPV6}
+    family = next((selected[option] for option in selected if option in given), Family.ANY)
+    if source is None:
+        return family
+    own = validators.family_of(source)
+    if family not in (Family.ANY, own):
+        raise UsageError(
+            "--source-address {} is not of the address family that -4 or -6 selects", source
+        )
+    return own
 
 
 # --- TLS ---------------------------------------------------------------------------------------
@@ -201,38 +194,30 @@ def _target(given: Given, security: Security) -> Target:
 
 def _tls(given: Given, security: Security, hostname: str) -> TlsPolicy:
     verify = Verify(given.last("--verify") or "full")
-    name = given.checked("--sni", validators.host)
-    ca_file = given.checked("--ca-file", validators.path)
-    ca_path = given.checked("--ca-path", validators.path)
-    client_cert = given.checked("--client-cert", validators.path)
-    if "--client-key" in given and client_cert is None:
-        raise UsageError("--client-key needs --client-cert")
-    client_key = given.checked("--client-key", validators.path)
+    _require(given, "--client-key", "--client-cert")
     if "--x509-strict" in given and verify is Verify.NONE:
         raise UsageError("--x509-strict and --verify none cannot be combined")
     return TlsPolicy(
         security=security,
         verify=verify,
-        name=hostname if name is None else name,
+        name=given.checked("--sni", validators.host) or hostname,
         minimum=given.last("--tls-min") or "1.2",
-        ca_file=ca_file,
-        ca_path=ca_path,
-        client_cert=client_cert,
-        client_key=client_key,
+        ca_file=given.checked("--ca-file", validators.path),
+        ca_path=given.checked("--ca-path", validators.path),
+        client_cert=given.checked("--client-cert", validators.path),
+        client_key=given.checked("--client-key", validators.path),
         strict="--x509-strict" in given,
-        pins=tuple(validators.pin(word) for word in given.get("--pin", ())),
+        pins=tuple(map(validators.pin, given.get("--pin", ()))),
     )
 
 
 def _assertions(given: Given, security: Security) -> Assertions:
-    if security is Security.PLAIN:
-        for option in NEED_TLS:
-            if option in given:
-                raise UsageError("{} needs -S or --starttls", option)
+    for option in NEED_TLS:
+        if option in given and security is Security.PLAIN:
+            raise UsageError("{} needs -S or --starttls", option)
     if "--reject-legacy-tls" in given and given.last("--tls-min") == "1.1":
         raise UsageError("--reject-legacy-tls and --tls-min 1.1 cannot be combined")
-    if "--check-starttls-injection" in given and security is not Security.STLS:
-        raise UsageError("--check-starttls-injection needs --starttls")
+    _require(given, "--check-starttls-injection", "--starttls")
     if "--refuse-cleartext-login" in given:
         if security is Security.IMPLICIT:
             raise UsageError(
@@ -257,51 +242,45 @@ def _assertions(given: Given, security: Security) -> Assertions:
 _SOURCES = ("--password-file", "--password-env", "--password-command", "--oauth-token-url")
 
 _MAILBOX_THRESHOLDS = (
-    "--messages-warning",
-    "--messages-critical",
-    "--size-warning",
-    "--size-critical",
+    *("--messages-warning", "--messages-critical"),
+    *("--size-warning", "--size-critical"),
 )
 
 
 def _login(given: Given, tls: TlsPolicy) -> Login | None:
-    file, env = given.last("--password-file"), given.last("--password-env")
-    sources = (file, env, given.last("--password-command"))
     grant = _grant(given)
-    count = sum(source is not None for source in (*sources, grant))
-    mechanism = given.last("--auth") or "auto"
+    sources = [option for option in _SOURCES if option in given]
     if "--username" not in given:
-        if count:
-            raise UsageError("{} needs -U/--username", next(filter(given.get, _SOURCES)))
+        if sources:
+            raise UsageError("{} needs -U/--username", sources[0])
         if any(given.last(option) for option in _MAILBOX_THRESHOLDS):
             raise UsageError("mailbox thresholds need a login: use -U/--username")
         return None
-    if count > 1:
-        raise UsageError(
-            "use only one of --password-file, --password-env, --password-command, --oauth-token-url"
-        )
+    if len(sources) > 1:
+        raise UsageError("use only one of " + ", ".join(_SOURCES))
+    mechanism = given.last("--auth") or "auto"
     if mechanism == "external":
-        if count:
+        if sources:
             raise UsageError(
                 "--auth external needs no password: the client certificate authenticates"
             )
         if tls.client_cert is None:
             raise UsageError("--auth external needs --client-cert")
-    if "" in sources:
+    file, env, command = (given.last(option) for option in _SOURCES[:3])
+    if "" in (file, env, command):
         raise UsageError(
             "the value of --password-file, --password-env or --password-command is empty"
         )
     username = validators.username(given["--username"][-1], "--username")
     is_insecure_allowed = "--allow-insecure-login" in given
-    is_verified = tls.security is not Security.PLAIN and tls.verify is Verify.FULL
-    if not is_verified and not is_insecure_allowed:
-        is_plain = tls.security is Security.PLAIN
+    is_plain = tls.security is Security.PLAIN
+    if not is_insecure_allowed and (is_plain or tls.verify is not Verify.FULL):
         raise UsageError(
             "no password is sent {}; use -S or --starttls with --verify full,"
             " or --allow-insecure-login",
             "without TLS" if is_plain else f"with --verify {tls.verify.value}",
         )
-    return Login(username, SecretSource(*sources, grant), mechanism, is_insecure_allowed)
+    return Login(username, SecretSource(file, env, command, grant), mechanism, is_insecure_allowed)
 
 
 def _grant(given: Given) -> Grant | None:
@@ -338,28 +317,26 @@ def _states(given: Given) -> dict[str, State]:
         if state is not None:
             states[kind.value] = state
     for assignment in given.get("--state", ()):
-        name, separator, word = assignment.partition("=")
+        name, separator, state_name = assignment.partition("=")
         if not separator:
-            raise UsageError("invalid --state {}: must be KIND=STATE", shown(assignment))
+            raise invalid("--state", assignment, "must be KIND=STATE")
         if name not in {kind.value for kind in Kind} - {kind.value for kind in LOCAL}:
             raise UsageError("invalid --state: unknown kind of failure {}", shown(name))
-        states[name] = validators.state(word, "--state")
+        states[name] = validators.state(state_name, "--state")
     return states
 
 
 def _timeout(given: Given, states: dict[str, State]) -> float:
-    word = given.last("--timeout")
-    if word is None:
+    value = given.last("--timeout")
+    if value is None:
         return DEFAULT_TIMEOUT
-    seconds, separator, state = word.partition(":")
+    seconds, separator, state = value.partition(":")
     if separator:
         states.setdefault(Kind.TIMEOUT.value, validators.state(state, "--timeout"))
     return validators.seconds(seconds, "--timeout")
 
 
 def _limits(given: Given, timeout: float) -> Limits:
-    if "--sensitivity" in given and "--rechecks" in given:
-        raise UsageError("--sensitivity and --rechecks cannot be combined")
     rechecks = given.checked("--rechecks", validators.rechecks)
     if rechecks is None:
         rechecks = SENSITIVITIES.get(given.last("--sensitivity") or "", 0)
@@ -380,25 +357,18 @@ def _thresholds(given: Given) -> Thresholds:
         for assignment in given.get(option, ()):
             phase, separator, spec = assignment.partition("=")
             if not separator or phase not in known:
-                raise UsageError(
-                    "invalid {} {}: must be PHASE=RANGE, with a phase of {}",
-                    option,
-                    shown(assignment),
-                    printable(", ".join(known)),
-                )
+                reason = "must be PHASE=RANGE, with a phase of {}"
+                raise invalid(option, assignment, reason, printable(", ".join(known)))
             pair = phases.get(phase, RangePair())
             phases[phase] = pair.replace(**{level: validators.range_spec(spec, option)})
-    warning, critical = given.checked("--certificate", validators.certificate_limits) or (
-        None,
-        None,
-    )
+    limits = given.checked("--certificate", validators.certificate_limits) or (None, None)
     return Thresholds(
         time=_pair(given, "", validators.range_spec),
         phases=phases,
         messages=_pair(given, "messages-", validators.range_spec),
         size=_pair(given, "size-", validators.size_range),
-        certificate_warning=warning,
-        certificate_critical=critical,
+        certificate_warning=limits[0],
+        certificate_critical=limits[1],
     )
 
 

@@ -1,4 +1,4 @@
-"""The one table of options. Parser, `--help`, README and Director basket are made from it."""
+"""The table of options. Parser, `--help`, README and Director basket are made from it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
@@ -22,19 +22,15 @@ class Entry(Record):
     value: str = ""
     """Name of the value in `--help`; empty for a flag."""
     help: str = ""
-    """One unwrapped line that can be read without its neighbours; empty for `unsupported`."""
+    """One unwrapped line, complete in itself; empty for `unsupported`."""
     choices: tuple[str, ...] = ()
     is_repeatable: bool = False
     is_optional: bool = False
-    """Whether the value may be missing; where it is given, it is joined by `=`."""
+    """Whether the value may be omitted; if given, it is joined by `=`."""
     is_counted: bool = False
-    is_file: bool = False
-    """Whether the value is the path of a file or directory."""
     needs_tls: bool = False
-    of_sweep: bool = False
-    """Whether only `--sweep` uses it."""
     unsupported: str = ""
-    """Why an option of check_pop is refused."""
+    """The reason for which an option of check_pop is refused."""
 
     @property
     def name(self) -> str:
@@ -42,334 +38,128 @@ class Entry(Record):
         return self.flags.rpartition(" ")[2]
 
 
+_METHODS = ", ".join(LOGIN_METHODS)
 _PHASES = ", ".join(phase.value for phase in MEASURED)
+_SUBJECTS = ", ".join(subject.value for subject in Subject)
 
+_SWEEP = "sweep (many services in one run)"
+
+# fmt: off
 GROUPS: dict[str, tuple[Entry, ...]] = {
     "server and addresses": (
         Entry("-H --hostname", "NAME", "host name, IPv4 or IPv6 address; required"),
         Entry("-p --port", "N", "TCP port; default 110, or 995 with -S"),
-        Entry("-4 --use-ipv4", help="use IPv4 only"),
-        Entry("-6 --use-ipv6", help="use IPv6 only"),
-        Entry(
-            "--connect-to",
-            "ADDRESS",
-            "connect to this address; the certificate is still verified for the name of -H or --sni",
-        ),
+        Entry("-4 --use-ipv4", "", "use IPv4 only"),
+        Entry("-6 --use-ipv6", "", "use IPv6 only"),
+        Entry("--connect-to", "ADDRESS", "connect to this address; the certificate is still verified for the name of -H or --sni"),
         Entry("--source-address", "ADDRESS", "connect from this local address"),
-        Entry(
-            "--all-addresses",
-            help="check every address of the host in parallel; the worst result counts; the login uses the first address that works",
-        ),
+        Entry("--all-addresses", "", "check every address of the host in parallel; the worst result counts; the login uses the first address that works"),
         Entry("--min-addresses", "N", "with --all-addresses: OK if at least N addresses work"),
     ),
     "TLS": (
-        Entry("-S --ssl", help="TLS from the first byte (port 995)"),
-        Entry("--starttls", help="upgrade to TLS by STLS on the plain-text port; it must succeed"),
-        Entry(
-            "--verify",
-            "MODE",
-            "how to verify the certificate: full (chain and name, the default), chain, none",
-            choices=tuple(mode.value for mode in Verify),
-        ),
+        Entry("-S --ssl", "", "TLS from the first byte (port 995)"),
+        Entry("--starttls", "", "upgrade to TLS by STLS on the plain-text port; it must succeed"),
+        Entry("--verify", "MODE", "how to verify the certificate: full (chain and name, the default), chain, none", choices=tuple(mode.value for mode in Verify)),
         Entry("--sni", "NAME", "send this name as SNI and verify it, in place of -H"),
-        Entry(
-            "--ca-file",
-            "FILE",
-            "trust the CA certificates in this file (PEM) instead of the system trust store",
-            is_file=True,
-        ),
-        Entry(
-            "--ca-path",
-            "DIR",
-            "trust the CA certificates in this hashed directory instead of the system trust store",
-            is_file=True,
-        ),
-        Entry(
-            "--tls-min",
-            "VERSION",
-            "minimum TLS version: 1.1, 1.2 (the default), 1.3",
-            choices=("1.1", "1.2", "1.3"),
-        ),
-        Entry("--client-cert", "FILE", "client certificate (PEM)", is_file=True),
-        Entry(
-            "--client-key",
-            "FILE",
-            "private key of the client certificate (PEM), if it is in another file",
-            is_file=True,
-        ),
-        Entry(
-            "--x509-strict",
-            help="also enforce RFC 5280 rules that most clients ignore",
-            needs_tls=True,
-        ),
+        Entry("--ca-file", "FILE", "trust the CA certificates in this file (PEM) instead of the system trust store"),
+        Entry("--ca-path", "DIR", "trust the CA certificates in this hashed directory instead of the system trust store"),
+        Entry("--tls-min", "VERSION", "minimum TLS version: 1.1, 1.2 (the default), 1.3", choices=("1.1", "1.2", "1.3")),
+        Entry("--client-cert", "FILE", "client certificate (PEM)"),
+        Entry("--client-key", "FILE", "private key of the client certificate (PEM), if it is in another file"),
+        Entry("--x509-strict", "", "also enforce RFC 5280 rules that most clients ignore", needs_tls=True),
     ),
     "certificate requirements": (
-        Entry(
-            "-D --certificate",
-            "WARN[,CRIT]",
-            "alert when the certificate expires in less than this: days (60), hours (12h), a share of its lifetime (33%), or the smaller of two (30d/33%); implies -S unless --starttls is given",
-        ),
-        Entry(
-            "--pin",
-            "sha256:HASH",
-            "SHA-256 hash that the certificate or its public key must have, in hexadecimal or base64; nothing is sent to another server; repeatable, one must match",
-            is_repeatable=True,
-            needs_tls=True,
-        ),
-        Entry(
-            "--issuer",
-            "TEXT",
-            "some issuer in the chain must contain TEXT",
-            needs_tls=True,
-        ),
-        Entry(
-            "--expect-cert-file",
-            "FILE",
-            "the server must send the certificate in this file (PEM); finds a server that was not reloaded",
-            is_file=True,
-            needs_tls=True,
-        ),
-        Entry(
-            "--min-key-bits",
-            "N",
-            "minimum key strength in RSA bits (EC 256 counts as RSA 3072)",
-            needs_tls=True,
-        ),
-        Entry(
-            "--max-validity", "DAYS", "maximum lifetime of the certificate in days", needs_tls=True
-        ),
+        Entry("-D --certificate", "WARN[,CRIT]", "alert when the certificate expires in less than this: days (60), hours (12h), a share of its lifetime (33%), or the smaller of two (30d/33%); implies -S unless --starttls is given"),
+        Entry("--pin", "sha256:HASH", "SHA-256 hash that the certificate or its public key must have, in hexadecimal or base64; nothing is sent to another server; repeatable, one must match", is_repeatable=True, needs_tls=True),
+        Entry("--issuer", "TEXT", "some issuer in the chain must contain TEXT", needs_tls=True),
+        Entry("--expect-cert-file", "FILE", "the server must send the certificate in this file (PEM); finds a server that was not reloaded", needs_tls=True),
+        Entry("--min-key-bits", "N", "minimum key strength in RSA bits (EC 256 counts as RSA 3072)", needs_tls=True),
+        Entry("--max-validity", "DAYS", "maximum lifetime of the certificate in days", needs_tls=True),
     ),
     "login": (
         Entry("-U --username", "NAME", "log in as this user"),
-        Entry(
-            "--password-file",
-            "FILE",
-            "read the password from the first line of this file; mode 0600 or 0640",
-            is_file=True,
-        ),
+        Entry("--password-file", "FILE", "read the password from the first line of this file; mode 0600 or 0640"),
         Entry("--password-env", "NAME", "read the password from this environment variable"),
-        Entry(
-            "--password-command",
-            "CMD",
-            "read the password from the first line that this command prints; no shell",
-        ),
-        Entry(
-            "--auth",
-            "HOW",
-            "login method: auto (the default: USER and PASS, else PLAIN, else LOGIN), "
-            + ", ".join(LOGIN_METHODS),
-            choices=("auto", *LOGIN_METHODS),
-        ),
-        Entry(
-            "--allow-insecure-login",
-            help="allow sending the password without verified TLS",
-        ),
+        Entry("--password-command", "CMD", "read the password from the first line that this command prints; no shell"),
+        Entry("--auth", "HOW", f"login method: auto (the default: USER and PASS, else PLAIN, else LOGIN), {_METHODS}", choices=("auto", *LOGIN_METHODS)),
+        Entry("--allow-insecure-login", "", "allow sending the password without verified TLS"),
     ),
     "OAuth token (with --auth xoauth2 or oauthbearer)": (
-        Entry(
-            "--oauth-token-url",
-            "URL",
-            "fetch the token from this URL, within -t but not counted as response time; HTTPS only, always verified",
-        ),
+        Entry("--oauth-token-url", "URL", "fetch the token from this URL, within -t but not counted as response time; HTTPS only, always verified"),
         Entry("--oauth-client-id", "ID", "client (application) ID for the token request"),
-        Entry(
-            "--oauth-client-secret-file",
-            "FILE",
-            "read the client secret from the first line of this file; mode 0600 or 0640",
-            is_file=True,
-        ),
-        Entry(
-            "--oauth-refresh-token-file",
-            "FILE",
-            "read a refresh token from the first line of this file and use it instead of the client credentials; mode 0600 or 0640",
-            is_file=True,
-        ),
+        Entry("--oauth-client-secret-file", "FILE", "read the client secret from the first line of this file; mode 0600 or 0640"),
+        Entry("--oauth-refresh-token-file", "FILE", "read a refresh token from the first line of this file and use it instead of the client credentials; mode 0600 or 0640"),
         Entry("--oauth-scope", "SCOPE", "scope of the token request"),
-        Entry(
-            "--oauth-ca-file",
-            "FILE",
-            "trust the CA certificates in this file (PEM) for the token URL instead of the system trust store",
-            is_file=True,
-        ),
+        Entry("--oauth-ca-file", "FILE", "trust the CA certificates in this file (PEM) for the token URL instead of the system trust store"),
     ),
     "mailbox thresholds (after login)": (
         Entry("--messages-warning", "RANGE", "WARNING if the number of messages is outside RANGE"),
-        Entry(
-            "--messages-critical", "RANGE", "CRITICAL if the number of messages is outside RANGE"
-        ),
-        Entry(
-            "--size-warning",
-            "RANGE",
-            "WARNING if the mailbox size in bytes is outside RANGE; K, M, G are powers of 1024",
-        ),
-        Entry(
-            "--size-critical",
-            "RANGE",
-            "CRITICAL if the mailbox size in bytes is outside RANGE; K, M, G are powers of 1024",
-        ),
+        Entry("--messages-critical", "RANGE", "CRITICAL if the number of messages is outside RANGE"),
+        Entry("--size-warning", "RANGE", "WARNING if the mailbox size in bytes is outside RANGE; K, M, G are powers of 1024"),
+        Entry("--size-critical", "RANGE", "CRITICAL if the mailbox size in bytes is outside RANGE; K, M, G are powers of 1024"),
     ),
     "response time and timeouts": (
         Entry("-w --warning", "RANGE", "WARNING if the response time in seconds is outside RANGE"),
-        Entry(
-            "-c --critical", "RANGE", "CRITICAL if the response time in seconds is outside RANGE"
-        ),
-        Entry(
-            "--phase-warning",
-            "PHASE=RANGE",
-            f"WARNING if the time of one phase in seconds is outside RANGE ({_PHASES}); repeatable",
-            is_repeatable=True,
-        ),
-        Entry(
-            "--phase-critical",
-            "PHASE=RANGE",
-            f"CRITICAL if the time of one phase in seconds is outside RANGE ({_PHASES}); repeatable",
-            is_repeatable=True,
-        ),
-        Entry(
-            "-t --timeout",
-            "N[:STATE]",
-            "timeout per attempt in seconds, DNS included; default 10; :STATE is short for --state timeout=STATE",
-        ),
-        Entry(
-            "--run-timeout",
-            "N",
-            "timeout of the whole run in seconds; default as -t, or 50 with --diagnose, --sensitivity, --rechecks or --sweep",
-        ),
+        Entry("-c --critical", "RANGE", "CRITICAL if the response time in seconds is outside RANGE"),
+        Entry("--phase-warning", "PHASE=RANGE", f"WARNING if the time of one phase in seconds is outside RANGE ({_PHASES}); repeatable", is_repeatable=True),
+        Entry("--phase-critical", "PHASE=RANGE", f"CRITICAL if the time of one phase in seconds is outside RANGE ({_PHASES}); repeatable", is_repeatable=True),
+        Entry("-t --timeout", "N[:STATE]", "timeout per attempt in seconds, DNS included; default 10; :STATE is short for --state timeout=STATE"),
+        Entry("--run-timeout", "N", "timeout of the whole run in seconds; default as -t, or 50 with --diagnose, --sensitivity, --rechecks or --sweep"),
     ),
     "greeting text": (
-        Entry(
-            "-e --expect",
-            "TEXT",
-            "text that the greeting must contain, else WARNING; repeatable, one must match",
-            is_repeatable=True,
-        ),
-        Entry("-A --all", help="require every --expect text, not just one"),
+        Entry("-e --expect", "TEXT", "text that the greeting must contain, else WARNING; repeatable, one must match", is_repeatable=True),
+        Entry("-A --all", "", "require every --expect text, not just one"),
     ),
     "server requirements": (
-        Entry(
-            "--require-capa",
-            "LIST",
-            "capabilities that the server must offer, inside TLS if it is used: UIDL,SASL=PLAIN",
-        ),
-        Entry(
-            "--refuse-cleartext-login",
-            help="the plain-text port must neither offer nor accept a password before TLS; tested with a non-existent user on a separate connection",
-        ),
-        Entry(
-            "--check-starttls-injection",
-            help="a command sent together with STLS must not be answered inside TLS; tested on a separate connection",
-        ),
-        Entry(
-            "--reject-legacy-tls",
-            help="the server must reject handshakes that offer only TLS 1.0 or 1.1; tested on separate connections",
-            needs_tls=True,
-        ),
+        Entry("--require-capa", "LIST", "capabilities that the server must offer, inside TLS if it is used: UIDL,SASL=PLAIN"),
+        Entry("--refuse-cleartext-login", "", "the plain-text port must neither offer nor accept a password before TLS; tested with a non-existent user on a separate connection"),
+        Entry("--check-starttls-injection", "", "a command sent together with STLS must not be answered inside TLS; tested on a separate connection"),
+        Entry("--reject-legacy-tls", "", "the server must reject handshakes that offer only TLS 1.0 or 1.1; tested on separate connections", needs_tls=True),
     ),
     "state of failures": (
-        Entry(
-            "--state",
-            "KIND=STATE",
-            "state of one kind of failure: ok, warning, critical, unknown; repeatable",
-            is_repeatable=True,
-        ),
-        Entry(
-            "-r --refuse",
-            "STATE",
-            "state when the connection is refused; short for --state refused=STATE",
-        ),
-        Entry(
-            "-M --mismatch",
-            "STATE",
-            "state when the greeting lacks the --expect text; short for --state expect=STATE",
-        ),
+        Entry("--state", "KIND=STATE", "state of one kind of failure: ok, warning, critical, unknown; repeatable", is_repeatable=True),
+        Entry("-r --refuse", "STATE", "state when the connection is refused; short for --state refused=STATE"),
+        Entry("-M --mismatch", "STATE", "state when the greeting lacks the --expect text; short for --state expect=STATE"),
     ),
     "retries and diagnostics": (
-        Entry(
-            "--diagnose",
-            "[=LIST]",
-            "on failure, run diagnostics within --run-timeout (default: those that fit the failure), or only: "
-            + ", ".join(subject.value for subject in Subject),
-            is_optional=True,
-        ),
-        Entry(
-            "--sensitivity",
-            "HOW",
-            "retries before a failure is reported: very-high (none), high (2), medium (5), low (7), very-low (10), 2 s apart",
-            choices=tuple(SENSITIVITIES),
-        ),
+        Entry("--diagnose", "[=LIST]", f"on failure, run diagnostics within --run-timeout (default: those that fit the failure), or only: {_SUBJECTS}", is_optional=True),
+        Entry("--sensitivity", "HOW", "retries before a failure is reported: very-high (none), high (2), medium (5), low (7), very-low (10), 2 s apart", choices=tuple(SENSITIVITIES)),
         Entry("--rechecks", "N", "retries before a failure is reported, 2 s apart (0 to 100)"),
     ),
-    "sweep (many services in one run)": (
-        Entry(
-            "--sweep",
-            "FILE",
-            "check every service [HOST!SERVICE] of this INI file; its keys are the long options; the section DEFAULT and other options on the command line apply to all services",
-            is_file=True,
-            of_sweep=True,
-        ),
-        Entry("--jobs", "N", "parallel checks (default 128)", of_sweep=True),
-        Entry(
-            "--submit",
-            "TO",
-            "submit each result to icinga2:URL (API), nagios:FILE (command file), or print it as JSON (jsonl:-, one object per line); the exit code then reports the sweep itself",
-            of_sweep=True,
-        ),
-        Entry("--icinga-user", "NAME", "user of the Icinga 2 API", of_sweep=True),
-        Entry(
-            "--icinga-password-file",
-            "FILE",
-            "read the password of the Icinga 2 API from the first line of this file; mode 0600 or 0640",
-            is_file=True,
-            of_sweep=True,
-        ),
-        Entry(
-            "--icinga-ca-file",
-            "FILE",
-            "trust the CA certificates in this file (PEM) for the Icinga 2 API instead of the system trust store",
-            is_file=True,
-            of_sweep=True,
-        ),
+    _SWEEP: (
+        Entry("--sweep", "FILE", "check every service [HOST!SERVICE] of this INI file; its keys are the long options; the section DEFAULT and other options on the command line apply to all services"),
+        Entry("--jobs", "N", "parallel checks (default 128)"),
+        Entry("--submit", "TO", "submit each result to icinga2:URL (API), nagios:FILE (command file), or print it as JSON (jsonl:-, one object per line); the exit code then reports the sweep itself"),
+        Entry("--icinga-user", "NAME", "user of the Icinga 2 API"),
+        Entry("--icinga-password-file", "FILE", "read the password of the Icinga 2 API from the first line of this file; mode 0600 or 0640"),
+        Entry("--icinga-ca-file", "FILE", "trust the CA certificates in this file (PEM) for the Icinga 2 API instead of the system trust store"),
     ),
     "output and INI files": (
-        Entry(
-            "-v --verbose",
-            help="more lines; -vv adds settings and certificate chain, -vvv the transcript with secrets masked",
-            is_counted=True,
-        ),
-        Entry(
-            "--extra-opts",
-            "=[SECTION][@FILE]",
-            "read more options from an INI file; default section check_pop3_plus",
-            is_optional=True,
-        ),
-        Entry("-V --version", help="show the version"),
-        Entry("-h --help", help="show this help"),
+        Entry("-v --verbose", "", "more lines; -vv adds settings and certificate chain, -vvv the transcript with secrets masked", is_counted=True),
+        Entry("--extra-opts", "=[SECTION][@FILE]", "read more options from an INI file; default section check_pop3_plus", is_optional=True),
+        Entry("-V --version", "", "show the version"),
+        Entry("-h --help", "", "show this help"),
     ),
 }
-"""What `--help` shows, in its order."""
+"""The options in the order of `--help`."""
 
 UNSUPPORTED = (
-    Entry(
-        "-s --send", "TEXT", is_optional=True, unsupported="the plugin sends its own POP3 commands"
-    ),
+    Entry("-s --send", "TEXT", is_optional=True, unsupported="the plugin sends its own POP3 commands"),
     Entry("-q --quit", "TEXT", is_optional=True, unsupported="QUIT is always sent"),
     Entry("-E --escape", unsupported="there is no --send or --quit string to escape"),
     Entry("-j --jail", unsupported="server text is always sanitised and cannot be hidden"),
     Entry("-m --maxbytes", "N", is_optional=True, unsupported="the limits on replies are fixed"),
-    Entry(
-        "-d --delay",
-        "N",
-        is_optional=True,
-        unsupported="use --rechecks or -t instead; there is nothing to delay",
-    ),
+    Entry("-d --delay", "N", is_optional=True, unsupported="use --rechecks or -t instead; there is nothing to delay"),
 )
-"""Options of check_pop that make no sense here."""
+# fmt: on
+"""Options of check_pop that have no use here."""
 
 ENTRIES = tuple(entry for entries in GROUPS.values() for entry in entries)
 
 BY_FLAG = {flag: entry for entry in (*ENTRIES, *UNSUPPORTED) for flag in entry.flags.split()}
 
-OF_SWEEPS = tuple(entry.name for entry in ENTRIES if entry.of_sweep)
+OF_SWEEPS = tuple(entry.name for entry in GROUPS[_SWEEP])
+"""Options that only `--sweep` uses."""
 
 NEED_TLS = tuple(entry.name for entry in ENTRIES if entry.needs_tls)
 
@@ -377,15 +167,15 @@ _T = TypeVar("_T")
 
 
 class Given(dict[str, list[str]]):
-    """The values of each given option, by its long name, in order; "" for each use of a flag."""
+    """The values of each given option by its long name, in order; "" for each use of a flag."""
 
     def last(self, option: str) -> str | None:
-        """Return the value that counts of an option with one value; None where it is not given."""
+        """Return the last value of an option, which overrides the others; None if it is not given."""
         values = self.get(option)
         return values[-1] if values else None
 
     def checked(self, option: str, check: Callable[[str, str], _T]) -> _T | None:
-        """Return what a validator makes of the last value; None where the option is not given."""
+        """Return the validated last value of an option; None if it is not given."""
         values = self.get(option)
         return check(values[-1], option) if values else None
 

@@ -1,7 +1,7 @@
 """Check single values: hosts, numbers, ranges, states.
 
-Each function takes the value and the name of its option, which it needs for the message only, and
-raises UsageError. Patterns are compiled when they are needed first: most runs need few of them.
+Each function takes the value and the name of its option, which is needed for the message only, and
+raises UsageError. Patterns are compiled when first used: most runs need few of them.
 """
 
 import re
@@ -15,7 +15,6 @@ LONGEST_TIMEOUT = 3600.0
 
 MOST_RECHECKS = 100
 """A retry takes at least two seconds: no run is long enough for more."""
-
 
 _STATES = {
     "ok": State.OK,
@@ -34,37 +33,40 @@ class UsageError(ProbeError):
         super().__init__(Kind.CONFIG, template, *foreign)
 
 
-def shown(word: str) -> Printable:
+def invalid(option: str, value: str, reason: str, *foreign: object) -> UsageError:
+    """Return the error for an invalid value; `foreign` fills the `{}` of `reason`."""
+    return UsageError("invalid {} {}: " + reason, option, shown(value), *foreign)
+
+
+def shown(value: str) -> Printable:
     """Return a value as a message can show it."""
-    return sanitise(word, 60) or printable("(empty)")
+    return sanitise(value, 60) or printable("(empty)")
 
 
-def nearest(word: str, known: Iterable[str]) -> Printable:
+def nearest(value: str, known: Iterable[str]) -> Printable:
     """Return `; did you mean ...?` for a typing mistake, else an empty text."""
     import difflib
 
-    found = difflib.get_close_matches(word.lower(), known, 1)
+    found = difflib.get_close_matches(value.lower(), known, 1)
     return printable("; did you mean {}?", found[0]) if found else printable("")
 
 
-def choice(word: str, option: str, choices: Sequence[str]) -> str:
+def choice(value: str, option: str, choices: Sequence[str]) -> str:
     """Return a value that is one of `choices`."""
-    if word not in choices:
+    if value not in choices:
         known = printable(", ".join(choices))
-        raise UsageError(
-            "invalid {} {}: must be one of {}{}", option, shown(word), known, nearest(word, choices)
-        )
-    return word
+        raise invalid(option, value, "must be one of {}{}", known, nearest(value, choices))
+    return value
 
 
-def _is_number(word: str, digits: int) -> bool:
-    """Return whether a word is one to `digits` ASCII digits."""
-    return word.isascii() and word.isdigit() and len(word) <= digits
+def _is_number(text: str, digits: int) -> bool:
+    """Return whether a text is one to `digits` ASCII digits."""
+    return text.isascii() and text.isdigit() and len(text) <= digits
 
 
-def _is_decimal(word: str) -> bool:
-    """Return whether a word is a number with at most six digits before and after the point."""
-    whole, point, fraction = word.partition(".")
+def _is_decimal(text: str) -> bool:
+    """Return whether a text is a number with at most six digits before and after the point."""
+    whole, point, fraction = text.partition(".")
     return _is_number(whole, 6) and (not point or _is_number(fraction, 6))
 
 
@@ -72,7 +74,7 @@ _LABEL_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw
 
 
 def _is_label(label: str) -> bool:
-    """Return whether a label of a host name is right (RFC 1123 section 2.1; `_` is common)."""
+    """Return whether a label of a host name is valid (RFC 1123 section 2.1; `_` is common)."""
     if not label or len(label) > 63 or not _LABEL_CHARACTERS.issuperset(label):
         return False
     return label[0] != "-" and label[-1] != "-"
@@ -90,9 +92,8 @@ def host(value: str, option: str) -> str:
         try:
             value = value.encode("idna").decode("ascii")
         except UnicodeError as error:
-            raise UsageError(
-                "invalid {}: not a valid internationalised host name", option
-            ) from error
+            reason = "invalid {}: not a valid internationalised host name"
+            raise UsageError(reason, option) from error
     name = value.removesuffix(".")
     if not name:
         raise UsageError("invalid {}: empty", option)
@@ -100,7 +101,7 @@ def host(value: str, option: str) -> str:
         raise UsageError("invalid {}: longer than 253 characters", option)
     if not all(map(_is_label, name.split("."))):
         hint = " (use --port for the port)" if re.search(r":[0-9]+$", name) else ""
-        raise UsageError("invalid {} {}: not a host name or address" + hint, option, shown(name))
+        raise invalid(option, name, "not a host name or address" + hint)
     return name
 
 
@@ -129,15 +130,15 @@ def address(value: str, option: str) -> str:
     """Return a numeric address."""
     value = host(value, option)
     if not is_numeric(value):
-        raise UsageError("invalid {} {}: not a numeric address", option, shown(value))
+        raise invalid(option, value, "not a numeric address")
     return value
 
 
-def port(word: str, option: str) -> int:
+def port(value: str, option: str) -> int:
     """Return a port from 1 to 65535."""
-    if not _is_number(word, 5) or not 1 <= int(word) <= 65535:
-        raise UsageError("invalid {} {}: must be from 1 to 65535", option, shown(word))
-    return int(word)
+    if not _is_number(value, 5) or not 1 <= int(value) <= 65535:
+        raise invalid(option, value, "must be from 1 to 65535")
+    return int(value)
 
 
 def username(value: str, option: str) -> str:
@@ -163,7 +164,7 @@ _URL = (
 def https_url(url: str, option: str) -> HttpsEndpoint:
     """Check the URL of a token endpoint (RFC 6749 section 3.2).
 
-    It is not shown when it is wrong: a password or another secret may stand in it.
+    It is not shown when it is wrong: it may contain a password or another secret.
     """
     if not url.lower().startswith("https://"):
         raise UsageError("invalid {}: must begin with https://", option)
@@ -181,72 +182,57 @@ def https_url(url: str, option: str) -> HttpsEndpoint:
     return HttpsEndpoint(host(matched["host"], option), port, "/" * (path[0] == "?") + path)
 
 
-def visible(word: str, option: str) -> str:
+def visible(value: str, option: str) -> str:
     """Check a client's identifier or a scope (RFC 6749 appendix A)."""
-    if not re.fullmatch("[ -~]+", word):
+    if not re.fullmatch("[ -~]+", value):
         raise UsageError("invalid {}: must be visible ASCII and not empty", option)
-    return word
+    return value
 
 
-def state(word: str, option: str) -> State:
-    state = _STATES.get(word.lower())
+def state(value: str, option: str) -> State:
+    """Return the state that a value names, in any letter case."""
+    state = _STATES.get(value.lower())
     if state is None:
-        raise UsageError(
-            "invalid {} {}: must be ok, warning, critical or unknown", option, shown(word)
-        )
+        raise invalid(option, value, "must be ok, warning, critical or unknown")
     return state
 
 
-def seconds(word: str, option: str) -> float:
+def seconds(value: str, option: str) -> float:
     """Return a number of seconds, above 0 and at most `LONGEST_TIMEOUT`."""
-    seconds = float(word) if _is_decimal(word) else 0.0
+    seconds = float(value) if _is_decimal(value) else 0.0
     if not 0 < seconds <= LONGEST_TIMEOUT:
-        raise UsageError(
-            "invalid {} {}: must be a number of seconds, above 0 and at most 3600",
-            option,
-            shown(word),
-        )
+        raise invalid(option, value, "must be a number of seconds, above 0 and at most 3600")
     return seconds
 
 
-def whole_number(word: str, option: str) -> int:
+def whole_number(value: str, option: str) -> int:
     """Return a number from 1 to 99999."""
-    if not _is_number(word, 5) or int(word) < 1:
-        raise UsageError(
-            "invalid {} {}: must be a whole number from 1 to 99999", option, shown(word)
-        )
-    return int(word)
+    if not _is_number(value, 5) or int(value) < 1:
+        raise invalid(option, value, "must be a whole number from 1 to 99999")
+    return int(value)
 
 
-def rechecks(word: str, option: str) -> int:
+def rechecks(value: str, option: str) -> int:
     """Return a number of retries, 0 to `MOST_RECHECKS`."""
-    if not _is_number(word, 3) or int(word) > MOST_RECHECKS:
-        raise UsageError(
-            "invalid {} {}: must be a whole number from 0 to {}", option, shown(word), MOST_RECHECKS
-        )
-    return int(word)
+    if not _is_number(value, 3) or int(value) > MOST_RECHECKS:
+        raise invalid(option, value, "must be a whole number from 0 to {}", MOST_RECHECKS)
+    return int(value)
 
 
-def subjects(word: str, option: str) -> frozenset[Subject]:
-    """Return what a list like `dns,ping` names; nothing where nothing is named."""
+def subjects(value: str, option: str) -> frozenset[Subject]:
+    """Return the topics that a list such as `dns,ping` names; empty for an empty value."""
     known = {subject.value: subject for subject in Subject}
-    names = word.split(",") if word else []
-    for name in names:
-        if name not in known:
-            raise UsageError(
-                "invalid {} {}: must be a list of {}",
-                option,
-                shown(word),
-                printable(",".join(known)),
-            )
+    names = value.split(",") if value else []
+    if not known.keys() >= set(names):
+        raise invalid(option, value, "must be a list of {}", printable(",".join(known)))
     return frozenset(known[name] for name in names)
 
 
-def days(word: str, option: str) -> float:
+def days(value: str, option: str) -> float:
     """Return a number of days above 0: `90` or `90d`."""
-    number = word.removesuffix("d")
+    number = value.removesuffix("d")
     if not _is_decimal(number) or not float(number):
-        raise UsageError("invalid {} {}: must be a number of days above 0", option, shown(word))
+        raise invalid(option, value, "must be a number of days above 0")
     return float(number)
 
 
@@ -257,22 +243,22 @@ def filled(text: str, option: str) -> str:
     return text
 
 
-def pin(word: str) -> str:
-    """Return a SHA-256 in hexadecimal, from `sha256:` and hexadecimal (with colons or not) or
-    base64, or from curl's `sha256//` and base64."""
+def pin(value: str) -> str:
+    """Return a SHA-256 hash in hexadecimal.
+
+    Accepts `sha256:` with hexadecimal digits (colons allowed) or base64, and curl's `sha256//`.
+    """
     import binascii
 
-    is_curls = word.startswith("sha256//")
-    value = word.removeprefix("sha256//" if is_curls else "sha256:")
-    digits = value.replace(":", "")
-    if value != word:
+    is_curls = value.startswith("sha256//")
+    text = value.removeprefix("sha256//" if is_curls else "sha256:")
+    digits = text.replace(":", "")
+    if text != value:
         if re.fullmatch(r"[0-9A-Fa-f]{64}", digits):
             return digits.lower()
-        if re.fullmatch(r"[A-Za-z0-9+/]{43}=", value):
-            return binascii.a2b_base64(value).hex()
-    raise UsageError(
-        "invalid --pin {}: must be sha256: and 64 hexadecimal digits, or base64", shown(word)
-    )
+        if re.fullmatch(r"[A-Za-z0-9+/]{43}=", text):
+            return binascii.a2b_base64(text).hex()
+    raise invalid("--pin", value, "must be sha256: and 64 hexadecimal digits, or base64")
 
 
 def capabilities(spec: str, option: str) -> tuple[tuple[str, str | None], ...]:
@@ -281,7 +267,7 @@ def capabilities(spec: str, option: str) -> tuple[tuple[str, str | None], ...]:
     for item in spec.upper().split(","):
         matched = re.fullmatch(r"([!-+\--<>-~]+)(?:=([!-+\--~]+))?", item)
         if not matched:
-            raise UsageError("invalid {} {}: must be TAG[=ARGUMENT],...", option, shown(spec))
+            raise invalid(option, spec, "must be TAG[=ARGUMENT],...")
         wanted.append((matched[1], matched[2]))
     return tuple(wanted)
 
@@ -326,31 +312,24 @@ def certificate_limits(spec: str, option: str) -> tuple[Remaining, Remaining | N
     crit = _remaining(critical, spec, option)
     for above, below in ((crit.days, warn.days), (crit.share, warn.share)):
         if above is not None and below is not None and above > below:
-            raise UsageError(
-                "invalid {} {}: CRIT ({}) must not be larger than WARN ({}); did you mean {},{}?",
-                option,
-                shown(spec),
-                *(critical, warning, critical, warning),
-            )
+            reason = "CRIT ({}) must not be larger than WARN ({}); did you mean {},{}?"
+            raise invalid(option, spec, reason, critical, warning, critical, warning)
     return warn, crit
 
 
-def _remaining(word: str, spec: str, option: str) -> Remaining:
+def _remaining(text: str, spec: str, option: str) -> Remaining:
     days = share = None
-    for part in word.split("/"):
+    for part in text.split("/"):
         unit = part[-1:] if part[-1:] in ("d", "h", "%") else ""
         number = part.removesuffix(unit)
         if not _is_decimal(number) or (share if unit == "%" else days) is not None:
-            raise UsageError(
-                "invalid {} {}: must be WARN[,CRIT], each as 60, 60d, 12h, 33% or 30d/33%",
-                option,
-                shown(spec),
-            )
+            reason = "must be WARN[,CRIT], each as 60, 60d, 12h, 33% or 30d/33%"
+            raise invalid(option, spec, reason)
         amount = float(number)
         if unit == "%":
             share = amount / 100
         else:
             days = amount / 24 if unit == "h" else amount
     if share is not None and share > 1:
-        raise UsageError("invalid {} {}: must not be more than 100%", option, shown(spec))
+        raise invalid(option, spec, "must not be more than 100%")
     return Remaining(days, share)

@@ -1,7 +1,7 @@
 """POP3 grammar: lines, replies, capabilities, commands (RFC 1939, 2449, 3206). No I/O.
 
-The readers' contract is h11's: they take bytes, and give a complete item, `None` for "need more",
-or an error. Text stays bytes; every limit has its reason beside it.
+The readers follow h11: they take bytes, and return a complete item, `None` for "need more", or
+raise an error. Text stays bytes; every limit has its reason beside it.
 """
 
 import re
@@ -20,16 +20,16 @@ BODY_LIMIT = 64 * 1024
 """Bytes of one multi-line reply. Real capability lists stay under 1 KiB."""
 
 BODY_LINES_LIMIT = 500
-"""Lines of one multi-line reply: a body of empty lines would otherwise cost a lot of memory."""
+"""Lines of one multi-line reply: a body of empty lines would otherwise use too much memory."""
 
 TOTAL_LIMIT = 1024 * 1024
-"""Bytes received in one session: nothing that this plugin asks for comes near it."""
+"""Bytes received in one session: far more than any legitimate one."""
 
 COMMAND_LIMIT = 255
 """Bytes of a command line (RFC 5034 section 4): a longer initial response waits for `+`."""
 
 VERBS = frozenset((b"CAPA", b"STLS", b"USER", b"PASS", b"APOP", b"AUTH", b"STAT", b"QUIT"))
-"""The only commands ever sent. No DELE, RETR or TOP: a check changes nothing."""
+"""The only commands ever sent. No DELE, RETR or TOP: a check is read-only."""
 
 
 class Command(Record):
@@ -75,7 +75,7 @@ class Capabilities(Record):
 
 
 class LineBuffer:
-    """Bytes in, lines out."""
+    """Splits received bytes into lines."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -141,7 +141,7 @@ class BodyReader:
 
 
 _STATUS = re.compile(rb"(\+OK|-ERR)(?:[ \t]+(.*))?", re.DOTALL)
-# RFC 2449 section 8: at the start of the text; servers send it whether announced or not.
+# RFC 2449 section 8: at the start of the text; servers also send it without announcing it.
 _RESPONSE_CODE = re.compile(rb"\[([A-Za-z0-9/_.\-]{1,64})[^\]]{0,200}\]")
 
 
@@ -181,14 +181,14 @@ def parse_capabilities(lines: tuple[bytes, ...]) -> Capabilities:
 
 def protocol_warnings(lines: tuple[bytes, ...]) -> list[str]:
     """Return the tolerated deviations of a capability list from RFC 2449, as predicates."""
-    words = [line.split() for line in lines]
-    tags = [line[0].upper() for line in words if line]
+    items = [line.split() for line in lines]
+    tags = [item[0].upper() for item in items if item]
     found = (
         (not tags, "is empty"),
-        (bool(tags) and [] in words, "has a blank line"),
+        (bool(tags) and [] in items, "has a blank line"),
         (any(not line.isascii() for line in lines), "has bytes that are not ASCII"),
         (len(tags) > len(set(tags)), "has a tag twice"),
-        (any(line and line[0] != line[0].upper() for line in words), "has a tag in lower case"),
+        (any(item and item[0] != item[0].upper() for item in items), "has a tag in lower case"),
     )
     return [predicate for is_true, predicate in found if is_true]
 
@@ -199,7 +199,7 @@ _STAT = re.compile(rb"(\d{1,18})[ \t]+(\d{1,18})(?:[ \t].*)?", re.DOTALL)
 def parse_stat(text: bytes) -> tuple[int, int] | None:
     """Return the messages and bytes in a STAT reply (RFC 1939 section 5), or None.
 
-    Text behind the two numbers is allowed. Eighteen digits are enough for any mailbox.
+    Text after the two numbers is allowed. Eighteen digits are enough for any mailbox.
     """
     matched = _STAT.fullmatch(text)
     return (int(matched[1]), int(matched[2])) if matched else None
@@ -209,7 +209,7 @@ def command(verb: bytes, argument: bytes | None = None, shown: Printable | None 
     """Build one command line; `shown` replaces the argument in the transcript.
 
     Raises ValueError for a verb that is not in the allow-list, and for a line break or NUL in the
-    argument: those are our bugs, not faults of the server.
+    argument: those are bugs of the plugin, not faults of the server.
     """
     if verb not in VERBS:
         raise ValueError(f"{verb!r} is not a command of this plugin")
@@ -222,7 +222,9 @@ def command(verb: bytes, argument: bytes | None = None, shown: Printable | None 
 
 
 _CODES = rb"\[(?:AUTH|IN-USE|LOGIN-DELAY|SYS/TEMP|SYS/PERM)\]"
-_HARMLESS = re.compile(rb"(?:(?:\+OK|-ERR|\+)(?=[ \t]|$)[ \t]*)?(?:" + _CODES + rb")?[ \t]*", re.I)
+_STATUS_AND_CODE = re.compile(
+    rb"(?:(?:\+OK|-ERR|\+)(?=[ \t]|$)[ \t]*)?(?:" + _CODES + rb")?[ \t]*", re.I
+)
 
 
 def only_code(foreign: bytes | str) -> Printable:
@@ -231,12 +233,12 @@ def only_code(foreign: bytes | str) -> Printable:
     A sanitiser for secrets that are too short to be masked.
     """
     line = foreign if isinstance(foreign, bytes) else foreign.encode("ascii", "replace")
-    harmless = _HARMLESS.match(line)
-    shown = harmless[0] if harmless else b""
+    matched = _STATUS_AND_CODE.match(line)
+    shown = matched[0] if matched else b""
     return sanitise(shown + b"***" if line[len(shown) :].strip() else shown)
 
 
-_FOREIGN = (
+_OTHER_PROTOCOLS = (
     (re.compile(rb"\* (OK|PREAUTH|BYE)", re.I), "IMAP"),
     (re.compile(rb"220[ -].*(SMTP|mail|postfix|exim)", re.I | re.S), "SMTP"),
     (re.compile(rb"220[ -]"), "SMTP or FTP"),
@@ -247,5 +249,5 @@ _FOREIGN = (
 
 
 def guess_protocol(greeting: bytes) -> str | None:
-    """Return the protocol that a greeting other than POP3 looks like, or None."""
-    return next((name for pattern, name in _FOREIGN if pattern.match(greeting)), None)
+    """Return the protocol that a greeting other than POP3 seems to belong to, or None."""
+    return next((name for pattern, name in _OTHER_PROTOCOLS if pattern.match(greeting)), None)

@@ -16,17 +16,16 @@ from check_pop3_plus.pop3.sasl_exchange import Identity, exchange
 from check_pop3_plus.pop3.sasl_mechanisms import MECHANISMS
 
 Steps = Generator[Command, Reply, Reply]
-"""Commands out, replies in; returns the reply that ended the login."""
+"""Yields commands, receives replies, and returns the reply that ended the login."""
 
 SASL = {name.lower(): name for name in MECHANISMS}
 
-# A message identifier (RFC 1939 section 7): anything looser lets a machine in the middle choose
-# the text whose digest it wants (CVE-2007-1558).
+# A message identifier (RFC 1939 section 7): a looser pattern would let a man in the middle choose
+# the text to be digested (CVE-2007-1558).
 _TIMESTAMP = re.compile(rb"<[!-;=?A-~]+@[!-;=?A-~]+>")
 
-
 CLEARTEXT = ("PLAIN", "LOGIN")
-"""SASL mechanisms that send the password as it is."""
+"""SASL mechanisms that send the password itself."""
 
 
 def begin(
@@ -75,7 +74,7 @@ def choose_mechanism(wanted: str, capabilities: Capabilities | None, is_encrypte
     """Return the login method to use, from the capabilities read after TLS.
 
     `auto` is USER/PASS if the list has USER or there is no list, else SASL PLAIN, else LOGIN;
-    nothing else, because servers advertise the others for users who have no such secret.
+    nothing else, because servers also advertise mechanisms that need other secrets.
     Raises ProbeError: cleartext-refused if the server demands TLS first, no-mechanism.
     """
     if wanted == "auto":
@@ -91,16 +90,16 @@ def choose_mechanism(wanted: str, capabilities: Capabilities | None, is_encrypte
         if SASL[method] in offered:
             return method
     names = " ".join(offered)
-    # Without TLS, Cyrus still offers the mechanisms that do not show the password.
-    shows_password = wanted == "auto" or SASL[wanted] in CLEARTEXT
-    if not is_encrypted and capabilities.has("STLS") and (shows_password or not offered):
+    # Without TLS, Cyrus still offers the mechanisms that do not reveal the password.
+    reveals_password = wanted == "auto" or SASL[wanted] in CLEARTEXT
+    if not is_encrypted and capabilities.has("STLS") and (reveals_password or not offered):
         if not offered:
             raise ProbeError(Kind.CLEARTEXT_REFUSED, "offers no login before TLS")
         raise ProbeError(
             Kind.CLEARTEXT_REFUSED, "demands TLS before a login (offers only {} without)", names
         )
     missing = "USER, PLAIN or LOGIN" if wanted == "auto" else SASL[wanted]
-    # In this order, because a long list is cut at its end.
+    # The list comes last, because a long message is cut at its end.
     raise ProbeError(
         Kind.NO_MECHANISM, "does not offer {}; its mechanisms: {}", missing, names or "none"
     )
@@ -131,12 +130,12 @@ _DEMANDS_TLS = re.compile(
     re.I,
 )
 _READ = 512
-"""Bytes of a reply that are searched for its reason (RFC 2449 section 4: none is longer)."""
+"""Bytes of a reply that are searched for its reason: the longest line of RFC 2449 section 4."""
 
 # Refusals of a mailbox that another session has locked (RFC 1939 section 7: "unable to lock
 # maildrop") without the code [IN-USE]: qpopper, UW, hMailServer. Locked accounts, and mailboxes
 # that were closed by an administrator, must not match.
-_HOLDS_MAILDROP = re.compile(
+_MAILBOX_LOCKED = re.compile(
     rb"(unable to|cannot|can't|could not|couldn't|failed to) (lock (the |your )?(maildrop|mailbox)"
     rb"|(get|obtain|acquire) (a |the )?(exclusive )?lock)|\block busy\b"
     rb"|\b(maildrop|mailbox) (is )?((already |currently )?in use\b|(already|currently) locked\b"
@@ -144,11 +143,11 @@ _HOLDS_MAILDROP = re.compile(
     re.I,
 )
 
-_WANTS_CERTIFICATE = re.compile(rb"(ssl|tls|client)[- ]cert|valid(ate)? certificate", re.I)
+_DEMANDS_CERTIFICATE = re.compile(rb"(ssl|tls|client)[- ]cert|valid(ate)? certificate", re.I)
 
 
 def refusal_kind(reply: Reply, is_encrypted: bool) -> Kind:
-    """Return the kind of a refused login, from its code and text (RFC 2449 section 8, RFC 3206).
+    """Return the kind of a refused login by its code and text (RFC 2449 section 8, RFC 3206).
 
     Without a response code a refusal is about the credentials, unless its text is about a lock of
     the mailbox: that is the other meaning of `-ERR` to PASS in RFC 1939.
@@ -158,9 +157,9 @@ def refusal_kind(reply: Reply, is_encrypted: bool) -> Kind:
         return kind
     if not is_encrypted and demands_tls(reply):
         return Kind.CLEARTEXT_REFUSED
-    if _WANTS_CERTIFICATE.search(reply.text[:_READ]):
+    if _DEMANDS_CERTIFICATE.search(reply.text[:_READ]):
         return Kind.CLIENT_CERTIFICATE
-    if reply.code is None and _HOLDS_MAILDROP.search(reply.text[:_READ]):
+    if reply.code is None and _MAILBOX_LOCKED.search(reply.text[:_READ]):
         return Kind.IN_USE
     return Kind.CREDENTIALS
 

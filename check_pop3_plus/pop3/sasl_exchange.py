@@ -21,11 +21,11 @@ class Identity(Record):
 
     username: bytes
     secret: bytes
-    """Password or token; empty if a client certificate is the proof."""
+    """Password or token; empty if a client certificate authenticates."""
     hostname: str
     port: int
     greeting: bytes
-    """As received, for APOP, whose challenge is in it."""
+    """As received; it contains the challenge of APOP."""
 
     def __repr__(self) -> str:
         return "Identity(***)"
@@ -41,7 +41,7 @@ class Malformed(Exception):
 
 
 class Refused(Exception):
-    """A challenge with the reason of a refusal; the server ends the exchange after `answer`."""
+    """A challenge with the reason for a refusal; the server ends the exchange after `answer`."""
 
     def __init__(self, answer: bytes, reason: bytes) -> None:
         self.answer = answer
@@ -87,7 +87,7 @@ _BASE64 = re.compile(
 def decoded(challenge: bytes) -> bytes:
     """Decode base64. Raises Malformed.
 
-    Checked by a pattern, because the versions of Python differ in what they accept.
+    The pattern checks it, because the versions of Python differ in strictness.
     """
     if not _BASE64.fullmatch(challenge):
         raise Malformed("not base64")
@@ -95,7 +95,7 @@ def decoded(challenge: bytes) -> bytes:
 
 
 def _opening(name: str, initial: bytes | None) -> tuple[Command, bytes | None]:
-    """Return the AUTH command, and the initial response if it has to wait for `+`."""
+    """Return the AUTH command, and the initial response if it must wait for `+`."""
     argument = name.encode()
     if initial is not None:
         with_response = argument + b" " + (b64encode(initial) or b"=")
@@ -108,7 +108,7 @@ def _opening(name: str, initial: bytes | None) -> tuple[Command, bytes | None]:
 def _answer(responses: Responses, challenge: bytes, waiting: bytes | None) -> bytes:
     """Return the response to a challenge in base64, or the initial response that waited for it.
 
-    An OAuth error in JSON may lack its padding, as that of some servers does (curl's test 889).
+    An OAuth error in JSON may lack its padding, as on some servers (test 889 of curl).
     Raises Malformed and Refused.
     """
     padding = b"=" * (-len(challenge) % 4)
@@ -129,9 +129,9 @@ def _answer(responses: Responses, challenge: bytes, waiting: bytes | None) -> by
 
 
 def _end_refused(name: str, refused: Refused) -> Generator[Command, Reply, Reply]:
-    """Let the server end an exchange that it refuses, and return its reply with the reason.
+    """Let the server end an exchange that it refuses; return its reply with the reason.
 
-    The reason is known even if the server closes the connection, or does not answer, instead.
+    The reason is known even if the server then closes the connection or does not answer.
     """
     try:
         reply = yield _response(refused.answer)

@@ -31,14 +31,14 @@ def cram_md5(identity: Identity) -> Responses:
 
 
 def external(identity: Identity) -> Responses:
-    """Log in by EXTERNAL (RFC 4422 appendix A): the client certificate is the proof."""
+    """Log in by EXTERNAL (RFC 4422 appendix A): the client certificate authenticates."""
     yield identity.username
 
 
 def xoauth2(identity: Identity) -> Responses:
     """Log in by XOAUTH2 (Google, Microsoft); an error is a challenge in JSON, its response empty.
 
-    Always without an initial response: Microsoft 365 closes the connection on one (getmail6 issue
+    An initial response is never sent: Microsoft 365 closes the connection on one (getmail6 issue
     256, mpop issue 11), and all servers must accept its absence.
     """
     if (yield None):
@@ -71,7 +71,7 @@ def _reason(error: bytes) -> bytes:
             value = fields.get(key)
             if isinstance(value, str | int) and value:
                 texts.append(f"scope {value}" if key == "scope" else str(value))
-    # If it is not the expected object, it is shown as it is.
+    # If it is not the expected object, it is shown unchanged.
     return b"token refused: " + (", ".join(texts).encode("utf-8", "replace") or error)
 
 
@@ -85,4 +85,4 @@ MECHANISMS: dict[str, Mechanism] = {
     "XOAUTH2": xoauth2,
     "OAUTHBEARER": oauthbearer,
 }
-"""By the name in the capability list; `--auth` has it in lower case."""
+"""By the name in the capability list, which `--auth` has in lower case."""

@@ -1,4 +1,4 @@
-"""SCRAM (RFC 5802, 7677): prove the password without sending it, and check the server's proof.
+"""SCRAM (RFC 5802, 7677): prove the password without sending it, and verify the server's proof.
 
 Without channel binding: the `-PLUS` variants are not supported. No I/O.
 """
@@ -11,12 +11,12 @@ from check_pop3_plus.model.failures import config_error
 from check_pop3_plus.pop3.sasl_exchange import Identity, Malformed, Refused, Responses, decoded
 
 FEWEST_ITERATIONS = 4096
-"""RFC 7677 section 4. With fewer, a server that does not know the password can guess it from the
-proof; Cyrus SASL and MongoDB's drivers refuse them, too."""
+"""RFC 7677 section 4. With fewer, a hostile server can guess the password from the proof; Cyrus
+SASL and the drivers of MongoDB refuse them, too."""
 
 MOST_ITERATIONS = 600_000
-"""The highest recommendation (OWASP, for SHA-256); 4,096 is usual, Dovecot's client accepts
-524,288. It takes 0.15 s (measured), within the deadline."""
+"""The highest recommendation (OWASP, for SHA-256); 4,096 is usual, the client of Dovecot accepts
+524,288. The computation takes 0.15 s (measured) and is limited by the deadline."""
 
 # RFC 5802 section 7: unknown extensions are ignored, except `m=`, which is mandatory; a second
 # `v=` or `e=` contradicts the first.
@@ -29,15 +29,15 @@ _SERVER_FINAL = re.compile(rb"(?:v=(?P<proof>[^,\0]+)|e=(?P<error>[^,\0]+))" + _
 
 def sha_1(identity: Identity) -> Responses:
     """Log in by SCRAM-SHA-1 (RFC 5802)."""
-    return conversation("sha1", identity, b64encode(os.urandom(18)))
+    return exchange_messages("sha1", identity, b64encode(os.urandom(18)))
 
 
 def sha_256(identity: Identity) -> Responses:
     """Log in by SCRAM-SHA-256 (RFC 7677)."""
-    return conversation("sha256", identity, b64encode(os.urandom(18)))
+    return exchange_messages("sha256", identity, b64encode(os.urandom(18)))
 
 
-def conversation(algorithm: str, identity: Identity, nonce: bytes) -> Responses:
+def exchange_messages(algorithm: str, identity: Identity, nonce: bytes) -> Responses:
     """Run the exchange of RFC 5802 section 3; `nonce` is the client's, fresh for every login.
 
     Raises ProbeError (config), before anything is sent, if the name or the password cannot be
@@ -74,7 +74,7 @@ def prepared(text: bytes, what: str) -> bytes:
         return _saslprep(text.decode("utf-8")).encode("utf-8")
     except ValueError as error:
         reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-    # Not from the error above, which holds the text.
+    # Not raised from the error above, which holds the text.
     raise config_error("{} cannot be used with SCRAM: {}", what, reason)
 
 
@@ -111,7 +111,7 @@ def _saslprep(typed: str) -> str:
 
 
 def _read_first(server_first: bytes, nonce: bytes) -> tuple[bytes, bytes, int]:
-    if server_first.startswith(b"e="):  # not allowed yet, but it has the reason
+    if server_first.startswith(b"e="):  # too early by RFC 5802, but it contains the reason
         _check_final(server_first, b"")
     parts = _SERVER_FIRST.fullmatch(server_first)
     if not parts:
@@ -128,7 +128,7 @@ def _read_first(server_first: bytes, nonce: bytes) -> tuple[bytes, bytes, int]:
 def _proofs(
     algorithm: str, password: bytes, salt: bytes, iterations: int, message: bytes
 ) -> tuple[bytes, bytes]:
-    """Return the client's proof and the one that the server must give (RFC 5802 section 3)."""
+    """Return the client's proof and the expected one of the server (RFC 5802 section 3)."""
     import hashlib
     import hmac
 

@@ -1,8 +1,8 @@
 """Probe the addresses of a server, one after another or in parallel, into one report.
 
-One after another, each address gets an equal share of the remaining time until it has greeted,
-and the first that works ends the attempt. In parallel, each gets all of it, and one of them logs
-in. A `ProbeError` ends one session, never the run. Nothing here relies on the main thread.
+One after another, each address gets an equal share of the remaining time for its greeting, and the
+first that works ends the attempt. In parallel, each gets all of the time, and one of them logs in.
+A `ProbeError` ends one session, never the run. Nothing here relies on the main thread.
 """
 
 import threading
@@ -26,17 +26,17 @@ from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.probe.session import run_session
 from check_pop3_plus.support.deadline import Clock, Deadline, run_with_deadline
 
-TOGETHER_LIMIT = 128
-"""Addresses probed in parallel: each is a thread and a connection."""
+PARALLEL_LIMIT = 128
+"""Most addresses probed in parallel: each needs a thread and a connection."""
 
 _GRACE_SECONDS = 0.05
-"""Time after the deadline to record what was late."""
+"""Time after the deadline to record which session was late."""
 
 
 def probe_addresses(prerequisites: Prerequisites, deadline: Deadline) -> Report:
-    """Make one attempt and return its report; never raises for what a server does.
+    """Make one attempt and return its report; never raises because of a server.
 
-    In a thread, which is left behind when it is late: a hostile server can keep OpenSSL busy
+    It runs in a thread, which is abandoned when it is late: a hostile server can keep OpenSSL busy
     inside one call, which neither a socket timeout nor a signal ends (a flood of HelloRequest
     or NewSessionTicket does so, and a Diffie-Hellman group of 9,999 bits for 2 s).
     """
@@ -91,18 +91,18 @@ class _Attempt:
             if session.failure is None:
                 self._note_partial(session)
                 return
-            is_ours = session.failure.kind is Kind.CONFIG
-            if session.login_began or is_ours or not self.deadline.left():
+            is_local = session.failure.kind is Kind.CONFIG
+            if session.login_began or is_local or not self.deadline.left():
                 break
-        # The result is about the last one.
+        # The last session is the evaluated one.
         furthest = self._furthest()
         self.sessions.sort(key=lambda session: session is furthest)
 
     def _probe_in_parallel(self, addresses: tuple[Address, ...]) -> None:
-        """Probe each address in a thread of its own, and wait for all of them."""
-        if len(addresses) > TOGETHER_LIMIT:
+        """Probe each address in a separate thread, and wait for all of them."""
+        if len(addresses) > PARALLEL_LIMIT:
             raise config_error(
-                "{} addresses are more than {} at a time", len(addresses), TOGETHER_LIMIT
+                "{} addresses are more than {} at a time", len(addresses), PARALLEL_LIMIT
             )
         self.sessions = [Session(address) for address in addresses]
         bugs: list[BaseException] = []
@@ -127,7 +127,7 @@ class _Attempt:
             raise bugs[0]
 
     def _probe(self, session: Session, share: Deadline) -> None:
-        """Hold one session; a failure is recorded in it."""
+        """Run one session; a failure is recorded in it."""
         session.began = Clock()
         try:
             with session.timeline.phase(Phase.CONNECT):
@@ -155,7 +155,7 @@ class _Attempt:
         session.is_over = True
 
     def _read_certificates(self, session: Session) -> None:
-        """Read the certificates: in no phase of the session, but within the attempt's deadline."""
+        """Read the certificates: outside of the phases, but within the deadline of the attempt."""
         if session.tls:
             from check_pop3_plus.certificate import reader
 
@@ -166,9 +166,9 @@ class _Attempt:
                 session.notes.append(Note(Kind.NOT_STRICT, sanitise(message)))
 
     def abandon(self) -> None:
-        """Leave behind the sessions that are late, and record the phase of each.
+        """Abandon the sessions that are late, and record the phase of each.
 
-        Their threads go on with the old records, which are not read any more.
+        Their threads continue with the old records, which are no longer read.
         """
         for position, session in enumerate(self.sessions):
             if not session.is_over:
@@ -188,15 +188,15 @@ class _Attempt:
             if session.failure
         ]
         if failed:
+            counts = (len(failed), len(self.sessions))
             which = printable(", ".join(["{}"] * len(failed)), *failed)
-            of = len(self.sessions)
-            text = printable("{} of {} addresses tried failed ({})", len(failed), of, which)
+            text = printable("{} of {} addresses tried failed ({})", *counts, which)
             working.notes.append(Note(Kind.PARTIAL, text))
 
     def _furthest(self) -> Session:
         """Return the session that reached the most phases: its failure is the most specific.
 
-        The last of equals, so that the sessions stay in the order tried.
+        Of equals, the last one: the sessions stay in the order tried.
         """
         return max(reversed(self.sessions), key=lambda session: len(session.timeline.laps))
 
@@ -210,8 +210,8 @@ class _Attempt:
         return next((line.current for line in reversed(timelines) if line.current), None)
 
     def report(self) -> Report:
-        together = self.settings.target.all_addresses
-        evaluated = tuple(self.sessions if together else self.sessions[-1:])
+        is_parallel = self.settings.target.all_addresses
+        evaluated = tuple(self.sessions if is_parallel else self.sessions[-1:])
         ended = max((session.ended for session in evaluated if session.ended), default=None)
         return Report(
             sessions=tuple(self.sessions),

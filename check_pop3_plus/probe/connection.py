@@ -33,7 +33,7 @@ _TRANSCRIPT_LIMIT = 200
 
 
 class Connection:
-    """A stream with commands and replies; every line goes into the session's transcript."""
+    """A stream with commands and replies; every line is added to the transcript."""
 
     def __init__(
         self, stream: Stream, settings: Settings, session: Session, sanitise: Sanitiser
@@ -43,13 +43,14 @@ class Connection:
         self.session = session
         self.sanitise = sanitise
         self.is_usable = False
-        """Whether QUIT can be sent: the server has greeted, and no reply is half read."""
+        """Whether QUIT can be sent: a greeting was read, and no reply is incomplete."""
         self._lines = grammar.LineBuffer()
 
-    def ask(self, command: grammar.Command, has_body: bool = False) -> grammar.Reply:
+    def request(self, command: grammar.Command, has_body: bool = False) -> grammar.Reply:
         """Send a command and return its reply.
 
-        Raises ProbeError (garbled) when data has arrived before the command was sent.
+        Raises ProbeError (garbled) if data has arrived before the command is sent, and what
+        `read_reply` raises.
         """
         if self.unsolicited():
             raise ProbeError(Kind.GARBLED, "sent data that nothing had asked for")
@@ -57,11 +58,11 @@ class Connection:
         return self.read_reply(has_body, command.is_auth)
 
     def send(self, command: grammar.Command) -> None:
-        """Send a command, whatever has arrived."""
+        """Send a command without checking for unsolicited data."""
         self.is_usable = False
         self._record("C: {}", command.shown)
         if command.shown.endswith("***") and not command.wire.startswith(b"PASS "):
-            # A proof, too, lets a password be guessed.
+            # A proof allows an offline attack on the password.
             self.sanitise = also_masking(self.sanitise, command.wire.split(b" ")[-1].strip())
         self.stream.send(command.wire)
 
@@ -91,7 +92,7 @@ class Connection:
         is_inside: bool = False,
         missing: str = " without a reply",
     ) -> bytes:
-        """Return the next line without its end; `is_inside` says that its reply has begun.
+        """Return the next line without its end; `is_inside` if its reply has begun.
 
         `missing` is added to the error when the server closes the connection instead.
         Raises ProbeError: closed, oversized past `limit` bytes; DeadlineExceeded.
@@ -114,7 +115,7 @@ class Connection:
         return line
 
     def _shown(self, line: bytes) -> Printable:
-        """Return what the transcript may show of a line: base64 can hide a secret from the mask."""
+        """Return a line for the transcript; a challenge whose base64 hides a secret is replaced."""
         if line.startswith(b"+ "):
             from base64 import b64decode
 
@@ -137,7 +138,7 @@ class Connection:
             raise
 
     def unsolicited(self) -> bool:
-        """Return whether data has arrived that no command asked for."""
+        """Return whether data has arrived that is not the reply to a command."""
         self._lines.feed(self.stream.arrived())
         return bool(self._lines.pending)
 
@@ -159,7 +160,7 @@ class Connection:
         self._record("TLS: {} {}", session.tls.version, session.tls.cipher)
 
     def quote(self, line: bytes) -> Printable:
-        """Return a line for a message; an empty one is named so."""
+        """Return a line for a message, with a placeholder for an empty one."""
         return self.sanitise(line) or printable("(an empty line)")
 
     def reason(self, reply: grammar.Reply) -> Printable:
@@ -167,7 +168,7 @@ class Connection:
         return self.sanitise(reply.text) or printable("(no reason given)")
 
     def warn(self, deviation: str) -> None:
-        """Record, once, a tolerated deviation from the protocol; our own text."""
+        """Record a tolerated deviation from the protocol once; the text is our own."""
         if deviation not in self.session.protocol_warnings:
             self.session.protocol_warnings.append(printable(deviation))
 
@@ -193,7 +194,7 @@ def read_greeting(connection: Connection) -> None:
     reply = grammar.parse_status(line)
     if reply is None and line[:3] == b"+ok":
         # Some servers send it; clients that compare without case accept it.
-        note(connection, Kind.GARBLED, "greeting in lower case")
+        add_note(connection, Kind.GARBLED, "greeting in lower case")
         reply = grammar.parse_status(b"+OK" + line[3:])
     if reply is None:
         quoted, guess = connection.quote(line), grammar.guess_protocol(line)
@@ -209,16 +210,16 @@ def read_greeting(connection: Connection) -> None:
         message = "sent more than its greeting, unasked"
         if connection.settings.login or connection.settings.tls.security is Security.STLS:
             raise ProbeError(Kind.GARBLED, message)
-        note(connection, Kind.GARBLED, message)
+        add_note(connection, Kind.GARBLED, message)
 
 
-def capabilities(connection: Connection) -> grammar.Capabilities | None:
+def read_capabilities(connection: Connection) -> grammar.Capabilities | None:
     """Return the reply to CAPA, or None if the server does not know it (RFC 2449 section 5).
 
-    Raises what `Connection.ask` raises.
+    Raises what `Connection.request` raises.
     """
     with connection.session.timeline.phase(Phase.CAPA):
-        reply = connection.ask(grammar.command(b"CAPA"), has_body=True)
+        reply = connection.request(grammar.command(b"CAPA"), has_body=True)
     if not reply.ok:
         return None
     connection.session.capabilities = tuple(connection.sanitise(line) for line in reply.body)
@@ -232,7 +233,7 @@ def capabilities(connection: Connection) -> grammar.Capabilities | None:
 
 
 def quit_session(connection: Connection) -> None:
-    """Send QUIT and wait at most `QUIT_SECONDS`; its failure is only a note (nothing was deleted).
+    """Send QUIT and wait at most `QUIT_SECONDS`; a failure is only a note (nothing was deleted).
 
     Not part of the response time: `ended` stays as it was.
     """
@@ -242,18 +243,18 @@ def quit_session(connection: Connection) -> None:
     try:
         with connection.session.timeline.phase(Phase.QUIT):
             if connection.unsolicited():
-                # It would be taken for the reply to QUIT; the mailbox must be released anyway.
+                # It would be taken for the reply to QUIT, which must release the mailbox anyway.
                 connection.send(command)
                 raise ProbeError(Kind.GARBLED, "sent more than it was asked for")
-            reply = connection.ask(command)
+            reply = connection.request(command)
         if not reply.ok:
-            note(connection, Kind.GOODBYE, "QUIT was refused (nothing was deleted)")
+            add_note(connection, Kind.GOODBYE, "QUIT was refused (nothing was deleted)")
     except ProbeError:
-        note(connection, Kind.GOODBYE, "QUIT was not acknowledged (nothing was deleted)")
+        add_note(connection, Kind.GOODBYE, "QUIT was not acknowledged (nothing was deleted)")
     finally:
         connection.session.ended = ended
 
 
-def note(connection: Connection, kind: Kind, text: str) -> None:
+def add_note(connection: Connection, kind: Kind, text: str) -> None:
     """Add a note in our own words to the session."""
     connection.session.notes.append(Note(kind, printable(text)))

@@ -2,7 +2,7 @@
 
 One request and its reply, on one connection whose TLS is always verified. Redirects and proxies
 are not supported. Nothing is stored, not even a new refresh token, because the plugin writes no
-file. Every failure is `config`: it is our side, not the mail server's.
+file. Every failure is `config`, because the mail server is not involved.
 """
 
 import re
@@ -33,7 +33,7 @@ _ERRORS = (
 
 
 def fetch_token(grant: Grant, deadline: Deadline) -> tuple[Secret, ...]:
-    """Return the access token, then the secrets that it was requested with, all to be masked.
+    """Return the access token and the secrets used to request it, all to be masked.
 
     The client's secret is in the body of the request, not in a header, as Microsoft and Google
     document it (RFC 6749 section 2.3.1).
@@ -43,14 +43,14 @@ def fetch_token(grant: Grant, deadline: Deadline) -> tuple[Secret, ...]:
     """
     form = {"client_id": grant.client_id.encode()}
     secrets = []
-    if grant.client_secret_file is not None:
-        path, what = grant.client_secret_file, "client secret file"
-        secrets.append(password_source.read_file(path, what))
-        form["client_secret"] = secrets[-1].reveal()
-    if grant.refresh_token_file is not None:
-        path, what = grant.refresh_token_file, "refresh token file"
-        secrets.append(password_source.read_file(path, what))
-        form["refresh_token"] = secrets[-1].reveal()
+    for key, path in (
+        ("client_secret", grant.client_secret_file),
+        ("refresh_token", grant.refresh_token_file),
+    ):
+        if path is not None:
+            what = key.replace("_", " ") + " file"
+            secrets.append(password_source.read_file(path, what))
+            form[key] = secrets[-1].reveal()
     form["grant_type"] = b"refresh_token" if "refresh_token" in form else b"client_credentials"
     if grant.scope is not None:
         form["scope"] = grant.scope.encode()
@@ -73,8 +73,8 @@ def fetch_token(grant: Grant, deadline: Deadline) -> tuple[Secret, ...]:
 def parse_token(status: int, body: bytes, secrets: Iterable[Secret]) -> Secret:
     """Return the token in a reply (RFC 6749 section 5).
 
-    Raises ProbeError (config), with the endpoint's own `error` if there is one; `secrets`, which
-    were sent to it, are masked.
+    `secrets`, which were sent to the endpoint, are masked. Raises ProbeError (config), with the
+    `error` of the reply if it has one.
     """
     import json
 

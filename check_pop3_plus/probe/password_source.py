@@ -1,7 +1,7 @@
 """Read a secret from a file, the environment, a command, or a prompt.
 
 `oauth_token` fetches tokens. A secret cannot be given as an argument: the process list, stored
-check results and logs would show it. Every failure is `config`: it is our side, not the server's.
+check results and logs would show it. Every failure is `config`, because it is local.
 """
 
 import os
@@ -16,7 +16,7 @@ from check_pop3_plus.support.programs import run_program
 
 
 def read(source: SecretSource, deadline: Deadline) -> Secret:
-    """Return the secret: the first line of its source, or a whole variable.
+    """Return the secret: the first line of a file or output, or the value of a variable.
 
     Raises ProbeError (config), with the reason, never with the content.
     """
@@ -42,8 +42,8 @@ def read_file(path: str, what: str) -> Secret:
     return _checked(read_secret_file(path, what), printable("{} {}", what, path))
 
 
-def ask(username: str) -> Secret:
-    """Ask on the terminal, without echo. Raises ProbeError (config) when nothing is entered."""
+def prompt(username: str) -> Secret:
+    """Prompt on the terminal, without echo. Raises ProbeError (config) if nothing is entered."""
     import getpass
 
     try:
@@ -63,10 +63,10 @@ def _checked(content: bytes, what: Printable) -> Secret:
 
 
 def _take_variable(name: str) -> bytes:
-    """Return a variable's value and remove it, so that no child process inherits it."""
+    """Return the value of a variable and remove it, so that no child process inherits it."""
     value = os.environb.pop(os.fsencode(name), None)
     if value is None:
-        if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):  # perhaps the password itself
+        if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):  # possibly the password itself
             raise config_error("the environment variable of --password-env is not set")
         raise config_error("environment variable {} is not set", name)
     return value

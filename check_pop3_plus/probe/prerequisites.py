@@ -26,7 +26,7 @@ class Prerequisites:
     def __init__(
         self, settings: Settings, secret: Secret | None = None, masker: Masker | None = None
     ) -> None:
-        """`secret` is one entered on the terminal; otherwise it is read from its source.
+        """Take a `secret` entered on the terminal; otherwise it is read from its source.
 
         `masker` is shared by all sections of a sweep.
         """
@@ -34,7 +34,7 @@ class Prerequisites:
         self.secret = secret
         self.masker = masker or Masker()
         self.is_maskable = True
-        """Otherwise only response codes of the server are quoted after the login."""
+        """If not, only response codes of the server are quoted after the login."""
         self.context: ssl.SSLContext | None = None
         """None without TLS."""
         self.deployed: tuple[CertificateFacts, ...] = ()
@@ -42,11 +42,11 @@ class Prerequisites:
 
     @property
     def sanitise(self) -> Sanitiser:
-        """Makes untrusted text printable, and masks the secrets that are known so far."""
+        """The function that makes untrusted text printable and masks the secrets known so far."""
         return self.masker.sanitise
 
     def prepare(self, deadline: Deadline) -> None:
-        """Prepare everything, unless it is done, before the time of a session is measured.
+        """Prepare everything once, before the time of a session is measured.
 
         Raises ProbeError (config).
         """
@@ -74,7 +74,7 @@ class Prerequisites:
 
 
 def _read_deployed(path: str | None, sanitise: Sanitiser) -> tuple[CertificateFacts, ...]:
-    """Return the certificates of the file that must contain the server certificate."""
+    """Return the certificates in the file that must contain the server certificate."""
     if path is None:
         return ()
     from check_pop3_plus.certificate import reader

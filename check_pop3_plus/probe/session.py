@@ -1,7 +1,7 @@
 """One session on one stream, top to bottom, no state machine (RFC 1939, 2449, 2595).
 
-Facts go into a `Session`; `ProbeError` is raised when the session ends early. There are no
-thresholds and no states here.
+Facts go into a `Session`; `ProbeError` is raised when the session ends early. Thresholds
+and states are not known here.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,12 @@ from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Security, Verify
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.pop3 import grammar
-from check_pop3_plus.probe.connection import Connection, capabilities, quit_session, read_greeting
+from check_pop3_plus.probe.connection import (
+    Connection,
+    quit_session,
+    read_capabilities,
+    read_greeting,
+)
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Deadline, run_with_deadline
 
@@ -37,9 +42,9 @@ def run_session(
     deadline: Deadline,
     may_log_in: Callable[[], bool],
 ) -> None:
-    """Hold a whole session; `deadline` replaces the stream's own after the greeting.
+    """Run a whole session; `deadline` replaces the one of the stream after the greeting.
 
-    `may_log_in` is called right before a login: of several sessions of an attempt one may log in.
+    `may_log_in` is called right before a login: only one session of an attempt may log in.
 
     Raises ProbeError; the facts up to then are in `session`.
     """
@@ -62,7 +67,7 @@ def run_session(
         # and with TLS 1.3 a server may refuse a client certificate only now.
         for_login = settings.login and settings.login.needs_capabilities
         if is_stls or for_login or settings.assertions.capabilities:
-            known = capabilities(connection)
+            known = read_capabilities(connection)
         if settings.login and log_in(connection, prerequisites, known, may_log_in):
             with phase(Phase.STAT):
                 stat_mailbox(connection)
@@ -76,14 +81,14 @@ def upgrade(connection: Connection, context: "ssl.SSLContext") -> None:
 
     Raises ProbeError: no-stls, injected, and what a handshake raises.
     """
-    offered = capabilities(connection)
+    offered = read_capabilities(connection)
     with connection.session.timeline.phase(Phase.STLS):
         if offered is not None and not offered.has("STLS"):
             raise ProbeError(Kind.NO_STLS, "does not offer STLS")
-        reply = connection.ask(grammar.command(b"STLS"))
+        reply = connection.request(grammar.command(b"STLS"))
         if not reply.ok:
             raise ProbeError(Kind.NO_STLS, "refuses STLS: {}", connection.reason(reply))
-        # Data behind the reply is not protected, and would be read as if it had come inside TLS.
+        # Data after the reply is not protected, and would be read as if received inside TLS.
         if connection.unsolicited():
             connection.is_usable = False
             raise ProbeError(Kind.INJECTED, "sent plain data after the STLS reply (injection?)")
@@ -104,7 +109,7 @@ def log_in(
     known: grammar.Capabilities | None,
     may_log_in: Callable[[], bool],
 ) -> bool:
-    """Log in once; a second try after a rejection could lock the account.
+    """Log in once; a second attempt after a rejection could lock the account.
 
     Returns False if another session of the attempt has logged in already.
 
@@ -121,7 +126,7 @@ def log_in(
         try:
             method = login.choose_mechanism(wanted.mechanism, known, encrypted)
         except ProbeError as error:
-            # It quotes what the server offers, which may have a secret in it.
+            # It quotes the mechanisms offered, which may contain a secret.
             raise ProbeError(error.kind, "{}", connection.sanitise(error.message)) from error
         if not may_log_in():
             return False
@@ -148,12 +153,12 @@ def _run_steps(connection: Connection, steps: "login.Steps") -> grammar.Reply:
         command = next(steps)
         while True:
             try:
-                reply = connection.ask(command)
+                reply = connection.request(command)
             except ProbeError as error:
-                # A method that has just cancelled its exchange raises its own reason instead.
+                # A method that has just cancelled its exchange raises its reason instead.
                 command = steps.throw(error)
             else:
-                # Computing a proof may take long; a hostile server chooses how long.
+                # A hostile server can choose how long the computation of a proof takes.
                 command = run_with_deadline(partial(steps.send, reply), connection.stream.deadline)
     except StopIteration as end:
         last: grammar.Reply = end.value
@@ -173,10 +178,10 @@ def _require_verified_link(connection: Connection) -> None:
 
 
 def _require_certificate(connection: Connection) -> None:
-    """Check, before a byte is sent, what OpenSSL does not check of the server certificate.
+    """Check the pins, and the strength of the certificates if TLS 1.1 is allowed.
 
-    That is the pins, and the strength if TLS 1.1 is allowed: it needs security level 0, at which
-    OpenSSL also accepts weak certificates.
+    No POP3 byte is sent before. TLS 1.1 needs security level 0, at which OpenSSL also accepts weak
+    certificates.
 
     Raises CertificateRejected: pin, weak.
     """
@@ -208,9 +213,9 @@ def stat_mailbox(connection: Connection) -> None:
     """
     from check_pop3_plus.pop3 import login
 
-    # Dovecot sends `+OK Logged in.` and, if the mailbox cannot be opened, an `-ERR` right behind.
+    # Dovecot sends `+OK Logged in.` and, if the mailbox cannot be opened, an `-ERR` right after it.
     withdrawn = connection.unsolicited()
-    reply = connection.read_reply() if withdrawn else connection.ask(grammar.command(b"STAT"))
+    reply = connection.read_reply() if withdrawn else connection.request(grammar.command(b"STAT"))
     if not reply.ok:
         kind, reason = login.kind_of_code(reply.code), connection.reason(reply)
         if kind is not None:

@@ -1,8 +1,8 @@
 """Side probes: extra checks, each on a separate connection.
 
-They explain a failed handshake, and test what the user wants to be impossible (the assertions). An
-assertion whose session fails proves nothing, and is reported as not tested: no false OK. They use
-no real credentials, and send no POP3 byte after a handshake with legacy TLS.
+They explain a failed handshake, and test the assertions about the server. An assertion whose
+session fails is reported as not tested: no false OK. They use no real credentials, and send no POP3
+byte after a handshake with legacy TLS.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,12 @@ from check_pop3_plus.model.settings import Security
 from check_pop3_plus.net import legacy_client_hello, transport
 from check_pop3_plus.net.tls import legacy_context
 from check_pop3_plus.pop3 import grammar
-from check_pop3_plus.probe.connection import Connection, capabilities, quit_session, read_greeting
+from check_pop3_plus.probe.connection import (
+    Connection,
+    quit_session,
+    read_capabilities,
+    read_greeting,
+)
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Deadline, run_with_deadline
 
@@ -36,11 +41,11 @@ def on_separate_connection(
     limit: Deadline,
     work: Callable[[Connection], _T],
 ) -> _T:
-    """Return what `work` returns for a new connection to an address.
+    """Return the result of `work` with a new connection to an address.
 
-    In a thread, because a server can keep OpenSSL busy inside one call. Past the limit the
-    connection is shut down, or that thread would run on as long as a sweep does. QUIT is sent
-    where the server can take it.
+    It runs in a thread, because a server can keep OpenSSL busy inside one call. At the limit the
+    connection is shut down; otherwise the thread would run as long as a sweep does. QUIT is sent
+    if the session allows it.
 
     Raises what `work` and `transport.connect` raise; DeadlineExceeded at the limit.
     """
@@ -64,7 +69,7 @@ def on_separate_connection(
         raise
 
 
-# --- why a handshake failed ---------------------------------------------------------------------
+# --- failed handshakes --------------------------------------------------------------------------
 
 
 def explain_failure(
@@ -79,7 +84,7 @@ def explain_failure(
     is_unclear = error.kind in (Kind.TLS, Kind.CLOSED) and session.timeline.failed is Phase.TLS
     if is_unclear and session.tls is None and prerequisites.context and deadline.left():
         limit = deadline.within(min(LEGACY_SECONDS, deadline.left() / 2))
-        handshake = partial(agreed_on_legacy_terms, modern=prerequisites.context)
+        handshake = partial(agreed_legacy_parameters, modern=prerequisites.context)
         with suppress(ProbeError):
             agreed = on_separate_connection(session.address, prerequisites, limit, handshake)
             if agreed:
@@ -87,12 +92,12 @@ def explain_failure(
     return error.failure(session.timeline.failed)
 
 
-def agreed_on_legacy_terms(connection: Connection, modern: "ssl.SSLContext") -> Printable | None:
+def agreed_legacy_parameters(connection: Connection, modern: "ssl.SSLContext") -> Printable | None:
     """Return version and cipher of a handshake with legacy TLS, or None if `modern` allows them.
 
     Raises ProbeError when the handshake fails.
     """
-    _go_to_handshake(connection)
+    _prepare_handshake(connection)
     connection.start_tls(legacy_context())
     agreed = connection.session.tls
     if agreed is None or agreed.version is None:
@@ -109,17 +114,17 @@ def agreed_on(connection: Connection, version: str) -> Printable:
 
     Raises ProbeError when the handshake fails.
     """
-    _go_to_handshake(connection)
+    _prepare_handshake(connection)
     connection.start_tls(legacy_context(version))
     agreed = connection.session.tls
     return printable("{}", agreed.cipher if agreed and agreed.cipher else "an unknown cipher")
 
 
-def _go_to_handshake(connection: Connection) -> None:
-    """Do what comes before the handshake: nothing, or STLS (RFC 2595 section 4)."""
+def _prepare_handshake(connection: Connection) -> None:
+    """Send STLS before the handshake if the settings demand it (RFC 2595 section 4)."""
     if connection.settings.tls.security is Security.STLS:
         read_greeting(connection)
-        reply = connection.ask(grammar.command(b"STLS"))
+        reply = connection.request(grammar.command(b"STLS"))
         if not reply.ok:
             raise ProbeError(Kind.NO_STLS, "refuses STLS: {}", connection.reason(reply))
 
@@ -152,10 +157,10 @@ class _AssertionTests:
         self.notes: list[Note] = []
 
     def run(self, kind: Kind, test: Callable[[Connection], Printable | None]) -> None:
-        """Record what `test` finds wrong."""
-        wrong = self._result(kind, test)
-        if wrong:
-            self.notes.append(Note(kind, wrong))
+        """Record the violation that `test` returns."""
+        violation = self._result(kind, test)
+        if violation:
+            self.notes.append(Note(kind, violation))
 
     def run_legacy_tls(self) -> None:
         """Record the legacy TLS versions that the server accepts."""
@@ -163,8 +168,8 @@ class _AssertionTests:
         accepted = set()
         for version in legacy_client_hello.LEGACY_VERSIONS:
             answer = self._result(kind, partial(try_legacy_version, version=version))
-            if answer == HUNG_UP and context:
-                # Because of the version, or of a limit on connections? A limit breaks this, too.
+            if answer == CLOSED and context:
+                # If it was a limit on connections, not the version, this fails, too.
                 self._result(kind, partial(require_handshake, context=context))
             elif answer:
                 accepted.add(answer)
@@ -182,18 +187,18 @@ class _AssertionTests:
             return None
 
 
-HUNG_UP = "hung up"
+CLOSED = "closed"
 
 
 def try_legacy_version(connection: Connection, version: str) -> str:
     """Offer only one legacy TLS version, and return the version that the server accepts.
 
-    "" if it refuses by an alert, `HUNG_UP` if it closes the connection, as Dovecot does: that may
-    have other reasons, which `require_handshake` can exclude.
+    "" if it refuses by an alert, `CLOSED` if it closes the connection, as Dovecot does: other
+    reasons for that are excluded by `require_handshake`.
 
     Raises ProbeError when nothing can be concluded.
     """
-    _go_to_handshake(connection)
+    _prepare_handshake(connection)
     connection.is_usable = False  # no POP3 byte follows
     connection.stream.send(legacy_client_hello.client_hello(version, connection.settings.tls.name))
     data = b""
@@ -202,17 +207,17 @@ def try_legacy_version(connection: Connection, version: str) -> str:
             received = connection.stream.receive()
         except ProbeError as error:
             if error.kind is Kind.CLOSED:
-                return HUNG_UP
+                return CLOSED
             raise
         if not received:
-            return HUNG_UP
+            return CLOSED
         data += received
     return answer
 
 
 def require_handshake(connection: Connection, context: "ssl.SSLContext") -> None:
     """Do a modern handshake. Raises ProbeError when it fails."""
-    _go_to_handshake(connection)
+    _prepare_handshake(connection)
     connection.start_tls(context)
     if connection.settings.tls.security is Security.IMPLICIT:
         read_greeting(connection)
@@ -223,7 +228,7 @@ CLEARTEXT_USER = b"check_pop3_plus"
 
 
 def try_cleartext(connection: Connection) -> Printable | None:
-    """Try a login without TLS, and return how it was offered or accepted, or None.
+    """Try a login without TLS; return how it was offered or accepted, or None.
 
     A server that accepts USER may still refuse PASS without TLS, so a password is sent, too; user
     and password do not exist. Raises ProbeError when the session fails.
@@ -231,43 +236,43 @@ def try_cleartext(connection: Connection) -> Printable | None:
     from check_pop3_plus.pop3 import login
 
     read_greeting(connection)
-    known = capabilities(connection)
+    known = read_capabilities(connection)
     if known is not None and known.has("USER"):
         return printable("offers USER before TLS")
     plain = [name for name in login.CLEARTEXT if known and name in login.sasl_mechanisms(known)]
     if plain:
         return printable("offers {} before TLS", " ".join(plain))
-    reply = connection.ask(grammar.command(b"USER", CLEARTEXT_USER))
+    reply = connection.request(grammar.command(b"USER", CLEARTEXT_USER))
     if not reply.ok:
         return None
-    reply = connection.ask(grammar.command(b"PASS", CLEARTEXT_USER, printable("***")))
+    reply = connection.request(grammar.command(b"PASS", CLEARTEXT_USER, printable("***")))
     if not reply.ok and login.demands_tls(reply):
         return None
     return printable("takes a password before TLS")
 
 
 def try_injection(connection: Connection, context: "ssl.SSLContext") -> Printable | None:
-    """Send a command together with STLS, and return its effect inside TLS, or None.
+    """Send a command together with STLS; return its effect inside TLS, or None.
 
-    A server that answers it inside TLS takes commands injected by a man in the middle for the
-    client's own (CVE-2011-0411 and similar). One that closes the connection, as Dovecot does, is
+    A server that answers it inside TLS accepts commands injected by a man in the middle
+    (CVE-2011-0411 and similar). One that closes the connection, as Dovecot does, is
     safe: the same upgrade without the command has just succeeded. Raises ProbeError when nothing
     can be concluded.
     """
     read_greeting(connection)
     both = grammar.command(b"STLS").wire + grammar.command(b"CAPA").wire
-    reply = connection.ask(grammar.Command(both, printable("STLS, CAPA")))
+    reply = connection.request(grammar.Command(both, printable("STLS, CAPA")))
     if not reply.ok:
         return None
     connection.is_usable = False
     try:
         if connection.unsolicited():
-            return None  # answered in clear, as if it had come before STLS: harmless
+            return None  # answered in plain text, as if sent before STLS: harmless
         connection.start_tls(context)
         connection.stream.send(grammar.command(b"QUIT").wire)
         first, second = connection.read_line(), connection.read_line()
     except ProbeError as error:
-        # One answer to one command, or none, and then the end; or no handshake at all.
+        # The server answered one command or none and closed, or the handshake failed.
         if error.kind in (Kind.CLOSED, Kind.TLS):
             return None
         raise

@@ -105,7 +105,7 @@ def settings_of(service: Service) -> Settings | ProbeError:
 def _parse(section: Sequence[tuple[str, str]]) -> Given | ProbeError:
     try:
         return parser.read_section(section)
-    except parser.Asked:
+    except parser.HelpRequested:
         return UsageError("--help and --version are only allowed on the command line")
     except ProbeError as error:
         return error

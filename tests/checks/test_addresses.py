@@ -1,4 +1,4 @@
-"""Every address of a name, side by side, in process: the resolver is the test's own."""
+"""Checks of all addresses of a name, in parallel and in process, with a replaced resolver."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Pool:
         self.add(ScriptedServer([silence()], address=f"127.0.0.{number}"))
 
     def attempt(self, argv: str = "--all-addresses", login: bool = False) -> Verdict:
-        """Check the pool, and return what comes of it."""
+        """Check the pool, and return the verdict."""
         words = f"-H pop.example.test -S --ca-file {self._pki.ca_file} {argv}"
         if login:
             words += f" -U monitor --password-file {self._secret}"
@@ -196,7 +196,7 @@ def test_untrusted_address_gets_no_password(pool: Pool) -> None:
 def test_rejected_login_is_not_repeated_on_another_address(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Threat T21: one login per run, however many addresses."""
+    """Threat T21: one login per run, for any number of addresses."""
     servers = [pool.polite(number) for number in (1, 2, 3, 4)]
     for server in servers:
         server.users = {"monitor": "another"}

@@ -1,4 +1,4 @@
-"""The installed command as a process: descriptors, signals, terminals, its environment."""
+"""The installed command as a process: descriptors, signals, terminals, environment."""
 
 import base64
 import json
@@ -41,8 +41,8 @@ def shell(script: str, *arguments: str, env: dict[str, str] | None = None) -> Ru
 # --- output ----------------------------------------------------------------------------------
 
 
-def test_the_four_common_uses(pki: Pki, tmp_path: Path) -> None:
-    """The contract's section 2, and the whole status line of each."""
+def test_command_four_common_uses_give_expected_output(pki: Pki, tmp_path: Path) -> None:
+    """Contract, section 2: each has exactly this output."""
     password = tmp_path / "password"
     password.write_text("s3cret")
     password.chmod(0o600)
@@ -81,8 +81,8 @@ def test_the_four_common_uses(pki: Pki, tmp_path: Path) -> None:
     assert secure.sessions_without_quit == 0
 
 
-def test_ipv6() -> None:
-    """In brackets or not, and shown in brackets."""
+def test_command_ipv6_address_is_shown_in_brackets() -> None:
+    """An IPv6 address is accepted with and without brackets."""
     with ScriptedServer(GREETED, address="::1") as server:
         done = honest(run("-H", "[::1]", "-p", str(server.port), "-v"))
 
@@ -90,8 +90,8 @@ def test_ipv6() -> None:
     assert any(line.startswith(f"address: [::1]:{server.port} OK in ") for line in done.long)
 
 
-def test_a_source_address() -> None:
-    """One of ours is used; one that is not ours is our mistake."""
+def test_source_address_must_be_local() -> None:
+    """A local address is used; any other is a configuration error."""
     with ScriptedServer(GREETED) as server:
         good = check(server, "--source-address", "127.0.0.9")
         bad = check(server, "--source-address", "192.0.2.1")
@@ -102,8 +102,8 @@ def test_a_source_address() -> None:
 
 @pytest.mark.threat("T24")
 @pytest.mark.parametrize("option", ["-h", "--help", "-V", "--version"])
-def test_help_and_version(option: str) -> None:
-    """Exit code 3, as the plugin guidelines say."""
+def test_help_and_version_exit_unknown(option: str) -> None:
+    """The plugin guidelines demand exit code 3."""
     done = run(option)
 
     assert done.code == 3
@@ -111,8 +111,8 @@ def test_help_and_version(option: str) -> None:
     assert done.out.startswith(("usage: check_pop3_plus", "check_pop3_plus 0."))
 
 
-def test_a_usage_error_is_one_line() -> None:
-    """UNKNOWN, its kind, and nothing on stderr."""
+def test_usage_error_is_one_line() -> None:
+    """The state is UNKNOWN, and nothing is written to stderr."""
     done = honest(run("--port", "x"))
 
     assert done.code == 3
@@ -121,8 +121,8 @@ def test_a_usage_error_is_one_line() -> None:
 
 @pytest.mark.threat("T8")
 @pytest.mark.parametrize("verbosity", ["", "-v", "-vv", "-vvv"])
-def test_the_canary_never_shows(verbosity: str, pki: Pki, tmp_path: Path) -> None:
-    """Threat T8: not at any verbosity, not from a server that knows it by heart."""
+def test_secret_echoed_by_server_is_not_shown(verbosity: str, pki: Pki, tmp_path: Path) -> None:
+    """Threat T8: a secret that the server echoes is masked at any verbosity."""
     evil = f"-ERR {CANARY} {CANARY.upper()} {CANARY.encode().hex()}\r\n".encode()
     steps = [
         say(f"+OK {CANARY}\r\n".encode()),
@@ -159,10 +159,8 @@ def test_the_canary_never_shows(verbosity: str, pki: Pki, tmp_path: Path) -> Non
         ],
     ],
 )
-def test_the_canary_does_not_show_in_what_is_quoted_from_an_exchange(
-    steps: list[Step], pki: Pki
-) -> None:
-    """The list of mechanisms, and the reason inside an OAuth error."""
+def test_secret_in_quoted_exchange_is_not_shown(steps: list[Step], pki: Pki) -> None:
+    """A secret is masked in the list of mechanisms and in the reason of an OAuth error."""
     script = [say(b"+OK\r\n"), expect(b"CAPA"), *steps]
     with ScriptedServer(script, tls=pki.server("good")) as server:
         done = check(server, *flags("tls", pki, login=True), "--auth", "xoauth2", "-vvv")
@@ -174,8 +172,8 @@ def test_the_canary_does_not_show_in_what_is_quoted_from_an_exchange(
 @pytest.mark.parametrize(
     "locale", [{"LC_ALL": "C"}, {"LC_ALL": "de_DE.ISO-8859-1"}, {"PYTHONIOENCODING": "latin-1"}]
 )
-def test_the_locale_changes_nothing(locale: dict[str, str]) -> None:
-    """Everything printed is ASCII, whatever the terminal can."""
+def test_output_in_any_locale_is_ascii(locale: dict[str, str]) -> None:
+    """The output is ASCII, independent of the encoding of the terminal."""
     with ScriptedServer([say("-ERR größe\r\n".encode()), *GREETED[1:]]) as server:
         done = honest(run("-H", "127.0.0.1", "-p", str(server.port), env=locale))
 
@@ -191,8 +189,8 @@ def test_the_locale_changes_nothing(locale: dict[str, str]) -> None:
 
 @pytest.mark.threat("T24")
 @pytest.mark.parametrize("redirection", [">&-", ">/dev/full", "<&- >&- 2>&-", ">&- 2>&-"], ids=repr)
-def test_output_that_cannot_be_written(redirection: str) -> None:
-    """Fault 64: exit code 3, no traceback; and the verdict does not go to the mail server."""
+def test_stdout_unwritable_exits_unknown(redirection: str) -> None:
+    """Fault 64: exit code 3, no traceback, and no output is sent to the mail server."""
     with ScriptedServer(GREETED) as server:
         done = shell(f'"$@" {redirection}', "-H", "127.0.0.1", "-p", str(server.port))
         server.settle()
@@ -202,8 +200,8 @@ def test_output_that_cannot_be_written(redirection: str) -> None:
 
 
 @pytest.mark.threat("T24")
-def test_a_broken_pipe() -> None:
-    """Fault 64: the reader is gone."""
+def test_stdout_closed_pipe_exits_unknown() -> None:
+    """Fault 64: the reader has closed the pipe."""
     with ScriptedServer(GREETED) as server:
         process = subprocess.Popen(
             [COMMAND, "-H", "127.0.0.1", "-p", str(server.port)],
@@ -222,8 +220,8 @@ def test_a_broken_pipe() -> None:
 
 @pytest.mark.threat("T24")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_ends_the_run_with_a_good_line(number: signal.Signals) -> None:
-    """Fault 65: the phase it was in, and what was measured."""
+def test_signal_ends_run_with_status_line(number: signal.Signals) -> None:
+    """Fault 65: the output names the phase and has the measured times."""
     with ScriptedServer([silence()]) as server:
         process = subprocess.Popen(
             [COMMAND, "-H", "127.0.0.1", "-p", str(server.port), "-t", "20"],
@@ -247,8 +245,8 @@ def test_a_signal_ends_the_run_with_a_good_line(number: signal.Signals) -> None:
 
 
 @pytest.mark.threat("T23")
-def test_modules_in_the_working_directory_are_not_imported(tmp_path: Path, pki: Pki) -> None:
-    """Threat T23."""
+def test_working_directory_modules_are_not_imported(tmp_path: Path, pki: Pki) -> None:
+    """Threat T23: the package and its libraries come from their installed places only."""
     for name in ("ssl", "socket", "poplib", "argparse", "nagiosplugin", "cryptography", "typing"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('hijacked')")
     with ScriptedServer(GREETED, tls=pki.server("good")) as server:
@@ -260,8 +258,8 @@ def test_modules_in_the_working_directory_are_not_imported(tmp_path: Path, pki: 
 
 
 @pytest.mark.threat("T22")
-def test_the_environment_does_not_steer_tls(tmp_path: Path, pki: Pki) -> None:
-    """Threat T22: no key log, and no other trust store."""
+def test_environment_does_not_affect_tls(tmp_path: Path, pki: Pki) -> None:
+    """Threat T22: neither key log nor trust store can be set by variables."""
     log = tmp_path / "keys"
     env = {"SSLKEYLOGFILE": str(log), "SSL_CERT_FILE": str(pki.ca_file)}
     with ScriptedServer(GREETED, tls=pki.server("good")) as server:
@@ -291,10 +289,10 @@ def test_the_environment_does_not_steer_tls(tmp_path: Path, pki: Pki) -> None:
         (["--client-cert", "{cert}", "--client-key", "{other}"], ": the key does not belong to it"),
     ],
 )
-def test_files_that_cannot_be_loaded(
+def test_tls_files_unusable_are_config(
     files: list[str], message: str, tmp_path: Path, pki: Pki
 ) -> None:
-    """Fault 63: our side, so UNKNOWN, before anything is connected."""
+    """Fault 63: a local failure, so UNKNOWN, and no connection is opened."""
     (tmp_path / "empty").touch()
     (tmp_path / "garbage").write_text("-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n")
     (tmp_path / "encrypted").write_text(encrypted_key())
@@ -311,7 +309,7 @@ def test_files_that_cannot_be_loaded(
 
 
 def encrypted_key() -> str:
-    """Return a key with a pass phrase: OpenSSL would ask for it on the terminal."""
+    """Return a key with a pass phrase, for which OpenSSL would prompt on the terminal."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -325,8 +323,8 @@ def encrypted_key() -> str:
 
 
 @pytest.mark.threat("T24")
-def test_a_missing_module_is_named() -> None:
-    """Fault 66."""
+def test_missing_module_is_named() -> None:
+    """Fault 66: the message has the name of the missing library."""
     for module in ("nagiosplugin", "cryptography"):
         script = (
             f"import sys, time; sys.modules[{module!r}] = None\n"
@@ -346,8 +344,8 @@ def test_a_missing_module_is_named() -> None:
 
 @pytest.mark.threat("T24")
 @pytest.mark.parametrize("verbosity", [0, 3])
-def test_a_bug_is_one_clean_line(verbosity: int) -> None:
-    """Fault 67: the type, and where with -vvv; never a text, which may quote a secret."""
+def test_internal_error_is_one_line_without_its_text(verbosity: int) -> None:
+    """Fault 67: type and, with -vvv, place are shown; the text may quote a secret."""
     script = (
         "import sys, time\n"
         "from check_pop3_plus import start\n"
@@ -370,8 +368,8 @@ def test_a_bug_is_one_clean_line(verbosity: int) -> None:
 # --- the terminal ----------------------------------------------------------------------------
 
 
-def test_a_prompt_on_a_terminal(pki: Pki) -> None:
-    """Without echo, before the clock starts; stdout is no part of it."""
+def test_prompt_on_terminal_is_not_timed(pki: Pki) -> None:
+    """The prompt has no echo, is not on stdout, and its time does not count."""
     with PoliteServer({"monitor": "s3cret"}, tls=pki.server("good")) as server:
         arguments = ["-H", "127.0.0.1", "-p", str(server.port), *flags("tls", pki)]
         child, terminal = pty.fork()
@@ -380,7 +378,7 @@ def test_a_prompt_on_a_terminal(pki: Pki) -> None:
         shown = b""
         while b"Password of monitor:" not in shown:
             shown += os.read(terminal, 1000)
-        time.sleep(1.2)  # longer than -t: whoever types is not timed
+        time.sleep(1.2)  # longer than -t: the time of typing does not count
         os.write(terminal, b"s3cret\n")
         while chunk := _read(terminal):
             shown += chunk
@@ -394,20 +392,20 @@ def test_a_prompt_on_a_terminal(pki: Pki) -> None:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 1000)
-    except OSError:  # Linux says EIO where the other side is closed
+    except OSError:  # Linux raises EIO if the other side is closed
         return b""
 
 
-def test_without_a_terminal_a_source_is_needed(pki: Pki) -> None:
-    """A scheduler has nobody to ask."""
+def test_no_terminal_needs_password_source(pki: Pki) -> None:
+    """Under a scheduler no prompt is possible."""
     done = honest(run("-H", "127.0.0.1", *flags("tls", pki), "-U", "monitor"))
 
     assert done.line.startswith("POP3 UNKNOWN - config: no password given: use --password-file, ")
 
 
 @pytest.mark.threat("T7")
-def test_the_secret_is_not_in_the_process_list(pki: Pki, tmp_path: Path) -> None:
-    """Threat T7."""
+def test_secret_is_not_in_process_list(pki: Pki, tmp_path: Path) -> None:
+    """Threat T7: the arguments of the process do not contain the secret."""
     with ScriptedServer([silence()], tls=pki.server("good")) as server:
         arguments = ["-H", "127.0.0.1", "-p", str(server.port), *flags("tls", pki, login=True)]
         process = subprocess.Popen(
@@ -426,8 +424,8 @@ def test_the_secret_is_not_in_the_process_list(pki: Pki, tmp_path: Path) -> None
 
 
 @pytest.mark.threat("T13")
-def test_memory_is_bounded_against_an_endless_reply() -> None:
-    """It grows by no more than 8 MB, whatever comes."""
+def test_endless_reply_uses_bounded_memory() -> None:
+    """Memory grows by at most 8 MB for any reply."""
 
     def peak(*steps: object) -> int:
         with ScriptedServer(steps) as server:  # type: ignore[arg-type]
@@ -449,8 +447,8 @@ def test_memory_is_bounded_against_an_endless_reply() -> None:
 
 
 @pytest.mark.threat("T23")
-def test_it_runs_isolated(tmp_path: Path) -> None:
-    """The launcher of the README: neither folder, variables nor the user's packages matter."""
+def test_launcher_ignores_environment_and_directory(tmp_path: Path) -> None:
+    """The launcher of the README ignores working directory, variables and user packages."""
     shown = re.search(r"(#!\S+ -I\n.*?)EOF", README.read_text(), re.DOTALL)
     assert shown
     launcher = tmp_path / "check_pop3_plus"

@@ -1,4 +1,4 @@
-"""The long run of mutated dialogues, a small share of it; and whether it would find anything."""
+"""A small share of the long run with mutated sessions, and checks that it finds defects."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def stage() -> Iterator[Stage]:
 
 
 def test_mutated_sessions_have_no_defect(capsys: pytest.CaptureFixture[str]) -> None:
-    """No exception, no hang, no false OK, no false alarm, whatever the server sends."""
+    """No exception, no hang, no false OK, no false alarm, for any replies of the server."""
     (figure,) = dialogues.run(SHARE / dialogues.COUNT)
 
     assert figure.runs == SHARE
@@ -174,7 +174,7 @@ PLANTED: list[tuple[object, str, object, str]] = [
     (sasl_exchange, "_is_complete", lambda *_: True, "false OK"),
     (grammar.Capabilities, "has", lambda *_: True, "false OK"),
     (grammar, "parse_stat", lambda *_: None, "false alarm"),
-    (connection, "note", lambda *_: 1 / 0, "uncaught exception"),
+    (connection, "add_note", lambda *_: 1 / 0, "uncaught exception"),
     (session, "_require_verified_link", _sends_dele, "broken promise"),
     (connection.Connection, "read_line", _reads_on, "hang"),
 ]

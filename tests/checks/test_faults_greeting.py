@@ -1,4 +1,4 @@
-"""Faults up to and with the greeting, by the installed command, in every mode."""
+"""Faults up to the greeting, by the installed command, in every mode."""
 
 import pytest
 
@@ -91,7 +91,7 @@ def test_greeting_fault_is_reported(fault: Fault, mode: str, pki: Pki) -> None:
 
 
 def greeting(mode: str, pki: Pki, *steps: Step) -> ScriptedServer:
-    """Return a server that greets by `steps`, and does the rest well."""
+    """Return a server whose greeting is `steps`, and whose other replies are good."""
     if mode != "stls":
         return ScriptedServer([*steps, *BYE], tls=pki.server("good") if mode == "tls" else None)
     in_tls = [start_tls(pki.server("good")), expect(b"CAPA"), say(IN_TLS)]

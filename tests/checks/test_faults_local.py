@@ -1,4 +1,4 @@
-"""Faults on our own side: UNKNOWN, one clear line, and the server hears nothing of it."""
+"""Local faults: UNKNOWN, one line, and the server receives nothing."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ NOBODY = ("-H", "127.0.0.1", "-p", "1", "-S", "-U", "monitor")
 
 
 def script(code: str, *arguments: str) -> Run:
-    """Run the plugin in an interpreter that `code` has prepared."""
+    """Run the plugin in an interpreter after `code`."""
     run_it = (
         "import sys, time\n"
         f"{code}\n"
@@ -155,7 +155,7 @@ def test_signal_ends_check_at_once(number: signal.Signals, mode: str, pki: Pki) 
 )
 @pytest.mark.threat("T24")
 def test_library_missing_is_named(module: str) -> None:
-    """The message tells the installer what to do."""
+    """The message names the missing module."""
     done = script(f"sys.modules[{module!r}] = None", "-H", "127.0.0.1", "-p", "1", "-S")
 
     assert kinds(done) == ["config"]

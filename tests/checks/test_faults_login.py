@@ -1,4 +1,4 @@
-"""Faults from the login to the good-bye, by the installed command, in every mode."""
+"""Faults from the login to QUIT, by the installed command, in every mode."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -104,7 +104,7 @@ LOGINS = [
 @pytest.mark.threat("T21")
 @pytest.mark.parametrize("fault", params(LOGINS))
 def test_login_fault_is_reported(fault: Fault, mode: str, pki: Pki) -> None:
-    """Faults 45 to 51; one login per run, whatever the reply (threat T21)."""
+    """Faults 45 to 51; one login per run, for any reply (threat T21)."""
     with served(mode, pki, fault.steps, with_capa=True) as server:
         done = check(server, *flags(mode, pki, login=True), "-vvv")
 
@@ -509,7 +509,7 @@ def test_login_refused_is_not_repeated(how: str, first: bytes, listed: Step, pki
 
 @pytest.mark.fault(70, case="late rejection", modes=MODES)
 def test_login_slow_rejection_is_credentials(pki: Pki) -> None:
-    """Courier and others delay a rejection by 7 s; it is a rejection nevertheless."""
+    """Courier and others delay a rejection by 7 s; it is still a rejection."""
     steps = [*LOGGED_IN[:3], pause(7), say(b"-ERR Login failed.\r\n"), *BYE]
     with ExitStack() as stack, ThreadPoolExecutor() as pool:
         servers = {

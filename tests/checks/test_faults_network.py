@@ -1,4 +1,4 @@
-"""Faults of names and networks, by the installed command, in a network of its own."""
+"""Faults of names and networks, by the installed command, in a separate network namespace."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def run(net: Network, mode: str, pki: Pki, *arguments: str, server: str = "") ->
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.fault(1)
 def test_resolve_unknown_name_is_unresolved(mode: str, net: Network, pki: Pki) -> None:
-    """The name server says so, and no connection is opened."""
+    """The name server denies it, and no connection is opened."""
     done = run(net, mode, pki, "-H", "mail.example.test", server=NAME_SERVER)
 
     assert kinds(done) == ["unresolved"]
@@ -86,7 +86,7 @@ def test_connect_dropped_packets_time_out(mode: str, net: Network, pki: Pki) -> 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.fault(5)
 def test_connect_first_address_dead_tries_second(mode: str, net: Network, pki: Pki) -> None:
-    """A client does the same; the OK says so."""
+    """Clients do the same; the OK mentions it."""
     net.add_host("pop.example.test", "2001:db8::1", "127.0.0.1")
     certificate, key = pki.files("good")
     server = POP3_SERVER.format(

@@ -185,7 +185,7 @@ def test_stls_fault_is_reported(fault: Fault, mode: str, pki: Pki) -> None:
 
 @pytest.mark.threat("T2")
 def test_stls_data_in_next_segment_is_injected(pki: Pki) -> None:
-    """Threat T2: data from before the handshake is not read as if it came inside TLS."""
+    """Threat T2: data from before the handshake is not read as if received inside TLS."""
     steps = [
         *OFFERED,
         say(b"+OK\r\n"),

@@ -1,9 +1,8 @@
-"""`--help`, `--version` and 500 command lines print what they printed when the record was made.
+"""`--help`, `--version` and 500 command lines have the recorded output.
 
-Each is run within the test process, against a port on which nothing listens. The record has the
-command lines and what came of them: where one was refused as wrong, the first line of the output.
-The generator is used only where there is no record: to have other command lines, delete the file
-and run `make record`.
+Each is run within the test process, against a closed port. The record has the command lines and
+their results: for a usage error, the first line of the output. The generator is used only if there
+is no record: for other command lines, delete the file and run `make record`.
 """
 
 import json
@@ -15,9 +14,9 @@ from typing import NamedTuple
 
 import pytest
 
-from check_pop3_plus.options.table import BY_FLAG
+from check_pop3_plus.options.table import BY_FLAG, OF_SWEEPS
 from tests.support import command, command_in_process, recorded
-from tests.support.option_list import OF_SWEEPS, OPTIONS
+from tests.support.option_list import OPTIONS
 from tests.support.recorded import Entry
 
 FILE = recorded.FOLDER / "command_lines.txt"
@@ -155,7 +154,7 @@ class Line(NamedTuple):
 
 
 def generated(seed: int, count: int) -> Iterator[Line]:
-    """Yield command lines: what tells about the plugin, then any, no two of them the same."""
+    """Yield distinct command lines: help and version, then random ones."""
     yield Line(("--help",))
     yield Line(("--version",))
     source = random.Random(seed)
@@ -218,7 +217,7 @@ def _any_name(source: random.Random) -> str:
 
 
 def _any_value(option: str, source: random.Random) -> str:
-    """Return a value for an option; each list begins with those that are right."""
+    """Return a value for an option; each list begins with the valid ones."""
     values = VALUES[option]
     return source.choice(values[: (len(values) + 1) // 2] if source.random() < 0.6 else values)
 
@@ -232,7 +231,7 @@ def _spelled(option: str, source: random.Random) -> str:
 
 
 def stored() -> dict[Line, Entry]:
-    """Return the command lines of the record, and what came of each."""
+    """Return the command lines of the record, and the result of each."""
     record: dict[Line, Entry] = {}
     for block in FILE.read_text().rstrip("\n").split("\n\n"):
         first, *rest = block.split("\n")
@@ -260,7 +259,7 @@ def outcome(line: Line, folder: Path) -> Entry:
 
 
 @pytest.mark.skipif(command.IN_PROCESS in os.environ, reason="see recorded.is_recorded")
-def test_the_outcome_of_recorded_command_lines(tmp_path: Path) -> None:
+def test_recorded_command_lines_have_recorded_output(tmp_path: Path) -> None:
     """Each command line has the exit code and the output of the record."""
     is_recording = recorded.RECORD in os.environ
     is_new = is_recording and not FILE.exists()
@@ -279,8 +278,8 @@ def test_the_outcome_of_recorded_command_lines(tmp_path: Path) -> None:
     assert not changed, "\n".join([f"{len(changed)} differ; is that meant?", *changed])
 
 
-def test_command_lines_have_all_options() -> None:
-    """A new option is given values here, too."""
-    options = OPTIONS.keys() | OF_SWEEPS.keys()
+def test_generator_has_values_for_all_options() -> None:
+    """A new option needs values here."""
+    options = OPTIONS.keys() | set(OF_SWEEPS)
 
     assert options - VALUES.keys() - set(FLAGS) - WITHHELD.keys() == {"--extra-opts"}

@@ -1,4 +1,4 @@
-"""Assertions on connections of their own: what a server must not do, played by bad servers."""
+"""Assertions, tested on separate connections against bad servers."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_assertion_not_testable_is_a_failure(steps: Sequence[Step], kind: str) -
 
 
 def injected(pki: Pki, *inside: Step) -> list[Step]:
-    """Take STLS, forget what came behind it, and go on in TLS."""
+    """Accept STLS, drop the data after it, and continue in TLS."""
     return [
         GREETING,
         expect(b"STLS"),
@@ -184,7 +184,7 @@ INJECTION = [
 def test_injection_answered_inside_tls_is_found(
     inside: Sequence[Step], finding: str | None, pki: Pki
 ) -> None:
-    """CVE-2011-0411 and similar: commands of a man in the middle are taken for the client's."""
+    """CVE-2011-0411 and similar: the server executes commands of a man in the middle."""
     with ScriptedServer(scripts=[upgraded(pki, *BYE), injected(pki, *inside)]) as server:
         done = check(server, *flags("stls", pki), "--check-starttls-injection")
 
@@ -235,7 +235,7 @@ def test_injection_assertion_without_stls_is_refused() -> None:
 
 
 def on_tls_port(pki: Pki, *asides: Sequence[Step]) -> Run:
-    """Play a good check, and then these; the last of them for every further connection."""
+    """Serve a good session first, then these; the last one for all further connections."""
     main = [start_tls(pki.server("good")), *MAIN]
     with ScriptedServer(scripts=[main, *asides]) as server:
         done = check(server, *flags("tls", pki), "--reject-legacy-tls", "-t", "2")
@@ -244,7 +244,7 @@ def on_tls_port(pki: Pki, *asides: Sequence[Step]) -> Run:
 
 
 def hears_hello(connection: Connection) -> None:
-    """Take what has come of the ClientHello."""
+    """Receive the ClientHello."""
     connection.socket.recv(4096)
 
 
@@ -284,20 +284,20 @@ def test_legacy_tls_server_hello_is_enough(hello: Step, pki: Pki) -> None:
 
 
 def test_legacy_tls_warning_alert_is_skipped(pki: Pki) -> None:
-    """Some servers warn of an unknown name, and then go on."""
+    """Some servers warn about an unknown name, then continue."""
     hello = [record(21, "0170"), record(22, "020000260301")]
 
     assert kinds(on_tls_port(pki, [hears_hello, *hello, silence()])) == ["legacy-tls"]
 
 
 def test_legacy_tls_fatal_alert_is_a_refusal(pki: Pki) -> None:
-    """A good server answers so."""
+    """A good server sends it."""
     assert on_tls_port(pki, [hears_hello, ALERT, drop()]).code == 0
 
 
 @pytest.mark.parametrize("end", [drop, reset])
 def test_legacy_tls_closed_connection_is_a_refusal(end: Callable[[], Step], pki: Pki) -> None:
-    """Dovecot does it; a modern handshake must succeed right after it."""
+    """Dovecot closes it; a modern handshake must succeed right after it."""
     modern = [start_tls(pki.server("good")), *MAIN]
     hang_up = [hears_hello, end()]
 

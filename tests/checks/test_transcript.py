@@ -1,4 +1,4 @@
-"""What `-vvv` shows of a conversation: verbs and reply lines, and of a secret only stars."""
+"""The transcript of `-vvv`: commands and reply lines, with secrets masked."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_transcript_auth_masks_responses(pki: Pki) -> None:
 @pytest.mark.threat("T26")
 @pytest.mark.parametrize("verbosity", ["-v", "-vv"])
 def test_transcript_of_ok_needs_vvv(verbosity: str, pki: Pki) -> None:
-    """Fewer -v do not show it."""
+    """-v and -vv do not show it."""
     with PoliteServer({"monitor": CANARY}, tls=pki.server("good")) as server:
         done = check(server, *flags("tls", pki, login=True), verbosity)
 

@@ -33,7 +33,7 @@ from check_pop3_plus.model.settings import (
 )
 from check_pop3_plus.net import dns_query, https, legacy_client_hello
 from check_pop3_plus.options import parser
-from check_pop3_plus.options.parser import Asked
+from check_pop3_plus.options.parser import HelpRequested
 from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.pop3 import login
 from check_pop3_plus.pop3.grammar import Reply
@@ -198,7 +198,7 @@ def ini(data: bytes) -> None:
 def _understood(words: list[str]) -> None:
     try:
         understood = parser.read(words)
-    except Asked:
+    except HelpRequested:
         return
     except ProbeError as error:
         _assert_usage_error(error)

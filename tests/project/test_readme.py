@@ -1,4 +1,4 @@
-"""What the README says is true."""
+"""The README matches the plugin."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The shipped configuration of the monitoring systems keeps up with the options of the plugin."""
+"""The shipped templates of the monitoring systems match the options of the plugin."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ import pytest
 
 from check_pop3_plus.model.settings import Settings, Sweep
 from check_pop3_plus.options import parser
+from check_pop3_plus.options.table import OF_SWEEPS
 from check_pop3_plus.sweep import services
 from tests.support import director_basket
-from tests.support.option_list import FLAGS, OF_SWEEPS, OPTIONS
+from tests.support.option_list import FLAGS, OPTIONS
 
 TEMPLATES = Path(__file__).parent.parent.parent / "icinga-templates"
 
 FILES = sorted(path for path in TEMPLATES.rglob("*") if path.is_file())
-OF_THE_PLUGIN = re.compile(r"(?:check_pop3_plus|_POP3).*")
-"""Where a flag is one of the plugin's, and not of another command."""
+PLUGIN_COMMAND = re.compile(r"(?:check_pop3_plus|_POP3).*")
+"""The part of a line in which flags are those of the plugin."""
 
 
 def arguments(file: str = "icinga2/check_pop3_plus.conf") -> list[tuple[str, str]]:
@@ -35,14 +36,14 @@ def arguments(file: str = "icinga2/check_pop3_plus.conf") -> list[tuple[str, str
     )
 
 
-def test_every_option_has_an_argument_and_no_more() -> None:
-    """What the plugin has, Icinga can ask for, in the order of --help."""
+def test_icinga_command_has_each_option_in_order() -> None:
+    """The arguments are the options, in the order of --help."""
     assert list(dict.fromkeys(option for option, _ in arguments())) == list(OPTIONS)
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_the_variable_has_the_name_of_the_option(option: str) -> None:
-    """A flag asks its variable whether, any other option what."""
+def test_icinga_variable_has_the_name_of_its_option(option: str) -> None:
+    """A flag depends on its variable; any other option has it as value."""
     variable = f'"$pop3_plus_{option[2:].replace("-", "_")}$"'
     value = dict(reversed(arguments()))[option].strip()
 
@@ -57,8 +58,8 @@ def test_the_variable_has_the_name_of_the_option(option: str) -> None:
         assert value == variable
 
 
-def test_the_sweep_has_a_command_of_its_own() -> None:
-    """What a sweep can be asked for, and how long it may take."""
+def test_icinga_sweep_command_has_each_sweep_option() -> None:
+    """The arguments are the options of sweeps and --run-timeout."""
     found = dict(arguments("sweep/check_pop3_plus_sweep.conf"))
 
     assert list(found) == [*OF_SWEEPS, "--run-timeout"]
@@ -66,8 +67,8 @@ def test_the_sweep_has_a_command_of_its_own() -> None:
         assert f'"$pop3_plus_{option[2:].replace("-", "_")}$"' in value
 
 
-def test_the_example_of_a_sweep_can_be_read() -> None:
-    """Every section of the shipped file is one that the plugin takes."""
+def test_sweep_example_is_valid() -> None:
+    """The plugin accepts every section of the shipped file."""
     path = TEMPLATES / "sweep" / "pop3-sweep.ini"
     wanted = parser.read(["--sweep", str(path)])
     assert isinstance(wanted, Sweep)
@@ -81,11 +82,11 @@ def test_the_example_of_a_sweep_can_be_read() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(TEMPLATES)))
-def test_every_flag_that_is_used_exists(file: Path) -> None:
-    """No shipped file, and no text about it, names a flag or a variable that the plugin lacks."""
+def test_template_flags_and_variables_exist(file: Path) -> None:
+    """No shipped file or its README names an unknown flag or variable."""
     used = set()
     for line in file.read_text().splitlines():
-        if found := OF_THE_PLUGIN.search(line):
+        if found := PLUGIN_COMMAND.search(line):
             used |= set(re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", found[0]))
         for variable in re.findall(r"\bpop3_plus_(\w+)", line):
             if variable not in ("password", ""):
@@ -101,26 +102,26 @@ def lists() -> dict[str, list[str]]:
     return {name: re.findall(r'"(\w+)"', keys) for name, keys in found}
 
 
-def test_the_keys_of_an_entry_are_known() -> None:
-    """Options that only some of the services are told exist, and no key has two meanings."""
+def test_icinga_service_keys_are_known_and_unique() -> None:
+    """Keys of some services are options, and no key has two meanings."""
     found = lists()
     own = found.pop("pop3_keys")
-    told = [key for keys in found.values() for key in keys]
+    service_keys = [key for keys in found.values() for key in keys]
 
     assert set(found) == {
         *("login", "availability", "certificate"),
         *("not_login", "not_certificate"),
     }
-    assert {"--" + key.replace("_", "-") for key in told if key != "password"} <= FLAGS
-    assert len({*own, *told}) == len(own) + len(told)
+    assert {"--" + key.replace("_", "-") for key in service_keys if key != "password"} <= FLAGS
+    assert len({*own, *service_keys}) == len(own) + len(service_keys)
 
 
 @pytest.mark.parametrize(
     ("preset", "attempts"),
     [("very-high", 0), ("high", 2), ("medium", 5), ("low", 7), ("very-low", 10)],
 )
-def test_the_presets_are_the_same_everywhere(preset: str, attempts: int) -> None:
-    """So many further looks, 30 seconds apart, in Icinga 2, in Nagios and in the Director."""
+def test_sensitivity_presets_agree_in_all_templates(preset: str, attempts: int) -> None:
+    """Icinga 2, Nagios and the Director have the same number of retries, 30 seconds apart."""
     icinga = (TEMPLATES / "icinga2" / "pop3_templates.conf").read_text()
     nagios = (TEMPLATES / "nagios" / "pop3_templates.cfg").read_text()
 
@@ -152,8 +153,8 @@ def test_director_basket_is_generated_from_the_table() -> None:
     assert director_basket.BASKET.read_text() == director_basket.text(director_basket.basket())
 
 
-def test_every_option_is_an_argument_and_a_field() -> None:
-    """What the plugin has, the Director can ask for, and nothing else; no secret is among it."""
+def test_director_command_has_each_option_as_field() -> None:
+    """The Director has exactly the options of a check."""
     variables = {f"pop3_plus_{option[2:].replace('-', '_')}" for option in OPTIONS}
     command = BASKET["Command"]["pop3_plus"]
 
@@ -162,8 +163,8 @@ def test_every_option_is_an_argument_and_a_field() -> None:
     assert len(command["fields"]) == len(DATAFIELDS) == len(OPTIONS)
 
 
-def test_every_field_has_words_of_its_own() -> None:
-    """A caption that no other has, a group, and the option's own explanation."""
+def test_director_fields_have_unique_captions() -> None:
+    """Each has a group and the help text of its option."""
     assert len({field["caption"] for field in DATAFIELDS}) == len(DATAFIELDS)
     for field in DATAFIELDS:
         entry = OPTIONS["--" + field["varname"].removeprefix("pop3_plus_").replace("_", "-")]
@@ -171,8 +172,8 @@ def test_every_field_has_words_of_its_own() -> None:
         assert entry.help in field["description"]
 
 
-def test_what_can_be_chosen_is_known_to_the_plugin() -> None:
-    """Each word of a list is one that the option takes."""
+def test_director_choices_are_accepted() -> None:
+    """The option accepts each entry of its list."""
     for field in DATAFIELDS:
         if "datalist" in field["settings"]:
             flag = "--" + field["varname"].removeprefix("pop3_plus_").replace("_", "-")
@@ -184,7 +185,7 @@ def test_what_can_be_chosen_is_known_to_the_plugin() -> None:
 
 
 def mail(folder: Path, **more: str) -> EmailMessage:
-    """Return what the script gives to the mail system."""
+    """Return the message that the script passes to sendmail."""
     sendmail = folder / "sendmail"
     sendmail.write_text(f'#!/bin/sh\necho "$*" >{folder}/arguments\ncat >{folder}/mail\n')
     sendmail.chmod(0o755)
@@ -212,8 +213,8 @@ def mail(folder: Path, **more: str) -> EmailMessage:
     return BytesParser(policy=policy.default).parsebytes((folder / "mail").read_bytes())
 
 
-def test_a_mail_has_all_that_the_check_said(tmp_path: Path) -> None:
-    """The output comes first, what it belongs to behind it."""
+def test_mail_has_the_whole_output(tmp_path: Path) -> None:
+    """The output comes first, then the service, host and comment."""
     sent = mail(tmp_path, ADDRESS="192.0.2.25", COMMENT="on it", AUTHOR="op")
 
     assert sent["To"] == "op@example.test"
@@ -226,8 +227,8 @@ def test_a_mail_has_all_that_the_check_said(tmp_path: Path) -> None:
     assert lines[-1] == "comment by op: on it"
 
 
-def test_nothing_in_a_mail_is_run_or_becomes_a_header(tmp_path: Path) -> None:
-    """Not even what the plugin would never print."""
+def test_mail_content_is_not_executed_or_a_header(tmp_path: Path) -> None:
+    """This holds even for text that the plugin would never print."""
     evil = f"$(touch {tmp_path}/run)`touch {tmp_path}/run`\nBcc: x@example.test\r\n\r\n.\n%s\\n"
     sent = mail(tmp_path, **dict.fromkeys(("TO", "SERVICE_NAME", "OUTPUT", "COMMENT"), evil))
 
@@ -237,15 +238,15 @@ def test_nothing_in_a_mail_is_run_or_becomes_a_header(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["Büro", "日本語の郵便箱" * 12, "Größe_=? 100%" * 8])
-def test_a_subject_may_have_any_characters(tmp_path: Path, name: str) -> None:
-    """It is encoded as mail wants it, in lines that are not too long."""
+def test_mail_subject_with_any_characters_is_encoded(tmp_path: Path, name: str) -> None:
+    """It is encoded by RFC 2047 in lines of at most 76 characters."""
     sent = mail(tmp_path, SERVICE_NAME=name)
 
     assert sent["Subject"] == f"[PROBLEM] {name} on pop.example.test is CRITICAL"
     assert max(map(len, (tmp_path / "mail").read_bytes().split(b"\n\n")[0].splitlines())) < 77
 
 
-def test_long_lines_are_folded(tmp_path: Path) -> None:
+def test_mail_long_lines_are_folded(tmp_path: Path) -> None:
     """Mail systems refuse lines of more than 998 characters."""
     sent = mail(tmp_path, OUTPUT="word " * 1000)
 

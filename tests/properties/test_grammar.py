@@ -1,4 +1,4 @@
-"""The grammar of POP3 replies, whatever comes: whole, in pieces, or with a tail."""
+"""The grammar of POP3 replies with any bytes: whole, in pieces, or with a tail."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from check_pop3_plus.support.deadline import Deadline
 
 SETTINGS = parser.parse(["-H", "pop.example.test"])
 
-# Mostly what replies are made of, so that something comes of it.
-octets = st.lists(
+# Mostly elements of replies, so that many examples are valid.
+replies = st.lists(
     st.sampled_from([b"+OK", b"-ERR", b"+", b" ", b"\t", b"\r", b"\n", b"\r\n", b".", b"[", b"]"])
     | st.binary(max_size=6)
     | st.just(b"x" * 1500),
@@ -31,7 +31,7 @@ text_of_line = st.binary(max_size=30).map(lambda each: each.translate(None, b"\r
 
 
 def pieces(data: bytes, cuts: Sequence[int]) -> list[bytes]:
-    """Return data cut where the cuts say, each counted from the one before."""
+    """Return data cut at `cuts`, each counted from the one before."""
     made, start = [], 0
     for cut in cuts:
         made.append(data[start : start + cut])
@@ -39,18 +39,18 @@ def pieces(data: bytes, cuts: Sequence[int]) -> list[bytes]:
     return [piece for piece in (*made, data[start:]) if piece]
 
 
-methods = st.lists(st.integers(1, 9), max_size=20)
+cut_lists = st.lists(st.integers(1, 9), max_size=20)
 
 
 def every_way(data: bytes, cuts: Sequence[int]) -> Iterator[list[bytes]]:
-    """Yield data whole, byte by byte, and in some other pieces."""
+    """Yield data whole, byte by byte, and cut at `cuts`."""
     yield [data] if data else []
     yield [bytes([byte]) for byte in data]
     yield pieces(data, cuts)
 
 
-class Arriving:
-    """A stream that says what it is given, and then ends."""
+class ChunkStream:
+    """A stream that gives chunks, then ends."""
 
     encrypted = False
     deadline = Deadline(0)
@@ -65,16 +65,16 @@ class Arriving:
         return b""
 
 
-def told(chunks: Sequence[bytes], has_body: bool, is_auth: bool) -> tuple[object, ...]:
-    """Return what a conversation makes of what arrives: a reply, or what is wrong with it."""
+def read_outcome(chunks: Sequence[bytes], has_body: bool, is_auth: bool) -> tuple[object, ...]:
+    """Return the reply read from chunks with its side effects, or the error."""
     session = Session(Address("127.0.0.1", 110))
-    stream = Arriving(chunks)
+    stream = ChunkStream(chunks)
     connection = Connection(cast("Stream", stream), SETTINGS, session, sanitise)
     try:
         reply = connection.read_reply(has_body, is_auth)
     except ProbeError as error:
         return error.kind, error.message
-    # What follows the reply belongs to the next.
+    # Data after the reply belongs to the next one.
     rest = connection._lines.pending + b"".join(stream.chunks)
     return (
         reply,
@@ -85,24 +85,24 @@ def told(chunks: Sequence[bytes], has_body: bool, is_auth: bool) -> tuple[object
     )
 
 
-@given(octets, methods, st.booleans(), st.booleans())
-def test_a_reply_does_not_depend_on_how_it_arrives(
+@given(replies, cut_lists, st.booleans(), st.booleans())
+def test_reply_in_any_pieces_is_the_same(
     data: bytes, cuts: list[int], has_body: bool, is_auth: bool
 ) -> None:
-    """Any octets at all: the same reply, the same rest, or the same complaint."""
-    outcomes = [told(method, has_body, is_auth) for method in every_way(data, cuts)]
+    """Any bytes give the same reply and rest, or the same error."""
+    outcomes = [read_outcome(chunks, has_body, is_auth) for chunks in every_way(data, cuts)]
 
     assert outcomes[0] == outcomes[1] == outcomes[2]
 
 
-@given(octets, methods)
-def test_lines_are_what_stands_between_line_ends(data: bytes, cuts: list[int]) -> None:
-    """However it is cut; the rest is kept, and a line over the limit ends it all."""
+@given(replies, cut_lists)
+def test_line_buffer_any_pieces_give_same_lines(data: bytes, cuts: list[int]) -> None:
+    """The rest is kept, and a line over the limit is an error."""
     *expected, rest = data.split(b"\n")
-    for method in every_way(data, cuts):
+    for chunks in every_way(data, cuts):
         buffer, lines, is_too_long = grammar.LineBuffer(), [], False
         try:
-            for chunk in method:
+            for chunk in chunks:
                 buffer.feed(chunk)
                 while (line := buffer.next_line()) is not None:
                     lines.append(line)
@@ -117,48 +117,52 @@ def test_lines_are_what_stands_between_line_ends(data: bytes, cuts: list[int]) -
 
 
 @given(
-    st.sampled_from([b"+OK", b"+OK ", b"+OK some words", b"+OK\t1"]),
+    st.sampled_from([b"+OK", b"+OK ", b"+OK some text", b"+OK\t1"]),
     st.lists(text_of_line, max_size=12),
     st.sampled_from([b"\r\n", b"\n"]),
-    octets,
-    methods,
+    replies,
+    cut_lists,
 )
-def test_a_body_is_read_back(
+def test_body_stuffed_is_read_back(
     status: bytes, lines: list[bytes], end: bytes, tail: bytes, cuts: list[int]
 ) -> None:
-    """What is stuffed by RFC 1939 section 3 comes out as it was, and the tail is the next's."""
+    """Byte-stuffing (RFC 1939 section 3) is undone, and the tail belongs to the next reply."""
     stuffed = [b"." + line if line.startswith(b".") else line for line in lines]
     data = end.join([status, *stuffed, b".", b""])
-    for method in every_way(data, cuts):
-        reply, rest, *_ = told([*method, *([tail] if tail else [])], True, False)
+    for chunks in every_way(data, cuts):
+        reply, rest, *_ = read_outcome([*chunks, *([tail] if tail else [])], True, False)
         assert isinstance(reply, grammar.Reply)
         assert reply.ok
         assert reply.body == tuple(lines)
         assert rest == tail
 
 
-@given(octets | st.binary(max_size=40))
-def test_status_lines_by_another_reader(line: bytes) -> None:
-    """RFC 1939 section 3 written down a second time, without a pattern."""
+@given(replies | st.binary(max_size=40))
+def test_parse_status_agrees_with_second_implementation(line: bytes) -> None:
+    """RFC 1939 section 3, implemented a second time without a pattern."""
     line = line.translate(None, b"\n")
-    word = line[:3] if line[:3] == b"+OK" else line[:4]
-    is_status = word in (b"+OK", b"-ERR") and line[len(word) : len(word) + 1] in (b"", b" ", b"\t")
+    status = line[:3] if line[:3] == b"+OK" else line[:4]
+    is_status = status in (b"+OK", b"-ERR") and line[len(status) : len(status) + 1] in (
+        b"",
+        b" ",
+        b"\t",
+    )
 
     reply = grammar.parse_status(line)
 
     assert (reply is not None) == is_status
     if reply:
-        assert reply.ok == (word == b"+OK")
-        assert reply.text == line[len(word) :].lstrip(b" \t")
+        assert reply.ok == (status == b"+OK")
+        assert reply.text == line[len(status) :].lstrip(b" \t")
         assert reply.challenge is None
         if reply.code is not None:
             assert reply.text.upper().startswith(b"[" + reply.code.encode())
             assert b"]" in reply.text
 
 
-@given(octets | st.binary(max_size=40))
-def test_whatever_comes_is_read_or_refused(data: bytes) -> None:
-    """No octets make the grammar raise anything but its own complaint."""
+@given(replies | st.binary(max_size=40))
+def test_parsers_any_bytes_are_read_or_refused(data: bytes) -> None:
+    """The grammar raises no exception but ProbeError."""
     lines = tuple(data.split(b"\n"))
     known = grammar.parse_capabilities(lines)
     grammar.protocol_warnings(lines)
@@ -169,7 +173,7 @@ def test_whatever_comes_is_read_or_refused(data: bytes) -> None:
     assert all(tag and tag == tag.upper() for tag in known.tags)
     assert all(known.has(tag) for tag, _ in known.offered())
     if numbers is not None:
-        assert [int(word) for word in data.split()[:2]] == list(numbers)
+        assert [int(status) for status in data.split()[:2]] == list(numbers)
 
 
 tags = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", min_size=1, max_size=12)
@@ -180,10 +184,10 @@ tags = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", min_size=1, max_size=12
     st.lists(st.sampled_from([str.upper, str.lower, str.title]), min_size=1),
     st.sampled_from([" ", "  ", "\t"]),
 )
-def test_capabilities_are_read_back(
+def test_parse_capabilities_reads_back_any_list(
     listed: list[tuple[str, list[str]]], letters: list[object], blank: str
 ) -> None:
-    """In any case of letters, with any blanks, with empty lines between them."""
+    """Letter case, kind of blanks and empty lines have no influence."""
     lines = []
     for number, (tag, arguments) in enumerate(listed):
         change = cast("type[str]", letters[number % len(letters)])
@@ -198,16 +202,16 @@ def test_capabilities_are_read_back(
 
 
 @given(st.integers(0, 10**18 - 1), st.integers(0, 10**18 - 1), st.binary(max_size=20))
-def test_mailboxes_are_read_back(messages: int, size: int, more: bytes) -> None:
-    """Whatever a server has to say behind the two numbers."""
-    said = b"%d %d" % (messages, size)
+def test_parse_stat_reads_back_any_numbers(messages: int, size: int, more: bytes) -> None:
+    """Any text may follow the two numbers."""
+    text = b"%d %d" % (messages, size)
 
-    assert grammar.parse_stat(said) == (messages, size)
-    assert grammar.parse_stat(said + b" " + more) == (messages, size)
+    assert grammar.parse_stat(text) == (messages, size)
+    assert grammar.parse_stat(text + b" " + more) == (messages, size)
 
 
-def test_a_dripped_line_costs_no_more_than_a_whole_one() -> None:
-    """The line end is looked for where it was not looked for yet: no square of the length."""
+def test_line_buffer_byte_by_byte_takes_linear_time() -> None:
+    """The search for the line end does not start again with each byte."""
     buffer = grammar.LineBuffer()
     began = time.process_time()
     for _ in range(400):

@@ -1,6 +1,6 @@
 """Any command line and any options file: one status line, an exit code from 0 to 3, no traceback.
 
-In process, where an attempt finds a good server at once; the worst command lines as processes.
+In process, with a good server that answers at once; the worst command lines as processes.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(deadline, "pause", lambda _: None)
     monkeypatch.setattr("check_pop3_plus.check.run._diagnosis", lambda *_: ((), ()))
-    monkeypatch.setattr(password_source, "ask", lambda *_: pytest.fail("nobody is there to ask"))
-    monkeypatch.setattr("check_pop3_plus.options.ini.SEARCH_PATH", ())
+    monkeypatch.setattr(password_source, "prompt", lambda *_: pytest.fail("there is no terminal"))
+    monkeypatch.setattr("check_pop3_plus.options.ini.SEARCH_PATH", ("/nonexistent.ini",))
     # Submission waits for a target that does not accept results.
     monkeypatch.setattr("check_pop3_plus.sweep.delivery.PATIENCE_SECONDS", 0.0)
 
@@ -122,7 +122,7 @@ in_process = settings(
 
 
 def ended_well(argv: list[str], capfd: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """Run the plugin, assert what holds for any input, and return exit code and output."""
+    """Run the plugin, assert the rules for any input, and return exit code and output."""
     capfd.readouterr()
     code = start.main(argv, time.monotonic())
     out, err = capfd.readouterr()
@@ -150,7 +150,7 @@ def ended_well(argv: list[str], capfd: pytest.CaptureFixture[str]) -> tuple[int,
 def test_any_command_line_ends_with_a_status_line(
     argv: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Options with what they cannot take, what fits others, and pure noise."""
+    """Options with invalid values, values of other options, and noise."""
     code, out = ended_well(argv, capfd)
 
     if code == 3 and out.startswith("POP3 UNKNOWN - config: "):
@@ -271,7 +271,7 @@ WORST = [
 @pytest.mark.parametrize("argv", WORST, ids=range(len(WORST)))
 @pytest.mark.threat("T24")
 def test_worst_command_lines_end_with_a_status_line(argv: list[str]) -> None:
-    """Bytes that are no text, endless files, and very long words."""
+    """Bytes that are not UTF-8, endless files, and very long arguments."""
     done = run(*(os.fsencode(word) for word in argv))  # type: ignore[arg-type]
 
     assert done.err == ""

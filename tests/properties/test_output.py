@@ -68,7 +68,7 @@ sentences = quotes.map(lambda quote: Printable(f"says {quote or 'nothing'}"))
 
 
 def as_an_option(text: str) -> str:
-    """Return it as the interpreter hands over what is not UTF-8."""
+    """Return bytes as the interpreter passes arguments that are not UTF-8."""
     octets = text.encode("utf-8", "surrogatepass").translate(None, b"\0\r\n")
     return octets.decode("utf-8", "surrogateescape") or "x"
 
@@ -204,10 +204,10 @@ def metrics_meant(report: Report) -> dict[str, float]:
 @given(verdicts())
 @settings(max_examples=25)
 @pytest.mark.threat("T10", "T12")
-def test_output_is_read_alike_by_icinga_and_nagios(
+def test_output_is_parsed_alike_by_icinga_and_nagios(
     made: tuple[Verdict, Report, list[str]],
 ) -> None:
-    """With texts of servers, certificates and users in every place where one is shown."""
+    """Texts of servers, certificates and users are in every place of the output."""
     verdict, report, argv = made
     output = render(verdict)
 

@@ -19,13 +19,13 @@ foreign = st.one_of(st.binary(max_size=300), st.text(max_size=300))
 
 
 def shown(character: str) -> str:
-    """Return what stands for one character, by the contract and not by the code."""
+    """Return the replacement of one character, by the contract and not by the code."""
     return LIKE.get(character, character) if " " <= character <= "~" else "?"
 
 
 @pytest.mark.threat("T10")
 def test_sanitise_each_code_point_gives_its_one_character() -> None:
-    """All 1,114,112 of them, lone surrogates included, between letters and at their place."""
+    """All 1,114,112 of them, lone surrogates included, between letters."""
     for first in range(0, 0x110000, 64):
         block = [chr(code) for code in range(first, first + 64)]
         cleaned = sanitise("a" + "".join(block) + "z")
@@ -46,7 +46,7 @@ def test_sanitise_each_pair_of_bytes_is_harmless() -> None:
 
 @given(foreign, st.integers(4, 300))
 def test_sanitise_limit_is_kept(text: bytes | str, limit: int) -> None:
-    """Whatever the text and the limit; what is cut says so, and what fits is whole."""
+    """A cut text ends with dots, and a text that fits is unchanged."""
     cleaned, uncut = sanitise(text, limit), sanitise(text, 10_000)
 
     assert len(cleaned) <= limit
@@ -100,7 +100,7 @@ FORMS = {
 def test_masker_secret_in_any_encoding_is_masked(
     form: str, secret: bytes, around: str, is_upper: bool
 ) -> None:
-    """Within any text, in upper case or as it is."""
+    """The secret is masked within any text, also in upper case."""
     written, own = FORMS[form](secret)
     shown_form = sanitise(own.decode("latin-1")).lower()
     # What is nothing but question marks cannot be told from anything else.

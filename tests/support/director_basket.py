@@ -1,7 +1,7 @@
 """Make the basket of the Icinga Director from the table of options: `make generated`.
 
-The Director finds everything by its name. A basket with uuids is restored twice by version 1.10,
-one with originalIds by 1.11: there is neither in it.
+The Director identifies objects by name. Version 1.10 duplicates a basket with uuids, 1.11 one with
+originalIds: it has neither.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Option(NamedTuple):
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """All values that can be chosen, where that is a list."""
+        """All values of an option with a list of values."""
         return STATES if self.entry.value == "STATE" else self.entry.choices
 
 
@@ -151,7 +151,7 @@ def option_table() -> list[Option]:
 
 
 def keys_by_service() -> dict[str, list[str]]:
-    """Return which keys only some services are told: the lists of the files for Icinga 2."""
+    """Return the keys that only some services get: the lists of the files for Icinga 2."""
     text = re.sub("//.*", "", (TEMPLATES / "icinga2" / "pop3_services.conf").read_text())
     block = re.search(r"pop3_options = \{\n(.*?)\n\}", text, re.DOTALL)
     assert block
@@ -166,10 +166,10 @@ def function(body: str) -> dict[str, str]:
     return {"type": "Function", "body": body}
 
 
-def told(option: Option) -> str:
-    """Return the expression of which services are told the option; "" if all are.
+def service_filter(option: Option) -> str:
+    """Return the filter for the services that get the option; "" if all do.
 
-    A service that is of none of the kinds, because it is somebody's own, is told everything.
+    A service of none of the kinds, defined by the user, gets every option.
     """
     for name, keys in keys_by_service().items():
         if option.key in keys:
@@ -181,9 +181,9 @@ def told(option: Option) -> str:
 
 
 def argument(option: Option) -> dict[str, Any] | str:
-    """Return how and when Icinga passes an option, in the Director's own way of writing it."""
+    """Return how and when Icinga passes an option, in the notation of the Director."""
     given, condition = passing(option)
-    if expression := " && ".join(filter(None, [told(option), condition])):
+    if expression := " && ".join(filter(None, [service_filter(option), condition])):
         given |= {"set_if": expression, "set_if_format": "expression"}
     elif option.is_flag:
         given = {"set_if": option.macro}
@@ -200,7 +200,7 @@ def passing(option: Option) -> tuple[dict[str, Any], str]:
         body, condition = SPECIAL[option.key]
         return {"value": function(body)}, condition
     if option.is_flag:
-        return {}, f"!!{value}" if told(option) else ""
+        return {}, f"!!{value}" if service_filter(option) else ""
     if option.entry.is_counted:
         body = f'"-" + "vvv".substr(0, number({value}))'
         return {"skip_key": True, "value": function(body)}, f"!!{value}"

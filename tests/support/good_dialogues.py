@@ -1,4 +1,4 @@
-"""Sessions that must be OK, including those of real servers, and lines that must not.
+"""Sessions that must be OK, including those of real servers, and invalid lines.
 
 `soak.dialogues` and the seeds of `fuzz` change them.
 """
@@ -115,8 +115,10 @@ def every() -> Iterator[Script]:
 
 
 def _of_real_servers() -> Iterator[Script]:
-    """Dovecot 2.3.19, as it was recorded; RFC 1939 section 10; Cyrus, Courier and Exchange as
-    their sources and the recordings of other projects have them."""
+    """Yield sessions of Dovecot 2.3.19 (recorded), RFC 1939, Cyrus, Courier and Exchange.
+
+    The last three are from their sources and recordings of other projects.
+    """
     offered = b"SASL PLAIN LOGIN CRAM-MD5 SCRAM-SHA-1 SCRAM-SHA-256 EXTERNAL XOAUTH2 OAUTHBEARER"
     inside = listed(*_DOVECOT, b"USER", offered)
     dovecot = listed(*_DOVECOT, b"STLS", b"USER", offered)

@@ -1,7 +1,7 @@
 """Run the plugin against a scripted server: one process, no sockets, no threads, no waiting.
 
 The network is replaced at `transport`, the time at `Clock`; everything else is the plugin's own.
-`keep_the_promise` asserts what must hold whatever a server sends.
+`keep_the_promise` asserts the rules that hold for any server.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.support.command import Run
 from tests.support.faults import CANARY, honest
 
 NONCE = b"client+nonce"
-"""The client's own in every SCRAM, so that a script can hold the answer."""
+"""The client nonce in every SCRAM, so that a script can contain the answer."""
 
 _RECEIVE_SIZE = 16 * 1024
 RECEIVE_SECONDS = 0.00001
@@ -79,7 +79,7 @@ class Chunk(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """What the server does until the client's next line or TLS handshake."""
+    """The actions of the server until the next line or TLS handshake of the client."""
 
     chunks: tuple[Chunk, ...]
     end: str = ""
@@ -265,11 +265,11 @@ class Stage:
 
     @contextmanager
     def set(self) -> Iterator[Stage]:
-        """Replace the network and the time for a while."""
+        """Replace the network and the time inside the context."""
         own = [each for name, each in sys.modules.items() if name.startswith("check_pop3_plus.")]
         address = (Address("192.0.2.1", 995),)
         scrams = {
-            f"SCRAM-{name}": lambda identity, digest=digest: scram.conversation(
+            f"SCRAM-{name}": lambda identity, digest=digest: scram.exchange_messages(
                 digest, identity, NONCE
             )
             for name, digest in (("SHA-1", "sha1"), ("SHA-256", "sha256"))
@@ -297,7 +297,7 @@ def _at_once(work: Callable[[], _T], deadline: Deadline) -> _T:
 def patience() -> Iterator[None]:
     """Raise Hang after too much CPU time.
 
-    Nothing here waits, and a busy machine must not count as a hang. (pytest uses the other timer.)
+    No code here waits, and a busy machine must not count as a hang. (pytest uses the other timer.)
     """
 
     def abandon(_number: int, _frame: FrameType | None) -> None:
@@ -317,7 +317,7 @@ _VERBS = (b"CAPA\r\n", b"STLS\r\n", b"STAT\r\n", b"QUIT\r\n", b"USER monitor\r\n
 
 
 def keep_the_promise(played: Played, scenario: Scenario) -> None:
-    """Assert what must hold whatever a server sends."""
+    """Assert the rules that hold for any server."""
     honest(played.run, has_secret=scenario.method not in (None, "external"))
     in_exchange = False
     began = 0

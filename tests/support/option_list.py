@@ -1,18 +1,15 @@
-"""The options of the plugin, for what must have all of them."""
+"""The options of the plugin, for tests and templates that must cover all of them."""
 
 from __future__ import annotations
 
-from check_pop3_plus.options.table import BY_FLAG, ENTRIES
+from check_pop3_plus.options.table import BY_FLAG, ENTRIES, OF_SWEEPS
 
 OPTIONS = {
     entry.name: entry
     for entry in ENTRIES
-    if not entry.of_sweep and entry.name not in ("--help", "--version")
+    if entry.name not in OF_SWEEPS and entry.name not in ("--help", "--version")
 }
 """The options of a single check by long name, without those of check_pop that are refused."""
-
-OF_SWEEPS = {entry.name: entry for entry in ENTRIES if entry.of_sweep}
-"""Options with a CheckCommand of their own."""
 
 FLAGS = {flag for flag, entry in BY_FLAG.items() if not entry.unsupported}
 VALUED = {flag for flag in FLAGS if BY_FLAG[flag].value and not BY_FLAG[flag].is_optional}

@@ -80,6 +80,8 @@ _REPLACEMENTS = [
         (r"\b(Testing (?:CA|cert) #)[\w-]{16}", r"\1NAME"),
         (r"\bserial -?[0-9A-F]{20,}", "serial NUMBER"),
         (r"\bsha256:[0-9a-f]{64}", "sha256:HASH"),
+        # Places in the source.
+        (r"(?<=trace: )(\S+, line )\d+", r"\1NUMBER"),
         # Ports that the system chose.
         (r"(?<=:)\d{5}\b", "PORT"),
         (r"\bport \d{5}\b", "port PORT"),

@@ -1,4 +1,4 @@
-"""From the command line, or an INI section, to settings."""
+"""Reading command lines and INI sections into settings."""
 
 import contextlib
 from pathlib import Path
@@ -25,7 +25,7 @@ from check_pop3_plus.model.settings import (
     Verify,
 )
 from check_pop3_plus.options import parser, validators
-from check_pop3_plus.options.parser import Asked
+from check_pop3_plus.options.parser import HelpRequested
 from check_pop3_plus.options.validators import UsageError
 
 HOST = ("-H", "pop.example.test")
@@ -218,7 +218,7 @@ def test_login_without_verified_tls_is_refused(argv: tuple[str, ...]) -> None:
 
 
 def test_login_has_a_password_source() -> None:
-    """No option takes the password itself."""
+    """The password itself cannot be an argument."""
     login = parsed("-S", "-U", "monitor", "--password-env", "X").login
 
     assert login == Login("monitor", SecretSource(env="X"), "auto", False)
@@ -292,7 +292,7 @@ def test_token_url_valid_is_split(url: str, endpoint: HttpsEndpoint) -> None:
 
 
 def test_token_url_authority_has_port_unless_443() -> None:
-    """As in the Host field and in messages."""
+    """The Host field and messages show it this way."""
     assert HttpsEndpoint("a", 443, "/").authority == "a"
     assert HttpsEndpoint("a", 444, "/").authority == "a:444"
     assert HttpsEndpoint("2001:db8::1", 443, "/").authority == "[2001:db8::1]"
@@ -443,7 +443,7 @@ def test_state_overrides_its_short_forms() -> None:
 def test_run_timeout_default_depends_on_retries_and_diagnosis(
     argv: tuple[str, ...], limits: Limits
 ) -> None:
-    """The default is long only for what takes long."""
+    """The default is long only for retries and diagnoses."""
     assert parsed(*argv).limits == limits
 
 
@@ -460,7 +460,7 @@ def test_run_timeout_default_depends_on_retries_and_diagnosis(
 def test_diagnose_value_is_joined_by_equals_sign(
     argv: tuple[str, ...], diagnosis: set[Subject]
 ) -> None:
-    """Without one the diagnosis chooses; the next word is another option."""
+    """Without one the diagnosis chooses; the next argument is another option."""
     assert parsed(*argv).diagnosis == frozenset(diagnosis)
 
 
@@ -469,11 +469,11 @@ def test_source_address_selects_the_family() -> None:
     assert parsed("--source-address", "127.0.0.1").target.family is Family.IPV4
 
 
-def test_help_and_version_raise_asked() -> None:
+def test_help_and_version_raise_help_requested() -> None:
     """Both are text to print, not an error."""
-    with pytest.raises(Asked, match=r"^check_pop3_plus \d+\.\d+\.\d+$"):
+    with pytest.raises(HelpRequested, match=r"^check_pop3_plus \d+\.\d+\.\d+$"):
         parser.parse(["-V"])
-    with pytest.raises(Asked, match="usage: check_pop3_plus -H NAME"):
+    with pytest.raises(HelpRequested, match="usage: check_pop3_plus -H NAME"):
         parser.parse(["--help"])
 
 
@@ -491,7 +491,7 @@ def ini(tmp_path: Path) -> Path:
 
 
 def test_section_empty_value_is_a_flag_and_keys_repeat(ini: Path) -> None:
-    """A percent sign has no meaning."""
+    """A percent sign has no special meaning."""
     settings = parser.parse([f"--extra-opts=pop@{ini}"])
 
     assert settings.target == Target("x.example.test", 110)
@@ -501,7 +501,7 @@ def test_section_empty_value_is_a_flag_and_keys_repeat(ini: Path) -> None:
 
 
 def test_extra_opts_are_overridden_by_the_command_line(ini: Path) -> None:
-    """Wherever --extra-opts stands."""
+    """Independent of the position of --extra-opts."""
     settings = parser.parse([*HOST, "-w", "2", "--extra-opts", f"@{ini}"])
 
     assert settings.thresholds.time.warning == "2"
@@ -512,7 +512,7 @@ def test_extra_opts_are_overridden_by_the_command_line(ini: Path) -> None:
 def test_extra_opts_without_file_searches_the_default_file(
     ini: Path, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the variables of monitoring-plugins, then in its fixed places."""
+    """It searches as monitoring-plugins do: variables first, then fixed places."""
     monkeypatch.delenv("MP_CONFIG_FILE", raising=False)
     monkeypatch.setenv(variable, str(ini if variable == "MP_CONFIG_FILE" else ini.parent))
 
@@ -543,16 +543,16 @@ def test_ini_file_invalid_line_is_named(tmp_path: Path, content: str) -> None:
 
 
 def test_extra_opts_in_a_file_is_refused(tmp_path: Path) -> None:
-    """Else two files could include each other."""
+    """Otherwise two files could include each other."""
     file = tmp_path / "x.ini"
     file.write_text("[check_pop3_plus]\nextra-opts=@y")
 
     assert "extra-opts is only allowed on the command line" in refused(f"--extra-opts=@{file}")
 
 
-# --- anything at all -------------------------------------------------------------------------
+# --- any command line ------------------------------------------------------------------------
 
-words = st.one_of(
+arguments = st.one_of(
     st.sampled_from(
         [
             "-H",
@@ -584,10 +584,10 @@ words = st.one_of(
 )
 
 
-@given(st.lists(words, max_size=8))
+@given(st.lists(arguments, max_size=8))
 def test_any_command_line_gives_settings_or_one_message(argv: list[str]) -> None:
     """Never a traceback, never more than one line."""
-    with contextlib.suppress(Asked):
+    with contextlib.suppress(HelpRequested):
         try:
             parser.parse(argv)
         except ProbeError as error:
@@ -598,10 +598,10 @@ def test_any_command_line_gives_settings_or_one_message(argv: list[str]) -> None
         assert line.message.isprintable()
 
 
-@pytest.mark.parametrize("words", [["-vSw=-5:10"], ["-vSw-5:10"], ["-vSw", "-5:10"]])
-def test_bundled_flags_are_read_one_by_one(words: list[str]) -> None:
+@pytest.mark.parametrize("arguments", [["-vSw=-5:10"], ["-vSw-5:10"], ["-vSw", "-5:10"]])
+def test_bundled_flags_are_read_one_by_one(arguments: list[str]) -> None:
     """The last one may have a value."""
-    settings = parser.parse([*words, "-6H=pop.example.org"])
+    settings = parser.parse([*arguments, "-6H=pop.example.org"])
 
     assert settings.target.hostname == "pop.example.org"
     assert settings.target.family is Family.IPV6
@@ -610,11 +610,11 @@ def test_bundled_flags_are_read_one_by_one(words: list[str]) -> None:
     assert settings.verbosity == 1
 
 
-@pytest.mark.parametrize("word", ["--ssl=true", "-S=yes", "--ssl="])
-def test_flag_with_value_is_refused_with_ini_spelling(word: str) -> None:
+@pytest.mark.parametrize("argument", ["--ssl=true", "-S=yes", "--ssl="])
+def test_flag_with_value_is_refused_with_ini_spelling(argument: str) -> None:
     """A common mistake in INI files."""
     with pytest.raises(UsageError, match=r"takes no value; in an INI file write just (ssl|S)$"):
-        parser.parse(["-H", "pop.example.org", word])
+        parser.parse(["-H", "pop.example.org", argument])
 
 
 def test_host_with_port_is_refused_with_advice() -> None:
@@ -640,10 +640,10 @@ def test_usage_error_near_miss_suggests_the_correction(argv: tuple[str, ...], cu
     assert cure in refused(*argv)
 
 
-@pytest.mark.parametrize("before", ["--unknown", "word", "-"])
+@pytest.mark.parametrize("before", ["--unknown", "argument", "-"])
 def test_help_after_an_unknown_argument_is_shown(before: str) -> None:
     """The user needs it most then."""
-    with pytest.raises(Asked):
+    with pytest.raises(HelpRequested):
         parser.parse([before, "--help"])
 
 

@@ -30,8 +30,8 @@ def begun(method: str, secret: bytes, username: str = "monitor") -> login.Steps:
     return login.begin(method, wanted, Secret(secret), target, GREETING)
 
 
-def played(steps: login.Steps, *replies: Reply) -> tuple[list[bytes], Reply | None]:
-    """Return what a mechanism sends, and how it ends."""
+def run_steps(steps: login.Steps, *replies: Reply) -> tuple[list[bytes], Reply | None]:
+    """Return the lines sent by a method, and the final reply."""
     sent = [next(steps).wire]
     for reply in replies:
         try:
@@ -43,7 +43,7 @@ def played(steps: login.Steps, *replies: Reply) -> tuple[list[bytes], Reply | No
 
 def test_user_pass_sends_name_then_password() -> None:
     """RFC 1939 section 7."""
-    sent, end = played(begun("user", b"a b"), OK, OK)
+    sent, end = run_steps(begun("user", b"a b"), OK, OK)
 
     assert sent == [b"USER monitor\r\n", b"PASS a b\r\n"]
     assert end == OK
@@ -51,7 +51,7 @@ def test_user_pass_sends_name_then_password() -> None:
 
 def test_user_pass_user_refused_sends_no_password() -> None:
     """Fault 45: the login ends there."""
-    sent, end = played(begun("user", b"secret"), REFUSED)
+    sent, end = run_steps(begun("user", b"secret"), REFUSED)
 
     assert sent == [b"USER monitor\r\n"]
     assert end == REFUSED
@@ -59,7 +59,7 @@ def test_user_pass_user_refused_sends_no_password() -> None:
 
 def test_apop_sends_rfc_1939_digest() -> None:
     """RFC 1939 section 7."""
-    sent, end = played(begun("apop", b"tanstaaf", "mrose"), OK)
+    sent, end = run_steps(begun("apop", b"tanstaaf", "mrose"), OK)
 
     assert sent == [b"APOP mrose c4c9334bac560ecc979e58001b3e22fb\r\n"]
     assert end == OK
@@ -104,7 +104,7 @@ def test_apop_uses_first_valid_timestamp(
     greeting: bytes, username: str, secret: bytes, digest: bytes
 ) -> None:
     """RFC 1939 section 7: the timestamp with its brackets, then the secret."""
-    sent, end = played(apop(greeting, username, secret), OK)
+    sent, end = run_steps(apop(greeting, username, secret), OK)
 
     assert sent == [b"APOP " + username.encode() + b" " + digest + b"\r\n"]
     assert end == OK
@@ -130,7 +130,7 @@ def test_apop_uses_first_valid_timestamp(
         b"<a@b",
         b"<a@b<",
         b">a@b<",
-        # Thunderbird: what never ends takes no time either
+        # Thunderbird: an endless timestamp takes no time
         b"+OK <" + b"@" * 2000,
         b"+OK <" + b"a@" * 1000,
         b"+OK " + b"<" * 2000 + b"a@b",
@@ -159,7 +159,7 @@ def test_login_username_not_utf_8_is_sent_unchanged() -> None:
 
 
 def test_login_external_sends_no_secret() -> None:
-    """With EXTERNAL the client certificate is the proof."""
+    """With EXTERNAL the client certificate authenticates."""
     wanted = Login("tim", SecretSource(), "plain")
     steps = login.begin("plain", wanted, None, Target("a", 1), GREETING)
 
@@ -168,7 +168,7 @@ def test_login_external_sends_no_secret() -> None:
 
 def test_login_non_ascii_is_sent_as_utf_8() -> None:
     """Also without the capability UTF8 (RFC 6856): most servers accept UTF-8."""
-    sent, _ = played(begun("user", "p\xe4ss w\xf6rd".encode(), "j\xfcrgen"), OK, OK)
+    sent, _ = run_steps(begun("user", "p\xe4ss w\xf6rd".encode(), "j\xfcrgen"), OK, OK)
 
     assert sent == ["USER j\xfcrgen\r\n".encode(), "PASS p\xe4ss w\xf6rd\r\n".encode()]
 
@@ -298,7 +298,7 @@ def test_choose_mechanism_none_offered_is_refused(
         (b"-ERR [SYS/TEMP/LDAP] later", True, Kind.TEMPORARY),
         (b"-ERR [SYS/TEMPX] later", True, Kind.PERMANENT),
         (b"-ERR [SYS/PERM] never", True, Kind.PERMANENT),
-        # RFC 2449 section 8: lower case, a parameter, a level that nobody knows
+        # RFC 2449 section 8: lower case, a parameter, an unknown level
         (b"-ERR [sys/temp] later", True, Kind.TEMPORARY),
         (b"-ERR [In-Use] later", True, Kind.IN_USE),
         (b"-ERR  [IN-USE] later", True, Kind.IN_USE),
@@ -338,7 +338,7 @@ def test_choose_mechanism_none_offered_is_refused(
         (b"-ERR Can't get lock.  Mailbox in use", True, Kind.IN_USE),
         (b"-ERR Your mailbox is already locked", True, Kind.IN_USE),
         (b"-ERR mailbox is locked by another POP3 session", True, Kind.IN_USE),
-        # and what is none
+        # not about the mailbox
         (b"-ERR [AUTH] maildrop already locked", True, Kind.CREDENTIALS),
         (b"-ERR account already locked", True, Kind.CREDENTIALS),
         (b"-ERR Your mailbox is locked due to too many logins", True, Kind.CREDENTIALS),
@@ -413,19 +413,19 @@ def test_choose_mechanism_message_names_wanted_and_offered(
 
 
 @pytest.mark.parametrize(
-    ("words", "kind"),
+    ("text", "kind"),
     [(b"TLS required", Kind.CLEARTEXT_REFUSED), (b"SSL cert", Kind.CLIENT_CERTIFICATE)],
 )
-def test_refusal_kind_ignores_text_past_512_bytes(words: bytes, kind: Kind) -> None:
+def test_refusal_kind_ignores_text_past_512_bytes(text: bytes, kind: Kind) -> None:
     """RFC 2449 section 4: no reply is longer than 512 bytes."""
-    within, beyond = (b"x" * (length - len(words)) + words for length in (512, 513))
+    within, beyond = (b"x" * (length - len(text)) + text for length in (512, 513))
 
     assert login.refusal_kind(Reply(False, within), is_encrypted=False) is kind
     assert login.refusal_kind(Reply(False, beyond), is_encrypted=False) is Kind.CREDENTIALS
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "message"),
     [
         (Kind.CLEARTEXT_REFUSED, "demands TLS before a login: no"),
         (Kind.CLIENT_CERTIFICATE, "demands a client certificate: no"),
@@ -436,22 +436,22 @@ def test_refusal_kind_ignores_text_past_512_bytes(words: bytes, kind: Kind) -> N
         (Kind.CREDENTIALS, "rejected user a?b: no"),
     ],
 )
-def test_refusal_message_fits_the_kind(kind: Kind, said: str) -> None:
+def test_refusal_message_fits_the_kind(kind: Kind, message: str) -> None:
     """There is one sentence for each kind."""
-    assert login.refusal_message(Reply(False, b"no"), "a|b", kind, sanitise) == said
+    assert login.refusal_message(Reply(False, b"no"), "a|b", kind, sanitise) == message
 
 
 def test_refusal_message_without_text_says_so() -> None:
     """A bare `-ERR` has no reason."""
-    said = login.refusal_message(Reply(False, b""), "a", Kind.CREDENTIALS, sanitise)
+    message = login.refusal_message(Reply(False, b""), "a", Kind.CREDENTIALS, sanitise)
 
-    assert said == "rejected user a: (no reason given)"
+    assert message == "rejected user a: (no reason given)"
 
 
 def test_refusal_message_names_user_and_quotes_server() -> None:
-    """The message tells whose password was rejected."""
+    """The message names the user whose password was rejected."""
     reply = Reply(False, b"[AUTH] no <b>", "AUTH")
 
-    said = login.refusal_message(reply, "monitor", Kind.CREDENTIALS, sanitise)
+    message = login.refusal_message(reply, "monitor", Kind.CREDENTIALS, sanitise)
 
-    assert said == "rejected user monitor: [AUTH] no (b)"
+    assert message == "rejected user monitor: [AUTH] no (b)"

@@ -42,9 +42,9 @@ ASKED = raw(b"+ ")
 TOKEN_ERROR = challenge(json.dumps({"status": "invalid_token"}).encode())
 
 
-def played(name: str, who: Identity, *replies: Reply) -> tuple[list[bytes], Reply | None]:
+def run_exchange(name: str, user: Identity, *replies: Reply) -> tuple[list[bytes], Reply | None]:
     """Return the lines sent, and the final reply where there is one."""
-    steps = exchange(name, MECHANISMS[name], who)
+    steps = exchange(name, MECHANISMS[name], user)
     sent: list[Command] = [next(steps)]
     try:
         for reply in replies:
@@ -61,7 +61,7 @@ def test_identity_repr_has_no_secret() -> None:
 
 def test_initial_response_short_is_in_the_command() -> None:
     """RFC 5034 section 6."""
-    sent, end = played("PLAIN", identity(b"test", b"test"), OK)
+    sent, end = run_exchange("PLAIN", identity(b"test", b"test"), OK)
 
     assert sent == [b"AUTH PLAIN AHRlc3QAdGVzdA==\r\n"]
     assert end == OK
@@ -80,7 +80,7 @@ def test_initial_response_short_is_in_the_command() -> None:
 )
 def test_initial_response_long_waits_for_challenge(name: str, longest: int) -> None:
     """RFC 5034 section 4: 255 bytes with the line end; a longer one waits for `+`."""
-    lines = [played(name, identity(b"u" * n, b"t"), ASKED)[0] for n in range(1, 250)]
+    lines = [run_exchange(name, identity(b"u" * n, b"t"), ASKED)[0] for n in range(1, 250)]
     begun = [line for line in lines if line[0] != f"AUTH {name}\r\n".encode()]
     waiting = [line for line in lines if line not in begun]
 
@@ -99,19 +99,19 @@ def test_exchange_transcript_masks_responses() -> None:
 
 def test_response_empty_is_an_empty_line() -> None:
     """RFC 5034 section 4: only an empty initial response is written as `=`."""
-    sent, _ = played("LOGIN", identity(b"", b""), ASKED, ASKED, OK)
+    sent, _ = run_exchange("LOGIN", identity(b"", b""), ASKED, ASKED, OK)
 
     assert sent == [b"AUTH LOGIN\r\n", b"\r\n", b"\r\n"]
 
 
 def test_initial_response_empty_is_an_equals_sign() -> None:
     """RFC 5034 section 4, curl test 886: a single equals sign."""
-    assert played("EXTERNAL", identity(b""), OK)[0] == [b"AUTH EXTERNAL =\r\n"]
+    assert run_exchange("EXTERNAL", identity(b""), OK)[0] == [b"AUTH EXTERNAL =\r\n"]
 
 
 def test_xoauth2_sends_no_initial_response() -> None:
     """Microsoft 365 closes the connection on one, however short it is."""
-    sent, end = played("XOAUTH2", identity(b"user", b"mF_9.B5f-4.1JqM"), ASKED, OK)
+    sent, end = run_exchange("XOAUTH2", identity(b"user", b"mF_9.B5f-4.1JqM"), ASKED, OK)
 
     # curl test 870
     assert sent == [
@@ -122,7 +122,7 @@ def test_xoauth2_sends_no_initial_response() -> None:
 
 
 TRANSCRIPTS = [
-    # curl test 866, Courier's and Exchange's words, and no words at all
+    # curl test 866, challenges of Courier and Exchange, and an empty one
     (
         "LOGIN",
         b"secret",
@@ -169,13 +169,13 @@ def test_exchange_sends_expected_lines(
     name: str, secret: bytes, received: list[bytes], sent: list[bytes]
 ) -> None:
     """An exchange, line by line, and the reply that ends it."""
-    lines, end = played(name, identity(secret=secret), *(raw(line) for line in received))
+    lines, end = run_exchange(name, identity(secret=secret), *(raw(line) for line in received))
 
     assert lines == [line + b"\r\n" for line in sent]
     assert end == raw(received[-1])
 
 
-# --- errors in words -------------------------------------------------------------------------
+# --- errors in JSON --------------------------------------------------------------------------
 
 # curl tests 889 (without its padding) and 890, byte by byte.
 RFC_7628_ERROR = (
@@ -189,9 +189,11 @@ RFC_7628_ERROR = (
 def test_oauth_error_is_answered_and_quoted(name: str, answer: bytes, padding: bytes) -> None:
     """RFC 7628 section 3.2.3: the server then ends the exchange."""
     before = [ASKED] if name == "XOAUTH2" else []
-    said = raw(b"-ERR [AUTH] Authentication failed")
+    refusal = raw(b"-ERR [AUTH] Authentication failed")
 
-    sent, end = played(name, identity(), *before, raw(b"+ " + RFC_7628_ERROR + padding), said)
+    sent, end = run_exchange(
+        name, identity(), *before, raw(b"+ " + RFC_7628_ERROR + padding), refusal
+    )
 
     assert sent[-1] == answer + b"\r\n"
     assert end is not None
@@ -204,7 +206,7 @@ def test_oauth_error_is_answered_and_quoted(name: str, answer: bytes, padding: b
 
 def test_scram_error_is_quoted() -> None:
     """RFC 5802 section 5.1."""
-    sent, end = played("SCRAM-SHA-1", identity(), challenge(b"e=no-resources"), raw(b"-ERR"))
+    sent, end = run_exchange("SCRAM-SHA-1", identity(), challenge(b"e=no-resources"), raw(b"-ERR"))
 
     assert sent[-1] == b"\r\n"
     assert end == Reply(False, b"no-resources")
@@ -232,7 +234,7 @@ def test_refusal_reason_is_kept_after_lost_connection(error: ProbeError) -> None
 def test_refusal_with_further_challenge_is_cancelled() -> None:
     """Fault 53: `*` is sent, whatever the reply to it."""
     for answer in (ERR, OK, ASKED):
-        sent, end = played("XOAUTH2", identity(), ASKED, TOKEN_ERROR, TOKEN_ERROR, answer)
+        sent, end = run_exchange("XOAUTH2", identity(), ASKED, TOKEN_ERROR, TOKEN_ERROR, answer)
         assert sent[-2:] == [b"\r\n", b"*\r\n"]
         assert end is not None
         assert not end.ok
@@ -259,7 +261,7 @@ def test_refusal_with_further_challenge_is_cancelled() -> None:
 def test_success_before_end_of_exchange_is_garbled(name: str, replies: list[Reply]) -> None:
     """Fault 55 (Exchange 2003), and a server that skips its own proof or forgets its refusal."""
     with pytest.raises(ProbeError) as caught:
-        played(name, identity(), *replies)
+        run_exchange(name, identity(), *replies)
     assert caught.value.kind is Kind.GARBLED
     assert caught.value.message == f"accepted {name} before the exchange was complete"
 
@@ -267,7 +269,7 @@ def test_success_before_end_of_exchange_is_garbled(name: str, replies: list[Repl
 def test_success_before_initial_response_is_garbled() -> None:
     """Nothing has been proved yet."""
     with pytest.raises(ProbeError, match="before the exchange was complete"):
-        played("PLAIN", identity(secret=b"x" * 200), OK)
+        run_exchange("PLAIN", identity(secret=b"x" * 200), OK)
 
 
 def first(nonce: bytes) -> Reply:
@@ -399,7 +401,7 @@ def test_decoded_without_padding_is_malformed(cut: bytes) -> None:
 @pytest.mark.parametrize("unpadded", [b"eyJhIjoxfQ", b"eyJzdGF0dXMiOiI0MDEifQ"])
 def test_challenge_without_padding_is_accepted_for_json_only(unpadded: bytes) -> None:
     """curl test 889."""
-    sent, end = played("OAUTHBEARER", identity(), raw(b"+ " + unpadded), ERR)
+    sent, end = run_exchange("OAUTHBEARER", identity(), raw(b"+ " + unpadded), ERR)
 
     assert sent[1:] == [b"AQ==\r\n"]
     assert end

@@ -23,7 +23,7 @@ EXCHANGES: list[tuple[str, Identity, list[bytes], list[bytes | None]]] = [
     # Go net/smtp, Dovecot test-sasl-client.c, MailKit, Ruby net-imap
     ("PLAIN", identity(b"user", b"pass"), [], [b"\0user\0pass"]),
     ("PLAIN", identity(b"testuser", b"testpassword"), [], [b"\0testuser\0testpassword"]),
-    # aiosmtplib: octets pass as they are, prepared by the server (RFC 4616 section 2)
+    # aiosmtplib: bytes are sent unchanged, prepared by the server (RFC 4616 section 2)
     (
         "PLAIN",
         identity("f\xf8\xf8".encode(), "b\xe4r\u20ac".encode()),
@@ -31,7 +31,7 @@ EXCHANGES: list[tuple[str, Identity, list[bytes], list[bytes | None]]] = [
         [b"\0f\xc3\xb8\xc3\xb8\0b\xc3\xa4r\xe2\x82\xac"],
     ),
     ("PLAIN", identity(b"\xc0\xd2", b"\xe4\xb7\xc2"), [], [b"\0\xc0\xd2\0\xe4\xb7\xc2"]),
-    # draft-murchison-sasl-login; the words are Courier's, Exchange's, none, and nonsense
+    # draft-murchison-sasl-login; challenges of Courier and Exchange, none, and invalid ones
     ("LOGIN", identity(), [b"User Name\0", b"Password\0"], [None, b"user", b"pencil"]),
     ("LOGIN", identity(), [b"Username:", b"Password:"], [None, b"user", b"pencil"]),
     ("LOGIN", identity(), [b"username?", b"password?"], [None, b"user", b"pencil"]),

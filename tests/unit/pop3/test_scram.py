@@ -14,10 +14,10 @@ from check_pop3_plus.pop3 import scram
 from check_pop3_plus.pop3.sasl_exchange import Identity, Malformed, Mechanism, Refused, Responses
 
 
-def conversation(
+def messages(
     algorithm: str, nonce: bytes, username: bytes = b"user", secret: bytes = b"pencil"
 ) -> Responses:
-    return scram.conversation(algorithm, Identity(username, secret, "h", 995, b""), nonce)
+    return scram.exchange_messages(algorithm, Identity(username, secret, "h", 995, b""), nonce)
 
 
 SHA_1 = (
@@ -87,7 +87,7 @@ EXAMPLES = {
 def test_scram_follows_published_example(example: str) -> None:
     """The whole exchange, without channel binding, and the server's proof at its end."""
     algorithm, username, secret, name, nonce, first, client_final, server_final = EXAMPLES[example]
-    steps = conversation(algorithm, nonce, username, secret)
+    steps = messages(algorithm, nonce, username, secret)
 
     assert next(steps) == b"n,," + name + b",r=" + nonce
     assert steps.send(first) == client_final
@@ -104,15 +104,15 @@ def test_scram_nonce_is_fresh_for_each_login(mechanism: Mechanism) -> None:
     assert next(mechanism(who)) != next(mechanism(who))
 
 
-@pytest.mark.parametrize(("mechanism", "octets"), [(scram.sha_1, 20), (scram.sha_256, 32)])
-def test_scram_proof_has_the_length_of_its_hash(mechanism: Mechanism, octets: int) -> None:
+@pytest.mark.parametrize(("mechanism", "length"), [(scram.sha_1, 20), (scram.sha_256, 32)])
+def test_scram_proof_has_the_length_of_its_hash(mechanism: Mechanism, length: int) -> None:
     """The nonce has 18 bytes, 24 in base64."""
     steps = mechanism(Identity(b"user", b"pencil", "h", 995, b""))
     nonce = (next(steps) or b"").partition(b",r=")[2]
     answer = steps.send(b"r=" + nonce + b"server," + S + b",i=4096") or b""
 
     assert len(nonce) == 24
-    assert len(base64.b64decode(answer.partition(b",p=")[2])) == octets
+    assert len(base64.b64decode(answer.partition(b",p=")[2])) == length
 
 
 R, S = b"r=NONCEserver", b"s=QSXCR+Q6sek8bf92"
@@ -172,7 +172,7 @@ BAD_FIRST = {
 @pytest.mark.parametrize("server_first", BAD_FIRST.values(), ids=BAD_FIRST)
 def test_scram_invalid_first_message_is_malformed(server_first: bytes) -> None:
     """A foreign nonce, too many or too few iterations, a mandatory extension."""
-    steps = conversation("sha1", b"NONCE")
+    steps = messages("sha1", b"NONCE")
     next(steps)
 
     with pytest.raises(Malformed) as caught:
@@ -199,7 +199,7 @@ def server(server_first: bytes, nonce: bytes, secret: bytes = b"pencil") -> byte
 def test_scram_extensions_are_ignored(extensions: bytes) -> None:
     """RFC 5802 section 7; the signatures cover them nevertheless."""
     server_first = R + b"," + S + b",i=4096" + extensions
-    steps = conversation("sha256", b"NONCE")
+    steps = messages("sha256", b"NONCE")
     next(steps)
     steps.send(server_first)
 
@@ -209,7 +209,7 @@ def test_scram_extensions_are_ignored(extensions: bytes) -> None:
 def test_scram_most_iterations_are_the_owasp_number() -> None:
     """The highest recommendation must be accepted."""
     server_first = R + b"," + S + b",i=600000"
-    steps = conversation("sha256", b"NONCE")
+    steps = messages("sha256", b"NONCE")
     next(steps)
     steps.send(server_first)
 
@@ -217,9 +217,9 @@ def test_scram_most_iterations_are_the_owasp_number() -> None:
 
 
 def at_the_end(secret: bytes = b"pencil") -> Responses:
-    """Return the conversation of RFC 7677 where the server's proof is due."""
+    """Return the exchange of RFC 7677 before the proof of the server."""
     nonce, server_first, _, _ = SHA_256
-    steps = conversation("sha256", nonce, secret=secret)
+    steps = messages("sha256", nonce, secret=secret)
     next(steps)
     steps.send(server_first)
     return steps
@@ -233,7 +233,7 @@ BAD_FINAL = {
     "no proof": b"v=",
     "no base64": b"v=x1",
     "not base64": b"v=not!base64",
-    "three octets": b"v=AAAA",
+    "three bytes": b"v=AAAA",
     "cut": SHA_256[3][:-4],
     "without its padding": SHA_256[3][:-1],
     "zeros": b"v=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
@@ -265,36 +265,36 @@ def test_scram_wrong_server_proof_is_malformed(server_final: bytes) -> None:
 
 
 def test_scram_other_password_changes_server_proof() -> None:
-    """vlib/crypto/scram: only the signature of the server tells."""
+    """vlib/crypto/scram: only the signature proves that the server knows the password."""
     with pytest.raises(Malformed, match="its signature is wrong"):
         at_the_end(b"wrong").send(SHA_256[3])
 
 
 @pytest.mark.parametrize(
     "code",
-    # RFC 5802 section 7, and whatever else is a value
+    # RFC 5802 section 7, and other values
     ["invalid-proof", "unknown-user", "no-resources", "rate_limit", "has=equals", "caf\xe9"],
 )
 @pytest.mark.parametrize("extension", [b"", b",x=y"])
 def test_scram_error_is_the_reason(code: str, extension: bytes) -> None:
     """RFC 5802 section 5.1: the server then ends the exchange."""
-    said = b"e=" + code.encode() + extension
-    at_once = conversation("sha256", b"NONCE")
+    error = b"e=" + code.encode() + extension
+    at_once = messages("sha256", b"NONCE")
     next(at_once)
 
     for steps in (at_the_end(), at_once):
         with pytest.raises(Refused) as caught:
-            steps.send(said)
+            steps.send(error)
         assert caught.value.reason == code.encode()
         assert caught.value.answer == b""
 
 
 @given(st.lists(st.binary(max_size=80), max_size=4))
-def test_scram_any_messages_never_succeed_without_password(messages: list[bytes]) -> None:
+def test_scram_any_messages_never_succeed_without_password(received: list[bytes]) -> None:
     """A response of one printable line, or an error; never a success."""
-    steps = conversation("sha256", b"NONCE")
+    steps = messages("sha256", b"NONCE")
     next(steps)
-    for message in (R + b"," + S + b",i=4096", *messages):
+    for message in (R + b"," + S + b",i=4096", *received):
         try:
             answer = steps.send(message)
         except (Malformed, Refused):
@@ -370,11 +370,11 @@ def test_scram_prohibited_text_is_config(what: str, typed: str, mechanism: Mecha
     assert caught.value.message == f"{what} cannot be used with SCRAM: {FORBIDDEN[typed]}"
 
 
-@pytest.mark.parametrize("octets", [b"\xff", b"\xed\xa0\x80", "p\xe4ss".encode("latin-1")])
-def test_prepared_not_utf_8_is_config(octets: bytes) -> None:
+@pytest.mark.parametrize("data", [b"\xff", b"\xed\xa0\x80", "p\xe4ss".encode("latin-1")])
+def test_prepared_not_utf_8_is_config(data: bytes) -> None:
     """RFC 5802 section 2.2; the message does not show the text."""
     with pytest.raises(ProbeError) as caught:
-        scram.prepared(octets, "password")
+        scram.prepared(data, "password")
     assert caught.value.message == "password cannot be used with SCRAM: it is not UTF-8"
 
 

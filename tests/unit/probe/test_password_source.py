@@ -98,7 +98,7 @@ def test_file_unusual_content_is_accepted(file: Path, content: bytes) -> None:
 
 
 def test_file_read_error_is_config(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A read error is our side; the message has the reason of the system, if there is one."""
+    """A read error is local; the message has the reason of the system, if there is one."""
     for error, reason in (
         (OSError(5, "Input/output error"), "Input/output error"),
         (OSError(), ""),
@@ -212,7 +212,7 @@ def test_variable_with_two_lines_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("name", ["", "a=b", "a\0b"])
 def test_variable_impossible_name_is_refused(name: str) -> None:
-    """An impossible name, perhaps the password itself, is not shown."""
+    """An impossible name, possibly the password itself, is not shown."""
     assert refused(env=name) == "the environment variable of --password-env is not set"
 
 
@@ -223,11 +223,11 @@ def test_no_source_is_refused() -> None:
 
 def test_prompt_names_user_and_keeps_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The entered bytes are used unchanged, in any encoding of the terminal."""
-    asked = Mock(return_value="s3\u00e9\udcff")
-    monkeypatch.setattr("getpass.getpass", asked)
+    getpass = Mock(return_value="s3\u00e9\udcff")
+    monkeypatch.setattr("getpass.getpass", getpass)
 
-    assert password_source.ask("a|b").reveal() == b"s3\xc3\xa9\xff"
-    asked.assert_called_once_with("Password of a?b: ")
+    assert password_source.prompt("a|b").reveal() == b"s3\xc3\xa9\xff"
+    getpass.assert_called_once_with("Password of a?b: ")
 
 
 @pytest.mark.parametrize("answer", [{"return_value": ""}, {"side_effect": EOFError}])
@@ -238,7 +238,7 @@ def test_prompt_nothing_entered_is_refused(
     monkeypatch.setattr("getpass.getpass", Mock(**answer))
 
     with pytest.raises(ProbeError) as caught:
-        password_source.ask("monitor")
+        password_source.prompt("monitor")
     assert (caught.value.kind, caught.value.message) == (
         Kind.CONFIG,
         "password entered is empty",

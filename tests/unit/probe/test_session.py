@@ -46,16 +46,19 @@ LIST = b"+OK\r\nUSER\r\nSTLS\r\n.\r\n"
 
 
 class Early(bytes):
-    """What has arrived before anybody asked for it."""
+    """Unsolicited data: it has arrived before the next command."""
 
 
 class ScriptedStream(Stream):
-    """Says one piece after another, then closes; no socket."""
+    """Gives one piece after another, then closes; no socket."""
 
     def __init__(
-        self, *said: bytes | ProbeError, tls: TlsFacts | ProbeError = VERIFIED, seconds: float = 60
+        self,
+        *pieces: bytes | ProbeError,
+        tls: TlsFacts | ProbeError = VERIFIED,
+        seconds: float = 60,
     ) -> None:
-        self.said = list(said)
+        self.pieces = list(pieces)
         self.sent: list[bytes] = []
         self.deadlines: list[float] = []
         self.names: list[str] = []
@@ -68,13 +71,13 @@ class ScriptedStream(Stream):
         self.deadlines.append(self.deadline.left())
 
     def receive(self) -> bytes:
-        piece = self.said.pop(0) if self.said else b""
+        piece = self.pieces.pop(0) if self.pieces else b""
         if isinstance(piece, ProbeError):
             raise piece
         return piece
 
     def arrived(self) -> bytes:
-        return self.receive() if self.said and isinstance(self.said[0], Early) else b""
+        return self.receive() if self.pieces and isinstance(self.pieces[0], Early) else b""
 
     def start_tls(self, context: object, name: str) -> TlsFacts:
         self.sent.append(b"(handshake)")
@@ -98,14 +101,14 @@ def settings(security: Security, wanted: Login | None = None, **policy: Any) -> 
     return Settings(Target(HOST, 110), tls, wanted)
 
 
-def held(
+def run_scripted(
     stream: ScriptedStream,
     wanted: Settings,
     may_log_in: bool = True,
     left: float = 30,
     secret: bytes = b"s3cret",
 ) -> tuple[Session, ProbeError | None]:
-    """Return what a conversation has found out, and what has ended it early."""
+    """Return the facts of a session, and the error that ended it."""
     prerequisites = Prerequisites(wanted, Secret(secret))
     if wanted.login:
         prerequisites.masker = Masker([secret])
@@ -133,7 +136,7 @@ def test_session_shortest_is_greeting_and_quit() -> None:
     """Without options a session is the greeting and QUIT."""
     stream = ScriptedStream(b"+OK ready\r\n", b"+OK bye\r\n")
 
-    session, error = held(stream, PLAIN)
+    session, error = run_scripted(stream, PLAIN)
 
     assert error is None
     assert stream.sent == [b"QUIT"]
@@ -151,7 +154,7 @@ def test_session_longest_has_stls_login_and_stat() -> None:
         *(b"+OK\r\n", b"+OK\r\n", b"+OK 3 1234\r\n", b"+OK bye\r\n"),
     )
 
-    session, error = held(stream, settings(Security.STLS, login("auto")))
+    session, error = run_scripted(stream, settings(Security.STLS, login("auto")))
 
     assert error is None
     assert stream.sent == [
@@ -178,7 +181,7 @@ def test_session_implicit_tls_begins_with_handshake() -> None:
     """Nothing is read or sent before the handshake."""
     stream = ScriptedStream(b"+OK ready\r\n", b"+OK bye\r\n")
 
-    session, error = held(stream, settings(Security.IMPLICIT))
+    session, error = run_scripted(stream, settings(Security.IMPLICIT))
 
     assert error is None
     assert stream.sent == [b"(handshake)", b"QUIT"]
@@ -188,10 +191,10 @@ def test_session_implicit_tls_begins_with_handshake() -> None:
 def test_capa_is_sent_only_if_needed() -> None:
     """USER/PASS by name does not need the list; an assertion does."""
     by_name = ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"+OK\r\n", b"+OK 0 0\r\n", b"+OK\r\n")
-    held(by_name, settings(Security.IMPLICIT, login("user")))
+    run_scripted(by_name, settings(Security.IMPLICIT, login("user")))
     asserted = ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n")
     wanted = PLAIN.replace(assertions=PLAIN.assertions.replace(capabilities=(("USER", None),)))
-    session, _ = held(asserted, wanted)
+    session, _ = run_scripted(asserted, wanted)
 
     assert b"CAPA" not in by_name.sent
     assert asserted.sent == [b"CAPA", b"QUIT"]
@@ -202,7 +205,7 @@ def test_deadline_after_greeting_is_that_of_the_attempt() -> None:
     """An address has its share of the time only until it has greeted."""
     stream = ScriptedStream(b"+OK\r\n", LIST, b"-ERR\r\n", seconds=5)
 
-    held(stream, STLS, left=3000)
+    run_scripted(stream, STLS, left=3000)
 
     assert stream.sent[:2] == [b"CAPA", b"STLS"]
     assert 5 < min(stream.deadlines[:2]) <= 3000
@@ -212,7 +215,7 @@ def test_quit_wait_is_limited_and_not_measured() -> None:
     """The wait for QUIT is one second at most, and no part of `time`."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK bye\r\n")
 
-    session, _ = held(stream, PLAIN)
+    session, _ = run_scripted(stream, PLAIN)
 
     assert stream.deadlines[-1] <= 1
     quit_lap = session.timeline.laps[-1]
@@ -221,19 +224,19 @@ def test_quit_wait_is_limited_and_not_measured() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "pieces"),
     [
         (b"-ERR no\r\n", "QUIT was refused (nothing was deleted)"),
         (lost(), "QUIT was not acknowledged (nothing was deleted)"),
         (b"", "QUIT was not acknowledged (nothing was deleted)"),
     ],
 )
-def test_quit_failure_is_a_note(answer: bytes | ProbeError, said: str) -> None:
+def test_quit_failure_is_a_note(answer: bytes | ProbeError, pieces: str) -> None:
     """A failed QUIT does not change the result."""
-    session, error = held(ScriptedStream(b"+OK\r\n", answer), PLAIN)
+    session, error = run_scripted(ScriptedStream(b"+OK\r\n", answer), PLAIN)
 
     assert error is None
-    assert [(note.kind, note.text) for note in session.notes] == [(Kind.GOODBYE, said)]
+    assert [(note.kind, note.text) for note in session.notes] == [(Kind.GOODBYE, pieces)]
 
 
 @pytest.mark.parametrize(
@@ -267,7 +270,7 @@ def test_stls_missing_ends_session(
     """Faults 26 to 28: there is no handshake, and no fallback to plain text."""
     stream = ScriptedStream(b"+OK\r\n", *replies, b"+OK bye\r\n")
 
-    session, error = held(stream, STLS)
+    session, error = run_scripted(stream, STLS)
 
     assert error is not None
     assert (error.kind, error.message) == (kind, message)
@@ -288,7 +291,7 @@ def test_stls_closed_handshake_is_tls_failure(
     """Fault 29: a connection closed after STLS is a failure of TLS."""
     stream = ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n", tls=failure)
 
-    session, error = held(stream, STLS)
+    session, error = run_scripted(stream, STLS)
 
     assert error is not None
     assert (error.kind, error.message, session.timeline.failed) == (kind, message, Phase.TLS)
@@ -300,7 +303,7 @@ def test_stls_drops_capabilities_from_before() -> None:
     """RFC 2595 section 4: the list from before TLS must not be used."""
     stream = ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n", b"-ERR unknown\r\n", b"+OK\r\n")
 
-    session, error = held(stream, STLS)
+    session, error = run_scripted(stream, STLS)
 
     assert error is None
     assert (session.capabilities, session.offered) == (None, None)
@@ -310,7 +313,7 @@ def test_login_second_session_skips_login() -> None:
     """Only one session of an attempt logs in; the others go on to QUIT."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK bye\r\n")
 
-    session, error = held(stream, settings(Security.IMPLICIT, login()), may_log_in=False)
+    session, error = run_scripted(stream, settings(Security.IMPLICIT, login()), may_log_in=False)
 
     assert error is None
     assert stream.sent == [b"(handshake)", b"QUIT"]
@@ -327,10 +330,10 @@ def test_login_second_session_skips_login() -> None:
     ],
 )
 def test_login_unverified_link_sends_no_password(wanted: Settings, tls: TlsFacts) -> None:
-    """The last safeguard, whatever the options allowed."""
+    """The last safeguard, independent of the options."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK bye\r\n", tls=tls)
 
-    _, error = held(stream, wanted)
+    _, error = run_scripted(stream, wanted)
 
     assert error is not None
     assert error.kind is Kind.CONFIG
@@ -356,7 +359,7 @@ def test_login_cleartext_allowed_sends_password() -> None:
     """`--allow-insecure-login` allows a login without verified TLS."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"+OK\r\n", b"+OK 1 2\r\n", b"+OK\r\n")
 
-    session, error = held(stream, settings(Security.PLAIN, login(allow_insecure=True)))
+    session, error = run_scripted(stream, settings(Security.PLAIN, login(allow_insecure=True)))
 
     assert error is None
     assert session.mailbox == MailboxFacts(1, 2)
@@ -378,7 +381,7 @@ def test_login_refused_skips_stat(reply: bytes, kind: Kind, message: str) -> Non
     """Kind and message come from the reply; STAT is not sent."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", reply + b"\r\n", b"+OK bye\r\n")
 
-    session, error = held(stream, INSECURE)
+    session, error = run_scripted(stream, INSECURE)
 
     assert error is not None
     assert error.kind is kind
@@ -394,7 +397,9 @@ def test_login_mechanism_not_offered_is_not_tried() -> None:
     """Fault 52: no login is sent, and a secret in the list is masked."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\nSASL S3CRET-1\r\n.\r\n", b"+OK\r\n")
 
-    session, error = held(stream, settings(Security.PLAIN, login("plain", allow_insecure=True)))
+    session, error = run_scripted(
+        stream, settings(Security.PLAIN, login("plain", allow_insecure=True))
+    )
 
     assert error is not None
     assert error.kind is Kind.NO_MECHANISM
@@ -407,7 +412,7 @@ def test_login_lost_connection_is_closed() -> None:
     """Fault 51: a lost connection is not a rejected password."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", lost())
 
-    _, error = held(stream, INSECURE)
+    _, error = run_scripted(stream, INSECURE)
 
     assert error is not None
     assert (error.kind, error.message) == (Kind.CLOSED, "reset the connection")
@@ -422,7 +427,7 @@ def test_login_lost_connection_is_closed() -> None:
         ([b"+OK nonsense\r\n"], Kind.MAILBOX, "sent a malformed STAT reply: nonsense"),
         ([b"+OK\r\n"], Kind.MAILBOX, "sent a malformed STAT reply: (nothing)"),
         ([Early(b"-ERR [SYS/PERM] x\r\n")], Kind.PERMANENT, "withdrew the login: [SYS/PERM] x"),
-        # Nobody has asked yet, so that no numbers can be the answer.
+        # Unsolicited, so that its numbers are not the reply to STAT.
         ([Early(b"+OK 1 2\r\n")], Kind.MAILBOX, "sent a malformed STAT reply: 1 2"),
     ],
 )
@@ -430,7 +435,7 @@ def test_stat_failure_is_reported(replies: Sequence[bytes], kind: Kind, message:
     """Faults 55 and 56; Dovecot withdraws a login before STAT is sent."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"+OK\r\n", *replies, b"+OK bye\r\n")
 
-    session, error = held(stream, INSECURE)
+    session, error = run_scripted(stream, INSECURE)
 
     assert error is not None
     assert (error.kind, error.message, session.timeline.failed) == (kind, message, Phase.STAT)
@@ -440,7 +445,7 @@ def test_stat_failure_is_reported(replies: Sequence[bytes], kind: Kind, message:
 
 
 @pytest.mark.parametrize(
-    ("said", "kind", "message", "sent"),
+    ("pieces", "kind", "message", "sent"),
     [
         ([b"-ERR full\r\n"], Kind.GREETING, "refuses service: full", [b"QUIT"]),
         (
@@ -463,12 +468,12 @@ def test_stat_failure_is_reported(replies: Sequence[bytes], kind: Kind, message:
     ],
 )
 def test_greeting_invalid_ends_session(
-    said: Sequence[bytes | ProbeError], kind: Kind, message: str, sent: list[bytes]
+    pieces: Sequence[bytes | ProbeError], kind: Kind, message: str, sent: list[bytes]
 ) -> None:
     """Faults 7 to 14: QUIT is sent only to a POP3 server."""
-    stream = ScriptedStream(*said)
+    stream = ScriptedStream(*pieces)
 
-    session, error = held(stream, PLAIN)
+    session, error = run_scripted(stream, PLAIN)
 
     assert error is not None
     assert (error.kind, error.message, session.timeline.failed) == (kind, message, Phase.GREETING)
@@ -479,12 +484,14 @@ def test_greeting_invalid_ends_session(
     ("pending", "message"),
     [(b"", "no answer in time"), (b"+OK re", "no complete answer")],
 )
-def test_greeting_late_tells_silence_from_partial_line(pending: bytes, message: str) -> None:
+def test_greeting_late_message_distinguishes_silence_from_partial_line(
+    pending: bytes, message: str
+) -> None:
     """Faults 6 and 18: no answer and an incomplete answer have different messages."""
     late = DeadlineExceeded(Kind.TIMEOUT, Printable("no answer in time"))
     stream = ScriptedStream(*([pending] if pending else []), late)
 
-    _, error = held(stream, PLAIN)
+    _, error = run_scripted(stream, PLAIN)
 
     assert isinstance(error, DeadlineExceeded)
     assert error.message == message
@@ -495,7 +502,7 @@ def test_greeting_lower_case_is_a_note() -> None:
     """Fault 14: some servers send it, and clients accept it."""
     stream = ScriptedStream(b"+ok ready\r\n", b"+OK\r\n")
 
-    session, error = held(stream, PLAIN)
+    session, error = run_scripted(stream, PLAIN)
 
     assert error is None
     assert [(note.kind, note.text) for note in session.notes] == [
@@ -511,7 +518,7 @@ def test_greeting_with_more_data_fails_before_commands(wanted: Settings, is_fail
     """Fault 19: with STLS or a login the data could be taken for a reply."""
     stream = ScriptedStream(b"+OK\r\n+OK\r\n", b"+OK\r\n")
 
-    session, error = held(stream, wanted)
+    session, error = run_scripted(stream, wanted)
 
     found = [(note.kind, note.text) for note in session.notes]
     if is_failure:
@@ -520,7 +527,7 @@ def test_greeting_with_more_data_fails_before_commands(wanted: Settings, is_fail
     else:
         assert error is None
         assert found[0] == (Kind.GARBLED, UNASKED)
-    assert stream.sent == [b"QUIT"]  # whose answer nobody can tell from what came unasked
+    assert stream.sent == [b"QUIT"]  # its reply cannot be told from the unsolicited data
 
 
 @pytest.mark.parametrize(
@@ -542,12 +549,12 @@ def test_ended_is_the_instant_of_the_last_reply(
     """By a clock that counts what was sent; QUIT is not included."""
     monkeypatch.setattr(connection_module, "Clock", lambda: len(stream.sent))
 
-    assert held(stream, wanted)[0].ended == ended
+    assert run_scripted(stream, wanted)[0].ended == ended
 
 
-def talking(*said: bytes | ProbeError) -> tuple[Connection, ScriptedStream]:
-    """Return a conversation that has been greeted."""
-    stream = ScriptedStream(b"+OK\r\n", *said)
+def greeted(*pieces: bytes | ProbeError) -> tuple[Connection, ScriptedStream]:
+    """Return a connection that has read its greeting, and its stream."""
+    stream = ScriptedStream(b"+OK\r\n", *pieces)
     connection = Connection(
         stream, PLAIN, Session(Address("192.0.2.1", 110)), sanitised_text.sanitise
     )
@@ -557,25 +564,25 @@ def talking(*said: bytes | ProbeError) -> tuple[Connection, ScriptedStream]:
 
 def test_reply_body_is_read_to_its_dot() -> None:
     """Only if the command has a body and the reply is +OK."""
-    connection, _ = talking(b"+OK\r\na\r\n..b\r\n.\r\n", b"-ERR no\r\n", b"+OK\r\n")
+    connection, _ = greeted(b"+OK\r\na\r\n..b\r\n.\r\n", b"-ERR no\r\n", b"+OK\r\n")
 
-    assert connection.ask(grammar.command(b"CAPA"), has_body=True).body == (b"a", b".b")
-    assert connection.ask(grammar.command(b"CAPA"), has_body=True).body == ()
-    assert connection.ask(grammar.command(b"STAT")).body == ()
+    assert connection.request(grammar.command(b"CAPA"), has_body=True).body == (b"a", b".b")
+    assert connection.request(grammar.command(b"CAPA"), has_body=True).body == ()
+    assert connection.request(grammar.command(b"STAT")).body == ()
 
 
-def test_ask_with_unsolicited_data_sends_nothing() -> None:
+def test_request_with_unsolicited_data_sends_nothing() -> None:
     """The data would be taken for the reply."""
-    connection, stream = talking(Early(b"+"))
+    connection, stream = greeted(Early(b"+"))
 
     with pytest.raises(ProbeError, match=r"^sent data that nothing had asked for$") as caught:
-        connection.ask(grammar.command(b"STAT"))
+        connection.request(grammar.command(b"STAT"))
     assert caught.value.kind is Kind.GARBLED
     assert stream.sent == []
 
 
 @pytest.mark.parametrize(
-    ("said", "cut"),
+    ("pieces", "cut"),
     [
         ([], "without a reply"),
         ([b"+O"], "in the middle of a reply"),
@@ -584,12 +591,12 @@ def test_ask_with_unsolicited_data_sends_nothing() -> None:
         ([b"+OK\r\nUSER\r\n."], "in the middle of a reply"),
     ],
 )
-def test_closed_connection_message_says_where(said: Sequence[bytes], cut: str) -> None:
+def test_closed_connection_message_names_the_place(pieces: Sequence[bytes], cut: str) -> None:
     """A list without its final dot is half a reply."""
-    connection, _ = talking(*said)
+    connection, _ = greeted(*pieces)
 
     with pytest.raises(ProbeError) as caught:
-        connection.ask(grammar.command(b"CAPA"), has_body=True)
+        connection.request(grammar.command(b"CAPA"), has_body=True)
     assert (caught.value.kind, caught.value.message) == (
         Kind.CLOSED,
         f"closed the connection {cut}",
@@ -598,7 +605,7 @@ def test_closed_connection_message_says_where(said: Sequence[bytes], cut: str) -
 
 def test_challenge_outside_auth_is_garbled() -> None:
     """A challenge is valid only inside AUTH."""
-    for connection in (talking(b"+ dGVzdA==\r\n")[0], talking(b"+\r\n")[0]):
+    for connection in (greeted(b"+ dGVzdA==\r\n")[0], greeted(b"+\r\n")[0]):
         with pytest.raises(ProbeError, match=r"^sent no POP3 reply: \+"):
             connection.read_reply()
 
@@ -608,7 +615,7 @@ def test_challenge_outside_auth_is_garbled() -> None:
 )
 def test_bare_lf_is_warned_once(end: bytes, protocol_warnings: list[str]) -> None:
     """Fault 15: tolerated in every line."""
-    session, error = held(ScriptedStream(b"+OK" + end, b"+OK" + end), PLAIN)
+    session, error = run_scripted(ScriptedStream(b"+OK" + end, b"+OK" + end), PLAIN)
 
     assert error is None
     assert session.protocol_warnings == protocol_warnings
@@ -627,7 +634,7 @@ def test_bare_lf_is_warned_once(end: bytes, protocol_warnings: list[str]) -> Non
 )
 def test_challenge_with_secret_is_masked(challenge: bytes, shown: str) -> None:
     """A challenge is decoded to find secrets; one without is shown."""
-    connection, _ = talking(b"+ " + challenge + b"\r\n")
+    connection, _ = greeted(b"+ " + challenge + b"\r\n")
     connection.sanitise = Masker([b"s3cret-long"]).sanitise
 
     connection.read_reply(is_auth=True)
@@ -637,16 +644,16 @@ def test_challenge_with_secret_is_masked(challenge: bytes, shown: str) -> None:
 
 def test_reply_invalid_is_garbled() -> None:
     """Fault 58: the line is quoted, and no QUIT is sent."""
-    connection, _ = talking(b"maybe\r\n")
+    connection, _ = greeted(b"maybe\r\n")
 
     with pytest.raises(ProbeError, match="sent no POP3 reply: maybe") as caught:
-        connection.ask(grammar.command(b"STAT"))
+        connection.request(grammar.command(b"STAT"))
     assert caught.value.kind is Kind.GARBLED
     assert not connection.is_usable
 
 
 class DeafStream(ScriptedStream):
-    """Takes nothing more once it has greeted."""
+    """Accepts no data after its greeting."""
 
     def send(self, data: bytes) -> None:
         super().send(data)
@@ -654,10 +661,10 @@ class DeafStream(ScriptedStream):
 
 
 def test_quit_after_failed_send_is_not_sent() -> None:
-    """A server that takes no commands gets no QUIT, and there is no note about it."""
+    """If a command cannot be sent, no QUIT is sent, and there is no note about it."""
     stream = DeafStream(b"+OK\r\n", LIST)
 
-    session, error = held(stream, STLS)
+    session, error = run_scripted(stream, STLS)
 
     assert error is not None
     assert error.kind is Kind.CLOSED
@@ -669,7 +676,7 @@ def test_quit_inside_reply_is_not_sent() -> None:
     """Also if the reply is unsolicited."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"+OK\r\n", Early(b"-ERR ha"))
 
-    session, error = held(stream, INSECURE)
+    session, error = run_scripted(stream, INSECURE)
 
     assert error is not None
     assert error.message == "closed the connection in the middle of a reply"
@@ -678,7 +685,7 @@ def test_quit_inside_reply_is_not_sent() -> None:
 
 def test_start_tls_drops_earlier_data() -> None:
     """Data from before TLS is neither read nor counted as unsolicited."""
-    connection, _ = talking(Early(b"+OK in the clear\r\n"), b"+OK in TLS\r\n")
+    connection, _ = greeted(Early(b"+OK in the clear\r\n"), b"+OK in TLS\r\n")
     assert connection.unsolicited()
 
     connection.start_tls(context(STLS.tls))
@@ -693,7 +700,7 @@ def test_apop_digest_uses_greeting_as_received() -> None:
     stream = ScriptedStream(greeting, b"+OK\r\n", b"+OK 0 0\r\n", b"+OK\r\n")
     wanted = settings(Security.IMPLICIT, Login("mrose", SecretSource(), "apop"))
 
-    session, error = held(stream, wanted, secret=b"tanstaaf")
+    session, error = run_scripted(stream, wanted, secret=b"tanstaaf")
 
     assert error is None
     assert stream.sent[1] == b"APOP mrose c4c9334bac560ecc979e58001b3e22fb"
@@ -704,8 +711,8 @@ def test_login_refusal_naming_tls_inside_tls_is_credentials() -> None:
     """Inside TLS a refusal that mentions TLS is about the credentials."""
     replies = (b"+OK\r\n", b"+OK\r\n", b"-ERR TLS required\r\n", b"+OK\r\n")
 
-    _, in_clear = held(ScriptedStream(*replies), INSECURE)
-    _, in_tls = held(ScriptedStream(*replies), settings(Security.IMPLICIT, login()))
+    _, in_clear = run_scripted(ScriptedStream(*replies), INSECURE)
+    _, in_tls = run_scripted(ScriptedStream(*replies), settings(Security.IMPLICIT, login()))
 
     assert in_clear is not None
     assert in_tls is not None
@@ -744,7 +751,7 @@ def test_certificate_pin_and_strength_are_checked(
     """Pins, and strength at security level 0, are checked before a byte is sent."""
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", tls=shown(pki, name))
 
-    session, error = held(stream, settings(Security.IMPLICIT, **policy))
+    session, error = run_scripted(stream, settings(Security.IMPLICIT, **policy))
 
     assert session.tls is not None
     if refusal is None:
@@ -764,7 +771,7 @@ def test_certificate_after_stls_is_checked(pki: Pki) -> None:
     """A refused certificate after STLS ends the session without another byte."""
     stream = ScriptedStream(b"+OK\r\n", LIST, b"+OK\r\n", LIST, tls=shown(pki, "good"))
 
-    session, error = held(stream, settings(Security.STLS, pins=("0" * 64,)))
+    session, error = run_scripted(stream, settings(Security.STLS, pins=("0" * 64,)))
 
     assert error is not None
     assert (error.kind, session.timeline.failed) == (Kind.PIN, Phase.TLS)
@@ -777,28 +784,28 @@ def test_pin_of_certificate_or_key_is_accepted(what: str, pki: Pki) -> None:
     pin = getattr(reader.read(pki.der("good"), sanitised_text.sanitise), what)
     stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", tls=shown(pki, "good"))
 
-    _, error = held(stream, settings(Security.IMPLICIT, pins=("0" * 64, pin)))
+    _, error = run_scripted(stream, settings(Security.IMPLICIT, pins=("0" * 64, pin)))
 
     assert error is None
 
 
 def test_transcript_is_limited() -> None:
     """A server that sends many lines does not fill the memory."""
-    connection, _ = talking(b"+OK\r\n" + b"x\r\n" * 300 + b".\r\n")
+    connection, _ = greeted(b"+OK\r\n" + b"x\r\n" * 300 + b".\r\n")
 
-    connection.ask(grammar.command(b"CAPA"), has_body=True)
+    connection.request(grammar.command(b"CAPA"), has_body=True)
 
     assert len(connection.session.transcript) == 200
 
 
 def test_quit_inside_sasl_exchange_is_not_sent() -> None:
     """Inside an exchange QUIT would be taken for a response."""
-    connection, _ = talking(b"+ dGVzdA==\r\n", b"+OK\r\n")
-    asked = grammar.command(b"AUTH", b"X").replace(is_auth=True)
+    connection, _ = greeted(b"+ dGVzdA==\r\n", b"+OK\r\n")
+    auth = grammar.command(b"AUTH", b"X").replace(is_auth=True)
 
-    assert connection.ask(asked).challenge == b"dGVzdA=="
+    assert connection.request(auth).challenge == b"dGVzdA=="
     assert not connection.is_usable
-    assert connection.ask(asked).ok
+    assert connection.request(auth).ok
     assert connection.is_usable
 
 
@@ -811,18 +818,20 @@ def test_quit_inside_sasl_exchange_is_not_sent() -> None:
 )
 def test_challenge_too_long_is_garbled(begin: bytes, kind: Kind, message: str) -> None:
     """Fault 53: a challenge has at most 12,288 bytes (RFC 5034 section 4)."""
-    connection, _ = talking(begin + b"x" * 12288)
+    connection, _ = greeted(begin + b"x" * 12288)
 
     with pytest.raises(ProbeError) as caught:
-        connection.ask(grammar.command(b"AUTH", b"X").replace(is_auth=True))
+        connection.request(grammar.command(b"AUTH", b"X").replace(is_auth=True))
     assert (caught.value.kind, caught.value.message) == (kind, message)
 
 
 def test_proof_echoed_is_masked() -> None:
     """A password can be guessed from a proof, so it is masked, too."""
-    connection, _ = talking(b"-ERR monitor 0123456789abcdef is wrong\r\n")
+    connection, _ = greeted(b"-ERR monitor 0123456789abcdef is wrong\r\n")
 
-    reply = connection.ask(grammar.command(b"APOP", b"monitor 0123456789abcdef", Printable("***")))
+    reply = connection.request(
+        grammar.command(b"APOP", b"monitor 0123456789abcdef", Printable("***"))
+    )
 
     assert connection.sanitise(reply.text) == "monitor *** is wrong"
     assert connection.session.transcript[-1] == "S: -ERR monitor *** is wrong"
@@ -833,7 +842,7 @@ def test_rejected_certificate_chain_is_kept() -> None:
     refused = CertificateRejected(Kind.EXPIRED, (b"leaf",), "has expired")
     stream = ScriptedStream(tls=refused)
 
-    session, error = held(stream, settings(Security.IMPLICIT, verify=Verify.FULL))
+    session, error = run_scripted(stream, settings(Security.IMPLICIT, verify=Verify.FULL))
 
     assert error is refused
     assert session.tls == TlsFacts(None, None, (b"leaf",), (), verified=False)
