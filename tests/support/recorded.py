@@ -43,7 +43,6 @@ _LATE = "an attempt that times out may not have handed over its details, on a bu
 
 IN_BRIEF = {
     "test_session_stalled_at_any_step_ends_at_deadline": _LATE,
-    "test_stalls": _LATE,
     "test_handshake_stalled_ends_at_deadline": _LATE,
     "test_stls_accepted_without_handshake_times_out": _LATE,
     "test_flood_inside_one_openssl_call_ends_at_deadline": _LATE,
