@@ -25,7 +25,6 @@ _SUITES = bytes.fromhex(
 _CURVES = bytes.fromhex("001d 0017 0018 0019")  # X25519, P-256, P-384, P-521
 
 _ALERT, _HANDSHAKE, _FATAL, _SERVER_HELLO = 21, 22, 2, 2
-_ANSWER_LIMIT = 64 * 1024
 
 
 def client_hello(version: str, name: str) -> bytes:
