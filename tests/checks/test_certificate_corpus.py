@@ -160,7 +160,7 @@ def test_corpus_verdict_equals_s_client(part: int, stand: Stand) -> None:
 
 @pytest.mark.threat("T16")
 @pytest.mark.parametrize(
-    "family", ["changed_fields", "changed_octets", "vectors_as_they_are", "vectors_issued_anew"]
+    "family", ["changed_fields", "changed_bytes", "vectors_as_they_are", "vectors_reissued"]
 )
 def test_corpus_installed_command_prints_one_status_line(family: str, stand: Stand) -> None:
     """Nothing appears on standard error, even if warnings are errors."""
