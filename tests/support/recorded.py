@@ -43,12 +43,11 @@ _LATE = "an attempt that times out may not have handed over its details, on a bu
 
 IN_BRIEF = {
     "test_session_stalled_at_any_step_ends_at_deadline": _LATE,
-    "test_stalls": _LATE,
     "test_handshake_stalled_ends_at_deadline": _LATE,
     "test_stls_accepted_without_handshake_times_out": _LATE,
     "test_flood_inside_one_openssl_call_ends_at_deadline": _LATE,
     "test_login_withdrawn_is_reported": "the server may end the session before STAT, or after it",
-    "test_a_client_certificate_is_demanded": "TLS 1.3 tells of a rejection after the handshake",
+    "test_client_certificate_missing_is_named": "TLS 1.3 reports a rejection after the handshake",
 }
 """Test functions of whose runs only the status line, without performance data, and the lines
 `kind:` and `try:` are compared, each with the reason."""
