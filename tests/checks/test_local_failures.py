@@ -553,13 +553,13 @@ STUCK = """
 import threading
 from check_pop3_plus import start
 from check_pop3_plus.probe import addresses
-addresses.run = lambda *_: threading.Event().wait()
+addresses.probe_addresses = lambda *_: threading.Event().wait()
 start.run()
 """
 
 
 def test_watchdog_ends_a_blocked_process(machine: Machine) -> None:
-    """A wait without limit is over five seconds after the run timeout."""
+    """An endless wait ends five seconds after the run timeout."""
     command = [*PYTHON, "-c", STUCK]
     done = honest(machine.run([*machine.one, "-t", "1"], command=command))
 
@@ -569,7 +569,7 @@ def test_watchdog_ends_a_blocked_process(machine: Machine) -> None:
 
 
 def test_sweep_output_blocked_ends_at_watchdog(machine: Machine) -> None:
-    """A full pipe without a reader does not keep the process."""
+    """A full pipe without a reader does not block the process forever."""
     words = [*machine.sweep[:2], "--submit", "jsonl:-", "--run-timeout", "1"]
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
