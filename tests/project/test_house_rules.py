@@ -127,7 +127,6 @@ def test_folders_hold_at_most_nine_modules() -> None:
     assert {name: size for name, size in sizes.items() if size > MODULES_LIMIT} == {}
 
 
-@pytest.mark.xfail(reason="until the functions are merged", strict=False)
 @pytest.mark.parametrize("module", modules())
 def test_functions_over_fifty_lines_state_a_reason(module: str) -> None:
     """A comment directly above the function, or in it, says why: `# Long because ...`."""
@@ -155,7 +154,6 @@ def public_functions(module: str) -> set[str]:
     }
 
 
-@pytest.mark.xfail(reason="`check.contexts` has a function `contexts`", strict=False)
 @pytest.mark.parametrize("module", modules())
 def test_module_has_no_function_of_its_own_name(module: str) -> None:
     """A call would read `resolve.resolve`."""
@@ -166,7 +164,6 @@ SUBMIT_TARGETS = {"sweep.icinga_target", "sweep.json_target", "sweep.nagios_targ
 """They share the functions of a target."""
 
 
-@pytest.mark.xfail(reason="two modules of `messages` have a function `lines`", strict=False)
 def test_public_function_names_are_unique_in_a_folder() -> None:
     """A function name of a folder has one home."""
     homes: dict[tuple[str, str], list[str]] = {}
@@ -289,7 +286,6 @@ def test_few_modules_reveal_a_secret() -> None:
     }
 
 
-@pytest.mark.xfail(strict=False, reason="other folders still construct it")
 def test_printable_is_constructed_in_its_home_only() -> None:
     """Everything else is sanitised by `sanitise` and `printable`."""
     constructing = {
