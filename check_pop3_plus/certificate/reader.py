@@ -170,7 +170,7 @@ def _linked(sent: list[_Read]) -> list[_Read]:
     return path
 
 
-# Long because each attribute has its own guard, and all guards share one list of what is unreadable.
+# Long because each attribute has its own guard, and all guards share the list of unreadable ones.
 @lru_cache(maxsize=256)
 def _read(der: bytes, sanitise: Sanitiser, anchor: bytes | None = None) -> _Read:
     from cryptography import x509
