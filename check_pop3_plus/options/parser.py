@@ -26,11 +26,6 @@ def read(argv: Sequence[str]) -> Settings | Sweep:
     return settings_builder.settings(given)
 
 
-def parse(argv: Sequence[str]) -> Settings:
-    """Return the settings of one check. Raises as `read` does; a sweep is a UsageError."""
-    return settings_builder.settings(_read_command_line(argv))
-
-
 def read_section(section: Iterable[tuple[str, str]]) -> Given:
     """Return the options of an INI section. Raises UsageError and HelpRequested."""
     reader = _Reader()

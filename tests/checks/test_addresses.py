@@ -19,7 +19,6 @@ from check_pop3_plus.model.report import Address
 from check_pop3_plus.model.settings import State
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.net import resolve
-from check_pop3_plus.options import parser
 from check_pop3_plus.output.plugin_text import perfdata as perfdata_text
 from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.probe import addresses
@@ -34,6 +33,7 @@ from tests.servers.scripted_server import (
     silence,
 )
 from tests.support.faults import CANARY
+from tests.support.settings_from import check_settings
 
 USERS = {"monitor": CANARY}
 WHERE = "pop.example.test:995"
@@ -75,7 +75,7 @@ class Pool:
         words = f"-H pop.example.test -S --ca-file {self._pki.ca_file} {argv}"
         if login:
             words += f" -U monitor --password-file {self._secret}"
-        settings = parser.parse(words.split())
+        settings = check_settings(words.split())
         return run.run_check(settings, time.monotonic())
 
     def close(self) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from check_pop3_plus.check.run import run_check
-from check_pop3_plus.options import parser
 from check_pop3_plus.output.plugin_text import render
 from tests.pki.certificates import Pki
 from tests.servers.network import POLITE_SERVER, SILENT_NAME_SERVER, Network, network, within
@@ -28,6 +27,7 @@ from tests.servers.scripted_server import (
 from tests.soak.stalls import HELLO_REQUESTS, POINTS, Stage
 from tests.support.command import COMMAND
 from tests.support.faults import GREETING, IN_TLS, check, flags, honest, kinds, upgraded
+from tests.support.settings_from import check_settings
 
 pytestmark = pytest.mark.cost
 
@@ -310,7 +310,7 @@ FLOODING = [hears_hello, HELLO_REQUESTS]
 def checked_until_quiet(server: ScriptedServer, words: str) -> str:
     """Run a check in this process, wait until it sends no more, and return the output."""
     target = f"-H localhost --connect-to 127.0.0.1 -p {server.port} -t 1"
-    verdict = run_check(parser.parse(f"{target} {words}".split()), time.monotonic())
+    verdict = run_check(check_settings(f"{target} {words}".split()), time.monotonic())
     server.settle(3)
     flooded = server.flooded
     time.sleep(0.1)

@@ -12,7 +12,6 @@ import pytest
 
 from check_pop3_plus.check import run
 from check_pop3_plus.diagnosis import steps, tools
-from check_pop3_plus.options import parser
 from check_pop3_plus.output.plugin_text import render
 from tests.pki.certificates import Pki
 from tests.servers.dovecot import Dovecot, check_at, running
@@ -29,6 +28,7 @@ from tests.servers.scripted_server import (
 from tests.support.command import COMMAND, Run
 from tests.support.faults import CANARY, GREETING, flags, honest, kinds
 from tests.support.faults import check as run_check
+from tests.support.settings_from import check_settings
 
 LATE = 1.0
 """Seconds of tolerance: other tests run in parallel."""
@@ -500,7 +500,7 @@ def diagnosed(argv: str, seconds: float = 5) -> Run:
     with dead_port() as port:
         words = f"-H 127.0.0.1 -p {port} -t {seconds} --run-timeout {seconds} {argv}"
         began = time.monotonic()
-        verdict = run.run_check(parser.parse(words.split()), began)
+        verdict = run.run_check(check_settings(words.split()), began)
     return honest(Run(verdict.state.value, render(verdict), "", time.monotonic() - began))
 
 

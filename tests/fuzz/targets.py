@@ -50,6 +50,7 @@ from tests.support.faults import CANARY, assert_no_canary, honest
 from tests.support.good_dialogues import LOGIN_METHODS as AUTHS
 from tests.support.good_dialogues import SECURITIES, signatures, transcript
 from tests.support.in_process import Chunk, Scenario, Script, Stage, Turn, keep_the_promise
+from tests.support.settings_from import check_settings
 
 CORPUS = Path(__file__).with_name("corpus")
 
@@ -331,7 +332,7 @@ def https_reply(data: bytes) -> None:
 
 
 def _settings(words: list[str]) -> Settings:
-    return parser.parse(words)
+    return check_settings(words)
 
 
 def _assert_message(error: ProbeError) -> None:

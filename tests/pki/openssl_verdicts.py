@@ -22,9 +22,9 @@ from check_pop3_plus.certificate import reader
 from check_pop3_plus.check import run
 from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.settings import Settings
-from check_pop3_plus.options import parser
 from tests.pki.corpus import Case
 from tests.servers.scripted_server import LOOPBACK, Connection, Over, Server
+from tests.support.settings_from import check_settings
 
 # Where nothing is said here, X509_V_ERR means that the chain is not trusted.
 _KINDS = {
@@ -246,7 +246,7 @@ def documented(trusted: Path, verify: str, strict: bool, common_name: bool) -> s
 
 @cache
 def _settings(*arguments: str) -> Settings:
-    return parser.parse(arguments)
+    return check_settings(arguments)
 
 
 def _is_address(host: str) -> bool:

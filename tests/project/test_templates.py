@@ -18,6 +18,7 @@ from check_pop3_plus.options.table import OF_SWEEPS
 from check_pop3_plus.sweep import services
 from tests.support import director_basket
 from tests.support.option_list import FLAGS, OPTIONS
+from tests.support.settings_from import check_settings
 
 TEMPLATES = Path(__file__).parent.parent.parent / "icinga-templates"
 
@@ -178,7 +179,7 @@ def test_director_choices_are_accepted() -> None:
         if "datalist" in field["settings"]:
             flag = "--" + field["varname"].removeprefix("pop3_plus_").replace("_", "-")
             for entry in BASKET["DataList"][field["settings"]["datalist"]]["entries"]:
-                assert parser.parse(["-H", "pop.example.org", flag, entry["entry_name"]])
+                assert check_settings(["-H", "pop.example.org", flag, entry["entry_name"]])
 
 
 # The mail of Icinga 2.

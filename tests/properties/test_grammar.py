@@ -13,12 +13,12 @@ from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.report import Address, Session
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.net.transport import Stream
-from check_pop3_plus.options import parser
 from check_pop3_plus.pop3 import grammar
 from check_pop3_plus.probe.connection import Connection
 from check_pop3_plus.support.deadline import Deadline
+from tests.support.settings_from import check_settings
 
-SETTINGS = parser.parse(["-H", "pop.example.test"])
+SETTINGS = check_settings(["-H", "pop.example.test"])
 
 # Mostly elements of replies, so that many examples are valid.
 replies = st.lists(

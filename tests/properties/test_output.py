@@ -31,7 +31,6 @@ from check_pop3_plus.model.report import (
 )
 from check_pop3_plus.model.sanitised_text import Printable, sanitise
 from check_pop3_plus.model.settings import HttpsEndpoint, IcingaApi, State, Sweep
-from check_pop3_plus.options import parser
 from check_pop3_plus.options.validators import UsageError
 from check_pop3_plus.output import plugin_text
 from check_pop3_plus.output.plugin_text import render
@@ -42,6 +41,7 @@ from check_pop3_plus.sweep.run import Outcome
 from check_pop3_plus.sweep.services import Service
 from tests.support import output_parsers
 from tests.support.faults import LABELS, STATES
+from tests.support.settings_from import check_settings
 
 NOW = dt.datetime(2027, 1, 15, 12, 0, tzinfo=dt.timezone.utc)
 
@@ -174,7 +174,7 @@ def verdicts(draw: st.DrawFn) -> tuple[Verdict, Report, list[str]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(addresses, "probe_addresses", lambda *_: report)
         try:
-            wanted = parser.parse(argv)
+            wanted = check_settings(argv)
         except UsageError as error:
             return Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}"), report, argv
         return run.run_check(wanted, 0), report, argv

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nagiosplugin import Range
 
-from check_pop3_plus.options import parser, validators
+from check_pop3_plus.options import validators
 from check_pop3_plus.options.validators import UsageError
+from tests.support.settings_from import check_settings
 
 # https://www.monitoring-plugins.org/doc/guidelines.html#THRESHOLDFORMAT: the range, values that
 # alert, and values that do not.
@@ -92,7 +93,7 @@ def test_range_option_keeps_the_text(spec: str) -> None:
     except UsageError:
         return
     for argv in (["-w", spec], [f"-w={spec}"], [f"--warning={spec}"], ["--warning", spec]):
-        settings = parser.parse(["-H", "pop.example.test", *argv])
+        settings = check_settings(["-H", "pop.example.test", *argv])
         assert settings.thresholds.time.warning == spec
 
 

@@ -21,7 +21,6 @@ from check_pop3_plus.model.report import Address, TlsFacts
 from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.model.settings import Secret, Settings
 from check_pop3_plus.net import resolve, transport
-from check_pop3_plus.options import parser
 from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.pop3 import sasl_mechanisms, scram
 from check_pop3_plus.probe import addresses, prerequisites, session
@@ -30,6 +29,7 @@ from check_pop3_plus.support.masking import Masker
 from tests.pki.corpus import ROOT
 from tests.support.command import Run
 from tests.support.faults import CANARY, honest
+from tests.support.settings_from import check_settings
 
 NONCE = b"client+nonce"
 """The client nonce in every SCRAM, so that a script can contain the answer."""
@@ -205,7 +205,7 @@ class _Prerequisites(prerequisites.Prerequisites):
 
 @cache
 def _prepared(*arguments: str) -> _Prerequisites:
-    return _Prerequisites(parser.parse(arguments))
+    return _Prerequisites(check_settings(arguments))
 
 
 class Played(NamedTuple):

@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 from check_pop3_plus.check import run
 from check_pop3_plus.model.settings import Secret
-from check_pop3_plus.options import parser
 from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.support.deadline import Clock
 from tests.servers.scripted_server import (
@@ -32,6 +31,7 @@ from tests.servers.scripted_server import (
 )
 from tests.support import faults
 from tests.support.faults import GREETING, Fault
+from tests.support.settings_from import check_settings
 
 USER = "monitor"
 
@@ -288,7 +288,7 @@ def arguments(server: Server, how: str = "auto", *more: str) -> list[str]:
 
 def shown(argv: Sequence[str], secret: bytes) -> str:
     """Run one check in this process, and return its output."""
-    return render(run.run_check(parser.parse(list(argv)), Clock(), Secret(secret)))
+    return render(run.run_check(check_settings(list(argv)), Clock(), Secret(secret)))
 
 
 # --- the catalogue ---------------------------------------------------------------------------

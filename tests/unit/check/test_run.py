@@ -20,10 +20,10 @@ from check_pop3_plus.model.report import (
 )
 from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.model.settings import State
-from check_pop3_plus.options import parser
 from check_pop3_plus.output.plugin_text import perfdata, render
 from check_pop3_plus.probe import addresses
 from tests.pki.certificate_facts import NOW, dates
+from tests.support.settings_from import check_settings
 
 
 def verdict(
@@ -51,7 +51,7 @@ def verdict(
     resolve = Lap(Phase.RESOLVE, 0.00012, ok=True)
     report = Report((session,), (session,), resolve, None, elapsed, now.timestamp())
     monkeypatch.setattr(addresses, "probe_addresses", lambda *_: report)
-    settings = parser.parse(["-H", "pop.example.org", "-S", *argv.split()])
+    settings = check_settings(["-H", "pop.example.org", "-S", *argv.split()])
     return run.run_check(settings, 0)
 
 

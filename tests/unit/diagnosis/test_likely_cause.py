@@ -18,8 +18,8 @@ from check_pop3_plus.diagnosis.findings import (
 from check_pop3_plus.model.failures import Failure, Kind, Phase
 from check_pop3_plus.model.report import Address, Lap, Report, Session
 from check_pop3_plus.model.sanitised_text import printable
-from check_pop3_plus.options import parser
 from tests.pki.certificate_facts import NOW
+from tests.support.settings_from import check_settings
 
 HERE = Address("192.0.2.1", 110)
 THERE = HERE.replace(port=995)
@@ -51,7 +51,7 @@ def cause(
     message: str = "no answer in time",
     others: tuple[Session, ...] = (),
 ) -> str:
-    settings = parser.parse(f"-H pop.example.test {argv}".split())
+    settings = check_settings(f"-H pop.example.test {argv}".split())
     session = Session(HERE)
     session.failure = Failure(kind, phase, printable(message)) if phase else None
     session.timeline.laps.append(Lap(Phase.GREETING, 1.5, ok=True))

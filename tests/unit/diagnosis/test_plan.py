@@ -8,8 +8,8 @@ from check_pop3_plus.model.failures import Failure, Kind, Phase
 from check_pop3_plus.model.report import Address, Report, Session
 from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import Subject
-from check_pop3_plus.options import parser
 from tests.pki.certificate_facts import NOW
+from tests.support.settings_from import check_settings
 
 DNS_STEPS = [plan.LOOKUPS, plan.NAME_SERVERS, plan.DIG]
 
@@ -27,7 +27,7 @@ def failed_report(
 
 
 def planned(argv: str, report: Report, kind: Kind) -> list[Step]:
-    settings = parser.parse(f"-H pop.example.test {argv}".split())
+    settings = check_settings(f"-H pop.example.test {argv}".split())
     return list(plan.steps_for(settings, report, plan.problem_of(report, (kind,))))
 
 
@@ -55,7 +55,7 @@ def test_plan_without_topics_fits_phase_and_kind(
 
 def test_plan_for_a_numeric_target_has_no_dns_steps() -> None:
     """A numeric target has no name to resolve, even when the topic is listed."""
-    settings = parser.parse(["-H", "192.0.2.1", "--diagnose=dns,tcp"])
+    settings = check_settings(["-H", "192.0.2.1", "--diagnose=dns,tcp"])
     report = failed_report(Phase.CONNECT, Kind.TIMEOUT)
 
     steps = plan.steps_for(settings, report, plan.problem_of(report, ()))

@@ -6,14 +6,14 @@ from check_pop3_plus.messages.status_line import StatusLine
 from check_pop3_plus.model.failures import Failure, Kind, Phase
 from check_pop3_plus.model.report import Address, Chain, Report, Session, TlsFacts
 from check_pop3_plus.model.sanitised_text import printable
-from check_pop3_plus.options import parser
 from tests.pki.certificate_facts import NOW, dates
+from tests.support.settings_from import check_settings
 
 IPV4, IPV6 = Address("192.0.2.1", 110), Address("2001:db8::1", 110, is_ipv6=True)
 
 
 def status_line(*sessions: Session, argv: str = "", host: str = "pop.example.org") -> StatusLine:
-    settings = parser.parse(["-H", host, *argv.split()])
+    settings = check_settings(["-H", host, *argv.split()])
     return StatusLine(settings, Report(sessions, sessions, None, None, 0.0431, NOW.timestamp()))
 
 

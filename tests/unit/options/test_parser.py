@@ -24,9 +24,10 @@ from check_pop3_plus.model.settings import (
     Target,
     Verify,
 )
-from check_pop3_plus.options import parser, validators
+from check_pop3_plus.options import validators
 from check_pop3_plus.options.parser import HelpRequested
 from check_pop3_plus.options.validators import UsageError
+from tests.support.settings_from import check_settings
 
 HOST = ("-H", "pop.example.test")
 TOKEN_URL = ("--oauth-token-url", "https://id.example.test/token")
@@ -34,12 +35,12 @@ FETCH = (*TOKEN_URL, "--oauth-client-id", "me", "--oauth-client-secret-file", "s
 
 
 def parsed(*argv: str) -> Settings:
-    return parser.parse([*HOST, *argv])
+    return check_settings([*HOST, *argv])
 
 
 def refused(*argv: str) -> str:
     with pytest.raises(ProbeError) as caught:
-        parser.parse(argv)
+        check_settings(argv)
     assert caught.value.kind is Kind.CONFIG
     return caught.value.message
 
@@ -93,7 +94,7 @@ def test_port_default_depends_on_tls_mode(
 )
 def test_host_valid_is_normalised(given: str, host: str) -> None:
     """Brackets and a final dot are dropped, names become ASCII."""
-    assert parser.parse(["-H", given]).target.hostname == host
+    assert check_settings(["-H", given]).target.hostname == host
 
 
 @pytest.mark.parametrize(
@@ -472,9 +473,9 @@ def test_source_address_selects_the_family() -> None:
 def test_help_and_version_raise_help_requested() -> None:
     """Both are text to print, not an error."""
     with pytest.raises(HelpRequested, match=r"^check_pop3_plus \d+\.\d+\.\d+$"):
-        parser.parse(["-V"])
+        check_settings(["-V"])
     with pytest.raises(HelpRequested, match="usage: check_pop3_plus -H NAME"):
-        parser.parse(["--help"])
+        check_settings(["--help"])
 
 
 # --- INI files -------------------------------------------------------------------------------
@@ -492,7 +493,7 @@ def ini(tmp_path: Path) -> Path:
 
 def test_section_empty_value_is_a_flag_and_keys_repeat(ini: Path) -> None:
     """A percent sign has no special meaning."""
-    settings = parser.parse([f"--extra-opts=pop@{ini}"])
+    settings = check_settings([f"--extra-opts=pop@{ini}"])
 
     assert settings.target == Target("x.example.test", 110)
     assert settings.expect.texts == ("one", "two = 2")
@@ -502,7 +503,7 @@ def test_section_empty_value_is_a_flag_and_keys_repeat(ini: Path) -> None:
 
 def test_extra_opts_are_overridden_by_the_command_line(ini: Path) -> None:
     """Independent of the position of --extra-opts."""
-    settings = parser.parse([*HOST, "-w", "2", "--extra-opts", f"@{ini}"])
+    settings = check_settings([*HOST, "-w", "2", "--extra-opts", f"@{ini}"])
 
     assert settings.thresholds.time.warning == "2"
     assert settings.tls.security is Security.IMPLICIT
@@ -589,7 +590,7 @@ def test_any_command_line_gives_settings_or_one_message(argv: list[str]) -> None
     """Never a traceback, never more than one line."""
     with contextlib.suppress(HelpRequested):
         try:
-            parser.parse(argv)
+            check_settings(argv)
         except ProbeError as error:
             line = error.failure()
         else:
@@ -601,7 +602,7 @@ def test_any_command_line_gives_settings_or_one_message(argv: list[str]) -> None
 @pytest.mark.parametrize("arguments", [["-vSw=-5:10"], ["-vSw-5:10"], ["-vSw", "-5:10"]])
 def test_bundled_flags_are_read_one_by_one(arguments: list[str]) -> None:
     """The last one may have a value."""
-    settings = parser.parse([*arguments, "-6H=pop.example.org"])
+    settings = check_settings([*arguments, "-6H=pop.example.org"])
 
     assert settings.target.hostname == "pop.example.org"
     assert settings.target.family is Family.IPV6
@@ -614,13 +615,13 @@ def test_bundled_flags_are_read_one_by_one(arguments: list[str]) -> None:
 def test_flag_with_value_is_refused_with_ini_spelling(argument: str) -> None:
     """A common mistake in INI files."""
     with pytest.raises(UsageError, match=r"takes no value; in an INI file write just (ssl|S)$"):
-        parser.parse(["-H", "pop.example.org", argument])
+        check_settings(["-H", "pop.example.org", argument])
 
 
 def test_host_with_port_is_refused_with_advice() -> None:
     """A common mistake."""
     with pytest.raises(UsageError, match=r"not a host name or address \(use --port for the port\)"):
-        parser.parse(["-H", "pop.example.org:995"])
+        check_settings(["-H", "pop.example.org:995"])
 
 
 @pytest.mark.parametrize(
@@ -644,7 +645,7 @@ def test_usage_error_near_miss_suggests_the_correction(argv: tuple[str, ...], cu
 def test_help_after_an_unknown_argument_is_shown(before: str) -> None:
     """The user needs it most then."""
     with pytest.raises(HelpRequested):
-        parser.parse([before, "--help"])
+        check_settings([before, "--help"])
 
 
 def test_section_key_without_needed_value_is_refused(tmp_path: Path) -> None:
