@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# One worker more than processors: some tests wait for a time limit.
+# One more worker than processors, because some tests wait for a time limit.
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -17,14 +17,14 @@ SYSTEMS := icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrp
 # The Icinga Director. php-cgi comes first, so that php brings no web server along.
 SYSTEMS += php-cgi php-cli php-mysql icingacli icingaweb2-module-director
 SYSTEMS += mariadb-client-core mariadb-server-core
-# Tools that the benchmark compares with.
+# Tools for comparison in the benchmark.
 PEERS := monitoring-plugins-basic prometheus-blackbox-exporter monitoring-plugins-contrib bind9-host
 # These conflict with Dovecot and each other: each is unpacked into its own root directory.
 COURIER := courier-pop courier-authlib-userdb
 CYRUS := cyrus-pop3d sasl2-bin libsasl2-modules
 POPA3D := popa3d libpam-modules ucspi-tcp
 MAILUTILS := mailutils-pop3d libpam-modules ucspi-tcp
-# For the pictures of the README.
+# Packages for the pictures of the README.
 SCREENSHOTS := icinga2-bin icinga2-common icingadb redis-server mariadb-client-core \
 	mariadb-server-core php-cgi php-cli php-mysql icingadb-web icingaweb2 icingacli chromium \
 	pngquant optipng
@@ -94,14 +94,14 @@ lock:
 	@$(LOCK) --extra fuzz --constraint tests/requirements.txt \
 		--output-file tests/fuzz/requirements.txt setup.cfg
 
-# Ask the advisory databases, over the internet, about every pinned version.
+# Check every pinned version against the advisory databases (online).
 audit: $(STAMP)
 	@$(PYTHON) -m venv .venv-audit
 	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 	.venv-audit/bin/pip-audit --require-hashes --disable-pip --requirement requirements.txt
 	.venv-audit/bin/pip-audit --require-hashes --disable-pip --requirement tests/requirements.txt
 
-# The README and the basket for the Icinga Director have every option of the plugin.
+# Rewrite the option list of the README and the basket for the Icinga Director.
 generated: $(STAMP)
 	$(BIN)/python -m tests.support.generated
 
@@ -116,7 +116,7 @@ quick: lint
 test: servers lint
 	$(PYTEST) --ignore=tests/systems tests
 
-# Rewrite the recorded output of the fault and threat tests; git shows what has changed.
+# Rewrite the recorded output of the fault and threat tests; git diff shows the changes.
 record: servers $(STAMP)
 	RECORD=all $(PYTEST) -m 'fault or threat' --ignore=tests/systems tests
 	RECORD=some $(BIN)/python -m pytest tests/checks/test_recorded_command_lines.py

@@ -1,1 +1,1 @@
-"""Measurements. Nothing here is a test: numbers depend on the machine, tests must not."""
+"""Benchmarks. They are not tests, because the numbers depend on the machine."""

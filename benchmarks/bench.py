@@ -1,9 +1,9 @@
-"""What a check costs, beside the imports it cannot do without, and beside other tools.
+"""Measure the CPU cost of checks, compared with a minimal interpreter and with other tools.
 
-`make bench` runs it. It installs the project into a folder of its own as a user would, starts a
-Dovecot, and takes turns: each round measures every contender once, and a ratio is one of the same
-round, so that what else the machine does hits all alike. CPU time is user and system time of the
-whole process as the kernel accounts it. Peers that are not installed are left out, visibly.
+`make bench` runs it. It installs the project into a temporary directory, starts a Dovecot, and
+measures every contender once per round. Each ratio compares runs of the same round, so that other
+load on the machine affects both. CPU time is user and system time of the whole process as the
+kernel accounts it. Peers that are not installed are listed as missing.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ PLAIN_FLOOR = "import argparse, socket, nagiosplugin"
 TLS_FLOOR = f"{PLAIN_FLOOR}, ssl, cryptography.x509"
 
 SERVICES = 1000
-"""Of the sweep that is compared with others."""
+"""The size of the sweep that is compared with others."""
 
 OTHERS = 200
-"""Runs, or probes, of a peer in each round: its cost per check does not depend on their number."""
+"""Runs or probes of a peer per round; its cost per check does not depend on their number."""
 
 EXPORTER_PORT = 29115
 
@@ -66,7 +66,7 @@ modules:
       tls_config: {{ ca_file: {ca_file}, server_name: {host} }}
 """
 
-# The least that Python can do: what stands between it and a sweep is the plugin's own.
+# The minimum for Python: the rest of the cost of a sweep is the plugin's.
 _BARE_LOOP = """
 import socket, ssl, sys
 host, port, number, ca_file = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
@@ -78,7 +78,7 @@ for _ in range(number):
     link.recv(512), link.sendall(b"QUIT\\r\\n"), link.recv(512), link.close()
 """
 
-# As the README says that it is installed where start-up counts.
+# Installed as the README recommends for fast start-up.
 _LAUNCHER = """#!{python} -I
 from check_pop3_plus.start import run
 run()
@@ -86,10 +86,10 @@ run()
 
 
 class Cost(NamedTuple):
-    """Of one process from start to end."""
+    """The cost of one process."""
 
     cpu: float
-    wall: float
+    elapsed: float
 
 
 def cost(*command: str) -> Cost:
@@ -97,16 +97,16 @@ def cost(*command: str) -> Cost:
     began = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
-    wall = time.monotonic() - began
+    elapsed = time.monotonic() - began
     process.returncode = os.waitstatus_to_exitcode(status)
     assert 0 <= process.returncode <= 3, command
-    return Cost(used.ru_utime + used.ru_stime, wall)
+    return Cost(used.ru_utime + used.ru_stime, elapsed)
 
 
 def memory(*command: str) -> float:
-    """Return the most that a command ever had in memory, in MiB.
+    """Return the peak memory of a command in MiB.
 
-    Started by something small: a process begins with the size of the one that starts it.
+    A small process starts it, because a new process has the size of its parent at first.
     """
     script = (
         "import os, sys; null = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)];"
@@ -118,7 +118,7 @@ def memory(*command: str) -> float:
 
 
 class Row(NamedTuple):
-    """A line of the table: a contender beside what it is compared with, round by round."""
+    """A row of the table: a contender and its peer, by round."""
 
     name: str
     ours: list[float]
@@ -136,7 +136,7 @@ class Row(NamedTuple):
 
 
 class Bench:
-    """Everything that is measured, and where."""
+    """The measured installation and servers."""
 
     def __init__(self, folder: Path, server: dovecot.Dovecot, pki: Pki) -> None:
         self.folder = folder
@@ -168,7 +168,7 @@ class Bench:
         return cost(self.python, "-I", "-c", TLS_FLOOR if mode == "tls" else PLAIN_FLOOR)
 
     def bare_loop(self, mode: str) -> float:
-        """Return the CPU seconds of one conversation that nobody judges, in one thread."""
+        """Return the CPU seconds of one session without evaluation, in one thread."""
         command = [self.python, "-I", "-c", _BARE_LOOP, HOST, str(self.port(mode)), str(SERVICES)]
         return cost(*command, *([self.ca_file] if mode == "tls" else [])).cpu / SERVICES
 
@@ -181,7 +181,7 @@ def _installed(folder: Path) -> tuple[str, str]:
     place = folder / "installed"
     subprocess.run([sys.executable, "-m", "venv", place], check=True)
     python = place / "bin" / "python"
-    # A copy, because the build leaves its own folders behind.
+    # A copy, because the build leaves directories behind.
     source = folder / "source"
     left_out = shutil.ignore_patterns(".*", "tests", "*.egg-info", "build")
     shutil.copytree(PROJECT, source, ignore=left_out)
@@ -202,7 +202,7 @@ Peer = Callable[[], float]
 
 
 def check_pop(bench: Bench, mode: str) -> Peer | None:
-    """The C plugin: a process for each check."""
+    """The C plugin: one process per check."""
     program = shutil.which("check_pop", path=PLUGINS)
     if program is None:
         return None
@@ -222,7 +222,7 @@ def check_pop(bench: Bench, mode: str) -> Peer | None:
 
 @contextlib.contextmanager
 def exporter(bench: Bench) -> Iterator[Callable[[str], float] | None]:
-    """Prometheus' blackbox exporter: one process, asked over HTTP; who asks is not counted."""
+    """Prometheus' blackbox exporter: one process, queried over HTTP; the client is not counted."""
     program = shutil.which("prometheus-blackbox-exporter")
     if program is None:
         yield None
@@ -261,7 +261,7 @@ def exporter(bench: Bench) -> Iterator[Callable[[str], float] | None]:
 
 
 def check_ssl_cert(bench: Bench) -> Peer | None:
-    """The shell script: TLS alone."""
+    """The shell script, for TLS only."""
     program = shutil.which("check_ssl_cert", path=PLUGINS)
     if program is None or shutil.which("host") is None:
         return None
@@ -269,7 +269,7 @@ def check_ssl_cert(bench: Bench) -> Peer | None:
     return lambda: cost(*command, "-r", bench.ca_file).cpu
 
 
-# --- what is measured ------------------------------------------------------------------------
+# --- measurements ----------------------------------------------------------------------------
 
 
 def single_runs(bench: Bench, rounds: int) -> list[str]:
@@ -328,7 +328,7 @@ def sweeps(bench: Bench, rounds: int) -> Sweeps:
         for turn in range(rounds + 1):
             for mode, used in ours.items():
                 swept = bench.sweep(mode, SERVICES)
-                used += [swept.cpu / SERVICES] * (turn > 0)  # the first one warms up
+                used += [swept.cpu / SERVICES] * (turn > 0)  # the first one fills caches
             for which, peer in peers.items():
                 taken = peer()
                 theirs.setdefault(which, []).extend([taken] * (turn > 0))
@@ -344,7 +344,7 @@ def sweeps(bench: Bench, rounds: int) -> Sweeps:
 
 
 def by_number(bench: Bench, numbers: Sequence[int], rounds: int) -> dict[str, list[float]]:
-    """Return the CPU seconds of one check, by mode, for sweeps of so many services."""
+    """Return the CPU seconds of one check, by mode, for sweeps of this many services."""
     return {
         mode: [
             statistics.median(bench.sweep(mode, number).cpu / number for _ in range(rounds))
@@ -355,7 +355,7 @@ def by_number(bench: Bench, numbers: Sequence[int], rounds: int) -> dict[str, li
 
 
 def with_dead_servers(bench: Bench) -> str:
-    """Say how much longer a sweep takes because of a hundred servers that say nothing."""
+    """Return how much longer a sweep takes with a hundred silent servers."""
     with socket.create_server((HOST, 0), backlog=256) as silent:
         dead = [f"[dead{each}!pop3]" for each in range(100)]
         keys = ["ssl =", f"ca-file = {bench.ca_file}"]
@@ -364,8 +364,8 @@ def with_dead_servers(bench: Bench) -> str:
         living = cost(bench.program, "--sweep", bench.file("tls", 900))
         mixed = cost(bench.program, "--sweep", bench.file("tls", 900, *sections))
     return (
-        f"900 living servers take {living.wall:.1f} s; with 100 dead ones among them and `-t 5`"
-        f" {mixed.wall:.1f} s"
+        f"900 healthy servers take {living.elapsed:.1f} s; with 100 dead ones among them and `-t 5`"
+        f" {mixed.elapsed:.1f} s"
     )
 
 
@@ -384,7 +384,7 @@ def machine() -> str:
 def plot(
     bench: Bench, of_peers: dict[tuple[str, str], float], numbers: Sequence[int], rounds: int
 ) -> tuple[str, list[str]]:
-    """Return the picture of cost against number, and the same in words."""
+    """Return the plot of cost by number of services, and its table."""
     measured = by_number(bench, numbers, rounds)
     names = {"plain": "plain", "tls": "TLS"}
     lines = [
@@ -406,7 +406,7 @@ def plot(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=9, help="so many turns each; default 9")
+    parser.add_argument("--rounds", type=int, default=9, help="rounds; default 9")
     parser.add_argument("--quick", action="store_true", help="no plot, and no dead servers")
     chosen = parser.parse_args()
     with contextlib.ExitStack() as stack:

@@ -1,7 +1,7 @@
-"""What it costs to judge odd certificates, from the last byte on the wire to the verdict.
+"""Measure the evaluation of unusual certificates, from the last byte received to the result.
 
-Prints medians and maxima by family of the corpus, in milliseconds of the processor; of a few runs
-with each certificate the fastest counts. Run it by `python -m benchmarks.certificates [FAMILY]`.
+Prints medians and maxima by family of the corpus, in CPU milliseconds; the fastest of several runs
+with each certificate counts. Run it by `python -m benchmarks.certificates [FAMILY]`.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Lines on two logarithmic axes, as SVG; no library is needed for that."""
+"""Plot lines on two logarithmic axes as SVG, without a library."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7f7f7f", "#56b4e9")
 class Line(NamedTuple):
     name: str
     points: Sequence[tuple[float, float]]
-    """Number of services, and seconds of CPU for each."""
+    """Number of services, and CPU seconds per check."""
     is_bold: bool
     is_ours: bool
 
 
 def svg(lines: Sequence[Line], title: str) -> str:
-    """Return the picture of the lines: services to the right, milliseconds up."""
+    """Return the plot: services on the x axis, milliseconds on the y axis."""
     x_values = [x for line in lines for x, _ in line.points]
     y_values = [y * 1000 for line in lines for _, y in line.points]
     right = max(1, ceil(log10(max(x_values))))
@@ -55,7 +55,7 @@ def svg(lines: Sequence[Line], title: str) -> str:
         )
     middle = (_LEFT + edge) / 2
     parts.append(f'<text x="{middle}" y="{_HEIGHT - 10}" text-anchor="middle">services</text>')
-    # Names stand where their lines end, pushed apart where those are close.
+    # Labels are at the ends of their lines, moved apart if these are close.
     last = 0.0
     ordered = sorted(enumerate(lines), key=lambda pair: -pair[1].points[-1][1])
     for number, line in ordered:

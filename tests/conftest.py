@@ -28,7 +28,7 @@ def _allowed_commands_only(request: pytest.FixtureRequest) -> Iterator[None]:
     """Threat T19: assert after every test that only allowed commands were sent."""
     Server.made.clear()
     yield
-    # The clients in that file are the test's own.
+    # That file has its own clients.
     if request.module.__name__.endswith(".test_scripted_server"):
         return
     for server in Server.made:

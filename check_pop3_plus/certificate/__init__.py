@@ -1,1 +1,1 @@
-"""Certificates in DER to facts."""
+"""Read certificate facts from DER."""

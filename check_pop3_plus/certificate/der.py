@@ -1,7 +1,7 @@
 """Split the DER of a certificate into its fields, by position alone (RFC 5280 section 4.1).
 
 `cryptography` does not read all that OpenSSL accepts, and may spend seconds on a kind of key that
-no server has. So the fields are located here, before anything is interpreted.
+no server has. So the fields are located here first.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ _KNOWN = frozenset(
 )
 
 EXTENSIONS_LIMIT = 1000
-"""Extensions looked at; real certificates have a dozen, a hostile one may have 12,000."""
+"""Extensions read; real certificates have a dozen, a hostile one may have 12,000."""
 
 BOOLEAN, INTEGER, SEQUENCE = 0x01, 0x02, 0x30
 _VERSION, _EXTENSIONS = 0xA0, 0xA3
@@ -65,7 +65,7 @@ class Fields(Record):
 
 
 def parse(certificate: bytes) -> Fields:
-    """Return the fields of a certificate. Raises ValueError when it is no certificate."""
+    """Return the fields of a certificate. Raises ValueError if it is not a certificate."""
     body, outer_algorithm, _ = _split(certificate)
     start = 1 if body[0].tag == _VERSION else 0
     _, algorithm, issuer, _, subject, key, *rest = body[start:]
@@ -86,9 +86,9 @@ def parse(certificate: bytes) -> Fields:
 
 
 def without_names(certificate: bytes) -> bytes:
-    """Return the certificate with an empty issuer and subject, to read the rest of it.
+    """Return the certificate with an empty issuer and subject, so that the rest can be read.
 
-    Raises ValueError when it is no certificate.
+    Raises ValueError if it is not a certificate.
     """
     body, algorithm, signature = _split(certificate)
     start = 1 if body[0].tag == _VERSION else 0
@@ -107,12 +107,12 @@ def _split(certificate: bytes) -> tuple[list[Value], Value, Value]:
 
 
 def values(data: bytes) -> Iterator[Value]:
-    """Yield the values in `data`, one after another. Raises ValueError when one is cut off."""
+    """Yield the values in `data`, one after another. Raises ValueError for malformed DER."""
     start, length = 0, len(data)
     while start < length:
         tag, size = data[start], data[start + 1] if start + 1 < length else 0x80
         if size == 0x80 or tag & 0x1F == 0x1F:
-            raise ValueError("no value of DER")
+            raise ValueError("malformed DER")
         begin = start + 2
         if size > 0x80:
             begin += size & 0x7F
@@ -128,7 +128,7 @@ def first(data: bytes) -> Value:
     """Return the first value in `data`. Raises ValueError when there is none."""
     for value in values(data):
         return value
-    raise ValueError("nothing there")
+    raise ValueError("no value")
 
 
 def _known(listed: list[Value]) -> dict[bytes, Extension]:

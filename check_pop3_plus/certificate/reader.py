@@ -1,8 +1,8 @@
-"""Read certificate facts from DER, by the `cryptography` library.
+"""Read certificate facts from DER with the `cryptography` library.
 
 A certificate comes from the server and may be hostile. Parsing is lazy: after a certificate has
-loaded, each attribute may still raise almost any exception (also `TypeError`, measured over 1,236
-fuzzed certificates). So each is guarded separately, dates first; and nothing is read that a server
+loaded, each attribute may still raise almost any exception (even `TypeError`, measured over 1,236
+fuzzed certificates). So each is guarded separately, and nothing is read that a server
 can make slow. OpenSSL alone decides whether a certificate is trusted, as it does for mail clients.
 """
 
@@ -35,17 +35,17 @@ NAMES_LIMIT = 5
 """Alternative names kept; a certificate may carry thousands."""
 
 _NAMES_READ = 12_000
-"""Alternative names looked at. There may be 50,000, but then they are too short to be any."""
+"""Alternative names read. There may be 50,000, but then they are too short for host names."""
 
 CHAIN_LIMIT = 10
-"""Certificates read of those sent: real servers send four at most. A verified path is read as a
-whole: OpenSSL has a limit of its own (100), and what is weak must not hide behind ours."""
+"""Certificates read of those sent: real servers send four at most. A verified chain is read as a
+whole: OpenSSL has a limit of its own (100), and no weakness may be missed."""
 
 _NAME_BYTES = 16 * 1024
 """Longest distinguished name that is read. One of 90 KiB takes 60 ms."""
 
-# Public keys that are read, by object identifier: RSA, RSA-PSS, DSA, EC, Ed25519, Ed448. Of a
-# Diffie-Hellman key of 8,192 bits the library makes 0.4 s of work, of a longer one minutes.
+# Public keys that are read, by object identifier: RSA, RSA-PSS, DSA, EC, Ed25519, Ed448. The
+# library needs 0.4 s for a Diffie-Hellman key of 8,192 bits, and minutes for a longer one.
 _KEY_KINDS = frozenset(
     bytes.fromhex(number)
     for number in (
@@ -54,9 +54,9 @@ _KEY_KINDS = frozenset(
     )
 )
 
-# Older ones than MD5 the library does not know, nor does OpenSSL: their strength is unreadable.
+# Neither the library nor OpenSSL knows older ones than MD5: their strength is unreadable.
 _WEAK_SIGNATURES = frozenset(("md5", "sha1"))
-# Bits of RSA or as strong; what OpenSSL's security level 2 asks for (112 bits of security).
+# RSA bits, or equivalent: the minimum of OpenSSL's security level 2 (112 bits of security).
 _STRONG_BITS = 2048
 
 # The RSA key that is as strong as an elliptic curve's key of so many bits (NIST SP 800-57 part 1,
@@ -71,11 +71,11 @@ _T = TypeVar("_T")
 
 
 def prepare() -> None:
-    """Import what reading needs (about 50 ms), before the time of a session is measured.
+    """Import the library (about 50 ms) before the time of a session is measured.
 
     The library warns of unusual certificates. The warnings are ignored, so that PYTHONWARNINGS
-    cannot turn them into errors, which would change the verdict. For the whole process, for good:
-    threads share the filters.
+    cannot turn them into errors, which would change the verdict. Never undone: threads share
+    the filters.
 
     Raises ImportError when the library is missing, and MemoryError.
     """
@@ -91,7 +91,7 @@ _LIBRARY_SIZE = 32 * 1024 * 1024
 
 
 def _require_memory() -> None:
-    """Raise MemoryError when there is too little for the library, which would end the process."""
+    """Raise MemoryError if there is too little for the library, which would end the process."""
     import resource
 
     if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
@@ -134,7 +134,7 @@ def read_chain(sent: tuple[bytes, ...], verified: tuple[bytes, ...], sanitise: S
 
 
 def read(der: bytes, sanitise: Sanitiser) -> CertificateFacts:
-    """Return what can be read of one certificate; what cannot be read is None and named."""
+    """Return the facts of one certificate; unreadable ones are None and named."""
     prepare()
     return _read(der, sanitise).facts
 
@@ -142,7 +142,7 @@ def read(der: bytes, sanitise: Sanitiser) -> CertificateFacts:
 def read_pem(pem: bytes, sanitise: Sanitiser) -> tuple[CertificateFacts, ...]:
     """Return the facts of each certificate in a PEM file.
 
-    Raises ValueError where there is none, or one that is broken.
+    Raises ValueError if there is no certificate, or a broken one.
     """
     from base64 import b64decode
 
@@ -155,7 +155,7 @@ def read_pem(pem: bytes, sanitise: Sanitiser) -> tuple[CertificateFacts, ...]:
 
 
 def _linked(sent: list[_Read]) -> list[_Read]:
-    """Follow the names from the first certificate to issuer after issuer."""
+    """Return the chain from the first certificate as far as the issuers were sent."""
     path = sent[:1]
     while path and (last := path[-1].fields) and last.issuer != last.subject:
         issuers = (
@@ -170,6 +170,7 @@ def _linked(sent: list[_Read]) -> list[_Read]:
     return path
 
 
+# Long because each attribute has its own guard, and all guards share the list of unreadable ones.
 @lru_cache(maxsize=256)
 def _read(der: bytes, sanitise: Sanitiser, anchor: bytes | None = None) -> _Read:
     from cryptography import x509
@@ -189,8 +190,8 @@ def _read(der: bytes, sanitise: Sanitiser, anchor: bytes | None = None) -> _Read
     whole = guarded("subject and issuer", lambda: x509.load_der_x509_certificate(der))
     certificate = whole
     if whole is None and fields:
-        # Many a name has characters that its type does not allow, as `*` in a PrintableString.
-        # The library then reads nothing; OpenSSL does not mind, and the dates are what counts.
+        # Some names have characters that their type does not allow, as `*` in a PrintableString.
+        # The library then reads nothing; OpenSSL accepts it, and the dates are needed.
         nameless = without_names(der)
         certificate = guarded("certificate", lambda: x509.load_der_x509_certificate(nameless))
     if certificate is None or fields is None:
@@ -228,9 +229,9 @@ def _read(der: bytes, sanitise: Sanitiser, anchor: bytes | None = None) -> _Read
 
 
 def _names(fields: Fields) -> list[bytes | str]:
-    """Return the names of hosts, then the addresses, that a client may look for.
+    """Return the host names, then the addresses, of the subject alternative name.
 
-    Not by the library: it reads all or nothing, and one odd name must not hide the others.
+    Not by the library: it reads all or nothing, and one malformed name must not hide the others.
     """
     from ipaddress import ip_address
 
@@ -246,7 +247,7 @@ def _names(fields: Fields) -> list[bytes | str]:
 def _name(read: Callable[[], "x509.Name"], der: bytes) -> tuple[str, ...]:
     """Return a name as a whole, and its parts without the escapes that the whole needs.
 
-    Raises ValueError for one that is too long, and whatever the library raises.
+    Raises ValueError for one that is too long, and any exception of the library.
     """
     if len(der) > _NAME_BYTES:
         raise ValueError("too long")
@@ -288,8 +289,8 @@ def _weakness(
 ) -> Printable | None:
     """Name what makes the certificate weak, or None.
 
-    The signature of a root does not count (nobody checks it): the trust anchor where there is
-    one, else what names itself as its issuer.
+    The signature of a root does not count, because it is not verified: the root is the trust
+    anchor if there is one, otherwise a self-issued certificate.
     """
     name, bits = key or (printable(""), None)
     if bits is not None and bits < _STRONG_BITS:

@@ -1,9 +1,9 @@
-"""What RFC 5280 requires of a certificate and OpenSSL checks only in its strict mode.
+"""Rules of RFC 5280 that OpenSSL checks only in its strict mode.
 
-Most mail clients ignore it; Python 3.13 and some others do not, so it is worth a note. With
-`--x509-strict` OpenSSL decides; this tells the same without it. The rules are those of OpenSSL 3.0
-to 3.5, not all of RFC 5280: a verified chain has defects here exactly when strict mode rejects it.
-They need no library that would have to understand the rest of the certificate.
+Most mail clients ignore them; Python 3.13 and some others do not, so a violation is reported. With
+`--x509-strict` OpenSSL decides; this module reports the same without it. The rules are those of
+OpenSSL 3.0 to 3.5, not all of RFC 5280: a verified chain has defects here exactly when strict mode
+rejects it. They need no library that has to understand the rest of the certificate.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ _KEY_IDENTIFIER = 0x80
 
 
 class _Certificate(Record):
-    """What the rules look at."""
+    """The facts that the rules use."""
 
     fields: Fields
     is_version_3: bool
@@ -70,7 +70,7 @@ class _Certificate(Record):
         return not self.has(ALTERNATIVE_NAMES) or self.is_ca or self.may(_SIGNS_REVOCATIONS)
 
 
-# Each group: conditions and what is wrong when one holds. Of a group the first counts.
+# Each group: conditions with the defect that each means. Only the first of a group is reported.
 _Group = tuple[tuple[Callable[[_Certificate], bool], str], ...]
 
 # RFC 5280 sections 4.2.1.3 and 4.2.1.9.
@@ -147,7 +147,7 @@ _RULES_BELOW: tuple[_Group, ...] = (
 
 
 def defects(path: Sequence[Fields | None]) -> tuple[Printable, ...]:
-    """Return what strict mode rejects in a verified chain, the server's certificate first.
+    """Return what strict mode rejects in a verified chain, the server certificate first.
 
     For a certificate that is its own trust anchor hardly any rule applies, as in OpenSSL. Those
     that could not be read (None) are skipped.
@@ -168,7 +168,7 @@ def _broken(fields: Fields, rules: tuple[_Group, ...]) -> Iterator[str]:
         for group in rules:
             broken = (text for is_broken, text in group if is_broken(certificate))
             yield from islice(broken, 1)
-    except ValueError:  # not DER after all, and so nothing that OpenSSL verifies
+    except ValueError:  # not DER, so OpenSSL does not verify it either
         return
 
 

@@ -24,7 +24,7 @@ from check_pop3_plus.model.report import Note, Report, Session
 from check_pop3_plus.model.settings import RangePair, Settings, State
 
 
-def contexts(settings: Settings, names: Iterable[str]) -> list[nagiosplugin.Context]:
+def contexts_named(settings: Settings, names: Iterable[str]) -> list[nagiosplugin.Context]:
     """Return the contexts with these names; the names of the metrics select them."""
     return [_CONTEXTS.get(name, RangeContext)(name, settings) for name in names]
 

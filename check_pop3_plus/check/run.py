@@ -4,18 +4,18 @@ nagiosplugin's Resource, Contexts and Summary are put together here; `output` re
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import nagiosplugin
 
 from check_pop3_plus.check import retries
-from check_pop3_plus.check.contexts import contexts
+from check_pop3_plus.check.contexts import contexts_named
+from check_pop3_plus.check.figures import measured
 from check_pop3_plus.check.resource import Pop3
 from check_pop3_plus.check.retries import Attempt
 from check_pop3_plus.check.summary import Summary
-from check_pop3_plus.check.verdict import SEVERITY, Figure, Verdict
+from check_pop3_plus.check.verdict import SEVERITY, Verdict
 from check_pop3_plus.messages import long_output
-from check_pop3_plus.model.failures import LOCAL, MEASURED, Kind
+from check_pop3_plus.model.failures import LOCAL, Kind
 from check_pop3_plus.model.settings import Secret, Settings, State
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.probe.prerequisites import Prerequisites
@@ -30,15 +30,6 @@ _DIAGNOSIS_SECONDS = 10.0
 
 _STATES = {state.value: state for state in State}
 _SEVERITIES = {state.value: SEVERITY.index(state) for state in State}
-
-_LABELS = (
-    "time",
-    *(f"time_{phase.value}" for phase in MEASURED),
-    "cert_days",
-    "chain_days",
-    "messages",
-    "mailbox_size",
-)
 
 
 def run_check(
@@ -89,7 +80,9 @@ def _attempt(prerequisites: Prerequisites, deadline: Deadline) -> Attempt:
     resource = Pop3(prerequisites, deadline)
     report = resource.attempt()
     summary = Summary(settings, report)
-    check = nagiosplugin.Check(resource, *contexts(settings, resource.context_names()), summary)
+    check = nagiosplugin.Check(
+        resource, *contexts_named(settings, resource.context_names()), summary
+    )
     check()
     results = nagiosplugin.Results(*sorted(check.results.results, key=_severity, reverse=True))
     state = _state(results[0]) if len(results) else State.UNKNOWN
@@ -97,7 +90,7 @@ def _attempt(prerequisites: Prerequisites, deadline: Deadline) -> Attempt:
     return Attempt(
         state,
         summary.ok(results) if state is State.OK else summary.problem(results),
-        _figures(results),
+        measured(results),
         tuple(Kind(result.hint) for result in findings),
         tuple(Kind(result.hint) for result in findings if _state(result) is state),
         report,
@@ -151,21 +144,3 @@ def _state(result: nagiosplugin.Result) -> State:
 
 def _severity(result: nagiosplugin.Result) -> int:
     return _SEVERITIES[int(result.state)]
-
-
-def _figures(results: nagiosplugin.Results) -> tuple[Figure, ...]:
-    """Return the figures in a fixed order; those of single addresses come last."""
-    found = (result.metric.performance() for result in results.results if result.metric)
-    return tuple(sorted((figure(each) for each in found if each), key=_position))
-
-
-def figure(performance: nagiosplugin.Performance) -> Figure:
-    """Return nagiosplugin's record as ours; it has an empty text in place of None."""
-    values: list[Any] = [None if each == "" else each for each in performance]
-    label, value, unit, *limits = values
-    return Figure(label, value, unit or "", *limits)
-
-
-def _position(figure: Figure) -> tuple[int, str]:
-    label = figure.label
-    return _LABELS.index(label) if label in _LABELS else len(_LABELS), label + "="

@@ -110,7 +110,7 @@ def validity(facts: CertificateFacts, now: "datetime") -> str:
 # --- the long output -------------------------------------------------------------------------
 
 
-def lines(label: str, facts: CertificateFacts) -> Iterator[str]:
+def description(label: str, facts: CertificateFacts) -> Iterator[str]:
     """Yield the names and the dates of a certificate."""
     yield f"{label}: subject {named(facts.subject)}, issuer {named(facts.issuer)}"
     if facts.not_before and facts.not_after:

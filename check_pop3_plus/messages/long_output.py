@@ -148,12 +148,12 @@ def _of_session(
         yield f"tls: {session.tls.version}, {session.tls.cipher}, {trust}"
     leaf = session.chain.leaf
     if leaf:
-        yield from certificates.lines("certificate", leaf)
+        yield from certificates.description("certificate", leaf)
         if settings.verbosity or {Kind.PIN.value, Kind.NOT_DEPLOYED.value} & set(kinds):
             yield from certificates.identity("certificate", leaf)
         for number, facts in enumerate(session.chain.sent):
             if number and (is_diagnosed or settings.verbosity >= 2):
-                yield from certificates.lines(f"chain {number}", facts)
+                yield from certificates.description(f"chain {number}", facts)
             if number and settings.verbosity >= 2:
                 yield from certificates.identity(f"chain {number}", facts)
         if {Kind.EXPIRING.value, Kind.EXPIRED.value} & set(kinds):
@@ -181,7 +181,7 @@ def _earlier_issuer(chain: Chain, leaf: CertificateFacts) -> Iterator[str]:
     issuer = chain.first_issuer_to_end
     ends = issuer.not_after if issuer else None
     if issuer and ends and (leaf.not_after is None or ends < leaf.not_after):
-        yield from certificates.lines("issuer", issuer)
+        yield from certificates.description("issuer", issuer)
 
 
 def _settings(settings: Settings) -> Iterator[str]:

@@ -95,7 +95,7 @@ class Failure(Record):
     message: Printable
     """A predicate about the server: `closed the connection`; a sentence where it is about us."""
     is_late: bool = False
-    """Whether a deadline passed; what it was is for the message to add."""
+    """Whether a deadline passed; the status line adds which one."""
     reason: Printable | None = None
     """The bare reason that `message` puts into a sentence, where messages need it."""
     verify_code: int | None = None
@@ -146,7 +146,7 @@ class CertificateRejected(ProbeError):
         *foreign: object,
         verify_code: int | None = None,
     ) -> None:
-        """Take the certificates as sent, in DER, and OpenSSL's X509_V_ERR_* when it is its verdict.
+        """Take the certificates as sent, in DER, and X509_V_ERR_* if OpenSSL rejected one.
 
         The first argument of the template, if any, is the bare reason.
         """
@@ -157,7 +157,7 @@ class CertificateRejected(ProbeError):
 
 
 def config_error(template: str, *foreign: object, cause: Exception | None = None) -> ProbeError:
-    """Return a failure of our own machine: UNKNOWN, whatever the server is like.
+    """Return a failure on our side: UNKNOWN, independent of the server.
 
     The reason of `cause`, where one is given, is added: `cannot open a socket: Permission denied`.
     """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from check_pop3_plus.model.failures import Failure, Kind, Phase, ProbeError
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.sanitised_text import Printable
+from check_pop3_plus.model.sanitised_text import Printable, printable
 
 if TYPE_CHECKING:  # loaded only for certificates (about 1.5 ms)
     from datetime import datetime
@@ -187,7 +187,7 @@ class Session:
         """Instant of the last evaluated reply."""
         self.greeting: bytes | None = None
         """As received, for APOP and comparisons; `greeting_shown` is shown."""
-        self.greeting_shown = Printable("")
+        self.greeting_shown = printable("")
         self.capabilities: tuple[Printable, ...] | None = None
         """The lines, to be shown; `offered` has the tags."""
         self.offered: frozenset[tuple[str, str | None]] | None = None

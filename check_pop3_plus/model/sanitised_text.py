@@ -29,8 +29,9 @@ _READ_LIMIT = 4096
 _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 _UNPRINTABLE = re.compile(r"[^ -~]")
 
-# `<` and `>` keep their look, because APOP greetings carry them. The rest is markup, quoting
-# or expansion to a web page, a shell or Nagios' `printf %b`; `|` begins performance data.
+# `<` and `>` are replaced by similar characters, because APOP greetings have them. The rest is
+# markup, quoting or expansion to a web page, a shell or Nagios' `printf %b`; `|` begins
+# performance data.
 _REPLACED = str.maketrans({"<": "(", ">": ")", "&": "+"} | dict.fromkeys("|\"'`$\\", "?"))
 
 

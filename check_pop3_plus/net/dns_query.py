@@ -1,7 +1,7 @@
-"""As much of DNS as it takes to ask a name server whether it answers (RFC 1035); no I/O.
+"""Build DNS queries and read the answers of name servers (RFC 1035), without I/O.
 
-The names themselves are looked up by the system (hosts file, search list and all), as any client
-does it. This is for finding out which of its name servers fails when that fails.
+Host names are resolved by the system, as for any client. This module only finds out which of the
+system's name servers fails when that fails.
 """
 
 import re
@@ -13,18 +13,18 @@ A, AAAA = 1, 28
 _CODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
 
 SERVERS_LIMIT = 3
-"""The system's own library asks no more (MAXNS in resolv.h)."""
+"""Name servers used, as by the C library (MAXNS in resolv.h)."""
 
 
 class Answer(Record):
     code: str
     """NOERROR, NXDOMAIN and so on."""
     records: int
-    """How many it has."""
+    """Number of records."""
 
 
 def query(name: str, kind: int, number: int) -> bytes:
-    """Return the question for records of a kind, recursion desired (section 4.1)."""
+    """Return a query for records of one type, recursion desired (section 4.1)."""
     labels = [label.encode("ascii") for label in name.rstrip(".").split(".")]
     wire = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
     counts = (1, 0, 0, 0)
@@ -33,7 +33,7 @@ def query(name: str, kind: int, number: int) -> bytes:
 
 
 def parse(reply: bytes, number: int) -> Answer | None:
-    """Return what an answer says, or None where it is none to that question."""
+    """Return the content of an answer, or None if it is not an answer to that query."""
     if len(reply) < 12 or reply[:2] != number.to_bytes(2, "big") or not reply[2] & 0x80:
         return None
     code = reply[3] & 0x0F

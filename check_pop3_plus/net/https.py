@@ -91,7 +91,7 @@ class _Connection(http.client.HTTPSConnection):
                 self._stream.arm(self.deadline)
             self.request("POST", path, body, {**_FIELDS, **fields})
             reply = read_reply(self)
-            self.deadline.remaining()  # nobody takes a late reply, or closes its connection
+            self.deadline.remaining()  # after a late reply the connection must be closed here
             return reply
         except BaseException as error:
             self.close()

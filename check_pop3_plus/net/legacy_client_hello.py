@@ -1,7 +1,7 @@
 """Build the ClientHello of an old TLS client, and read the server's answer (no I/O).
 
-By hand (RFC 2246 and 4346, section 7.4): a TLS library offers only the versions and ciphers that
-it was built with and that the system's policy allows, and many servers with TLS 1.0 have only
+Built by hand (RFC 2246 and 4346, section 7.4): a TLS library offers only the versions and ciphers
+that it was built with and that the system's policy allows, and many servers with TLS 1.0 have only
 ciphers that libraries dropped long ago. No key is generated, so no handshake can be completed.
 """
 
@@ -16,8 +16,8 @@ LEGACY_VERSIONS = ("1.0", "1.1")
 _ON_THE_WIRE = {"1.0": b"\x03\x01", "1.1": b"\x03\x02"}
 _NAMES = {b"\x03\x00": "SSL 3.0", b"\x03\x01": "TLS 1.0", b"\x03\x02": "TLS 1.1"}
 
-# Cipher suites of that time by their numbers (IANA's registry): AES, Camellia, SEED, IDEA, 3DES,
-# RC4 and DES, with keys by ECDHE, DHE and RSA; last the signal of RFC 5746, which some require.
+# Cipher suites of that time by their IANA numbers: AES, Camellia, SEED, IDEA, 3DES, RC4 and DES,
+# with keys by ECDHE, DHE and RSA; last the signalling value of RFC 5746, which some require.
 _SUITES = bytes.fromhex(
     "c00a c014 c009 c013 0039 0038 0033 0032 0035 002f 0088 0087 0045 0044 0084 0041 009a 0099 0096"
     "0007 c008 c012 0016 0013 000a c007 c011 0005 0004 0015 0012 0009 00ff"
@@ -25,7 +25,6 @@ _SUITES = bytes.fromhex(
 _CURVES = bytes.fromhex("001d 0017 0018 0019")  # X25519, P-256, P-384, P-521
 
 _ALERT, _HANDSHAKE, _FATAL, _SERVER_HELLO = 21, 22, 2, 2
-_ANSWER_LIMIT = 64 * 1024
 
 
 def client_hello(version: str, name: str) -> bytes:

@@ -1,6 +1,6 @@
-"""The TLS policy, and what the TLS library says about a handshake.
+"""Build TLS contexts, read the chain of a handshake, and translate OpenSSL's errors.
 
-Every flag that decides a verdict is set here. Errors of OpenSSL are translated here, once.
+Every flag that decides a verdict is set here. Errors of OpenSSL are translated only here.
 `ssl` is imported where it is needed: a plain check does not pay for it (about 20 ms).
 """
 
@@ -25,8 +25,8 @@ def context(policy: TlsPolicy) -> "ssl.SSLContext":
     default), nor on the environment: SSL_CERT_FILE, SSL_CERT_DIR and SSLKEYLOGFILE have no
     effect on a context made this way.
 
-    Services whose policies differ in nothing that it depends on share one: to load the trusted
-    certificates takes longer than a handshake.
+    Services with equal policies share one context: loading the trusted certificates takes longer
+    than a handshake.
 
     Raises ProbeError (config) for files that cannot be loaded.
     """
@@ -48,7 +48,7 @@ def _context(policy: TlsPolicy) -> "ssl.SSLContext":
     made.minimum_version = _version(policy.minimum)
     made.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
     # Level 2: RSA 2048, EC 224 and SHA-256 at least. TLS 1.1 signs its handshake with
-    # MD5 and SHA-1, which only level 0 lets through; `certificate` then looks at the strength.
+    # MD5 and SHA-1, which only level 0 allows; `certificate` then checks the strength.
     made.set_ciphers("DEFAULT:@SECLEVEL=0" if policy.minimum == "1.1" else "DEFAULT:@SECLEVEL=2")
     if policy.verify is not Verify.NONE:
         _load_trust(made, policy)
@@ -60,7 +60,7 @@ def _context(policy: TlsPolicy) -> "ssl.SSLContext":
 def legacy_context(only: str | None = None) -> "ssl.SSLContext":
     """Build a context that shakes hands with anything, or offers `only` one of the old versions.
 
-    For a handshake only: not one byte is sent over what it agrees on.
+    For a handshake only: nothing is sent over the connection.
     """
     import ssl
 
@@ -83,8 +83,8 @@ _OP_LEGACY_SERVER_CONNECT = 0x4
 def can_offer(version: str) -> bool:
     """Return whether the TLS library here can offer an old version and nothing newer.
 
-    It may have been built without it, or be held back by a policy of the system. The greeting
-    of the handshake that it would send tells (RFC 5246 section 7.4.1.2: type, length, version).
+    It may have been built without it, or a policy of the system may disable it. The version in the
+    ClientHello shows it (RFC 5246 section 7.4.1.2: type, length, version).
     """
     import ssl
 
@@ -99,15 +99,15 @@ def can_offer(version: str) -> bool:
 
 
 def _allow_old_versions() -> None:
-    """Let old versions be named without a warning: they are deprecated, and that is the point.
+    """Ignore the deprecation warnings for old versions, which are used on purpose.
 
-    PYTHONWARNINGS would make an error of it. For good and not for a while: threads share filters.
+    PYTHONWARNINGS would turn them into errors. Never undone: threads share the filters.
     """
     warnings.filterwarnings("ignore", r"ssl\.TLSVersion\.", DeprecationWarning)
 
 
 def _version(number: str) -> "ssl.TLSVersion":
-    """Return OpenSSL's constant for `1.0` to `1.3`: the version's two octets on the wire."""
+    """Return OpenSSL's constant for `1.0` to `1.3`: the version's two bytes on the wire."""
     import ssl
 
     return ssl.TLSVersion(0x0301 + int(number.removeprefix("1.")))
@@ -115,7 +115,7 @@ def _version(number: str) -> "ssl.TLSVersion":
 
 def _load_trust(made: "ssl.SSLContext", policy: TlsPolicy) -> None:
     if policy.ca_file or policy.ca_path:
-        # Looked at first: OpenSSL would wait for a writer on a FIFO.
+        # Checked first: OpenSSL would wait for a writer on a FIFO.
         _require(policy.ca_file, stat.S_ISREG, "CA file")
         _require(policy.ca_path, stat.S_ISDIR, "CA directory")
         cafile, capath = policy.ca_file, policy.ca_path
@@ -132,12 +132,12 @@ _WHOLE_STORE = 30
 
 
 def _system_trust() -> tuple[str | None, str | None]:
-    """Return the system's CA file and directory: one of them where that will do.
+    """Return the system's CA file and directory, or only one of them if that is enough.
 
-    A hashed directory is preferred: OpenSSL then reads the one certificate that it needs, in
-    place of a bundle of 144 (20 to 34 ms). But a few hashed ones are only what somebody has
-    added to a bundle. The paths compiled into OpenSSL come first, not those of the environment;
-    then where distributions keep them, for a Python that brings an OpenSSL of its own.
+    A hashed directory is preferred: OpenSSL then reads the one certificate that it needs, not a
+    bundle of 144 (20 to 34 ms). But a few hashed certificates only add to a bundle. The paths
+    compiled into OpenSSL come first, not those of the environment; then where distributions
+    keep them, for a Python that brings an OpenSSL of its own.
     """
     import ssl
 
@@ -172,14 +172,14 @@ def _load_client_certificate(made: "ssl.SSLContext", cert: str, key: str | None)
     _require(cert, stat.S_ISREG, "client certificate")
     _require(key, stat.S_ISREG, "client key")
     try:
-        # A pass phrase that is given, and wrong: OpenSSL would ask for one on the terminal.
+        # A wrong passphrase: without one OpenSSL would prompt on the terminal.
         made.load_cert_chain(cert, key, password=lambda: "")
     except (OSError, ValueError) as error:
         raise _unusable(cert, key, error) from error
 
 
 def _unusable(cert: str, key: str | None, error: Exception) -> ProbeError:
-    """Return what is wrong with a client certificate, more precisely than OpenSSL says it."""
+    """Return the reason for an unusable client certificate, more precise than OpenSSL's."""
     what = "cannot load client certificate {}"
     if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
         return config_error(what + ": the key does not belong to it", cert)
@@ -200,21 +200,21 @@ def _require(path: str | None, is_kind: Callable[[int], bool], what: str) -> Non
         raise config_error("cannot load {} {}: not of the right file type", what, path)
 
 
-# --- what the TLS library knows -------------------------------------------------------------
+# --- chains -------------------------------------------------------------
 
 
 def sent_chain(tls: "ssl.SSLSocket") -> tuple[bytes, ...]:
-    """Return the chain as sent, in DER, the server's own certificate first.
+    """Return the chain as sent, in DER, the server certificate first.
 
-    Also of a handshake that was refused, so no second connection is needed to say why.
+    Also after a failed handshake, so that no second connection is needed to find the reason.
     """
     return _chain(tls, "get_unverified_chain")
 
 
 def verified_path(tls: "ssl.SSLSocket") -> tuple[bytes, ...]:
-    """Return the path that OpenSSL has verified, in DER, the trust anchor last.
+    """Return the chain that OpenSSL has verified, in DER, the trust anchor last.
 
-    Of a good handshake only; without verification it would be what the server has sent.
+    Only after a successful handshake; empty without verification.
     """
     return _chain(tls, "get_verified_chain") if tls.context.verify_mode else ()
 
@@ -266,7 +266,7 @@ def rejected(error: "ssl.SSLCertVerificationError", tls: "ssl.SSLSocket") -> Cer
 
 _CLIENT_CERTIFICATE = "demands a client certificate that it accepts"
 
-# OpenSSL's reasons that mean: nothing modern enough in common.
+# OpenSSL's reasons for having no modern version or cipher in common.
 _OLD_TLS = {
     "UNSUPPORTED_PROTOCOL",
     "PROTOCOL_VERSION",
@@ -277,7 +277,7 @@ _OLD_TLS = {
     "VERSION_TOO_LOW",
     "WRONG_SSL_VERSION",
 }
-# Alerts about a certificate that come from the server are about ours.
+# Alerts of a server about a certificate are about the client certificate.
 _CLIENT_CERTIFICATE_ALERTS = {
     "CERTIFICATE_REQUIRED",
     "BAD_CERTIFICATE",
@@ -291,7 +291,7 @@ _CLIENT_CERTIFICATE_ALERTS = {
 
 
 def translated(error: OSError, tls: "ssl.SSLSocket | None" = None) -> ProbeError:
-    """Return what an `ssl.SSLError` says about the server; `tls` is where a handshake failed."""
+    """Translate an `ssl.SSLError`; `tls` is the socket of a failed handshake."""
     reason = _alert(error)
     if is_eof(error):
         return ProbeError(Kind.CLOSED, "closed the connection")
@@ -312,7 +312,7 @@ def translated(error: OSError, tls: "ssl.SSLSocket | None" = None) -> ProbeError
 
 
 def _alert(error: OSError) -> str:
-    """Return OpenSSL's reason without the prefix that says which TLS version named the alert."""
+    """Return OpenSSL's reason without the prefix for the TLS version of the alert."""
     reason = getattr(error, "reason", None) or ""
     return str(reason).rpartition("_ALERT_")[2]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # a plain check does not pay for `ssl` (about 20 ms)
     import ssl
 
 ADDRESS_LIMIT = 32
-"""Addresses tried per host name: with more, none would get time for one lost packet."""
+"""Addresses tried per host name: with more, none would have time to resend a lost packet."""
 
 _RECEIVE_SIZE = 16 * 1024  # one TLS record
 
@@ -82,7 +82,7 @@ def ask_name_server(server: str, query: bytes, deadline: Deadline) -> bytes:
         family, kind, protocol, _, where = found[0]
         with socket.socket(family, kind, protocol) as sock:
             sock.settimeout(deadline.remaining())
-            sock.connect(where)  # so that nobody else's answer is taken
+            sock.connect(where)  # so that only this server's answer is received
             sock.send(query)
             sock.settimeout(deadline.remaining())
             return sock.recv(_DATAGRAM_SIZE)
@@ -91,7 +91,7 @@ def ask_name_server(server: str, query: bytes, deadline: Deadline) -> bytes:
 
 
 class Stream:
-    """A connected socket with its deadline: no call can forget it."""
+    """A connected socket whose every call is bounded by a deadline."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self.sock = sock
@@ -113,7 +113,7 @@ class Stream:
             raise network_error(error) from error
 
     def receive(self) -> bytes:
-        """Return what arrives next, at most 16 KiB; nothing means that the peer closed.
+        """Return what arrives next, at most 16 KiB; b"" means that the peer closed.
 
         Raises ProbeError (closed when reset, client-certificate, tls) and DeadlineExceeded.
         """
@@ -124,10 +124,10 @@ class Stream:
             raise network_error(error) from error
 
     def arrived(self) -> bytes:
-        """Return what has arrived already, without waiting: usually nothing.
+        """Return what has already arrived, without waiting: usually nothing.
 
-        Raises ProbeError (client-certificate, tls). That a peer has hung up is left for the
-        next call to find.
+        Raises ProbeError (client-certificate, tls). A closed connection is left for the next call
+        to detect.
         """
         try:
             self.sock.settimeout(0)
@@ -138,7 +138,7 @@ class Stream:
             raise network_error(error) from error
 
     def start_tls(self, context: "ssl.SSLContext", name: str) -> TlsFacts:
-        """Shake hands, sending `name` as SNI and, where the context says so, verifying it.
+        """Do the handshake, sending `name` as SNI and, where the context says so, verifying it.
 
         Raises CertificateRejected, with the chain as sent in its `chain`; ProbeError (tls,
         old-tls, closed, client-certificate); DeadlineExceeded.
@@ -178,7 +178,7 @@ class Stream:
             socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close at once; a TLS close reply is not waited for."""
+        """Close at once, without waiting for a TLS close_notify."""
         self.sock.close()
 
 

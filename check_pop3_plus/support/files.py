@@ -37,8 +37,8 @@ def read_file(path: str, what: str, limit: int = SIZE_LIMIT) -> bytes:
 def read_secret_file(path: str, what: str) -> bytes:
     """Return the content of a file that only its owner, root and one group can read.
 
-    At most SECRET_LIMIT bytes. The checks look at the opened file, so that it cannot be exchanged
-    between check and use. `root:nagios 0640` is how such a file is deployed.
+    At most SECRET_LIMIT bytes. The opened file is checked, so that it cannot be exchanged between
+    check and use. `root:nagios 0640` is how such a file is deployed.
 
     Raises ProbeError (config).
     """

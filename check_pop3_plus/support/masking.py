@@ -2,7 +2,7 @@
 
 A secret of six or more characters is replaced by `***` wherever it appears whole, in any letter
 case: plain, base64 (at any offset), percent-encoded, hexadecimal, escaped as in `repr` and JSON, or
-as HTML. A shorter one cannot be masked, because the gap would tell it; the caller then shows only
+as HTML. A shorter one cannot be masked, because the gap would reveal it; the caller then shows only
 response codes. What the user typed is never masked.
 """
 

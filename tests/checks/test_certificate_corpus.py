@@ -1,4 +1,4 @@
-"""Thousands of odd certificates, served live: the verdict is OpenSSL's, whatever they are like."""
+"""Thousands of unusual certificates, served live: the verdict is OpenSSL's."""
 
 from __future__ import annotations
 
@@ -89,10 +89,10 @@ def other_verdict(outcome: Outcome, verdict: Verdict) -> Iterator[str]:
 @pytest.mark.threat("T16", "T25")
 @pytest.mark.skipif(ssl.OPENSSL_VERSION_INFO >= (4,), reason="strict rules of its own")
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_verdict_is_openssl_s(
+def test_corpus_verdict_equals_openssl(
     family: str, stand: Stand, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Accepted or refused, and why; what only strict clients refuse; in time, and in silence."""
+    """Accepted or rejected with OpenSSL's reason, in time and without output on standard error."""
     wrong = {
         case.name: found
         for case in FAMILIES[family]()
@@ -103,8 +103,8 @@ def test_the_verdict_is_openssl_s(
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_corpus_is_large() -> None:
-    """Nothing was lost on the way: an empty family would agree with everybody."""
+def test_corpus_has_every_family() -> None:
+    """An empty family would pass every other test."""
     cases = all_cases()
 
     assert all(cases.values())
@@ -113,8 +113,8 @@ def test_the_corpus_is_large() -> None:
 
 
 @pytest.mark.parametrize("family", ["plain", "keys", "signatures", "intermediates", "roots"])
-def test_old_tls_does_not_let_weak_certificates_in(family: str, stand: Stand) -> None:
-    """With --tls-min 1.1 OpenSSL is asked for level 0: the plugin itself has to be as strict."""
+def test_corpus_tls_1_1_rejects_weak_certificates(family: str, stand: Stand) -> None:
+    """With --tls-min 1.1 OpenSSL runs at security level 0, so the plugin checks the strength."""
     wrong = {}
     for case in FAMILIES[family]():
         outcome = stand.show(case)
@@ -139,8 +139,8 @@ def is_same_openssl() -> bool:
 
 @pytest.mark.skipif(not is_same_openssl(), reason="the openssl command is of another version")
 @pytest.mark.parametrize("part", range(3))
-def test_openssl_s_own_client_says_the_same(part: int, stand: Stand) -> None:
-    """The oracle of all these tests is what anybody can repeat by hand."""
+def test_corpus_verdict_equals_s_client(part: int, stand: Stand) -> None:
+    """The reference verdict can be reproduced with openssl s_client."""
     wrong = {}
     for case in sample(all_cases(), 4)[part::3]:
         stand.show(case)
@@ -160,10 +160,10 @@ def test_openssl_s_own_client_says_the_same(part: int, stand: Stand) -> None:
 
 @pytest.mark.threat("T16")
 @pytest.mark.parametrize(
-    "family", ["changed_fields", "changed_octets", "vectors_as_they_are", "vectors_issued_anew"]
+    "family", ["changed_fields", "changed_bytes", "vectors_as_they_are", "vectors_reissued"]
 )
-def test_the_installed_command_survives_it(family: str, stand: Stand) -> None:
-    """One status line of OpenSSL's verdict, nothing on stderr; even where warnings are errors."""
+def test_corpus_installed_command_prints_one_status_line(family: str, stand: Stand) -> None:
+    """Nothing appears on standard error, even if warnings are errors."""
     for case in sample({family: list(FAMILIES[family]())}, 3):
         outcome = stand.show(case)
         done = honest(run(*stand.arguments(case), "-vvv", env={"PYTHONWARNINGS": "error"}))
@@ -196,7 +196,7 @@ def test_the_installed_command_survives_it(family: str, stand: Stand) -> None:
         ("alternatives", "common name alone", 2, "has no subject alternative name"),
     ],
 )
-def test_odd_ones_by_the_installed_command(
+def test_corpus_samples_by_the_installed_command(
     family: str, name: str, code: int, text: str, stand: Stand
 ) -> None:
     """Faults 30 to 39 and threats T16 and T17, as a monitoring system sees them."""

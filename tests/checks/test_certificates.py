@@ -1,4 +1,4 @@
-"""The certificates behind the server's own, and what the user says of them, served live."""
+"""Issuers in the chain and assertions on certificates, against live servers."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def loaded(pki: Pki, name: str) -> x509.Certificate:
         ("10%", 1, ";36.6:"),
     ],
 )
-def test_an_intermediate_that_ends_first(
+def test_intermediate_expiring_first_is_evaluated_by_thresholds(
     threshold: str, state: int, limits: str, mode: str, pki: Pki
 ) -> None:
-    """Fault 32: by the thresholds for the server's own certificate, in days of its own."""
+    """Fault 32: the thresholds of the server certificate apply to it."""
     done = checked("intermediate_expiring", pki, "-D", threshold, mode=mode)
 
     assert done.code == state, done.out
@@ -77,24 +77,24 @@ def test_an_intermediate_that_ends_first(
         )
 
 
-def test_the_certificate_that_ends_first_is_shown(pki: Pki) -> None:
-    """The issuer's own lines where it is the issuer, and not where it is the server's."""
+def test_certificate_expiring_first_is_shown(pki: Pki) -> None:
+    """The details are those of the certificate that expires first."""
     pki.expiring(5, 90)
 
     assert said(checked("intermediate_expiring", pki, "-D", "60"), "issuer")
     assert not said(checked("expiring-5-90", pki, "-D", "60"), "issuer")
 
 
-def test_without_days_an_issuer_is_not_judged(pki: Pki) -> None:
-    """Like the server's own certificate: measured, not judged."""
+def test_issuer_without_thresholds_is_only_measured(pki: Pki) -> None:
+    """As for the server certificate, there is no state without -D."""
     done = checked("intermediate_expiring", pki)
 
     assert done.code == 0, done.out
     assert float(done.perfdata["chain_days"]) == pytest.approx(INTERMEDIATE_DAYS, abs=0.02)
 
 
-def test_an_issuer_that_has_expired_is_named(pki: Pki) -> None:
-    """Fault 30, one level up: it is not the server's own certificate that must be renewed."""
+def test_issuer_expired_is_named(pki: Pki) -> None:
+    """Fault 30: the message says that an issuer has expired, not the server certificate."""
     done = checked("intermediate_expired", pki, login=True)
 
     assert done.code == 2
@@ -113,10 +113,10 @@ def test_an_issuer_that_has_expired_is_named(pki: Pki) -> None:
         ("intermediate_expired", (), None),
     ],
 )
-def test_issuers_without_verification(
+def test_issuers_unverified_follow_names(
     name: str, options: Sequence[str], kind: str | None, pki: Pki
 ) -> None:
-    """Dates only with -D; the path is then what the certificates name."""
+    """Without verification the chain is linked by names; dates count only with -D."""
     done = checked(name, pki, "--verify", "none", *options)
 
     assert kinds(done) == ([kind] if kind else []), done.out
@@ -124,8 +124,8 @@ def test_issuers_without_verification(
 
 
 @pytest.mark.parametrize("name", ["extra", "extra_expired"])
-def test_what_is_sent_needlessly_only_informs(name: str, pki: Pki) -> None:
-    """It stops nobody when it ends; blackbox_exporter's first metric gave false alarms by it."""
+def test_unnecessary_certificate_is_only_reported(name: str, pki: Pki) -> None:
+    """Its expiry affects no client, so it causes no alarm."""
     done = checked(name, pki, "-D", "60,30", "-v")
 
     assert done.code == 0, done.out
@@ -135,8 +135,8 @@ def test_what_is_sent_needlessly_only_informs(name: str, pki: Pki) -> None:
     assert (" is not needed, expired 2 days ago" in line) == (name == "extra_expired")
 
 
-def test_no_intermediate_no_days(pki: Pki) -> None:
-    """What is not there is absent; the root is not the server's to renew."""
+def test_chain_without_intermediate_has_no_chain_days(pki: Pki) -> None:
+    """The root is not counted: the server's administrator cannot renew it."""
     assert "chain_days" not in checked("good", pki, "-D", "60").perfdata
 
 
@@ -152,8 +152,10 @@ def test_no_intermediate_no_days(pki: Pki) -> None:
     ],
 )
 @pytest.mark.parametrize("verify", ["full", "none"])
-def test_oddities_are_named(name: str, line: str, verify: str, pki: Pki) -> None:
-    """With -v, and without a word otherwise: they harm nobody."""
+def test_chain_deviations_are_shown_with_v_only(
+    name: str, line: str, verify: str, pki: Pki
+) -> None:
+    """Harmless deviations are shown only in the long output."""
     done = checked(name, pki, "-v", "--verify", verify)
 
     assert done.code == 0, done.out
@@ -161,7 +163,7 @@ def test_oddities_are_named(name: str, line: str, verify: str, pki: Pki) -> None
     assert checked(name, pki, "--verify", verify).long == []
 
 
-def test_a_missing_intermediate_is_named(pki: Pki) -> None:
+def test_intermediate_missing_is_named(pki: Pki) -> None:
     """Fault 34: the long output says whose certificate is missing."""
     done = checked("nochain", pki)
 
@@ -171,8 +173,8 @@ def test_a_missing_intermediate_is_named(pki: Pki) -> None:
     assert said(done, "chain") == [f"chain: issuer {issuer} was not sent and is not trusted"]
 
 
-def test_an_intermediate_from_the_store_is_named(pki: Pki, tmp_path: Path) -> None:
-    """Here it verifies; a client without this store's intermediates cannot follow."""
+def test_intermediate_from_trust_store_is_named(pki: Pki, tmp_path: Path) -> None:
+    """Clients without this intermediate in their store cannot verify the chain."""
     own, intermediate = pki.files("chain")[0].read_text().split("-----END CERTIFICATE-----\n")[:2]
     end = "-----END CERTIFICATE-----\n"
     alone, store = tmp_path / "alone.pem", tmp_path / "store.pem"
@@ -206,8 +208,8 @@ NOT_STRICT = [
         NOT_STRICT[2],
     ],
 )
-def test_what_only_strict_clients_mind(name: str, defect: str, mode: str, pki: Pki) -> None:
-    """Fault 37: a note that the user may take more seriously."""
+def test_rfc5280_violation_is_a_note(name: str, defect: str, mode: str, pki: Pki) -> None:
+    """Fault 37: the user may give the note a state."""
     done = checked(name, pki, "-v", mode=mode)
     warned = checked(name, pki, "--state", "not-strict=warning", mode=mode)
 
@@ -221,8 +223,8 @@ def test_what_only_strict_clients_mind(name: str, defect: str, mode: str, pki: P
 @pytest.mark.threat("T25")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("name", "defect"), NOT_STRICT)
-def test_strictness_is_openssl_s_verdict(name: str, defect: str, mode: str, pki: Pki) -> None:
-    """Fault 37 with `--x509-strict`: refused before a byte is sent; the state can be changed."""
+def test_x509_strict_rejects_before_first_byte(name: str, defect: str, mode: str, pki: Pki) -> None:
+    """Fault 37: with `--x509-strict` OpenSSL rejects the chain; the state can be changed."""
     done = checked(name, pki, "--x509-strict", mode=mode, login=True)
     changed = checked(name, pki, "--x509-strict", "--state", "not-strict=warning", mode=mode)
 
@@ -235,16 +237,16 @@ def test_strictness_is_openssl_s_verdict(name: str, defect: str, mode: str, pki:
 @pytest.mark.parametrize(
     "name", ["good", "chain", "many_names", "wildcard", "intermediate_expiring"]
 )
-def test_strict_certificates_pass(name: str, pki: Pki) -> None:
-    """What is clean is clean with and without the option."""
+def test_x509_strict_conforming_chain_passes(name: str, pki: Pki) -> None:
+    """A conforming chain is OK with and without the option."""
     sni = ("--sni", "mail.example.test") if name == "wildcard" else ()
 
     assert checked(name, pki, "--x509-strict", *sni).code == 0
     assert not said(checked(name, pki, "-v", *sni), "note")
 
 
-def test_a_certificate_that_is_its_own_anchor_is_held_to_nothing(pki: Pki) -> None:
-    """As OpenSSL does it."""
+def test_x509_strict_trusted_self_signed_passes(pki: Pki) -> None:
+    """OpenSSL applies hardly any rule to a trust anchor."""
     own = loaded(pki, "selfsigned").public_bytes(Encoding.DER)
 
     assert rfc5280_rules.defects([parse(own)]) == ()
@@ -269,8 +271,8 @@ def pins(pki: Pki, name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("how", ["certificate", "colons", "base64", "public key", "curl"])
-def test_a_pin_that_fits(how: str, pki: Pki) -> None:
-    """The certificate's or the key's, in hexadecimal or base64; one of several is enough."""
+def test_pin_matching_passes(how: str, pki: Pki) -> None:
+    """The hash of certificate or key in hexadecimal or base64; one of several must match."""
     other = "sha256:" + 64 * "0"
 
     assert checked("good", pki, "--pin", pins(pki, "good")[how]).code == 0
@@ -278,8 +280,8 @@ def test_a_pin_that_fits(how: str, pki: Pki) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_no_password_to_another_certificate_than_pinned(mode: str, pki: Pki) -> None:
-    """Though it is verified: nothing is sent, and both fingerprints are shown for comparison."""
+def test_pin_mismatch_sends_nothing(mode: str, pki: Pki) -> None:
+    """Nothing is sent to a verified server with another pin; both hashes are shown."""
     good = pki.server("good")
     server = (
         ScriptedServer([say(b"+OK\r\n"), expect()], tls=good)
@@ -296,7 +298,7 @@ def test_no_password_to_another_certificate_than_pinned(mode: str, pki: Pki) -> 
     assert b"USER" not in server.received
 
 
-def test_a_slash_in_base64_belongs_to_it() -> None:
+def test_pin_base64_starting_with_slash_is_accepted() -> None:
     """`sha256:/...` is not curl's `sha256//...`."""
     digest = b"\xff" * 32
     encoded = base64.b64encode(digest).decode()
@@ -307,8 +309,8 @@ def test_a_slash_in_base64_belongs_to_it() -> None:
     )
 
 
-def test_a_pin_holds_without_verification(pki: Pki) -> None:
-    """A private certificate, known by its hash."""
+def test_pin_without_verification_is_compared(pki: Pki) -> None:
+    """A private certificate can be identified by its hash alone."""
     options = ("--verify", "none", "--pin")
 
     assert checked("selfsigned", pki, *options, pins(pki, "selfsigned")["certificate"]).code == 0
@@ -316,34 +318,34 @@ def test_a_pin_holds_without_verification(pki: Pki) -> None:
 
 
 @pytest.mark.parametrize("text", ["trustme", "TRUSTME", "Testing CA", "O=trustme"])
-def test_an_issuer_by_part_of_its_name(text: str, pki: Pki) -> None:
-    """Directly or not, whatever its case; with and without the attribute."""
+def test_issuer_matching_part_of_name_passes(text: str, pki: Pki) -> None:
+    """The text may be any part of the name, in any letter case, with or without the attribute."""
     assert checked("good", pki, "--issuer", text).code == 0
 
 
-def test_an_issuer_higher_up(pki: Pki) -> None:
-    """Who trusts a company need not know its intermediates."""
+def test_issuer_matching_root_passes(pki: Pki) -> None:
+    """Any CA in the chain may match."""
     assert checked("root_sent", pki, "--issuer", "trustme").code == 0
     assert checked("root_sent", pki, "--issuer", "Odd CA").code == 0
 
 
-def test_another_issuer(pki: Pki) -> None:
-    """Somebody else has issued it: named, with both names."""
+def test_issuer_mismatch_is_named(pki: Pki) -> None:
+    """The message has the expected and the actual issuer."""
     done = checked("good", pki, "--issuer", "Let's Encrypt")
 
     assert (done.code, kinds(done)) == (2, ["issuer"])
     assert re.search(r" is from OU=.*O=trustme.*, not from Let.s Encrypt$", done.verdict)
 
 
-def test_the_certificate_that_is_deployed(pki: Pki) -> None:
-    """The file may hold the chain, too."""
+def test_expect_cert_file_matching_passes(pki: Pki) -> None:
+    """The file may also contain the chain."""
     file = str(pki.files("chain")[0])
 
     assert checked("chain", pki, "--expect-cert-file", file).code == 0
 
 
-def test_a_reload_that_was_forgotten(pki: Pki) -> None:
-    """Fine for now, but the new certificate waits in its file."""
+def test_expect_cert_file_not_deployed_is_reported(pki: Pki) -> None:
+    """The server still sends the old certificate, because it was not reloaded."""
     done = checked("intermediate_expiring", pki, "--expect-cert-file", str(pki.files("good")[0]))
     pki.expiring(5, 90)
     old = checked("expiring-5-90", pki, "--expect-cert-file", str(pki.files("good")[0]))
@@ -357,8 +359,8 @@ def test_a_reload_that_was_forgotten(pki: Pki) -> None:
 @pytest.mark.parametrize(
     "content", [None, "", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n"]
 )
-def test_a_deployed_file_that_is_none(content: str | None, pki: Pki, tmp_path: Path) -> None:
-    """Our side: UNKNOWN, before anything is connected."""
+def test_expect_cert_file_unusable_is_config(content: str | None, pki: Pki, tmp_path: Path) -> None:
+    """The check is UNKNOWN before anything is connected."""
     file = tmp_path / "deployed.pem"
     if content is not None:
         file.write_text(content)
@@ -378,8 +380,10 @@ def test_a_deployed_file_that_is_none(content: str | None, pki: Pki, tmp_path: P
         ("good", "4096", False),
     ],
 )
-def test_the_length_of_the_key(name: str, bits: str, is_enough: bool, pki: Pki) -> None:
-    """An elliptic curve's 256 bits are as strong as RSA 3072."""
+def test_min_key_bits_counts_rsa_equivalent_bits(
+    name: str, bits: str, is_enough: bool, pki: Pki
+) -> None:
+    """An elliptic curve of 256 bits is as strong as RSA 3072."""
     done = checked(name, pki, "--min-key-bits", bits)
 
     assert done.code == (0 if is_enough else 2), done.out
@@ -390,8 +394,8 @@ def test_the_length_of_the_key(name: str, bits: str, is_enough: bool, pki: Pki) 
 
 
 @pytest.mark.parametrize(("days", "is_fine"), [("90", True), ("90d", True), ("89.5", False)])
-def test_the_longest_validity(days: str, is_fine: bool, pki: Pki) -> None:
-    """Counted from the first to the last instant."""
+def test_max_validity_counts_whole_lifetime(days: str, is_fine: bool, pki: Pki) -> None:
+    """The lifetime is counted from the first to the last instant."""
     pki.expiring(30, 90)
     done = checked("expiring-30-90", pki, "--max-validity", days)
 
@@ -401,8 +405,8 @@ def test_the_longest_validity(days: str, is_fine: bool, pki: Pki) -> None:
         assert " was issued for 90 days, longer than 89.5" in done.verdict
 
 
-def test_several_findings_at_once(pki: Pki) -> None:
-    """All are told, and the login takes place: none of them is about trust."""
+def test_several_findings_are_all_reported(pki: Pki) -> None:
+    """All are reported after a login, because none of them is about trust."""
     done = checked("good", pki, "--issuer", "Nobody", "--min-key-bits", "9999", login=True)
 
     assert kinds(done) == ["issuer", "weak"]
@@ -424,8 +428,10 @@ def test_several_findings_at_once(pki: Pki) -> None:
         (("--reject-legacy-tls", "--tls-min", "1.1"), "cannot be combined"),
     ],
 )
-def test_mistakes(options: Sequence[str], words: str, pki: Pki) -> None:
-    """One clear line."""
+def test_certificate_options_invalid_is_usage_error(
+    options: Sequence[str], words: str, pki: Pki
+) -> None:
+    """The message is one line."""
     done = checked("good", pki, *options)
 
     assert (done.code, done.long) == (3, [])
@@ -444,8 +450,8 @@ def test_mistakes(options: Sequence[str], words: str, pki: Pki) -> None:
         "--reject-legacy-tls",
     ],
 )
-def test_without_tls_there_is_no_certificate(option: str) -> None:
-    """An assertion that could never be tried is a mistake, not an OK."""
+def test_certificate_option_without_tls_is_usage_error(option: str) -> None:
+    """An assertion that could never be tested must not be OK."""
     with PoliteServer({}) as server:
         done = check(server, option)
 
@@ -457,14 +463,14 @@ def test_without_tls_there_is_no_certificate(option: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_modern_server_rejects_legacy_tls(mode: str, pki: Pki) -> None:
-    """OK, and neither handshake is followed by a POP3 byte."""
+def test_reject_legacy_tls_modern_server_passes(mode: str, pki: Pki) -> None:
+    """No POP3 byte follows either handshake."""
     assert checked("good", pki, "--reject-legacy-tls", mode=mode).code == 0
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_server_that_still_accepts_legacy_tls(mode: str, pki: Pki) -> None:
-    """TLS 1.3 for us, TLS 1.0 for whoever asks: each version is named."""
+def test_reject_legacy_tls_accepting_server_names_versions(mode: str, pki: Pki) -> None:
+    """Each legacy version that the server accepts is named."""
     context = pki.speaking_everything()
     server = PoliteServer({}, tls=context) if mode == "tls" else PoliteServer({}, stls=context)
     with server:

@@ -1,7 +1,7 @@
-"""One absolute deadline, whatever stalls: the verdict in time, and the process gone.
+"""One absolute deadline for the result and the end of the process, whatever stalls.
 
-The contract allows 100 ms for the verdict and 250 ms for the process on an idle machine. These
-tests run beside others, so they allow a second; `make soak` is where all points are measured.
+On an idle machine the result may be 100 ms late and the process 250 ms. These tests run in parallel
+with others, so they allow a second; `make soak` measures all points.
 """
 
 import subprocess
@@ -111,7 +111,7 @@ def test_addresses_all_refused_is_kind_refused(net: Network) -> None:
 
 
 def test_no_route_is_kind_unreachable(net: Network) -> None:
-    """The network has a kind of its own."""
+    """A missing route has its own kind."""
     done = honest(net.run("-H", "198.51.100.1"))
 
     assert kinds(done) == ["unreachable"]
@@ -173,7 +173,7 @@ def test_handshake_stalled_ends_at_deadline(mode: str, tail: list[Step], pki: Pk
     """A dripped TLS record counts as none."""
     offered = [GREETING, expect(b"CAPA"), say(b"+OK\r\nSTLS\r\n.\r\n"), expect(b"STLS")]
     begin = [*offered, say(b"+OK\r\n")] if mode == "stls" else []
-    # What comes before the client's hello would be an injection.
+    # Data before the ClientHello would be an injection.
     with ScriptedServer([*begin, hears_hello, *tail]) as server:
         done = check(server, *flags(mode, pki), "-t", str(LIMIT), as_process=True)
 
@@ -229,7 +229,7 @@ def test_run_timeout_below_timeout_ends_the_run() -> None:
 def test_stall_in_openssl_or_program_ends_at_deadline(
     point: str, mode: str, pki: Pki, tmp_path: Path
 ) -> None:
-    """Threats T13 and T14: also where OpenSSL, or another program, does not return."""
+    """Threats T13 and T14: also if OpenSSL or another program does not return."""
     done = POINTS[point].play(Stage(pki, tmp_path, LIMIT), mode).done
 
     assert done.code in (2, 3)
@@ -284,21 +284,21 @@ def test_signal_during_token_endpoint_flood_ends_the_run(pki: Pki, tmp_path: Pat
 
 
 def test_flood_after_failure_keeps_the_failure(pki: Pki) -> None:
-    """The failure stays, and no thread of a sweep goes on with a hostile server."""
+    """The failure stays, and no thread of a sweep continues with a hostile server."""
     with ScriptedServer(scripts=[[hears_hello, reset()], FLOODING]) as server:
-        verdict = looked_at(server, f"-S --ca-file {pki.ca_file}")
+        verdict = checked_until_quiet(server, f"-S --ca-file {pki.ca_file}")
 
     assert verdict.startswith("POP3 CRITICAL - tls: ")
     assert " reset the connection" in verdict
 
 
 def test_flood_at_side_probe_is_abandoned(pki: Pki) -> None:
-    """The output says that nothing was proved, and the thread ends."""
+    """The output says that the test was inconclusive, and the thread ends."""
     goodbye = [expect(b"QUIT"), say(b"+OK\r\n")]
     smuggled = [GREETING, expect(b"STLS"), expect(b"CAPA"), say(b"+OK begin\r\n")]
     with ScriptedServer(scripts=[upgraded(pki, *goodbye), [*smuggled, *FLOODING]]) as server:
         words = f"--starttls --check-starttls-injection --ca-file {pki.ca_file}"
-        verdict = looked_at(server, words)
+        verdict = checked_until_quiet(server, words)
 
     assert verdict.startswith("POP3 CRITICAL - ")
     assert " an assertion (injectable) could not be tried: no answer" in verdict
@@ -307,8 +307,8 @@ def test_flood_at_side_probe_is_abandoned(pki: Pki) -> None:
 FLOODING = [hears_hello, HELLO_REQUESTS]
 
 
-def looked_at(server: ScriptedServer, words: str) -> str:
-    """Check in this process, and wait until nothing more is sent to it."""
+def checked_until_quiet(server: ScriptedServer, words: str) -> str:
+    """Run a check in this process, wait until it sends no more, and return the output."""
     target = f"-H localhost --connect-to 127.0.0.1 -p {server.port} -t 1"
     verdict = run_check(check_settings(f"{target} {words}".split()), time.monotonic())
     server.settle(3)

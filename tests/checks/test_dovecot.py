@@ -33,7 +33,7 @@ MAILBOX = r"messages=3;;;0 mailbox_size=183B;;;0"
 
 @pytest.fixture
 def check(dovecot: Dovecot, pki: Pki) -> Check:
-    """Check a persona of the shared instance: on its TLS port, or with `tls=False` the other."""
+    """Check a persona of the shared instance; `tls=False` selects its plain-text port."""
 
     def run(persona: str, *args: str, tls: bool = True) -> Run:
         return check_at(dovecot, pki, persona, *args, tls=tls)
@@ -71,7 +71,7 @@ def days_left(pki: Pki, certificate: str) -> float:
 
 @contextmanager
 def session(server: Dovecot, user: str) -> Iterator[None]:
-    """Somebody else's session with this mailbox."""
+    """Another session with this mailbox."""
     other = poplib.POP3(PERSONAS["good"].address, server.plain, timeout=10)
     try:
         other.user(user)
@@ -95,7 +95,7 @@ def test_plain_server_is_ok(check: Check, dovecot: Dovecot) -> None:
 
 
 def test_user_can_log_in(check: Check, login: Login, dovecot: Dovecot) -> None:
-    """Use 2: with a space in the password."""
+    """Use 2, with a space in the password."""
     assert_line(
         check("good", *login()),
         0,
@@ -180,7 +180,7 @@ def test_bad_certificate_is_critical_without_login(
 
 @pytest.mark.parametrize("persona", ["untrusted", "nochain", "selfsigned", "wrongname"])
 def test_unverified_certificate_has_dates(check: Check, persona: str) -> None:
-    """-D works without verification, and the line says that there was none."""
+    """-D works without verification, and the status line says that nothing was verified."""
     done = check(persona, "-D", "60,10", "--verify", "none")
 
     assert done.code == 0
@@ -189,7 +189,7 @@ def test_unverified_certificate_has_dates(check: Check, persona: str) -> None:
 
 
 def test_unverified_expired_certificate(check: Check, pki: Pki) -> None:
-    """Without verification dates are judged only with -D."""
+    """Without verification, dates are evaluated only with -D."""
     evaluated = check("expired", "-D", "60,10", "--verify", "none")
     assert_failed(evaluated, 2, "expired")
     assert f"expired 2 days ago ({ends(pki, 'expired'):%Y-%m-%d %H:%M} UTC)" in evaluated.verdict
@@ -215,7 +215,7 @@ def test_sni_replaces_the_verified_name(check: Check) -> None:
 
 
 def test_stls_with_login_is_ok(check: Check, login: Login, dovecot: Dovecot) -> None:
-    """STLS on the plain port, with a login after it."""
+    """STLS on the plain-text port, then a login."""
     assert_line(
         check("good", "--starttls", *login(), tls=False),
         0,
@@ -252,7 +252,7 @@ def test_stls_certificate_is_evaluated_like_on_the_tls_port(check: Check, login:
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-def test_old_tls(pki: Pki, version: str) -> None:
+def test_old_tls_version_is_refused_unless_allowed(pki: Pki, version: str) -> None:
     """Fault 40: nothing newer than TLS 1.0 or 1.1; only the latter can be allowed."""
     spoken = {"1.0": "TLSv1", "1.1": r"TLSv1\.1"}[version]
     with running(pki, f"tls-{version}") as server:
@@ -272,14 +272,14 @@ def test_old_tls(pki: Pki, version: str) -> None:
                 assert re.search(r" answered in \d\.\d{3} s, TLSv1\.1, ", allowed.verdict)
 
 
-def test_newest_tls_is_demanded(pki: Pki) -> None:
-    """A server whose newest version is 1.1 does not meet `--tls-min 1.3` either."""
+def test_tls_min_above_server_version_is_critical(pki: Pki) -> None:
+    """A server with TLS 1.1 at most does not meet `--tls-min 1.3` either."""
     with running(pki, "tls-1.1") as server:
         assert_failed(check_at(server, pki, "good", "--tls-min", "1.3"), 2, "old-tls", "tls")
 
 
-def test_client_certificate(pki: Pki, login: Login) -> None:
-    """Fault 41. Dovecot demands it only at the login, as text."""
+def test_client_certificate_required_is_critical_without_one(pki: Pki, login: Login) -> None:
+    """Fault 41: Dovecot requires it only at login, in the text of the reply."""
     mine = ("--client-cert", str(pki.client_cert), "--client-key", str(pki.client_key))
     with running(pki, "client-certificate") as server:
         without = check_at(server, pki, "good", *login())
@@ -342,15 +342,15 @@ def test_cleartext_login_needs_an_option(check: Check, login: Login) -> None:
     """Threat T5: `--allow-insecure-login`, and the status line says so."""
     refused = check("good", *login(), tls=False)
     assert (refused.code, refused.line[:15]) == (3, "POP3 UNKNOWN - ")
-    assert refused.perfdata == {}  # nothing was even connected
+    assert refused.perfdata == {}  # no connection was made
 
     allowed = check("good", *login(), "--allow-insecure-login", tls=False)
     assert allowed.code == 0, allowed.out
     assert "cleartext" in allowed.verdict
 
 
-def test_tls_makes_the_login_possible(check: Check, login: Login) -> None:
-    """Where cleartext is refused, the capabilities after STLS count."""
+def test_login_after_stls_is_possible(check: Check, login: Login) -> None:
+    """If cleartext is refused, the capabilities after STLS count."""
     done = check("tls-required", "--starttls", *login(), tls=False)
 
     assert done.code == 0, done.out
@@ -363,7 +363,7 @@ def test_connection_limit_is_kind_in_use(pki: Pki, login: Login) -> None:
         done = check_at(server, pki, "good", *login())
         other = check_at(server, pki, "good", *login("empty"))
 
-    # The same words come with either code, by patch level of the package.
+    # The code depends on the patch level of the package; the text is the same.
     said = re.search(r"\[(IN-USE|SYS/TEMP)\] Maximum number of connections", done.verdict)
     assert said, done.out
     assert_failed(done, 1, {"IN-USE": "in-use", "SYS/TEMP": "temporary"}[said[1]], "login")
@@ -402,7 +402,7 @@ def test_broken_mailbox_after_login_is_critical(
 
 
 def test_empty_mailbox_reports_zero_messages(check: Check, login: Login) -> None:
-    """Zero is a number, too."""
+    """An empty mailbox has metrics, too."""
     done = check("good", *login("empty"), "--messages-warning", "1:")
 
     assert_failed(done, 1, "messages")
@@ -410,7 +410,9 @@ def test_empty_mailbox_reports_zero_messages(check: Check, login: Login) -> None
     assert done.perfdata["mailbox_size"] == "0B;;;0"
 
 
-def test_message_thresholds(check: Check, login: Login, dovecot: Dovecot) -> None:
+def test_messages_above_thresholds_change_the_state(
+    check: Check, login: Login, dovecot: Dovecot
+) -> None:
     """Warning, critical, and neither."""
     limits = ("--messages-warning", "500", "--messages-critical", "1000")
 
@@ -425,7 +427,7 @@ def test_message_thresholds(check: Check, login: Login, dovecot: Dovecot) -> Non
     assert check("good", *login("many"), "--messages-critical", "1000").code == 0
 
 
-def test_size_thresholds(check: Check, login: Login) -> None:
+def test_mailbox_size_above_thresholds_changes_the_state(check: Check, login: Login) -> None:
     """K is 1024."""
     many = check("good", *login("many"), "--size-warning", "1K", "--size-critical", "1M")
 
@@ -470,7 +472,7 @@ PASSWORD_MECHANISMS = ("user", "apop", "plain", "login", "cram-md5", "scram-sha-
 
 @pytest.mark.parametrize("how", PASSWORD_MECHANISMS)
 @pytest.mark.parametrize("tls", [True, False])
-def test_every_mechanism_with_a_password(
+def test_mechanism_with_correct_password_logs_in(
     check: Check, login: Login, dovecot: Dovecot, how: str, tls: bool
 ) -> None:
     """On the TLS port, and after STLS."""
@@ -485,10 +487,10 @@ def test_every_mechanism_with_a_password(
 
 
 @pytest.mark.parametrize("how", PASSWORD_MECHANISMS)
-def test_every_mechanism_with_a_wrong_password(
+def test_mechanism_with_wrong_password_is_tried_once(
     check: Check, login: Login, dovecot: Dovecot, how: str
 ) -> None:
-    """Rejected once, and nothing else is tried after it."""
+    """It is rejected once, and no other mechanism is tried."""
     before = dovecot.log()
 
     done = check("good", *login("monitor", "wrong"), "--auth", how)
@@ -498,8 +500,8 @@ def test_every_mechanism_with_a_wrong_password(
 
 
 @pytest.mark.parametrize("how", ["xoauth2", "oauthbearer"])
-def test_tokens(check: Check, login: Login, how: str) -> None:
-    """Verified by Dovecot; one that has expired is refused with its reason (fault 54)."""
+def test_token_valid_logs_in_and_expired_is_rejected(check: Check, login: Login, how: str) -> None:
+    """Dovecot accepts a valid token, and rejects an expired one with a reason (fault 54)."""
     good = check("good", *login("monitor", token("monitor")), "--auth", how)
     old = check("good", *login("monitor", token("monitor", -60)), "--auth", how)
     other = check("good", *login("monitor", token("empty")), "--auth", how)
@@ -531,7 +533,7 @@ def test_mechanism_not_offered_is_not_tried(check: Check, login: Login) -> None:
 
 
 def test_required_capabilities_are_those_inside_tls(check: Check) -> None:
-    """Judged after STLS, where the plain port of this one offers no USER."""
+    """The list after STLS counts: the plain-text port of this persona offers no USER."""
     assert (
         check("tls-required", "--starttls", "--require-capa", "STLS,UIDL,USER", tls=False).code == 0
     )
@@ -555,7 +557,7 @@ def test_dovecot_passes_the_injection_test(check: Check) -> None:
     assert check("good", "--starttls", "--check-starttls-injection", tls=False).code == 0
 
 
-# Certificates behind the server's own, and what is said of them.
+# Intermediate certificates, and certificate assertions.
 
 
 def pin_of(pki: Pki, name: str) -> str:
@@ -564,7 +566,7 @@ def pin_of(pki: Pki, name: str) -> str:
 
 
 def test_intermediate_near_expiry_is_reported(check: Check, dovecot: Dovecot) -> None:
-    """Fault 32."""
+    """Fault 32: the intermediate is named."""
     done = check("intermediate_expiring", "-D", "60,2")
 
     assert_line(
@@ -597,15 +599,17 @@ def test_chain_oddities_are_notes_only(check: Check, persona: str, remark: str |
     assert any(line.startswith(remark or "") for line in remarks) == bool(remark)
 
 
-def test_strictness(check: Check) -> None:
-    """Fault 37."""
+def test_certificate_not_strict_is_noted_or_refused(check: Check) -> None:
+    """Fault 37: a note without `--x509-strict`, CRITICAL with it."""
     assert check("ca_not_critical").code == 0
     assert_failed(check("ca_not_critical", "--x509-strict"), 2, "not-strict", "tls")
     assert check("chain", "--x509-strict").code == 0
 
 
-def test_what_is_said_of_the_certificate(check: Check, pki: Pki, login: Login) -> None:
-    """All of it holds for the good one; of the others each finds something."""
+def test_certificate_assertions_met_are_ok_and_violated_critical(
+    check: Check, pki: Pki, login: Login
+) -> None:
+    """The good certificate meets all of them; each other persona violates one."""
     deployed = str(pki.files("good")[0])
     said = (
         *("--pin", pin_of(pki, "good"), "--issuer", "trustme", "--expect-cert-file", deployed),

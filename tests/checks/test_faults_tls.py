@@ -60,10 +60,10 @@ def with_certificate(mode: str, pki: Pki, name: str) -> ScriptedServer:
 @pytest.mark.threat("T4")
 @pytest.mark.parametrize("mode", WITH_TLS)
 @pytest.mark.parametrize(("persona", "kind", "text", "options"), CERTIFICATES)
-def test_rejected_certificates(
+def test_certificate_rejected_sends_nothing(
     persona: str, kind: str, text: str, options: tuple[str, ...], mode: str, pki: Pki
 ) -> None:
-    """The plain reason, the days left, and no POP3 byte after the handshake."""
+    """The output has the reason and the days left; no POP3 byte follows the handshake."""
     with with_certificate(mode, pki, persona) as server:
         done = check(server, *flags(mode, pki, login=True), *options)
 
@@ -87,9 +87,8 @@ def test_rejected_certificates(
         pytest.param("sha1_root", marks=pytest.mark.fault(36, case="SHA-1 root")),
     ],
 )
-def test_certificates_that_are_fine(persona: str, mode: str, pki: Pki) -> None:
-    """An odd detail is no failure, and nothing of it reaches stderr; nobody asks how a root signs
-    itself."""
+def test_certificate_unusual_but_valid_is_ok(persona: str, mode: str, pki: Pki) -> None:
+    """An unusual detail is no failure, and nothing appears on standard error."""
     with with_certificate(mode, pki, persona) as server:
         done = check(server, *flags(mode, pki), "-vv")
 
@@ -100,8 +99,8 @@ def test_certificates_that_are_fine(persona: str, mode: str, pki: Pki) -> None:
 @pytest.mark.parametrize("mode", WITH_TLS)
 @pytest.mark.fault(38)
 @pytest.mark.threat("T16")
-def test_a_certificate_that_cannot_be_read(mode: str, pki: Pki) -> None:
-    """OpenSSL has verified it, the library for certificates cannot read it: no days, a warning."""
+def test_certificate_unreadable_is_warning(mode: str, pki: Pki) -> None:
+    """OpenSSL has verified it but the library cannot read it: a warning without days."""
     with with_certificate(mode, pki, "unreadable") as server:
         done = check(server, *flags(mode, pki))
 
@@ -112,8 +111,8 @@ def test_a_certificate_that_cannot_be_read(mode: str, pki: Pki) -> None:
 
 
 @pytest.mark.parametrize("persona", REFUSED)
-def test_without_verification_anything_goes(persona: str, pki: Pki) -> None:
-    """`--verify none`: the old behaviour, and the status line says so."""
+def test_verify_none_accepts_any_certificate(persona: str, pki: Pki) -> None:
+    """The status line says that nothing was verified."""
     with with_certificate("tls", pki, persona) as server:
         done = check(server, "-S", "--verify", "none")
 
@@ -125,10 +124,10 @@ def test_without_verification_anything_goes(persona: str, pki: Pki) -> None:
     ("persona", "state", "kind"),
     [("expired", 2, "expired"), ("future", 2, "not-yet-valid"), ("wrongname", 0, None)],
 )
-def test_dates_are_judged_without_verification_too(
+def test_verify_none_with_days_evaluates_dates(
     persona: str, state: int, kind: str | None, pki: Pki
 ) -> None:
-    """With -D, as the contract says."""
+    """-D applies without verification, too."""
     with with_certificate("tls", pki, persona) as server:
         done = check(server, "--verify", "none", "-D", "30")
 
@@ -136,8 +135,8 @@ def test_dates_are_judged_without_verification_too(
     assert kinds(done) == ([kind] if kind else [])
 
 
-def test_chain_leaves_the_name_out(pki: Pki) -> None:
-    """`--verify chain`."""
+def test_verify_chain_ignores_the_name(pki: Pki) -> None:
+    """`--verify chain` accepts a certificate for another name."""
     with with_certificate("tls", pki, "wrongname") as server:
         done = check(server, *flags("tls", pki), "--verify", "chain")
     with with_certificate("tls", pki, "untrusted") as server:
@@ -148,8 +147,8 @@ def test_chain_leaves_the_name_out(pki: Pki) -> None:
     assert kinds(untrusted) == ["untrusted"]
 
 
-def test_wildcards_and_the_name_in_place_of_the_host(pki: Pki) -> None:
-    """`--sni` is sent and verified."""
+def test_sni_name_is_sent_and_verified(pki: Pki) -> None:
+    """The name of `--sni` is verified in place of the host name, wildcards included."""
     with with_certificate("tls", pki, "wildcard") as server:
         good = check(server, *flags("tls", pki), "--sni", "mail.example.test")
         deep = check(server, *flags("tls", pki), "--sni", "a.mail.example.test")
@@ -171,8 +170,10 @@ def test_wildcards_and_the_name_in_place_of_the_host(pki: Pki) -> None:
         (6.5, "30d/33%,7d/10%", 2, ";29.7:;7:"),
     ],
 )
-def test_days_left(days: float, threshold: str, state: int, perfdata: str, pki: Pki) -> None:
-    """Fault 31: days, hours, a share of the 90 days' lifetime, the smaller of two."""
+def test_certificate_thresholds_in_every_unit(
+    days: float, threshold: str, state: int, perfdata: str, pki: Pki
+) -> None:
+    """Fault 31: days, hours, a share of the lifetime of 90 days, the smaller of two."""
     with ScriptedServer([GREETING, *BYE], tls=pki.expiring(days)) as server:
         done = check(server, *flags("tls", pki), "-D", threshold)
 
@@ -193,10 +194,10 @@ def test_days_left(days: float, threshold: str, state: int, perfdata: str, pki: 
         pytest.param("60,14", 2, ";60:;14:", marks=pytest.mark.fault(31, case="critical")),
     ],
 )
-def test_the_certificate_expires_soon(
+def test_certificate_expiring_soon_is_reported_with_date(
     threshold: str, state: int, limits: str, mode: str, pki: Pki
 ) -> None:
-    """The certificate is the one thing to know; how long it lasts, and until when."""
+    """The message has the days left and the date."""
     context = pki.expiring(13.5)
     begin = [GREETING, *BYE]
     if mode == "stls":
@@ -222,8 +223,8 @@ def test_the_certificate_expires_soon(
         pytest.param("old ciphers", marks=pytest.mark.fault(40, case="old ciphers")),
     ],
 )
-def test_old_tls_only(offer: str, mode: str, pki: Pki) -> None:
-    """Refused, and named."""
+def test_old_tls_only_is_refused(offer: str, mode: str, pki: Pki) -> None:
+    """The failure is of kind old-tls."""
     context = pki.old_ciphers() if offer == "old ciphers" else pki.old_tls(offer)
     if mode == "tls":
         server = ScriptedServer([GREETING, *BYE], tls=context)
@@ -237,8 +238,8 @@ def test_old_tls_only(offer: str, mode: str, pki: Pki) -> None:
     assert server.received_in_tls == b""
 
 
-def test_tls_1_1_on_demand(pki: Pki) -> None:
-    """`--tls-min 1.1` talks to it, and still refuses a weak certificate."""
+def test_tls_min_1_1_still_refuses_weak_certificate(pki: Pki) -> None:
+    """`--tls-min 1.1` accepts the old version but no weak certificate."""
     with ScriptedServer([GREETING, *BYE], tls=pki.old_tls("1.1")) as server:
         done = check(server, *flags("tls", pki), "--tls-min", "1.1")
     with ScriptedServer([GREETING, *BYE], tls=pki.server("weak")) as server:
@@ -250,8 +251,8 @@ def test_tls_1_1_on_demand(pki: Pki) -> None:
     assert server.received_in_tls == b""
 
 
-def test_newer_than_the_server_can(pki: Pki) -> None:
-    """`--tls-min 1.3` against a server that stops at 1.2."""
+def test_tls_min_1_3_refuses_tls_1_2_server(pki: Pki) -> None:
+    """A server that offers only TLS 1.2 is refused."""
     with ScriptedServer([GREETING, *BYE], tls=pki.only("1.2")) as server:
         done = check(server, *flags("tls", pki), "--tls-min", "1.3")
 
@@ -266,8 +267,8 @@ def test_newer_than_the_server_can(pki: Pki) -> None:
         pytest.param(False, marks=pytest.mark.fault(41, case="TLS 1.3")),
     ],
 )
-def test_a_client_certificate_is_demanded(tls12_only: bool, mode: str, pki: Pki) -> None:
-    """Fault 41: by an alert in TLS 1.2, at the first read in TLS 1.3."""
+def test_client_certificate_missing_is_named(tls12_only: bool, mode: str, pki: Pki) -> None:
+    """Fault 41: the alert comes in the handshake of TLS 1.2, at the first read of TLS 1.3."""
     context = pki.demanding_client_certificate(tls12_only=tls12_only)
 
     def server() -> ScriptedServer:
@@ -311,8 +312,8 @@ HANDSHAKES = [
 @pytest.mark.threat("T27")
 @pytest.mark.parametrize("fault", params(PORT))
 @pytest.mark.parametrize("mode", ["tls"])
-def test_tls_ports_without_tls(fault: Fault, mode: str, pki: Pki) -> None:
-    """The phase, the reason, and what to try."""
+def test_tls_port_without_tls_has_reason_and_hint(fault: Fault, mode: str, pki: Pki) -> None:
+    """The output has the phase, the reason and a hint."""
     with ScriptedServer(fault.steps) as server:
         done = check(server, *flags(mode, pki, login=True))
 
@@ -323,8 +324,8 @@ def test_tls_ports_without_tls(fault: Fault, mode: str, pki: Pki) -> None:
 
 @pytest.mark.parametrize("mode", WITH_TLS)
 @pytest.mark.parametrize("fault", params(HANDSHAKES))
-def test_handshakes_that_fail(fault: Fault, mode: str, pki: Pki) -> None:
-    """The phase and the reason, on the TLS port and after STLS."""
+def test_handshake_failed_has_phase_and_reason(fault: Fault, mode: str, pki: Pki) -> None:
+    """It is the same on the TLS port and after STLS."""
     begin = [*OFFERED, say(b"+OK\r\n")] if mode == "stls" else []
     # What comes before the client's first record is another fault, 29.
     with ScriptedServer([*begin, hears_hello, *fault.steps]) as server:
@@ -336,8 +337,8 @@ def test_handshakes_that_fail(fault: Fault, mode: str, pki: Pki) -> None:
 
 
 @pytest.mark.fault(44, modes=["tls"])
-def test_closed_after_the_handshake(pki: Pki) -> None:
-    """It is the greeting that is missing."""
+def test_connection_closed_after_handshake_is_greeting_failure(pki: Pki) -> None:
+    """The phase is that of the missing greeting."""
     with ScriptedServer([drop()], tls=pki.server("good")) as server:
         done = check(server, *flags("tls", pki))
 

@@ -1,5 +1,6 @@
-"""A careless machine: whatever is closed, full, missing, wrong or in the way, for one run and for
-a sweep. What the plugin cannot do without is UNKNOWN, in one honest line; all else changes nothing.
+"""Local failures, for a single run and a sweep: closed descriptors, full disks, missing modules.
+
+If the plugin needs the failed resource, the result is UNKNOWN in one line; else it is unchanged.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Pair(NamedTuple):
 
 
 class Machine:
-    """Servers, and commands that check them: one alone, with TLS and login, or all in a sweep."""
+    """Servers, and commands that check one of them, with TLS and login, or all in a sweep."""
 
     def __init__(self, pki: Pki, folder: Path, stack: ExitStack) -> None:
         self.folder = folder
@@ -73,7 +74,7 @@ class Machine:
         prefix: Sequence[str] = (),
         command: Sequence[str] = (str(COMMAND),),
     ) -> Run:
-        """Run the plugin as "$@" of a shell script, with nothing in its environment but `env`."""
+        """Run the plugin as "$@" of a shell script, with only `env` in its environment."""
         began = time.monotonic()
         done = subprocess.run(
             [*prefix, "/bin/sh", "-c", script, "sh", *command, *arguments],
@@ -92,7 +93,7 @@ class Machine:
         env: Mapping[str, str] | None = None,
         prefix: Sequence[str] = (),
     ) -> Pair:
-        """Run a single check and a sweep, side by side."""
+        """Run a single check and a sweep in parallel."""
         with ThreadPoolExecutor(2) as pool:
             runs = pool.map(
                 lambda arguments: self.run(arguments, script, env, prefix), (self.one, self.sweep)
@@ -106,8 +107,8 @@ def machine(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mach
         yield Machine(pki, tmp_path_factory.mktemp("machine"), stack)
 
 
-def assert_as_always(pair: Pair) -> None:
-    """Assert that nothing was noticed."""
+def assert_unaffected(pair: Pair) -> None:
+    """Assert that the results are the usual ones."""
     one, sweep = honest(pair.one), honest(pair.sweep)
     assert one.code == 0, one.out
     assert ", user monitor logged in, 3 messages | " in one.line
@@ -121,7 +122,7 @@ def assert_as_always(pair: Pair) -> None:
 @pytest.mark.parametrize("redirection", ["<&-", "2>&-", "<&- 2>&-", "2>/dev/full"])
 def test_descriptors_closed_do_not_change_the_result(redirection: str, machine: Machine) -> None:
     """Neither standard input nor standard error is used."""
-    assert_as_always(machine.both(f'exec "$@" {redirection}'))
+    assert_unaffected(machine.both(f'exec "$@" {redirection}'))
 
 
 @pytest.mark.parametrize("options", [[], ["--submit", "jsonl:-"]])
@@ -155,15 +156,15 @@ def test_descriptor_limit_too_low_is_unknown(number: int, machine: Machine) -> N
 
     for done in pair:
         if is_able_to_start(machine, f"ulimit -n {number}"):
-            assert_ours_or_fine(honest(done))
+            assert_local_failure_or_ok(honest(done))
 
 
 @pytest.mark.parametrize("megabytes", [24, 32, 40, 48, 56, 64, 80, 112, 160, 240])
-def test_hardly_any_memory(megabytes: int, machine: Machine) -> None:
-    """Where the interpreter can start at all, there is a line, and an end.
+def test_memory_limit_leaves_one_line_or_no_output(megabytes: int, machine: Machine) -> None:
+    """If the interpreter can start, the run ends with a status line.
 
-    In a sweep a library may find no memory in the middle of things, and end the process (OpenSSL
-    and cryptography are written so): then there is no line at all, never half of one.
+    In a sweep OpenSSL or cryptography may abort the process for lack of memory: then there is no
+    output, but never half a line.
     """
     limit = f"ulimit -v {megabytes * 1024}"
     if not is_able_to_start(machine, limit):
@@ -178,23 +179,23 @@ def test_hardly_any_memory(megabytes: int, machine: Machine) -> None:
 
 
 def is_able_to_start(machine: Machine, limit: str) -> bool:
-    """Return whether the interpreter gets as far as to our first line."""
+    """Return whether the interpreter reaches the first line of the plugin."""
     code = "import check_pop3_plus.start"
     done = machine.run(["-c", code], f'{limit}; exec "$@"', command=PYTHON)
     return done.code == 0
 
 
-def assert_ours_or_fine(done: Run) -> None:
-    """Assert that a poor machine is not taken for a broken server, or for a mistake of ours."""
+def assert_local_failure_or_ok(done: Run) -> None:
+    """Assert that a local failure is reported neither as a server failure nor as a bug."""
     is_about_the_dead = "worst: c!dead: connect: connection refused" in done.verdict
     assert done.code in (0, 3) or is_about_the_dead, done.out
     assert " bug: " not in done.out, done.out
 
 
 def test_thread_limit_reached_is_unknown(machine: Machine) -> None:
-    """An attempt needs a thread; that none can start is a local error."""
+    """An attempt needs a thread; if none can start, that is a local error."""
     prefix = ["prlimit", "--nproc=1:1"]
-    if os.geteuid() == 0:  # whose processes are not counted
+    if os.geteuid() == 0:  # root has no such limit
         user = str(61_000 + os.getpid() % 4000)
         reads = "+dac_read_search,+dac_override"
         prefix += ["setpriv", "--reuid", user, "--regid", user, "--clear-groups"]
@@ -234,8 +235,8 @@ MOMENTS = {
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_signal_at_any_moment(moment: str, number: int, machine: Machine) -> None:
-    """Fault 65: in the middle of an import as well as of a call."""
+def test_signal_at_any_moment_ends_the_run(moment: str, number: int, machine: Machine) -> None:
+    """Fault 65: during an import as well as during a call."""
     event, detail = MOMENTS[moment]
     detail = detail.format(folder=machine.folder)
     command = [*PYTHON, "-c", HOOKED, event, detail, str(int(number))]
@@ -248,7 +249,7 @@ def test_a_signal_at_any_moment(moment: str, number: int, machine: Machine) -> N
 
 @pytest.mark.parametrize("moment", ["in an import of ours", "in a look-up", "in connect"])
 def test_signal_to_sweep_names_unfinished_services(moment: str, machine: Machine) -> None:
-    """The output names what was not done."""
+    """The output names the unfinished services."""
     event, detail = MOMENTS[moment]
     command = [*PYTHON, "-c", HOOKED, event, detail, str(int(signal.SIGTERM))]
     done = honest(machine.run(machine.sweep, command=command))
@@ -294,7 +295,7 @@ def test_signal_during_login_names_the_phase(machine: Machine) -> None:
 
 
 def test_signal_during_submit_ends_the_run(machine: Machine, tmp_path: Path) -> None:
-    """An API that does not answer delays nothing."""
+    """An API that does not answer does not delay the end."""
     with ScriptedServer([silence()]) as api:
         words = ["--submit", f"icinga2:https://127.0.0.1:{api.port}", "--icinga-user", "x"]
         words += ["--icinga-password-file", str(machine.folder / "password")]
@@ -353,7 +354,7 @@ def test_environment_variables_do_not_change_the_result(name: str, machine: Mach
     (machine.folder / "broken.cnf").write_text("openssl_conf = [[[\n\x00= broken\n[")
     env = {key: value.format(folder=machine.folder) for key, value in ENVIRONMENTS[name].items()}
 
-    assert_as_always(machine.both(env=env))
+    assert_unaffected(machine.both(env=env))
     assert not (machine.folder / "keys").exists()
 
 
@@ -371,7 +372,7 @@ def test_environment_variables_do_not_change_the_result(name: str, machine: Mach
 def test_launcher_ignores_python_variables(
     env: dict[str, str], machine: Machine, tmp_path: Path
 ) -> None:
-    """Some variables end Python before our first line; the README's launcher ignores them."""
+    """Some variables end Python before the plugin starts; the README's launcher ignores them."""
     shown = re.search(r"(#!\S+ -I\n.*?)EOF", README.read_text(), re.DOTALL)
     assert shown
     launcher = tmp_path / "check_pop3_plus"
@@ -401,7 +402,7 @@ BROKEN_MODULES = {
 
 @pytest.mark.parametrize("code", BROKEN_MODULES)
 def test_broken_dependency_is_one_unknown_line(code: str, machine: Machine, tmp_path: Path) -> None:
-    """Fault 66: whatever an import does, the result is UNKNOWN, in one line."""
+    """Fault 66: if an import fails in any way, the result is UNKNOWN in one line."""
     (tmp_path / "nagiosplugin.py").write_text(code)
     one, sweep = machine.both(env={"PYTHONPATH": str(tmp_path)})
     kind, reason = BROKEN_MODULES[code]
@@ -409,7 +410,7 @@ def test_broken_dependency_is_one_unknown_line(code: str, machine: Machine, tmp_
     for done in (one, sweep):
         if code:
             assert honest(done).out == f"POP3 UNKNOWN - {kind}: {reason}\nkind: {kind}\n"
-        else:  # a module that is there, and has nothing in it
+        else:  # an empty module
             assert (honest(done).code, kinds(done)) in ((3, ["bug"]), (3, ["config"]))
 
 
@@ -425,7 +426,7 @@ def test_broken_tls_dependency_fails_only_tls_sections(
     assert honest(sweep).verdict.partition(": ")[2].startswith("1 OK, 1 CRITICAL, 1 UNKNOWN; ")
 
 
-# --- files and folders -----------------------------------------------------------------------
+# --- files and directories -------------------------------------------------------------------
 
 PLACES = {
     "the working directory is gone": 'mkdir {tmp}/$$; cd {tmp}/$$; rmdir {tmp}/$$; exec "$@"',
@@ -440,7 +441,7 @@ def test_working_directory_does_not_change_the_result(
 ) -> None:
     """Only files named by options are read, and none is written."""
     try:
-        assert_as_always(machine.both(PLACES[place].format(tmp=tmp_path)))
+        assert_unaffected(machine.both(PLACES[place].format(tmp=tmp_path)))
     finally:
         tmp_path.chmod(0o755)
 
@@ -470,7 +471,7 @@ def test_missing_system_files_do_not_change_the_result(
 ) -> None:
     """A bare chroot or a full disk does not matter."""
     base = tmp_path_factory.getbasetemp().resolve()
-    # What the run needs stays visible, also below a /tmp that is covered.
+    # Files that the run needs stay visible below the covered /tmp.
     needed = {base, README.parent.resolve(), Path(sys.prefix).resolve()}
     covered = sorted(path for path in needed if path.is_relative_to("/tmp"))
     steps = ["set -e", "mount --rbind /tmp /mnt", MOUNTS[mount]]
@@ -482,7 +483,7 @@ def test_missing_system_files_do_not_change_the_result(
                 f"mount --bind {kept} {shlex.quote(str(path))}",
             ]
     steps += [f"cd {shlex.quote(str(base))}", FILL.get(mount, ":"), 'exec "$@"']
-    assert_as_always(machine.both("; ".join(steps), prefix=unshare_mounts()))
+    assert_unaffected(machine.both("; ".join(steps), prefix=unshare_mounts()))
 
 
 # --- the clock -------------------------------------------------------------------------------
@@ -491,7 +492,7 @@ FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1
 
 
 def at(date: str) -> dict[str, str]:
-    """Return the environment in which all clocks of the process start there, OpenSSL's too."""
+    """Return the environment that sets all clocks of the process, including OpenSSL's."""
     if FAKETIME is None:
         if os.environ.get("CI") == "true":
             pytest.fail("libfaketime is missing")
@@ -503,7 +504,7 @@ def at(date: str) -> dict[str, str]:
     }
 
 
-# libfaketime subtracts from the instant until which to sleep one that may have passed meanwhile.
+# libfaketime computes the sleep time from an instant that may have passed meanwhile.
 AWAKE = """
 import select, time
 time.sleep = lambda seconds: select.select([], [], [], seconds)
@@ -536,7 +537,7 @@ def test_clock_before_release_is_config_error(date: str, machine: Machine) -> No
     "date", ["2038-01-20 03:14:08", "2100-02-28 23:59:59", "2106-02-08 06:28:15"]
 )
 def test_clock_far_ahead_reports_expired_certificates(date: str, machine: Machine) -> None:
-    """As for every client with such a clock; nothing overflows."""
+    """Every client with such a clock rejects them; nothing overflows."""
     one, sweep = both_at(date, machine)
 
     assert honest(one).code == 2
@@ -558,7 +559,7 @@ start.run()
 
 
 def test_watchdog_ends_a_blocked_process(machine: Machine) -> None:
-    """A wait without limit is over five seconds after the run timeout."""
+    """An endless wait ends five seconds after the run timeout."""
     command = [*PYTHON, "-c", STUCK]
     done = honest(machine.run([*machine.one, "-t", "1"], command=command))
 
@@ -568,11 +569,11 @@ def test_watchdog_ends_a_blocked_process(machine: Machine) -> None:
 
 
 def test_sweep_output_blocked_ends_at_watchdog(machine: Machine) -> None:
-    """A full pipe without a reader does not keep the process."""
+    """A full pipe without a reader does not block the process forever."""
     words = [*machine.sweep[:2], "--submit", "jsonl:-", "--run-timeout", "1"]
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    filled = os.write(writing, b"x" * 1024 * 1024)  # as much as there is room for
+    filled = os.write(writing, b"x" * 1024 * 1024)  # as much as fits
     os.set_blocking(writing, True)
     began = time.monotonic()
     process = subprocess.Popen([COMMAND, *words], stdout=writing, stderr=subprocess.PIPE)

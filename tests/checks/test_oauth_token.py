@@ -1,4 +1,4 @@
-"""Fetching a token: what is asked, what is made of the answer, and that nothing leaks or lasts."""
+"""Fetch a token: request, reply, failures of the endpoint, masking and deadline."""
 
 import base64
 import json
@@ -96,8 +96,8 @@ ODD_TOKEN = "[gave a token that is empty or not in visible ASCII]"
         (b'{"error":"bad_verification_code"}', "[bad_verification_code]"),
     ],
 )
-def test_answers(body: bytes, outcome: str) -> None:
-    """A token is taken only where it is one; RFC 6749 section 5.1."""
+def test_parse_token_reply_200_returns_token_or_reason(body: bytes, outcome: str) -> None:
+    """A token is accepted only in the form of RFC 6749 section 5.1."""
     assert answered(body) == outcome
 
 
@@ -119,8 +119,10 @@ def test_answers(body: bytes, outcome: str) -> None:
         (307, b'{"access_token":"abc"}', "[answered HTTP 307; redirects are not followed]"),
     ],
 )  # fmt: skip
-def test_refusals(status: int, body: bytes, outcome: str) -> None:
-    """RFC 6749 section 5.2: in the words of the endpoint, made harmless; else the number."""
+def test_parse_token_error_reply_quotes_error_or_status(
+    status: int, body: bytes, outcome: str
+) -> None:
+    """An error reply is quoted sanitised (RFC 6749 section 5.2); without an error the status is."""
     assert answered(body, status) == outcome
 
 
@@ -146,8 +148,8 @@ def test_parse_token_short_secret_quotes_only_standard_errors(
     assert f"[{caught.value.message}]" == shown
 
 
-def test_a_long_refusal_is_cut() -> None:
-    """Microsoft's are of several lines; the number at the beginning is what counts."""
+def test_parse_token_long_error_is_cut() -> None:
+    """Microsoft's errors have several lines; the number at the beginning is kept."""
     said = {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid. " + "x" * 2000}
 
     outcome = answered(json.dumps(said).encode(), 401)
@@ -173,8 +175,8 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         (b"HTTP/1.1 100 Continue\r\n\r\n" + http(b"hello"), b"hello"),
     ],
 )
-def test_forms_of_a_reply(sent: bytes, body: bytes) -> None:
-    """With a length, in chunks, or until the end; whole or in pieces."""
+def test_read_reply_any_framing_returns_body(sent: bytes, body: bytes) -> None:
+    """A body has a length, comes in chunks or ends with the connection."""
     assert http_replies.read(sent) == (200, body)
     assert http_replies.read(*(sent[at : at + 777] for at in range(0, len(sent), 777))) == (
         200,
@@ -186,15 +188,17 @@ def test_forms_of_a_reply(sent: bytes, body: bytes) -> None:
     st.sampled_from([b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: ", CHUNKED]),
     st.lists(st.binary(min_size=1), max_size=5),
 )
-def test_whatever_is_sent_is_a_reply_or_a_failure(begin: bytes, pieces: list[bytes]) -> None:
-    """No other exception, no endless loop."""
+def test_read_reply_any_bytes_returns_or_raises_probe_error(
+    begin: bytes, pieces: list[bytes]
+) -> None:
+    """No input causes another exception or an endless loop."""
     with suppress(ProbeError):
         http_replies.read(begin, *pieces)
 
 
 @pytest.mark.parametrize("length", [b"9" * 15, b"9" * 30, b"9" * 5000, b"-1", b"-5", b"x"])
-def test_lengths_that_are_made_up(length: bytes) -> None:
-    """No memory is set aside for them."""
+def test_read_reply_false_length_allocates_nothing(length: bytes) -> None:
+    """No memory is allocated for a claimed length."""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: " + length
     assert http_replies.read(head + b"\r\n\r\nx") == (200, b"x")
     with pytest.raises(ProbeError, match="not HTTP"):
@@ -282,8 +286,10 @@ FORMS = {
 
 @pytest.mark.parametrize("grant", FORMS)
 @pytest.mark.parametrize("how", ["xoauth2", "oauthbearer"])
-def test_a_token_is_fetched_and_used(how: str, grant: str, pki: Pki, options: Options) -> None:
-    """Both grants, and the client without a secret; one request, one login."""
+def test_login_with_token_sends_one_request(
+    how: str, grant: str, pki: Pki, options: Options
+) -> None:
+    """Both grants work, also for a public client; there is one request and one login."""
     with (
         TokenEndpoint(granted(TOKEN), tls=pki.server("good")) as endpoint,
         ScriptedServer(mailbox(*EXCHANGES[how]), tls=pki.server("good")) as server,
@@ -314,8 +320,8 @@ def test_a_token_is_fetched_and_used(how: str, grant: str, pki: Pki, options: Op
     )
 
 
-def test_a_token_as_long_as_those_of_microsoft(pki: Pki, options: Options) -> None:
-    """Too long for the line of AUTH, so that it waits for the server to ask."""
+def test_login_with_long_token_waits_for_challenge(pki: Pki, options: Options) -> None:
+    """A token that exceeds the AUTH line is sent after the server's challenge."""
     long = "t0ken" * 500
     with (
         TokenEndpoint(granted(long), tls=pki.server("good")) as endpoint,
@@ -328,8 +334,8 @@ def test_a_token_as_long_as_those_of_microsoft(pki: Pki, options: Options) -> No
     assert server.surprises == []
 
 
-def test_the_fetch_is_in_no_figure(pki: Pki, options: Options) -> None:
-    """As with the password command: the figures are the mail server's."""
+def test_token_request_is_not_part_of_time(pki: Pki, options: Options) -> None:
+    """Performance data is about the mail server only."""
     with (
         TokenEndpoint(pause(1.0), granted(TOKEN), tls=pki.server("good")) as endpoint,
         ScriptedServer(mailbox(*EXCHANGES["xoauth2"]), tls=pki.server("good")) as server,
@@ -344,10 +350,10 @@ def test_the_fetch_is_in_no_figure(pki: Pki, options: Options) -> None:
 @pytest.mark.real
 @pytest.mark.parametrize("grant", FORMS)
 @pytest.mark.parametrize("how", ["xoauth2", "oauthbearer"])
-def test_a_real_server_takes_the_token(
+def test_dovecot_valid_token_logs_in(
     how: str, grant: str, pki: Pki, options: Options, dovecot: Dovecot
 ) -> None:
-    """Dovecot verifies its signature, its issuer, its time and its user."""
+    """Dovecot verifies signature, issuer, time and user."""
     with TokenEndpoint(granted(jwt("monitor")), tls=pki.server("good")) as endpoint:
         done = honest(
             run(
@@ -361,10 +367,10 @@ def test_a_real_server_takes_the_token(
 
 
 @pytest.mark.real
-def test_a_real_server_refuses_the_token_of_another(
+def test_dovecot_token_of_another_user_is_credentials(
     pki: Pki, options: Options, dovecot: Dovecot
 ) -> None:
-    """What the mail server does not take is its verdict, not ours."""
+    """A token that the mail server rejects is a login failure."""
     with TokenEndpoint(granted(jwt("empty")), tls=pki.server("good")) as endpoint:
         done = honest(
             run(
@@ -431,10 +437,10 @@ def mail() -> Iterator[ScriptedServer]:
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_endpoints_that_fail(
+def test_token_endpoint_failure_is_config(
     failure: str, pki: Pki, options: Options, mail: ScriptedServer
 ) -> None:
-    """Our side: UNKNOWN, with the endpoint and the reason, before anything is connected to."""
+    """A failed token request is UNKNOWN, with endpoint and reason, before any connection."""
     steps, reason = FAILURES[failure]
     with TokenEndpoint(*steps, tls=pki.server("good")) as endpoint:
         done = check(mail, *options(endpoint.url, grant="refresh_token"), "-vvv")
@@ -454,10 +460,10 @@ def test_endpoints_that_fail(
         ("weak", "key of the certificate is too weak"),
     ],
 )
-def test_no_secret_goes_to_an_unverified_endpoint(
+def test_token_endpoint_unverified_receives_nothing(
     certificate: str, reason: str, pki: Pki, options: Options, mail: ScriptedServer
 ) -> None:
-    """Whatever --verify says: that is about the mail server."""
+    """`--verify` applies to the mail server only."""
     relaxed = ("--verify", "none", "--allow-insecure-login")
     with TokenEndpoint(granted(TOKEN), tls=pki.server(certificate)) as endpoint:
         done = check(mail, *options(endpoint.url), *relaxed)
@@ -466,10 +472,10 @@ def test_no_secret_goes_to_an_unverified_endpoint(
     assert (endpoint.requests, endpoint.received) == ([], b"")
 
 
-def test_the_system_trusts_nobody_of_ours(
+def test_token_endpoint_without_ca_file_uses_system_trust(
     pki: Pki, options: Options, mail: ScriptedServer, tmp_path: Path
 ) -> None:
-    """Neither --ca-file, which is for the mail server, nor the environment changes that."""
+    """Neither --ca-file nor the environment applies to the token endpoint."""
     env = {
         "SSL_CERT_FILE": str(pki.ca_file),
         "SSLKEYLOGFILE": str(tmp_path / "keys"),
@@ -485,7 +491,7 @@ def test_the_system_trusts_nobody_of_ours(
     assert not (tmp_path / "keys").exists()
 
 
-def test_no_proxy_is_asked(pki: Pki, options: Options) -> None:
+def test_token_request_ignores_proxy_variables(pki: Pki, options: Options) -> None:
     """The environment of a monitoring system is rarely meant for its checks."""
     with (
         dead_port() as dead,
@@ -511,10 +517,10 @@ def test_no_proxy_is_asked(pki: Pki, options: Options) -> None:
         ([drop()], ": closed the connection"),
     ],
 )
-def test_endpoints_without_tls(
+def test_token_endpoint_without_tls_receives_no_request(
     steps: list[Step], reason: str, options: Options, mail: ScriptedServer
 ) -> None:
-    """Not one octet of a secret leaves."""
+    """No byte of a secret is sent without TLS."""
     with ScriptedServer(steps) as endpoint:
         done = check(mail, *options(f"https://localhost:{endpoint.port}/"))
 
@@ -522,16 +528,20 @@ def test_endpoints_without_tls(
     assert b"POST" not in endpoint.received
 
 
-def test_an_endpoint_with_old_tls(pki: Pki, options: Options, mail: ScriptedServer) -> None:
-    """TLS 1.2 at least, whatever --tls-min says."""
+def test_token_endpoint_old_tls_is_refused(
+    pki: Pki, options: Options, mail: ScriptedServer
+) -> None:
+    """The endpoint needs TLS 1.2, regardless of --tls-min."""
     with TokenEndpoint(granted(TOKEN), tls=pki.old_tls("1.1")) as endpoint:
         done = check(mail, *options(endpoint.url), "--tls-min", "1.1")
 
     assert_failed(done, endpoint, ": offers only old TLS or old ciphers")
 
 
-def test_nothing_listens(options: Options, mail: ScriptedServer) -> None:
-    """On any of its addresses."""
+def test_token_endpoint_refusing_connections_is_config(
+    options: Options, mail: ScriptedServer
+) -> None:
+    """Every address of the endpoint refuses the connection."""
     with dead_port() as port:
         done = check(mail, *options(f"https://localhost:{port}/token"))
 
@@ -540,8 +550,10 @@ def test_nothing_listens(options: Options, mail: ScriptedServer) -> None:
     )
 
 
-def test_files_that_others_can_read(options: Options, mail: ScriptedServer, tmp_path: Path) -> None:
-    """The rules of --password-file, with the name of the file that is wrong."""
+def test_secret_file_of_token_with_wrong_mode_is_config(
+    options: Options, mail: ScriptedServer, tmp_path: Path
+) -> None:
+    """The rules of --password-file apply, and the message names the file."""
     arguments = options("https://localhost:1/token", grant="refresh_token")
     (tmp_path / "refresh").chmod(0o644)
     refresh = check(mail, *arguments)
@@ -553,8 +565,8 @@ def test_files_that_others_can_read(options: Options, mail: ScriptedServer, tmp_
     assert secret.verdict.startswith("POP3 UNKNOWN - config: cannot open client secret file /")
 
 
-def test_a_ca_file_that_cannot_be_loaded(options: Options, mail: ScriptedServer) -> None:
-    """It is named, and that it is the endpoint's."""
+def test_oauth_ca_file_missing_is_config(options: Options, mail: ScriptedServer) -> None:
+    """The message names the file and the endpoint."""
     done = check(
         mail, *options("https://localhost:1/", trust=False), "--oauth-ca-file", "/nonexistent"
     )
@@ -566,8 +578,8 @@ def test_a_ca_file_that_cannot_be_loaded(options: Options, mail: ScriptedServer)
 
 
 @pytest.mark.threat("T8")
-def test_the_mail_server_knows_the_token_by_heart(pki: Pki, options: Options) -> None:
-    """Threat T8: it was sent to it, and still it does not show; nor do the other two."""
+def test_token_repeated_by_mail_server_is_masked(pki: Pki, options: Options) -> None:
+    """Threat T8: neither the token nor the secrets it was requested with appear in the output."""
     known = " ".join(SECRETS.values())
     encoded = base64.b64encode(f"user=monitor\1auth=Bearer {TOKEN}\1\1".encode()).decode()
     reason = base64.b64encode(json.dumps({"status": known}).encode())
@@ -605,8 +617,10 @@ STALLS: dict[str, list[Step]] = {
 
 
 @pytest.mark.parametrize("stall", STALLS)
-def test_stalls(stall: str, pki: Pki, options: Options, mail: ScriptedServer) -> None:
-    """Threat T14: one deadline for all of it, however the endpoint spends it."""
+def test_token_reply_stalled_ends_at_deadline(
+    stall: str, pki: Pki, options: Options, mail: ScriptedServer
+) -> None:
+    """Threat T14: one deadline covers the whole request, however slowly the endpoint sends."""
     with TokenEndpoint(*STALLS[stall], tls=pki.server("good")) as endpoint:
         done = check(mail, *options(endpoint.url), "-t", str(LIMIT))
 
@@ -617,8 +631,10 @@ def test_stalls(stall: str, pki: Pki, options: Options, mail: ScriptedServer) ->
 @pytest.mark.parametrize(
     "steps", [[silence()], [expect(), drip(b"\x16\x03\x03\x20\x00" + b"x" * 99, 0.05)]]
 )
-def test_handshakes_that_stall(steps: list[Step], options: Options, mail: ScriptedServer) -> None:
-    """A dripped record is the same as none."""
+def test_token_handshake_stalled_ends_at_deadline(
+    steps: list[Step], options: Options, mail: ScriptedServer
+) -> None:
+    """An incomplete TLS record that arrives slowly ends at the deadline, too."""
     with ScriptedServer(steps) as endpoint:
         done = check(mail, *options(f"https://localhost:{endpoint.port}/"), "-t", str(LIMIT))
 
@@ -634,10 +650,10 @@ def net(tmp_path: Path) -> Network:
 @pytest.mark.parametrize(
     ("host", "server"), [("dead.example.test", ""), ("slow.example.test", SILENT_NAME_SERVER)]
 )
-def test_networks_that_swallow_everything(
+def test_token_network_without_answer_ends_at_deadline(
     host: str, server: str, net: Network, options: Options
 ) -> None:
-    """Dead addresses, and a name server that never answers."""
+    """Unreachable addresses and a silent name server end at the deadline."""
     net.add_host("dead.example.test", *(f"192.0.2.{number}" for number in range(1, 6)))
 
     arguments = options(f"https://{host}/token")
@@ -647,8 +663,8 @@ def test_networks_that_swallow_everything(
     assert within(done, 1, LATE), done.seconds
 
 
-def test_a_name_that_does_not_exist(net: Network, options: Options) -> None:
-    """Or that no name server of ours tells about."""
+def test_token_endpoint_unknown_name_is_config(net: Network, options: Options) -> None:
+    """A host name that cannot be resolved is named."""
     arguments = options("https://nobody.example.test/token")
     done = honest(net.run("-H", "127.0.0.1", *arguments, "-t", "5"))
 
@@ -658,8 +674,10 @@ def test_a_name_that_does_not_exist(net: Network, options: Options) -> None:
     )
 
 
-def test_the_second_address_works(net: Network, options: Options) -> None:
-    """A dead address takes its share of the time, and no more."""
+def test_token_endpoint_dead_first_address_leaves_time_for_second(
+    net: Network, options: Options
+) -> None:
+    """A dead address uses only its share of the time."""
     net.add_host("half.example.test", "2001:db8::1", "127.0.0.1")
 
     arguments = options("https://half.example.test/token")
@@ -671,8 +689,8 @@ def test_the_second_address_works(net: Network, options: Options) -> None:
     assert done.seconds < 2
 
 
-def test_a_signal_ends_the_fetch(pki: Pki, options: Options) -> None:
-    """Fault 65."""
+def test_token_request_signal_ends_check(pki: Pki, options: Options) -> None:
+    """Fault 65: SIGTERM ends a check that waits for the token endpoint."""
     with TokenEndpoint(silence(), tls=pki.server("good")) as endpoint:
         process = subprocess.Popen(
             [COMMAND, "-H", "localhost", *options(endpoint.url), "-t", "20"],

@@ -1,4 +1,4 @@
-"""Canaries: no secret is shown, written or handed on, whatever the server, the user and we do.
+"""No secret is shown, written or passed on, whatever server and user do.
 
 The full product is in `tests/soak/secrets.py`.
 """
@@ -79,8 +79,8 @@ def test_secret_in_any_reply_and_encoding_is_masked(place: str) -> None:
 
 @pytest.mark.threat("T8", "T26")
 @pytest.mark.parametrize("how", secret_search.MECHANISMS)
-def test_no_mechanism_shows_it(how: str) -> None:
-    """Threats T8 and T26: command lines as `***`, proofs too, whatever the server makes of them."""
+def test_secret_of_any_mechanism_is_not_shown(how: str) -> None:
+    """Threats T8 and T26: command lines are shown as `***`, proofs included."""
     places = ("everywhere", "challenge", "reason", "cancelled", "garbled", "accepted")
     for place, (name, secret) in zip(places, cycle(CANARIES.items()), strict=False):
         if how.startswith("scram") and name == "Latin-1":  # is no text, as SCRAM wants it
@@ -108,8 +108,8 @@ _NAMES = tuple(name.upper().encode() for name in secret_search.MECHANISMS)
 
 @pytest.mark.threat("T8")
 @pytest.mark.parametrize("row", secret_search.catalogue(), ids=lambda row: row.name)
-def test_no_fault_of_the_catalogue_shows_it(row: secret_search.Row) -> None:
-    """Threat T8, with each fault that the catalogue has."""
+def test_secret_in_any_catalogued_fault_is_not_shown(row: secret_search.Row) -> None:
+    """Threat T8, with each fault of the catalogue."""
     with row.server() as server:
         out = shown(arguments(server, row.how, "-vvv"), secret_search.OF_CATALOGUE)
 
@@ -117,8 +117,8 @@ def test_no_fault_of_the_catalogue_shows_it(row: secret_search.Row) -> None:
     assert out.startswith("POP3 ")
 
 
-def test_a_second_look_masks_what_the_first_has_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server has learnt the secret by the first, and greets with it at the second."""
+def test_secret_is_masked_in_the_greeting_of_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server may repeat in the second attempt what it received in the first."""
     monkeypatch.setattr(retries, "PAUSE_SECONDS", 0)
     first = [say(b"+OK hello\r\n"), expect(), say(b"+OK\r\n"), expect()]
     first += [say(b"-ERR [SYS/TEMP] later\r\n"), drop()]
@@ -131,8 +131,8 @@ def test_a_second_look_masks_what_the_first_has_told(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("form", ["plain", "base64 1", "HEX", "percent"])
-def test_no_certificate_shows_it(form: str, tmp_path: Path) -> None:
-    """Its subject and names are the server's words, too."""
+def test_secret_in_certificate_is_masked(form: str, tmp_path: Path) -> None:
+    """Subject and names of a certificate are untrusted text, too."""
     said = echoes(SECRET)[form]
     key = certificate_parts.ec_key(1)
     root = certificate_parts.root("canary root", certificate_parts.ec_key(2))
@@ -188,7 +188,7 @@ def test_output_does_not_depend_on_a_short_secret(place: str) -> None:
 
 
 def test_short_secret_leaves_the_output_readable() -> None:
-    """The state, the kind, the response code, and whose login it was."""
+    """State, kind, response code and user are still shown."""
     with EchoingServer(b"for monitor", "refused") as server:
         out = shown(arguments(server, "user", "-vvv"), b"pw")
 
@@ -234,10 +234,10 @@ MODULES = sorted(set(modules()) - {"__main__", "start", "model.stopped"})
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # who crashes may not come to close
 @pytest.mark.parametrize("module", MODULES)
-def test_a_crash_shows_nothing(
+def test_secret_in_exception_of_any_function_is_not_shown(
     module: str, pki: Pki, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Fault 67, in each function of each module, with the secret in the text of the exception."""
+    """Fault 67: an exception with the secret in its text, in each function of each module."""
     importlib.import_module("check_pop3_plus.cli")
     with PoliteServer({USER: SECRET.decode()}, tls=pki.server("good")) as server:
         argv = [*("-H", "localhost", "--connect-to", server.address, "-p", str(server.port))]
@@ -264,8 +264,8 @@ def test_a_crash_shows_nothing(
     gc.collect()  # here, and not in the middle of another test
 
 
-def test_no_exception_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In its text, its arguments, a pickle of them, or in what led to it."""
+def test_exceptions_do_not_contain_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither text, arguments, pickle nor cause has it."""
     raised: list[ProbeError] = []
     made = ProbeError.__init__
 
@@ -289,8 +289,8 @@ def test_no_exception_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
         assert_hidden(not_utf_8, secret_search.of_exception(error))
 
 
-def test_what_holds_it_does_not_print_it() -> None:
-    """A debugger, a log of somebody's own, a traceback with local variables."""
+def test_objects_with_secret_do_not_print_it() -> None:
+    """Debuggers, logs and tracebacks print local variables."""
     identity = Identity(b"monitor", SECRET, "localhost", 110, b"+OK")
     holders = (Secret(SECRET), identity, command(b"PASS", SECRET, Printable("***")))
     for holder in holders:
@@ -299,8 +299,8 @@ def test_what_holds_it_does_not_print_it() -> None:
         pickle.dumps(holders[0])
 
 
-def test_no_usage_error_quotes_what_may_be_one() -> None:
-    """Who gives a password as an argument finds it in a process list, but not in a web page."""
+def test_usage_error_does_not_quote_a_possible_password() -> None:
+    """A password as an argument is visible in the process list, but not in the output."""
     text = SECRET.decode()
     base = ("-H", "localhost", "-S")
     for words in (
@@ -319,8 +319,8 @@ def test_no_usage_error_quotes_what_may_be_one() -> None:
         assert_hidden(SECRET, done.out, done.err)
 
 
-def test_no_section_of_a_sweep_quotes_what_may_be_one(tmp_path: Path) -> None:
-    """A password in the file itself is a mistake, and easily made."""
+def test_sweep_section_error_does_not_quote_a_possible_password(tmp_path: Path) -> None:
+    """A password may be in the INI file by mistake."""
     text = SECRET.decode()
     (tmp_path / "sweep.ini").write_text(
         f"[DEFAULT]\nhostname = localhost\n[a!b]\npassword = {text}\n"
@@ -361,8 +361,8 @@ SOURCES = ("file", "environment", "command")
 
 @pytest.mark.threat("T7")
 @pytest.mark.parametrize("source", SOURCES)
-def test_sources(source: str, tmp_path: Path) -> None:
-    """Threat T7: in no output, no argument, no file, and in the environment of no child."""
+def test_secret_of_any_source_is_not_passed_on(source: str, tmp_path: Path) -> None:
+    """Threat T7: it is in no output, argument, file or environment of a child."""
     seen = tmp_path / "seen"
     child = shlex.join([sys.executable, "-c", _CHILD, str(seen), str(secret_file(tmp_path, "pw"))])
     chosen = {
@@ -387,8 +387,8 @@ def test_sources(source: str, tmp_path: Path) -> None:
         assert_hidden(SECRET, seen.read_bytes())
 
 
-def test_a_child_of_one_section_does_not_inherit_the_variable_of_another(tmp_path: Path) -> None:
-    """A sweep takes all variables out of the environment before the first command is started."""
+def test_sweep_child_inherits_no_password_variable(tmp_path: Path) -> None:
+    """All variables are removed from the environment before the first command starts."""
     seen, file = tmp_path / "seen", secret_file(tmp_path, "other", b"something else")
     (tmp_path / "child.py").write_text(_CHILD)
     child = shlex.join([sys.executable, str(tmp_path / "child.py"), str(seen), str(file)])
@@ -411,10 +411,8 @@ def test_a_child_of_one_section_does_not_inherit_the_variable_of_another(tmp_pat
     assert_hidden(SECRET, done.out, done.err, seen.read_bytes())
 
 
-def test_the_tools_of_a_diagnosis_inherit_nothing(
-    monkeypatch: pytest.MonkeyPatch, pki: Pki
-) -> None:
-    """ping, mtr, traceroute, dig: neither in the environment nor among the arguments."""
+def test_diagnosis_tools_inherit_no_secret(monkeypatch: pytest.MonkeyPatch, pki: Pki) -> None:
+    """ping, mtr, traceroute and dig get it neither in the environment nor as an argument."""
     started: list[tuple[str, str]] = []
     original = subprocess.Popen
 
@@ -435,8 +433,8 @@ def test_the_tools_of_a_diagnosis_inherit_nothing(
     assert_hidden(SECRET, out, *(words for _, words in started))
 
 
-def test_a_prompt(tmp_path: Path) -> None:
-    """On a terminal: not echoed, and not shown afterwards."""
+def test_prompt_does_not_echo_the_password(tmp_path: Path) -> None:
+    """The password appears neither on the terminal nor in the output."""
     with EchoingServer(SECRET, "refused") as server:
         child, terminal = pty.fork()
         if child == 0:
@@ -458,8 +456,8 @@ def test_a_prompt(tmp_path: Path) -> None:
     assert_hidden(SECRET, shown)
 
 
-def test_stopped_in_the_middle_of_a_login(tmp_path: Path) -> None:
-    """Fault 65: the process list does not show it meanwhile, nor the last words."""
+def test_signal_during_login_shows_no_secret(tmp_path: Path) -> None:
+    """Fault 65: neither the process list nor the output has it."""
     steps = [say(b"+OK " + SECRET + b"\r\n"), expect(), say(b"+OK\r\n"), expect(b"PASS"), silence()]
     with ScriptedServer(steps) as server:
         process = subprocess.Popen(
@@ -479,8 +477,8 @@ def test_stopped_in_the_middle_of_a_login(tmp_path: Path) -> None:
     assert_hidden(SECRET, out, err, listed)
 
 
-def test_the_three_secrets_of_a_token(pki: Pki, tmp_path: Path) -> None:
-    """Client secret, refresh token and access token: to the mail server they are one as another."""
+def test_token_secrets_are_all_masked(pki: Pki, tmp_path: Path) -> None:
+    """The client secret and the refresh token are masked like the access token."""
     secrets = {
         "client": CANARIES["escaped by all"],
         "refresh": CANARIES["spaces and markup"],
@@ -508,8 +506,8 @@ def test_the_three_secrets_of_a_token(pki: Pki, tmp_path: Path) -> None:
             assert_hidden(each, done.out, done.err)
 
 
-def test_the_passphrase_of_a_key_is_never_asked_for(pki: Pki, tmp_path: Path) -> None:
-    """There is no way to give one, so a key that has one is refused, without a word of it."""
+def test_encrypted_client_key_is_refused_without_prompt(pki: Pki, tmp_path: Path) -> None:
+    """There is no option for a passphrase."""
     key = tmp_path / "key.pem"
     key.touch(mode=0o600)
     key.write_bytes(certificate_parts.in_pem(certificate_parts.ec_key(), SECRET))
@@ -542,8 +540,8 @@ def submitted(folder: Path, server: EchoingServer, *arguments: str) -> Run:
     return run("--sweep", str(sweep_of(folder, server)), *arguments)
 
 
-def test_sweeps(tmp_path: Path) -> None:
-    """In text and in JSON."""
+def test_sweep_output_shows_no_secret(tmp_path: Path) -> None:
+    """Neither the text nor the JSON lines have it."""
     with EchoingServer(SECRET, "refused") as server:
         text = submitted(tmp_path, server, "-vvv")
         lines = submitted(tmp_path, server, "--submit", "jsonl:-")
@@ -556,8 +554,8 @@ def test_sweeps(tmp_path: Path) -> None:
         assert_hidden(SECRET, repr(json.loads(line)))
 
 
-def test_results_for_icinga(pki: Pki, tmp_path: Path) -> None:
-    """Neither the mail server's password nor the API's, though both servers repeat it."""
+def test_icinga_results_show_no_secret(pki: Pki, tmp_path: Path) -> None:
+    """Both servers repeat the passwords of the mailbox and of the API."""
     other = CANARIES["escaped by all"]
     login = base64.b64encode(b"sweep:" + other).decode()
     says = f"no {other.decode()} {login} Basic {login}"
@@ -579,8 +577,8 @@ def test_results_for_icinga(pki: Pki, tmp_path: Path) -> None:
         assert_hidden(secret, done.out, done.err, json.dumps(api.results), repr(api.results))
 
 
-def test_results_for_nagios(tmp_path: Path) -> None:
-    """What goes into the command file."""
+def test_nagios_command_file_shows_no_secret(tmp_path: Path) -> None:
+    """Results are masked before they are written."""
     fifo = tmp_path / "nagios.cmd"
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)

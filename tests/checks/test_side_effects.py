@@ -1,4 +1,4 @@
-"""A probe changes nothing: no mail, no lock that stays, no account, no file."""
+"""A check changes nothing: no mail, no lasting lock, no account, no file."""
 
 from __future__ import annotations
 
@@ -62,19 +62,19 @@ def test_allow_list_has_only_commands_in_use() -> None:
 
 @pytest.mark.threat("T19")
 @pytest.mark.parametrize(
-    ("pattern", "rooms"),
+    ("pattern", "allowed"),
     [
-        # A wire without the list: base64 inside AUTH, and two commands of the list in one piece.
+        # Not by the allow-list: base64 inside AUTH, and two allowed commands in one packet.
         (r"\bCommand\(", {"pop3.grammar", "pop3.sasl_exchange", "probe.side_probes"}),
         (r"stream\.send\(", {"probe.connection", "probe.side_probes"}),
         (r"\b(?:sock|socket|_socket|tls|_tls)\.(?:send|sendall|write)\(", {"net.transport"}),
     ],
 )
-def test_commands_are_made_and_sent_in_few_modules(pattern: str, rooms: set[str]) -> None:
+def test_commands_are_made_and_sent_in_few_modules(pattern: str, allowed: set[str]) -> None:
     """Threat T19: few modules can send anything to a server."""
     found = {module for module in modules() if re.search(pattern, source(module).read_text())}
 
-    assert found <= rooms
+    assert found <= allowed
 
 
 def test_forbidden_command_is_detected() -> None:
@@ -87,7 +87,7 @@ def test_forbidden_command_is_detected() -> None:
 
 
 SURVIVED = [place for place in PLACES if place not in ("no greeting", "garbled")]
-"""Where what the server says leaves a conversation that goes on: both know whose turn it is."""
+"""Places after which the session can continue, because client and server agree on the next turn."""
 
 
 @pytest.mark.threat("T20", "T21")
@@ -176,7 +176,7 @@ def test_rejected_login_is_tried_once_per_sweep_section(tmp_path: Path) -> None:
 
 # --- files, programs, connections ------------------------------------------------------------
 
-# Tells on descriptor 9 what Python is about to do; the command itself then runs as always.
+# Reports audit events on descriptor 9; the command runs as usual.
 _AUDITED = """
 import os, sys
 def hook(event, arguments):
@@ -198,30 +198,30 @@ _QUIET = (
     ),
     *("socket.gethostname", "os.walk", "os.killpg"),
 )
-"""Events that change nothing outside: they are about our own process and its children."""
+"""Events that affect only the process and its children."""
 
 
-# The cache of byte code has a test of its own; the key log is for TLS libraries to write.
+# The byte-code cache has its own test; only TLS libraries could write the key log.
 _ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "SSLKEYLOGFILE": "keys"}
 
 
 class Trace(NamedTuple):
-    """What one run has done."""
+    """The side effects of one run."""
 
     code: int
     out: str
     writes: set[str]
-    """Files opened for writing, and whatever else would change the file system."""
+    """Files opened for writing, and other changes of the file system."""
     programs: set[str]
     ports: set[int]
-    """Of connections."""
+    """Addresses of connections."""
 
 
 Tracer = Callable[..., Trace]
 
 
 def audited(folder: Path, *argv: str) -> Trace:
-    """Run with an audit hook: what Python itself does."""
+    """Run with an audit hook, which sees what Python does."""
     with (folder / "events").open("w+b") as events:
 
         def attach() -> None:
@@ -240,7 +240,7 @@ def audited(folder: Path, *argv: str) -> Trace:
         lines = events.read().decode().splitlines()
     writes, programs, ports = set(), set(), set()
     for line in lines:
-        event, words = eval(line)  # what the hook above has written
+        event, words = eval(line)  # written by the hook above
         if event == "open":
             path, _, flags = map(eval, words)
             if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND):
@@ -263,7 +263,7 @@ _CHANGES = re.compile(
 
 
 def straced(folder: Path, *argv: str) -> Trace:
-    """Run under strace: what all of it does, the libraries in C and the children, too."""
+    """Run under strace, which also sees C libraries and child processes."""
     file = folder / "calls"
     done = subprocess.run(
         ["strace", "-f", "-qq", "-e", "trace=%file,connect", "-o", file, COMMAND, *argv],
@@ -321,7 +321,7 @@ def test_login_writes_no_file(trace: Tracer, pki: Pki, tmp_path: Path) -> None:
 
 
 def test_diagnosis_writes_no_file(trace: Tracer, pki: Pki, tmp_path: Path) -> None:
-    """It runs its tools, tries the POP3 ports and asks name servers, no more."""
+    """It only runs its tools, connects to the POP3 ports and queries name servers."""
     with PoliteServer({}, tls=pki.server("expired")) as server:
         done = trace(*target(server, pki, tmp_path), "--diagnose=dns,tcp,tls,dialog,ping", "-vvv")
 
@@ -361,9 +361,9 @@ def test_sweep_writes_only_the_command_file(
     assert done.ports == {server.port, dead}
 
 
-def test_only_the_cache_of_python_itself_is_written_and_not_missed(tmp_path: Path) -> None:
-    """The first run of an installation that was not compiled writes its byte code, as any program
-    in Python; where it cannot, as a monitoring user in the folders of root, all works without."""
+def test_byte_code_cache_is_the_only_file_and_not_needed(tmp_path: Path) -> None:
+    """The first run of an uncompiled installation writes byte code, like any Python program;
+    a user without write permission runs without it."""
     package = tmp_path / "check_pop3_plus"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
 
@@ -387,7 +387,7 @@ def test_only_the_cache_of_python_itself_is_written_and_not_missed(tmp_path: Pat
 
     shipped = files()
     folders = [package, *(path.parent for path in package.glob("*/__init__.py"))]
-    # A file in its place: root may write to directories that are read-only.
+    # A file in its place, because root may write to read-only directories.
     for folder in folders:
         (folder / "__pycache__").write_text("")
     assert check() == 0

@@ -1,5 +1,5 @@
-"""Fuzzing guided by coverage: what a hostile world sends to each door of the plugin.
+"""Coverage-guided fuzzing of every input of the plugin.
 
-`targets` holds a function for each door, with the promise asserted in it; `corpus` the inputs that
-once reached something new, which `make test` plays again without a fuzzer.
+`targets` has a function for each input, which asserts what must hold; `corpus` has the inputs that
+once reached new code, which `make test` replays without a fuzzer.
 """

@@ -1,7 +1,7 @@
-"""Fuzz each target for a while, and keep what reached something new.
+"""Fuzz each target for some time, and keep the inputs that reach new code.
 
-`make fuzz SECONDS=600 TARGETS='ini argv'`. Needs the extra `fuzz`; to repeat a failure needs
-nothing: `python -m tests.fuzz --repeat TARGET FILE...`.
+`make fuzz SECONDS=600 TARGETS='ini argv'` needs the extra `fuzz`; `python -m tests.fuzz --repeat
+TARGET FILE...` repeats a failure without it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CRASHES = Path(__file__).with_name("crashes")
 
 
 def fuzz(target: str, seconds: int) -> bool:
-    """Return whether a target has held out; what reached something new is in the corpus then."""
+    """Return whether a target has passed; add inputs that reach new code to the corpus."""
     CRASHES.mkdir(exist_ok=True)
     kept = CORPUS / target
     kept.mkdir(exist_ok=True)
@@ -39,7 +39,7 @@ def fuzz(target: str, seconds: int) -> bool:
         before = len(list(kept.iterdir()))
         _fuzzer(target, "-merge=1", "-use_counters=0", kept, found)
     runs = next((line.split()[-1] for line in said if "number_of_executed_units" in line), "?")
-    print(f"{target}: {runs} runs, {len(list(kept.iterdir())) - before} inputs more", flush=True)
+    print(f"{target}: {runs} runs, {len(list(kept.iterdir())) - before} new inputs", flush=True)
     return True
 
 
@@ -61,7 +61,7 @@ def _fuzzer(target: str, *arguments: str | Path) -> subprocess.CompletedProcess[
 def _say_how_to_repeat(target: str, said: list[str]) -> None:
     began = next((n for n, line in enumerate(said) if "Uncaught" in line), len(said) - 40)
     print("\n".join(said[max(0, began) :]))
-    print(f"{target}: FAILED; to see it again:")
+    print(f"{target}: FAILED; to repeat it:")
     for line in said:
         if "Test unit written to" in line:
             file = line.rpartition(" ")[2]
@@ -69,7 +69,7 @@ def _say_how_to_repeat(target: str, said: list[str]) -> None:
 
 
 def repeat(target: str, files: list[str]) -> None:
-    """Play single inputs again, without a fuzzer; a failure comes out as it is."""
+    """Repeat single inputs without a fuzzer; a failure raises its exception."""
     with STAGE.set():
         for file in files:
             print(f"{target}: {file}", flush=True)
@@ -79,8 +79,8 @@ def repeat(target: str, files: list[str]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=int, default=60, help="for each target; default 60")
-    parser.add_argument("--repeat", action="store_true", help="play files again: TARGET FILE...")
-    parser.add_argument("words", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}")
+    parser.add_argument("--repeat", action="store_true", help="repeat inputs: TARGET FILE...")
+    parser.add_argument("words", nargs="*", metavar="TARGET", help=f"any of {', '.join(TARGETS)}")
     chosen = parser.parse_args()
     if chosen.repeat:
         repeat(chosen.words[0], chosen.words[1:])

@@ -1,4 +1,4 @@
-"""One process that fuzzes one target: libFuzzer ends it, and reports what it has found."""
+"""Fuzz one target in a process that libFuzzer ends with its report."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 
 
 def main() -> None:
-    # Not a test dependency: it has wheels for some Pythons on Linux alone.
+    # Not a test dependency: it has wheels only for some Python versions on Linux.
     atheris = importlib.import_module("atheris")
     target, *arguments = sys.argv[1:]
     with atheris.instrument_imports(include=["check_pop3_plus"]):
         targets = importlib.import_module("tests.fuzz.targets")
-    # libFuzzer begins itself anew to merge, by a shell and these words.
+    # libFuzzer restarts itself with a shell and these arguments to merge a corpus.
     own = f"{sys.executable} -m {__spec__.name} {target}"
     atheris.Setup([own, *arguments], targets.TARGETS[target])
     with targets.STAGE.set():

@@ -1,4 +1,4 @@
-"""What the fuzzer begins with: an input of each sort that the other tests know."""
+"""The seeds of the fuzzer: an input of each kind that occurs in the other tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.in_process import Scenario, Script, said
 
 _OF_A_FAMILY = 8
 _LARGEST = 1200
-"""Octets of a chain."""
+"""Return a chain as bytes."""
 
 
 def conversation() -> Iterator[bytes]:
@@ -34,7 +34,7 @@ def conversation() -> Iterator[bytes]:
 
 def certificates() -> Iterator[bytes]:
     for name, family in FAMILIES.items():
-        if name in ("plain", "keys", "hosts"):  # long keys, which take long to find
+        if name in ("plain", "keys", "hosts"):  # long keys, slow to generate
             continue
         small = (case for case in family() if sum(map(len, case.sent)) <= _LARGEST)
         for number, case in enumerate(islice(small, _OF_A_FAMILY)):

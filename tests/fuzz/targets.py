@@ -1,4 +1,4 @@
-"""The doors: a function for each, which takes any octets and fails where the promise is broken."""
+"""The fuzz targets: each function takes any bytes and fails if an invariant is violated."""
 
 from __future__ import annotations
 
@@ -55,22 +55,22 @@ from tests.support.settings_from import check_settings
 CORPUS = Path(__file__).with_name("corpus")
 
 STAGE = Stage()
-"""Set by who calls the targets."""
+"""Set by the caller of the targets."""
 
 SCENARIOS = tuple(
     Scenario(security, method) for security in SECURITIES for method in (None, *AUTHS)
 )
 
-# Octets that UTF-8 does not have, so that they are in no text by accident.
+# Bytes that do not occur in UTF-8, and so not in texts.
 _TURN, _LATE, _PROMPT = b"\xff", b"\xfe", b"\xfd"
 _ENDS = {b"\xfc": "eof", b"\xfb": "stall", b"\xfa": "reset"}
 
 
-# --- what a server says ------------------------------------------------------------------------
+# --- input from servers -------------------------------------------------------------------------
 
 
 def conversation(data: bytes) -> None:
-    """A whole dialogue: never a false OK, never a false alarm."""
+    """Play a whole session: there is no false OK and no false alarm."""
     script, is_verbose = to_script(data)
     played = STAGE.play(script, *(("-vvv",) if is_verbose else ()))
     keep_the_promise(played, script.scenario)
@@ -79,7 +79,7 @@ def conversation(data: bytes) -> None:
 
 
 def to_script(data: bytes) -> tuple[Script, bool]:
-    """Read a script: the scenario, then turns with marks between and in them."""
+    """Parse a script: the scenario, then turns with marks between and in them."""
     number, data = data[:1] or b"\0", data[1:]
     scenario = SCENARIOS[(number[0] >> 1) % len(SCENARIOS)]
     return Script(scenario, tuple(_to_turn(turn) for turn in data.split(_TURN))), number[0] % 2 == 1
@@ -98,7 +98,7 @@ def _to_turn(data: bytes) -> Turn:
 
 
 def from_script(script: Script, is_verbose: bool = False) -> bytes:
-    """Write a script as `to_script` reads it."""
+    """Return a script in the form that `to_script` parses."""
     ends = {name: mark for mark, name in _ENDS.items()}
     turns = [
         b"".join((_LATE if chunk.is_late else b"") + chunk.data for chunk in turn.chunks)
@@ -109,7 +109,7 @@ def from_script(script: Script, is_verbose: bool = False) -> bytes:
 
 
 def sasl(data: bytes) -> None:
-    """The challenges of an exchange, in the clear: they reach deeper than base64 would let them."""
+    """Run an exchange with unencoded challenges, which reach more code than base64 ones."""
     method = LOGIN_METHODS[2:][(data[:1] or b"\0")[0] % len(LOGIN_METHODS[2:])]
     challenges = data[1:].split(b"\n")
     identity = Login("monitor", SecretSource(), method)
@@ -139,7 +139,7 @@ def sasl(data: bytes) -> None:
 
 
 def certificates(data: bytes) -> None:
-    """A chain: whatever it is, a verdict; and OK only where the dates could be read."""
+    """Evaluate a chain: every chain gives a result, and OK only if its dates are readable."""
     flags = (data[:1] or b"\0")[0]
     sent = tuple(_one_by_one(data[1:]))[:20]
     for der in sent:
@@ -169,25 +169,25 @@ def certificates(data: bytes) -> None:
 
 
 def _one_by_one(data: bytes) -> Iterator[bytes]:
-    """Yield certificate after certificate, by the length that each begins with."""
+    """Yield the certificates, split by the length at the start of each."""
     while data:
         length = int.from_bytes(data[2:4], "big") + 4 if data[:2] == b"\x30\x82" else len(data)
         yield data[:length]
         data = data[length:]
 
 
-# --- what a user says --------------------------------------------------------------------------
+# --- input from users --------------------------------------------------------------------------
 
 
 def argv(data: bytes) -> None:
-    """A command line: settings that hold together, or one clear line."""
+    """Parse a command line: valid settings, or one error line."""
     words = [word.decode("utf-8", "surrogateescape") for word in data.split(b"\0")]
     with patch.object(files, "read_file", lambda *_: b"[check_pop3_plus]\nhostname = a\n"):
         _understood(words)
 
 
 def ini(data: bytes) -> None:
-    """Files for --extra-opts and --sweep."""
+    """Parse files for --extra-opts and --sweep."""
     is_sweep, content = data[:1] == b"\1", data[1:]
     with patch.object(files, "read_file", lambda *_: content):
         if is_sweep:
@@ -211,7 +211,7 @@ def _understood(words: list[str]) -> None:
     method = understood.login.mechanism if understood.login else None
     security = {"ssl": "tls", "starttls": "stls"}.get(understood.tls.security.value, "plain")
     script = transcript(Scenario(security, method))
-    # Without what would leave this process.
+    # Without options that act outside this process.
     target = understood.target.replace(all_addresses=False, min_addresses=None)
     limits = understood.limits.replace(rechecks=0)
     played = STAGE.attempt(understood.replace(target=target, limits=limits, diagnosis=None), script)
@@ -273,11 +273,11 @@ def _swept(wanted: Sweep) -> None:
     json.loads(summary.summary_as_json(tally.verdict(1.0), tally))
 
 
-# --- what others say ---------------------------------------------------------------------------
+# --- other input -------------------------------------------------------------------------------
 
 
 def name_server(data: bytes) -> None:
-    """An answer of a name server, and a resolv.conf."""
+    """Parse an answer of a name server, and a resolv.conf."""
     number = int.from_bytes(data[:2], "big")
     answer = dns_query.parse(data, number)
     if answer:
@@ -289,7 +289,7 @@ def name_server(data: bytes) -> None:
 
 
 def server_hello(data: bytes) -> None:
-    """An answer to a legacy TLS handshake; it does not depend on how it arrives."""
+    """Parse the answer to a legacy TLS handshake, independently of its chunks."""
     outcomes = []
     for length in (len(data) // 3, len(data) // 2, len(data)):
         try:
@@ -306,7 +306,7 @@ def server_hello(data: bytes) -> None:
 
 
 def https_reply(data: bytes) -> None:
-    """What a token endpoint, or Icinga, answers."""
+    """Parse the response of a token endpoint or of Icinga."""
     try:
         status, body = http_replies.read(*data.split(_TURN))
     except ProbeError as error:

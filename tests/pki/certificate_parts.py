@@ -1,4 +1,4 @@
-"""Certificates put together field by field, each as right or as wrong as a test wants it."""
+"""Build certificates field by field, valid or invalid."""
 
 from __future__ import annotations
 
@@ -302,7 +302,7 @@ def of_authority(own: Key, issuer: Key, **changes: bytes) -> tuple[bytes, ...]:
 
 
 def root(title: str, own: Key, **changes: Any) -> Authority:
-    """Return one that nobody has issued but itself."""
+    """Return a self-signed certificate."""
     parts = Parts(name(title), name(title), public(own), of_authority(own, own))
     parts = parts._replace(**changes)
     return Authority(parts.signed(own), parts.subject, own)

@@ -1,4 +1,4 @@
-"""Server certificates, good and bad, each made when it is first asked for."""
+"""Server certificates, valid and invalid, each made on first use."""
 
 from __future__ import annotations
 
@@ -272,13 +272,13 @@ class Pki:
         return intermediate
 
     def _with_more_sent(self, how: str) -> trustme.LeafCert:
-        """A good certificate and its intermediate, sent with what nobody needs."""
+        """A good certificate and its intermediate, sent with unnecessary ones."""
         leaf = self._ordinary(*NAMES, issuer=self._intermediate())
         own, intermediate = (blob.bytes() for blob in leaf.cert_chain_pems)
         root = self._odd_root.cert_pem.bytes()
-        stranger = trustme.CA()
+        unrelated = trustme.CA()
         days = {"extra": 365.0, "extra_expired": -2.0}.get(how, 1.0)
-        other = stranger.issue_cert("x.test", not_before=_days(-9), not_after=_days(days))
+        other = unrelated.issue_cert("x.test", not_before=_days(-9), not_after=_days(days))
         sent = {
             "root_sent": [intermediate, root],
             "wrong_order": [root, intermediate],
@@ -351,7 +351,7 @@ class Pki:
         encoded = certificate.public_bytes(Encoding.DER)
         body = certificate.tbs_certificate_bytes
         signature = certificate.signature
-        # The library refuses to build these two, rightly, so they are changed and signed anew.
+        # The library refuses to build these two, rightly, so they are changed and signed again.
         new_body = body
         algorithm: hashes.HashAlgorithm = hashes.SHA256()
         if negative_serial:

@@ -1,4 +1,4 @@
-"""A corpus of odd certificates, each odd on purpose; `corpus_wild` has more of them.
+"""A corpus of certificates, each unusual on purpose; `corpus_wild` has more of them.
 
 Each case is what a server sends, and for which name. What is right about it is not said here:
 that is OpenSSL's to say. The same in every run of a day, but for the RSA keys.
@@ -63,7 +63,7 @@ class Case(NamedTuple):
     sent: tuple[bytes, ...]
     """DER or worse, the server's own certificate first."""
     key: Key | None = ec_key()
-    """None where nobody has it: the handshake ends behind the certificate."""
+    """None if it is unknown: the handshake ends after the certificate."""
     trusted: tuple[bytes, ...] = (ROOT.certificate,)
     host: str = "localhost"
     verify: str = "full"
@@ -115,7 +115,7 @@ def plain() -> Iterator[Case]:
 
 @family
 def serials() -> Iterator[Case]:
-    """RFC 5280 section 4.1.2.2: positive, at most 20 octets."""
+    """RFC 5280 section 4.1.2.2: positive, at most 20 bytes."""
     numbers = {"0": 0, "1": 1, "-1": -1, "-2^63": -(2**63), "-2^159": -(2**159)}
     numbers |= {f"2^{power}": 2**power for power in (64, 158, 159, 160, 800, 8000, 700000)}
     yield from changed({title: {"serial": integer(number)} for title, number in numbers.items()})
@@ -663,7 +663,7 @@ def _explicit_curve() -> tuple[bytes, bytes]:
 
 @family
 def keys() -> Iterator[Case]:
-    """Public keys that nobody has, or that nobody should have."""
+    """Public keys that are unusual or unsafe."""
     EC, RSA, DSA = "1.2.840.10045.2.1", "1.2.840.113549.1.1.1", "1.2.840.10040.4.1"  # noqa: N806
     point = public(ec_key())[-65:]
     p256 = oid("1.2.840.10045.3.1.7")

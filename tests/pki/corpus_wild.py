@@ -1,4 +1,4 @@
-"""The other half of the corpus: certificates changed at random, and those of other projects."""
+"""Certificates changed at random, and those of other projects."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _rich() -> bytes:
     return ROOT.leaf(subject=subject, extensions=ROOT.extensions(**more))
 
 
-def _signed_anew(body: bytes) -> bytes:
+def _signed_again(body: bytes) -> bytes:
     return sequence(body, algorithm(ROOT.key), bits(sign(ROOT.key, body)))
 
 
@@ -77,7 +77,7 @@ def changed_fields() -> Iterator[Case]:
         how, new = source.choice(_mutations(node, other, source))
         damaged = body.changed(place, *new).encoded()
         where = ".".join(str(position) for position in place)
-        yield Case(f"{number}: {how} at {where}", (_signed_anew(damaged),))
+        yield Case(f"{number}: {how} at {where}", (_signed_again(damaged),))
 
 
 def _mutations(node: Node, other: Node, source: random.Random) -> list[tuple[str, list[Node]]]:
@@ -105,8 +105,8 @@ def _mutations(node: Node, other: Node, source: random.Random) -> list[tuple[str
 
 
 @family
-def changed_octets() -> Iterator[Case]:
-    """Octets of a good certificate changed as they come; one time in two signed again."""
+def changed_bytes() -> Iterator[Case]:
+    """A good certificate with random bytes changed; every second one is signed again."""
     source = random.Random(SEED)
     whole, body = _rich(), der.parse(_rich()).children[0].encoded()
     for number in range(250):
@@ -114,7 +114,7 @@ def changed_octets() -> Iterator[Case]:
         damaged = bytearray(body if is_signed else whole)
         for _ in range(source.choice((1, 1, 1, 2, 5))):
             damaged[source.randrange(len(damaged))] = source.randrange(256)
-        sent = _signed_anew(bytes(damaged)) if is_signed else bytes(damaged)
+        sent = _signed_again(bytes(damaged)) if is_signed else bytes(damaged)
         yield Case(f"{number}", (sent,))
 
 
@@ -149,7 +149,7 @@ def _is_loaded(certificate: bytes) -> bool:
 
 @family
 def vectors_as_they_are() -> Iterator[Case]:
-    """Nobody has the keys, so the handshake ends behind the verdict."""
+    """The keys are unknown, so the handshake ends after the verdict."""
     for title, certificate in vectors().items():
         yield Case(title, (certificate,), None)
         if _is_loaded(certificate):
@@ -159,14 +159,14 @@ def vectors_as_they_are() -> Iterator[Case]:
 
 @family
 def vectors_behind() -> Iterator[Case]:
-    """Sent behind a good certificate, where nobody needs them."""
+    """Sent after a good certificate, where they are unnecessary."""
     leaf = ROOT.leaf()
     for title, certificate in vectors().items():
         yield Case(title, (leaf, certificate))
 
 
 @family
-def vectors_issued_anew() -> Iterator[Case]:
+def vectors_reissued() -> Iterator[Case]:
     """With a key of ours, and signed by our root: so the rest of them counts."""
     for title, certificate in vectors().items():
         try:
@@ -178,12 +178,12 @@ def vectors_issued_anew() -> Iterator[Case]:
             now = mine.changed((start + 3,), der.parse(validity()))
         except (ValueError, IndexError):
             continue
-        yield Case(f"{title}, its own dates", (_signed_anew(mine.encoded()),))
-        yield Case(f"{title}, now", (_signed_anew(now.encoded()),), verify="chain")
+        yield Case(f"{title}, its own dates", (_signed_again(mine.encoded()),))
+        yield Case(f"{title}, now", (_signed_again(now.encoded()),), verify="chain")
 
 
 class _Known(NamedTuple):
-    """A certificate of another hierarchy, before it is issued anew."""
+    """A certificate of another hierarchy, before it is reissued."""
 
     body: Node
     own: bytes
@@ -214,7 +214,7 @@ def _identifiers(body: Node) -> tuple[bytes, bytes]:
 
 @cache
 def _pkits() -> tuple[dict[str, _Known], dict[str, bytes]]:
-    """Return NIST's path validation test suite, and the same issued anew with keys of ours."""
+    """Return NIST's path validation test suite, and the same reissued with our keys."""
     known, issued = {}, {}
     for path in sorted((VECTORS / "PKITS_data" / "certs").glob("*.crt")):
         body = der.parse(path.read_bytes()).children[0]

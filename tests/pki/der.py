@@ -1,4 +1,4 @@
-"""DER, as right or as wrong as a test wants it: no rule of X.509 is known here."""
+"""Encode and decode DER, valid or invalid, without the rules of X.509."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def tagged(number: int, *contents: bytes, primitive: bool = False) -> bytes:
 
 
 class Node(NamedTuple):
-    """One value, with the values in it where it has any; so it can be changed and written anew."""
+    """One value with the values inside it, so that it can be changed and encoded again."""
 
     tag: int
     content: bytes
@@ -102,7 +102,7 @@ def _read(data: bytes) -> tuple[Node, bytes]:
 
 
 def _children(tag: int, content: bytes) -> tuple[Node, ...]:
-    """Return the values in a value, also in an OCTET STRING, where extensions hide theirs."""
+    """Return the values in a value, also in an OCTET STRING, as in extensions."""
     found = []
     if not tag & 0x20 and tag != OCTETS:
         return ()

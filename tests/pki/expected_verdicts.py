@@ -1,4 +1,4 @@
-"""A strict reader of scripts: does what this server says deserve OK, by its octets alone?
+"""A strict reader of scripts: do the bytes of this server deserve OK?
 
 The second opinion for `in_process`. It is written from RFC 1939, 2449, 2595 and 5034 and from the
 table of faults, and shares no line with the plugin.

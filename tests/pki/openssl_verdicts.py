@@ -1,4 +1,4 @@
-"""What OpenSSL says of a case of the corpus, and what the plugin says of the same live server.
+"""Verdicts of OpenSSL and of the plugin on a case of the corpus, from the same live server.
 
 The contexts here are made of the flags that the README documents, and not by the plugin.
 """
@@ -46,7 +46,7 @@ class Outcome(NamedTuple):
     code: int = 0
     """X509_V_ERR; 0 where it does not refuse the certificate."""
     broken: str = ""
-    """Why it broke all the same: what was sent is no certificate, or nobody has the key."""
+    """Why the handshake failed nevertheless: no certificate was sent, or its key is unknown."""
 
     @property
     def is_accepted(self) -> bool:

@@ -1,4 +1,4 @@
-"""The shipped Grafana dashboard keeps up with the plugin, the templates and Grafana's own model."""
+"""The shipped Grafana dashboard matches the plugin, the templates and Grafana's model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from check_pop3_plus.check import run
+from check_pop3_plus.check import figures
 from check_pop3_plus.model.failures import MEASURED
 
 TEMPLATES = Path(__file__).parent.parent.parent / "icinga-templates"
@@ -21,7 +21,7 @@ PANELS = {panel["title"]: panel for panel in DASHBOARD["panels"]}
 
 
 def everything(value: object, path: str = "") -> Iterator[tuple[str, object]]:
-    """Return each key, by its path, and what stands there."""
+    """Yield each key, by its path, with its value."""
     pairs: Iterable[tuple[object, object]] = ()
     if isinstance(value, dict):
         pairs = value.items()
@@ -33,7 +33,7 @@ def everything(value: object, path: str = "") -> Iterator[tuple[str, object]]:
 
 
 def queries() -> list[str]:
-    """Return what is asked of InfluxDB, by panels and by variables."""
+    """Return the queries of panels and variables."""
     return [
         str(value)
         for path, value in everything(DASHBOARD)
@@ -42,18 +42,18 @@ def queries() -> list[str]:
 
 
 def test_every_metric_exists() -> None:
-    """A query asks only for what the plugin measures, by its check command."""
+    """A query uses only metrics of the plugin, and its check command."""
     metrics = {name for query in queries() for name in re.findall(r"\"metric\" = '(.*?)'", query)}
 
     assert metrics
-    assert metrics <= set(run._LABELS)
+    assert metrics <= set(figures.LABELS)
     assert {"/".join(re.findall('FROM "(.*?)"', query)) for query in queries()} == {"pop3_plus"}
     command = (TEMPLATES / "icinga2" / "check_pop3_plus.conf").read_text()
     assert 'object CheckCommand "pop3_plus" {' in command
 
 
-def test_the_stack_has_every_phase() -> None:
-    """In the order in which they happen, and each under its own name."""
+def test_phase_stack_has_every_phase() -> None:
+    """In their order, each under its own name."""
     targets = PANELS["Response time by phase: $host"]["targets"]
 
     assert [target["alias"] for target in targets] == [phase.value for phase in MEASURED]
@@ -62,8 +62,8 @@ def test_the_stack_has_every_phase() -> None:
 
 
 @pytest.mark.parametrize("panel", ["Days left", "Days left over time"])
-def test_the_colours_change_where_the_templates_warn(panel: str) -> None:
-    """At as many days as the certificate's service is told by default."""
+def test_colours_change_at_the_default_thresholds(panel: str) -> None:
+    """At the default thresholds of the certificate service."""
     template = (TEMPLATES / "icinga2" / "pop3_templates.conf").read_text()
     warning, critical = re.findall(r'pop3_plus_certificate = "(\d+)d/\d+%,(\d+)d/', template)[0]
     steps = PANELS[panel]["fieldConfig"]["defaults"]["thresholds"]["steps"]
@@ -71,13 +71,13 @@ def test_the_colours_change_where_the_templates_warn(panel: str) -> None:
     assert [step["value"] for step in steps] == [None, int(critical), int(warning)]
 
 
-def test_a_change_shows_as_what_it_is() -> None:
-    """Sorted and indented, so that the next export differs only where something has changed."""
+def test_dashboard_file_is_normalised() -> None:
+    """The file is sorted and indented, so that the next export shows only real changes."""
     assert json.dumps(DASHBOARD, indent=2, sort_keys=True) + "\n" == TEXT
 
 
-def test_nothing_is_of_one_installation() -> None:
-    """Any InfluxDB will do; a newer file replaces the older one."""
+def test_dashboard_is_independent_of_the_installation() -> None:
+    """It works with any InfluxDB; a newer file replaces the older one."""
     sources = [value for path, value in everything(DASHBOARD) if path.endswith("/datasource")]
 
     assert DASHBOARD["id"] is None
@@ -88,7 +88,7 @@ def test_nothing_is_of_one_installation() -> None:
     assert len({panel["id"] for panel in PANELS.values()}) == len(DASHBOARD["panels"])
 
 
-# What the model does not have, although Grafana does.
+# Keys of Grafana that the model lacks.
 UNKNOWN = "|".join(
     (
         r"/__requires\b.*",
@@ -101,9 +101,9 @@ UNKNOWN = "|".join(
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="the model needs Python 3.11")
-def test_grafana_knows_every_key() -> None:
-    """Nothing is lost on its way through the model that Grafana's makers publish."""
-    # By name, because mypy would miss it where it cannot be installed.
+def test_dashboard_keys_are_in_the_model() -> None:
+    """Nothing is lost in the model that Grafana Labs publishes."""
+    # By name, because it is not installed on every Python version, and mypy would miss it.
     encoder, plugins, dashboard = (
         importlib.import_module(f"grafana_foundation_sdk.{name}")
         for name in ("cog.encoder", "cog.plugins", "models.dashboard")

@@ -14,7 +14,7 @@ from tests.support import demo
 
 
 def run_demo(*args: str) -> str:
-    # HOST and the others must not come in from the environment.
+    # Without HOST and the other variables of the environment.
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.demo", *args],
         cwd=Path(__file__).parent.parent.parent,
@@ -34,7 +34,7 @@ def parts(printed: str) -> list[str]:
 
 
 def children_seconds() -> float:
-    """CPU time, not wall time: that would judge how busy the machine is."""
+    """Return CPU time, because elapsed time depends on the load of the machine."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -69,8 +69,8 @@ def test_demo_with_host_accepts_any_result() -> None:
     assert all("exit code " in part for part in (plain, certificate, expiry))
 
 
-def test_with_a_host_and_a_login_it_logs_in(tmp_path: Path) -> None:
-    """The command shown can be pasted, and holds no secret."""
+def test_demo_with_host_and_login_logs_in(tmp_path: Path) -> None:
+    """The command shown can be pasted, and contains no secret."""
     secret = tmp_path / "password file"
     secret.touch(mode=0o600)
     secret.write_text("xyzzy-secret\n")
@@ -81,7 +81,7 @@ def test_with_a_host_and_a_login_it_logs_in(tmp_path: Path) -> None:
 
 
 def test_demo_fails_on_unannounced_state(capsys: pytest.CaptureFixture[str]) -> None:
-    """A demo that shows something else than it says fails."""
+    """The demo fails if a result is not the announced one."""
     assert not demo.show("version", "--version", state="OK")
     assert "exit code 3 (UNKNOWN)" in capsys.readouterr().out
     assert demo.show("version", "--version", state="UNKNOWN")

@@ -1,4 +1,4 @@
-"""The fuzzer's targets, without the fuzzer: what it has kept, and what it begins with."""
+"""The targets of the fuzzer, without the fuzzer: its corpus and its seeds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def stage() -> Iterator[None]:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_corpus_inputs_pass(target: str) -> None:
-    """Each input once reached new code."""
+    """Each input of the corpus, which once reached new code, passes."""
     kept = sorted((CORPUS / target).iterdir())
 
     assert kept
@@ -45,7 +45,7 @@ def test_seeds_pass(target: str) -> None:
 
 
 def test_corpus_is_limited() -> None:
-    """Inputs are kept for what they reach, not for their number."""
+    """The corpus stays small."""
     files = [file for file in CORPUS.rglob("*") if file.is_file()]
 
     assert {file.parent.name for file in files} == set(TARGETS)
@@ -56,7 +56,7 @@ def test_corpus_is_limited() -> None:
 def test_failure_names_the_command_to_repeat_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One command, which needs no fuzzer."""
+    """One command repeats it without a fuzzer."""
     file = tmp_path / "ini-crash-1"
     file.write_bytes(b"\1[a!b]\n")
     said = ["NEW cov: 9", " === Uncaught Python exception: ===", f"Test unit written to {file}"]

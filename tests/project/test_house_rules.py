@@ -54,7 +54,7 @@ def own_imports(module: str) -> set[str]:
 
 
 def foreign_imports(module: str, at_run_time: bool = False) -> set[str]:
-    """Return the libraries that a module imports; `at_run_time`: not for types alone."""
+    """Return the libraries that a module imports; `at_run_time` omits those for types only."""
     skipped: set[ast.AST] = set()
     if at_run_time:
         for node in ast.walk(tree(module)):
@@ -99,8 +99,7 @@ def test_every_folder_has_a_level() -> None:
 
 @pytest.mark.parametrize("module", modules())
 def test_imports_go_down(module: str) -> None:
-    """A module imports from its own folder and from lower levels; folders of one level do not
-    know each other."""
+    """A module imports only from its own folder and from lower levels."""
     upwards = {
         name
         for name in own_imports(module)
@@ -112,7 +111,7 @@ def test_imports_go_down(module: str) -> None:
 
 @pytest.mark.parametrize("name", sorted({folder(module) for module in modules()}))
 def test_no_import_cycle_within_a_folder(name: str) -> None:
-    """Within a folder the imports have an order, too."""
+    """The imports within a folder have no cycle."""
     inside = {module for module in modules() if folder(module) == name}
     remaining = {module: own_imports(module) & inside - {module} for module in inside}
     while remaining:
@@ -122,13 +121,12 @@ def test_no_import_cycle_within_a_folder(name: str) -> None:
 
 
 def test_folders_hold_at_most_nine_modules() -> None:
-    """A reader takes in the listing of a folder at a glance."""
+    """The listing of a folder stays readable."""
     sizes = Counter(folder(module) for module in modules() if "." in module)
 
     assert {name: size for name, size in sizes.items() if size > MODULES_LIMIT} == {}
 
 
-@pytest.mark.xfail(reason="until the functions are merged", strict=False)
 @pytest.mark.parametrize("module", modules())
 def test_functions_over_fifty_lines_state_a_reason(module: str) -> None:
     """A comment directly above the function, or in it, says why: `# Long because ...`."""
@@ -156,20 +154,18 @@ def public_functions(module: str) -> set[str]:
     }
 
 
-@pytest.mark.xfail(reason="until the names are merged", strict=False)
 @pytest.mark.parametrize("module", modules())
 def test_module_has_no_function_of_its_own_name(module: str) -> None:
-    """`resolve.resolve` says one thing twice; `cli.main` and `start.main` are other names."""
+    """A call would read `resolve.resolve`."""
     assert module.rpartition(".")[2] not in public_functions(module)
 
 
-SUBMIT_TARGETS = {"sweep.icinga_target", "sweep.nagios_target"}
-"""They share the functions that each target must have."""
+SUBMIT_TARGETS = {"sweep.icinga_target", "sweep.json_target", "sweep.nagios_target"}
+"""They share the functions of a target."""
 
 
-@pytest.mark.xfail(reason="until the names are merged", strict=False)
 def test_public_function_names_are_unique_in_a_folder() -> None:
-    """A name that is found in a folder leads to one place."""
+    """A function name of a folder has one home."""
     homes: dict[tuple[str, str], list[str]] = {}
     for module in set(modules()) - SUBMIT_TARGETS:
         for name in public_functions(module) if "." in module else ():
@@ -193,32 +189,18 @@ def is_number(node: ast.AST) -> bool:
 
 @pytest.mark.parametrize("module", modules())
 def test_timeouts_are_no_literals(module: str) -> None:
-    """A limit in a call would be outside of the deadline: it comes from there or is a constant
-    with a reason."""
+    """A limit in a call comes from the deadline, or is a constant with a reason."""
     for call in (node for node in ast.walk(tree(module)) if isinstance(node, ast.Call)):
         assert not any(word.arg == "timeout" and is_number(word.value) for word in call.keywords)
         if isinstance(call.func, ast.Attribute) and call.func.attr in ("settimeout", "join"):
             assert not any(map(is_number, call.args)), ast.unparse(call)
 
 
-@pytest.mark.xfail(reason="until the constructors are merged", strict=False)
-@pytest.mark.parametrize("module", modules())
-def test_printable_text_is_constructed_where_it_is_sanitised(module: str) -> None:
-    """Elsewhere `Printable(...)` would claim what nothing has made true."""
-    constructed = any(
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == "Printable"
-        for node in ast.walk(tree(module))
-    )
-    assert not constructed or module in ("model.sanitised_text", "model.failures")
-
-
 @pytest.mark.parametrize(
     "file", sorted(TESTS.rglob("test_*.py")), ids=lambda file: str(file.relative_to(TESTS))
 )
 def test_test_files_import_no_test_file(file: Path) -> None:
-    """What two of them need stands in a helper."""
+    """What two of them need is in a helper."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom):
             imported = [node.module or "", *(alias.name for alias in node.names)]
@@ -277,7 +259,7 @@ def test_each_library_has_one_home(library: str, homes: set[str]) -> None:
 
 
 def test_broad_except_clauses_exist_only_in_listed_modules() -> None:
-    """All is caught only where a foreign bug must not stop the run, or to pass it to a caller."""
+    """They exist only where a bug must not stop the run, or is passed to a caller."""
     foreign = {"certificate.reader", "diagnosis.run_steps", "sweep.run", "start"}
     to_another_thread = {"support.deadline", "probe.addresses"}
 
@@ -304,7 +286,6 @@ def test_few_modules_reveal_a_secret() -> None:
     }
 
 
-@pytest.mark.xfail(strict=False, reason="other folders still construct it")
 def test_printable_is_constructed_in_its_home_only() -> None:
     """Everything else is sanitised by `sanitise` and `printable`."""
     constructing = {

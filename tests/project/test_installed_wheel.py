@@ -1,4 +1,4 @@
-"""The wheel has all that a run needs: an editable install would hide a package that is missing."""
+"""The wheel contains all modules; an editable install would hide a missing one."""
 
 import subprocess
 import sys
@@ -33,11 +33,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The command in an environment that has the wheel and, of the tests', the dependencies."""
+    """The command in an environment with the wheel and the installed dependencies."""
     directory = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(directory)], check=True)
     packages = next(directory.glob("lib/python*/site-packages"))
-    # A .pth file is not processed for .pth files in turn: the editable install stays out.
+    # .pth files in directories added by .pth files are ignored, so the editable one is not found.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     pip = [sys.executable, "-m", "pip", "--python", str(directory / "bin/python"), "install"]
     offline = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-index"]
@@ -53,7 +53,7 @@ def run(command: Path, arguments: Sequence[str], directory: Path) -> tuple[int, 
 
 
 def test_wheel_has_every_module_and_nothing_else(wheel: Path) -> None:
-    """Each module of the package, its marker for type checkers, and no test."""
+    """It has each module of the package and py.typed, but no test."""
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     files = {str(source(module).relative_to(ROOT)) for module in modules()}
     packages = {str(path.relative_to(ROOT)) for path in PACKAGE.rglob("__init__.py")}
@@ -92,7 +92,7 @@ def test_installed_wheel_checks_a_plain_server(installed: Path, tmp_path: Path) 
 def test_installed_wheel_checks_a_tls_server_with_a_login(
     installed: Path, tmp_path: Path, pki: Pki
 ) -> None:
-    """This loads the packages of TLS, certificates, mechanisms and diagnosis."""
+    """This loads the packages for TLS, certificates, login and diagnosis."""
     password = tmp_path / "password"
     password.touch(mode=0o600)
     password.write_text("s3cret\n")

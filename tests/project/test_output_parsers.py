@@ -1,4 +1,4 @@
-"""The readers of plugin output: what the suites of the two monitoring systems ask of theirs."""
+"""The parsers of plugin output, with the cases of the test suites of both monitoring systems."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ from tests.support.output_parsers import (
         ("test=+1.5E-15EB", Metric("test", 1500, "bytes")),
     ],
 )
-def test_what_icinga_reads(word: str, metric: Metric) -> None:
+def test_icinga_parser_reads_valid_metrics(word: str, metric: Metric) -> None:
     """The cases of Icinga 2's own test of performance data."""
     read = icinga_metric(word)
 
@@ -81,8 +81,8 @@ def test_what_icinga_reads(word: str, metric: Metric) -> None:
         "test=U",
     ],
 )
-def test_what_icinga_refuses(word: str) -> None:
-    """The same: such a metric is lost."""
+def test_icinga_parser_rejects_invalid_metrics(word: str) -> None:
+    """The same test: Icinga rejects such a metric."""
     with pytest.raises(ValueError, match=r"."):
         icinga_metric(word)
 
@@ -98,8 +98,8 @@ def test_what_icinga_refuses(word: str) -> None:
         ("test::a=3 b=4", ["test::a=3", "test::b=4"]),
     ],
 )
-def test_how_icinga_splits(perfdata: str, words: list[str]) -> None:
-    """The same: into words, each with its label."""
+def test_icinga_parser_splits_perfdata(perfdata: str, words: list[str]) -> None:
+    """The same test: metrics are split at blanks, labels may be quoted."""
     assert icinga_words(perfdata) == words
 
 
@@ -117,14 +117,16 @@ def test_how_icinga_splits(perfdata: str, words: list[str]) -> None:
         ("a;b\rc=d|e=1", Reading("a;b", "c=d", "e=1"), Reading("a:b\rc=d", "", "e=1")),
     ],
 )
-def test_how_both_take_an_output_apart(output: str, by_icinga: Reading, by_nagios: Reading) -> None:
-    """Where the two differ, a server's text could be a metric to one of them."""
+def test_both_parsers_split_output_alike(
+    output: str, by_icinga: Reading, by_nagios: Reading
+) -> None:
+    """If they differed, a server's text could be a metric for one of them."""
     assert icinga(output) == by_icinga
     assert nagios(output) == by_nagios
 
 
-def test_an_external_command() -> None:
-    """Fields end at semicolons but the last; a backslash and n is the end of a line."""
+def test_external_command_is_parsed() -> None:
+    """Semicolons separate the fields, except in the last; `\\n` is a line end."""
     command = nagios_command(r"[1700000000] PROCESS_SERVICE_CHECK_RESULT;h;s;2;a; b | c=1\nd \\n e")
 
     assert command[:4] == (1700000000, "h", "s", 2)
@@ -133,8 +135,8 @@ def test_an_external_command() -> None:
         nagios_command("[1] PROCESS_HOST_CHECK_RESULT;h;2;a")
 
 
-def test_what_the_guidelines_allow() -> None:
-    """Labels with blanks in quotes; a value has digits, and a unit that they know."""
+def test_guidelines_parser_reads_valid_metrics() -> None:
+    """Labels with blanks are quoted; a value has digits and a known unit."""
     assert guidelines_metrics("'a b'=1.5s;2;@3:4;0 c=2B") == [
         Metric("a b", 1.5, "s", 2, None, 0),
         Metric("c", 2, "B"),
@@ -144,8 +146,8 @@ def test_what_the_guidelines_allow() -> None:
             guidelines_metrics(wrong)
 
 
-def test_what_becomes_a_metric_by_accident() -> None:
-    """So the readers notice what a banner must never bring about."""
+def test_parsers_detect_accidental_metrics() -> None:
+    """The parsers detect what a banner must never cause."""
     assert icinga_metrics(icinga("POP3 OK - said x|time=0s").perfdata) == [
         Metric("time", 0, "seconds")
     ]

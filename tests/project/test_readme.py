@@ -29,7 +29,7 @@ def test_readme_lists_every_kind_with_its_state() -> None:
 
     assert set(documented) >= {kind.value for kind in Kind}
     for kind, policy in POLICIES.items():
-        # That a certificate is not strictly valid is a failure with `--x509-strict` only.
+        # `not-strict` is a failure only with `--x509-strict`.
         state = policy.note_state if kind is Kind.NOT_STRICT else policy.state
         assert documented[kind.value] == (state.name if state else "by")
 

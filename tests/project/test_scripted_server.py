@@ -1,4 +1,4 @@
-"""The tools themselves: what the servers, certificates and `run` promise to other tests."""
+"""The test helpers: servers, certificates and `run`."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def encrypt(client: socket.socket, context: ssl.SSLContext, name: str) -> ssl.SS
 
 
 def verdict(pki: Pki, server_context: ssl.SSLContext, name: str = "pop.example.test") -> str:
-    """What OpenSSL says of the certificate, "" when it is content."""
+    """Return OpenSSL's error for the certificate, or "" if it is valid."""
     with ScriptedServer([say(b"+OK\r\n")], tls=server_context) as server, connect(server) as client:
         try:
             with encrypt(client, client_context(pki), name) as secured:
@@ -102,8 +102,8 @@ def test_each_connection_has_its_script_and_the_last_is_repeated() -> None:
     assert server.connections == 3
 
 
-def test_what_follows_the_last_step_is_recorded_too() -> None:
-    """A script that has ended hears the client out."""
+def test_data_after_the_last_step_is_recorded() -> None:
+    """A server whose script has ended reads until the client closes."""
     with ScriptedServer([say(b"+OK\r\n")]) as server, connect(server) as client:
         assert read_all(client) == b"+OK\r\n"
         client.sendall(b"QUIT\r\n")
@@ -113,8 +113,8 @@ def test_what_follows_the_last_step_is_recorded_too() -> None:
     assert server.commands == [b"QUIT"]
 
 
-def test_what_follows_the_last_step_is_recorded_in_tls(pki: Pki) -> None:
-    """The same in TLS, after close_notify has gone out."""
+def test_data_after_the_last_step_is_recorded_in_tls(pki: Pki) -> None:
+    """The same in TLS, after close_notify was sent."""
     with ScriptedServer([say(b"+OK\r\n")], tls=pki.server("good")) as server:
         with encrypt(connect(server), client_context(pki), "localhost") as client:
             assert client.recv(100) == b"+OK\r\n"
@@ -124,7 +124,7 @@ def test_what_follows_the_last_step_is_recorded_in_tls(pki: Pki) -> None:
     assert server.commands == [b"QUIT"]
 
 
-def test_drip_takes_its_time() -> None:
+def test_drip_pauses_after_every_byte() -> None:
     """A gap follows every byte."""
     start = time.monotonic()
     with ScriptedServer([drip(b"+OK\r\n", 0.02)]) as server, connect(server) as client:
@@ -133,7 +133,7 @@ def test_drip_takes_its_time() -> None:
     assert time.monotonic() - start >= 0.1
 
 
-def test_reset_is_a_reset() -> None:
+def test_reset_sends_rst() -> None:
     """The client sees RST, not the end of the stream."""
     with ScriptedServer([pause(0.05), reset()]) as server:
         client = connect(server)
@@ -141,7 +141,7 @@ def test_reset_is_a_reset() -> None:
             client.recv(1)
 
 
-def test_drain_goes_on_after_the_client_has_finished() -> None:
+def test_script_continues_after_drain() -> None:
     """The client's FIN ends `drain`, not the script."""
     with ScriptedServer([drain(), say(b"bye")]) as server, connect(server) as client:
         client.sendall(b"one\ntwo\r\n")
@@ -179,8 +179,8 @@ def test_start_tls_keeps_clear_and_encrypted_apart(pki: Pki) -> None:
     assert not server.tls_errors
 
 
-def test_bytes_pushed_before_the_handshake_are_a_surprise(pki: Pki) -> None:
-    """A client that goes on talking after STLS is noticed."""
+def test_data_before_the_handshake_is_recorded_as_surprise(pki: Pki) -> None:
+    """Data that a client sends between STLS and the handshake is recorded."""
     with ScriptedServer([expect(b"STLS"), start_tls(pki.server("good"))]) as server:
         with connect(server) as client:
             client.sendall(b"STLS\r\nUSER me\r\n")
@@ -207,12 +207,12 @@ def test_a_failed_handshake_is_recorded_and_nothing_is_sent_after_it(pki: Pki) -
     [pause(60), drip(b"x" * 60, 1), silence(), flood(b"x" * 65536), drain(), expect()],
     ids=["pause", "drip", "silence", "flood", "drain", "expect"],
 )
-def test_leaving_ends_every_step_at_once(step: Step) -> None:
-    """No step outlives the context, however long it meant to take."""
+def test_context_exit_ends_every_step(step: Step) -> None:
+    """No step outlives the context."""
     with ScriptedServer([say(b"+OK\r\n"), step]) as server:
         client = connect(server)
         client.recv(5)
-        time.sleep(0.05)  # let the step begin
+        time.sleep(0.05)  # the step has begun
         start = time.monotonic()
     with client:
         assert time.monotonic() - start < 0.5
@@ -220,8 +220,8 @@ def test_leaving_ends_every_step_at_once(step: Step) -> None:
         connect(server)
 
 
-def test_leaving_ends_a_handshake_at_once(pki: Pki) -> None:
-    """Nor does a handshake, and stopping it is no TLS error."""
+def test_context_exit_ends_a_handshake(pki: Pki) -> None:
+    """A handshake does not outlive the context either, and ending it is no TLS error."""
     with ScriptedServer(tls=pki.server("good")) as server:
         client = connect(server)
         time.sleep(0.05)
@@ -232,13 +232,13 @@ def test_leaving_ends_a_handshake_at_once(pki: Pki) -> None:
 
 
 def test_dead_port_refuses() -> None:
-    """A dead port refuses as long as it is held."""
+    """A dead port refuses connections as long as it is reserved."""
     with dead_port() as port, pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
 
 
-def test_polite_session() -> None:
-    """RFC 1939 from greeting to QUIT; a login counts when it is tried, not when it succeeds."""
+def test_polite_server_counts_logins_and_sessions() -> None:
+    """RFC 1939 from greeting to QUIT; rejected logins are counted, too."""
     with (
         PoliteServer({"me": "secret word"}, messages=2, octets=99) as server,
         connect(server) as client,
@@ -266,7 +266,7 @@ def test_polite_session() -> None:
 
 
 def test_polite_server_offers_stls_until_it_is_done(pki: Pki) -> None:
-    """RFC 2595: STLS is offered once, and what was said before it is forgotten."""
+    """RFC 2595: STLS is offered once, and the state from before it is discarded."""
     with PoliteServer({"me": "x"}, stls=pki.server("chain")) as server:
         client = connect(server)
         client.recv(100)
@@ -301,8 +301,8 @@ def test_polite_server_offers_stls_until_it_is_done(pki: Pki) -> None:
         ("sha1", "CA signature digest algorithm too weak"),
     ],
 )
-def test_certificates_are_what_they_are_called(pki: Pki, name: str, said: str) -> None:
-    """OpenSSL accepts the good ones and names the fault of each bad one."""
+def test_certificates_have_the_named_defects(pki: Pki, name: str, said: str) -> None:
+    """OpenSSL accepts the valid ones and reports the defect of each invalid one."""
     heard = verdict(pki, pki.server(name))
 
     # OpenSSL 1.1.1 writes "self signed".
@@ -312,12 +312,12 @@ def test_certificates_are_what_they_are_called(pki: Pki, name: str, said: str) -
 
 def load(pki: Pki, name: str) -> list[x509.Certificate]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the negative serial number
+        warnings.simplefilter("ignore")  # about the negative serial number
         return x509.load_pem_x509_certificates(pki.files(name)[0].read_bytes())
 
 
-def test_odd_certificates_are_odd(pki: Pki) -> None:
-    """What OpenSSL lets pass is there too: serial number, names, dates, chain."""
+def test_unusual_certificates_have_their_properties(pki: Pki) -> None:
+    """They have the defects that OpenSSL accepts: serial number, names, dates, chain."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert load(pki, "negative_serial")[0].serial_number < 0
@@ -334,7 +334,7 @@ def test_odd_certificates_are_odd(pki: Pki) -> None:
 
 
 def test_expiring_has_the_days_and_the_lifetime(pki: Pki) -> None:
-    """Both ends of the validity are chosen."""
+    """Start and end of the validity can be set."""
     pki.expiring(13.5, lifetime=30)
     (leaf,) = load(pki, "expiring-13.5-30")
 
@@ -350,7 +350,7 @@ def test_contexts_are_cached_by_their_changes(pki: Pki) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
-def test_only_one_version(pki: Pki, version: str) -> None:
+def test_tls_version_limit_is_kept(pki: Pki, version: str) -> None:
     """No other TLS version is negotiated."""
     with (
         ScriptedServer(tls=pki.only(version)) as server,
@@ -361,8 +361,8 @@ def test_only_one_version(pki: Pki, version: str) -> None:
 
 @pytest.mark.parametrize(("version", "name"), [("1.0", "TLSv1"), ("1.1", "TLSv1.1")])
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
-def test_old_tls(pki: Pki, version: str, name: str) -> None:
-    """It is refused by a client of today and works with one that allows it."""
+def test_old_tls_version_needs_a_permissive_client(pki: Pki, version: str, name: str) -> None:
+    """A client with default settings refuses it; one that allows it connects."""
     context = client_context(pki)
     with ScriptedServer(tls=pki.old_tls(version)) as server:
         with pytest.raises(ssl.SSLError), connect(server) as client:
@@ -375,11 +375,11 @@ def test_old_tls(pki: Pki, version: str, name: str) -> None:
 
 @pytest.mark.parametrize("tls12_only", [False, True])
 def test_client_certificate_is_demanded(pki: Pki, tls12_only: bool) -> None:
-    """Without one the session fails, with ours it works, in TLS 1.2 and 1.3."""
+    """The session fails without one and works with one, in TLS 1.2 and 1.3."""
     context = client_context(pki)
     demanding = pki.demanding_client_certificate(tls12_only)
     with ScriptedServer([say(b"+OK\r\n")], tls=demanding) as server:
-        # In TLS 1.3 the client learns of it only when it reads.
+        # In TLS 1.3 the client sees the alert only when it reads.
         with (
             pytest.raises(ssl.SSLError),
             connect(server) as client,
@@ -403,7 +403,7 @@ def test_run_is_the_installed_command(run: Callable[..., Run]) -> None:
 
 
 def test_run_splits_what_was_printed() -> None:
-    """Verdict, perfdata and long output are taken apart, of empty output too."""
+    """Status line, perfdata and long output are split, also if the output is empty."""
     done = Run(1, "POP3 OK - a | time=0.1s;2;5 cert_days=3\nmore\nlines\n", "", 0.1)
 
     assert done.verdict == "POP3 OK - a"

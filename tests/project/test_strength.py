@@ -1,4 +1,4 @@
-"""The tool that counts mistakes: which ones it makes, and that it makes nothing else."""
+"""The mutation testing tool: its mutants, and what it leaves unchanged."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.strength.table import Outcome, explained, table
 
 
 def changes(source: str) -> list[str]:
-    """What becomes of a line, one mistake after another."""
+    """Return the mutants of a line."""
     return [each.key.rpartition(" => ")[2] for each in mutants("m", source)]
 
 
 @pytest.mark.parametrize(
-    ("source", "mistakes"),
+    ("source", "expected"),
     [
         ("if a < b:\n    f()", ["if a <= b: f()", "if a >= b: f()", "pass"]),
         ("if a:\n    f()", ["if not a: f()", "pass"]),
@@ -45,9 +45,9 @@ def changes(source: str) -> list[str]:
         ),
     ],
 )
-def test_mutants_of_a_line_are_the_usual_ones(source: str, mistakes: list[str]) -> None:
+def test_mutants_of_a_line_are_the_usual_ones(source: str, expected: list[str]) -> None:
     """Each operator gives its mutants."""
-    assert changes(source) == mistakes
+    assert changes(source) == expected
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_mutant_key_of_long_line_shows_only_the_change() -> None:
 
 
 def test_jump_covers_its_condition() -> None:
-    """The compiler leaves no trace of the condition."""
+    """The compiler generates no line for the jump itself."""
     found = list(mutants("m", "def f():\n    while a:\n        if b:\n            break"))
 
     assert [each.lines for each in found] == [range(2, 3), range(3, 4), range(3, 4)]
@@ -148,7 +148,7 @@ def test_graft_replaces_imported_names(loaded: Any) -> None:
 
 
 def test_graft_removes_call_of_super(loaded: Any) -> None:
-    """The function then has no closure any more."""
+    """The mutant then has no closure."""
     graft(ast.parse(MODULE.replace('super().__init__("a")', "pass")), loaded)
 
     assert loaded.C().args == ()

@@ -1,4 +1,4 @@
-"""What is built on: one version each, few of them, and nothing happens when they are imported."""
+"""Dependencies: few, pinned, and without side effects on import."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.package import ROOT, modules
 
 FILES = ("requirements.txt", "tests/requirements.txt", "tests/fuzz/requirements.txt")
 
-# Ends the interpreter at the first thing that reaches out of it, which no handler can hide.
+# Ends the interpreter at the first side effect, which no handler can hide.
 GUARD = """
 import os, sys
 def guard(event, arguments):
@@ -64,14 +64,14 @@ def test_import_guard_detects_side_effects(code: str) -> None:
 
 
 def pins(file: str) -> list[tuple[Requirement, str]]:
-    """Return what a file of requirements names, each with its hashes."""
+    """Return the requirements of a file, each with its hashes."""
     lines = (ROOT / file).read_text().replace("\\\n", "").splitlines()
     named = (line.partition(" --hash=") for line in lines if "==" in line)
     return [(Requirement(name), hashes) for name, _, hashes in named]
 
 
 def pinned() -> dict[str, str]:
-    """Return the versions that are meant for this interpreter."""
+    """Return the versions pinned for this interpreter."""
     return {
         normal(each.name): str(each.specifier).removeprefix("==")
         for file in FILES
@@ -86,7 +86,7 @@ def normal(name: str) -> str:
 
 @pytest.mark.threat("T28")
 def test_installed_versions_are_pinned() -> None:
-    """All names and versions, except what came with the interpreter."""
+    """All packages, except those that came with the interpreter."""
     ours = {normal(each.metadata["Name"]): each.version for each in metadata.distributions()}
     for name in ("check-pop3-plus", "pip"):
         ours.pop(name, None)
@@ -97,7 +97,7 @@ def test_installed_versions_are_pinned() -> None:
 @pytest.mark.threat("T28")
 @pytest.mark.parametrize("file", FILES)
 def test_every_requirement_has_a_hash(file: str) -> None:
-    """No other content can be installed."""
+    """pip installs only files with these hashes."""
     named = pins(file)
 
     assert len(named) >= 5
@@ -108,7 +108,7 @@ def test_every_requirement_has_a_hash(file: str) -> None:
 
 @pytest.mark.threat("T28")
 def test_run_time_dependencies_are_two() -> None:
-    """And the dependencies of cryptography."""
+    """There are only these and the dependencies of cryptography."""
     config = ConfigParser()
     config.read(ROOT / "setup.cfg")
     lines = config["options"]["install_requires"].splitlines()

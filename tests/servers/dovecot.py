@@ -1,4 +1,4 @@
-"""A private Dovecot 2.3 with its own configuration, directory and ports, and many servers by address.
+"""A private Dovecot 2.3 with its own configuration and ports, and many servers by address.
 
 Every persona listens on its own loopback address, on the same two ports. Settings that Dovecot
 supports only for a whole instance make a variant.

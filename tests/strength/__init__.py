@@ -23,7 +23,7 @@ MODULES = {
     "sanitised_text": "model.sanitised_text",
     "masking": "support.masking",
 }
-"""The modules that are measured, by the name that they have in reports."""
+"""The measured modules, by their names in reports."""
 
 GROUPS = {
     "grammar": ("grammar",),
@@ -48,7 +48,7 @@ UNITS = (
     "properties/test_grammar.py",
     "properties/test_text.py",
 )
-"""Tests of these modules, one by one."""
+"""The unit tests of each of these modules."""
 
 WHOLE = (
     "checks/test_faults_greeting.py",
@@ -60,8 +60,8 @@ WHOLE = (
     "unit/check/test_run.py",
     "checks/test_addresses.py",
 )
-"""Tests that run a whole check. Others would find a few more mistakes, but need a process, wait for
-time to pass, or are about other modules."""
+"""Tests that run a whole check. Others would kill a few more mutants, but need a process, wait for
+a time limit, or test other modules."""
 
 
 def source(name: str) -> Path:

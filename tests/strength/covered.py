@@ -1,6 +1,6 @@
 """Report line and branch coverage of the parsers; fail if it is too low.
 
-`make coverage` has measured it in all processes, those of the installed command among them.
+`make coverage` measures it in all processes, including those of the installed command.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""Put the code of a changed module into the one that is loaded, whose parts others hold already."""
+"""Replace the code of a loaded module, including the objects that other modules have imported."""
 
 import ast
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def graft(tree: ast.Module, module: ModuleType) -> None:
-    """Make a loaded module what `tree` says: its code, its defaults and its constants."""
+    """Give a loaded module the code, defaults and constants of `tree`."""
     new = ModuleType(module.__name__)
     new.__file__ = module.__file__
     exec(compile(tree, str(module.__file__), "exec"), vars(new))
@@ -54,12 +54,12 @@ def _class(old: Any, new: Any, translated: Callable[[Any], Any]) -> None:
         before = vars(old).get(name)
         match value:
             case FunctionType() if len(value.__code__.co_freevars) != len(
-                before.__code__.co_freevars  # a call of super() came or went
+                before.__code__.co_freevars  # a call of super() was added or removed
             ):
                 setattr(old, name, FunctionType(value.__code__, before.__globals__, name))
             case FunctionType():
                 _function(before, value, translated)
-            case staticmethod() | classmethod():  # `__new__`, which knows the defaults, is one
+            case staticmethod() | classmethod():  # `__new__`, which has the defaults, is one
                 _function(before.__func__, value.__func__, translated)
             case property(fget=FunctionType() as getter):
                 _function(before.fget, getter, translated)

@@ -1,8 +1,8 @@
-"""Mutation operators: one source file in, each with one small change, as a syntax tree.
+"""Mutation operators: yield syntax trees of a source file, each with one small change.
 
 The operators are the usual ones (those of mutmut and cosmic-ray): comparisons, `and`, `or`, `not`,
-arithmetic, constants, conditions, returned values, statements left out, `break` and `continue`,
-ends of slices, `min` and `max`, `any` and `all`, text methods left out. Annotations, docstrings,
+arithmetic, constants, conditions, returned values, removed statements, `break` and `continue`,
+ends of slices, `min` and `max`, `any` and `all`, removed text methods. Annotations, docstrings,
 assertions, decorators and imports stay: they change nothing at run time, or only speed.
 """
 
@@ -42,7 +42,7 @@ _TEXT_METHODS = {
     *("strip", "rstrip", "lstrip", "lower", "upper", "casefold", "removeprefix", "removesuffix"),
     *("replace", "translate"),
 }
-# Their text is only a name for the type checker.
+# Their first argument is only for the type checker.
 _TYPES = {"TypeVar", "NewType"}
 
 
@@ -50,10 +50,10 @@ class Mutant(NamedTuple):
     """One mutant."""
 
     key: str
-    """Where and what, without line numbers, so that it outlives changes elsewhere."""
+    """Place and change, without line numbers, so that it survives changes elsewhere."""
     function: str
     lines: range | None
-    """Of the statement: a test that runs none of them cannot notice. None: outside of functions."""
+    """Of the statement: a test that runs none of them cannot kill it. None: outside functions."""
     tree: ast.Module
 
 
@@ -83,7 +83,7 @@ _Step = tuple[ast.AST, str, int | None]
 
 
 def _paths(node: ast.AST, above: tuple[_Step, ...]) -> Iterator[tuple[_Step, ...]]:
-    """Yield the way to each node that may be changed."""
+    """Yield the path to each node that may be changed."""
     for field, value in ast.iter_fields(node):
         if field in ("annotation", "returns", "decorator_list", "bases", "format_spec"):
             continue
@@ -129,7 +129,7 @@ def _function(path: tuple[_Step, ...]) -> str:
 
 
 def _shown(path: tuple[_Step, ...]) -> str:
-    """Return the smallest piece of code around a change that says something."""
+    """Return the smallest meaningful piece of code around a change."""
     pieces = [_get(*step) for step in reversed(path)]
     for piece in pieces:
         if isinstance(piece, ast.expr | ast.stmt | ast.comprehension | ast.arguments):
@@ -140,7 +140,7 @@ def _shown(path: tuple[_Step, ...]) -> str:
 
 
 def _where_they_differ(before: str, after: str) -> tuple[str, str]:
-    """Leave out of long pieces what is far from the change."""
+    """Shorten long pieces to the part around the change."""
     if len(before) + len(after) <= 240:
         return before, after
     begin = _in_common(before, after)
@@ -158,7 +158,7 @@ def _lines(path: tuple[_Step, ...]) -> range | None:
     """Return the lines of the smallest statement; of a compound one those of its head."""
     if not any(isinstance(node, ast.FunctionDef) and field == "body" for node, field, _ in path):
         return None
-    # Of `break` and `continue` the compiler leaves no trace.
+    # The compiler generates no line for `break` and `continue`.
     statement = [
         each
         for each in (_get(*step) for step in path)
@@ -211,7 +211,7 @@ def _changes(node: ast.AST, parent: ast.AST, field: str) -> Iterator[ast.AST]:
             yield ast.Continue()
         case ast.Continue():
             yield ast.Break()
-    # A condition the other way round; those with a shape of their own are changed above.
+    # Negate a condition; comparisons and boolean operators are changed above.
     if (field == "test" or (field == "ifs" and isinstance(parent, ast.comprehension))) and (
         isinstance(node, ast.Name | ast.Attribute | ast.Call | ast.BoolOp | ast.NamedExpr)
     ):

@@ -1,6 +1,6 @@
-"""What the plugin may say to a mail server, judged by what servers have recorded.
+"""The commands that the plugin may send, checked against the records of the test servers.
 
-Not by the plugin's own table: this is the other side of it.
+This list is independent of the plugin's own.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Iterable, Sequence
 ALONE = (b"CAPA", b"STLS", b"STAT", b"QUIT")
 WITH_ARGUMENT = (b"USER", b"PASS", b"APOP", b"AUTH")
 LOGINS = (b"PASS", b"APOP", b"AUTH")
-"""Each is an attempt, as a server counts them."""
+"""Each is a login attempt for the server."""
 
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
 
 
 def forbidden(commands: Iterable[bytes]) -> list[bytes]:
-    """Return of one connection's lines those that may not be sent.
+    """Return the lines of one connection that may not be sent.
 
-    What is read as lines may be the plugin's handshake, or its request to a token endpoint where a
-    script plays one: then it is no POP3 from there on.
+    Lines may also be part of a TLS handshake or of a token request to a scripted server; from
+    there on they are not POP3.
     """
     found = []
     is_exchange = False
@@ -38,5 +38,5 @@ def forbidden(commands: Iterable[bytes]) -> list[bytes]:
 
 
 def logins(commands: Sequence[bytes]) -> int:
-    """Return how often a login was tried."""
+    """Return the number of login attempts."""
     return sum(line.partition(b" ")[0] in LOGINS for line in commands)

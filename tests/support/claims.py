@@ -1,7 +1,7 @@
 """Check that tests show the catalogue rows that they claim.
 
 Each claim of a fault is checked at the end of its test: a run was seen that has the state, the
-kind and the text of the row. `python -m tests.support.claims` prints all claims, one a line.
+kind and the text of the row. `python -m tests.support.claims` prints all claims, one per line.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Claim(NamedTuple):
 
 
 def of_faults(item: pytest.Item) -> Iterator[Claim]:
-    """Yield the faults that a test claims. Raises UsageError where the catalogue has no such."""
+    """Yield the faults that a test claims. Raises UsageError if the catalogue has no such row."""
     callspec = getattr(item, "callspec", None)
     default = callspec.params.get("mode") if callspec else None
     for mark in item.iter_markers("fault"):
@@ -38,27 +38,27 @@ def of_faults(item: pytest.Item) -> Iterator[Claim]:
             row = FAULTS.get(number)
             case = mark.kwargs.get("case", "")
             if row is None or case not in row.cases:
-                raise pytest.UsageError(f"{item.nodeid}: there is no fault {number} {case!r}")
+                raise pytest.UsageError(f"{item.nodeid}: no such fault: {number} {case!r}")
             modes = row.modes_of(case)
             claimed = mark.kwargs.get("modes") or ((default,) if default in MODES else ())
             if modes and not claimed:
-                raise pytest.UsageError(f"{item.nodeid}: in which mode is it fault {number}?")
-            # A test of every mode may meet a fault that exists in some of them alone.
+                raise pytest.UsageError(f"{item.nodeid}: fault {number} needs a mode")
+            # A test of all modes may claim a fault that exists only in some of them.
             applying = [mode for mode in claimed if mode in modes] if modes else [""]
             yield from (Claim(number, case, mode) for mode in applying)
 
 
 def of_threats(item: pytest.Item) -> Iterator[str]:
-    """Yield the threats that a test claims. Raises UsageError for one that there is not."""
+    """Yield the threats that a test claims. Raises UsageError for an unknown one."""
     for mark in item.iter_markers("threat"):
         for name in mark.args:
             if name not in THREATS:
-                raise pytest.UsageError(f"{item.nodeid}: there is no threat {name}")
+                raise pytest.UsageError(f"{item.nodeid}: no such threat: {name}")
             yield name
 
 
 def check(item: pytest.Item) -> None:
-    """Assert that the runs of a test show what it claims."""
+    """Assert that the runs of a test show the rows that it claims."""
     from tests.support.faults import kinds
 
     for number, case in dict.fromkeys((claim.number, claim.case) for claim in of_faults(item)):
@@ -70,7 +70,7 @@ def check(item: pytest.Item) -> None:
 
 
 class _Collected:
-    """A pytest plugin that keeps what was collected."""
+    """A pytest plugin that keeps the collected tests."""
 
     def __init__(self) -> None:
         self.items: list[pytest.Item] = []

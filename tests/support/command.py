@@ -1,4 +1,4 @@
-"""Run the plugin the way a monitoring system does, or inside the test process."""
+"""Run the plugin like a monitoring system, or inside the test process."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.support import stopwatch
 COMMAND = Path(sys.executable).with_name("check_pop3_plus")
 
 _INHERITED = ("PATH", "HOME", "COVERAGE_PROCESS_CONFIG")
-"""The last one is set by `make coverage` alone."""
+"""Only `make coverage` sets the last one."""
 
 IN_PROCESS = "POP3_TESTS_IN_PROCESS"
-"""Runs everything inside the test process; set by `make mutants` alone."""
+"""Runs everything inside the test process; only `make mutants` sets it."""
 
 
 class Run(NamedTuple):
-    """What one run printed and how it ended."""
+    """The output and exit code of one run."""
 
     code: int
     out: str
@@ -43,7 +43,7 @@ class Run(NamedTuple):
 
     @property
     def perfdata(self) -> dict[str, str]:
-        """Label to raw value string: `{"time": "0.0431s;2;5;0;10"}`."""
+        """Map each label to its raw value: `{"time": "0.0431s;2;5;0;10"}`."""
         pairs = (item.partition("=") for item in self.line.partition(" | ")[2].split())
         return {label: value for label, _, value in pairs}
 
@@ -60,7 +60,7 @@ def run(
     timeout: float = 30,
     cwd: str | os.PathLike[str] | None = None,
 ) -> Run:
-    """Run it with a small, known environment; one that hangs is killed and fails the test."""
+    """Run the plugin with a small, fixed environment. A hanging run fails the test."""
     if IN_PROCESS in os.environ and stdin == subprocess.DEVNULL and "--sweep" not in args:
         return run_in_process(*args, env=env, cwd=cwd)
     start = time.monotonic()
@@ -83,9 +83,9 @@ def run_in_process(
     env: Mapping[str, str] | None = None,
     cwd: str | os.PathLike[str] | None = None,
 ) -> Run:
-    """Run it inside the test process, which takes a tenth of the time; see there what is missing.
+    """Run the plugin inside the test process, in a tenth of the time; see `command_in_process`.
 
-    pytest-timeout ends one that hangs.
+    pytest-timeout ends a hanging run.
     """
     from tests.support import command_in_process
 
@@ -105,16 +105,16 @@ def assert_failed(done: Run, code: int, kind: str, phase: str | None = None) -> 
 
 
 class Timed(NamedTuple):
-    """What a run printed, and when."""
+    """The output of a run, and its times."""
 
     done: Run
-    """Its `seconds` are those until the process was gone."""
+    """Its `seconds` end with the process."""
     line_seconds: float
-    """Until the status line was there."""
+    """Seconds until the status line."""
 
 
 def timed(*args: str, env: Mapping[str, str] | None = None, limit: int = 30) -> Timed:
-    """Run it by the stopwatch; one that hangs is killed after `limit` seconds."""
+    """Run the plugin and measure its time; it is killed after `limit` seconds."""
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "record"
         done = subprocess.run(

@@ -1,8 +1,6 @@
-"""See the plugin work: the installed command against servers of its own, or against yours.
+"""Demonstrate the installed command against test servers, or against another server.
 
-    python -m tests.demo [--host NAME [--login NAME --password-file FILE]]
-
-`make demo` says the same by the variables HOST, LOGIN and PASSWORD_FILE.
+`make demo` runs it; the variables HOST, LOGIN and PASSWORD_FILE select a server and a login.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ EXPIRY = "the same, and good for 60 days more"
 
 
 def show(what: str, *args: str, state: str | None = None, folder: Path | None = None) -> bool:
-    """Run it and print everything; False where it did not end in `state`."""
+    """Run the plugin and print everything. Return whether it ended in `state`."""
     print(f"# {what}" + (f": {state}" if state else ""))
     print(f"$ {shlex.join(['check_pop3_plus', *args])}", flush=True)
     done = run(*args, cwd=folder)
@@ -38,7 +36,7 @@ def show(what: str, *args: str, state: str | None = None, folder: Path | None = 
 
 
 def against_own_servers(folder: Path) -> bool:
-    """Every kind of result; False where one is not what it was announced to be."""
+    """Show every kind of result. Return whether all were the announced ones."""
     pki = Pki(folder)
     good = pki.server("good")
     for name, secret in (("password", "correct horse"), ("wrong-password", "battery staple")):
@@ -53,7 +51,7 @@ def against_own_servers(folder: Path) -> bool:
     ):
 
         def shown(what: str, state: str, port: int, *args: str) -> bool:
-            # -4 because these servers have no IPv6, and `localhost` may have it.
+            # -4 because these servers have no IPv6 address, while `localhost` may have one.
             target = ("-H", "localhost", "-p", str(port), "-4")
             return show(what, *target, *args, state=state, folder=folder)
 
@@ -89,12 +87,12 @@ def against_own_servers(folder: Path) -> bool:
 
 
 def against(host: str, login: str | None, password_file: str | None) -> None:
-    """The four common uses; what they find is the server's own affair."""
+    """Show the four common uses; any result is accepted."""
     show(ANSWERING, "-H", host)
     if login and password_file:
         show(LOGIN, "-H", host, "-S", "-U", login, "--password-file", password_file)
     else:
-        print(f"# {LOGIN}: left out, it needs LOGIN and PASSWORD_FILE\n")
+        print(f"# {LOGIN}: skipped, it needs LOGIN and PASSWORD_FILE\n")
     show(CERTIFICATE, "-H", host, "-S")
     show(EXPIRY, "-H", host, "-S", "-D", "60")
 

@@ -1,4 +1,4 @@
-"""Helpers of the fault tests, and the assertions that hold for every run."""
+"""Helpers of the fault tests, and assertions for every run."""
 
 import base64
 import re
@@ -22,7 +22,7 @@ GREETING = say(b"+OK ready\r\n")
 BEFORE_TLS = b"+OK\r\nUSER\r\nSTLS\r\nSASL PLAIN\r\n.\r\n"
 IN_TLS = b"+OK\r\nUSER\r\nRESP-CODES\r\n.\r\n"
 
-# name=value with a unit, and what Icinga 2 and Nagios take as thresholds: fixed point only.
+# name=value with a unit, and thresholds as Icinga 2 and Nagios read them: fixed point only.
 _PERFDATA = re.compile(
     r"[a-z0-9_]+=-?\d+(?:\.\d+)?[sB]?(?:;[@~:.\d-]*){0,2}(?:;-?\d+(?:\.\d+)?)?(?:;\d+(?:\.\d+)?)?"
 )
@@ -47,10 +47,10 @@ OFFERED = [GREETING, expect(b"CAPA"), say(b"+OK\r\nUSER\r\nSTLS\r\n.\r\n"), expe
 
 
 class Fault(NamedTuple):
-    """What a bad server does, and the expected result."""
+    """A server fault, and the expected result."""
 
     name: str
-    """Begins with number and case of the catalogue, where it is one of those."""
+    """Begins with number and case of the catalogue, if it has a row there."""
     steps: Sequence[Step]
     """After the greeting in the modes `plain` and `tls`, after the second CAPA in `stls`."""
     state: str
@@ -60,12 +60,12 @@ class Fault(NamedTuple):
 
 
 def params(faults: Sequence[Fault]) -> list[pytest.ParameterSet]:
-    """Return parameters of a test that claims the rows of the catalogue by the faults' names."""
+    """Return test parameters that claim the catalogue rows in the names of the faults."""
     return [pytest.param(fault, id=fault.name, marks=claims_of(fault)) for fault in faults]
 
 
 def claims_of(fault: Fault) -> list[pytest.MarkDecorator]:
-    """Return the mark that claims what a fault's name says, if it says anything."""
+    """Return the mark that claims the catalogue row in a fault's name, if there is one."""
     number, _, face = fault.name.partition(" ")
     if not number.isdigit():
         return []
@@ -100,7 +100,7 @@ def honest(done: Run, has_secret: bool = True) -> Run:
 
 
 def _position(label: str) -> int:
-    """Return the position of a label; those of single addresses come last."""
+    """Return the position of a label; those of single addresses are last."""
     of_one_address = re.fullmatch(r"(time|cert_days)_[0-9a-f]+(_[0-9a-f]*)+", label)
     return len(LABELS) if of_one_address else LABELS.index(label)
 
@@ -139,11 +139,11 @@ def flags(mode: str, pki: Pki, login: bool = False) -> list[str]:
 
 
 def check(server: Server, *arguments: str, as_process: bool = False) -> Run:
-    """Run the plugin against a server; and assert that the result is honest.
+    """Run the plugin against a server, and assert what holds for every run.
 
     Plain sessions run the installed command, so that every table of faults covers standard error
-    and the exit of a process. Sessions with TLS run inside the test process: most of the time of
-    such a process is the import of the TLS libraries. `as_process` runs the installed command.
+    and the exit of a process. Sessions with TLS run inside the test process, because a process
+    spends most of its time with the import of TLS libraries. `as_process` forces a process.
     """
     with_tls = {"-S", "--starttls"} & set(arguments)
     target = ("-H", "localhost", "--connect-to", server.address, "-p", str(server.port))
@@ -152,7 +152,7 @@ def check(server: Server, *arguments: str, as_process: bool = False) -> Run:
 
 
 def upgraded(pki: Pki, *steps: Step) -> list[Step]:
-    """Return the steps of a good STLS session, and `steps` after the CAPA inside TLS."""
+    """Return the steps of a valid STLS session, and `steps` after the CAPA inside TLS."""
     return [
         GREETING,
         expect(b"CAPA"),

@@ -1,10 +1,10 @@
-"""Two readers of plugin output, as the two monitoring systems read it.
+"""Two parsers of plugin output, like those of the two monitoring systems.
 
-Written from their rules, and held to the cases of their own suites by `test_readers.py`:
+They follow their source code; `test_output_parsers.py` tests them with the cases of their suites:
 
 - Icinga 2: `PluginUtility::ParseCheckOutput` and `SplitPerfdata`, `PerfdataValue::Parse`.
-- Nagios Core: `parse_check_output`; its external commands; `illegal_macro_output_chars`. It hands
-  performance data on as text, so that is read by the grammar of the plugin guidelines.
+- Nagios Core: `parse_check_output`; its external commands; `illegal_macro_output_chars`. It passes
+  performance data on as text, so the grammar of the plugin guidelines applies.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import NamedTuple
 STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
 ILLEGAL_IN_MACROS = "`~$&|'\"<>"
-"""What Nagios takes out of a text before a command sees it (the default of nagios.cfg)."""
+"""The characters that Nagios removes from the text for a command (default of nagios.cfg)."""
 
 
 class Metric(NamedTuple):
-    """A metric as it arrives, in base units; thresholds where they could be read."""
+    """A parsed metric in base units, with thresholds if they are numbers."""
 
     label: str
     value: float
@@ -33,7 +33,7 @@ class Metric(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A plugin's output, taken apart."""
+    """The parts of a plugin's output."""
 
     text: str
     long: str
@@ -44,7 +44,7 @@ class Reading(NamedTuple):
 
 
 def icinga(output: str) -> Reading:
-    """Take apart as Icinga 2 does: any line may end in performance data, where a `=` is in it."""
+    """Parse like Icinga 2: any line with a `=` after a pipe may end in performance data."""
     text, perfdata = [], []
     for line in re.split(r"[\r\n]", output):
         before, pipe, behind = line.partition("|")
@@ -58,12 +58,12 @@ def icinga(output: str) -> Reading:
 
 
 def icinga_metrics(perfdata: str) -> list[Metric]:
-    """Return the metrics of performance data. Raises ValueError where Icinga takes none."""
+    """Return the metrics of performance data. Raises ValueError if Icinga rejects one."""
     return [icinga_metric(word) for word in icinga_words(perfdata)]
 
 
 def icinga_words(perfdata: str) -> list[str]:
-    """Split as Icinga 2 does: to the first `=`, and from there to the next blank."""
+    """Split like Icinga 2: up to the first `=`, and from there to the next blank."""
     words, begin, prefix = [], 0, ""
     while (equals := perfdata.find("=", begin)) >= 0:
         label = _unquoted(perfdata[begin:equals].strip())
@@ -81,7 +81,7 @@ def icinga_words(perfdata: str) -> list[str]:
 
 
 def icinga_metric(word: str) -> Metric:
-    """Read one word. Raises ValueError where it is none."""
+    """Parse one metric. Raises ValueError if it is invalid."""
     label, equals, behind = word.rpartition("=")
     value = behind.partition(" ")[0]
     if not equals or "," in value or not value:
@@ -96,7 +96,7 @@ def icinga_metric(word: str) -> Metric:
 
 
 def _icinga_limit(token: str, factor: float) -> float | None:
-    """Read a threshold; ranges are passed over."""
+    """Parse a threshold; ranges are ignored."""
     if token in ("", "U") or re.search(r"[^-+0-9.eE]", token):
         return None
     return _number(token) * factor
@@ -143,7 +143,7 @@ _UNITS_OF_ANY_CASE = {
 
 @cache
 def _units() -> dict[str, tuple[float, str]]:
-    """Return the units whose case counts: `m` is a thousandth of a watt, a million of bytes."""
+    """Return the units, which are case-sensitive where `m` and `M` differ."""
     units = {"%": (1.0, "percent"), "c": (1.0, ""), "C": (1.0, "degrees-celsius"), "": (1.0, "")}
     greater = {letter: power for power, letters in enumerate("kgtpezy") for letter in letters}
     powers = {"k": 1, "m": 2, **{letter: power + 2 for letter, power in greater.items() if power}}
@@ -174,8 +174,8 @@ def _units() -> dict[str, tuple[float, str]]:
 
 
 def nagios(output: str, is_escaped: bool = False) -> Reading:
-    """Take apart as Nagios Core does: line 1 and the rest have a pipe each, and behind that of
-    the rest all is performance data; `is_escaped` says that it came by an external command."""
+    """Parse like Nagios Core: line 1 and the long output may each have a pipe, and everything after
+    the second one is performance data. `is_escaped` is for an external command."""
     if is_escaped:
         output = re.sub(r"\\([\\n])", lambda found: {"n": "\n"}.get(found[1], "\\"), output)
     first, _, rest = output.partition("\n")
@@ -197,7 +197,7 @@ class Command(NamedTuple):
 
 
 def nagios_command(line: str) -> Command:
-    """Read a line of the command file. Raises ValueError where it is no result of a service."""
+    """Parse a line of the command file. Raises ValueError if it is no service result."""
     found = re.fullmatch(
         r"\[(\d+)\] PROCESS_SERVICE_CHECK_RESULT;([^;\n]+);([^;\n]+);(\d+);([^\n]*)", line
     )
@@ -207,7 +207,7 @@ def nagios_command(line: str) -> Command:
 
 
 def in_macros(text: str) -> str:
-    """Return what Nagios lets through into a command."""
+    """Return the text that Nagios passes to a command."""
     return "".join(character for character in text if character not in ILLEGAL_IN_MACROS)
 
 
@@ -219,7 +219,7 @@ _BY_THE_GUIDELINES = re.compile(
 
 
 def guidelines_metrics(perfdata: str) -> list[Metric]:
-    """Return the metrics by the grammar of the plugin guidelines. Raises ValueError."""
+    """Parse metrics by the grammar of the plugin guidelines. Raises ValueError."""
     metrics, position = [], 0
     while position < len(perfdata):
         found = _BY_THE_GUIDELINES.match(perfdata, position)
@@ -233,7 +233,7 @@ def guidelines_metrics(perfdata: str) -> list[Metric]:
 
 
 def _plain(limit: str | None) -> float | None:
-    """Return a threshold that is a number; ranges have a grammar of their own."""
+    """Return a threshold that is a number; ranges have another grammar."""
     return (
         float(limit) if limit and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?|-?\.[0-9]+", limit) else None
     )
@@ -245,9 +245,9 @@ _NAMES = {"s": "seconds", "B": "bytes", "": ""}
 
 
 def assert_read_alike(code: int, output: str, name: str = "POP3") -> list[Metric]:
-    """Assert that both systems read the same of an output, and return the metrics.
+    """Assert that both systems parse an output alike, and return the metrics.
 
-    That is: the same status, the same texts, and the metrics that stand on line 1, no more.
+    That is: the same status, the same texts, and only the metrics of line 1.
     """
     first, _, rest = output.partition("\n")
     head, pipe, meant = first.partition(" | ")

@@ -28,5 +28,5 @@ def tree(module: str) -> ast.Module:
 
 
 def folder(module: str) -> str:
-    """Return the folder of a module, or its own name where it lies at the top."""
+    """Return the folder of a module, or the name of a module at the top level."""
     return module.partition(".")[0]

@@ -33,46 +33,44 @@ RECORD = "RECORD"
 """The environment variable that makes a session write the records."""
 
 NOT_RECORDED = {
-    "test_clock_far_ahead_reports_expired_certificates": "two services fail in any order",
-    "test_a_signal_at_any_moment": "the signal may arrive in one phase or in the next",
-    "test_hardly_any_memory": "what there is no memory for depends on the machine",
-    "test_stls_data_in_next_segment_is_injected": "the data may arrive during the handshake",
+    "test_stls_data_in_next_segment_is_injected": "the data may arrive before or in the handshake",
+    "test_signal_at_any_moment_ends_the_run": "the signal may arrive in one phase or in the next",
+    "test_memory_limit_leaves_one_line_or_no_output": "the machine decides which call fails",
 }
 """Test functions whose runs are not compared, each with the reason."""
 
-_LATE = "an attempt that times out may not have handed over its details, on a busy machine"
+_LATE = "an attempt that times out may be without details on a busy machine"
 
 IN_BRIEF = {
     "test_session_stalled_at_any_step_ends_at_deadline": _LATE,
-    "test_stalls": _LATE,
     "test_handshake_stalled_ends_at_deadline": _LATE,
     "test_stls_accepted_without_handshake_times_out": _LATE,
     "test_flood_inside_one_openssl_call_ends_at_deadline": _LATE,
     "test_login_withdrawn_is_reported": "the server may end the session before STAT, or after it",
-    "test_a_client_certificate_is_demanded": "TLS 1.3 tells of a rejection after the handshake",
+    "test_client_certificate_missing_is_named": "TLS 1.3 reports a rejection after the handshake",
 }
 """Test functions of whose runs only the status line, without performance data, and the lines
 `kind:` and `try:` are compared, each with the reason."""
 
 SIDE_BY_SIDE = {"test_login_slow_rejection_is_credentials"}
-"""Test functions whose runs are at the same time, and may end in any order."""
+"""Test functions with parallel runs, which may end in any order."""
 
 _MANY = r"(?:36[6-9]|3[7-9]\d|[4-9]\d\d|\d{4,})"
-"""More days than a certificate of a year has left."""
+"""More days than a certificate of one year has left."""
 
 _REPLACEMENTS = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
-        # Paths, each up to the next blank: a long one is cut.
+        # Paths, each up to the next blank, because a long one is cut.
         (re.escape(tempfile.gettempdir()) + r"/[^\s,;:)]*", "TEMPORARY"),
         (re.escape(str(Path(__file__).parent.parent.parent)) + r"(?=/)", "REPOSITORY"),
-        # Times. Those of the chart are aligned, and have a bar behind them.
+        # Times. Those of the chart are aligned and followed by a bar.
         (r"\b(time(?:_[0-9a-z_]+)?)=\d+\.\d+s", r"\1=TIMEs"),
         (r" +\d+\.\d{3} s(?: #+(?=\n|$))?", " TIME s"),
         (r"\b\d+\.\d s\b", "TIME s"),
         (r"\bafter \d+ s\b", "after TIME s"),
-        # Dates, and spans of time from now. Those of certificates that the tests make are always
-        # the same in whole days; those of the dates that stand in the tests are longer.
+        # Dates, and time spans from now. Certificates created by the tests always have the same
+        # whole days left; fixed dates in the tests are further away.
         (r"\b\d{4}-\d\d-\d\d(?: \d\d:\d\d)?", "DATE"),
         (r"\b" + _MANY + r" days\b", "MANY days"),
         (r"\b((?:cert|chain)_days(?:_[0-9a-z_]+)?)=-?" + _MANY + r"\.\d+", r"\1=MANY"),
@@ -83,7 +81,7 @@ _REPLACEMENTS = [
         (r"\bsha256:[0-9a-f]{64}", "sha256:HASH"),
         # Places in the source.
         (r"(?<=trace: )(\S+, line )\d+", r"\1NUMBER"),
-        # Ports that the system chose.
+        # Ports chosen by the system.
         (r"(?<=:)\d{5}\b", "PORT"),
         (r"\bport \d{5}\b", "port PORT"),
     )
@@ -91,7 +89,7 @@ _REPLACEMENTS = [
 
 
 class Entry(NamedTuple):
-    """What is recorded of one run."""
+    """The record of one run."""
 
     code: int
     out: str
@@ -113,7 +111,7 @@ def normalised(text: str) -> str:
 
 
 def _entries(function: str, runs: Iterable[Run]) -> list[Entry]:
-    """Return what is recorded of the runs of a test function."""
+    """Return the records of the runs of a test function."""
     entries = []
     for run in runs:
         lines = normalised(run.out).splitlines()
@@ -164,7 +162,7 @@ def _files() -> dict[str, Record]:
 def _recorded(file: str, test: str) -> Record:
     """Return the entries of a test.
 
-    Where its own file has none, the test has moved, and those of another file are taken.
+    If its own file has none, the test was moved, and those of another file are used.
     """
     others = [record for name, record in _files().items() if name != file]
     for record in (_files().get(file, {}), *others):
@@ -180,10 +178,9 @@ def _recorded(file: str, test: str) -> Record:
 def is_recorded(item: pytest.Item) -> bool:
     """Return whether the runs of a test are recorded.
 
-    Those with real monitoring systems and servers of other kinds are not, as what they print
-    depends on which of these are installed. Nor are examples that are chosen at random. In
-    mutation runs the records are not compared: the question is whether the assertions of the tests
-    kill the mutant.
+    Tests with real monitoring systems and other servers are not, because their output depends on
+    what is installed; nor are randomly chosen examples. Mutation runs do not compare records,
+    because the assertions of the tests have to kill the mutants.
     """
     return (
         any(True for name in ("fault", "threat") for _ in item.iter_markers(name))
@@ -235,8 +232,8 @@ def _file(item: pytest.Item) -> str:
 
 # --- recording ---------------------------------------------------------------------------------
 #
-# Tests may run in several processes. Each of them appends to a file of its own, and the process
-# that began the session makes the records from these.
+# Tests may run in several processes. Each appends to its own file, from which the main process
+# of the session writes the records.
 
 _PARTS = "POP3_TESTS_RECORD_PARTS"
 """The folder for the files of the single processes."""

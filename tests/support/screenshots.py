@@ -1,10 +1,8 @@
-"""Take the pictures of the README anew: `make screenshots`, as root on Debian.
+"""Take the pictures of the README: `make screenshots`, as root on Debian.
 
-    python -m tests.screenshots [FOLDER]
-
-All is real: Dovecot, the plugin, Icinga 2 with the shipped files, Icinga DB, Icinga Web 2 and a
-browser. They run in namespaces of their own, where reserved names and addresses exist, every port
-is free and nothing outside can be reached. They end with it.
+All programs are real: Dovecot, the plugin, Icinga 2 with the shipped files, Icinga DB, Icinga Web 2
+and a browser. They run in their own namespaces, with reserved names and addresses, free ports and
+no access to other networks, and end with them.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ SEARCH = "/usr/sbin:/usr/bin:/sbin:/bin"
 WEB = "127.0.0.1:8080"
 SECRET = "correct horse"
 
-# Name, address, and whether its certificate is good: else an intermediate one is not sent.
+# Name, address, and whether it sends its intermediate certificate.
 SERVERS = {"pop.example.org": ("192.0.2.25", True), "mail.example.org": ("192.0.2.26", False)}
 
 PROGRAMS = (
@@ -44,7 +42,7 @@ PROGRAMS = (
     *("pngquant", "optipng", "unshare", "ip"),
 )
 
-# File name, host, service, and how much of the page.
+# File name, host, service, and the visible part of the page.
 PICTURES = (
     ("icinga-ok", "pop.example.org", "Customer mail login", 868),
     ("icinga-critical", "mail.example.org", "Customer mail", 936),
@@ -187,7 +185,7 @@ def main() -> int:
                 [sys.executable, "-m", "tests.support.screenshots", str(images.resolve())]
             ),
         )
-        # With a process namespace, in which nothing outlives its first process.
+        # With a PID namespace, in which no process outlives the first one.
         unshare = ["unshare", "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child"]
         return subprocess.run(
             [*unshare, "--mount-proc", "sh", "-ec", script],
@@ -198,7 +196,7 @@ def main() -> int:
 
 
 def take(folder: Path, images: Path) -> None:
-    """Start everything, have everything checked, and take the pictures."""
+    """Start everything, run all checks, and take the pictures."""
     serve_mail(folder)
     start_database(folder)
     start(folder, "redis", "redis-server", "--port", "6380", "--bind", "127.0.0.1", "--save", "")
@@ -215,7 +213,7 @@ def take(folder: Path, images: Path) -> None:
 
 
 def serve_mail(folder: Path) -> None:
-    """Start Dovecot on both addresses, with certificates of an example of an authority."""
+    """Start Dovecot on both addresses, with certificates of an example CA."""
     root = trustme.CA(organization_name="Example", organization_unit_name="Example Root CA")
     issuer = trustme.CA(root, 8, "Example", "Example Issuing CA")
     (folder / "icinga2" / "ca.pem").write_bytes(root.cert_pem.bytes())
@@ -275,7 +273,7 @@ def start_database(folder: Path) -> None:
 
 
 def objects() -> str:
-    """Return the two hosts, as the README of the templates has them."""
+    """Return the two hosts, as in the README of the templates."""
     hosts = ""
     for name, (address, good) in SERVERS.items():
         check: dict[str, object] = {
@@ -310,7 +308,7 @@ def start_web(folder: Path) -> None:
 
 
 def synchronized(folder: Path, node: Node) -> bool:
-    """Whether the database has a state of each service."""
+    """Return whether the database has a state for each service."""
     socket = folder / "mysql" / "socket"
     sql = "SELECT COUNT(*) FROM icingadb.service_state WHERE is_reachable IS NOT NULL"
     found = subprocess.run(
@@ -323,7 +321,7 @@ def synchronized(folder: Path, node: Node) -> bool:
 
 
 class Browser:
-    """A headless Chromium that is told what to do over two pipes (--remote-debugging-pipe)."""
+    """A headless Chromium, controlled through two pipes (--remote-debugging-pipe)."""
 
     def __init__(self, folder: Path) -> None:
         pipes = folder / "to-browser", folder / "from-browser"
@@ -349,7 +347,7 @@ class Browser:
         self._call("Emulation.setDeviceMetricsOverride", **size)
         self._call("Page.navigate", url=url)
         wait("the page", lambda: bool(self._evaluate("!!document.querySelector('.plugin-output')")))
-        time.sleep(2)  # Icinga Web 2 goes on arranging it
+        time.sleep(2)  # the layout of Icinga Web 2 is still changing
         unfold = "[id^=check-output] + .collapsible-control"
         self._evaluate(f"document.querySelector('{unfold}')?.click()")
         time.sleep(2)
@@ -386,7 +384,7 @@ def shoot(folder: Path, images: Path) -> None:
 def start(
     folder: Path, name: str, *command: str | Path, environment: dict[str, str] | None = None
 ) -> None:
-    """Start what runs until the end; what it prints is kept."""
+    """Start a background process, and keep its output."""
     with (folder / f"{name}.out").open("wb") as output:
         subprocess.Popen(
             command,

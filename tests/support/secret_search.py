@@ -1,6 +1,6 @@
-"""Recognisable secrets, how a server may encode them, and the search for them in the output.
+"""Recognisable secrets, encodings that a server may use, and the search for them in output.
 
-Independent of the plugin's masking: the encodings here are made by other means.
+The encodings are implemented independently of the plugin's masking.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ CANARIES = {
     "a token": b"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJtb25pdG9yIn0.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1g",
     "a long token": base64.b64encode(bytes(range(256)) * 5),
 }
-"""Each has something that some encoding changes."""
+"""Each has characters that some encoding changes."""
 
 SHORT = ("a", "3", "ok", "OK", "POP3", "user", "AUTH", "ready", "äö")
 """Secrets that are too short to be masked."""
 
 
 def echoes(secret: bytes) -> dict[str, bytes]:
-    """Return what a server that knows a secret may say, by the name of the encoding."""
+    """Return the possible echoes of a secret, by the name of the encoding."""
     text = secret.decode("utf-8", "surrogateescape")
     bearer = b"user=" + USER.encode() + b"\1auth=Bearer " + secret + b"\1\1"
     quoted = urllib.parse.quote_from_bytes(secret, safe="")
@@ -85,14 +85,14 @@ def echoes(secret: bytes) -> dict[str, bytes]:
 
 
 def hits(secret: bytes, shown: str | bytes) -> list[str]:
-    """Return the encodings of a secret that are in the output as a whole, in any letter case."""
+    """Return the encodings of a whole secret that are in the output, in any letter case."""
     text = (shown if isinstance(shown, str) else shown.decode("latin-1")).lower()
     wanted = {form.lower() for form in _encodings(secret)}
     return sorted(form for form in wanted if form in text)
 
 
 def _encodings(secret: bytes) -> Iterator[str]:
-    """Yield a secret plain and encoded, as it is and as sanitising leaves it."""
+    """Yield a secret, plain and encoded, unchanged and sanitised."""
     text = secret.decode("utf-8", "replace")
     encodings = [
         secret.decode("latin-1"),
@@ -109,7 +109,7 @@ def _encodings(secret: bytes) -> Iterator[str]:
     ]
     for shift in range(3):
         encoded = base64.b64encode(bytes(shift) + secret).decode()
-        # Of the secret alone: the first and last character may depend on what is beside it.
+        # Without the first and last character, which may depend on the adjacent text.
         encodings.append(encoded[(8 * shift + 5) // 6 : (shift + len(secret)) * 8 // 6])
     harmless = str.maketrans("<>&", "()+") | dict.fromkeys(map(ord, "|\"'`$\\"), "?")
     for each in encodings:
@@ -126,7 +126,7 @@ def assert_hidden(secret: bytes, *shown: str | bytes) -> None:
 
 
 def of_exception(error: BaseException) -> str:
-    """Return all that an exception, and those that led to it, would say of themselves."""
+    """Return the text of an exception and its causes, with all their attributes."""
     found = []
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
@@ -140,7 +140,7 @@ def of_exception(error: BaseException) -> str:
     return "\n".join([*found, *traceback.format_exception(error)])
 
 
-# --- servers that know it --------------------------------------------------------------------
+# --- servers that know the secret --------------------------------------------------------------
 
 PLACES = (
     "greeting",
@@ -162,7 +162,7 @@ PLACES = (
     "withdrawn",
     "goodbye",
 )
-"""Where in a dialogue a server can say something of its own."""
+"""The places in a session where a server sends free text."""
 
 MECHANISMS = (
     *("user", "apop", "plain", "login", "cram-md5"),
@@ -175,7 +175,7 @@ def _encoded(text: bytes) -> bytes:
 
 
 class EchoingServer(Server):
-    """Takes any login, and says `said` in one place of the dialogue, or in all (`everywhere`)."""
+    """Accepts any login, and sends `said` in one place of the session, or in all (`everywhere`)."""
 
     def __init__(
         self,
@@ -231,7 +231,7 @@ class EchoingServer(Server):
         return b"+OK\r\nUSER\r\nSASL " + names + more + b"\r\n" + own + b".\r\n"
 
     def _end(self, connection: Connection) -> None:
-        """Say the last word of a login."""
+        """Send the final reply of a login."""
         if self._is("code"):
             connection.send(b"-ERR [" + self._said + b"] no\r\n")
         elif self._is("garbled"):
@@ -279,7 +279,7 @@ class EchoingServer(Server):
 
 
 def arguments(server: Server, how: str = "auto", *more: str) -> list[str]:
-    """Return the options of a login by one mechanism, on a link that needs no time for TLS."""
+    """Return the options of a login by one mechanism, without TLS to save time."""
     return [
         *("-H", "localhost", "--connect-to", server.address, "-p", str(server.port), "-U", USER),
         *("--auth", how, "--allow-insecure-login", "-t", "3", *more),
@@ -295,13 +295,13 @@ def shown(argv: Sequence[str], secret: bytes) -> str:
 
 
 class Row(NamedTuple):
-    """One row of the catalogue as a whole dialogue in clear."""
+    """One row of the catalogue as a whole plain-text session."""
 
     name: str
     how: str
     fault: Fault
     opening: str
-    """What comes before its steps: nothing, a greeting, capabilities too, or a login too."""
+    """What precedes its steps: nothing, a greeting, also capabilities, or also a login."""
 
     def server(self) -> ScriptedServer:
         offered = b"USER" if self.how == "auto" else b"SASL " + self.how.upper().encode()
@@ -333,15 +333,15 @@ _HOMES = (
     "tests.checks.test_faults_stls",
     "tests.checks.test_faults_login",
 )
-"""Where the tables of the catalogue are; a list is taken from the first home that has it."""
+"""The modules with the tables of the catalogue; the first one that has a list is used."""
 
 
 OF_CATALOGUE = faults.CANARY.encode()
-"""Some of its servers know this one."""
+"""The secret of servers in the catalogue."""
 
 
 def catalogue() -> list[Row]:
-    """Return the rows that can be played in clear, from the tables of the fault tests."""
+    """Return the rows that can be played in plain text, from the tables of the fault tests."""
     rows = []
     for title, opening in _LISTS.items():
         table = next(

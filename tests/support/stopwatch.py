@@ -1,7 +1,7 @@
-"""Run a command from a process that does nothing else, and say when it printed and was gone.
+"""Run a command from a separate process, and measure when it printed and when it ended.
 
-So what serves the command meanwhile does not keep the clock waiting, and no shell or namespace
-around it is timed. Imports nothing of ours, because it is run as a script.
+So a server in the test process does not delay the measurement, and no shell or namespace around
+the command is included. It runs as a script, and imports nothing of the project.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from pathlib import Path
 
 
 def command(record: Path, words: Sequence[str], limit: int = 30) -> list[str]:
-    """Return the command that runs `words`, and writes down the times for `read`.
+    """Return the command that runs `words`, and writes the times for `read`.
 
-    After `limit` seconds they are killed.
+    They are killed after `limit` seconds.
     """
     return [sys.executable, "-S", __file__, str(record), str(limit), *words]
 
 
 def read(record: Path) -> tuple[float, float]:
-    """Return the seconds until the first line was there, and until the process was gone."""
+    """Return the seconds until the first line and until the end of the process."""
     line, gone = json.loads(record.read_text())
     return line, gone
 
@@ -40,7 +40,7 @@ def main(record: str, limit: str, words: list[str]) -> int:
     line = time.monotonic() - began
     code = process.wait()
     gone = time.monotonic() - began
-    # Not to the end of the pipe: something that was left behind may keep it open.
+    # Not until the end of the pipe: a remaining child process may keep it open.
     os.set_blocking(process.stdout.fileno(), False)
     said += process.stdout.read() or b""
     sys.stdout.buffer.write(said)

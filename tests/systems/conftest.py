@@ -38,7 +38,7 @@ def icinga(tmp_path_factory: pytest.TempPathFactory) -> Icinga:
 
 @pytest.fixture(params=["courier", "cyrus"])
 def server(request: pytest.FixtureRequest) -> TlsServer:
-    """Each of them: what is claimed of this holds of both."""
+    """Courier and Cyrus, one after the other."""
     found: TlsServer = request.getfixturevalue(request.param)
     return found
 
@@ -60,7 +60,7 @@ def check(pki: Pki) -> Check:
 
 @pytest.fixture
 def login(tmp_path: Path) -> Login:
-    """The options of a login."""
+    """Return the options of a login."""
 
     def options(user: str = "monitor", password: str = PASSWORD) -> tuple[str, ...]:
         secret = tmp_path / f"{user}-{password}"

@@ -1,4 +1,4 @@
-"""The installed command against a real Courier: what it alone does."""
+"""The installed command against a real Courier: its special behaviour."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tests.systems.conftest import Check, Login
 pytestmark = pytest.mark.real
 
 
-def test_odd_capabilities_are_shown_as_they_come(
+def test_capabilities_unknown_are_shown_as_received(
     check: Check, login: Login, courier: Courier
 ) -> None:
-    """A delay that it does not keep, an argument of its own, mechanisms that nobody else has."""
+    """A login delay that it does not enforce, its own argument, mechanisms of its own."""
     for _ in range(2):
         done = check(courier.tls, "-S", *login(), "-vv")
 
@@ -27,16 +27,16 @@ def test_odd_capabilities_are_shown_as_they_come(
     } <= set(line.removeprefix("capabilities: ").split(", "))
 
 
-def test_no_apop(check: Check, login: Login, courier: Courier) -> None:
-    """Its greeting has no timestamp."""
+def test_apop_without_timestamp_is_not_tried(check: Check, login: Login, courier: Courier) -> None:
+    """The greeting has no timestamp."""
     done = check(courier.tls, "-S", *login(), "--auth", "apop")
 
     assert_failed(done, 2, "no-mechanism", "login")
     assert "offers no APOP" in done.verdict
 
 
-def test_no_scram(check: Check, login: Login, courier: Courier) -> None:
-    """CRAM-SHA256 is not it."""
+def test_scram_not_offered_is_not_tried(check: Check, login: Login, courier: Courier) -> None:
+    """CRAM-SHA256 is another mechanism."""
     done = check(courier.tls, "-S", *login(), "--auth", "scram-sha-256")
 
     assert_failed(done, 2, "no-mechanism", "login")
@@ -45,16 +45,16 @@ def test_no_scram(check: Check, login: Login, courier: Courier) -> None:
     )
 
 
-def test_user_is_offered_where_it_is_refused(check: Check, courier: Courier) -> None:
-    """Its list is the same with and without POP3_TLS_REQUIRED: clients are invited to try."""
+def test_user_offered_but_refused_before_tls_is_critical(check: Check, courier: Courier) -> None:
+    """The capabilities are the same with and without POP3_TLS_REQUIRED."""
     done = check(courier.strict, "--refuse-cleartext-login")
 
     assert_failed(done, 2, "cleartext-accepted")
     assert "offers USER before TLS" in done.verdict
 
 
-def test_commands_behind_stls(check: Check, courier: Courier) -> None:
-    """CVE-2021-38084: before 1.1.5 they are answered inside TLS. That is seen."""
+def test_stls_pipelined_command_is_answered_before_1_1_5(check: Check, courier: Courier) -> None:
+    """CVE-2021-38084: versions before 1.1.5 answer them inside TLS."""
     done = check(courier.plain, "--starttls", "--check-starttls-injection")
 
     if courier.version < (1, 1, 5):
@@ -64,8 +64,8 @@ def test_commands_behind_stls(check: Check, courier: Courier) -> None:
         assert done.code == 0, done.out
 
 
-def test_sessions_end_with_quit(check: Check, login: Login, courier: Courier) -> None:
-    """Threat T20: the server saw a log-out, not a line that went dead."""
+def test_session_ends_with_quit(check: Check, login: Login, courier: Courier) -> None:
+    """Threat T20: the server logs a logout, not a lost connection."""
     before = courier.log()
 
     check(courier.plain)

@@ -1,4 +1,4 @@
-"""The installed command against a real Cyrus: what it alone does."""
+"""The installed command against a real Cyrus: its special behaviour."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.systems.conftest import Check, Login
 pytestmark = pytest.mark.real
 
 
-def test_logins_too_often(check: Check, login: Login, cyrus: Cyrus) -> None:
-    """Fault 48: `popminpoll` is one minute. Temporary, by the server's own word."""
+def test_login_too_soon_is_login_delay(check: Check, login: Login, cyrus: Cyrus) -> None:
+    """Fault 48: `popminpoll` is one minute; temporary according to the server."""
     first = check(cyrus.delayed, "-S", *login("frequent"))
     second = check(cyrus.delayed, "-S", *login("frequent"))
 
@@ -21,8 +21,8 @@ def test_logins_too_often(check: Check, login: Login, cyrus: Cyrus) -> None:
     assert "says that user frequent logs in too often: [LOGIN-DELAY] " in second.verdict
 
 
-def test_session_names_are_tolerated(check: Check, login: Login, cyrus: Cyrus) -> None:
-    """In the reply to PASS, where RFC 1939 has nothing; and who it is, in the capabilities."""
+def test_session_name_in_pass_reply_is_ignored(check: Check, login: Login, cyrus: Cyrus) -> None:
+    """The reply to PASS has a name that RFC 1939 does not define."""
     done = check(cyrus.tls, "-S", *login(), "-vvv")
 
     assert done.code == 0, done.out
@@ -30,22 +30,22 @@ def test_session_names_are_tolerated(check: Check, login: Login, cyrus: Cyrus) -
     assert "IMPLEMENTATION Cyrus POP3 " in done.out
 
 
-def test_cleartext_logins_are_refused(check: Check, cyrus: Cyrus) -> None:
-    """With `allowplaintext: no` neither USER nor a mechanism that shows the password is offered."""
+def test_cleartext_login_not_allowed_is_refused(check: Check, cyrus: Cyrus) -> None:
+    """With `allowplaintext: no` the server offers neither USER nor cleartext mechanisms."""
     done = check(cyrus.strict, "--refuse-cleartext-login")
 
     assert done.code == 0, done.out
 
 
-def test_commands_behind_stls(check: Check, cyrus: Cyrus) -> None:
-    """They are thrown away."""
+def test_stls_pipelined_command_is_discarded(check: Check, cyrus: Cyrus) -> None:
+    """Cyrus discards them."""
     done = check(cyrus.plain, "--starttls", "--check-starttls-injection")
 
     assert done.code == 0, done.out
 
 
-def test_a_digest_without_tls(check: Check, login: Login, cyrus: Cyrus) -> None:
-    """Where it refuses passwords in clear, it takes what does not show them."""
+def test_cram_md5_without_tls_logs_in(check: Check, login: Login, cyrus: Cyrus) -> None:
+    """A server that refuses cleartext passwords accepts CRAM-MD5 before TLS."""
     done = check(cyrus.strict, *login(), "--allow-insecure-login", "--auth", "scram-sha-256")
 
     assert done.code == 0, done.out

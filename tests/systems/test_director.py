@@ -1,4 +1,4 @@
-"""The basket in a real Icinga Director, and what it deploys in a real Icinga 2 and Dovecot."""
+"""The basket in a real Icinga Director, deployed to a real Icinga 2, against a real Dovecot."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _README = (BASKET.parent / "README.md").read_text()
 README_HOST = _README.partition("<!-- host: begin -->\n```\n")[2].partition("```")[0]
 
 OVERRIDES = "_override_servicevars"
-"""Where the Director keeps what is set for a service of a set on one host."""
+"""The Director stores the variables of a service of a set, on one host, under this name."""
 
 
 def secret(folder: Path, text: str) -> str:
@@ -44,7 +44,7 @@ def secret(folder: Path, text: str) -> str:
 
 
 def options(command: list[str]) -> list[str]:
-    """Return each option of a command with its value: Icinga has them in any order."""
+    """Return each option of a command with its value: Icinga does not keep their order."""
     found: list[str] = []
     for word in command[1:]:
         if word.startswith("-"):
@@ -55,7 +55,7 @@ def options(command: list[str]) -> list[str]:
 
 
 def all_options() -> tuple[dict[str, object], list[str]]:
-    """Return a value for every option, by variable, and the options that are to come of them."""
+    """Return a value for every option, by variable, and the expected options."""
     variables: dict[str, object] = {}
     passed: list[str] = []
     for flag, entry in OPTIONS.items():
@@ -78,7 +78,7 @@ def all_options() -> tuple[dict[str, object], list[str]]:
 def deployed(
     icinga: Icinga, dovecot: Dovecot, pki: Pki, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Director]:
-    """Hosts and services made from the basket, deployed to a master and an agent."""
+    """Hosts and services from the basket, deployed to a master and an agent."""
     folder = tmp_path_factory.mktemp("secrets")
 
     def variables(persona: str, password: str) -> dict[str, object]:
@@ -125,16 +125,16 @@ def deployed(
         }
         for name, properties in services.items():
             made.create("service", name, host="healthy", object_type="object", **properties)
-        # Its last command deploys.
+        # The last command deploys.
         made.follow(README_HOST)
         made.wait_for_services(SERVICES)
         yield made
 
 
-def test_the_service_set_of_a_healthy_server(
+def test_service_set_of_healthy_server_is_ok(
     deployed: Director, dovecot: Dovecot, pki: Pki
 ) -> None:
-    """Three services, of which each is told from the host what is its matter, and no more."""
+    """Three services, each with only the options of the host that concern it."""
     results = {name: deployed.node.check(f"healthy!{name}") for name in SET}
 
     assert {name: result.state for name, result in results.items()} == dict.fromkeys(SET, OK)
@@ -159,8 +159,8 @@ def test_the_service_set_of_a_healthy_server(
     assert PASSWORDS["monitor"] not in str(results)
 
 
-def test_one_trouble_one_service(deployed: Director) -> None:
-    """What is wrong is said by the service whose matter it is, read back through the API."""
+def test_failure_is_reported_by_one_service(deployed: Director) -> None:
+    """The service that the failure concerns reports it, read back through the API."""
     results = {name: deployed.node.check(f"troubled!{name}") for name in SET}
 
     assert {name: result.state for name, result in results.items()} == {
@@ -172,12 +172,12 @@ def test_one_trouble_one_service(deployed: Director) -> None:
     assert "rejected user monitor" in results["POP3 login"].line
     assert "\nkind: credentials" in results["POP3 login"].output
     assert WRONG not in str(results)
-    # Said for one service of the set alone.
+    # Set for one service of the set only.
     assert ["--verify" in result.command for result in results.values()] == [True, False, False]
 
 
-def test_a_host_with_nothing_but_an_address(deployed: Director) -> None:
-    """The address is the name, and a login without a user name is not taken for one."""
+def test_host_with_address_only_checks_availability(deployed: Director) -> None:
+    """The address is the name; a login service without a user name is UNKNOWN."""
     availability, _, login = (deployed.node.check(f"bare!{name}") for name in SET)
 
     assert availability.command[1:] == ["--diagnose", "--hostname", "127.0.0.1"]
@@ -185,8 +185,8 @@ def test_a_host_with_nothing_but_an_address(deployed: Director) -> None:
     assert "invalid --username: empty" in login.line
 
 
-def test_the_host_of_the_readme(deployed: Director) -> None:
-    """It has the service set, with what the README says on the host."""
+def test_host_of_the_readme_has_the_service_set(deployed: Director) -> None:
+    """It has the service set, with the variables of the README on the host."""
     assert deployed.node.service("pop.example.org!POP3 login")["check_command"] == "pop3_plus"
     [host] = deployed.node.objects("hosts", "pop.example.org")
     assert host["vars"] == {
@@ -196,8 +196,8 @@ def test_the_host_of_the_readme(deployed: Director) -> None:
     }
 
 
-def test_intervals_and_looks(deployed: Director) -> None:
-    """Availability every 5 minutes, login every 15 and at once, certificate every 6 hours."""
+def test_services_have_documented_intervals_and_attempts(deployed: Director) -> None:
+    """Availability every 5 minutes, login every 15 without retries, certificate every 6 hours."""
     found = {name: deployed.node.service(f"healthy!{name}") for name in (*SET, "low")}
 
     wanted = ("check_interval", "retry_interval", "max_check_attempts")
@@ -209,7 +209,7 @@ def test_intervals_and_looks(deployed: Director) -> None:
     }
 
 
-def test_every_option_is_passed(deployed: Director) -> None:
+def test_variable_becomes_its_option(deployed: Director) -> None:
     """Each variable becomes its option, as text, flag, number or list."""
     _, passed = all_options()
 
@@ -219,12 +219,12 @@ def test_every_option_is_passed(deployed: Director) -> None:
     assert options(result.command) == passed
 
 
-def test_an_agent_is_told_the_same(deployed: Director) -> None:
-    """It gets the command from the Director, too, and its variables resolved."""
+def test_agent_receives_command_and_variables(deployed: Director) -> None:
+    """It receives the command from the Director, and resolved variables."""
     _, passed = all_options()
     deployed.node.wait_for_agent()
 
-    # Until the agent has started anew with the command, it does not know it.
+    # The agent does not know the command until it has restarted.
     login = deployed.node.check_until("healthy!login at agent", OK)
     every = deployed.node.check("healthy!all options at agent")
     here = deployed.node.check("healthy!POP3 login")
@@ -235,7 +235,7 @@ def test_an_agent_is_told_the_same(deployed: Director) -> None:
     assert options(every.command) == passed
 
 
-def test_restoring_again_changes_nothing(deployed: Director) -> None:
+def test_basket_restored_again_changes_nothing(deployed: Director) -> None:
     """A second restore of the basket makes no duplicates and touches no object."""
     before = {table: deployed.count(table) for table in deployed.tables()}
     deployed.restore()

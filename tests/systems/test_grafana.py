@@ -1,6 +1,6 @@
-"""The Grafana dashboard: its queries, asked of an InfluxDB that a real Icinga 2 has filled.
+"""The queries of the Grafana dashboard, against an InfluxDB that a real Icinga 2 has filled.
 
-All but Grafana itself is real: Dovecot, plugin, Icinga 2 with the shipped InfluxdbWriter, InfluxDB.
+All other programs are real: Dovecot, plugin, Icinga 2 with the shipped InfluxdbWriter, InfluxDB.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ NAME = "pop.example.test"
 GOOD, STLS, EXPIRING, INTERMEDIATE, DOWN = (
     f"{name}.example.test" for name in ("good", "stls", "expiring", "intermediate", "down")
 )
-# With all that means something in a regular expression or in InfluxQL. (Icinga 2 itself stores a
-# double quote with a backslash before it.)
+# With all special characters of regular expressions and InfluxQL. (Icinga 2 stores a double quote
+# with a backslash.)
 LABEL = "Mail (50% off), a/b = 'x|y' [5+] \\d^*"
 OTHER = "Other mail"
 
@@ -49,7 +49,7 @@ def ask(
     host: str | Sequence[str] = ALL,
     service: str | Sequence[str] = ALL,
 ) -> list[Series]:
-    """Ask as Grafana does: a choice is made of regular expressions, `All` is the one given."""
+    """Query like Grafana: a selection becomes regular expressions, `All` becomes the one given."""
     now = int(time.time() * 1000)
     values = {
         "host": _chosen(host),
@@ -71,7 +71,7 @@ def _chosen(choice: str | Sequence[str]) -> str:
 def database(
     icinga: Icinga, dovecot: Dovecot, pki: Pki, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[InfluxDB]:
-    """One result of every service in it, written as the shipped configuration says."""
+    """A database with one result of every service, written by the shipped configuration."""
     secret = tmp_path_factory.mktemp("grafana") / "secret"
     secret.touch(mode=0o600)
     secret.write_text(PASSWORDS["monitor"])

@@ -20,7 +20,7 @@ NAME = "pop.example.test"
 SECRET = "c$nary pässword"
 
 everywhere = pytest.mark.parametrize("endpoint", [MASTER, AGENT])
-"""Both must be tried: an agent gets its variables resolved, by rules of their own."""
+"""Both must be tested: the master resolves the variables of an agent by other rules."""
 
 
 def objects(endpoint: str, host: Mapping[str, object], service: Mapping[str, object]) -> str:
@@ -51,7 +51,7 @@ def checked(
     host: Mapping[str, object] | None = None,
     **service: object,
 ) -> Result:
-    """Have the service checked once; `service` are its variables without `pop3_plus_`."""
+    """Check the service once; `service` has its variables without `pop3_plus_`."""
     with contextlib.ExitStack() as nodes:
         if endpoint == AGENT:
             nodes.enter_context(icinga.node(name=AGENT))

@@ -19,7 +19,7 @@ OK, WARNING, CRITICAL, UNKNOWN = range(4)
 STATES = {"o": OK, "w": WARNING, "c": CRITICAL, "u": UNKNOWN}
 WORDS = ["OK", "WARNING", "CRITICAL", "UNKNOWN"]
 
-# Endpoints that never run: what they would say comes through the API.
+# Endpoints that never run: the tests submit their results through the API.
 PLACES = ["a", "b", "c"]
 ZONES = "\n".join(
     f'object Endpoint "{name}" {{ }}\n'
@@ -29,7 +29,7 @@ ZONES = "\n".join(
 
 
 def host(**entry: object) -> str:
-    """Return the host `pop` with this entry of vars.pop3, and the user who is told."""
+    """Return the host `pop` with this entry of vars.pop3, and the user to notify."""
     return f"""
     object User "op" {{ email = "op@example.test" }}
     object Host "pop" {{
@@ -42,7 +42,7 @@ def host(**entry: object) -> str:
 
 
 def heard(node: Node, place: str, state: int, **more: object) -> None:
-    """Have a location say this."""
+    """Submit a result of a location."""
     node.act(
         "process-check-result",
         f"pop!Mailbox at {place}",
@@ -53,7 +53,7 @@ def heard(node: Node, place: str, state: int, **more: object) -> None:
 
 
 def consensus(icinga: Icinga, said: str, **entry: object) -> Result:
-    """Return the consensus after each location has said the state of that letter, or nothing."""
+    """Return the consensus after each location had the state of its letter, or no result."""
     places = PLACES[: len(said)]
     entry = {"locations": places, "sensitivity": "very-high"} | entry
     with icinga.node(ZONES + host(**entry)) as node:
@@ -178,7 +178,7 @@ def test_satellite_receives_files_checks_and_votes(
     icinga: Icinga, dovecot: Dovecot, pki: Pki, tmp_path: Path
 ) -> None:
     """A satellite starts without any files."""
-    # What the satellite sees of the world: for as long as the file is there, another server.
+    # While this file exists, the satellite connects to another server.
     elsewhere = tmp_path / "elsewhere"
     plugin = tmp_path / "check_pop3_plus"
     plugin.write_text(
@@ -200,7 +200,7 @@ def test_satellite_receives_files_checks_and_votes(
         nodes.enter_context(icinga.node(name=AGENT, zones={}, plugins=tmp_path))
         master = nodes.enter_context(icinga.node(zones={MASTER: host(**entry)}))
         master.wait_for_agent()
-        # Until it has its configuration it says, as UNKNOWN, that there is no such command.
+        # UNKNOWN (no such command) until the satellite has its configuration.
         master.check_until(f"pop!Mailbox at {AGENT}", OK)
         master.check_until(f"pop!Mailbox at {MASTER}", OK)
         assert master.check("pop!Mailbox").line.startswith("POP3 OK - all 2 locations agree")

@@ -41,7 +41,7 @@ def host(**checks: object) -> str:
 
 @pytest.fixture
 def hosted(dovecot: Dovecot, pki: Pki, tmp_path: Path) -> Hosted:
-    """An entry of vars.pop3 that has everything, for a persona of Dovecot."""
+    """Return an entry of vars.pop3 with all settings, for a persona of Dovecot."""
 
     def entry(persona: str = "good", password: str | None = None) -> dict[str, object]:
         secret = tmp_path / f"{persona}.secret"
@@ -70,8 +70,8 @@ def test_shipped_files_are_valid(icinga: Icinga, hosted: Hosted) -> None:
 
 
 README = (TEMPLATES / "README.md").read_text()
-# What Icinga's own sample configuration has, and the endpoints that the README speaks of.
-ITS_WORLD = """
+# Objects of Icinga's sample configuration, and the endpoints of the README.
+SAMPLE_OBJECTS = """
 object User "icingaadmin" { }
 object TimePeriod "24x7" { ranges = { monday = "00:00-24:00" } }
 """ + "".join(
@@ -121,7 +121,7 @@ def test_examples_give_the_described_services(
 ) -> None:
     """The examples of the README work unchanged."""
     text = text.replace('import "pop3-host"\n', f'import "pop3-host"\nzone = "{MASTER}"\n')
-    node = icinga.node(ITS_WORLD + text)
+    node = icinga.node(SAMPLE_OBJECTS + text)
     assert "warning" not in node.validate().stdout
     with node:
         assert [name.partition("!")[2] for name in node.services()] == services
@@ -274,7 +274,7 @@ def test_unrelated_variable_creates_no_services(icinga: Icinga) -> None:
 
 
 def settle(node: Node, count: int) -> None:
-    """Icinga looks every five seconds whether something is still to be sent."""
+    """Wait for longer than Icinga's notification timer of five seconds."""
     time.sleep(6)
     assert len(node.mails()) == count
 
@@ -305,7 +305,7 @@ def test_state_change_sends_one_mail(icinga: Icinga, hosted: Hosted, dovecot: Do
 
 
 def test_soft_state_sends_no_mail(icinga: Icinga) -> None:
-    """Nobody is notified before the last attempt."""
+    """There is no notification before the last attempt."""
     with dead_port() as port, icinga.node(host(pop={"port": port, "users": ["op"]})) as node:
         for attempts in (2, 2):
             node.act("process-check-result", "pop!pop", exit_status=0, plugin_output="fine")
@@ -362,7 +362,7 @@ def test_login_failure_of_a_dead_server_sends_no_mail(icinga: Icinga, hosted: Ho
     """Only the availability is reported."""
     entry = hosted() | {"login_delay": 4, "sensitivity": "very-high"}
     with dead_port() as port, icinga.node(host(Mailbox=entry | {"port": port})) as node:
-        # As after a while of peace.
+        # As after a time without failures.
         for name in ("pop!Mailbox login", "pop!Mailbox"):
             node.act("process-check-result", name, exit_status=0, plugin_output="fine")
         began = time.time()

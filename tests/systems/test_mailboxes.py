@@ -35,7 +35,7 @@ def test_logins_change_no_mailbox_file(name: str, pki: Pki, tmp_path: Path) -> N
     assert worked + in_use == 20
     assert worked >= 8
     assert mailbox.differences(before, after) == []
-    # Nothing of what came in has changed from the very beginning but the place of new mail.
+    # Since delivery, nothing has changed except the directory of new mail.
     messages = [text for text in contents(arrived) if b"three of these" in text]
     assert messages
     assert set(messages) <= set(contents(after))
@@ -46,7 +46,7 @@ def contents(snapshot: mailboxes.Snapshot) -> list[bytes]:
 
 
 def test_mailbox_comparison_detects_changes(pki: Pki, tmp_path: Path) -> None:
-    """A name, a flag, a byte, a time, a file more, a file less."""
+    """A changed name, flag, byte or time, an added or removed file."""
     folder = tmp_path / "Maildir"
     for part in ("cur", "new"):
         (folder / part).mkdir(parents=True)

@@ -96,8 +96,8 @@ def test_checks_and_notifications_of_three_servers(
             nagios.wait_for_state("bad.example.org", "POP3", OK)
             login = nagios.wait_for_state("bad.example.org", "POP3 login", CRITICAL)
             certificate = nagios.wait_for_state("bad.example.org", "POP3 certificate", CRITICAL)
-            # One at once, two after delay and further looks, and the escalation after 30 seconds
-            # to two persons.
+            # One immediately, two after delay and retries, and the escalation after 30 seconds to
+            # two contacts.
             nagios.wait_for(lambda: len(nagios.mails()) >= 5, "five mails")
             time.sleep(6)
             mails = nagios.mails()
@@ -156,7 +156,7 @@ def nrpe(folder: Path, port: int) -> Iterator[None]:
     shipped = NRPE_TEMPLATE.read_text()
     plugin = "/usr/lib/nagios/plugins/check_pop3_plus -H pop.example.org -S"
     assert plugin in shipped
-    # NRPE refuses to be root, and nobody else may be able to read this checkout.
+    # NRPE refuses to run as root, and other users may be unable to read this checkout.
     user = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
     appear = ["unshare", "--user", f"--map-user={user.pw_uid}", f"--map-group={user.pw_gid}"]
     config = folder / "nrpe.cfg"

@@ -1,4 +1,4 @@
-"""The installed command against a real Courier and a real Cyrus: what both have in common."""
+"""The installed command against a real Courier and a real Cyrus: their common behaviour."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ PHASE = rf"{S};;;0"
 CONNECTED = rf"time={S};;;0;10 time_resolve={PHASE} time_connect={PHASE}"
 
 DELAY = (2, 8)
-"""Both answer a wrong password only after some seconds."""
+"""Both reject a wrong password only after some seconds."""
 
 
 def assert_line(done: Run, code: int, pattern: str) -> None:
-    """The whole status line, perfdata included."""
+    """Assert the whole status line, perfdata included."""
     assert re.fullmatch(pattern, done.line), done.out
     assert done.code == code
 
 
 def link(server: TlsServer, starttls: bool) -> tuple[int, str]:
-    """The port, and the option for TLS on it."""
+    """Return the port, and the option for TLS on it."""
     return (server.plain, "--starttls") if starttls else (server.tls, "-S")
 
 
@@ -39,8 +39,8 @@ both_links = pytest.mark.parametrize("starttls", [False, True], ids=["tls", "stl
 # The four common uses.
 
 
-def test_up_and_answering(check: Check, server: TlsServer) -> None:
-    """Use 1, with the greeting that this server has."""
+def test_plain_server_is_ok(check: Check, server: TlsServer) -> None:
+    """Use 1, with the greeting of this server."""
     done = check(server.plain, "-e", server.greeting)
 
     assert_line(
@@ -53,7 +53,7 @@ def test_up_and_answering(check: Check, server: TlsServer) -> None:
 
 @both_links
 def test_user_can_log_in(check: Check, login: Login, server: TlsServer, starttls: bool) -> None:
-    """Use 2, and the numbers are those of the mailbox."""
+    """Use 2, with the numbers of the mailbox."""
     messages = server.messages()
     assert len(messages) == MESSAGES
     stls = f" time_stls={PHASE}" if starttls else ""
@@ -70,7 +70,7 @@ def test_user_can_log_in(check: Check, login: Login, server: TlsServer, starttls
 
 
 @both_links
-def test_certificate_is_judged(check: Check, server: TlsServer, starttls: bool) -> None:
+def test_certificate_is_verified_and_dated(check: Check, server: TlsServer, starttls: bool) -> None:
     """Uses 3 and 4: verified, days left, the wrong name."""
     enough = check(*link(server, starttls), "-D", "60,14")
     soon = check(*link(server, starttls), "-D", "370")
@@ -87,8 +87,10 @@ def test_certificate_is_judged(check: Check, server: TlsServer, starttls: bool) 
 
 
 @both_links
-def test_every_mechanism(check: Check, login: Login, server: TlsServer, starttls: bool) -> None:
-    """All that the server has and the plugin knows; `auto` takes USER."""
+def test_mechanism_offered_logs_in(
+    check: Check, login: Login, server: TlsServer, starttls: bool
+) -> None:
+    """Every mechanism that server and plugin support; `auto` uses USER."""
     for how in ("auto", *server.mechanisms):
         done = check(*link(server, starttls), *login(), "--auth", how, "-vvv")
 
@@ -98,8 +100,8 @@ def test_every_mechanism(check: Check, login: Login, server: TlsServer, starttls
         assert f"transcript: C: {command}" in done.out
 
 
-def test_a_mechanism_that_is_not_offered(check: Check, login: Login, server: TlsServer) -> None:
-    """Fault 52: not tried, and what is offered is named."""
+def test_mechanism_not_offered_is_not_tried(check: Check, login: Login, server: TlsServer) -> None:
+    """Fault 52: it is not tried, and the output names the offered ones."""
     before = server.log()
 
     done = check(server.tls, "-S", *login(), "--auth", "oauthbearer")
@@ -109,10 +111,10 @@ def test_a_mechanism_that_is_not_offered(check: Check, login: Login, server: Tls
     assert server.rejection not in server.log()[len(before) :]
 
 
-def test_wrong_password(check: Check, login: Login, server: TlsServer) -> None:
-    """Fault 46: rejected after seconds but within the limit, and tried once, by any mechanism.
+def test_wrong_password_is_tried_once(check: Check, login: Login, server: TlsServer) -> None:
+    """Fault 46: rejected after seconds but within the limit, and tried once, with each mechanism.
 
-    An unknown user is the same to both servers.
+    Both servers treat an unknown user alike.
     """
     before = server.log()
 
@@ -134,8 +136,10 @@ def test_wrong_password(check: Check, login: Login, server: TlsServer) -> None:
     assert server.log()[len(before) :].count(server.rejection) == len(logins)
 
 
-def test_a_limit_below_the_delay(check: Check, login: Login, server: TlsServer) -> None:
-    """The limit is kept, and the phase named, while the server still thinks about the password."""
+def test_timeout_below_login_delay_names_the_phase(
+    check: Check, login: Login, server: TlsServer
+) -> None:
+    """The run ends at the limit and names the phase, while the server delays its rejection."""
     before = server.log()
 
     done = check(server.tls, "-S", *login("monitor", "wrong"), "-t", "2")
@@ -146,16 +150,18 @@ def test_a_limit_below_the_delay(check: Check, login: Login, server: TlsServer) 
 
 
 @pytest.mark.parametrize("how", ["auto", "user", "plain"])
-def test_cleartext_is_refused(check: Check, login: Login, server: TlsServer, how: str) -> None:
-    """Fault 47: the server wants TLS first, said by its capabilities or by its reply."""
+def test_cleartext_login_refused_is_critical(
+    check: Check, login: Login, server: TlsServer, how: str
+) -> None:
+    """Fault 47: the server requires TLS, by its capabilities or its reply."""
     done = check(server.strict, *login(), "--allow-insecure-login", "--auth", how)
 
     assert_failed(done, 2, "cleartext-refused", "login")
     assert "demands TLS before a login" in done.verdict
 
 
-def test_tls_makes_the_login_possible(check: Check, login: Login, server: TlsServer) -> None:
-    """Where cleartext is refused, STLS is enough."""
+def test_login_after_stls_is_possible(check: Check, login: Login, server: TlsServer) -> None:
+    """If cleartext is refused, a login after STLS works."""
     done = check(server.strict, "--starttls", *login())
 
     assert done.code == 0, done.out
@@ -164,8 +170,8 @@ def test_tls_makes_the_login_possible(check: Check, login: Login, server: TlsSer
 # Assertions.
 
 
-def test_required_capabilities(check: Check, server: TlsServer) -> None:
-    """Met and not."""
+def test_require_capa_missing_is_critical(check: Check, server: TlsServer) -> None:
+    """OK if all are offered, CRITICAL if one is missing."""
     met = check(server.plain, "--starttls", "--require-capa", server.capabilities)
     missing = check(server.plain, "--starttls", "--require-capa", "UIDL,XYZZY,SASL=GSSAPI")
 
@@ -174,8 +180,8 @@ def test_required_capabilities(check: Check, server: TlsServer) -> None:
     assert "does not offer XYZZY, SASL=GSSAPI" in missing.verdict
 
 
-def test_cleartext_logins_are_seen(check: Check, server: TlsServer) -> None:
-    """Both take them unless told otherwise."""
+def test_cleartext_login_accepted_fails_the_assertion(check: Check, server: TlsServer) -> None:
+    """Both accept them by default."""
     done = check(server.plain, "--refuse-cleartext-login")
 
     assert_failed(done, 2, "cleartext-accepted")
@@ -184,8 +190,8 @@ def test_cleartext_logins_are_seen(check: Check, server: TlsServer) -> None:
 # The mailbox.
 
 
-def test_mailbox_is_left_alone(check: Check, login: Login, server: TlsServer) -> None:
-    """Threat T19: byte for byte, once the server has made what it makes at the first login."""
+def test_login_does_not_change_the_mailbox(check: Check, login: Login, server: TlsServer) -> None:
+    """Threat T19: byte for byte, after the files that the server creates at the first login."""
     check(server.tls, "-S", *login())
     before = server.mailbox()
     assert len(before) > MESSAGES

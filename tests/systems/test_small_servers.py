@@ -1,4 +1,4 @@
-"""The installed command against popa3d and GNU mailutils, which have no TLS and odd habits."""
+"""The installed command against popa3d and GNU mailutils, which have no TLS and unusual replies."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def server(request: pytest.FixtureRequest) -> SmallServer:
     return found
 
 
-def test_up_and_answering(check: Check, server: SmallServer) -> None:
-    """Fault 70: a greeting need not say anything."""
+def test_plain_server_is_ok(check: Check, server: SmallServer) -> None:
+    """Fault 70: a greeting may have no text."""
     assert check(server.plain).code == 0
 
 
-def test_login(check: Check, login: Login, server: SmallServer) -> None:
-    """The mailbox is counted and left alone, once the first session has numbered it (mailutils)."""
+def test_login_counts_the_mailbox(check: Check, login: Login, server: SmallServer) -> None:
+    """The mailbox is counted and not changed, once the first session has numbered it."""
     check(server.plain, *login(), INSECURE)
     before = server.mailbox()
 
@@ -53,15 +53,15 @@ def test_login(check: Check, login: Login, server: SmallServer) -> None:
     assert server.mailbox() == before
 
 
-def test_wrong_password(check: Check, login: Login, server: SmallServer) -> None:
-    """Fault 46, after some seconds; popa3d hangs up at once, which is no other fault."""
+def test_wrong_password_is_tried_once(check: Check, login: Login, server: SmallServer) -> None:
+    """Fault 46, after some seconds; popa3d then closes the connection, which is no other fault."""
     assert_failed(
         check(server.plain, *login("monitor", "wrong"), INSECURE), 2, "credentials", "login"
     )
 
 
-def test_no_stls(check: Check, login: Login, server: SmallServer) -> None:
-    """Fault 26, from a list without it or by a bare -ERR; and no login without TLS."""
+def test_stls_not_offered_is_critical(check: Check, login: Login, server: SmallServer) -> None:
+    """Fault 26, by capabilities without STLS or by a bare -ERR; no login without TLS."""
     before = server.log()
 
     done = check(server.plain, "--starttls", *login())
@@ -70,13 +70,13 @@ def test_no_stls(check: Check, login: Login, server: SmallServer) -> None:
     assert "monitor" not in server.log()[len(before) :]
 
 
-def test_cleartext_logins_are_seen(check: Check, server: SmallServer) -> None:
-    """Offered by mailutils; popa3d has no list, and asks for the password."""
+def test_cleartext_login_accepted_fails_the_assertion(check: Check, server: SmallServer) -> None:
+    """Mailutils offers them; popa3d has no capabilities, and asks for the password."""
     assert_failed(check(server.plain, "--refuse-cleartext-login"), 2, "cleartext-accepted")
 
 
-def test_nothing_but_states(check: Check, login: Login, popa3d: Popa3d) -> None:
-    """Every reply of popa3d is a bare +OK or -ERR: neither a list nor APOP nor SASL."""
+def test_replies_without_text_are_accepted(check: Check, login: Login, popa3d: Popa3d) -> None:
+    """Every reply of popa3d is a bare +OK or -ERR: no capabilities, APOP or SASL."""
     apop = check(popa3d.plain, *login(), INSECURE, "--auth", "apop")
     listed = check(popa3d.plain, "--require-capa", "UIDL")
 
@@ -84,16 +84,18 @@ def test_nothing_but_states(check: Check, login: Login, popa3d: Popa3d) -> None:
     assert_failed(listed, 2, "no-capability")
 
 
-def test_odd_capability(check: Check, login: Login, mailutils: Mailutils) -> None:
-    """Mailutils leaves out a space: shown as it comes."""
+def test_capability_without_space_is_shown_as_received(
+    check: Check, login: Login, mailutils: Mailutils
+) -> None:
+    """Mailutils omits a space; the tag is shown as received."""
     done = check(mailutils.plain, *login(), INSECURE, "-vv")
 
     assert done.code == 0, done.out
     assert "EXPIRENEVER" in done.out
 
 
-def test_mailbox_is_in_use(check: Check, login: Login, mailutils: Mailutils) -> None:
-    """Fault 48: mailutils locks it, and says so by a code. Temporary."""
+def test_mailbox_locked_is_kind_in_use(check: Check, login: Login, mailutils: Mailutils) -> None:
+    """Fault 48: mailutils locks it and sends a response code; temporary."""
     other = poplib.POP3("127.0.0.1", mailutils.plain, timeout=10)
     try:
         other.user("monitor")

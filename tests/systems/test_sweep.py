@@ -1,4 +1,4 @@
-"""A sweep that hands its results to a real Icinga 2 and a real Nagios, as the shipped files say."""
+"""A sweep that submits its results to a real Icinga 2 and a real Nagios, with the shipped files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def icinga(tmp_path_factory: pytest.TempPathFactory) -> Icinga:
 
 
 def edited(port: str, password: str, freshness: str = "15m") -> str:
-    """Return the shipped configuration, edited as it says; `port` is an expression."""
+    """Return the shipped configuration with the edits it asks for; `port` is an expression."""
     shipped = SHIPPED.read_text()
     for old, new in (
         ('"EDIT"', f'"{password}"'),
@@ -51,14 +51,14 @@ def edited(port: str, password: str, freshness: str = "15m") -> str:
 
 
 def deploy(node: Node, password: str, sections: str) -> None:
-    """Put the sweep's own files where the shipped configuration looks for them."""
+    """Write the sweep's files to the paths of the shipped configuration."""
     (node.folder / "pop3-sweep.secret").touch(mode=0o600)
     (node.folder / "pop3-sweep.secret").write_text(password)
     (node.folder / "pop3-sweep.ini").write_text(f"[DEFAULT]\nhostname = 127.0.0.1\n{sections}")
 
 
 def prepared(icinga: Icinga, sections: str, freshness: str = "15m") -> Node:
-    """Return a node that sweeps."""
+    """Return a node that runs a sweep."""
     password = secrets.token_hex()
     node = icinga.node(edited(str(icinga.ports[MASTER]), password, freshness) + HOSTS)
     deploy(node, password, sections)
@@ -66,7 +66,7 @@ def prepared(icinga: Icinga, sections: str, freshness: str = "15m") -> Node:
 
 
 def result(node: Node, service: str, output: str) -> dict[str, Any]:
-    """Return the last result of a service, once it says this."""
+    """Return the last result of a service, as soon as it contains this output."""
 
     def found() -> dict[str, Any] | None:
         last: dict[str, Any] | None = node._attributes("services", service)["last_check_result"]
@@ -138,17 +138,17 @@ object Host "pop-{zone}" {{
 }}
 """
 
-# Satellites find each other by name; here that is known to the plugin alone.
+# Satellites connect by name; here only the plugin resolves it.
 NAMED = """#!/bin/sh
 exec unshare --mount sh -c 'mount --bind {hosts} /etc/hosts && exec "$@"' sh {command} "$@"
 """
 
 
 def test_each_zone_sweeps_its_own(icinga: Icinga, tmp_path: Path) -> None:
-    """A satellite sweeps what only it can reach, and the master has the results of both.
+    """A satellite sweeps servers that only it can reach, and the master has the results of both.
 
-    All of the configuration lies with the master; the file of services and the password of the
-    API lie with each node. A satellite whose sweep brings nothing any more is noticed there.
+    The master has the configuration; each node has its file of services and its API password. The
+    satellite detects that its sweep submits nothing any more.
     """
     hosts = tmp_path / "hosts"
     hosts.write_text(f"127.0.0.1 localhost {AGENT}\n")
@@ -235,7 +235,7 @@ def test_nagios_receives_all_results(tmp_path: Path) -> None:
             failed = nagios.wait_for_state("pop.example.org", "pop3s", 2)
             own = nagios.wait_for_state("localhost", "pop3-sweep", 0)
 
-    # Nagios shows a colon for every semicolon.
+    # Nagios replaces every semicolon by a colon.
     assert "1 CRITICAL: all submitted" in own["plugin_output"]
     assert failed["plugin_output"].startswith("POP3 CRITICAL - connect: connection refused by")
     assert failed["long_plugin_output"].startswith("kind: refused, in phase connect\\n")

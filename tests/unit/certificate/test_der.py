@@ -1,4 +1,4 @@
-"""What stands where in a certificate, whatever it is."""
+"""The position of each field in a certificate."""
 
 import contextlib
 
@@ -13,8 +13,8 @@ from tests.pki.corpus import ROOT
 from tests.pki.der import BOOLEAN, OCTETS, integer, oid, sequence, tagged, tlv
 
 
-def test_every_field_is_where_it_stands() -> None:
-    """Fields of a certificate that was put together by hand."""
+def test_parse_returns_every_field() -> None:
+    """The certificate is built by hand."""
     fields = certificate_der.parse(ROOT.leaf())
 
     assert (fields.version, fields.issuer, fields.subject) == (2, ROOT.name, name("localhost"))
@@ -29,13 +29,13 @@ def test_every_field_is_where_it_stands() -> None:
 @pytest.mark.parametrize(
     ("version", "number"), [(b"", 0), (tagged(0, integer(8)), 8), (tagged(0, integer(-1)), -1)]
 )
-def test_versions_are_as_they_are_written(version: bytes, number: int) -> None:
-    """Version 1 is not written at all."""
+def test_parse_version_is_the_encoded_number(version: bytes, number: int) -> None:
+    """Version 1 is not encoded."""
     assert certificate_der.parse(ROOT.leaf(version=version)).version == number
 
 
-def test_the_nameless_is_the_same_but_for_the_names(pki: Pki) -> None:
-    """Taking the names away twice changes nothing."""
+def test_without_names_changes_only_the_names(pki: Pki) -> None:
+    """Removing the names twice changes nothing."""
     whole = pki.der("good")
     nameless = certificate_der.without_names(whole)
     fields, rest = certificate_der.parse(whole), certificate_der.parse(nameless)
@@ -46,14 +46,14 @@ def test_the_nameless_is_the_same_but_for_the_names(pki: Pki) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_garbage_is_no_certificate(data: bytes) -> None:
-    """A ValueError and nothing else."""
+def test_parse_garbage_raises_value_error(data: bytes) -> None:
+    """No other exception is raised."""
     with pytest.raises(ValueError, match=r"."):
         certificate_der.parse(data)
 
 
-def test_damage_is_a_value_error_at_most(pki: Pki) -> None:
-    """Wherever a byte is changed or missing."""
+def test_parse_damaged_returns_or_raises_value_error(pki: Pki) -> None:
+    """Any byte may be changed or missing."""
     whole = pki.der("good")
     for position in range(len(whole)):
         for byte in (b"\x00", b"\x30", b"\x80", b"\x84", b"\xff", b""):
@@ -73,8 +73,8 @@ def test_damage_is_a_value_error_at_most(pki: Pki) -> None:
         (certificate_der.NETSCAPE_TYPE, "2.16.840.1.113730.1.1"),
     ],
 )
-def test_the_extensions_that_are_known(number: bytes, dotted: str) -> None:
-    """RFC 5280 section 4.2.1, and Netscape's; each is kept with what it says."""
+def test_parse_keeps_known_extensions(number: bytes, dotted: str) -> None:
+    """RFC 5280 section 4.2.1, and Netscape's type."""
     listed = (extension(dotted, b"\x04\x01x"), extension(UNKNOWN, b"y"))
     fields = certificate_der.parse(ROOT.leaf(extensions=listed))
 
@@ -94,8 +94,8 @@ def test_the_extensions_that_are_known(number: bytes, dotted: str) -> None:
         (tlv(BOOLEAN), False),
     ],
 )
-def test_critical_is_what_is_marked_so(mark: bytes, is_critical: bool) -> None:
-    """Whatever octet stands for true."""
+def test_parse_critical_is_any_true_value(mark: bytes, is_critical: bool) -> None:
+    """Any byte but zero is true."""
     listed = sequence(oid("2.5.29.15"), mark, tlv(OCTETS, b"x"))
     fields = certificate_der.parse(ROOT.leaf(extensions=(listed,)))
 
@@ -104,16 +104,16 @@ def test_critical_is_what_is_marked_so(mark: bytes, is_critical: bool) -> None:
     )
 
 
-def test_of_the_same_extension_the_first_counts() -> None:
-    """As OpenSSL takes it."""
+def test_parse_duplicate_extension_first_counts() -> None:
+    """OpenSSL does the same."""
     listed = (extension("2.5.29.15", b"a", critical=True), extension("2.5.29.15", b"b"))
     fields = certificate_der.parse(ROOT.leaf(extensions=listed))
 
     assert fields.extensions[certificate_der.KEY_USAGE] == certificate_der.Extension(True, b"a")
 
 
-def test_extensions_are_looked_at_to_a_limit() -> None:
-    """A thousand; a hostile certificate may have more."""
+def test_parse_reads_a_thousand_extensions() -> None:
+    """A hostile certificate may have more."""
     padding = [extension(UNKNOWN, b"")] * 999
     usage = extension("2.5.29.15", b"x")
     within = certificate_der.parse(ROOT.leaf(extensions=(*padding, usage)))
@@ -125,16 +125,16 @@ def test_extensions_are_looked_at_to_a_limit() -> None:
 
 
 @pytest.mark.parametrize("extensions", [None, ()])
-def test_no_extensions(extensions: tuple[bytes, ...] | None) -> None:
-    """Neither the field, nor anything in it."""
+def test_parse_without_extensions_has_none(extensions: tuple[bytes, ...] | None) -> None:
+    """The field may be missing or empty."""
     fields = certificate_der.parse(ROOT.leaf(extensions=extensions))
 
     assert fields.extensions == {}
     assert not fields.has_extensions
 
 
-def test_two_algorithms_are_kept_apart() -> None:
-    """The one that was signed, and the one beside the signature."""
+def test_parse_returns_both_algorithms() -> None:
+    """One is in the signed part, one beside the signature."""
     inner, outer = sequence(oid("1.2.3")), sequence(oid("1.2.4"))
     fields = certificate_der.parse(ROOT.leaf(inner=inner, outer=outer))
 
@@ -148,8 +148,8 @@ def of_fields(*fields: bytes) -> bytes:
 VERSION = tagged(0, integer(2))
 
 
-def test_the_fewest_fields() -> None:
-    """Six of version 1; where a version is written, it is one more."""
+def test_parse_minimum_number_of_fields() -> None:
+    """Version 1 has six fields, an encoded version is one more."""
     six = [tlv(OCTETS, bytes((number,))) for number in range(6)]
     fields = certificate_der.parse(of_fields(*six))
 
@@ -161,8 +161,8 @@ def test_the_fewest_fields() -> None:
             certificate_der.parse(of_fields(*short))
 
 
-def test_the_nameless_of_version_1() -> None:
-    """Whatever stands first, the names are where they are."""
+def test_without_names_version_1() -> None:
+    """The names are found without a version field."""
     six = [tlv(OCTETS, bytes((number,))) for number in range(6)]
     nameless = [*six[:2], sequence(), six[3], sequence(), six[5]]
 
@@ -171,8 +171,8 @@ def test_the_nameless_of_version_1() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 126, 127, 128, 129, 255, 256, 65_535, 65_536])
-def test_lengths_are_written_and_read(size: int) -> None:
-    """In one octet to 127, in as few as there must be above (X.690 section 10.1)."""
+def test_values_lengths_round_trip(size: int) -> None:
+    """Lengths have one byte up to 127, as few as possible above (X.690 section 10.1)."""
     content = b"x" * size
     whole = certificate_der._sequence(content)
 
@@ -187,10 +187,10 @@ def test_lengths_are_written_and_read(size: int) -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"\x30", "no value of DER"),
-        (b"\x30\x80", "no value of DER"),
-        (b"\x1f\x00", "no value of DER"),
-        (b"\xbf\x01\x00", "no value of DER"),
+        (b"\x30", "malformed DER"),
+        (b"\x30\x80", "malformed DER"),
+        (b"\x1f\x00", "malformed DER"),
+        (b"\xbf\x01\x00", "malformed DER"),
         (b"\x04\x01", "cut off"),
         (b"\x04\x03ab", "cut off"),
         (b"\x04\x81\x03ab", "cut off"),
@@ -198,14 +198,14 @@ def test_lengths_are_written_and_read(size: int) -> None:
         (b"\x04\x84\xff\xff\xff\xff", "cut off"),
     ],
 )
-def test_values_that_are_none(data: bytes, reason: str) -> None:
-    """No length, an indefinite one, a long tag, or less than was promised."""
+def test_values_malformed_raises_value_error(data: bytes, reason: str) -> None:
+    """No length, an indefinite length, a long tag, or too few bytes."""
     with pytest.raises(ValueError, match=rf"^{reason}$"):
         list(certificate_der.values(data))
 
 
-def test_there_is_no_first_of_nothing() -> None:
-    """Said, so that no caller takes it for an empty value."""
+def test_first_of_nothing_raises_value_error() -> None:
+    """No caller takes it for an empty value."""
     assert list(certificate_der.values(b"")) == []
-    with pytest.raises(ValueError, match=r"^nothing there$"):
+    with pytest.raises(ValueError, match=r"^no value$"):
         certificate_der.first(b"")

@@ -1,4 +1,4 @@
-"""DER to facts, from certificates that nobody vouches for."""
+"""Certificate facts from untrusted DER."""
 
 import datetime as dt
 import hashlib
@@ -30,8 +30,8 @@ from tests.servers.scripted_server import ScriptedServer, expect, say
 from tests.support.faults import check, kinds
 
 
-def test_a_good_certificate(pki: Pki) -> None:
-    """Dates, names, identity; nothing weak, nothing unreadable."""
+def test_read_good_certificate(pki: Pki) -> None:
+    """Dates, names and identity are read; nothing is weak or unreadable."""
     facts = certificate_reader.read(pki.der("good"), sanitise)
 
     assert facts.not_before is not None
@@ -47,14 +47,14 @@ def test_a_good_certificate(pki: Pki) -> None:
 @pytest.mark.parametrize(
     ("name", "weakness"), [("weak", "RSA 1024 key"), ("sha1", "SHA1 signature"), ("good", None)]
 )
-def test_weakness_is_named(name: str, weakness: str | None, pki: Pki) -> None:
-    """Fault 36."""
+def test_read_names_weakness(name: str, weakness: str | None, pki: Pki) -> None:
+    """Fault 36: a weak key or signature is named."""
     assert certificate_reader.read(pki.der(name), sanitise).weakness == weakness
 
 
 @pytest.mark.threat("T17")
-def test_thousands_of_names_are_cut_short(pki: Pki) -> None:
-    """Threat T17."""
+def test_read_thousands_of_names_keeps_five(pki: Pki) -> None:
+    """Threat T17: the number of names is limited."""
     facts = certificate_reader.read(pki.der("many_names"), sanitise)
 
     assert len(facts.names) == certificate_reader.NAMES_LIMIT
@@ -62,8 +62,8 @@ def test_thousands_of_names_are_cut_short(pki: Pki) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_garbage_is_unreadable(data: bytes) -> None:
-    """Never an exception."""
+def test_read_garbage_is_unreadable(data: bytes) -> None:
+    """No exception is raised."""
     facts = certificate_reader.read(data, sanitise)
 
     assert facts.not_after is None
@@ -71,8 +71,8 @@ def test_garbage_is_unreadable(data: bytes) -> None:
 
 
 @pytest.mark.threat("T16")
-def test_a_flipped_byte_costs_one_attribute_at_most_the_whole(pki: Pki) -> None:
-    """Threat T16: every attribute in a guard of its own, wherever the damage is."""
+def test_read_damaged_does_not_raise(pki: Pki) -> None:
+    """Threat T16: each attribute is guarded separately."""
     whole = pki.der("good")
     for position in range(len(whole)):
         for byte in (0x00, 0xFF, whole[position] ^ 0x01):
@@ -82,8 +82,8 @@ def test_a_flipped_byte_costs_one_attribute_at_most_the_whole(pki: Pki) -> None:
 
 
 @pytest.mark.threat("T17")
-def test_a_chain_is_read_to_a_limit(pki: Pki) -> None:
-    """A hundred certificates are not read."""
+def test_read_chain_reads_ten_certificates(pki: Pki) -> None:
+    """A server may send a hundred."""
     chain = (pki.der("good"),) * 100
 
     assert (
@@ -92,8 +92,8 @@ def test_a_chain_is_read_to_a_limit(pki: Pki) -> None:
     )
 
 
-def test_unreadable_though_tls_is_fine(pki: Pki, tmp_path: Path) -> None:
-    """Fault 38: a certificate of a version that does not exist, which OpenSSL does not mind."""
+def test_read_invalid_version_is_unreadable(pki: Pki, tmp_path: Path) -> None:
+    """Fault 38: OpenSSL accepts such a version."""
     key = pki.files("good")[1]
     version_3, version_9 = b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x08"
     odd = pki.der("good").replace(version_3, version_9, 1)
@@ -108,8 +108,8 @@ def test_unreadable_though_tls_is_fine(pki: Pki, tmp_path: Path) -> None:
     assert kinds(done) == ["certificate-unreadable"]
 
 
-def test_names_that_the_library_does_not_take_cost_the_names_alone() -> None:
-    """Fault 39: `*` in a PrintableString, as old certificates for wildcards have it."""
+def test_read_invalid_characters_in_name_hides_only_the_names() -> None:
+    """Fault 39: old wildcard certificates have `*` in a PrintableString."""
     subject = certificate_parts.name("*.example.test", tag=tests_der.PRINTABLE)
     facts = certificate_reader.read(ROOT.leaf(subject=subject), sanitise)
 
@@ -120,7 +120,7 @@ def test_names_that_the_library_does_not_take_cost_the_names_alone() -> None:
     assert facts.unreadable == ("subject and issuer",)
 
 
-def test_one_odd_extension_does_not_hide_the_names() -> None:
+def test_read_malformed_extension_keeps_names() -> None:
     """The library reads all extensions or none."""
     odd = certificate_parts.extension("2.5.29.32", b"garbage")
     facts = certificate_reader.read(ROOT.leaf(extensions=ROOT.extensions(odd=odd)), sanitise)
@@ -129,8 +129,8 @@ def test_one_odd_extension_does_not_hide_the_names() -> None:
     assert facts.unreadable == ()
 
 
-def test_what_cannot_be_read_has_its_fingerprint_all_the_same() -> None:
-    """So a pin and --expect-cert-file fit whatever the library makes of a certificate."""
+def test_read_unreadable_has_fingerprint() -> None:
+    """Pins and --expect-cert-file work for any certificate."""
     odd = ROOT.leaf(version=tests_der.tagged(0, tests_der.integer(8)))
     pem = ssl.DER_cert_to_PEM_cert(odd).encode()
 
@@ -139,8 +139,8 @@ def test_what_cannot_be_read_has_its_fingerprint_all_the_same() -> None:
     assert certificate_reader.read_pem(pem, sanitise) == (certificate_reader.read(odd, sanitise),)
 
 
-def test_the_public_key_is_hashed_as_it_stands() -> None:
-    """As every other tool does it, also where the library would write it otherwise."""
+def test_read_public_key_hash_is_of_original_bytes() -> None:
+    """The library may encode the key differently."""
     usual = certificate_parts.public(certificate_parts.ec_key())
     x, y = usual[-64:-32], usual[-32:]
     compressed = certificate_parts.key_info(
@@ -155,7 +155,7 @@ def test_the_public_key_is_hashed_as_it_stands() -> None:
 
 
 @pytest.mark.threat("T17")
-def test_a_key_of_a_kind_that_nobody_has_is_not_read() -> None:
+def test_read_diffie_hellman_key_is_skipped() -> None:
     """Threat T17: checking a long Diffie-Hellman key takes minutes."""
     long_key = certificate_parts.key_info(
         "1.2.840.10046.2.1",
@@ -168,8 +168,8 @@ def test_a_key_of_a_kind_that_nobody_has_is_not_read() -> None:
 
 
 @pytest.mark.threat("T17")
-def test_a_name_of_thousands_of_parts_is_not_read() -> None:
-    """Threat T17."""
+def test_read_long_name_is_skipped() -> None:
+    """Threat T17: a long distinguished name takes too much time."""
     facts = certificate_reader.read(
         ROOT.leaf(subject=certificate_parts.name(*["x"] * 5000)), sanitise
     )
@@ -179,8 +179,8 @@ def test_a_name_of_thousands_of_parts_is_not_read() -> None:
     assert facts.unreadable == ("subject",)
 
 
-def test_warnings_of_the_library_are_nobody_s_to_hear() -> None:
-    """Fault 39: neither said nor made an error of, for that would change the verdict."""
+def test_read_library_warnings_are_ignored() -> None:
+    """Fault 39: a warning that becomes an error would change the verdict."""
     negative = ROOT.leaf(serial=tests_der.integer(-5))
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("error")
@@ -199,10 +199,10 @@ def test_warnings_of_the_library_are_nobody_s_to_hear() -> None:
         (1 << 20, False, [(-1, 32 * 1024 * 1024)]),
     ],
 )
-def test_memory_is_asked_for_where_there_is_a_limit(
+def test_prepare_with_memory_limit_reserves_memory(
     limit: int, has_room: bool, asked: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And given back; where there is too little, the library would end the process."""
+    """With too little memory the library would end the process."""
     calls: list[tuple[int, int]] = []
     given_back: list[bool] = []
 
@@ -224,8 +224,8 @@ def test_memory_is_asked_for_where_there_is_a_limit(
     assert given_back == ([True] if has_room else [])
 
 
-def test_memory_is_asked_for_before_the_library_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And not again."""
+def test_prepare_reserves_memory_only_before_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not needed again."""
 
     def refuse() -> None:
         raise MemoryError
@@ -238,8 +238,8 @@ def test_memory_is_asked_for_before_the_library_is_loaded(monkeypatch: pytest.Mo
         certificate_reader.prepare()
 
 
-def test_every_fact_of_a_certificate() -> None:
-    """Read from one that was put together by hand."""
+def test_read_returns_every_fact() -> None:
+    """The certificate is built by hand."""
     own = ROOT.leaf(serial=tests_der.integer(0xABC123))
     facts = certificate_reader.read(own, sanitise)
 
@@ -302,10 +302,10 @@ def dsa_info(size: int) -> bytes:
     # Keys are made anew by each process, which must all have the same names for a test.
     ids=lambda value: "" if isinstance(value, bytes) else str(value),
 )
-def test_keys_in_words_and_in_strength(
+def test_read_key_has_text_and_rsa_bits(
     key: bytes, words: str, bits: int | None, weakness: str | None
 ) -> None:
-    """NIST SP 800-57 part 1: a curve is compared by the RSA key that is as strong."""
+    """NIST SP 800-57 part 1: a curve has the strength of an RSA key."""
     facts = certificate_reader.read(ROOT.leaf(key=key), sanitise)
 
     assert (facts.key, facts.key_bits, facts.weakness) == (words, bits, weakness)
@@ -319,13 +319,13 @@ def test_keys_in_words_and_in_strength(
         *((249, 2048), (224, 2048), (223, 1024), (160, 1024), (159, 512), (0, 512)),
     ],
 )
-def test_curves_and_rsa_keys(curve: int, rsa: int) -> None:
-    """NIST SP 800-57 part 1, table 2; 250 for Curve25519 and the like."""
+def test_as_strong_follows_nist_table(curve: int, rsa: int) -> None:
+    """NIST SP 800-57 part 1, table 2; 250 bits for Curve25519."""
     assert certificate_reader._as_strong(curve) == rsa
 
 
-def test_a_key_that_cannot_be_read_hides_no_weak_signature() -> None:
-    """Each attribute in a guard of its own."""
+def test_read_unreadable_key_keeps_weak_signature() -> None:
+    """Each attribute is guarded separately."""
     unknown = certificate_parts.key_info(
         "1.2.840.10045.2.1", tests_der.oid("1.3.132.0.99"), b"\4" + bytes(64)
     )
@@ -342,13 +342,13 @@ _RSA_ROOT = certificate_parts.root("RSA Root", certificate_parts.rsa_key(2048), 
 @pytest.mark.parametrize(
     ("digest", "weakness"), [("md5", "MD5 signature"), ("sha1", "SHA1 signature"), ("sha256", None)]
 )
-def test_signatures(digest: str, weakness: str | None) -> None:
-    """What OpenSSL refuses at its security level 2."""
+def test_read_weak_signature_is_named(digest: str, weakness: str | None) -> None:
+    """OpenSSL refuses the same at its security level 2."""
     assert certificate_reader.read(_RSA_ROOT.leaf(digest=digest), sanitise).weakness == weakness
 
 
-def test_nobody_checks_the_signature_of_a_root() -> None:
-    """The trust anchor where there is one; else what names itself as its issuer."""
+def test_read_chain_root_signature_is_not_weak() -> None:
+    """The root is the trust anchor, or a self-issued certificate."""
     weak, leaf = _RSA_ROOT.certificate, _RSA_ROOT.leaf()
     sent = certificate_reader.read_chain((leaf, weak), (), sanitise)
     anchored = certificate_reader.read_chain((leaf,), (leaf, weak), sanitise)
@@ -376,8 +376,8 @@ _OTHER = certificate_parts.root("Other", certificate_parts.ec_key(3))
         ((), 0),
     ],
 )
-def test_a_path_by_the_names(sent: tuple[bytes, ...], length: int) -> None:
-    """Issuer after issuer, in whatever order they were sent; where one is missing it ends."""
+def test_read_chain_unverified_follows_issuer_names(sent: tuple[bytes, ...], length: int) -> None:
+    """The certificates may be in any order; a missing issuer ends the chain."""
     chain = certificate_reader.read_chain(sent, (), sanitise)
 
     assert len(chain.sent) == len(sent)
@@ -388,8 +388,8 @@ def test_a_path_by_the_names(sent: tuple[bytes, ...], length: int) -> None:
         assert below.issuer == above.subject
 
 
-def test_issuers_that_name_each_other_are_followed_once() -> None:
-    """A circle ends where it began."""
+def test_read_chain_circular_issuers_end() -> None:
+    """Each certificate is followed once."""
     a = certificate_parts.root(
         "A", certificate_parts.ec_key(4), issuer=certificate_parts.name("B")
     ).certificate
@@ -400,8 +400,8 @@ def test_issuers_that_name_each_other_are_followed_once() -> None:
     assert len(certificate_reader.read_chain((a, b), (), sanitise).path) == 2
 
 
-def test_a_verified_path_is_openssl_s() -> None:
-    """Read as a whole, whatever was sent; only with it defects are looked for."""
+def test_read_chain_verified_path_is_openssl_s() -> None:
+    """Defects are reported only for a verified chain."""
     sub = _SUB._replace(certificate=_SUB.certificate)
     path = (sub.leaf(extensions=()), *[sub.certificate] * 12, ROOT.certificate)
     chain = certificate_reader.read_chain(path[:12], path, sanitise)
@@ -412,8 +412,8 @@ def test_a_verified_path_is_openssl_s() -> None:
     assert certificate_reader.read_chain(path[:10], (), sanitise).left_out == 0
 
 
-def test_warnings_about_a_chain_are_nobody_s_to_hear_either() -> None:
-    """Whichever way a certificate is read first."""
+def test_read_chain_library_warnings_are_ignored() -> None:
+    """They are ignored for both functions."""
     negative = ROOT.leaf(serial=tests_der.integer(-6))
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("error")
@@ -423,8 +423,8 @@ def test_warnings_about_a_chain_are_nobody_s_to_hear_either() -> None:
     assert heard == []
 
 
-def test_a_signal_is_no_flaw_of_a_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who stops the run while one is read has stopped it."""
+def test_read_stopped_by_signal_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal is not taken for an unreadable attribute."""
 
     def stop(_: bytes) -> None:
         raise Stopped
@@ -435,8 +435,8 @@ def test_a_signal_is_no_flaw_of_a_certificate(monkeypatch: pytest.MonkeyPatch) -
         certificate_reader.read(ROOT.leaf(serial=tests_der.integer(7)), sanitise)
 
 
-def test_what_is_left_out_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that sends a hundred certificates makes no work of them."""
+def test_read_chain_left_out_certificates_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred certificates cost no more time than ten."""
     read: list[bytes] = []
     reader = certificate_reader._read
 
@@ -450,8 +450,8 @@ def test_what_is_left_out_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(read) == [bytes((number,)) for number in range(10)]
 
 
-def test_what_cannot_be_read_is_named() -> None:
-    """Each by its own name: a signature that is older than the library, an issuer without end."""
+def test_read_names_unreadable_attributes() -> None:
+    """Each attribute is named."""
     md2 = tests_der.sequence(tests_der.oid("1.2.840.113549.1.1.2"), tests_der.tlv(tests_der.NULL))
     old = certificate_reader.read(ROOT.leaf(inner=md2, outer=md2), sanitise)
     endless = certificate_reader.read(
@@ -463,13 +463,13 @@ def test_what_cannot_be_read_is_named() -> None:
     assert endless.unreadable == ("issuer",)
 
 
-def test_the_limits_of_reading() -> None:
-    """Names shown, certificates read."""
+def test_reader_limits() -> None:
+    """The limits on names and certificates are part of the interface."""
     assert (certificate_reader.NAMES_LIMIT, certificate_reader.CHAIN_LIMIT) == (5, 10)
 
 
-def test_names_of_hosts_come_first() -> None:
-    """Then the addresses; one of an odd length is none; the rest is counted."""
+def test_read_host_names_precede_addresses() -> None:
+    """An address of an invalid length is not shown."""
     listed = certificate_parts.names(
         certificate_parts.address(b"\x7f\0\0\1"),
         certificate_parts.address(b"odd"),
@@ -488,8 +488,8 @@ def test_names_of_hosts_come_first() -> None:
     ("hosts", "addresses", "shown", "left_out"),
     [(5, 0, 5, 0), (6, 0, 5, 1), (0, 6, 5, 1), (3, 4, 5, 2), (0, 9, 5, 4), (12_000, 9, 5, 11_995)],
 )
-def test_many_names_are_counted(hosts: int, addresses: int, shown: int, left_out: int) -> None:
-    """Five are shown; past twelve thousand nobody counts."""
+def test_read_many_names_are_counted(hosts: int, addresses: int, shown: int, left_out: int) -> None:
+    """Five are shown; counting ends at twelve thousand."""
     every = (
         *[certificate_parts.dns("a")] * hosts,
         *[certificate_parts.address(bytes(4))] * addresses,
@@ -500,8 +500,8 @@ def test_many_names_are_counted(hosts: int, addresses: int, shown: int, left_out
     assert (len(facts.names), facts.names_left_out) == (shown, left_out)
 
 
-def test_no_names_at_all() -> None:
-    """An extension that is missing is not unreadable; one that is broken is."""
+def test_read_without_names_extension() -> None:
+    """A missing extension is readable, a broken one is not."""
     without = certificate_reader.read(ROOT.leaf(extensions=()), sanitise)
     broken = certificate_parts.extension(
         certificate_parts.NAMES, tests_der.sequence(b"\x82\x09short")
@@ -514,8 +514,8 @@ def test_no_names_at_all() -> None:
     assert (unreadable.names, unreadable.unreadable) == ((), ("names",))
 
 
-def test_the_longest_name_that_is_read() -> None:
-    """16 KiB, and not an octet more."""
+def test_read_name_limit_is_16_kib() -> None:
+    """One byte more is not read."""
     long = "x" * (16 * 1024 - len(certificate_parts.name("x" * 16_000)) + 16_000)
     at_the_limit, over_it = (
         certificate_reader.read(ROOT.leaf(subject=certificate_parts.name(text)), sanitise)
@@ -531,8 +531,8 @@ def pem(der: bytes, title: str = "CERTIFICATE") -> bytes:
     return ssl.DER_cert_to_PEM_cert(der).replace("CERTIFICATE", title).encode()
 
 
-def test_certificates_in_a_file() -> None:
-    """All of them, in the old spelling too, whatever stands between."""
+def test_read_pem_returns_every_certificate() -> None:
+    """The old PEM label is read, too; other text is ignored."""
     text = b"# a comment\n" + pem(ROOT.leaf()) + b"\n" + pem(ROOT.certificate, "X509 CERTIFICATE")
     found = certificate_reader.read_pem(text, sanitise)
 
@@ -548,7 +548,7 @@ def test_certificates_in_a_file() -> None:
         (pem(ROOT.leaf()) + pem(b"garbage"), "."),
     ],
 )
-def test_files_without_a_certificate(text: bytes, reason: str) -> None:
-    """Also where one of several is broken."""
+def test_read_pem_without_valid_certificate_raises(text: bytes, reason: str) -> None:
+    """One broken certificate is enough."""
     with pytest.raises(ValueError, match=rf"^{reason}"):
         certificate_reader.read_pem(text, sanitise)

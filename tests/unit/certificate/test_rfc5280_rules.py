@@ -1,6 +1,6 @@
-"""The rules of the strict mode, one by one, on certificates that are nothing but their fields.
+"""The rules of the strict mode, one by one, on certificates reduced to their fields.
 
-That the verdict as a whole is OpenSSL's is the business of `test_corpus`.
+`test_certificate_corpus` compares the whole verdict with OpenSSL's.
 """
 
 from typing import Any
@@ -66,8 +66,8 @@ def said(fields: Fields) -> tuple[str, ...]:
     return rfc5280_rules.defects([fields, CA])
 
 
-def test_clean_ones_have_no_defects() -> None:
-    """A leaf, and those that issued it."""
+def test_defects_conforming_chain_has_none() -> None:
+    """The chain has a server certificate and its issuers."""
     assert rfc5280_rules.defects([LEAF, CA, CA]) == ()
     assert rfc5280_rules.defects([]) == ()
 
@@ -135,10 +135,10 @@ BAD_LEAVES = [
 
 
 @pytest.mark.parametrize(("extensions", "others", "defect"), BAD_LEAVES)
-def test_what_is_wrong_with_a_leaf(
+def test_defects_names_violation_in_server_certificate(
     extensions: dict[bytes, Extension | None], others: dict[str, Any], defect: str
 ) -> None:
-    """Each rule alone, in its own words."""
+    """Each rule alone is reported with its own text."""
     assert said(changed(LEAF, extensions, **others)) == (f"certificate {defect}",)
 
 
@@ -164,10 +164,10 @@ def test_what_is_wrong_with_a_leaf(
         ({AUTHORITY_KEY: None, ALTERNATIVE_NAMES: None}, {"version": 0, "has_extensions": False}),
     ],
 )
-def test_what_is_not_wrong_with_a_leaf(
+def test_defects_ignores_what_openssl_accepts_in_server_certificate(
     extensions: dict[bytes, Extension | None], others: dict[str, Any]
 ) -> None:
-    """No stricter than OpenSSL."""
+    """The rules are not stricter than OpenSSL."""
     assert said(changed(LEAF, extensions, **others)) == ()
 
 
@@ -197,10 +197,10 @@ BAD_ISSUERS = [
 
 
 @pytest.mark.parametrize(("extensions", "others", "defect"), BAD_ISSUERS)
-def test_what_is_wrong_with_an_issuer(
+def test_defects_names_violation_in_issuer(
     extensions: dict[bytes, Extension | None], others: dict[str, Any], defect: str
 ) -> None:
-    """Each rule alone; and which of the issuers it is."""
+    """The text says which issuer it is."""
     bad = changed(CA, extensions, **others)
 
     assert rfc5280_rules.defects([LEAF, bad, CA]) == (f"issuer 1 {defect}",)
@@ -220,13 +220,15 @@ def test_what_is_wrong_with_an_issuer(
         },
     ],
 )
-def test_what_is_not_wrong_with_an_issuer(extensions: dict[bytes, Extension | None]) -> None:
-    """A path length, and any octet that is not zero for what is true."""
+def test_defects_ignores_what_openssl_accepts_in_issuer(
+    extensions: dict[bytes, Extension | None],
+) -> None:
+    """A path length is allowed, and any byte but zero is true."""
     assert rfc5280_rules.defects([LEAF, changed(CA, extensions), CA]) == ()
 
 
-def test_an_old_root_needs_no_constraints() -> None:
-    """Version 1 has none; to OpenSSL it issues where it names itself."""
+def test_defects_version_1_root_needs_no_constraints() -> None:
+    """OpenSSL takes a self-issued certificate of version 1 for a CA."""
     old = CA.replace(version=0, issuer=CA.subject, extensions={}, has_extensions=False)
     not_self = old.replace(issuer=name("Other"))
     newer = old.replace(version=1)
@@ -237,8 +239,8 @@ def test_an_old_root_needs_no_constraints() -> None:
     assert rfc5280_rules.defects([LEAF, newer]) == ()
 
 
-def test_the_anchor_needs_no_key_of_an_issuer() -> None:
-    """Nobody has issued it; everybody below must name whose key it was."""
+def test_defects_anchor_needs_no_authority_key() -> None:
+    """Every certificate below the anchor needs one."""
     unnamed = changed(CA, {AUTHORITY_KEY: None})
 
     assert rfc5280_rules.defects([LEAF, CA, unnamed]) == ()
@@ -247,8 +249,8 @@ def test_the_anchor_needs_no_key_of_an_issuer() -> None:
     )
 
 
-def test_a_leaf_that_is_its_own_anchor_is_held_to_its_authority_alone() -> None:
-    """As OpenSSL does it."""
+def test_defects_trusted_self_signed_checks_only_constraints() -> None:
+    """OpenSSL does the same."""
     loose = changed(LEAF, {AUTHORITY_KEY: None}, outer_algorithm=b"sha1")
 
     assert rfc5280_rules.defects([loose]) == ()
@@ -257,8 +259,8 @@ def test_a_leaf_that_is_its_own_anchor_is_held_to_its_authority_alone() -> None:
     )
 
 
-def test_several_defects_are_all_named() -> None:
-    """In the order of the path, and of the rules."""
+def test_defects_are_in_order_of_chain_and_rules() -> None:
+    """All defects are reported."""
     assert said(changed(LEAF, {KEY_USAGE: CA_USAGE})) == (
         "certificate may sign certificates but has no basic constraints",
         "certificate may sign certificates but is no CA",
@@ -277,8 +279,8 @@ def test_several_defects_are_all_named() -> None:
     "unreadable",
     [None, changed(LEAF, {KEY_USAGE: Extension(True, b"")}), LEAF.replace(issuer=b"")],
 )
-def test_of_what_cannot_be_read_nothing_is_said(unreadable: Fields | None) -> None:
-    """The others of the path are looked at all the same."""
+def test_defects_skips_unreadable_certificate(unreadable: Fields | None) -> None:
+    """The other certificates are examined."""
     found = rfc5280_rules.defects([unreadable, changed(CA, {KEY_USAGE: None})])
 
     assert found == ("issuer 1 has no key usage",)

@@ -10,7 +10,6 @@ import nagiosplugin
 import pytest
 
 from check_pop3_plus import RELEASED
-from check_pop3_plus.check import run
 from check_pop3_plus.check.certificate_contexts import (
     AssertionContext,
     CertificateContext,
@@ -19,6 +18,7 @@ from check_pop3_plus.check.certificate_contexts import (
     in_days,
 )
 from check_pop3_plus.check.default_states import KindContext
+from check_pop3_plus.check.figures import figure
 from check_pop3_plus.model.failures import Failure, Kind, Phase
 from check_pop3_plus.model.report import CertificateFacts, Chain
 from check_pop3_plus.model.sanitised_text import Printable
@@ -209,7 +209,7 @@ def figures(name: str, chain: Chain, settings: Settings = SIXTY) -> str | None:
     metric = nagiosplugin.Metric(name, SimpleNamespace(fact=chain))
     assert context.evaluate(metric, attempt()).state == OK
     found = context.performance(metric, attempt())
-    return None if found is None else perfdata(run.figure(found))
+    return None if found is None else perfdata(figure(found))
 
 
 @pytest.mark.parametrize(

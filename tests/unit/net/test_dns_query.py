@@ -1,4 +1,4 @@
-"""As much of DNS as it takes to ask a name server whether it answers."""
+"""DNS queries to a name server, and the reading of its answers."""
 
 import pytest
 from hypothesis import given
@@ -8,8 +8,8 @@ from check_pop3_plus.net import dns_query
 from check_pop3_plus.net.dns_query import Answer
 
 
-def test_a_question() -> None:
-    """RFC 1035 section 4.1: header, name in labels, type and class; recursion desired."""
+def test_query_has_header_name_type_and_class() -> None:
+    """RFC 1035 section 4.1, with recursion desired."""
     assert dns_query.query("pop.example.test.", dns_query.AAAA, 0x1234) == (
         b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"
         b"\x03pop\x07example\x04test\x00\x00\x1c\x00\x01"
@@ -27,8 +27,10 @@ def test_a_question() -> None:
         (b"\x01\x00", 0, None),  # a question
     ],
 )
-def test_answers(flags: bytes, records: int, answer: Answer | None) -> None:
-    """The code and the number of records; the records themselves are the system's business."""
+def test_parse_returns_code_and_number_of_records(
+    flags: bytes, records: int, answer: Answer | None
+) -> None:
+    """The records themselves are not read."""
     reply = b"\x12\x34" + flags + b"\x00\x01" + records.to_bytes(2, "big") + bytes(4)
 
     assert dns_query.parse(reply, 0x1234) == answer
@@ -37,13 +39,13 @@ def test_answers(flags: bytes, records: int, answer: Answer | None) -> None:
 
 
 @given(st.binary(max_size=64), st.integers(0, 65535))
-def test_whatever_comes(reply: bytes, number: int) -> None:
-    """No answer breaks it."""
+def test_parse_any_bytes_does_not_raise(reply: bytes, number: int) -> None:
+    """An answer that is malformed is None."""
     dns_query.parse(reply, number)
 
 
-def test_the_name_servers_of_a_machine() -> None:
-    """Three at most, as the system's own library; comments and other lines are no servers."""
+def test_servers_returns_at_most_three() -> None:
+    """The limit is that of the C library; other lines are ignored."""
     text = b"""# nameserver 192.0.2.1
 search example.test
 nameserver 192.0.2.53

@@ -1,4 +1,4 @@
-"""The TLS policy, flag by flag, and what the errors of the TLS library mean."""
+"""The TLS policy, flag by flag, and the translation of OpenSSL's errors."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def ciphers(context: ssl.SSLContext) -> set[str]:
 # --- the policy --------------------------------------------------------------------------------
 
 
-def test_the_ordinary_policy(pki: Pki) -> None:
-    """Every flag that decides a verdict, whatever the Python version."""
+def test_context_sets_every_flag(pki: Pki) -> None:
+    """The flags do not depend on the Python version."""
     made = tls.context(policy(pki))
 
     assert made.check_hostname
@@ -57,10 +57,10 @@ def test_the_ordinary_policy(pki: Pki) -> None:
         (Verify.NONE, False, ssl.CERT_NONE, False),
     ],
 )
-def test_what_is_verified(
+def test_context_verify_sets_name_and_chain_checks(
     verify: Verify, checks_name: bool, mode: ssl.VerifyMode, trusts: bool, pki: Pki
 ) -> None:
-    """`chain` leaves the name out, `none` everything; then nothing is loaded either."""
+    """`chain` ignores the name, `none` everything; then no trust store is loaded."""
     made = tls.context(policy(pki, verify=verify))
 
     assert (made.check_hostname, made.verify_mode) == (checks_name, mode)
@@ -71,31 +71,33 @@ def test_what_is_verified(
     ("minimum", "version", "level"),
     [("1.1", V.TLSv1_1, 0), ("1.2", V.TLSv1_2, 2), ("1.3", V.TLSv1_3, 2)],
 )
-def test_the_oldest_version(minimum: str, version: ssl.TLSVersion, level: int, pki: Pki) -> None:
-    """TLS 1.1 needs security level 0; nothing else gets it."""
+def test_context_minimum_sets_version_and_security_level(
+    minimum: str, version: ssl.TLSVersion, level: int, pki: Pki
+) -> None:
+    """Only TLS 1.1 uses security level 0."""
     made = tls.context(policy(pki, minimum=minimum))
 
     assert (made.minimum_version, made.security_level) == (version, level)
     assert made.maximum_version is V.MAXIMUM_SUPPORTED
 
 
-def test_the_strict_mode_is_a_flag(pki: Pki) -> None:
-    """In addition to what is always set."""
+def test_context_strict_adds_one_flag(pki: Pki) -> None:
+    """The other flags stay set."""
     made = tls.context(policy(pki, strict=True))
 
     assert made.verify_flags == ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_STRICT
 
 
-def test_policies_that_differ_in_nothing_share_a_context(pki: Pki) -> None:
-    """In a sweep: to load the trusted certificates takes longer than a handshake."""
+def test_context_equal_policies_share_one(pki: Pki) -> None:
+    """Loading the trusted certificates takes longer than a handshake."""
     shared = tls.context(policy(pki))
 
     assert tls.context(policy(pki, name="other", security=Security.STLS, pins=("a",))) is shared
     assert tls.context(policy(pki, strict=True)) is not shared
 
 
-def test_a_client_certificate_is_loaded(pki: Pki) -> None:
-    """With its key, where it stands in a file of its own."""
+def test_context_loads_client_certificate(pki: Pki) -> None:
+    """The key may be in a file of its own."""
     made = policy(pki, client_cert=str(pki.client_cert), client_key=str(pki.client_key))
 
     assert tls.context(made)
@@ -109,10 +111,10 @@ def test_a_client_certificate_is_loaded(pki: Pki) -> None:
         ("1.1", V.TLSv1_1, V.TLSv1_1),
     ],
 )
-def test_a_context_for_old_servers(
+def test_legacy_context_accepts_everything(
     only: str | None, oldest: ssl.TLSVersion, newest: ssl.TLSVersion
 ) -> None:
-    """It shakes hands with anything; nothing is sent over what it agrees on."""
+    """It is used for handshakes only."""
     made = tls.legacy_context(only)
 
     assert (made.check_hostname, made.verify_mode) == (False, ssl.CERT_NONE)
@@ -123,8 +125,8 @@ def test_a_context_for_old_servers(
 
 
 @pytest.mark.parametrize("is_legacy", [True, False])
-def test_old_versions_may_be_named_without_a_warning(is_legacy: bool, pki: Pki) -> None:
-    """PYTHONWARNINGS would make an error of it, and a verdict of the error."""
+def test_context_old_versions_cause_no_warning(is_legacy: bool, pki: Pki) -> None:
+    """PYTHONWARNINGS would turn a warning into an error."""
     tls._context.cache_clear()
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("error")
@@ -137,14 +139,16 @@ def test_old_versions_may_be_named_without_a_warning(is_legacy: bool, pki: Pki) 
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
-def test_what_the_library_can_offer(version: str) -> None:
-    """Its own greeting tells."""
+def test_can_offer_reads_the_client_hello(version: str) -> None:
+    """The version in the ClientHello decides."""
     assert tls.can_offer(version)
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), ssl.SSLError(1, "no")])
-def test_what_the_library_cannot_offer(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may have been built without an old version."""
+def test_can_offer_unsupported_version_is_false(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenSSL may have been built without an old version."""
 
     def refuse(only: str | None = None) -> ssl.SSLContext:
         raise error
@@ -154,8 +158,8 @@ def test_what_the_library_cannot_offer(error: Exception, monkeypatch: pytest.Mon
     assert not tls.can_offer("1.0")
 
 
-def test_a_policy_of_the_system_that_holds_a_version_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library then greets with a newer version than it was told."""
+def test_can_offer_version_disabled_by_system_is_false(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenSSL then sends a newer version than configured."""
     newer = tls.legacy_context("1.2")
     monkeypatch.setattr(tls, "legacy_context", lambda _: newer)
 
@@ -173,8 +177,8 @@ def refusal(made: TlsPolicy) -> str:
     return caught.value.message
 
 
-def test_files_that_cannot_be_loaded(pki: Pki, tmp_path: Path) -> None:
-    """Our side, with the file and the reason; a FIFO is not waited for."""
+def test_context_unusable_file_is_config(pki: Pki, tmp_path: Path) -> None:
+    """The message has the file and the reason; a FIFO is not opened."""
     empty, fifo, gone = tmp_path / "empty", tmp_path / "fifo", tmp_path / "gone"
     empty.touch()
     os.mkfifo(fifo)
@@ -205,10 +209,10 @@ def test_files_that_cannot_be_loaded(pki: Pki, tmp_path: Path) -> None:
     assert client(whole[0], str(empty)) == unfit + missing.format(empty)
 
 
-def test_a_client_certificate_that_the_system_does_not_read(
+def test_context_unreadable_client_certificate_names_system_error(
     pki: Pki, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The reason is the system's, not that of the TLS library."""
+    """The reason is that of the operating system."""
 
     def deny(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
@@ -222,8 +226,8 @@ def test_a_client_certificate_that_the_system_does_not_read(
     )
 
 
-def test_a_directory_of_trusted_certificates(pki: Pki, tmp_path: Path) -> None:
-    """Taken as it is; OpenSSL reads from it what it needs."""
+def test_context_ca_path_is_used(pki: Pki, tmp_path: Path) -> None:
+    """OpenSSL reads single certificates from it."""
     assert tls.context(policy(pki, ca_file=None, ca_path=str(tmp_path)))
 
 
@@ -261,8 +265,8 @@ def socket_with(is_public: bool, mode: int = 1, **chains: list[bytes] | None) ->
 
 
 @pytest.mark.parametrize("is_public", [True, False])
-def test_chains_of_every_python(is_public: bool) -> None:
-    """Public from 3.13 on, hidden before; the octets are the same."""
+def test_chain_is_read_on_every_python_version(is_public: bool) -> None:
+    """The methods are public from Python 3.13 on."""
     chains: dict[str, Any] = {
         "get_unverified_chain": [b"leaf"],
         "get_verified_chain": [b"leaf", b"root"],
@@ -308,8 +312,8 @@ def verification_error(code: int, words: str) -> ssl.SSLCertVerificationError:
         (1, Kind.UNTRUSTED, "certificate refused: as (it) says"),
     ],
 )
-def test_what_openssl_says_of_a_certificate(code: int, kind: Kind, message: str) -> None:
-    """Faults 30 to 37, by the numbers of OpenSSL; whatever is not known is not trusted."""
+def test_rejected_translates_verify_code(code: int, kind: Kind, message: str) -> None:
+    """Faults 30 to 37: any other code is untrusted."""
     error = tls.rejected(verification_error(code, "as <it> says"), WITH_CHAIN)
 
     assert (error.kind, error.message, error.chain) == (kind, message, (b"leaf",))
@@ -366,15 +370,17 @@ BROKEN = "sent a certificate that cannot be decoded"
         (None, Kind.TLS, "failed the TLS handshake: unknown reason"),
     ],
 )
-def test_what_a_failed_handshake_means(reason: str | None, kind: Kind, message: str) -> None:
-    """Faults 10, 29, 33 and 40, by OpenSSL's reasons."""
+def test_translated_returns_kind_of_openssl_reason(
+    reason: str | None, kind: Kind, message: str
+) -> None:
+    """Faults 10, 29, 33 and 40."""
     error = tls.translated(ssl_error(reason), NO_CHAIN)
 
     assert (error.kind, error.message) == (kind, message)
 
 
-def test_a_missing_client_certificate_before_tls_1_3() -> None:
-    """The server has shown its own by then, which it does not when no cipher fits."""
+def test_translated_handshake_failure_after_server_certificate_is_client_certificate() -> None:
+    """A server that shares no cipher has not sent its certificate."""
     error = ssl_error("SSLV3_ALERT_HANDSHAKE_FAILURE")
 
     assert tls.translated(error, WITH_CHAIN).kind is Kind.CLIENT_CERTIFICATE
@@ -383,15 +389,15 @@ def test_a_missing_client_certificate_before_tls_1_3() -> None:
     assert tls.translated(ssl_error("INTERNAL_ERROR"), WITH_CHAIN).kind is Kind.TLS
 
 
-def test_a_reason_without_a_name() -> None:
-    """Fault 38: OpenSSL says it in words alone."""
+def test_translated_unnamed_reason_is_read_from_text() -> None:
+    """Fault 38: OpenSSL has no name for it."""
     undecodable = ssl_error(None, "[ASN1: X] ASN1 lib (_ssl.c:1)")
 
     assert tls.translated(undecodable, NO_CHAIN).message == BROKEN
 
 
-def test_broken_records_after_a_good_handshake() -> None:
-    """No handshake has failed where there was none."""
+def test_translated_after_handshake_is_broken_tls() -> None:
+    """The message does not mention the handshake."""
     assert tls.translated(ssl_error("BAD_RECORD_TYPE")).message == (
         "sent broken TLS: bad record type"
     )
@@ -409,6 +415,6 @@ def test_broken_records_after_a_good_handshake() -> None:
         (OSError(1, "x"), False, False),
     ],
 )
-def test_errors_that_are_none(error: OSError, is_eof: bool, is_want_read: bool) -> None:
-    """The end of a connection, and that nothing has arrived yet."""
+def test_is_eof_and_is_want_read(error: OSError, is_eof: bool, is_want_read: bool) -> None:
+    """They are the end of a connection, and no data yet."""
     assert (tls.is_eof(error), tls.is_want_read(error)) == (is_eof, is_want_read)

@@ -1,4 +1,4 @@
-"""Which store of the system is trusted."""
+"""The choice of the system trust store."""
 
 from __future__ import annotations
 
@@ -38,38 +38,38 @@ def hash_some(folder: Path, number: int) -> str:
     return str(folder / "certs")
 
 
-def test_a_hashed_directory_that_is_a_whole_store(compiled: Path) -> None:
-    """OpenSSL reads from it what it needs; the bundle would cost 20 ms."""
+def test_system_trust_full_hashed_directory_is_used_alone(compiled: Path) -> None:
+    """Loading the bundle would take 20 ms more."""
     directory = hash_some(compiled, 140)
     (compiled / "bundle.pem").touch()
 
     assert tls._system_trust() == (None, directory)
 
 
-def test_a_few_hashed_certificates_beside_a_bundle(compiled: Path) -> None:
-    """Somebody has added a private one: the rest of the world is trusted all the same."""
+def test_system_trust_few_hashed_certificates_are_added_to_bundle(compiled: Path) -> None:
+    """An administrator has added a private CA."""
     directory = hash_some(compiled, 1)
     (compiled / "bundle.pem").touch()
 
     assert tls._system_trust() == (str(compiled / "bundle.pem"), directory)
 
 
-def test_a_few_hashed_certificates_alone(compiled: Path) -> None:
-    """A machine that trusts nobody else."""
+def test_system_trust_few_hashed_certificates_without_bundle_are_used(compiled: Path) -> None:
+    """They are the whole store of this machine."""
     directory = hash_some(compiled, 1)
 
     assert tls._system_trust() == (None, directory)
 
 
-def test_a_bundle_alone(compiled: Path) -> None:
-    """Red Hat's way."""
+def test_system_trust_bundle_alone_is_used(compiled: Path) -> None:
+    """Red Hat has a bundle only."""
     (compiled / "bundle.pem").touch()
 
     assert tls._system_trust() == (str(compiled / "bundle.pem"), None)
 
 
-def test_no_store_at_all(compiled: Path) -> None:
-    """Our side, and it says what to do."""
+def test_system_trust_missing_is_config(compiled: Path) -> None:
+    """The message names --ca-file."""
     with pytest.raises(ProbeError) as caught:
         tls._system_trust()
 
@@ -77,8 +77,8 @@ def test_no_store_at_all(compiled: Path) -> None:
     assert caught.value.message == "no system trust store found; name one by --ca-file"
 
 
-def test_how_many_make_a_store(compiled: Path) -> None:
-    """Thirty: distributions trust over a hundred, and nobody adds so many by hand."""
+def test_system_trust_thirty_hashed_certificates_are_a_store(compiled: Path) -> None:
+    """Distributions trust over a hundred."""
     (compiled / "bundle.pem").touch()
     directory = hash_some(compiled, 29)
     assert tls._system_trust() == (str(compiled / "bundle.pem"), directory)
@@ -87,8 +87,8 @@ def test_how_many_make_a_store(compiled: Path) -> None:
     assert tls._system_trust() == (None, directory)
 
 
-def test_what_counts_as_hashed(compiled: Path) -> None:
-    """Eight digits and a number, as `c_rehash` writes them."""
+def test_count_hashed_counts_names_of_c_rehash(compiled: Path) -> None:
+    """A name has eight digits and the suffix `.0`."""
     folder = compiled / "certs"
     folder.mkdir()
     for name in ("0123abcd.0", "0123abcd.1", "0123abcde.0", "ca-bundle.crt", "abc.0"):
@@ -108,28 +108,30 @@ BUNDLES = (
 
 
 @pytest.mark.parametrize("directory", DIRECTORIES)
-def test_directories_of_distributions(
+def test_system_trust_finds_directory_of_distribution(
     directory: str, compiled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For a Python that brings an OpenSSL of its own, which was built for another system."""
+    """A Python with an OpenSSL of its own has the paths of another system."""
     monkeypatch.setattr(tls, "_count_hashed", lambda path: 140 if path == directory else 0)
 
     assert tls._system_trust() == (None, directory)
 
 
 @pytest.mark.parametrize("bundle", BUNDLES)
-def test_bundles_of_distributions(
+def test_system_trust_finds_bundle_of_distribution(
     bundle: str, compiled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Debian, Red Hat, SUSE, Alpine; the first one that is there."""
+    """The first existing bundle of Debian, Red Hat, SUSE and Alpine is used."""
     later = BUNDLES[BUNDLES.index(bundle) :]
     monkeypatch.setattr(os.path, "isfile", lambda path: path in later)
 
     assert tls._system_trust() == (bundle, None)
 
 
-def test_the_fullest_directory_is_taken(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where several have some."""
+def test_system_trust_fullest_directory_is_used(
+    compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several directories may have certificates."""
     found = dict(zip(DIRECTORIES, (40, 140), strict=True))
     monkeypatch.setattr(tls, "_count_hashed", lambda path: found.get(path, 35))
 
