@@ -62,7 +62,7 @@ def test_demo_with_host_accepts_any_result() -> None:
     plain, login, certificate, expiry = parts(run_demo("--host", "127.0.0.1"))
 
     assert plain.splitlines()[1] == "$ check_pop3_plus -H 127.0.0.1"
-    assert "left out" in login
+    assert "skipped" in login
     assert "$" not in login
     assert certificate.splitlines()[1] == "$ check_pop3_plus -H 127.0.0.1 -S"
     assert expiry.splitlines()[1] == "$ check_pop3_plus -H 127.0.0.1 -S -D 60"
