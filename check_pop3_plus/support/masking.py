@@ -110,7 +110,7 @@ _AS_GO = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
 def _encoded(secret: bytes) -> set[bytes]:
-    """Return the secret as a server may repeat it, letter case aside."""
+    """Return the secret as a server may repeat it, ignoring letter case."""
     from base64 import b64encode
     from urllib.parse import quote_from_bytes
 

@@ -115,8 +115,8 @@ def test_cleartext_probe_uses_no_real_credentials(pki: Pki) -> None:
         *(expect(b"USER monitor"), say(b"+OK\r\n"), expect(b"PASS"), say(b"+OK\r\n")),
         *(expect(b"STAT"), say(b"+OK 0 0\r\n"), *BYE),
     )
-    aside = [*NO_LIST, USER, say(b"+OK\r\n"), PASS, say(b"-ERR [AUTH] wrong\r\n"), *BYE]
-    with ScriptedServer(scripts=[main, aside]) as server:
+    second = [*NO_LIST, USER, say(b"+OK\r\n"), PASS, say(b"-ERR [AUTH] wrong\r\n"), *BYE]
+    with ScriptedServer(scripts=[main, second]) as server:
         done = check(server, *flags("stls", pki, login=True), "--refuse-cleartext-login")
 
     assert kinds(done) == ["cleartext-accepted"]
@@ -234,10 +234,10 @@ def test_injection_assertion_without_stls_is_refused() -> None:
 # --- --reject-legacy-tls -----------------------------------------------------------------------
 
 
-def on_tls_port(pki: Pki, *asides: Sequence[Step]) -> Run:
+def on_tls_port(pki: Pki, *others: Sequence[Step]) -> Run:
     """Serve a good session first, then these; the last one for all further connections."""
     main = [start_tls(pki.server("good")), *MAIN]
-    with ScriptedServer(scripts=[main, *asides]) as server:
+    with ScriptedServer(scripts=[main, *others]) as server:
         done = check(server, *flags("tls", pki), "--reject-legacy-tls", "-t", "2")
     assert b"CAPA" not in server.received
     return done
@@ -344,8 +344,8 @@ def test_legacy_tls_silence_is_a_failure(pki: Pki) -> None:
 
 def test_legacy_tls_refused_stls_is_a_failure(pki: Pki) -> None:
     """A refused STLS is not a refused handshake."""
-    aside = [GREETING, expect(b"STLS"), say(b"-ERR not now\r\n"), *BYE]
-    with ScriptedServer(scripts=[upgraded(pki, *BYE), aside]) as server:
+    second = [GREETING, expect(b"STLS"), say(b"-ERR not now\r\n"), *BYE]
+    with ScriptedServer(scripts=[upgraded(pki, *BYE), second]) as server:
         done = check(server, *flags("stls", pki), "--reject-legacy-tls")
 
     assert (done.code, kinds(done)) == (2, ["no-stls"])

@@ -908,11 +908,11 @@ def chains() -> Iterator[Case]:
         "wrong order with root": (two.leaf(), top, one.certificate, two.certificate),
         "sent twice": (leaf, one.certificate, one.certificate),
         "leaf twice": (leaf, leaf, one.certificate),
-        "a stranger": (leaf, one.certificate, other.certificate),
+        "an unrelated CA": (leaf, one.certificate, other.certificate),
         "a namesake": (leaf, twin.below("One", ec_key(35)).certificate, one.certificate),
         "a namesake alone": (leaf, twin.below("One", ec_key(35)).certificate),
-        "of a stranger": (other.leaf(),),
-        "of a stranger, sent": (other.leaf(), other.certificate),
+        "of an unrelated CA": (other.leaf(),),
+        "of an unrelated CA, sent": (other.leaf(), other.certificate),
         "of a namesake": (twin.leaf(),),
         "of a namesake, sent": (twin.leaf(), twin.certificate),
         "too deep for depth 0": _too_deep(),
@@ -955,9 +955,9 @@ def _too_deep() -> tuple[bytes, ...]:
 
 def _namesakes(count: int) -> tuple[bytes, ...]:
     """Return different certificates of one name and key, none of them right."""
-    stranger = root("Corpus Root", ec_key(36))
+    unrelated = root("Corpus Root", ec_key(36))
     return tuple(
-        stranger.below("One", ec_key(31), serial=integer(number)).certificate
+        unrelated.below("One", ec_key(31), serial=integer(number)).certificate
         for number in range(count)
     )
 

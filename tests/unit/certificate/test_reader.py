@@ -299,7 +299,7 @@ def dsa_info(size: int) -> bytes:
             None,
         ),
     ],
-    # Keys are made anew by each process, which must all have the same names for a test.
+    # Each process makes its own keys, which must all have the same names for a test.
     ids=lambda value: "" if isinstance(value, bytes) else str(value),
 )
 def test_read_key_has_text_and_rsa_bits(
