@@ -28,7 +28,7 @@ def test_record_equal_values_have_equal_hashes() -> None:
         x: int
         y: int
 
-    assert hash(Point(1)) == hash(Point(1, 2))
+    assert hash(Point(1)) == hash(Point(1, 2)) == hash(Point(y=2, x=1))
     assert Point(1) != Pair(1, 2)
 
 
