@@ -186,8 +186,8 @@ def test_timeline_has_a_row_per_service(database: InfluxDB) -> None:
     }
 
 
-def test_phases_add_up_to_the_response_time(database: InfluxDB) -> None:
-    """Only reached phases are shown."""
+def test_stacked_phases_stay_below_the_response_time(database: InfluxDB) -> None:
+    """Only reached phases are shown; the rest of the time is the computer's own between them."""
     stack = {
         alias: found[0].values[-1]
         for (panel, alias), query in QUERIES.items()
@@ -202,7 +202,8 @@ def test_phases_add_up_to_the_response_time(database: InfluxDB) -> None:
     )
 
     assert list(stack) == ["resolve", "connect", "tls", "greeting", "capa", "login", "stat"]
-    assert sum(stack.values()) == pytest.approx(whole.values[-1], rel=0.2, abs=0.02)
+    rounding = 0.0001 * len(stack)
+    assert 0 < sum(stack.values()) <= whole.values[-1] + rounding
 
 
 def test_variables_list_hosts_and_their_services(database: InfluxDB) -> None:
