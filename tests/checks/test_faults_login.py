@@ -42,7 +42,7 @@ def refusing(reply: bytes) -> list[Step]:
 LOGINS = [
     Fault("45", [expect(b"USER"), say(b"-ERR who\r\n"), *BYE], "CRITICAL", "credentials", "who"),
     Fault("46 -ERR", refusing(b"-ERR"), "CRITICAL", "credentials", "login of monitor rejected"),
-    Fault("46 AUTH", refusing(b"-ERR [AUTH] no"), "CRITICAL", "credentials", "monitor: [AUTH] no"),
+    Fault("46 AUTH", refusing(b"-ERR [AUTH] no"), "CRITICAL", "credentials", "monitor rejected: [AUTH] no"),
     Fault("48", refusing(b"-ERR [IN-USE] locked"), "WARNING", "in-use", "[IN-USE] locked"),
     Fault("49", refusing(b"-ERR [LOGIN-DELAY] 300 s"), "WARNING", "login-delay"),
     Fault("50 TEMP", refusing(b"-ERR [SYS/TEMP] later"), "WARNING", "temporary"),
@@ -55,7 +55,7 @@ LOGINS = [
         [expect(b"USER"), say(b"-ERR [SYS/TEMP] later\r\n"), *BYE],
         "WARNING",
         "temporary",
-        "cannot log in user monitor for now",
+        "login of monitor failed for now",
     ),
     Fault(
         "46 -ERR with a code in the text", refusing(b"-ERR no [IN-USE]"), "CRITICAL", "credentials"
