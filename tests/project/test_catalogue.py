@@ -105,7 +105,7 @@ SILENT = "POP3 CRITICAL - no greeting within 1 s (x:110)\nkind: timeout\n"
     [
         (1, SILENT),
         (2, SILENT.replace("timeout", "closed")),
-        (2, SILENT.replace("greeting: ", "")),
+        (2, SILENT.replace("no greeting", "no answer")),
         (2, SILENT.partition("\n")[0]),
     ],
     ids=["state", "kind", "words", "no kind"],
