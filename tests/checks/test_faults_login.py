@@ -42,7 +42,13 @@ def refusing(reply: bytes) -> list[Step]:
 LOGINS = [
     Fault("45", [expect(b"USER"), say(b"-ERR who\r\n"), *BYE], "CRITICAL", "credentials", "who"),
     Fault("46 -ERR", refusing(b"-ERR"), "CRITICAL", "credentials", "login of monitor rejected"),
-    Fault("46 AUTH", refusing(b"-ERR [AUTH] no"), "CRITICAL", "credentials", "monitor rejected: [AUTH] no"),
+    Fault(
+        "46 AUTH",
+        refusing(b"-ERR [AUTH] no"),
+        "CRITICAL",
+        "credentials",
+        "rejected: [AUTH] no",
+    ),
     Fault("48", refusing(b"-ERR [IN-USE] locked"), "WARNING", "in-use", "[IN-USE] locked"),
     Fault("49", refusing(b"-ERR [LOGIN-DELAY] 300 s"), "WARNING", "login-delay"),
     Fault("50 TEMP", refusing(b"-ERR [SYS/TEMP] later"), "WARNING", "temporary"),

@@ -416,7 +416,7 @@ FAULTS = {
         {
             "": critical(
                 "cleartext-refused",
-                "login: .* demands TLS before a login",
+                " - server demands TLS before a login",
                 "^try: use -S or --starttls",
             )
         },
