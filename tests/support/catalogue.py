@@ -90,7 +90,7 @@ FAULTS = {
     ),
     3: Row(
         "every address refuses the connection",
-        {"": critical("refused", r" - connection refused \(\S+:\d+: \S+, \S+\)$")},
+        {"": critical("refused", r" - connection refused \(\S+:\d+: \S+, \S+\)")},
     ),
     4: Row(
         "packets are lost",
@@ -102,7 +102,7 @@ FAULTS = {
     ),
     6: Row(
         "the server accepts the connection and sends nothing",
-        {"": critical("timeout", r" - no greeting within \S+ s \(\S+:\d+\)$")},
+        {"": critical("timeout", r" - no greeting within \S+ s \(\S+:\d+\)")},
     ),
     7: Row(
         "the server closes the connection at once",
@@ -558,7 +558,7 @@ FAULTS = {
         },
         ANY,
     ),
-    67: Row("a bug", {"": unknown("bug", r"bug: internal error \(\w+\)$", "^trace: ")}, ANY),
+    67: Row("a bug", {"": unknown("bug", r"bug: internal error \(\w+\)", "^trace: ")}, ANY),
     68: Row(
         "the clock is earlier than the release of this version",
         {
