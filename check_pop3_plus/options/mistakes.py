@@ -136,13 +136,13 @@ def single_dash(flag: str) -> Printable:
 # --- host names ------------------------------------------------------------------------------
 
 
-def host(name: str) -> Printable:
+def not_a_host(name: str) -> Printable:
     """Return what is wrong with a host name or address, and where it goes instead."""
-    template, *foreign = _host(name)
+    template, *foreign = _not_a_host(name)
     return printable(template, *foreign)
 
 
-def _host(name: str) -> tuple[str, ...]:
+def _not_a_host(name: str) -> tuple[str, ...]:
     url = re.match(r"(?i)([a-z][a-z0-9+.-]*)://([^/:@]*)", name)
     port = re.search(r"\]?:([0-9]{1,5})$", name)
     if url:

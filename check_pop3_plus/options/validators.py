@@ -102,7 +102,7 @@ def host(value: str, option: str) -> str:
 
         # Before an @ there may be a password.
         shown_name = "..." + name[name.rindex("@") :] if "@" in name else name
-        raise invalid(option, shown_name, "{}", mistakes.host(name))
+        raise invalid(option, shown_name, "{}", mistakes.not_a_host(name))
     return name
 
 

@@ -504,7 +504,9 @@ FAULTS = {
             ),
             "empty host": unknown(None, "config: invalid --hostname: empty"),
             "long host": unknown(None, "config: invalid --hostname: longer than 253 characters"),
-            "bad label": unknown(None, "config: invalid --hostname .*: not a host name"),
+            "bad label": unknown(
+                None, "config: invalid --hostname .*: (not a host name|it contains a blank)"
+            ),
         },
         ANY,
     ),
@@ -564,6 +566,35 @@ FAULTS = {
             "odd capabilities": ok("user monitor logged in"),
             "late rejection": critical("credentials", "login: .* rejected user monitor: "),
         },
+    ),
+    75: Row(
+        "a host name that depends on the IDNA version",
+        {
+            case: unknown(None, r"config: invalid --hostname .*; write it as xn--\S+")
+            for case in ("sharp s", "final sigma", "joiner")
+        },
+        ANY,
+    ),
+    78: Row(
+        "the parent ignores SIGCHLD and blocks signals",
+        {
+            "SIGCHLD ignored": unknown("config", "password command failed with exit code 1"),
+            "signals blocked": unknown("stopped", r"stopped from outside after \d+ s"),
+        },
+        ANY,
+    ),
+    79: Row(
+        "a broken installation",
+        {
+            case: unknown(
+                "config", r"config: installation is broken: \w+Error in [a-z_.3]+; install"
+            )
+            for case in (
+                *("package missing", "module missing", "part missing"),
+                *("import", "truncated", "zeros"),
+            )
+        },
+        ANY,
     ),
 }
 
