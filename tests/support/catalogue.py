@@ -486,7 +486,7 @@ FAULTS = {
         {
             "missing": unknown("config", "password file .*: No such file"),
             "lax mode": unknown(
-                "config", "password file .* must be mode 0600, or 0640 for a group; it is 0644"
+                "config", "password file .* must be mode 0600, or 0640 .*; it is 0644: chmod 640 /"
             ),
             "symlink": unknown("config", "password file .* is a symbolic link of another user"),
             "FIFO": unknown("config", "password file .* must be a regular file"),
