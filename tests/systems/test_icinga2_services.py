@@ -342,7 +342,7 @@ def test_invalid_entry_is_rejected(icinga: Icinga, entry: object, complaint: str
 
 
 def test_every_type_of_value_is_accepted(icinga: Icinga) -> None:
-    """Whatever the plugin and Icinga take is no error: numbers as texts, texts as numbers, macros."""
+    """What the plugin takes is no error: numbers as texts, texts as numbers, macros."""
     entry = {
         "label": "Post",
         "interval": 0.5,
