@@ -113,6 +113,18 @@ def test_icinga_service_keys_are_known_and_unique() -> None:
     assert len({*own, *service_keys}) == len(own) + len(service_keys)
 
 
+def test_icinga_services_know_the_types_of_options() -> None:
+    """Repeatable options take arrays; every type that a key has is defined."""
+    text = (TEMPLATES / "icinga2" / "pop3_services.conf").read_text()
+    given = dict(re.findall(r'^  (\w+) = "(\w+)"', text, re.MULTILINE))
+    defined = re.findall(r"^  (\w+) = \[ \"", text, re.MULTILINE)
+
+    assert {option for option, kind in given.items() if kind == "values"} == {
+        entry.name[2:].replace("-", "_") for entry in OPTIONS.values() if entry.is_repeatable
+    }
+    assert {*given.values(), "flag", "switch", "value"} == set(defined)
+
+
 @pytest.mark.parametrize(
     ("preset", "attempts"),
     [("very-high", 0), ("high", 2), ("medium", 5), ("low", 7), ("very-low", 10)],

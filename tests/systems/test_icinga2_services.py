@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from check_pop3_plus.options.table import GROUPS
 from tests.pki.certificates import Pki
 from tests.servers.dovecot import PASSWORDS, PERSONAS, Dovecot
 from tests.servers.icinga2 import MASTER, TEMPLATES, Icinga, Node, dsl
@@ -367,19 +366,6 @@ def test_every_type_of_value_is_accepted(icinga: Icinga) -> None:
     done = node.validate()
 
     assert done.returncode == 0, done.stdout
-
-
-def test_repeatable_options_accept_arrays() -> None:
-    """The configuration knows which options may be given more than once."""
-    text = (TEMPLATES / "pop3_services.conf").read_text()
-    repeatable = {
-        entry.name.lstrip("-").replace("-", "_")
-        for group in GROUPS.values()
-        for entry in group
-        if entry.is_repeatable
-    }
-
-    assert set(re.findall(r'^  (\w+) = "values"', text, re.MULTILINE)) == repeatable
 
 
 def test_unrelated_variable_creates_no_services(icinga: Icinga) -> None:
