@@ -117,7 +117,9 @@ def test_icinga_services_know_the_types_of_options() -> None:
     """Repeatable options take arrays; every type that a key has is defined."""
     text = (TEMPLATES / "icinga2" / "pop3_services.conf").read_text()
     given = dict(re.findall(r'^  (\w+) = "(\w+)"', text, re.MULTILINE))
-    defined = re.findall(r"^  (\w+) = \[ \"", text, re.MULTILINE)
+    block = re.search(r"pop3_types = \{\n(.*?)\n\}", text, re.DOTALL)
+    assert block
+    defined = re.findall(r"^  (\w+) = \[", block[1], re.MULTILINE)
 
     assert {option for option, kind in given.items() if kind == "values"} == {
         entry.name[2:].replace("-", "_") for entry in OPTIONS.values() if entry.is_repeatable
