@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from check_pop3_plus.model.record import Record
+from check_pop3_plus.model.sanitised_text import Printable
 
 
 class Secret:
@@ -241,6 +242,8 @@ class Settings(Record):
     diagnosis: frozenset[Subject] | None = None
     """Topics of the diagnosis; an empty set is those that fit the failure, None no diagnosis."""
     verbosity: int = 0
+    notes: tuple[Printable, ...] = ()
+    """Remarks on the options, for the long output."""
 
 
 class IcingaApi(Record):
