@@ -194,6 +194,8 @@ class Assertions(Record):
     capabilities: tuple[tuple[str, str | None], ...] = ()
     """Tags, each with the argument it must have (`SASL=PLAIN`) or None; upper case."""
     refuses_cleartext: bool = False
+    tries_cleartext: bool = False
+    """Whether a login is tried, where none is offered: it may count as an attack (fail2ban)."""
     resists_injection: bool = False
     rejects_legacy_tls: bool = False
     issuer: str | None = None

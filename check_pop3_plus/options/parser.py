@@ -131,13 +131,13 @@ class _Reader:
         if flag == "--extra-opts":
             raise UsageError("extra-opts is only allowed on the command line")
         entry = BY_FLAG.get(flag)
-        is_flag = entry and not entry.value
+        is_flag = entry is not None and (not entry.value or entry.is_optional)
         if re.search(r"\s[#;]", key) or (is_flag and value[:1] in ("#", ";")):
             raise UsageError("a comment needs a line of its own")
-        if entry and not entry.value and value.lower() in _NO:
+        if is_flag and value.lower() in _NO:
             return
         if entry:
-            is_set = not entry.value and value.lower() in _YES
+            is_set = is_flag and value.lower() in _YES
             self._add(entry, flag, None if is_set else value or None)
         else:  # possibly bundled flags, or a short one with its value
             self.read_arguments([f"{flag}={value}" if value else flag])
@@ -153,7 +153,7 @@ class _Reader:
             raise UsageError("{} needs a value", flag)
         if entry.name in ("--help", "--version"):
             raise HelpRequested(_help_or_version(entry.name))
-        if entry.choices:
+        if entry.choices and (value or not entry.is_optional):
             validators.choice(value or "", entry.name, entry.choices)
         self._given.setdefault(entry.name, []).append(value or "")
 

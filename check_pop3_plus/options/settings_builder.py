@@ -229,6 +229,7 @@ def _assertions(given: Given, security: Security) -> Assertions:
     return Assertions(
         capabilities=given.checked("--require-capa", validators.capabilities) or (),
         refuses_cleartext="--refuse-cleartext-login" in given,
+        tries_cleartext=given.last("--refuse-cleartext-login") == "try",
         resists_injection="--check-starttls-injection" in given,
         rejects_legacy_tls="--reject-legacy-tls" in given,
         issuer=given.checked("--issuer", validators.filled),

@@ -112,7 +112,7 @@ def test_section_gives_the_output_of_a_single_check(file: File, pki: Pki) -> Non
 WRONG = {
     "no!port": (["port = x"], "invalid --port x"),
     "no!option": (["prot = 995"], "unknown option --prot; did you mean --port?"),
-    "no!abbreviation": (["host = x"], "unknown argument --host; did you mean"),
+    "no!abbreviation": (["host = x"], "unknown option --host; use -H"),
     "no!exclusion": (["ssl =", "starttls ="], "cannot be combined"),
     "no!nesting": (["sweep = x"], "--sweep is only allowed on the command line"),
     "no!jobs": (["jobs = 3"], "--jobs needs --sweep on the command line"),
