@@ -53,7 +53,7 @@ def test_icinga_variable_has_the_name_of_its_option(option: str) -> None:
         assert f"set_if = {variable}" in value
     elif not entry.value:
         assert value == f"{{ set_if = {variable} }}"
-    elif option == "--diagnose":  # its value is optional, and joined to it
+    elif option in ("--diagnose", "--refuse-cleartext-login"):  # joined to it, and optional
         assert f"macro({variable})" in value
     else:
         assert value == variable
@@ -189,7 +189,10 @@ def test_director_choices_are_accepted() -> None:
         if "datalist" in field["settings"]:
             flag = "--" + field["varname"].removeprefix("pop3_plus_").replace("_", "-")
             for entry in BASKET["DataList"][field["settings"]["datalist"]]["entries"]:
-                assert check_settings(["-H", "pop.example.org", flag, entry["entry_name"]])
+                value = entry["entry_name"]
+                # Where a value is optional, true means that there is none.
+                argument = flag if value == "true" else f"{flag}={value}"
+                assert check_settings(["-H", "pop.example.org", argument])
 
 
 # The mail of Icinga 2.

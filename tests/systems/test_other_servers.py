@@ -183,7 +183,7 @@ def test_require_capa_missing_is_critical(check: Check, server: TlsServer) -> No
 
 def test_cleartext_login_accepted_fails_the_assertion(check: Check, server: TlsServer) -> None:
     """Both accept them by default."""
-    done = check(server.plain, "--refuse-cleartext-login")
+    done = check(server.plain, "--refuse-cleartext-login=try")
 
     assert_failed(done, 2, "cleartext-accepted")
 
