@@ -22,8 +22,14 @@ REJECTIONS = (
 )
 """The kinds that `rejection` explains."""
 
+_ROOT_MISSING = 2
+"""X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT: of an intermediate that is in the trust store."""
+
 _UNKNOWN_ISSUER = (20, 21)
 """X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY and X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE."""
+
+_ISSUER_KEY_TOO_WEAK = 67
+"""X509_V_ERR_CA_KEY_TOO_SMALL."""
 
 _UNTRUSTED_ROOT = 19
 """X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN."""
@@ -46,17 +52,33 @@ def rejection(failure: Failure, chain: Chain, name: str, whose: str, now: "datet
         # A long list must not displace the expected name.
         return f"{whose} is not for {sanitise(name, 60)} but for {sanitise(names, 80)}"
     if kind is Kind.WEAK:
-        weakness = next((each.weakness for each in chain.sent if each.weakness), None)
-        return f"{whose} is too weak: {weakness or failure.reason or failure.message}"
+        return _weak(failure, chain, whose)
     if kind is Kind.PIN:
         return f"{whose} is not one that is pinned"
     if kind is Kind.NOT_STRICT:
         return f"{whose} is against RFC 5280: {failure.reason or failure.message}"
+    if chain.rejection:
+        return f"{whose} is not trusted: {chain.rejection}"
+    if failure.verify_code == _ROOT_MISSING and chain.path:
+        top = named(chain.path[-1].subject)
+        return f"{whose} is not trusted: {top} is trusted here, but its root is missing"
     if failure.verify_code in _UNKNOWN_ISSUER:
         missing = " (intermediate missing?)" if len(chain.sent) == 1 else ""
         served = count(len(chain.sent) + chain.left_out, "certificate")
         return f"{whose} is not trusted: unknown issuer; server sent {served}{missing}"
     return f"{whose} is not trusted: {failure.reason or failure.message}"
+
+
+def _weak(failure: Failure, chain: Chain, whose: str) -> str:
+    """Return which certificate of the chain is too weak."""
+    path = chain.path or chain.sent
+    for position, each in enumerate(path):
+        if position == 0 and failure.verify_code == _ISSUER_KEY_TOO_WEAK:
+            continue
+        if each.weakness:
+            which = issuer(each, whose, chain) if position else whose
+            return f"{which} is too weak: {each.weakness}"
+    return f"{whose} is too weak: {failure.reason or failure.message}"
 
 
 def _wrong_date(kind: Kind, chain: Chain, whose: str, now: "datetime") -> str:
@@ -65,12 +87,14 @@ def _wrong_date(kind: Kind, chain: Chain, whose: str, now: "datetime") -> str:
         ended = each.not_after is not None and each.not_after <= now
         not_begun = each.not_before is not None and each.not_before > now
         if ended if kind is Kind.EXPIRED else not_begun:
-            return dates(each, whose if position == 0 else issuer(each, whose), kind, now)
+            return dates(each, issuer(each, whose, chain) if position else whose, kind, now)
     return f"{whose} is valid, but an intermediate in the chain {_WRONG_DATE[kind]}"
 
 
-def issuer(facts: CertificateFacts, whose: str) -> str:
-    return f"issuer {sanitise(named(facts.subject), 60)} of the {whose}"
+def issuer(facts: CertificateFacts, whose: str, chain: Chain) -> str:
+    """Return the name of an issuer, and that it is in the trust store if it was not sent."""
+    here = "" if facts in chain.sent else " (in the local trust store)"
+    return f"issuer {sanitise(named(facts.subject), 60)}{here} of the {whose}"
 
 
 def dates(facts: CertificateFacts, which: str, kind: Kind, now: "datetime") -> str:
@@ -141,9 +165,10 @@ def remarks(chain: Chain, now: "datetime", failure: Failure | None) -> Iterator[
     """
     sent, path = chain.sent, chain.path
     top = path[-1] if path else None
-    is_untrusted = failure is not None and failure.kind is Kind.UNTRUSTED
-    is_root_untrusted = failure is not None and failure.verify_code == _UNTRUSTED_ROOT
-    if top and is_untrusted and not top.is_self_issued:
+    code = failure.verify_code if failure else None
+    is_issuer_unknown = code in (_ROOT_MISSING, *_UNKNOWN_ISSUER)
+    is_root_untrusted = code == _UNTRUSTED_ROOT
+    if top and is_issuer_unknown and not top.is_self_issued:
         yield f"chain: issuer {named(top.issuer)} was not sent and is not trusted"
     if chain.is_verified:
         for each in path[1:]:

@@ -145,7 +145,7 @@ class StatusLine:
                 return certificates.outdated(leaf, self._report.deployed, whose)
         issuer_facts = chain.first_issuer_to_end if is_issuer else None
         if issuer_facts:
-            which = certificates.issuer(issuer_facts, whose)
+            which = certificates.issuer(issuer_facts, whose, chain)
             return certificates.dates(issuer_facts, which, kind, self._report.now)
         return certificates.dates(leaf, whose, kind, self._report.now)
 

@@ -121,6 +121,8 @@ class Chain(Record):
     is_verified: bool = False
     defects: tuple[Printable, ...] = ()
     """Violations of RFC 5280 in a verified chain."""
+    rejection: Printable | None = None
+    """Why OpenSSL rejected it, where the certificates tell more than its error."""
 
     @property
     def leaf(self) -> CertificateFacts | None:
@@ -151,9 +153,14 @@ class TlsFacts(Record):
     sent: tuple[bytes, ...]
     """DER, the server certificate first."""
     path: tuple[bytes, ...]
-    """DER, from the server certificate to the trust anchor; empty without verification."""
+    """DER, from the server certificate to the trust anchor, or as far as OpenSSL found issuers if
+    it was rejected; empty without verification."""
     verified: bool
     """Whether chain and name were both verified."""
+    verify_code: int = 0
+    """OpenSSL's X509_V_ERR_* if it has rejected the path."""
+    trusted: tuple[bytes, ...] = ()
+    """DER of CAs in the trust store, where the issuer of a rejected path was not found."""
 
 
 class MailboxFacts(Record):

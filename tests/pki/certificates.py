@@ -226,6 +226,10 @@ class Pki:
                 # `*` has no place in a PrintableString.
                 subject = certificate_parts.name("*.example.test", tag=der.PRINTABLE)
                 return self._by_hand(self._hand_root.leaf(_HAND_KEY, subject=subject))
+            case "client_purpose":
+                purposes = certificate_parts.purposes(certificate_parts.CLIENT)
+                extensions = self._hand_root.extensions(_HAND_KEY, purposes=purposes)
+                return self._by_hand(self._hand_root.leaf(_HAND_KEY, extensions=extensions))
             case "unreadable":
                 # There is no version 9; OpenSSL does not mind.
                 version = der.tagged(0, der.integer(8))

@@ -355,9 +355,9 @@ FAULTS = {
     40: Row(
         "old TLS only",
         {
-            "TLS 1.0": critical("old-tls", "tls: .* offers only old TLS or old ciphers"),
-            "TLS 1.1": critical("old-tls", "tls: .* offers only old TLS or old ciphers"),
-            "old ciphers": critical("old-tls", "tls: .* offers only old TLS or old ciphers"),
+            "TLS 1.0": critical("old-tls", "speaks only TLS 1.1 or older"),
+            "TLS 1.1": critical("old-tls", "speaks only TLS 1.1 or older"),
+            "old ciphers": critical("old-tls", "Diffie-Hellman key that is too small"),
         },
         WITH_TLS,
     ),
@@ -564,6 +564,27 @@ FAULTS = {
             "odd capabilities": ok("user monitor logged in"),
             "late rejection": critical("credentials", "login: .* rejected user monitor: "),
         },
+    ),
+    87: Row(
+        "a certificate that must not be used like this",
+        {"purpose": critical("untrusted", "not meant for servers .extended key usage")},
+        WITH_TLS,
+    ),
+    92: Row(
+        "alerts before a certificate was requested",
+        {
+            **{
+                f"alert {number}": critical("tls", rf"{name} \(alert {number}\)")
+                for number, name in ((42, "bad certificate"), (46, "certificate unknown"))
+            },
+            **{
+                f"alert {number}": critical("tls", rf"{name} \(alert {number}\)")
+                for number, name in ((48, "unknown ca"), (49, "access denied"))
+            },
+            "alert 115": critical("tls", r"unknown psk identity \(alert 115\)"),
+            "alert 120": critical("tls", r"no application protocol \(alert 120\)"),
+        },
+        WITH_TLS,
     ),
 }
 
