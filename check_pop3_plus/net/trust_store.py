@@ -36,7 +36,7 @@ def load(made: "ssl.SSLContext", policy: TlsPolicy) -> None:
         require(cafile, stat.S_ISREG, "CA file")
     if capath:
         require(capath, stat.S_ISDIR, "CA directory")
-        if not _usable(capath):
+        if not _usable(capath) and not _is_searchable_only(capath):
             raise _nothing_in(capath)
     if not cafile and not capath:
         cafile, capath = system()
@@ -95,6 +95,11 @@ def _usable(directory: str) -> int:
         return 0
     readable = list(islice((each for each in names if os.access(each, os.R_OK)), _WHOLE_STORE))
     return len(readable) if any(map(_holds_certificate, readable)) else 0
+
+
+def _is_searchable_only(directory: str) -> bool:
+    """Return whether names cannot be listed but files be opened (mode 0711): OpenSSL needs this."""
+    return os.access(directory, os.X_OK) and not os.access(directory, os.R_OK)
 
 
 _BEGIN = re.compile(rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.model.settings import TlsPolicy
 from check_pop3_plus.net import trust_store
 
 PEM = "-----BEGIN CERTIFICATE-----\n"
@@ -111,6 +113,28 @@ def test_system_trust_dangling_directory_falls_back_to_bundle(compiled: Path) ->
     (compiled / "bundle.pem").write_text(PEM)
 
     assert trust_store.system() == (str(compiled / "bundle.pem"), None)
+
+
+def test_load_ca_path_that_cannot_be_listed_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenSSL opens files by name: a directory of mode 0711 is enough."""
+
+    def deny(_: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", deny)
+    monkeypatch.setattr(os, "listdir", deny)
+    policy = TlsPolicy(ca_path=str(tmp_path))
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    monkeypatch.setattr(os, "access", lambda _, mode: mode == os.X_OK)
+    trust_store.load(made, policy)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(ProbeError) as caught:
+        trust_store.load(made, policy)
+
+    assert caught.value.message == f"cannot read CA directory {tmp_path}: Permission denied"
 
 
 DIRECTORIES = ("/etc/ssl/certs", "/etc/pki/tls/certs")
