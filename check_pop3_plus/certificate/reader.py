@@ -104,6 +104,10 @@ def _require_memory() -> None:
         raise MemoryError from error
 
 
+# X509_V_ERR_* of a path whose end is not in the trust store, or is no root.
+_NOT_ANCHORED = frozenset((2, 18, 19, 20, 21))
+
+
 # In a sweep many services have one server, and most servers have one of a few issuers.
 @lru_cache(maxsize=64)
 def read_chain(
@@ -130,13 +134,16 @@ def read_chain(
         for der in trusted
         if path and path[-1].fields and path[-1].fields.issuer in der
     ]
+    rejection = rejection_reasons.reason(verify_code, path, as_sent, namesakes)
     return Chain(
         sent=tuple(each.facts for each in as_sent),
         left_out=max(0, len(sent) - CHAIN_LIMIT),
         path=tuple(each.facts for each in path),
         is_verified=bool(verified),
+        is_anchored=bool(built) and verify_code not in _NOT_ANCHORED,
         defects=rfc5280_rules.defects([known[der].fields for der in verified]),
-        rejection=rejection_reasons.reason(verify_code, path, namesakes),
+        rejection=rejection.text if rejection else None,
+        cure=rejection.cure if rejection else None,
     )
 
 

@@ -43,7 +43,7 @@ def rejection(failure: Failure, chain: Chain, name: str, whose: str, now: "datet
     if leaf is None:
         return f"{whose} was refused"
     if kind in _WRONG_DATE:
-        return _wrong_date(kind, chain, whose, now)
+        return _wrong_date(failure, chain, whose, now)
     if kind is Kind.NAME:
         if not leaf.names:
             return f"{whose} has no subject alternative name (mail clients refuse it)"
@@ -52,7 +52,7 @@ def rejection(failure: Failure, chain: Chain, name: str, whose: str, now: "datet
         # A long list must not displace the expected name.
         return f"{whose} is not for {sanitise(name, 60)} but for {sanitise(names, 80)}"
     if kind is Kind.WEAK:
-        return _weak(failure, chain, whose)
+        return _weak(failure, chain, whose, now)
     if kind is Kind.PIN:
         return f"{whose} is not one that is pinned"
     if kind is Kind.NOT_STRICT:
@@ -69,31 +69,58 @@ def rejection(failure: Failure, chain: Chain, name: str, whose: str, now: "datet
     return f"{whose} is not trusted: {failure.reason or failure.message}"
 
 
-def _weak(failure: Failure, chain: Chain, whose: str) -> str:
-    """Return which certificate of the chain is too weak."""
-    path = chain.path or chain.sent
-    for position, each in enumerate(path):
-        if position == 0 and failure.verify_code == _ISSUER_KEY_TOO_WEAK:
-            continue
-        if each.weakness:
-            which = issuer(each, whose, chain) if position else whose
-            return f"{which} is too weak: {each.weakness}"
-    return f"{whose} is too weak: {failure.reason or failure.message}"
+def cure(failure: Failure, chain: Chain, now: "datetime") -> str | None:
+    """Return what to try about a rejected chain, or None if the hint of the kind fits."""
+    culprit = _culprit(failure, chain, now)
+    if culprit and culprit != chain.leaf and chain.is_in_store(culprit):
+        return _REPLACE_WEAK if failure.kind is Kind.WEAK else _REPLACE
+    return chain.cure
 
 
-def _wrong_date(kind: Kind, chain: Chain, whose: str, now: "datetime") -> str:
-    """Return which certificate of the chain has expired, or is not yet valid."""
+_REPLACE = "replace it in the trust store of this machine (--ca-file, --ca-path, ca-certificates)"
+_REPLACE_WEAK = "use a CA with a longer key, on the server and in the trust store (--ca-file)"
+
+
+def _culprit(failure: Failure, chain: Chain, now: "datetime") -> CertificateFacts | None:
+    """Return which certificate of the chain is too weak, has expired or is not yet valid."""
     for position, each in enumerate(chain.path or chain.sent[:1]):
-        ended = each.not_after is not None and each.not_after <= now
-        not_begun = each.not_before is not None and each.not_before > now
-        if ended if kind is Kind.EXPIRED else not_begun:
-            return dates(each, issuer(each, whose, chain) if position else whose, kind, now)
-    return f"{whose} is valid, but an intermediate in the chain {_WRONG_DATE[kind]}"
+        match failure.kind:
+            case Kind.WEAK:
+                is_wrong = bool(each.weakness)
+                if position == 0 and failure.verify_code == _ISSUER_KEY_TOO_WEAK:
+                    continue
+            case Kind.EXPIRED:
+                is_wrong = each.not_after is not None and each.not_after <= now
+            case Kind.NOT_YET_VALID:
+                is_wrong = each.not_before is not None and each.not_before > now
+            case _:
+                return None
+        if is_wrong:
+            return each
+    return None
+
+
+def _weak(failure: Failure, chain: Chain, whose: str, now: "datetime") -> str:
+    """Return which certificate of the chain is too weak."""
+    culprit = _culprit(failure, chain, now)
+    if culprit is None:
+        return f"{whose} is too weak: {failure.reason or failure.message}"
+    which = whose if culprit == chain.leaf else issuer(culprit, whose, chain)
+    return f"{which} is too weak: {culprit.weakness}"
+
+
+def _wrong_date(failure: Failure, chain: Chain, whose: str, now: "datetime") -> str:
+    """Return which certificate of the chain has expired, or is not yet valid."""
+    kind, culprit = failure.kind, _culprit(failure, chain, now)
+    if culprit is None:
+        return f"{whose} is valid, but an intermediate in the chain {_WRONG_DATE[kind]}"
+    which = whose if culprit == chain.leaf else issuer(culprit, whose, chain)
+    return dates(culprit, which, kind, now)
 
 
 def issuer(facts: CertificateFacts, whose: str, chain: Chain) -> str:
     """Return the name of an issuer, and that it is in the trust store if it was not sent."""
-    here = "" if facts in chain.sent else " (in the local trust store)"
+    here = " (in the local trust store)" if chain.is_in_store(facts) else ""
     return f"issuer {sanitise(named(facts.subject), 60)}{here} of the {whose}"
 
 
@@ -168,7 +195,7 @@ def remarks(chain: Chain, now: "datetime", failure: Failure | None) -> Iterator[
     code = failure.verify_code if failure else None
     is_issuer_unknown = code in (_ROOT_MISSING, *_UNKNOWN_ISSUER)
     is_root_untrusted = code == _UNTRUSTED_ROOT
-    if top and is_issuer_unknown and not top.is_self_issued:
+    if top and is_issuer_unknown and not top.is_self_issued and not chain.rejection:
         yield f"chain: issuer {named(top.issuer)} was not sent and is not trusted"
     if chain.is_verified:
         for each in path[1:]:

@@ -72,10 +72,19 @@ def cause(report: Report, kinds: list[str]) -> Iterator[str]:
         shown = f"{kind} ({gloss})" if gloss else kind
         yield f"kind: {shown}" + (f", in phase {phase.value}" if phase else "")
         hint = hints.hint(Kind(kind), phase)
-        if failure and failure.cure is not None:
-            hint = failure.cure
+        if failure:
+            hint = _cure(report, failure, hint)
         if hint:
             yield f"try: {hint}"
+
+
+def _cure(report: Report, failure: Failure, hint: str) -> str:
+    """Return what to try about a failure; `hint` is that of its kind."""
+    chain = next((each.chain for each in report.sessions if each.failure == failure), None)
+    found = certificates.cure(failure, chain, report.now) if chain else None
+    if found is None:
+        found = failure.cure
+    return hint if found is None else found
 
 
 def _addresses(report: Report) -> Iterator[str]:

@@ -119,15 +119,23 @@ class Chain(Record):
     """From the server certificate to the trust anchor if the chain was verified; otherwise as far
     as the certificates sent name each other as issuer."""
     is_verified: bool = False
+    is_anchored: bool = False
+    """Whether the path ends in the local trust store, also if it was rejected."""
     defects: tuple[Printable, ...] = ()
     """Violations of RFC 5280 in a verified chain."""
     rejection: Printable | None = None
     """Why OpenSSL rejected it, where the certificates tell more than its error."""
+    cure: Printable | None = None
+    """What to try, where that tells more than the kind of the failure."""
 
     @property
     def leaf(self) -> CertificateFacts | None:
         """The server certificate."""
         return self.sent[0] if self.sent else None
+
+    def is_in_store(self, facts: CertificateFacts) -> bool:
+        """Return whether a certificate of the path comes from the local trust store."""
+        return facts not in self.sent or (self.is_anchored and facts == self.path[-1])
 
     @property
     def first_issuer_to_end(self) -> CertificateFacts | None:

@@ -46,16 +46,16 @@ def _chain(tls: "ssl.SSLSocket", method: str) -> tuple[bytes, ...]:
 # gives.
 _IS = "certificate is {}"
 _REISSUE = "issue the certificate anew, or have its issuer corrected"
-_IN_STORE = "put the certificate that the issuer uses now into the trust store (--ca-file)"
+_ADD_ROOT = "add the root certificate of the CA to the trust store (--ca-file)"
 _REJECTIONS = {
-    2: (Kind.UNTRUSTED, "{}", "root of the trusted intermediate is missing", _IN_STORE),
+    2: (Kind.UNTRUSTED, "{}", "root of the trusted intermediate is missing", _ADD_ROOT),
     9: (Kind.NOT_YET_VALID, _IS, "not yet valid", None),
     10: (Kind.EXPIRED, "certificate {}", "has expired", None),
     18: (Kind.UNTRUSTED, _IS, "self-signed", None),
     19: (Kind.UNTRUSTED, "{}", "root certificate in the chain is not trusted", None),
     20: (Kind.UNTRUSTED, "{}", "issuer is not trusted", None),
     21: (Kind.UNTRUSTED, "{}", "issuer is not trusted", None),
-    7: (Kind.UNTRUSTED, "{}", "bad signature", _IN_STORE),
+    7: (Kind.UNTRUSTED, "{}", "bad signature", _REISSUE),
     62: (Kind.NAME, _IS, "for another name", None),
     64: (Kind.NAME, _IS, "for another address", None),
     66: (Kind.WEAK, "{}", "key of the certificate is too weak", None),

@@ -16,7 +16,18 @@ from tests.servers.scripted_server import (
     start_tls,
 )
 from tests.support.catalogue import WITH_TLS
-from tests.support.faults import BYE, GREETING, IN_TLS, OFFERED, Fault, check, flags, kinds, params
+from tests.support.faults import (
+    BYE,
+    GREETING,
+    IN_TLS,
+    OFFERED,
+    Fault,
+    check,
+    flags,
+    kinds,
+    params,
+    serving_tls,
+)
 
 # --- certificates ------------------------------------------------------------------------------
 
@@ -46,16 +57,12 @@ CERTIFICATES = [
     rejected(36, "SHA-1", "sha1", "weak", "is too weak: SHA1 signature"),
     rejected(36, "MD5", "md5", "weak", "is too weak: MD5 signature"),
     rejected(36, "RSA-1024 intermediate", "weak_intermediate", "weak", "is too weak: RSA 1024"),
-    rejected(87, "purpose", "client_purpose", "untrusted", "not meant for servers (extended"),
     rejected(36, "SHA-1 intermediate", "sha1_intermediate", "weak", "is too weak: SHA1"),
 ]
 
 
 def with_certificate(mode: str, pki: Pki, name: str) -> ScriptedServer:
-    if mode == "tls":
-        return ScriptedServer([GREETING, *BYE], tls=pki.server(name))
-    steps = [*OFFERED, say(b"+OK\r\n"), start_tls(pki.server(name)), expect(b"CAPA"), say(IN_TLS)]
-    return ScriptedServer([*steps, *BYE])
+    return serving_tls(mode, pki.server(name))
 
 
 @pytest.mark.threat("T4")
@@ -272,15 +279,9 @@ def test_client_certificate_missing_is_named(tls12_only: bool, mode: str, pki: P
     """Fault 41: the alert comes in the handshake of TLS 1.2, at the first read of TLS 1.3."""
     context = pki.demanding_client_certificate(tls12_only=tls12_only)
 
-    def server() -> ScriptedServer:
-        if mode == "tls":
-            return ScriptedServer([GREETING, *BYE], tls=context)
-        steps = [*OFFERED, say(b"+OK\r\n"), start_tls(context), expect(b"CAPA"), say(IN_TLS)]
-        return ScriptedServer([*steps, *BYE])
-
-    with server() as without:
+    with serving_tls(mode, context) as without:
         refused = check(without, *flags(mode, pki))
-    with server() as shown:
+    with serving_tls(mode, context) as shown:
         accepted = check(
             shown,
             *flags(mode, pki),

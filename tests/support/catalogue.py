@@ -317,8 +317,8 @@ FAULTS = {
             "RSA-1024": critical("weak", "is too weak: RSA 1024 key"),
             "SHA-1": critical("weak", "is too weak: SHA1 signature"),
             "MD5": critical("weak", "is too weak: MD5 signature"),
-            "RSA-1024 intermediate": critical("weak", "is too weak: RSA 1024 key"),
-            "SHA-1 intermediate": critical("weak", "is too weak: SHA1 signature"),
+            "RSA-1024 intermediate": critical("weak", "issuer CN=Weak CA of the .* RSA 1024 key"),
+            "SHA-1 intermediate": critical("weak", "issuer CN=SHA-1 CA of the .* SHA1 signature"),
             "SHA-1 root": ok("certificate valid for"),
         },
         WITH_TLS,
@@ -567,7 +567,59 @@ FAULTS = {
     ),
     87: Row(
         "a certificate that must not be used like this",
-        {"purpose": critical("untrusted", "not meant for servers .extended key usage")},
+        {
+            "purpose": critical("untrusted", "not meant for servers .extended key usage"),
+            "any purpose": critical("untrusted", "not meant for servers .extended key usage"),
+            "purpose of issuer": critical("untrusted", "issuer CN=Inter may not issue for servers"),
+            "key usage": critical("untrusted", "not meant for servers .key usage"),
+            "key usage of issuer": critical("untrusted", "issuer CN=Inter may not sign"),
+            "CA certificate": critical("untrusted", "a CA certificate is used as server"),
+            "self-signed CA certificate": critical("untrusted", "a CA certificate is used as"),
+            "critical extension": critical("untrusted", "it has an unknown critical extension"),
+            "critical extension of issuer": critical("untrusted", "issuer CN=Inter has an unknown"),
+            "names permitted": critical("untrusted", "does not permit its name .name constr"),
+            "names excluded": critical("untrusted", "excludes its name .name constraints"),
+            "path length": critical("untrusted", "issuer CN=Inter allows no CA below it"),
+            "no CA": critical("untrusted", "issuer CN=Inter is no CA certificate"),
+            "no CA at all": critical("untrusted", "issuer CN=Inter is no CA certificate"),
+        },
+        WITH_TLS,
+    ),
+    88: Row(
+        "the issuer of that name has another key",
+        {
+            **{
+                each: critical("untrusted", "the trusted CA CN=Root has another key")
+                for each in (
+                    *("another key", "another key without identifier"),
+                    *("another key, root sent", "another key of the root"),
+                )
+            },
+            "another key, intermediate sent": critical(
+                "untrusted", "issuer CN=Inter was sent with another key"
+            ),
+        },
+        WITH_TLS,
+    ),
+    89: Row(
+        "an issuer is too weak",
+        {
+            "weak root": critical("weak", "issuer CN=Weak Root .in the local trust store"),
+        },
+        WITH_TLS,
+    ),
+    90: Row(
+        "the local trust store is out of date or incomplete",
+        {
+            **{
+                each: critical("expired", "issuer CN=.* .in the local trust store. of .* expired")
+                for each in ("old root", "old root sent", "old intermediate")
+            },
+            **{
+                each: critical("untrusted", "CN=Inter is trusted here, but its root is missing")
+                for each in ("root missing", "root missing, intermediate sent")
+            },
+        },
         WITH_TLS,
     ),
     92: Row(
