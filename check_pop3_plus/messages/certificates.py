@@ -37,36 +37,37 @@ _UNTRUSTED_ROOT = 19
 _WRONG_DATE = {Kind.EXPIRED: "expired", Kind.NOT_YET_VALID: "is not yet valid"}
 
 
-def rejection(failure: Failure, chain: Chain, name: str, whose: str, now: "datetime") -> str:
+def rejection(failure: Failure, chain: Chain, name: str, now: "datetime") -> str:
     """Return why a certificate for the host `name` was rejected."""
     kind, leaf = failure.kind, chain.leaf
     if leaf is None:
-        return f"{whose} was refused"
+        return "certificate refused"
     if kind in _WRONG_DATE:
-        return _wrong_date(failure, chain, whose, now)
+        return _wrong_date(failure, chain, now)
     if kind is Kind.NAME:
         if not leaf.names:
-            return f"{whose} has no subject alternative name (mail clients refuse it)"
+            return "certificate has no subject alternative name (mail clients refuse it)"
         more = leaf.names_left_out + len(leaf.names[2:])
         names = ", ".join(leaf.names[:2]) + (f" and {more} more" if more else "")
         # A long list must not displace the expected name.
-        return f"{whose} is not for {sanitise(name, 60)} but for {sanitise(names, 80)}"
+        return f"certificate is not for {sanitise(name, 60)} but for {sanitise(names, 80)}"
     if kind is Kind.WEAK:
-        return _weak(failure, chain, whose, now)
+        return _weak(failure, chain, now)
     if kind is Kind.PIN:
-        return f"{whose} is not one that is pinned"
+        return "certificate does not match --pin"
     if kind is Kind.NOT_STRICT:
-        return f"{whose} is against RFC 5280: {failure.reason or failure.message}"
+        return f"certificate violates RFC 5280: {failure.reason or failure.message}"
     if chain.rejection:
-        return f"{whose} is not trusted: {chain.rejection}"
+        return f"certificate not trusted: {chain.rejection}"
     if failure.verify_code == _ROOT_MISSING and chain.path:
-        top = named(chain.path[-1].subject)
-        return f"{whose} is not trusted: {top} is trusted here, but its root is missing"
+        trusted = named(chain.path[-1].subject)
+        return f"certificate not trusted: {trusted} is trusted here, but its root is missing"
     if failure.verify_code in _UNKNOWN_ISSUER:
-        missing = " (intermediate missing?)" if len(chain.sent) == 1 else ""
+        top = (chain.path or chain.sent)[-1]
         served = count(len(chain.sent) + chain.left_out, "certificate")
-        return f"{whose} is not trusted: unknown issuer; server sent {served}{missing}"
-    return f"{whose} is not trusted: {failure.reason or failure.message}"
+        unknown = sanitise(named(top.issuer), 60)
+        return f"certificate not trusted: issuer {unknown} unknown, server sent {served}"
+    return f"certificate not trusted: {failure.reason or failure.message}"
 
 
 def cure(failure: Failure, chain: Chain, now: "datetime") -> str | None:
@@ -100,28 +101,28 @@ def _culprit(failure: Failure, chain: Chain, now: "datetime") -> CertificateFact
     return None
 
 
-def _weak(failure: Failure, chain: Chain, whose: str, now: "datetime") -> str:
+def _weak(failure: Failure, chain: Chain, now: "datetime") -> str:
     """Return which certificate of the chain is too weak."""
     culprit = _culprit(failure, chain, now)
     if culprit is None:
-        return f"{whose} is too weak: {failure.reason or failure.message}"
-    which = whose if culprit == chain.leaf else issuer(culprit, whose, chain)
-    return f"{which} is too weak: {culprit.weakness}"
+        return f"certificate too weak: {failure.reason or failure.message}"
+    which = "certificate" if culprit == chain.leaf else issuer(culprit, chain)
+    return f"{which} too weak: {culprit.weakness}"
 
 
-def _wrong_date(failure: Failure, chain: Chain, whose: str, now: "datetime") -> str:
+def _wrong_date(failure: Failure, chain: Chain, now: "datetime") -> str:
     """Return which certificate of the chain has expired, or is not yet valid."""
     kind, culprit = failure.kind, _culprit(failure, chain, now)
     if culprit is None:
-        return f"{whose} is valid, but an intermediate in the chain {_WRONG_DATE[kind]}"
-    which = whose if culprit == chain.leaf else issuer(culprit, whose, chain)
+        return f"certificate is valid, but an intermediate in the chain {_WRONG_DATE[kind]}"
+    which = "certificate" if culprit == chain.leaf else issuer(culprit, chain)
     return dates(culprit, which, kind, now)
 
 
-def issuer(facts: CertificateFacts, whose: str, chain: Chain) -> str:
+def issuer(facts: CertificateFacts, chain: Chain) -> str:
     """Return the name of an issuer, and that it is in the trust store if it was not sent."""
     here = " (in the local trust store)" if chain.is_in_store(facts) else ""
-    return f"issuer {sanitise(named(facts.subject), 60)}{here} of the {whose}"
+    return f"issuer {sanitise(named(facts.subject), 60)}{here} of the certificate"
 
 
 def dates(facts: CertificateFacts, which: str, kind: Kind, now: "datetime") -> str:
@@ -132,13 +133,13 @@ def dates(facts: CertificateFacts, which: str, kind: Kind, now: "datetime") -> s
         until = span(facts.not_before - now)
         return f"{which} is not valid before {date(facts.not_before)}, in {until}"
     if facts.not_after <= now:
-        return f"{which} expired {span(now - facts.not_after)} ago ({date(facts.not_after)})"
-    return f"{which} expires in {span(facts.not_after - now)} ({date(facts.not_after)})"
+        return f"{which} expired {span(now - facts.not_after)} ago, on {date(facts.not_after)}"
+    return f"{which} expires in {span(facts.not_after - now)}, on {date(facts.not_after)}"
 
 
-def outdated(leaf: CertificateFacts, deployed: tuple[CertificateFacts, ...], whose: str) -> str:
+def outdated(leaf: CertificateFacts, deployed: tuple[CertificateFacts, ...]) -> str:
     """Return that the certificate is not the one in the file, and until when that one is valid."""
-    wrong = f"{whose} is not the deployed one"
+    wrong = "certificate is not the deployed one"
     newest = max((each.not_after for each in deployed if each.not_after), default=None)
     if newest is None or leaf.not_after is None:
         return wrong
@@ -154,8 +155,9 @@ def validity(facts: CertificateFacts, now: "datetime") -> str:
     if facts.not_before and facts.not_before > now:
         return f"certificate not valid before {date(facts.not_before)}"
     if facts.not_after > now:
-        return f"certificate valid for {span(facts.not_after - now)}"
-    return f"certificate expired {span(now - facts.not_after)} ago"
+        left = span(facts.not_after - now)
+        return f"certificate valid for {left} (until {facts.not_after:%Y-%m-%d})"
+    return f"certificate expired {span(now - facts.not_after)} ago ({facts.not_after:%Y-%m-%d})"
 
 
 # --- the long output -------------------------------------------------------------------------

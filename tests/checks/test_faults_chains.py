@@ -13,8 +13,8 @@ from tests.support.command import Run
 from tests.support.faults import check, kinds, serving_tls
 
 TO_SERVERS = "not meant for servers (extended key usage)"
-ISSUER = "is not trusted: issuer CN=Inter "
-REKEYED = "is not trusted: the trusted CA CN=Root has another key"
+ISSUER = "certificate not trusted: issuer CN=Inter "
+REKEYED = "certificate not trusted: the trusted CA CN=Root has another key"
 ROOT_MISSING = "CN=Inter is trusted here, but its root is missing"
 IN_STORE = "replace it in the trust store of this machine"
 REPLACE, REISSUE = "put the certificate that the CA uses now into", "issue the certificate anew"
