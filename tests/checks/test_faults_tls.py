@@ -265,12 +265,42 @@ def test_tls_min_1_1_still_refuses_weak_certificate(pki: Pki) -> None:
     assert server.received_in_tls == b""
 
 
-def test_tls_min_1_3_refuses_tls_1_2_server(pki: Pki) -> None:
-    """A server that offers only TLS 1.2 is refused."""
-    with ScriptedServer([GREETING, *BYE], tls=pki.only("1.2")) as server:
-        done = check(server, *flags("tls", pki), "--tls-min", "1.3")
+@pytest.mark.parametrize("mode", WITH_TLS)
+@pytest.mark.fault(91, case="--tls-min")
+def test_tls_min_1_3_refuses_tls_1_2_server(mode: str, pki: Pki) -> None:
+    """A server that offers only TLS 1.2 is refused, and the option is named."""
+    with serving_tls(mode, pki.only("1.2")) as server:
+        done = check(server, *flags(mode, pki), "--tls-min", "1.3")
 
     assert kinds(done) == ["old-tls"]
+    assert any("lower --tls-min" in line for line in done.long)
+
+
+# RFC 5246 section 7.4.1.3: TLS 1.2, no session, ECDHE-RSA-AES128-GCM-SHA256, no extension.
+HELLO_WITHOUT_EXTENSIONS = b"\x02\0\0\x26\x03\x03" + bytes(32) + b"\0\xc0\x2f\0"
+
+
+@pytest.mark.parametrize("mode", WITH_TLS)
+@pytest.mark.fault(91, case="RFC 5746")
+def test_server_without_secure_renegotiation_is_old_tls(mode: str, pki: Pki) -> None:
+    """OpenSSL 3 demands the extension, and the message names its RFC."""
+    begin = [*OFFERED, say(b"+OK\r\n")] if mode == "stls" else []
+    hello = say(b"\x16\x03\x03\0\x2a" + HELLO_WITHOUT_EXTENSIONS)
+    with ScriptedServer([*begin, hears_hello, hello, pause(0.1)]) as server:
+        done = check(server, *flags(mode, pki, login=True))
+
+    assert kinds(done) == ["old-tls"]
+    assert any("lacks RFC 5746" in line for line in done.long)
+
+
+@pytest.mark.parametrize("mode", WITH_TLS)
+@pytest.mark.fault(91, case="DH key")
+def test_server_with_short_dh_key_is_old_tls(mode: str, pki: Pki) -> None:
+    """The advice is about the Diffie-Hellman group, not about versions of TLS."""
+    with serving_tls(mode, pki.old_ciphers()) as server:
+        done = check(server, *flags(mode, pki))
+
+    assert any("Diffie-Hellman group of 2048 bits" in line for line in done.long)
 
 
 @pytest.mark.parametrize("mode", WITH_TLS)
@@ -317,6 +347,7 @@ HANDSHAKES = [
         Fault(f"92 alert {number}", [alert(number), pause(0.1)], "CRITICAL", "tls")
         for number in (42, 46, 48, 49, 115, 120)
     ),
+    Fault("91 alert 71", [alert(71), pause(0.1)], "CRITICAL", "old-tls", "no cipher"),
     Fault("42 garbage", [say(b"\x16\x03\x03\xff\xff" + b"x" * 99)], "CRITICAL", "tls"),
 ]
 

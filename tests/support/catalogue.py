@@ -636,6 +636,16 @@ FAULTS = {
         },
         WITH_TLS,
     ),
+    91: Row(
+        "old TLS, each in its own words",
+        {
+            "--tls-min": critical("old-tls", "speaks no TLS 1.3; --tls-min is 1.3"),
+            "RFC 5746": critical("old-tls", "has no secure renegotiation .RFC 5746"),
+            "DH key": critical("old-tls", "uses a Diffie-Hellman key that is too small"),
+            "alert 71": critical("old-tls", "shares no cipher that is strong enough"),
+        },
+        WITH_TLS,
+    ),
     92: Row(
         "alerts before a certificate was requested",
         {
