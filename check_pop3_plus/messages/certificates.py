@@ -22,8 +22,14 @@ REJECTIONS = (
 )
 """The kinds that `rejection` explains."""
 
+_ROOT_MISSING = 2
+"""X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT: of an intermediate that is in the trust store."""
+
 _UNKNOWN_ISSUER = (20, 21)
 """X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY and X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE."""
+
+_ISSUER_KEY_TOO_WEAK = 67
+"""X509_V_ERR_CA_KEY_TOO_SMALL."""
 
 _UNTRUSTED_ROOT = 19
 """X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN."""
@@ -37,7 +43,7 @@ def rejection(failure: Failure, chain: Chain, name: str, now: "datetime") -> str
     if leaf is None:
         return "certificate refused"
     if kind in _WRONG_DATE:
-        return _wrong_date(kind, chain, now)
+        return _wrong_date(failure, chain, now)
     if kind is Kind.NAME:
         if not leaf.names:
             return "certificate has no subject alternative name (mail clients refuse it)"
@@ -46,12 +52,16 @@ def rejection(failure: Failure, chain: Chain, name: str, now: "datetime") -> str
         # A long list must not displace the expected name.
         return f"certificate is not for {sanitise(name, 60)} but for {sanitise(names, 80)}"
     if kind is Kind.WEAK:
-        weakness = next((each.weakness for each in chain.sent if each.weakness), None)
-        return f"certificate too weak: {weakness or failure.reason or failure.message}"
+        return _weak(failure, chain, now)
     if kind is Kind.PIN:
         return "certificate does not match --pin"
     if kind is Kind.NOT_STRICT:
         return f"certificate violates RFC 5280: {failure.reason or failure.message}"
+    if chain.rejection:
+        return f"certificate not trusted: {chain.rejection}"
+    if failure.verify_code == _ROOT_MISSING and chain.path:
+        trusted = named(chain.path[-1].subject)
+        return f"certificate not trusted: {trusted} is trusted here, but its root is missing"
     if failure.verify_code in _UNKNOWN_ISSUER:
         top = (chain.path or chain.sent)[-1]
         served = count(len(chain.sent) + chain.left_out, "certificate")
@@ -60,18 +70,59 @@ def rejection(failure: Failure, chain: Chain, name: str, now: "datetime") -> str
     return f"certificate not trusted: {failure.reason or failure.message}"
 
 
-def _wrong_date(kind: Kind, chain: Chain, now: "datetime") -> str:
-    """Return which certificate of the chain has expired, or is not yet valid."""
+def cure(failure: Failure, chain: Chain, now: "datetime") -> str | None:
+    """Return what to try about a rejected chain, or None if the hint of the kind fits."""
+    culprit = _culprit(failure, chain, now)
+    if culprit and culprit != chain.leaf and chain.is_in_store(culprit):
+        return _REPLACE_WEAK if failure.kind is Kind.WEAK else _REPLACE
+    return chain.cure
+
+
+_REPLACE = "replace it in the trust store of this machine (--ca-file, --ca-path, ca-certificates)"
+_REPLACE_WEAK = "use a CA with a longer key, on the server and in the trust store (--ca-file)"
+
+
+def _culprit(failure: Failure, chain: Chain, now: "datetime") -> CertificateFacts | None:
+    """Return which certificate of the chain is too weak, has expired or is not yet valid."""
     for position, each in enumerate(chain.path or chain.sent[:1]):
-        ended = each.not_after is not None and each.not_after <= now
-        not_begun = each.not_before is not None and each.not_before > now
-        if ended if kind is Kind.EXPIRED else not_begun:
-            return dates(each, issuer(each) if position else "certificate", kind, now)
-    return f"certificate is valid, but an intermediate in the chain {_WRONG_DATE[kind]}"
+        match failure.kind:
+            case Kind.WEAK:
+                is_wrong = bool(each.weakness)
+                if position == 0 and failure.verify_code == _ISSUER_KEY_TOO_WEAK:
+                    continue
+            case Kind.EXPIRED:
+                is_wrong = each.not_after is not None and each.not_after <= now
+            case Kind.NOT_YET_VALID:
+                is_wrong = each.not_before is not None and each.not_before > now
+            case _:
+                return None
+        if is_wrong:
+            return each
+    return None
 
 
-def issuer(facts: CertificateFacts) -> str:
-    return f"issuer {sanitise(named(facts.subject), 60)} of the certificate"
+def _weak(failure: Failure, chain: Chain, now: "datetime") -> str:
+    """Return which certificate of the chain is too weak."""
+    culprit = _culprit(failure, chain, now)
+    if culprit is None:
+        return f"certificate too weak: {failure.reason or failure.message}"
+    which = "certificate" if culprit == chain.leaf else issuer(culprit, chain)
+    return f"{which} too weak: {culprit.weakness}"
+
+
+def _wrong_date(failure: Failure, chain: Chain, now: "datetime") -> str:
+    """Return which certificate of the chain has expired, or is not yet valid."""
+    kind, culprit = failure.kind, _culprit(failure, chain, now)
+    if culprit is None:
+        return f"certificate is valid, but an intermediate in the chain {_WRONG_DATE[kind]}"
+    which = "certificate" if culprit == chain.leaf else issuer(culprit, chain)
+    return dates(culprit, which, kind, now)
+
+
+def issuer(facts: CertificateFacts, chain: Chain) -> str:
+    """Return the name of an issuer, and that it is in the trust store if it was not sent."""
+    here = " (in the local trust store)" if chain.is_in_store(facts) else ""
+    return f"issuer {sanitise(named(facts.subject), 60)}{here} of the certificate"
 
 
 def dates(facts: CertificateFacts, which: str, kind: Kind, now: "datetime") -> str:
@@ -143,9 +194,10 @@ def remarks(chain: Chain, now: "datetime", failure: Failure | None) -> Iterator[
     """
     sent, path = chain.sent, chain.path
     top = path[-1] if path else None
-    is_untrusted = failure is not None and failure.kind is Kind.UNTRUSTED
-    is_root_untrusted = failure is not None and failure.verify_code == _UNTRUSTED_ROOT
-    if top and is_untrusted and not top.is_self_issued:
+    code = failure.verify_code if failure else None
+    is_issuer_unknown = code in (_ROOT_MISSING, *_UNKNOWN_ISSUER)
+    is_root_untrusted = code == _UNTRUSTED_ROOT
+    if top and is_issuer_unknown and not top.is_self_issued and not chain.rejection:
         yield f"chain: issuer {named(top.issuer)} was not sent and is not trusted"
     if chain.is_verified:
         for each in path[1:]:

@@ -65,15 +65,27 @@ def _failures(report: Report) -> list[Failure]:
 def cause(report: Report, kinds: list[str]) -> Iterator[str]:
     """Yield each kind of finding, worst first, and what to try."""
     ended = _failures(report)
-    phases = {failure.kind.value: failure.phase for failure in reversed(ended)}
+    failures = {failure.kind.value: failure for failure in reversed(ended)}
     for kind in dict.fromkeys(kinds):
-        phase = phases.get(kind)
+        failure = failures.get(kind)
+        phase = failure.phase if failure else None
         gloss = hints.HINTS[Kind(kind)].gloss
         shown = f"{kind} ({gloss})" if gloss else kind
         yield f"kind: {shown}" + (f", in phase {phase.value}" if phase else "")
         hint = hints.hint(Kind(kind), phase)
+        if failure:
+            hint = _cure(report, failure, hint)
         if hint:
             yield f"try: {hint}"
+
+
+def _cure(report: Report, failure: Failure, hint: str) -> str:
+    """Return what to try about a failure; `hint` is that of its kind."""
+    chain = next((each.chain for each in report.sessions if each.failure == failure), None)
+    found = certificates.cure(failure, chain, report.now) if chain else None
+    if found is None:
+        found = failure.cure
+    return hint if found is None else found
 
 
 def _addresses(report: Report) -> Iterator[str]:

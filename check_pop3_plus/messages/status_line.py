@@ -171,7 +171,7 @@ class StatusLine:
                 return certificates.outdated(leaf, self._report.deployed)
         issuer_facts = chain.first_issuer_to_end if is_issuer else None
         if issuer_facts:
-            which = certificates.issuer(issuer_facts)
+            which = certificates.issuer(issuer_facts, chain)
             return certificates.dates(issuer_facts, which, kind, self._report.now)
         return certificates.dates(leaf, "certificate", kind, self._report.now)
 

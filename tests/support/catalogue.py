@@ -327,8 +327,8 @@ FAULTS = {
             "RSA-1024": critical("weak", "certificate too weak: RSA 1024 key"),
             "SHA-1": critical("weak", "certificate too weak: SHA1 signature"),
             "MD5": critical("weak", "certificate too weak: MD5 signature"),
-            "RSA-1024 intermediate": critical("weak", "certificate too weak: RSA 1024 key"),
-            "SHA-1 intermediate": critical("weak", "certificate too weak: SHA1 signature"),
+            "RSA-1024 intermediate": critical("weak", "issuer CN=Weak CA of the .* RSA 1024 key"),
+            "SHA-1 intermediate": critical("weak", "issuer CN=SHA-1 CA of the .* SHA1 signature"),
             "SHA-1 root": ok("certificate valid for"),
         },
         WITH_TLS,
@@ -361,9 +361,9 @@ FAULTS = {
     40: Row(
         "old TLS only",
         {
-            "TLS 1.0": critical("old-tls", " - server offers only old TLS or old ciphers"),
-            "TLS 1.1": critical("old-tls", " - server offers only old TLS or old ciphers"),
-            "old ciphers": critical("old-tls", " - server offers only old TLS or old ciphers"),
+            "TLS 1.0": critical("old-tls", "speaks only TLS 1.1 or older"),
+            "TLS 1.1": critical("old-tls", "speaks only TLS 1.1 or older"),
+            "old ciphers": critical("old-tls", "Diffie-Hellman key that is too small"),
         },
         WITH_TLS,
     ),
@@ -609,6 +609,89 @@ FAULTS = {
             )
         },
         ANY,
+    ),
+    87: Row(
+        "a certificate that must not be used like this",
+        {
+            "purpose": critical("untrusted", "not meant for servers .extended key usage"),
+            "any purpose": critical("untrusted", "not meant for servers .extended key usage"),
+            "purpose of issuer": critical("untrusted", "issuer CN=Inter may not issue for servers"),
+            "key usage": critical("untrusted", "not meant for servers .key usage"),
+            "key usage of issuer": critical("untrusted", "issuer CN=Inter may not sign"),
+            "CA certificate": critical("untrusted", "a CA certificate is used as server"),
+            "self-signed CA certificate": critical("untrusted", "a CA certificate is used as"),
+            "critical extension": critical("untrusted", "it has an unknown critical extension"),
+            "critical extension of issuer": critical("untrusted", "issuer CN=Inter has an unknown"),
+            "names permitted": critical("untrusted", "does not permit its name .name constr"),
+            "names excluded": critical("untrusted", "excludes its name .name constraints"),
+            "path length": critical("untrusted", "issuer CN=Inter allows no CA below it"),
+            "no CA": critical("untrusted", "issuer CN=Inter is no CA certificate"),
+            "no CA at all": critical("untrusted", "issuer CN=Inter is no CA certificate"),
+        },
+        WITH_TLS,
+    ),
+    88: Row(
+        "the issuer of that name has another key",
+        {
+            **{
+                each: critical("untrusted", "the trusted CA CN=Root has another key")
+                for each in (
+                    *("another key", "another key without identifier"),
+                    *("another key, root sent", "another key of the root"),
+                )
+            },
+            "another key, intermediate sent": critical(
+                "untrusted", "issuer CN=Inter was sent with another key"
+            ),
+        },
+        WITH_TLS,
+    ),
+    89: Row(
+        "an issuer is too weak",
+        {
+            "weak root": critical("weak", "issuer CN=Weak Root .in the local trust store"),
+        },
+        WITH_TLS,
+    ),
+    90: Row(
+        "the local trust store is out of date or incomplete",
+        {
+            **{
+                each: critical("expired", "issuer CN=.* .in the local trust store. of .* expired")
+                for each in ("old root", "old root sent", "old intermediate")
+            },
+            **{
+                each: critical("untrusted", "CN=Inter is trusted here, but its root is missing")
+                for each in ("root missing", "root missing, intermediate sent")
+            },
+        },
+        WITH_TLS,
+    ),
+    91: Row(
+        "old TLS, each in its own words",
+        {
+            "--tls-min": critical("old-tls", "speaks no TLS 1.3; --tls-min is 1.3"),
+            "RFC 5746": critical("old-tls", "has no secure renegotiation .RFC 5746"),
+            "DH key": critical("old-tls", "uses a Diffie-Hellman key that is too small"),
+            "alert 71": critical("old-tls", "shares no cipher that is strong enough"),
+        },
+        WITH_TLS,
+    ),
+    92: Row(
+        "alerts before a certificate was requested",
+        {
+            **{
+                f"alert {number}": critical("tls", rf"{name} \(alert {number}\)")
+                for number, name in ((42, "bad certificate"), (46, "certificate unknown"))
+            },
+            **{
+                f"alert {number}": critical("tls", rf"{name} \(alert {number}\)")
+                for number, name in ((48, "unknown ca"), (49, "access denied"))
+            },
+            "alert 115": critical("tls", r"unknown psk identity \(alert 115\)"),
+            "alert 120": critical("tls", r"no application protocol \(alert 120\)"),
+        },
+        WITH_TLS,
     ),
     103: Row(
         "an empty value of an option in an INI file",
