@@ -23,6 +23,7 @@ from tests.pki.certificates import Pki
 from tests.servers.icinga_api import Answer, Api, Cut, refused, taken
 from tests.servers.scripted_server import PoliteServer, dead_port
 from tests.servers.token_endpoint import http
+from tests.support import claims
 from tests.support.command import Run, run
 from tests.support.submission import refusals
 
@@ -163,6 +164,20 @@ def test_submit_again_claims_an_earlier_start(pki: Pki, client: Client) -> None:
         [1.25, 1.249, 1.248], abs=1e-6
     )
     assert {each["execution_end"] for each in server.results} == {2.5}
+
+
+@pytest.mark.fault(101)
+def test_sweep_with_a_lost_answer_submits_all(pki: Pki, client: Client, tmp_path: Path) -> None:
+    """Icinga has the result: its second copy, which it drops, is accepted as well."""
+    dropped = http(b'{"results":[{"code":409,"status":"Newer check result already present."}]}')
+    answers: list[Answer] = [lambda _: Cut(b""), lambda _: dropped]
+    with PoliteServer({}) as pop3, Api(*answers, tls=pki.server("good")) as server:
+        done = client.sweep(tmp_path, f"[a!good]\nport = {pop3.port}\n", server.port)
+
+    claims.seen.append(done)
+    assert done.code == 0
+    first, second = (each["execution_start"] for each in server.results)
+    assert first - second == pytest.approx(0.001, abs=1e-5)
 
 
 def test_submit_waits_anew_after_each_accepted_result(

@@ -565,6 +565,23 @@ FAULTS = {
             "late rejection": critical("credentials", "login: .* rejected user monitor: "),
         },
     ),
+    101: Row(
+        "the answer of the API is lost, and the result sent again",
+        {"": ok(": 1 OK; all submitted ")},
+        ANY,
+    ),
+    102: Row(
+        "a JSON line is written in part",
+        {
+            "": Outcome(
+                "CRITICAL",
+                None,
+                '"not_submitted": .."host": "a", "service": "b", "reason": "cannot write to'
+                " standard output: File too large",
+            )
+        },
+        ANY,
+    ),
 }
 
 THREATS = {
