@@ -50,7 +50,11 @@ class Tally:
             self._lines.append((state, service, outcome.verdict.status))
 
     def add_refused(self, refused: list[tuple[Outcome, str]]) -> None:
-        """Count the outcomes that the submit target did not accept, with the reason of each."""
+        """Count the outcomes that the submit target did not accept, with the reason of each.
+
+        One of them may not have been added: a signal ended its submission.
+        """
+        self._done.update(self._position(outcome.service) for outcome, _ in refused)
         self.refused += [(outcome.service, reason) for outcome, reason in refused]
         self.refused.sort(key=lambda each: self._position(each[0]))
 

@@ -86,3 +86,16 @@ def test_text_names_every_service_without_a_submitted_result() -> None:
     ]
     assert [each["host"] for each in lists["not_done"]] == [each.host for each in services[2000:]]
     assert {each["reason"] for each in lists["not_done"]} == {"not done within 50 s"}
+
+
+def test_service_whose_submission_was_stopped_is_named_once() -> None:
+    """It is not submitted, and not also not done."""
+    tally = Tally(SERVICES[:2], Sweep("x.ini", submit_target=CommandFile("/cmd")))
+    tally.add_refused([(Outcome(SERVICES[0], Verdict(State.OK, "x")), "the sweep ended first")])
+    made = tally.verdict(1.0, is_stopped=True)
+
+    assert as_text(made, tally).split("\n")[1:] == [
+        "critical: not submitted: the sweep ended first: d!pop",
+        "unknown: not done, stopped from outside: b!pop",
+        "",
+    ]
