@@ -379,7 +379,7 @@ def test_dovecot_token_of_another_user_is_credentials(
             )
         )
 
-    assert done.line.startswith("POP3 CRITICAL - login: ")
+    assert done.line.startswith("POP3 CRITICAL - login of monitor rejected: ")
     assert kinds(done) == ["credentials"]
 
 
@@ -703,4 +703,4 @@ def test_token_request_signal_ends_check(pki: Pki, options: Options) -> None:
         out, err = process.communicate(timeout=5)
 
     done = honest(Run(process.returncode, out.decode(), err.decode(), 0))
-    assert done.verdict == "POP3 UNKNOWN - stopped from outside after 0 s"
+    assert done.verdict == "POP3 UNKNOWN - stopped from outside after 0 s (localhost:995)"
