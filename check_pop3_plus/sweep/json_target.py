@@ -36,12 +36,10 @@ class StandardOutput(Target):
         return self._write(summary.as_json(outcome), self._deadline)
 
     def print_summary(self, verdict: Verdict, tally: summary.Tally) -> int:
-        """Print the result of the sweep, and return the exit code."""
+        """Print the result of the sweep, and return the exit code: UNKNOWN if that fails."""
         text = summary.summary_as_json(verdict, tally)
-        is_written = self._write(text, Deadline(Clock() + _SUMMARY_SECONDS)) is None
-        if is_written or verdict.state is State.CRITICAL:
-            return verdict.state.value
-        return State.UNKNOWN.value
+        refusal = self._write(text, Deadline(Clock() + _SUMMARY_SECONDS))
+        return verdict.state.value if refusal is None else State.UNKNOWN.value
 
     def _write(self, text: str, deadline: Deadline) -> str | None:
         """Write one line. Return why it was not written, or None."""

@@ -75,7 +75,7 @@ class Tally:
         lines = sorted(
             self._lines, key=lambda line: (-SEVERITY.index(line[0]), self._position(line[1]))
         )
-        state = self._state(bool(missing))
+        state = self._state(bool(missing), is_stopped)
         counted = [f"{number} {each.name}" for each, number in self.counts.items() if number]
         status = f"{count(len(self.services), 'service')} in {seconds:.1f} s"
         if is_stopped:
@@ -95,11 +95,11 @@ class Tally:
             is_verbose=True,
         )
 
-    def _state(self, are_missing: bool) -> State:
+    def _state(self, are_missing: bool, is_stopped: bool) -> State:
         """Return the worst state, or the state of the sweep itself where results are submitted."""
         states = {State.UNKNOWN} if are_missing or self._invalid else {State.OK}
-        if self.refused:
-            states.add(State.CRITICAL)
+        if self.refused:  # after a signal this is no failure of the receiver
+            states.add(State.UNKNOWN if is_stopped else State.CRITICAL)
         if self.wanted.submit_target is None:
             states |= {state for state, number in self.counts.items() if number}
         return max(states, key=SEVERITY.index)
@@ -153,7 +153,12 @@ def as_text(verdict: Verdict, tally: Tally) -> str:
     head, _, rest = render(verdict).partition("\n")
     refused = [(service, f"not submitted: {reason}") for service, reason in tally.refused]
     return "\n".join(
-        (head, *_grouped("critical", refused), *_grouped("unknown", tally.not_done), rest)
+        (
+            head,
+            *_grouped(verdict.state.name.lower(), refused),
+            *_grouped("unknown", tally.not_done),
+            rest,
+        )
     )
 
 

@@ -95,7 +95,7 @@ def test_service_whose_submission_was_stopped_is_named_once() -> None:
     made = tally.verdict(1.0, is_stopped=True)
 
     assert as_text(made, tally).split("\n")[1:] == [
-        "critical: not submitted: the sweep ended first: d!pop",
+        "unknown: not submitted: the sweep ended first: d!pop",
         "unknown: not done, stopped from outside: b!pop",
         "",
     ]
