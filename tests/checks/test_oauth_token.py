@@ -561,7 +561,7 @@ def test_secret_file_of_token_with_wrong_mode_is_config(
     secret = check(mail, *arguments)
 
     assert refresh.verdict.startswith("POP3 UNKNOWN - config: refresh token file /")
-    assert refresh.verdict.endswith("refresh must be mode 0600, or 0640 for a group; it is 0644")
+    assert "refresh must be mode 0600, or 0640 for a group; it is 0644: chmod" in refresh.verdict
     assert secret.verdict.startswith("POP3 UNKNOWN - config: cannot open client secret file /")
 
 
