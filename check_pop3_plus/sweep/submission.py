@@ -6,7 +6,6 @@ loaded only when it is used: only Icinga needs HTTP.
 
 import threading
 import time
-from contextlib import suppress
 from importlib import import_module
 from queue import SimpleQueue
 
@@ -73,9 +72,11 @@ class Target:
         self._undecided[id(outcome)] = outcome
         self._queue.put(outcome)
         if self._running < self.senders and (is_behind or not self._running):
-            with suppress(RuntimeError):  # the limit of the system; tried again for the next one
+            self._running += 1  # before the thread looks at it
+            try:
                 threading.Thread(target=self._work, daemon=True).start()
-                self._running += 1
+            except RuntimeError:  # the limit of the system; tried again for the next result
+                self._running -= 1
         if not self._running:
             self._work()
 

@@ -114,7 +114,7 @@ def test_submit_of_many_results_uses_few_connections(pki: Pki, client: Client) -
     with Api(late, tls=pki.server("good")) as server, client.api(server.port) as api:
         assert set(refusals(api, *map(outcome, range(200)))) == {None}
 
-    assert 4 < server.connections <= 16
+    assert 8 < server.connections <= 16
     assert {result["service"] for result in server.results} == {
         f"host!pop3 {number}" for number in range(200)
     }
@@ -321,9 +321,10 @@ def test_submit_behind_a_proxy_error_is_retried(answer: bytes, pki: Pki, client:
 
 @pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
 def test_submit_with_wrong_credentials_is_not_retried(
-    status: str, pki: Pki, client: Client
+    status: str, pki: Pki, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wrong credentials fail for all results; the reason does not contain the password."""
+    monkeypatch.setattr(icinga_target.Api, "senders", 1)
     status_text = f"No: {PASSWORD} {base64.b64encode(f'sweep:{PASSWORD}'.encode()).decode()}"
     with (
         Api(lambda _: refused(status, status=status_text), tls=pki.server("good")) as server,
@@ -332,7 +333,52 @@ def test_submit_with_wrong_credentials_is_not_retried(
         reasons = set(refusals(api, *map(outcome, range(3))))
 
     assert reasons == {f"HTTP {status[:3]}: No: *** ***"}
-    assert len(server.results) <= 3
+    assert len(server.results) == 1
+
+
+def test_submit_with_a_bug_refuses_one_result(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread goes on; the text of the exception is not shown, as it may contain a secret."""
+
+    def send(_: object, outcome: Outcome, resends: int) -> None:
+        if outcome.service.name.endswith("0"):
+            raise ZeroDivisionError(PASSWORD)
+
+    monkeypatch.setattr(icinga_target.Api, "send", send)
+    with client.api(1) as api:
+        assert refusals(api, outcome(0), outcome(1)) == [
+            "internal error (ZeroDivisionError)",
+            None,
+        ]
+
+
+def test_finish_names_what_is_still_queued(
+    pki: Pki, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After it no further result is sent, and the threads end."""
+    monkeypatch.setattr(icinga_target.Api, "senders", 1)
+    before = threading.active_count()
+    release = threading.Event()
+
+    def send(*_: object) -> None:
+        sent.append(threading.current_thread())
+        release.wait(10)
+
+    sent: list[threading.Thread] = []
+    monkeypatch.setattr(icinga_target.Api, "send", send)
+    with client.api(1) as api:
+        results = [outcome(number) for number in range(3)]
+        for each in results:
+            api.submit(each)
+        refused = api.finish()
+        release.set()
+        sent[0].join(5)
+
+    assert refused == [(each, "the sweep ended first") for each in results]
+    assert len(sent) == 1
+    assert not sent[0].is_alive()
+    assert threading.active_count() <= before
 
 
 @pytest.mark.parametrize("certificate", ["expired", "wrongname", "untrusted"])

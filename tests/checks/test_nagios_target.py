@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from check_pop3_plus.check.verdict import Figure, Verdict
+from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.settings import CommandFile, State
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.sweep import nagios_target, submission
@@ -87,6 +88,44 @@ def test_submit_of_long_output_is_cut_between_lines(fifo: Path, reader: Reader) 
     [command] = reader.commands()
     assert 3900 < len(command) < select.PIPE_BUF
     assert command.endswith("x" * 90)
+
+
+@pytest.mark.parametrize("digits", range(1, 9))
+def test_submit_of_many_figures_is_cut_between_figures(
+    digits: int, fifo: Path, reader: Reader
+) -> None:
+    """Half a number is another number. The end of line fits, too."""
+    figures = tuple(Figure(f"time_{'x' * digits}{number:03}", 1) for number in range(500))
+    verdict = Verdict(State.OK, "fine", figures, is_verbose=True)
+
+    assert refusals(pipe(fifo), outcome(verdict)) == [None]
+    [command] = reader.commands()
+    assert select.PIPE_BUF - 24 < len(command) < select.PIPE_BUF
+    assert command.endswith("=1")
+
+
+@pytest.mark.parametrize("size", range(3))
+def test_submit_of_long_output_uses_all_the_space(size: int, fifo: Path, reader: Reader) -> None:
+    """A line that fits together with the end of the command is not left out."""
+    head = len("[1700000000] PROCESS_SERVICE_CHECK_RESULT;host;pop3;2;POP3 CRITICAL - gone\\n")
+    space = select.PIPE_BUF - 1 - head
+    verdict = Verdict(State.CRITICAL, "gone", (), ("x" * (space - 1 + size),), is_verbose=True)
+
+    assert refusals(pipe(fifo), outcome(verdict)) == [None]
+    [command] = reader.commands()
+    assert len(command) == (select.PIPE_BUF - 2 + size if size < 2 else head - 2)
+
+
+@pytest.mark.parametrize("name", ["regular", "none"])
+def test_open_target_without_a_fifo_is_a_config_error(name: str, tmp_path: Path) -> None:
+    """The message names the file and the reason."""
+    path = tmp_path / name
+    (tmp_path / "regular").touch()
+    reason = {"regular": ": not a FIFO", "none": ": No such file or directory"}[name]
+    with pytest.raises(ProbeError) as raised:
+        pipe(path)
+    assert raised.value.kind is Kind.CONFIG
+    assert raised.value.message == f"cannot use command file {path}{reason}"
 
 
 def test_submit_of_a_name_with_a_semicolon_is_refused(fifo: Path, reader: Reader) -> None:
