@@ -65,6 +65,8 @@ def _submit_target(given: Given) -> IcingaApi | CommandFile | JsonLines | None:
         raise UsageError("options --icinga-... need --submit icinga2:URL")
     if wanted is None:
         return None
+    if len(given["--submit"]) > 1:
+        raise UsageError("--submit {} is one too many: it can be given only once", wanted)
     if kind == "nagios" and location:
         return CommandFile(validators.path(location, "--submit"))
     if kind == "jsonl" and location == "-":

@@ -1,12 +1,15 @@
 """Submit results to Icinga 2 as passive checks, by its REST API (`process-check-result`).
 
-One connection serves all results. A lost connection is reopened and the result sent again;
-Icinga may then process a result twice, which has no effect.
+A few connections serve all results: with one, 1,000 results would wait 1,000 times for an answer.
+A result whose answer is lost is sent again on a new connection, as an older one: Icinga drops it
+if it has the first, and no attempt (`max_check_attempts`) is counted twice.
 """
 
 import json
 import os
 from base64 import b64encode
+from collections import deque
+from functools import partial
 
 from check_pop3_plus.model.failures import CertificateRejected, ProbeError
 from check_pop3_plus.model.settings import IcingaApi
@@ -15,13 +18,20 @@ from check_pop3_plus.output.plugin_text import perfdata, render
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.support.masking import Masker, can_mask
-from check_pop3_plus.sweep.delivery import NotDelivered, RetryingTarget
 from check_pop3_plus.sweep.run import Outcome
+from check_pop3_plus.sweep.submission import NotDelivered, Target
 
 REPLY_SECONDS = 4.0
-"""Time limit of one answer: several fit into the patience of `delivery`."""
+"""Time limit of one answer: several fit into the patience of `submission`."""
 
 _SHUTTING_DOWN = 503
+
+_NEWER_PRESENT = 409
+"""Of Icinga 2.14 and newer: it dropped the result, because it has a newer one of the service.
+Icinga 2.13 answers 200."""
+
+_STEP_SECONDS = 0.001
+"""How much earlier than the try before a result claims to have begun."""
 
 
 def open_target(wanted: IcingaApi, deadline: Deadline) -> "Api":
@@ -32,8 +42,10 @@ def open_target(wanted: IcingaApi, deadline: Deadline) -> "Api":
     return Api(wanted, deadline)
 
 
-class Api(RetryingTarget):
-    """A connection to the API, kept while results are submitted."""
+class Api(Target):
+    """Connections to the API, kept while results are submitted."""
+
+    senders = 16
 
     def __init__(self, api: IcingaApi, deadline: Deadline) -> None:
         super().__init__(deadline)
@@ -47,27 +59,37 @@ class Api(RetryingTarget):
             "Authorization": f"Basic {b64encode(login).decode()}",
             "Content-Type": "application/json",
         }
-        self._link = https.Link(api.endpoint, api.ca_file)
+        self._new_link = partial(https.Link, api.endpoint, api.ca_file)
+        self._idle = deque([self._new_link()])
+        """The connections that no thread uses."""
 
-    def send(self, outcome: Outcome) -> str | None:
+    def send(self, outcome: Outcome, resends: int) -> str | None:
         """Send one request. Return why the API refused the result, or None."""
         limit = self._deadline.within(REPLY_SECONDS)
+        result = _result(outcome.replace(began=outcome.began - resends * _STEP_SECONDS))
+        link = self._idle.pop() if self._idle else self._new_link()
         try:
-            status, body = self._link.post(self._path, _result(outcome), self._fields, limit)
+            status, body = link.post(self._path, result, self._fields, limit)
         except ProbeError as error:
             raise NotDelivered(error.message, isinstance(error, CertificateRejected)) from error
+        finally:
+            self._idle.append(link)
         answer = _json_object(body)
         if answer is None or status == _SHUTTING_DOWN:  # also a truncated answer
             raise NotDelivered(f"HTTP {status}")
-        refusal = self._refusal(status, answer)
+        refusal = self._refusal(status, answer, is_resent=resends > 0)
         if refusal is not None and status in (401, 403):  # the same for every result
             raise NotDelivered(refusal, is_final=True)
         return refusal
 
     def close(self) -> None:
-        self._link.close()
+        super().close()
+        for link in list(self._idle):
+            link.close()
 
-    def _refusal(self, status: int, answer: dict[str, object]) -> str | None:
+    def _refusal(
+        self, status: int, answer: dict[str, object], is_resent: bool = False
+    ) -> str | None:
         """Return why the API refused a result, or None where it accepted the result."""
         match answer.get("results"):
             case [dict() as result, *_]:
@@ -77,7 +99,11 @@ class Api(RetryingTarget):
         code, text = result.get("code"), result.get("status")
         if status == code == 200:
             return None
-        reason = f"HTTP {status}" if code in (None, status) else f"code {code}"
+        if is_resent and _NEWER_PRESENT in (status, code):  # a try before has arrived
+            return None
+        reason = f"HTTP {status}"
+        if status == 200 and isinstance(code, (int, float)):
+            reason = f"code {code}"
         if isinstance(text, str) and self._may_quote:
             reason += f": {self._sanitise(text)}"
         return reason

@@ -1,24 +1,77 @@
 """Print results as JSON lines: one object per service, the summary last."""
 
-from check_pop3_plus.model.settings import JsonLines
-from check_pop3_plus.support import files
-from check_pop3_plus.support.deadline import Deadline
+import os
+import select
+import stat
+from contextlib import suppress
+
+from check_pop3_plus.check.verdict import Verdict
+from check_pop3_plus.model.sanitised_text import printable
+from check_pop3_plus.model.settings import JsonLines, State
+from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.sweep import summary
 from check_pop3_plus.sweep.run import Outcome
+from check_pop3_plus.sweep.submission import Target
+
+_SUMMARY_SECONDS = 1.0
+"""How long the summary may take after the run timeout; the watchdog waits longer."""
 
 
-def open_target(_wanted: JsonLines, _deadline: Deadline) -> "StandardOutput":
+def open_target(_wanted: JsonLines, deadline: Deadline) -> "StandardOutput":
     """Return the target; it has nothing to check."""
-    return StandardOutput()
+    return StandardOutput(deadline)
 
 
-class StandardOutput:
-    """Standard output, never retried."""
+class StandardOutput(Target):
+    """Standard output, to which each line is written as a whole or not at all.
 
-    def submit(self, outcome: Outcome) -> str | None:
+    The rest of a line would make the next one unreadable, too. It is removed where standard output
+    is a file; otherwise no other line is written.
+    """
+
+    _is_torn = False
+
+    def send(self, outcome: Outcome, resends: int) -> str | None:
         """Print a result. Return why it could not be printed, or None."""
-        is_written = files.write_output(summary.as_json(outcome) + "\n")
-        return None if is_written else "standard output cannot be written"
+        return self._write(summary.as_json(outcome), self._deadline)
 
-    def close(self) -> None:
-        """Leave it open: the summary follows."""
+    def print_summary(self, verdict: Verdict, tally: summary.Tally) -> int:
+        """Print the result of the sweep, and return the exit code: UNKNOWN if that fails."""
+        text = summary.summary_as_json(verdict, tally)
+        refusal = self._write(text, Deadline(Clock() + _SUMMARY_SECONDS))
+        return verdict.state.value if refusal is None else State.UNKNOWN.value
+
+    def _write(self, text: str, deadline: Deadline) -> str | None:
+        """Write one line. Return why it was not written, or None."""
+        if self._is_torn:
+            return "the line before it is incomplete"
+        line = text.encode("ascii", "replace") + b"\n"
+        poll = select.poll()
+        poll.register(1, select.POLLOUT)
+        written = 0
+        try:
+            while written < len(line):
+                if not poll.poll(deadline.left() * 1000):
+                    return "standard output is not read"
+                with suppress(BlockingIOError):
+                    # No more than a pipe takes without waiting.
+                    written += os.write(1, line[written : written + select.PIPE_BUF])
+        except OSError as error:
+            return printable("cannot write to standard output: {}", error.strerror or "")
+        finally:  # also when a signal ends the run
+            self._is_torn = 0 < written < len(line) and not _remove(written)
+        return None
+
+
+def _remove(size: int) -> bool:
+    """Remove the last bytes of standard output; return whether it is a file that ended there."""
+    try:
+        begin = os.lseek(1, 0, os.SEEK_CUR) - size
+        status = os.fstat(1)
+        is_end = stat.S_ISREG(status.st_mode) and status.st_size == begin + size
+        if is_end:
+            os.ftruncate(1, begin)
+            os.lseek(1, begin, os.SEEK_SET)
+    except OSError:
+        return False
+    return is_end

@@ -3,14 +3,14 @@
 import gc
 import os
 
-from check_pop3_plus.model.settings import JsonLines, Sweep
+from check_pop3_plus.model.settings import Sweep
 from check_pop3_plus.model.stopped import Stopped
-from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.sweep import run as sweep_run
 from check_pop3_plus.sweep import services as sweep_services
-from check_pop3_plus.sweep import summary, targets
+from check_pop3_plus.sweep import submission, summary
+from check_pop3_plus.sweep.json_target import StandardOutput
 from check_pop3_plus.sweep.summary import Tally
 
 _SUBMIT_SECONDS = 5.0
@@ -26,31 +26,33 @@ def run_sweep(wanted: Sweep, started: float) -> int:
     services = sweep_services.read(wanted)
     end = Deadline(started + wanted.run_timeout)
     checks_end = end
-    submit_target = None
+    target = None
     if wanted.submit_target:
         checks_end = Deadline(end.at - min(_SUBMIT_SECONDS, wanted.run_timeout / 10))
-        submit_target = targets.submit_target(wanted.submit_target, end)
+        target = submission.open_target(wanted.submit_target, end)
     run = sweep_run.Run(services, wanted.jobs, checks_end)
     tally = Tally(services, wanted)
-    is_json = isinstance(wanted.submit_target, JsonLines)
+    is_json = isinstance(target, StandardOutput)
     progress = _Progress(tally, is_shown=os.isatty(1) and not is_json)
     is_stopped = False
     try:
         for outcome in run.outcomes():
             # The sweep reports invalid sections itself: otherwise two people would be notified.
-            is_submitted = submit_target and (outcome.is_readable or is_json)
-            tally.add(
-                outcome, submit_target.submit(outcome) if submit_target and is_submitted else None
-            )
+            if target and (outcome.is_readable or is_json):
+                target.submit(outcome)
+            tally.add(outcome)
             progress.show()
+        if target:
+            target.wait(end)
     except Stopped:
         is_stopped = True
     progress.clear()
-    if submit_target:
-        submit_target.close()
+    if target:
+        tally.add_refused(target.finish())
     verdict = tally.verdict(Clock() - started, is_stopped)
-    text = summary.summary_as_json(verdict, tally) + "\n" if is_json else render(verdict)
-    return files.emit(text, verdict.state)
+    if isinstance(target, StandardOutput):
+        return target.print_summary(verdict, tally)
+    return files.emit(summary.as_text(verdict, tally), verdict.state)
 
 
 class _Progress:

@@ -13,8 +13,8 @@ from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import CommandFile
 from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.support.deadline import Deadline
-from check_pop3_plus.sweep.delivery import NotDelivered, RetryingTarget
 from check_pop3_plus.sweep.run import Outcome
+from check_pop3_plus.sweep.submission import NotDelivered, Target
 
 LINE_LIMIT = select.PIPE_BUF
 """Bytes that a pipe takes atomically if several processes write to it (4,096 on Linux)."""
@@ -34,7 +34,7 @@ def open_target(wanted: CommandFile, deadline: Deadline) -> "CommandPipe":
     return CommandPipe(wanted.path, deadline)
 
 
-class CommandPipe(RetryingTarget):
+class CommandPipe(Target):
     """The command file; opened and written without blocking."""
 
     longest_pause = 0.1
@@ -44,14 +44,10 @@ class CommandPipe(RetryingTarget):
         self._path = path
         self._descriptor: int | None = None
 
-    def submit(self, outcome: Outcome) -> str | None:
-        """Submit a result. Return why it was not accepted, or None."""
+    def send(self, outcome: Outcome, resends: int) -> str | None:
+        """Write one command. Raises NotDelivered when the pipe does not take it."""
         if ";" in outcome.service.name:
             return "a command cannot have a ; in its names"
-        return super().submit(outcome)
-
-    def send(self, outcome: Outcome) -> str | None:
-        """Write one command. Raises NotDelivered when the pipe does not take it."""
         try:
             self._write(_command(outcome))
         except OSError as error:
@@ -66,6 +62,7 @@ class CommandPipe(RetryingTarget):
         return None
 
     def close(self) -> None:
+        super().close()
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -73,8 +70,8 @@ class CommandPipe(RetryingTarget):
     def _write(self, line: bytes) -> None:
         """Write the whole line, or nothing where the pipe is full."""
         if self._descriptor is None:
-            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-            self._descriptor = os.open(self._path, flags)
+            # Python opens every file so that no child process inherits it (PEP 446).
+            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
             if not stat.S_ISFIFO(os.fstat(self._descriptor).st_mode):
                 raise OSError(errno.EINVAL, "not a FIFO")
         os.write(self._descriptor, line)

@@ -33,21 +33,30 @@ class Tally:
         self._lines: list[Line] = []
         """A line for each service that is not OK."""
         self._invalid: list[Service] = []
-        self._not_submitted: list[Service] = []
+        self.refused: list[tuple[Service, str]] = []
+        """The services whose results the submit target did not accept, and why."""
+        self.not_done: list[tuple[Service, str]] = []
+        """The services without a result, and why; known after `verdict`."""
 
-    def add(self, outcome: Outcome, refusal: str | None = None) -> None:
-        """Count an outcome; `refusal` is why the submit target did not accept it."""
+    def add(self, outcome: Outcome) -> None:
+        """Count an outcome."""
         state, service = outcome.verdict.state, outcome.service
         self._done.add(self._position(service))
         self.counts[state] += 1
         if not outcome.is_readable:
             self._invalid.append(service)
-        elif refusal is not None:
-            self._not_submitted.append(service)
-            self._lines.append((State.CRITICAL, service, f"not submitted: {refusal}"))
         is_own = self.wanted.submit_target is None or not outcome.is_readable
         if (is_own and state is not State.OK) or self.wanted.verbosity:
             self._lines.append((state, service, outcome.verdict.status))
+
+    def add_refused(self, refused: list[tuple[Outcome, str]]) -> None:
+        """Count the outcomes that the submit target did not accept, with the reason of each.
+
+        One of them may not have been added: a signal ended its submission.
+        """
+        self._done.update(self._position(outcome.service) for outcome, _ in refused)
+        self.refused += [(outcome.service, reason) for outcome, reason in refused]
+        self.refused.sort(key=lambda each: self._position(each[0]))
 
     def done(self) -> int:
         """Return the number of finished services."""
@@ -59,10 +68,14 @@ class Tally:
     def verdict(self, seconds: float, is_stopped: bool = False) -> Verdict:
         """Return the result of the whole sweep."""
         missing = [each for each in self.services if self._position(each) not in self._done]
-        why = "stopped" if is_stopped else f"not done within {self.wanted.run_timeout:g} s"
-        lines = self._lines + [(State.UNKNOWN, each, why) for each in missing]
-        lines.sort(key=lambda line: (-SEVERITY.index(line[0]), self._position(line[1])))
-        state = self._state(bool(missing))
+        limit = f"not done within {self.wanted.run_timeout:g} s"
+        self.not_done = [
+            (each, "not done, stopped from outside" if is_stopped else limit) for each in missing
+        ]
+        lines = sorted(
+            self._lines, key=lambda line: (-SEVERITY.index(line[0]), self._position(line[1]))
+        )
+        state = self._state(bool(missing), is_stopped)
         counted = [f"{number} {each.name}" for each, number in self.counts.items() if number]
         status = f"{count(len(self.services), 'service')} in {seconds:.1f} s"
         if is_stopped:
@@ -82,19 +95,19 @@ class Tally:
             is_verbose=True,
         )
 
-    def _state(self, are_missing: bool) -> State:
+    def _state(self, are_missing: bool, is_stopped: bool) -> State:
         """Return the worst state, or the state of the sweep itself where results are submitted."""
         states = {State.UNKNOWN} if are_missing or self._invalid else {State.OK}
-        if self._not_submitted:
-            states.add(State.CRITICAL)
+        if self.refused:  # after a signal this is no failure of the receiver
+            states.add(State.UNKNOWN if is_stopped else State.CRITICAL)
         if self.wanted.submit_target is None:
             states |= {state for state, number in self.counts.items() if number}
         return max(states, key=SEVERITY.index)
 
     def _submission(self) -> str:
-        failed = self._not_submitted
-        if not failed:
+        if not self.refused:
             return "; all submitted"
+        failed = [service for service, _ in self.refused]
         return f"; {len(failed)} not submitted: {self._some(failed)}"
 
     def _worst(self, lines: list[Line]) -> str:
@@ -117,7 +130,7 @@ class Tally:
         counts |= {state.name.lower(): number for state, number in self.counts.items()}
         counts["not_done"] = missing
         if self.wanted.submit_target:
-            counts["not_submitted"] = len(self._not_submitted)
+            counts["not_submitted"] = len(self.refused)
         return (
             Figure("time", seconds, "s", min=0, max=self.wanted.run_timeout),
             *(
@@ -132,12 +145,36 @@ def named(service: Service) -> str:
     return sanitise(service.name, _NAME_LIMIT) or "(empty)"
 
 
+def as_text(verdict: Verdict, tally: Tally) -> str:
+    """Return the plugin's output, with all services that have no result or whose is not submitted.
+
+    They are named in addition to the limited output: nothing else reports them.
+    """
+    head, _, rest = render(verdict).partition("\n")
+    refused = [(service, f"not submitted: {reason}") for service, reason in tally.refused]
+    return "\n".join(
+        (
+            head,
+            *_grouped(verdict.state.name.lower(), refused),
+            *_grouped("unknown", tally.not_done),
+            rest,
+        )
+    )
+
+
+def _grouped(state: str, services: list[tuple[Service, str]]) -> list[str]:
+    """Return one line per reason, which names all its services."""
+    names: dict[str, list[str]] = {}
+    for service, reason in services:
+        names.setdefault(reason, []).append(named(service))
+    return [f"{state}: {reason}: {', '.join(found)}" for reason, found in names.items()]
+
+
 def as_json(outcome: Outcome) -> str:
     """Return the outcome of one service as an object on one line."""
-    service = {"host": outcome.service.host, "service": outcome.service.description}
     return json.dumps(
         {
-            **service,
+            **_identity(outcome.service),
             **_rendered(outcome.verdict),
             "readable": outcome.is_readable,
             "began": round(outcome.began, 3),
@@ -150,7 +187,16 @@ def summary_as_json(verdict: Verdict, tally: Tally) -> str:
     """Return the result of the sweep as an object on one line."""
     counts = {state.name: number for state, number in tally.counts.items()}
     summary = {"services": len(tally.services), "done": tally.done(), **counts}
-    return json.dumps({"summary": summary, **_rendered(verdict)})
+    lists = {"not_done": tally.not_done, "not_submitted": tally.refused}
+    named_with_reason = {
+        name: [_identity(service) | {"reason": reason} for service, reason in found]
+        for name, found in lists.items()
+    }
+    return json.dumps({"summary": summary, **_rendered(verdict), **named_with_reason})
+
+
+def _identity(service: Service) -> dict[str, str]:
+    return {"host": service.host, "service": service.description}
 
 
 def _rendered(verdict: Verdict) -> dict[str, object]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,16 @@ import pytest
 from check_pop3_plus.check.verdict import Figure, Verdict
 from check_pop3_plus.model.settings import HttpsEndpoint, IcingaApi, State
 from check_pop3_plus.support.deadline import Deadline
-from check_pop3_plus.sweep import delivery, icinga_target
+from check_pop3_plus.sweep import icinga_target, submission
 from check_pop3_plus.sweep.run import Outcome
 from check_pop3_plus.sweep.services import Service
 from tests.pki.certificates import Pki
 from tests.servers.icinga_api import Answer, Api, Cut, refused, taken
 from tests.servers.scripted_server import PoliteServer, dead_port
 from tests.servers.token_endpoint import http
+from tests.support import claims
 from tests.support.command import Run, run
+from tests.support.submission import refusals
 
 PASSWORD = "s3cret c4n4ry"
 
@@ -40,8 +43,7 @@ class Client:
     def api(self, port: int, path: str = "/") -> Iterator[icinga_target.Api]:
         endpoint = HttpsEndpoint("localhost", port, path)
         wanted = IcingaApi(endpoint, "sweep", str(self.secret), self.ca_file)
-        with closing(icinga_target.open_target(wanted, Deadline(time.monotonic() + 20))) as api:
-            yield api
+        yield icinga_target.open_target(wanted, Deadline(time.monotonic() + 20))
 
     def sweep(self, folder: Path, services: str, port: int, *arguments: str) -> Run:
         path = folder / "sweep.ini"
@@ -60,7 +62,7 @@ def client(pki: Pki, tmp_path: Path) -> Client:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(submission, "PATIENCE_SECONDS", 0.5)
 
 
 def outcome(number: int = 0) -> Outcome:
@@ -73,7 +75,7 @@ def outcome(number: int = 0) -> Outcome:
 def test_submit_sends_service_state_and_output_without_perfdata(pki: Pki, client: Client) -> None:
     """The request names the service and separates the output from the performance data."""
     with Api(tls=pki.server("good")) as server, client.api(server.port) as api:
-        assert api.submit(outcome()) is None
+        assert refusals(api, outcome()) == [None]
 
     [head], [result] = server.heads, server.results
     login = base64.b64encode(f"sweep:{PASSWORD}".encode()).decode()
@@ -96,21 +98,121 @@ def test_submit_sends_service_state_and_output_without_perfdata(pki: Pki, client
 def test_submit_completes_the_path_of_the_url(path: str, pki: Pki, client: Client) -> None:
     """The URL may contain the API version, and the path of a proxy."""
     with Api(tls=pki.server("good")) as server, client.api(server.port, path) as api:
-        assert api.submit(outcome()) is None
+        assert refusals(api, outcome()) == [None]
 
     before = path.rstrip("/").removesuffix("/v1")
     assert server.heads[0][0] == f"POST {before}/v1/actions/process-check-result HTTP/1.1"
 
 
-def test_submit_of_many_results_uses_one_connection(pki: Pki, client: Client) -> None:
+def test_submit_of_many_results_uses_few_connections(pki: Pki, client: Client) -> None:
     """A TLS handshake per result would cost more than the checks."""
-    with Api(tls=pki.server("good")) as server, client.api(server.port) as api:
-        assert {api.submit(outcome(number)) for number in range(50)} == {None}
 
-    assert server.connections == 1
-    assert [result["service"] for result in server.results] == [
-        f"host!pop3 {number}" for number in range(50)
-    ]
+    def late(result: dict[str, Any]) -> bytes:
+        time.sleep(0.005)
+        return taken(result)
+
+    with Api(late, tls=pki.server("good")) as server, client.api(server.port) as api:
+        assert set(refusals(api, *map(outcome, range(200)))) == {None}
+
+    assert 8 < server.connections <= 16
+    assert {result["service"] for result in server.results} == {
+        f"host!pop3 {number}" for number in range(200)
+    }
+
+
+def test_submit_of_1000_results_at_20_ms_latency_takes_under_5_s(pki: Pki, client: Client) -> None:
+    """Several requests wait for their answers at a time."""
+
+    def late(result: dict[str, Any]) -> bytes:
+        time.sleep(0.02)
+        return taken(result)
+
+    with Api(late, tls=pki.server("good")) as server, client.api(server.port) as api:
+        began = time.monotonic()
+        assert set(refusals(api, *map(outcome, range(1000)))) == {None}
+        seconds = time.monotonic() - began
+
+    assert seconds < 5
+    assert len({result["service"] for result in server.results}) == 1000
+
+
+def test_submit_without_threads_sends_in_the_calling_thread(
+    pki: Pki, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the limit on threads is reached, the main thread sends the results."""
+    sending: set[str] = set()
+
+    def no_thread(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def send(_: object, outcome: Outcome, resends: int) -> None:
+        assert resends == 0
+        sending.add(f"{threading.current_thread().name} {outcome.service.name}")
+
+    monkeypatch.setattr(icinga_target.Api, "send", send)
+    with client.api(1) as api, monkeypatch.context() as limited:
+        limited.setattr(threading.Thread, "start", no_thread)
+        assert refusals(api, outcome(0), outcome(1)) == [None, None]
+
+    assert sending == {f"MainThread host!pop3 {number}" for number in range(2)}
+
+
+def test_submit_again_claims_an_earlier_start(pki: Pki, client: Client) -> None:
+    """Icinga drops a result that is older than the one it has; a newer version answers 409."""
+    newer = {"results": [{"code": 409, "status": "Newer check result already present."}]}
+    dropped = http(json.dumps(newer).encode(), "409 Conflict")
+    answers: list[Answer] = [lambda _: Cut(b""), lambda _: Cut(b""), lambda _: dropped]
+    with Api(*answers, tls=pki.server("good")) as server, client.api(server.port) as api:
+        assert refusals(api, outcome()) == [None]
+
+    assert [each["execution_start"] for each in server.results] == pytest.approx(
+        [1.25, 1.249, 1.248], abs=1e-6
+    )
+    assert {each["execution_end"] for each in server.results} == {2.5}
+
+
+@pytest.mark.fault(101)
+def test_sweep_with_a_lost_answer_submits_all(pki: Pki, client: Client, tmp_path: Path) -> None:
+    """Icinga has the result: its second copy, which it drops, is accepted as well."""
+    dropped = http(b'{"results":[{"code":409,"status":"Newer check result already present."}]}')
+    answers: list[Answer] = [lambda _: Cut(b""), lambda _: dropped]
+    with PoliteServer({}) as pop3, Api(*answers, tls=pki.server("good")) as server:
+        done = client.sweep(tmp_path, f"[a!good]\nport = {pop3.port}\n", server.port)
+
+    claims.seen.append(done)
+    assert done.code == 0
+    first, second = (each["execution_start"] for each in server.results)
+    assert first - second == pytest.approx(0.001, abs=1e-5)
+
+
+def test_submit_waits_anew_after_each_accepted_result(
+    pki: Pki, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The patience is for one restart; the next restart has its own."""
+    monkeypatch.setattr(submission, "PATIENCE_SECONDS", 0.8)
+    monkeypatch.setattr(icinga_target.Api, "senders", 1)
+    down: Answer = lambda _: Cut(b"")  # noqa: E731
+    answers = [down, down, taken, down, down, taken, down, down, taken]
+    with Api(*answers, tls=pki.server("good")) as server, client.api(server.port) as api:
+        began = time.monotonic()
+        assert refusals(api, *map(outcome, range(3))) == [None] * 3
+
+    assert time.monotonic() - began > 0.8
+    assert len(server.results) == 9
+
+
+def test_submit_after_a_long_silence_waits_for_a_restart(
+    pki: Pki, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The patience begins with the first failure, not with the last result."""
+    monkeypatch.setattr(submission, "PATIENCE_SECONDS", 0.3)
+    answers: list[Answer] = [taken, lambda _: Cut(b""), taken]
+    with Api(*answers, tls=pki.server("good")) as server, client.api(server.port) as api:
+        api.submit(outcome(0))
+        time.sleep(0.6)
+        assert refusals(api, outcome(1)) == [None]
+
+    assert len(server.results) == 3
 
 
 def test_submit_on_a_lost_connection_sends_again(pki: Pki, client: Client) -> None:
@@ -118,7 +220,7 @@ def test_submit_on_a_lost_connection_sends_again(pki: Pki, client: Client) -> No
     cuts = (b"", b"HTTP/1.1 200 OK\r\nConte", taken({"service": "x"})[:-5])
     answers = [answer for cut in cuts for answer in (lambda _, cut=cut: Cut(cut), taken)]
     with Api(*answers, tls=pki.server("good")) as server, client.api(server.port) as api:
-        assert {api.submit(outcome(number)) for number in range(5)} == {None}
+        assert set(refusals(api, *map(outcome, range(5)))) == {None}
 
     assert {result["service"] for result in server.results} == {
         f"host!pop3 {number}" for number in range(5)
@@ -139,7 +241,7 @@ def test_submit_during_a_reload_is_retried(pki: Pki, client: Client) -> None:
     later = threading.Timer(1.0, come_back)
     later.start()
     with client.api(port) as api:
-        assert api.submit(outcome()) is None
+        assert refusals(api, outcome()) == [None]
     later.join()
     servers[0].__exit__()
     assert len(servers[0].results) == 2
@@ -150,7 +252,7 @@ def test_submit_to_a_dead_api_waits_only_once(client: Client) -> None:
     """All results together wait once for an API that is down."""
     with dead_port() as port, client.api(port) as api:
         began = time.monotonic()
-        reasons = {api.submit(outcome(number)) for number in range(100)}
+        reasons = set(refusals(api, *map(outcome, range(100))))
 
     assert reasons == {"connection refused"}
     assert time.monotonic() - began < 3
@@ -164,7 +266,7 @@ def test_submit_to_a_silent_api_times_out(
     monkeypatch.setattr(icinga_target, "REPLY_SECONDS", 0.3)
     with Api(lambda _: b"", tls=pki.server("good")) as server, client.api(server.port) as api:
         began = time.monotonic()
-        reasons = {api.submit(outcome(number)) for number in range(10)}
+        reasons = set(refusals(api, *map(outcome, range(10))))
 
     assert reasons == {"no answer"}
     assert time.monotonic() - began < 3
@@ -179,8 +281,7 @@ def test_submit_of_an_unknown_service_is_refused_without_retry(pki: Pki, client:
         return taken(result)
 
     with Api(some, tls=pki.server("good")) as server, client.api(server.port) as api:
-        assert api.submit(outcome(0)) == "HTTP 404: No objects found."
-        assert api.submit(outcome(1)) is None
+        assert refusals(api, outcome(0), outcome(1)) == ["HTTP 404: No objects found.", None]
 
     assert len(server.results) == 2
 
@@ -190,6 +291,8 @@ def test_submit_of_an_unknown_service_is_refused_without_retry(pki: Pki, client:
     [
         (http(b'{"results":[{"code":409,"status":"Newer result."}]}'), "code 409: Newer result."),
         (http(b'{"results":[{"code":500,"status":7}]}', "500 Oops"), "HTTP 500"),
+        (http(b'{"results":[{"code":200,"status":"Fine."}]}', "500 Oops"), "HTTP 500: Fine."),
+        (http(b'{"results":[{"code":"|\\n;"}]}'), "HTTP 200"),
         (http(b'{"results":[]}'), "HTTP 200"),
         (http(b'{"error":404}', "404 Not Found"), "HTTP 404"),
         (http(b'{"results":[{"code":200}]}', "200 OK", "Connection: close"), None),
@@ -200,7 +303,7 @@ def test_submit_accepts_code_200_only(
 ) -> None:
     """A result is accepted only when status and code are 200."""
     with Api(lambda _: answer, tls=pki.server("good")) as server, client.api(server.port) as api:
-        refusal = api.submit(outcome())
+        [refusal] = refusals(api, outcome())
 
     assert refusal == reason
 
@@ -211,25 +314,71 @@ def test_submit_behind_a_proxy_error_is_retried(answer: bytes, pki: Pki, client:
     """A proxy may answer while Icinga restarts; redirects are not followed."""
     back_soon = Api(lambda _: answer, taken, tls=pki.server("good"))
     with back_soon as server, client.api(server.port) as api:
-        assert api.submit(outcome()) is None
+        assert refusals(api, outcome()) == [None]
     with Api(lambda _: answer, tls=pki.server("good")) as server, client.api(server.port) as api:
-        assert api.submit(outcome()) == f"HTTP {answer[9:12].decode()}"
+        assert refusals(api, outcome()) == [f"HTTP {answer[9:12].decode()}"]
 
 
 @pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
 def test_submit_with_wrong_credentials_is_not_retried(
-    status: str, pki: Pki, client: Client
+    status: str, pki: Pki, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wrong credentials fail for all results; the reason does not contain the password."""
+    monkeypatch.setattr(icinga_target.Api, "senders", 1)
     status_text = f"No: {PASSWORD} {base64.b64encode(f'sweep:{PASSWORD}'.encode()).decode()}"
     with (
         Api(lambda _: refused(status, status=status_text), tls=pki.server("good")) as server,
         client.api(server.port) as api,
     ):
-        reasons = {api.submit(outcome(number)) for number in range(3)}
+        reasons = set(refusals(api, *map(outcome, range(3))))
 
     assert reasons == {f"HTTP {status[:3]}: No: *** ***"}
     assert len(server.results) == 1
+
+
+def test_submit_with_a_bug_refuses_one_result(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread goes on; the text of the exception is not shown, as it may contain a secret."""
+
+    def send(_: object, outcome: Outcome, resends: int) -> None:
+        if outcome.service.name.endswith("0"):
+            raise ZeroDivisionError(PASSWORD)
+
+    monkeypatch.setattr(icinga_target.Api, "send", send)
+    with client.api(1) as api:
+        assert refusals(api, outcome(0), outcome(1)) == [
+            "internal error (ZeroDivisionError)",
+            None,
+        ]
+
+
+def test_finish_names_what_is_still_queued(
+    pki: Pki, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After it no further result is sent, and the threads end."""
+    monkeypatch.setattr(icinga_target.Api, "senders", 1)
+    before = threading.active_count()
+    release = threading.Event()
+
+    def send(*_: object) -> None:
+        sent.append(threading.current_thread())
+        release.wait(10)
+
+    sent: list[threading.Thread] = []
+    monkeypatch.setattr(icinga_target.Api, "send", send)
+    with client.api(1) as api:
+        results = [outcome(number) for number in range(3)]
+        for each in results:
+            api.submit(each)
+        refused = api.finish()
+        release.set()
+        sent[0].join(5)
+
+    assert refused == [(each, "the sweep ended first") for each in results]
+    assert len(sent) == 1
+    assert not sent[0].is_alive()
+    assert threading.active_count() <= before
 
 
 @pytest.mark.parametrize("certificate", ["expired", "wrongname", "untrusted"])
@@ -239,7 +388,7 @@ def test_submit_to_an_unverified_api_sends_no_credentials(
     """No credentials are sent to an unverified server, and there is no retry."""
     with Api(tls=pki.server(certificate)) as server, client.api(server.port) as api:
         began = time.monotonic()
-        refusal = api.submit(outcome())
+        [refusal] = refusals(api, outcome())
 
     assert refusal
     assert "certificate" in refusal or "trusted" in refusal
@@ -272,7 +421,7 @@ def test_sweep_with_unsubmitted_results_is_critical(client: Client, tmp_path: Pa
     assert done.code == 2
     assert done.seconds < 3
     assert "2 OK; 2 not submitted: a!good, b!good" in done.verdict
-    assert "critical: a!good: not submitted: connection refused" in done.long
+    assert "critical: not submitted: connection refused: a!good, b!good" in done.long
     assert PASSWORD not in done.out
 
 
@@ -298,4 +447,4 @@ def test_submit_short_password_shows_only_the_status(short: str, pki: Pki, clien
         ) as server,
         client.api(server.port) as api,
     ):
-        assert api.submit(outcome()) == "HTTP 404"
+        assert refusals(api, outcome()) == ["HTTP 404"]

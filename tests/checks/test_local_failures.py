@@ -568,9 +568,14 @@ def test_watchdog_ends_a_blocked_process(machine: Machine) -> None:
     assert 6 <= done.seconds < 12
 
 
-def test_sweep_output_blocked_ends_at_watchdog(machine: Machine) -> None:
-    """A full pipe without a reader does not block the process forever."""
-    words = [*machine.sweep[:2], "--submit", "jsonl:-", "--run-timeout", "1"]
+@pytest.mark.parametrize(
+    ("options", "earliest", "latest"), [([], 6, 15), (["--submit", "jsonl:-"], 1, 6)]
+)
+def test_sweep_output_blocked_ends(
+    options: list[str], earliest: float, latest: float, machine: Machine
+) -> None:
+    """A full pipe without a reader blocks text until the watchdog, JSON until the run timeout."""
+    words = [*machine.sweep[:2], *options, "--run-timeout", "1"]
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     filled = os.write(writing, b"x" * 1024 * 1024)  # as much as fits
@@ -586,4 +591,4 @@ def test_sweep_output_blocked_ends_at_watchdog(machine: Machine) -> None:
 
     assert filled
     assert (process.returncode, err) == (3, b"")
-    assert 6 <= taken < 15
+    assert earliest <= taken < latest

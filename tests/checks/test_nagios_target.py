@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 
 from check_pop3_plus.check.verdict import Figure, Verdict
+from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.settings import CommandFile, State
 from check_pop3_plus.support.deadline import Deadline
-from check_pop3_plus.sweep import delivery, nagios_target
+from check_pop3_plus.sweep import nagios_target, submission
 from check_pop3_plus.sweep.run import Outcome
 from check_pop3_plus.sweep.services import Service
 from tests.servers.scripted_server import PoliteServer, dead_port
 from tests.support.command import run
+from tests.support.submission import refusals
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def test_submit_writes_one_external_command(fifo: Path, reader: Reader) -> None:
         ("kind: closed", "try: x"),
     )
 
-    assert pipe(fifo).submit(outcome(verdict)) is None
+    assert refusals(pipe(fifo), outcome(verdict)) == [None]
     assert reader.commands() == [
         "[1700000000] PROCESS_SERVICE_CHECK_RESULT;host;pop3;2;"
         "POP3 CRITICAL - gone | time=1 messages=2\\nkind: closed\\ntry: x"
@@ -82,15 +84,54 @@ def test_submit_of_long_output_is_cut_between_lines(fifo: Path, reader: Reader) 
     lines = tuple(f"line {number}: {'x' * 90}" for number in range(99))
     verdict = Verdict(State.CRITICAL, "gone", (Figure("time", 1),), lines, is_verbose=True)
 
-    assert pipe(fifo).submit(outcome(verdict)) is None
+    assert refusals(pipe(fifo), outcome(verdict)) == [None]
     [command] = reader.commands()
     assert 3900 < len(command) < select.PIPE_BUF
     assert command.endswith("x" * 90)
 
 
+@pytest.mark.parametrize("digits", range(1, 9))
+def test_submit_of_many_figures_is_cut_between_figures(
+    digits: int, fifo: Path, reader: Reader
+) -> None:
+    """Half a number is another number. The end of line fits, too."""
+    figures = tuple(Figure(f"time_{'x' * digits}{number:03}", 1) for number in range(500))
+    verdict = Verdict(State.OK, "fine", figures, is_verbose=True)
+
+    assert refusals(pipe(fifo), outcome(verdict)) == [None]
+    [command] = reader.commands()
+    assert select.PIPE_BUF - 24 < len(command) < select.PIPE_BUF
+    assert command.endswith("=1")
+
+
+@pytest.mark.parametrize("size", range(3))
+def test_submit_of_long_output_uses_all_the_space(size: int, fifo: Path, reader: Reader) -> None:
+    """A line that fits together with the end of the command is not left out."""
+    head = len("[1700000000] PROCESS_SERVICE_CHECK_RESULT;host;pop3;2;POP3 CRITICAL - gone\\n")
+    space = select.PIPE_BUF - 1 - head
+    verdict = Verdict(State.CRITICAL, "gone", (), ("x" * (space - 1 + size),), is_verbose=True)
+
+    assert refusals(pipe(fifo), outcome(verdict)) == [None]
+    [command] = reader.commands()
+    assert len(command) == (select.PIPE_BUF - 2 + size if size < 2 else head - 2)
+
+
+@pytest.mark.parametrize("name", ["regular", "none"])
+def test_open_target_without_a_fifo_is_a_config_error(name: str, tmp_path: Path) -> None:
+    """The message names the file and the reason."""
+    path = tmp_path / name
+    (tmp_path / "regular").touch()
+    reason = {"regular": ": not a FIFO", "none": ": No such file or directory"}[name]
+    with pytest.raises(ProbeError) as raised:
+        pipe(path)
+    assert raised.value.kind is Kind.CONFIG
+    assert raised.value.message == f"cannot use command file {path}{reason}"
+
+
 def test_submit_of_a_name_with_a_semicolon_is_refused(fifo: Path, reader: Reader) -> None:
     """A semicolon in a name would start another field."""
-    assert pipe(fifo).submit(outcome(name="a!b;2;x")) == "a command cannot have a ; in its names"
+    [refusal] = refusals(pipe(fifo), outcome(name="a!b;2;x"))
+    assert refusal == "a command cannot have a ; in its names"
     assert reader.commands() == []
 
 
@@ -98,11 +139,11 @@ def test_submit_without_a_reader_waits_only_once(
     fifo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All results together wait once for a reader."""
-    monkeypatch.setattr(delivery, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(submission, "PATIENCE_SECONDS", 0.3)
     commands = pipe(fifo)
     began = time.monotonic()
 
-    reasons = {commands.submit(outcome()) for _ in range(100)}
+    reasons = set(refusals(commands, *(outcome() for _ in range(100))))
 
     assert reasons == {f"no process reads {fifo}"}
     assert time.monotonic() - began < 1
@@ -112,15 +153,15 @@ def test_submit_to_a_full_or_abandoned_pipe_fails(
     fifo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Waiting for a full pipe, or one without a reader, has a limit."""
-    monkeypatch.setattr(delivery, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(submission, "PATIENCE_SECONDS", 0.3)
     reader = Reader(fifo)
     commands = pipe(fifo)
-    assert commands.submit(outcome()) is None
     # Without a reader 64 KiB fill the pipe.
-    taken = [commands.submit(outcome()) for _ in range(3000)]
+    taken = refusals(commands, *(outcome() for _ in range(3000)))
+    assert taken[0] is None
     assert set(taken) == {None, f"{fifo} is full"}
     reader.close()
-    assert pipe(fifo).submit(outcome()) == f"no process reads {fifo}"
+    assert refusals(pipe(fifo), outcome()) == [f"no process reads {fifo}"]
 
 
 def test_submit_waits_for_a_reader_that_restarts(fifo: Path) -> None:
@@ -130,10 +171,49 @@ def test_submit_waits_for_a_reader_that_restarts(fifo: Path) -> None:
     later = threading.Timer(0.5, lambda: readers.append(Reader(fifo)))
     later.start()
 
-    assert commands.submit(outcome()) is None
+    assert refusals(commands, outcome()) == [None]
     later.join()
     assert len(readers[0].commands()) == 1
     readers[0].close()
+
+
+def test_submit_to_an_exchanged_command_file_writes_nothing(
+    fifo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The opened file is checked: it may have been exchanged since the sweep began."""
+    monkeypatch.setattr(submission, "PATIENCE_SECONDS", 0.3)
+    commands = pipe(fifo)
+    fifo.unlink()
+    fifo.write_text("untouched")
+
+    assert refusals(commands, outcome()) == [f"cannot write to {fifo}: not a FIFO"]
+    assert fifo.read_text() == "untouched"
+
+
+def test_submit_opens_the_command_file_for_itself_alone(
+    fifo: Path, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No child process inherits it, and a terminal in its place does not control the sweep."""
+    opened: dict[int, int] = {}
+    real_open = os.open
+
+    def watched(path: str, flags: int) -> int:
+        descriptor = real_open(path, flags)
+        opened[descriptor] = flags
+        return descriptor
+
+    commands = pipe(fifo)
+    monkeypatch.setattr(os, "open", watched)
+    commands.submit(outcome())
+
+    [(descriptor, flags)] = opened.items()
+    assert not os.get_inheritable(descriptor)
+    assert flags & os.O_NOCTTY
+    assert flags & os.O_NONBLOCK
+    commands.finish()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
+    assert len(reader.commands()) == 1
 
 
 def test_sweep_writes_all_results_of_valid_sections(
@@ -166,7 +246,7 @@ def test_sweep_without_a_reader_is_critical(fifo: Path, tmp_path: Path) -> None:
     assert done.code == 2
     assert done.seconds < 2
     assert "1 OK; 1 not submitted: a!good" in done.verdict
-    assert done.long == [f"critical: a!good: not submitted: no process reads {fifo}"]
+    assert done.long == [f"critical: not submitted: no process reads {fifo}: a!good"]
     assert done.perfdata["not_submitted"] == "1;;;0;1"
 
 

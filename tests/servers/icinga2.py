@@ -164,6 +164,7 @@ class Node:
 
     def __init__(self, icinga: Icinga, name: str, folder: Path, arguments: list[str]) -> None:
         self.folder = folder
+        self.password = icinga.password
         self._url = f"https://{MASTER}:{icinga.ports[name]}/v1"
         tls = ssl.create_default_context(cafile=folder / "DataDir/certs/ca.crt")
         tls.check_hostname = name == MASTER

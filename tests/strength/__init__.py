@@ -22,6 +22,20 @@ MODULES = {
     "certificate_contexts": "check.certificate_contexts",
     "sanitised_text": "model.sanitised_text",
     "masking": "support.masking",
+    "sweep_run": "sweep.run",
+    "services": "sweep.services",
+    "summary": "sweep.summary",
+    "sweep_main": "sweep.main",
+    "submission": "sweep.submission",
+    "icinga_target": "sweep.icinga_target",
+    "nagios_target": "sweep.nagios_target",
+    "json_target": "sweep.json_target",
+    "https": "net.https",
+    "tools": "diagnosis.tools",
+    "likely_cause": "diagnosis.likely_cause",
+    "validators": "options.validators",
+    "ini": "options.ini",
+    "settings_builder": "options.settings_builder",
 }
 """The measured modules, by their names in reports."""
 
@@ -31,8 +45,12 @@ GROUPS = {
     "login": ("login", "sasl_exchange", "sasl_mechanisms", "scram", "password_source"),
     "TLS evaluation": ("tls", "reader", "rfc5280_rules", "certificate_contexts", "der"),
     "sanitised text": ("sanitised_text", "masking"),
+    "sweep": ("sweep_run", "services", "summary", "sweep_main"),
+    "submission": ("submission", "icinga_target", "nagios_target", "json_target", "https"),
+    "diagnosis": ("tools", "likely_cause"),
+    "options": ("validators", "ini", "settings_builder"),
 }
-"""The modules that parse untrusted input, and those that evaluate it."""
+"""The modules that parse untrusted input, that evaluate it, and that read what the user writes."""
 
 UNITS = (
     "unit/pop3",
@@ -42,10 +60,20 @@ UNITS = (
     "unit/check/test_certificate_contexts.py",
     "unit/model",
     "unit/support/test_masking.py",
+    "unit/sweep",
+    "unit/diagnosis",
+    "unit/options",
+    "checks/test_sweep.py",
+    "checks/test_icinga_target.py",
+    "checks/test_nagios_target.py",
+    "checks/test_json_target.py",
+    "checks/test_oauth_token.py",
     "checks/test_password_command.py",
     "checks/test_secrets.py",
     "checks/test_transcript.py",
     "properties/test_grammar.py",
+    "properties/test_options.py",
+    "properties/test_output.py",
     "properties/test_text.py",
 )
 """The unit tests of each of these modules."""

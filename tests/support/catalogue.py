@@ -693,6 +693,23 @@ FAULTS = {
         },
         WITH_TLS,
     ),
+    101: Row(
+        "the answer of the API is lost, and the result sent again",
+        {"": ok(": 1 OK; all submitted ")},
+        ANY,
+    ),
+    102: Row(
+        "a JSON line is written in part",
+        {
+            "": Outcome(
+                "CRITICAL",
+                None,
+                '"not_submitted": .."host": "a", "service": "b", "reason": "cannot write to'
+                " standard output: File too large",
+            )
+        },
+        ANY,
+    ),
     103: Row(
         "an empty value of an option in an INI file",
         {"": unknown(None, r"config: /.*, line 2: --expect needs a value")},

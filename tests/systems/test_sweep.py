@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable
@@ -10,10 +11,21 @@ from typing import Any
 
 import pytest
 
+from check_pop3_plus.check.verdict import Verdict
+from check_pop3_plus.model.settings import HttpsEndpoint, IcingaApi, State
+from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.sweep import submission
+from check_pop3_plus.sweep.run import Outcome
+from check_pop3_plus.sweep.services import Service
+from check_pop3_plus.sweep.submission import Target
+from tests.pki.certificates import Pki
 from tests.servers.icinga2 import AGENT, MASTER, TEMPLATES, Icinga, Node, dsl, private_icinga
+from tests.servers.icinga_api import Api, Cut
 from tests.servers.nagios import Nagios
 from tests.servers.scripted_server import PoliteServer, dead_port
+from tests.servers.token_endpoint import http
 from tests.support.command import COMMAND
+from tests.support.submission import refusals
 
 pytestmark = pytest.mark.real
 
@@ -135,9 +147,79 @@ def test_unknown_service_is_critical(icinga: Icinga) -> None:
 
     assert own.state == 2
     assert "2 not submitted: " in own.line
-    assert "critical: x!y: not submitted: HTTP 404: No objects found." in own.output
-    assert "critical: localhost!pop3-sweep: not submitted: HTTP 404" in own.output
+    refused = "critical: not submitted: HTTP 404: No objects found.: x!y, localhost!pop3-sweep"
+    assert refused in own.output
     assert good["state"] == 0
+
+
+PASSIVE = """
+object Host "swept" {
+  check_command = "dummy"
+  vars.names = []
+  for (number in range(1000)) { vars.names += [ "pop3-" + number ] }
+}
+apply Service for (name in host.vars.names) {
+  check_command = "passive"
+  enable_active_checks = false
+  max_check_attempts = 3
+}
+"""
+
+
+def api_of(node: Node, port: int, ca_file: Path) -> Target:
+    """Return the API of a node, or of a server before it, as a target."""
+    secret = node.folder / "api.secret"
+    secret.touch(mode=0o600)
+    secret.write_text(node.password)
+    wanted = IcingaApi(HttpsEndpoint(MASTER, port, "/"), "test", str(secret), str(ca_file))
+    return submission.open_target(wanted, Deadline(time.monotonic() + 20))
+
+
+def outcomes(count: int, state: State = State.CRITICAL) -> list[Outcome]:
+    """Return results of this many services."""
+    now = time.time()
+    verdict = Verdict(state, "judged")
+    names = (f"swept!pop3-{number}" for number in range(count))
+    return [Outcome(Service(name), verdict, began=now - 1, ended=now) for name in names]
+
+
+def test_icinga_receives_1000_results_in_under_5_s(icinga: Icinga) -> None:
+    """All of them arrive, over several connections."""
+    with icinga.node(PASSIVE) as node:
+        target = api_of(node, icinga.ports[MASTER], node.folder / "DataDir/certs/ca.crt")
+        began = time.monotonic()
+        refused = set(refusals(target, *outcomes(1000)))
+        seconds = time.monotonic() - began
+        states = [each["attrs"]["state"] for each in node._request("objects/services")]
+
+    assert refused == {None}
+    assert seconds < 5
+    assert states == [2] * 1000
+
+
+def test_icinga_counts_a_result_with_a_lost_answer_once(icinga: Icinga, pki: Pki) -> None:
+    """The copy is older than the result that Icinga has, and is dropped: one attempt, not two."""
+    lost: list[str] = []
+
+    def relay(result: dict[str, Any]) -> bytes:
+        results = node._request("actions/process-check-result", result)
+        if len(lost) < 3:
+            lost.append(result["service"])
+            return Cut(b"")
+        return http(json.dumps({"results": results}).encode())
+
+    with icinga.node(PASSIVE) as node, Api(relay, tls=pki.server("good")) as server:
+        good = api_of(node, icinga.ports[MASTER], node.folder / "DataDir/certs/ca.crt")
+        refused = refusals(good, *outcomes(1, State.OK))
+        refused += refusals(api_of(node, server.port, pki.ca_file), *outcomes(1))
+        once = node.service("swept!pop3-0")
+        refused += refusals(api_of(node, server.port, pki.ca_file), *outcomes(1))
+        twice = node.service("swept!pop3-0")
+
+    assert refused == [None] * 3
+    assert lost == ["swept!pop3-0"] * 3
+    assert (once["check_attempt"], once["state_type"]) == (1, 0)
+    assert (twice["check_attempt"], twice["state_type"]) == (2, 0)
 
 
 def test_dead_sweep_makes_services_unknown(icinga: Icinga) -> None:
