@@ -90,7 +90,8 @@ def some_addresses(case: Case) -> str | None:
     """Some addresses of the name fail, and others work."""
     good = [each for each in case.report.sessions if each.failure is None]
     bad = [each for each in case.report.sessions if each.failure]
-    is_about_them = case.phase or case.kind in (Kind.PARTIAL, Kind.TOO_FEW, Kind.SLOW)
+    is_about_them = case.phase or case.kind in (Kind.PARTIAL, Kind.TOO_FEW)
+    # Of addresses that cost time line 1 says which: see `slow`.
     if not good or not bad or not is_about_them:
         return None
     which = _some(f"{each.address} ({_outcome(each)})" for each in bad)
@@ -221,6 +222,14 @@ def service_down(case: Case) -> str | None:
     )
 
 
+def rejected(case: Case) -> str | None:
+    """The network reports the host as unreachable, and the host is alive."""
+    alive = case.sign_of_life()
+    if case.kind is not Kind.UNREACHABLE or not alive:
+        return None
+    return f"a packet filter rejects connections to port {case.port}: {alive}"
+
+
 def filtered(case: Case) -> str | None:
     """The port is silent, and the host is alive."""
     alive = case.sign_of_life()
@@ -279,6 +288,25 @@ def old_tls(case: Case) -> str | None:
     return None
 
 
+def large_packets(case: Case) -> str | None:
+    """The server answers some handshakes by a small alert, and none of those that need more."""
+    offered = case.findings.of(Version)
+    alerts = [each.number for each in offered if each.failure and each.failure.kind in _ALERTS]
+    lost = [each.number for each in offered if each.failure and each.failure.kind is case.kind]
+    if case.kind not in (Kind.TIMEOUT, Kind.CLOSED) or not alerts or not lost:
+        return None
+    if any(each.cipher for each in offered):
+        return None
+    return (
+        f"the server answers TLS {' and '.join(alerts)} with a small alert, but handshakes of TLS"
+        f" {' and '.join(lost)} fail: large packets are lost (path MTU), or a device drops a large"
+        " ClientHello (post-quantum key share)"
+    )
+
+
+_ALERTS = (Kind.TLS, Kind.OLD_TLS)
+
+
 def silent(case: Case) -> str | None:
     """The port accepts connections and then sends nothing, neither in plain text nor in TLS."""
     spoken: list[Greeting | Handshake] = [
@@ -290,12 +318,20 @@ def silent(case: Case) -> str | None:
         return None
     if not all(each.failure and each.failure.kind is Kind.TIMEOUT for each in tried):
         return None
+    if any(each.cipher for each in case.findings.of(Version)):
+        return None
     text = (
         f"the server on port {case.port} hangs: it accepts connections and sends nothing, neither"
         " in plain text nor in TLS"
     )
     working = [each for each in spoken if each.address.port != case.port and not each.failure]
-    return f"{text}; port {working[0].address.port} works" if working else text
+    if not working:
+        return text
+    port = f"port {working[0].address.port}"
+    if isinstance(working[0], Greeting):
+        return f"{text}; {port} works"
+    # Dovecot completes handshakes without its authentication process, but greets only with it.
+    return f"{text}; {port} completes TLS handshakes: is the authentication process stopped?"
 
 
 _WITHOUT_HANDSHAKE = (Kind.TLS, Kind.OLD_TLS, Kind.CLOSED, Kind.TIMEOUT, Kind.GARBLED)
@@ -351,14 +387,18 @@ def slow(case: Case) -> str | None:
     if case.kind is not Kind.SLOW or not seconds:
         return None
     longest = max((phase for phase in MEASURED if phase in seconds), key=seconds.__getitem__)
+    if longest is Phase.FAILED:
+        bad = [each for each in case.connections() if each.failure]
+        still = _some(str(each.address) for each in bad)
+        return f"{still} still cannot be connected to" if bad else connects_now(case)
     whole = sum(taken for phase, taken in seconds.items() if phase in MEASURED)
     return f"{seconds[longest]:.3f} of {whole:.3f} s were spent in phase {longest.value}"
 
 
 RULES: dict[Phase | None, tuple[Rule, ...]] = {
     Phase.RESOLVE: (resolves_now, silent_name_servers, answering_name_servers),
-    Phase.CONNECT: (connects_now, some_connections, service_down, filtered, host_down),
-    Phase.TLS: (plain_text, old_tls, silent, no_version),
+    Phase.CONNECT: (connects_now, some_connections, service_down, rejected, filtered, host_down),
+    Phase.TLS: (plain_text, old_tls, large_packets, silent, no_version),
     Phase.GREETING: (tls_from_the_first_byte, greets_now, silent),
     Phase.CAPA: (silent,),
     Phase.STLS: (no_stls, silent),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from check_pop3_plus.messages import certificates
 from check_pop3_plus.messages.formats import count, date, named, span
-from check_pop3_plus.model.failures import LOCAL, Failure, Kind
+from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Phase
 from check_pop3_plus.model.report import Chain, Note, Report, Session
 from check_pop3_plus.model.sanitised_text import printable, sanitise
 from check_pop3_plus.model.settings import Security, Settings, Verify
@@ -164,12 +164,28 @@ class StatusLine:
         """Return that a metric is outside its range `crossed`."""
         limit = f"(limit {crossed})"
         if name == "time":
-            return f"{self._where} answered in {value:.3f} s {limit}"
+            return f"{self._where} answered in {value:.3f} s {limit}{self._lost()}"
+        if name == "time_failed":
+            return f"addresses that failed took {value:.3f} s {limit}{self._lost()}"
         if name == "messages":
             return f"mailbox on {self._where} has {count(int(value), 'message')} {limit}"
         if name == "mailbox_size":
             return f"mailbox on {self._where} has {value} bytes {limit}"
         return f"{name.removeprefix('time_')}: {self._where} took {value:.3f} s {limit}"
+
+    def _lost(self) -> str:
+        """Return which addresses failed first, and what they cost."""
+        report = self._report
+        if Phase.FAILED not in report.seconds():
+            return ""
+        failed = [
+            f"{each.address} {each.failure.kind.value}"
+            for each in report.failed_before
+            if each.failure
+        ]
+        more = f" and {len(failed) - 2} more" if len(failed) > 2 else ""
+        lost = report.seconds()[Phase.FAILED]
+        return f", {lost:.3f} s of it lost on {', '.join(failed[:2])}{more}"
 
     # --- addresses ----------------------------------------------------------------------------
 

@@ -170,6 +170,16 @@ FILTERED = "port 110 is filtered, or the service has stopped accepting connectio
             "host down or unreachable: port 995 does not answer either, nor does ping",
         ),
         (
+            Kind.UNREACHABLE,
+            [TcpConnection(HERE, 0.1, failure(Kind.UNREACHABLE)), PING],
+            "a packet filter rejects connections to port 110: the host answers ping",
+        ),
+        (
+            Kind.UNREACHABLE,
+            [TcpConnection(HERE, 0.1, failure(Kind.UNREACHABLE)), NO_PING],
+            "no further cause found",
+        ),
+        (
             Kind.REFUSED,
             [TcpConnection(HERE, 0.1, REFUSED), TcpConnection(THERE, 0.1)],
             "only port 110 is affected: port 995 of the host accepts connections",
@@ -237,7 +247,7 @@ def test_cause_in_phase_tls_names_the_protocol_of_the_port(
             [DEAF, TLS_THERE],
             "",
             "the server on port 110 hangs: it accepts connections and sends nothing, neither in"
-            " plain text nor in TLS; port 995 works",
+            " plain text nor in TLS; port 995 completes TLS handshakes: is the authentication",
         ),
         (Kind.CLOSED, [PLAIN], "", "the server greets now: the failure was temporary"),
     ],
@@ -299,6 +309,50 @@ def test_cause_with_many_bad_addresses_names_three() -> None:
     assert text.endswith(" and 2 more")
 
 
+ALERT = failure(Kind.TLS, "sent an alert")
+CUT = failure(Kind.CLOSED, "closed the connection")
+
+
+@pytest.mark.parametrize(
+    ("kind", "answers", "words"),
+    [
+        (Kind.TIMEOUT, (ALERT, LATE), "large packets are lost (path MTU), or a device drops"),
+        (Kind.CLOSED, (ALERT, CUT), "large packets are lost (path MTU), or a device drops"),
+        (Kind.TIMEOUT, (LATE, LATE), "hangs: it accepts connections and sends nothing"),
+        (Kind.CLOSED, (ALERT, ALERT), "every TLS version fails"),
+    ],
+)
+def test_cause_with_small_alerts_and_lost_handshakes_is_the_packet_size(
+    kind: Kind, answers: tuple[Failure, Failure], words: str
+) -> None:
+    """A server that sends alerts does not hang: what is large is lost."""
+    versions = [Version(n, None, why) for n, why in zip(("1.1", "1.3"), answers, strict=True)]
+
+    assert words in cause(Phase.TLS, kind, SILENT, *versions, argv="-S -p 110")
+
+
+def test_cause_with_the_minimum_accepted_blames_the_ciphers() -> None:
+    """A server whose newest version is the minimum is not too old."""
+    accepted = Version("1.2", printable("AES"))
+
+    assert cause(Phase.TLS, Kind.OLD_TLS, accepted, argv="-S").startswith("TLS 1.2 is accepted, ")
+
+
+def test_cause_with_an_empty_lookup_is_not_a_recovered_name() -> None:
+    """A lookup without an address has not resolved the name."""
+    empty = Lookup("IPv4", 0.1)
+
+    assert cause(Phase.RESOLVE, Kind.RESOLVER, empty) == likely_cause.NOTHING
+
+
+def test_cause_without_stls_does_not_name_the_same_port() -> None:
+    """TLS on the port that failed is not another port to use."""
+    assert cause(Phase.STLS, Kind.NO_STLS, TLS_HERE, argv="--starttls") == likely_cause.NOTHING
+
+
+_WITHOUT_STEPS = {Phase.FAILED, Phase.LOGIN, Phase.STAT, Phase.QUIT}
+
+
 def test_rules_cover_the_phases_in_which_steps_connect() -> None:
     """A diagnosis opens no connection after a login, and QUIT is never evaluated."""
-    assert set(likely_cause.RULES) == {None, *Phase} - {Phase.LOGIN, Phase.STAT, Phase.QUIT}
+    assert set(likely_cause.RULES) == {None, *Phase} - _WITHOUT_STEPS
