@@ -31,46 +31,47 @@ _UNTRUSTED_ROOT = 19
 _WRONG_DATE = {Kind.EXPIRED: "expired", Kind.NOT_YET_VALID: "is not yet valid"}
 
 
-def rejection(failure: Failure, chain: Chain, name: str, whose: str, now: "datetime") -> str:
+def rejection(failure: Failure, chain: Chain, name: str, now: "datetime") -> str:
     """Return why a certificate for the host `name` was rejected."""
     kind, leaf = failure.kind, chain.leaf
     if leaf is None:
-        return f"{whose} was refused"
+        return "certificate refused"
     if kind in _WRONG_DATE:
-        return _wrong_date(kind, chain, whose, now)
+        return _wrong_date(kind, chain, now)
     if kind is Kind.NAME:
         if not leaf.names:
-            return f"{whose} has no subject alternative name (mail clients refuse it)"
+            return "certificate has no subject alternative name (mail clients refuse it)"
         more = leaf.names_left_out + len(leaf.names[2:])
         names = ", ".join(leaf.names[:2]) + (f" and {more} more" if more else "")
         # A long list must not displace the expected name.
-        return f"{whose} is not for {sanitise(name, 60)} but for {sanitise(names, 80)}"
+        return f"certificate is not for {sanitise(name, 60)} but for {sanitise(names, 80)}"
     if kind is Kind.WEAK:
         weakness = next((each.weakness for each in chain.sent if each.weakness), None)
-        return f"{whose} is too weak: {weakness or failure.reason or failure.message}"
+        return f"certificate too weak: {weakness or failure.reason or failure.message}"
     if kind is Kind.PIN:
-        return f"{whose} is not one that is pinned"
+        return "certificate does not match --pin"
     if kind is Kind.NOT_STRICT:
-        return f"{whose} is against RFC 5280: {failure.reason or failure.message}"
+        return f"certificate violates RFC 5280: {failure.reason or failure.message}"
     if failure.verify_code in _UNKNOWN_ISSUER:
-        missing = " (intermediate missing?)" if len(chain.sent) == 1 else ""
+        top = (chain.path or chain.sent)[-1]
         served = count(len(chain.sent) + chain.left_out, "certificate")
-        return f"{whose} is not trusted: unknown issuer; server sent {served}{missing}"
-    return f"{whose} is not trusted: {failure.reason or failure.message}"
+        unknown = sanitise(named(top.issuer), 60)
+        return f"certificate not trusted: issuer {unknown} unknown, server sent {served}"
+    return f"certificate not trusted: {failure.reason or failure.message}"
 
 
-def _wrong_date(kind: Kind, chain: Chain, whose: str, now: "datetime") -> str:
+def _wrong_date(kind: Kind, chain: Chain, now: "datetime") -> str:
     """Return which certificate of the chain has expired, or is not yet valid."""
     for position, each in enumerate(chain.path or chain.sent[:1]):
         ended = each.not_after is not None and each.not_after <= now
         not_begun = each.not_before is not None and each.not_before > now
         if ended if kind is Kind.EXPIRED else not_begun:
-            return dates(each, whose if position == 0 else issuer(each, whose), kind, now)
-    return f"{whose} is valid, but an intermediate in the chain {_WRONG_DATE[kind]}"
+            return dates(each, issuer(each) if position else "certificate", kind, now)
+    return f"certificate is valid, but an intermediate in the chain {_WRONG_DATE[kind]}"
 
 
-def issuer(facts: CertificateFacts, whose: str) -> str:
-    return f"issuer {sanitise(named(facts.subject), 60)} of the {whose}"
+def issuer(facts: CertificateFacts) -> str:
+    return f"issuer {sanitise(named(facts.subject), 60)} of the certificate"
 
 
 def dates(facts: CertificateFacts, which: str, kind: Kind, now: "datetime") -> str:
@@ -81,13 +82,13 @@ def dates(facts: CertificateFacts, which: str, kind: Kind, now: "datetime") -> s
         until = span(facts.not_before - now)
         return f"{which} is not valid before {date(facts.not_before)}, in {until}"
     if facts.not_after <= now:
-        return f"{which} expired {span(now - facts.not_after)} ago ({date(facts.not_after)})"
-    return f"{which} expires in {span(facts.not_after - now)} ({date(facts.not_after)})"
+        return f"{which} expired {span(now - facts.not_after)} ago, on {date(facts.not_after)}"
+    return f"{which} expires in {span(facts.not_after - now)}, on {date(facts.not_after)}"
 
 
-def outdated(leaf: CertificateFacts, deployed: tuple[CertificateFacts, ...], whose: str) -> str:
+def outdated(leaf: CertificateFacts, deployed: tuple[CertificateFacts, ...]) -> str:
     """Return that the certificate is not the one in the file, and until when that one is valid."""
-    wrong = f"{whose} is not the deployed one"
+    wrong = "certificate is not the deployed one"
     newest = max((each.not_after for each in deployed if each.not_after), default=None)
     if newest is None or leaf.not_after is None:
         return wrong
@@ -103,8 +104,9 @@ def validity(facts: CertificateFacts, now: "datetime") -> str:
     if facts.not_before and facts.not_before > now:
         return f"certificate not valid before {date(facts.not_before)}"
     if facts.not_after > now:
-        return f"certificate valid for {span(facts.not_after - now)}"
-    return f"certificate expired {span(now - facts.not_after)} ago"
+        left = span(facts.not_after - now)
+        return f"certificate valid for {left} (until {facts.not_after:%Y-%m-%d})"
+    return f"certificate expired {span(now - facts.not_after)} ago ({facts.not_after:%Y-%m-%d})"
 
 
 # --- the long output -------------------------------------------------------------------------

@@ -182,9 +182,9 @@ def refusal_message(reply: Reply, username: str, kind: Kind, quoted: Sanitiser) 
     template = {
         Kind.CLEARTEXT_REFUSED: "demands TLS before a login",
         Kind.CLIENT_CERTIFICATE: "demands a client certificate",
-        Kind.IN_USE: "says that the mailbox of user {0} is in use",
-        Kind.LOGIN_DELAY: "says that user {0} logs in too often",
-        Kind.TEMPORARY: "cannot log in user {0} for now",
-        Kind.PERMANENT: "cannot log in user {0}",
-    }.get(kind, "rejected user {0}")
+        Kind.IN_USE: "mailbox of {0} is in use",
+        Kind.LOGIN_DELAY: "user {0} logs in too often",
+        Kind.TEMPORARY: "login of {0} failed for now",
+        Kind.PERMANENT: "login of {0} failed",
+    }.get(kind, "login of {0} rejected")
     return printable(template + ": {1}", username, quoted(reply.text) or "(no reason given)")

@@ -41,8 +41,14 @@ def refusing(reply: bytes) -> list[Step]:
 
 LOGINS = [
     Fault("45", [expect(b"USER"), say(b"-ERR who\r\n"), *BYE], "CRITICAL", "credentials", "who"),
-    Fault("46 -ERR", refusing(b"-ERR"), "CRITICAL", "credentials", "rejected user monitor"),
-    Fault("46 AUTH", refusing(b"-ERR [AUTH] no"), "CRITICAL", "credentials", "monitor: [AUTH] no"),
+    Fault("46 -ERR", refusing(b"-ERR"), "CRITICAL", "credentials", "login of monitor rejected"),
+    Fault(
+        "46 AUTH",
+        refusing(b"-ERR [AUTH] no"),
+        "CRITICAL",
+        "credentials",
+        "rejected: [AUTH] no",
+    ),
     Fault("48", refusing(b"-ERR [IN-USE] locked"), "WARNING", "in-use", "[IN-USE] locked"),
     Fault("49", refusing(b"-ERR [LOGIN-DELAY] 300 s"), "WARNING", "login-delay"),
     Fault("50 TEMP", refusing(b"-ERR [SYS/TEMP] later"), "WARNING", "temporary"),
@@ -55,7 +61,7 @@ LOGINS = [
         [expect(b"USER"), say(b"-ERR [SYS/TEMP] later\r\n"), *BYE],
         "WARNING",
         "temporary",
-        "cannot log in user monitor for now",
+        "login of monitor failed for now",
     ),
     Fault(
         "46 -ERR with a code in the text", refusing(b"-ERR no [IN-USE]"), "CRITICAL", "credentials"
@@ -108,13 +114,13 @@ def test_login_fault_is_reported(fault: Fault, mode: str, pki: Pki) -> None:
     with served(mode, pki, fault.steps, with_capa=True) as server:
         done = check(server, *flags(mode, pki, login=True), "-vvv")
 
-    assert done.line.startswith(f"POP3 {fault.state} - login: ")
+    assert done.line.startswith(f"POP3 {fault.state} - ")
     assert kinds(done) == [fault.kind]
     assert fault.text in done.line
     assert server.connections == 1
     assert sum(line.startswith(b"PASS") for line in server.commands) <= 1
     if mode == "plain":
-        assert "(cleartext login)" in done.line
+        assert ", cleartext login" in done.line
     else:
         assert CANARY.encode() not in server.received_in_clear
 
@@ -339,7 +345,7 @@ EXCHANGES = [
             auth(b"SCRAM-SHA-1 ", say(b"+ ZT11bmtub3duLXVzZXI=\r\n"), expect(), say(b"-ERR\r\n")),
             "CRITICAL",
             "credentials",
-            "rejected user monitor: unknown-user",
+            "login of monitor rejected: unknown-user",
         ),
     ),
     (
@@ -407,7 +413,7 @@ def test_stat_fault_is_reported(fault: Fault, mode: str, pki: Pki) -> None:
     with served(mode, pki, steps, with_capa=True) as server:
         done = check(server, *flags(mode, pki, login=True))
 
-    assert done.line.startswith(f"POP3 {fault.state} - stat: ")
+    assert done.line.startswith(f"POP3 {fault.state} - ")
     assert kinds(done) == [fault.kind]
     assert fault.text in done.line
 
@@ -426,7 +432,7 @@ def test_login_withdrawn_is_reported(mode: str, in_one_segment: bool, pki: Pki) 
     with served(mode, pki, [*LOGGED_IN[:3], *said, drop()], with_capa=True) as server:
         done = check(server, *flags(mode, pki, login=True))
 
-    assert done.line.startswith("POP3 WARNING - stat: ")
+    assert done.line.startswith("POP3 WARNING - server withdrew the login: ")
     assert "withdrew the login: [SYS/TEMP]" in done.line
     assert kinds(done) == ["temporary"]
 
@@ -523,7 +529,7 @@ def test_login_slow_rejection_is_credentials(pki: Pki) -> None:
         )
 
     for done in runs:
-        assert done.line.startswith("POP3 CRITICAL - login: ")
+        assert done.line.startswith("POP3 CRITICAL - ")
         assert kinds(done) == ["credentials"]
         assert done.seconds > 7
 
@@ -548,4 +554,4 @@ def test_login_unverified_link_needs_option(
     assert refused.code == 3
     assert "no password is sent" in refused.line
     assert allowed.code == (0 if password == CANARY else 2)
-    assert "(unverified TLS login)" in allowed.line
+    assert ", unverified TLS login" in allowed.line

@@ -379,7 +379,7 @@ def test_dovecot_token_of_another_user_is_credentials(
             )
         )
 
-    assert done.line.startswith("POP3 CRITICAL - login: ")
+    assert done.line.startswith("POP3 CRITICAL - login of monitor rejected: ")
     assert kinds(done) == ["credentials"]
 
 

@@ -261,7 +261,7 @@ def test_sweep_status_counts_states_and_names_the_worst(file: File) -> None:
     assert head.startswith("POP3 CRITICAL - 4 services in ")
     assert counts == "1 OK, 1 WARNING, 1 CRITICAL, 1 UNKNOWN"
     assert wrong == "1 invalid section: wrong!pop3"
-    assert worst == f"worst: dead!pop3: connect: connection refused by 127.0.0.1:{dead}"
+    assert worst == "worst: dead!pop3: connection refused"
     assert [line.partition("!")[0] for line in done.long] == [
         "critical: dead",
         "warning: odd",
@@ -307,7 +307,7 @@ def test_sweep_as_json_prints_one_object_per_service(file: File) -> None:
     assert results.run.code == 0
     dead_one = results["dead!pop3"]
     assert dead_one["exit_code"] == 2
-    assert dead_one["output"].startswith("POP3 CRITICAL - connect: connection refused")
+    assert dead_one["output"].startswith("POP3 CRITICAL - connection refused")
     assert dead_one["long_output"].startswith("kind: refused, in phase connect\n")
     assert dead_one["began"] <= dead_one["ended"] <= time.time()
     assert results.summary["summary"] == {
@@ -400,7 +400,7 @@ def test_sweep_masks_the_secret_of_every_section(file: File) -> None:
         done = file.run("-vvv", env={"CANARY": CANARY})
         results = file.results("-vvv", env={"CANARY": CANARY})
 
-    assert "rejected user monitor" in done.out
+    assert "login of monitor rejected" in done.out
     assert_no_canary(done.out)
     assert_no_canary(results.run.out)
 

@@ -169,7 +169,7 @@ def test_failure_is_reported_by_one_service(deployed: Director) -> None:
         "POP3 login": CRITICAL,
     }
     assert "expires in 4 days" in results["POP3 certificate"].line
-    assert "rejected user monitor" in results["POP3 login"].line
+    assert "login of monitor rejected" in results["POP3 login"].line
     assert "\nkind: credentials" in results["POP3 login"].output
     assert WRONG not in str(results)
     # Set for one service of the set only.

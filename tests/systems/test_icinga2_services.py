@@ -209,7 +209,7 @@ def test_failure_is_reported_by_one_service(icinga: Icinga, hosted: Hosted) -> N
         "expired login": CRITICAL,
     }
     assert "expires in 4 days" in states["pop!renew certificate"].line
-    assert "rejected user monitor" in states["pop!password login"].line
+    assert "login of monitor rejected" in states["pop!password login"].line
     assert "\nkind: credentials" in states["pop!password login"].output
     assert refused.state == CRITICAL
     assert "connection refused" in refused.line
@@ -298,7 +298,7 @@ def test_state_change_sends_one_mail(icinga: Icinga, hosted: Hosted, dovecot: Do
     assert problem["To"] == "op@example.test"
     assert problem["Subject"] == "[PROBLEM] Kundenpost Zürich on pop is CRITICAL"
     text = problem.get_content()
-    assert text.startswith(f"POP3 CRITICAL - connect: connection refused by {NAME}:{port} ")
+    assert text.startswith(f"POP3 CRITICAL - connection refused ({NAME}:{port}")
     assert "\nkind: refused, in phase connect\n" in text
     assert "\nservice: pop!Mailbox\n" in text
     assert recovery["Subject"] == "[RECOVERY] Kundenpost Zürich on pop is OK"

@@ -107,7 +107,7 @@ def test_checks_and_notifications_of_three_servers(
     assert perfdata[0].startswith("time=")
     assert " messages=3;" in perfdata[1]
     assert re.search(r" cert_days=36\d\.\d\d;30:;7:", perfdata[2])
-    assert "rejected user monitor" in login["plugin_output"]
+    assert "login of monitor rejected" in login["plugin_output"]
     assert "kind: credentials" in login["long_plugin_output"]
     assert "expires in 4 days" in certificate["plugin_output"]
 
@@ -125,7 +125,7 @@ def test_checks_and_notifications_of_three_servers(
     ]
     texts = {mail["Subject"]: mail.get_content() for mail in mails}
     rejected = texts[problem.format(" login", "bad")]
-    assert rejected.startswith("POP3 CRITICAL - login: ")
+    assert rejected.startswith("POP3 CRITICAL - login of ")
     assert "\ntranscript: C: PASS ***\n" in rejected
     assert "my wrong secret" not in f"{rejected}{login}"
 
@@ -217,6 +217,6 @@ def test_silent_server_through_nrpe_shows_plugin_output(tmp_path: Path) -> None:
             seconds = time.monotonic() - began
 
     assert done.returncode == CRITICAL, done.stdout
-    assert done.stdout.startswith("POP3 CRITICAL - greeting: ")
+    assert done.stdout.startswith("POP3 CRITICAL - ")
     assert "\nkind: timeout, in phase greeting\n" in done.stdout
     assert seconds < limits()[0]

@@ -49,7 +49,7 @@ def test_login_counts_the_mailbox(check: Check, login: Login, server: SmallServe
     done = check(server.plain, *login(), INSECURE)
 
     assert done.code == 0, done.out
-    assert f", user monitor logged in, {MESSAGES} messages (cleartext login)" in done.verdict
+    assert f", user monitor logged in, {MESSAGES} messages, cleartext login" in done.verdict
     assert server.mailbox() == before
 
 

@@ -97,7 +97,7 @@ def test_icinga_receives_all_results(icinga: Icinga) -> None:
     assert began < good["execution_start"] <= good["execution_end"] < time.time()
     assert any(each.startswith("time_greeting=") for each in good["performance_data"])
     assert failed["state"] == 2
-    assert failed["output"].splitlines()[0].startswith("POP3 CRITICAL - connect: ")
+    assert failed["output"].splitlines()[0].startswith("POP3 CRITICAL - connection refused")
     assert "\nkind: refused" in failed["output"]
 
 
@@ -237,6 +237,6 @@ def test_nagios_receives_all_results(tmp_path: Path) -> None:
 
     # Nagios replaces every semicolon by a colon.
     assert "1 CRITICAL: all submitted" in own["plugin_output"]
-    assert failed["plugin_output"].startswith("POP3 CRITICAL - connect: connection refused by")
+    assert failed["plugin_output"].startswith("POP3 CRITICAL - connection refused")
     assert failed["long_plugin_output"].startswith("kind: refused, in phase connect\\n")
     assert failed["performance_data"].startswith("time_resolve=")
