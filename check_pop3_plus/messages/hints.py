@@ -25,6 +25,9 @@ _SLOW_LOGIN = (
     " same address)"
 )
 
+_LONGEST_DELAYED_LOGIN = 20
+"""Seconds: the longest delay, and the login itself."""
+
 _RENEWAL_SHARE = 1 / 3
 """ACME clients renew when this share of the lifetime is left (as Let's Encrypt advises)."""
 
@@ -57,7 +60,7 @@ HINTS = {
             " back end does; check its log",
             Phase.TLS: "the server hangs, or this is a plain-text port (try --starttls)",
             (Phase.TLS, Security.STLS): "the server hangs after STLS; check its log",
-            Phase.LOGIN: f"{_SLOW_LOGIN}; allow for it with -t 20",
+            Phase.LOGIN: _SLOW_LOGIN,
         },
     ),
     Kind.PARTIAL: Hint(),
@@ -175,7 +178,10 @@ def hint(kind: Kind, phase: Phase | None, settings: Settings, report: Report) ->
     if phase is None:
         return row.text
     general = row.by_phase.get(phase, row.text)
-    return row.by_phase.get((phase, settings.tls.security), general)
+    text = row.by_phase.get((phase, settings.tls.security), general)
+    is_short = kind is Kind.TIMEOUT and settings.limits.timeout < _LONGEST_DELAYED_LOGIN
+    more = f"; allow for it with -t {_LONGEST_DELAYED_LOGIN}"
+    return text + more if is_short and text is _SLOW_LOGIN else text
 
 
 def _early_threshold(settings: Settings, report: Report) -> str:
@@ -193,9 +199,9 @@ def _early_threshold(settings: Settings, report: Report) -> str:
         if crossed and crossed[0] > lifetime * _RENEWAL_SHARE:
             due = "" if left > lifetime * _RENEWAL_SHARE else "; its renewal is due, too"
             return (
-                f"the limit of {crossed[0]:g} days (-D) is above a third of the certificate's"
-                f" lifetime ({count(round(lifetime), 'day')}), at which it is usually renewed: use"
-                f" -D 25%,10%{due}"
+                f"the limit of {crossed[0]:g} days (-D) is above a third of the lifetime"
+                f" ({count(round(lifetime), 'day')}), at which certificates are usually renewed:"
+                f" use -D 25%,10%{due}"
             )
     return ""
 

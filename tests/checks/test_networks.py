@@ -374,5 +374,6 @@ def test_lookup_with_silent_name_servers_ends_at_the_timeout(net: Network) -> No
 
     assert done.verdict == (
         "POP3 CRITICAL - no answer while resolving good.example.test within 1 s"
+        " (good.example.test:110)"
     )
     assert within(done, 1, LATE), done.seconds
