@@ -37,6 +37,9 @@ def run() -> NoReturn:
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, _stop)
+        # Both are inherited. With SIGCHLD ignored the exit code of a program reads as 0.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         # Also with PYTHONWARNINGS=error a warning must not become an exception.
         warnings.simplefilter("ignore")
         # Each attempt has a thread; eight megabytes would exceed a memory limit.

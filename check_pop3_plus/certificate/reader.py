@@ -10,6 +10,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
+from datetime import datetime, timezone
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
@@ -198,8 +199,8 @@ def _read(der: bytes, sanitise: Sanitiser, anchor: bytes | None = None) -> _Read
         nothing = (printable("certificate"),)
         facts = CertificateFacts(None, None, fingerprint=_sha256(der), unreadable=nothing)
         return _Read(facts, fields)
-    not_before = guarded("not before", lambda: certificate.not_valid_before_utc)
-    not_after = guarded("not after", lambda: certificate.not_valid_after_utc)
+    not_before = guarded("not before", lambda: _utc(certificate, "not_valid_before"))
+    not_after = guarded("not after", lambda: _utc(certificate, "not_valid_after"))
     subject = issuer = None
     if whole is not None:
         subject = guarded("subject", lambda: _name(lambda: whole.subject, fields.subject))
@@ -226,6 +227,15 @@ def _read(der: bytes, sanitise: Sanitiser, anchor: bytes | None = None) -> _Read
         unreadable=tuple(unreadable),
     )
     return _Read(facts, fields)
+
+
+def _utc(certificate: "x509.Certificate", date: str) -> datetime:
+    """Return a date of the certificate; cryptography before 42 has only dates without a zone."""
+    if hasattr(type(certificate), f"{date}_utc"):
+        aware: datetime = getattr(certificate, f"{date}_utc")
+        return aware
+    naive: datetime = getattr(certificate, date)
+    return naive.replace(tzinfo=timezone.utc)
 
 
 def _names(fields: Fields) -> list[bytes | str]:

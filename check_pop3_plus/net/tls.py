@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from check_pop3_plus.model.failures import CertificateRejected, Kind, ProbeError, config_error
 from check_pop3_plus.model.settings import Security, TlsPolicy, Verify
+from check_pop3_plus.support.files import check_secret_file
 
 if TYPE_CHECKING:
     import ssl
@@ -176,6 +177,7 @@ def _load_client_certificate(made: "ssl.SSLContext", cert: str, key: str | None)
         made.load_cert_chain(cert, key, password=lambda: "")
     except (OSError, ValueError) as error:
         raise _unusable(cert, key, error) from error
+    check_secret_file(key or cert, "client key")
 
 
 def _unusable(cert: str, key: str | None, error: Exception) -> ProbeError:

@@ -62,7 +62,7 @@ def find_default_file() -> str:
 
 def read_sections(path: str) -> dict[str, Section]:
     """Return the sections of a file, in order. Raises ProbeError (config)."""
-    data = files.read_file(path, "options file")
+    data = files.read_file(path, "options file", has_options=True)
     return sections_of(data.decode("utf-8", "surrogateescape"), path)
 
 

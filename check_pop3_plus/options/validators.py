@@ -5,7 +5,7 @@ raises UsageError. Patterns are compiled when first used: most runs need few of 
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.sanitised_text import Printable, printable, sanitise
@@ -43,19 +43,14 @@ def shown(value: str) -> Printable:
     return sanitise(value, 60) or printable("(empty)")
 
 
-def nearest(value: str, known: Iterable[str]) -> Printable:
-    """Return `; did you mean ...?` for a typing mistake, else an empty text."""
-    import difflib
-
-    found = difflib.get_close_matches(value.lower(), known, 1)
-    return printable("; did you mean {}?", found[0]) if found else printable("")
-
-
 def choice(value: str, option: str, choices: Sequence[str]) -> str:
     """Return a value that is one of `choices`."""
     if value not in choices:
+        from check_pop3_plus.options import mistakes
+
         known = printable(", ".join(choices))
-        raise invalid(option, value, "must be one of {}{}", known, nearest(value, choices))
+        near = mistakes.nearest(value, choices)
+        raise invalid(option, value, "must be one of {}{}", known, near)
     return value
 
 
@@ -80,6 +75,11 @@ def _is_label(label: str) -> bool:
     return label[0] != "-" and label[-1] != "-"
 
 
+_IDNA_DEVIATIONS = frozenset("\u00df\u1e9e\u03c2\u200c\u200d")
+"""Sharp s in both cases, final sigma, and the joiners: IDNA 2003, which Python has, maps them to
+other letters or to nothing; IDNA 2008 keeps them, and has another domain (UTS 46, section 7)."""
+
+
 def host(value: str, option: str) -> str:
     """Return a host name in its ASCII form, or an address, without brackets or a final dot."""
     if value.startswith("[") and value.endswith("]"):
@@ -89,20 +89,40 @@ def host(value: str, option: str) -> str:
     if is_numeric(value):
         return value
     if not value.isascii():
-        try:
-            value = value.encode("idna").decode("ascii")
-        except UnicodeError as error:
-            reason = "invalid {}: not a valid internationalised host name"
-            raise UsageError(reason, option) from error
+        value = _ascii_form(value, option)
     name = value.removesuffix(".")
     if not name:
-        raise UsageError("invalid {}: empty", option)
+        raise UsageError("invalid {}: empty (an unset variable or macro?)", option)
     if len(name) > 253:
         raise UsageError("invalid {}: longer than 253 characters", option)
-    if not all(map(_is_label, name.split("."))):
-        hint = " (use --port for the port)" if re.search(r":[0-9]+$", name) else ""
-        raise invalid(option, name, "not a host name or address" + hint)
+    # A name of digits and dots would be a short form of an address, as `127.1`, to the C library.
+    looks_numeric = "." in name and name.replace(".", "").isdigit()
+    if looks_numeric or not all(map(_is_label, name.split("."))):
+        from check_pop3_plus.options import mistakes
+
+        # Before an @ there may be a password.
+        shown_name = "..." + name[name.rindex("@") :] if "@" in name else name
+        raise invalid(option, shown_name, "{}", mistakes.not_a_host(name))
     return name
+
+
+def _ascii_form(name: str, option: str) -> str:
+    """Return an internationalised name in ASCII, where all versions of IDNA agree on it."""
+    import stringprep
+    import unicodedata
+
+    if any(
+        char in _IDNA_DEVIATIONS or stringprep.in_table_a1(char)  # unknown to IDNA 2003
+        for char in name + unicodedata.normalize("NFKC", name)
+    ):
+        from check_pop3_plus.options import mistakes
+
+        raise invalid(option, name, "{}", mistakes.internationalised(name))
+    try:
+        return name.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        reason = "not a valid internationalised host name; write it as xn--..."
+        raise invalid(option, name, reason) from error
 
 
 def is_numeric(host: str) -> bool:

@@ -49,7 +49,7 @@ def read(wanted: Sweep) -> list[Service]:
 
     Raises ProbeError (config) when it cannot be read, or holds none.
     """
-    data = files.read_file(wanted.file, "sweep file", FILE_LIMIT)
+    data = files.read_file(wanted.file, "sweep file", FILE_LIMIT, has_options=True)
     content = data.decode("utf-8", "surrogateescape")
     found: list[ini.Part] = []
     common: ini.Section = []

@@ -125,8 +125,8 @@ def test_certificate_below_warning_is_warning(check: Check, dovecot: Dovecot, pk
     assert_line(
         done,
         1,
-        rf"POP3 WARNING - certificate of {HOST}:{dovecot.tls} expires in 4 days"
-        rf" \({ends(pki, 'expiring-5-90'):%Y-%m-%d %H:%M} UTC\)"
+        r"POP3 WARNING - certificate expires in 4 days"
+        rf", on {ends(pki, 'expiring-5-90'):%Y-%m-%d %H:%M} UTC \({HOST}:{dovecot.tls}\)"
         rf" \| {CONNECTED} time_tls={PHASE} time_greeting={PHASE} cert_days=4\.9\d;60:",
     )
     assert_failed(done, 1, "expiring")
@@ -148,7 +148,11 @@ def test_certificate_below_critical_is_critical(check: Check) -> None:
     ("persona", "kind", "words"),
     [
         ("expired", "expired", r"certificate expired 2 days ago, on {ends:%Y-%m-%d %H:%M} UTC"),
-        ("future", "not-yet-valid", r"is not valid before \d{{4}}-\d\d-\d\d \d\d:\d\d UTC, .*"),
+        (
+            "future",
+            "not-yet-valid",
+            r"certificate is not valid before \d{{4}}-[\d-]+ [\d:]+ UTC, .*",
+        ),
         ("wrongname", "name", r"certificate is not for {host} but for other\.example\.test"),
         (
             "untrusted",
@@ -175,7 +179,7 @@ def test_bad_certificate_is_critical_without_login(
     assert_line(
         done,
         2,
-        rf"POP3 CRITICAL - {expected}"
+        rf"POP3 CRITICAL - {expected} \({HOST}:{dovecot.tls}\)"
         rf" \| time_resolve={PHASE} time_connect={PHASE} time_tls={PHASE} cert_days=-?\d+\.\d\d",
     )
     assert_failed(done, 2, kind, "tls")
@@ -313,6 +317,7 @@ def test_wrong_password_is_tried_once(check: Check, login: Login, dovecot: Dovec
 
     assert done.verdict == (
         "POP3 CRITICAL - login of monitor rejected: [AUTH] Authentication failed."
+        f" ({HOST}:{dovecot.tls})"
     )
     assert_failed(done, 2, "credentials", "login")
     assert "messages" not in done.perfdata
@@ -392,7 +397,7 @@ def test_broken_mailbox_after_login_is_critical(
     done = check("good", *login("broken"))
 
     assert re.match(
-        rf"POP3 WARNING - \w+: {HOST}:{dovecot.tls} withdrew the login:"
+        r"POP3 WARNING - server withdrew the login:"
         r" \[SYS/TEMP\] Internal error occurred\.",
         done.verdict,
     ), done.out
@@ -424,7 +429,7 @@ def test_messages_above_thresholds_change_the_state(
 
     done = check("good", *login("many"), *limits)
     assert done.verdict == (
-        f"POP3 WARNING - mailbox on {HOST}:{dovecot.tls} has 1000 messages (limit 500)"
+        f"POP3 WARNING - mailbox has 1000 messages (limit 500) ({HOST}:{dovecot.tls})"
     )
     assert_failed(done, 1, "messages")
     assert done.perfdata["messages"] == "1000;500;1000;0"
@@ -578,8 +583,8 @@ def test_intermediate_near_expiry_is_reported(check: Check, dovecot: Dovecot) ->
     assert_line(
         done,
         1,
-        rf"POP3 WARNING - issuer CN=Odd CA of the certificate expires in"
-        r" 2 days \(\d{4}-\d\d-\d\d \d\d:\d\d UTC\)"
+        r"POP3 WARNING - issuer CN=Odd CA of the certificate expires in"
+        rf" 2 days, on \d{{4}}-\d\d-\d\d \d\d:\d\d UTC \({HOST}:{dovecot.tls}\)"
         rf" \| {CONNECTED} time_tls={PHASE} time_greeting={PHASE} {CERT_DAYS};60:;2:"
         r" chain_days=2\.9\d;60:;2:",
     )
@@ -637,7 +642,7 @@ def test_reject_legacy_tls_reports_tls_1_0(check: Check, how: str) -> None:
     assert check("good", *options, tls=how == "tls").code == 0
     done = check("legacy-tls", *options, tls=how == "tls")
     assert_failed(done, 2, "legacy-tls")
-    assert done.verdict.startswith("POP3 WARNING - still accepts TLS 1.0 and TLS 1.1 (")
+    assert done.verdict.startswith("POP3 CRITICAL - still accepts TLS 1.0 and TLS 1.1 (")
 
 
 # Several addresses.

@@ -90,6 +90,29 @@ def test_arguments_invalid_are_refused(arguments: tuple[str, ...], secret: str, 
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("stra\u00dfe.example.test", marks=pytest.mark.fault(75, case="sharp s")),
+        pytest.param(
+            "\u03b2\u03cc\u03bb\u03bf\u03c2.test", marks=pytest.mark.fault(75, case="final sigma")
+        ),
+        pytest.param(
+            "\u0dc1\u0dca\u200d\u0dbb\u0dd3.test", marks=pytest.mark.fault(75, case="joiner")
+        ),
+    ],
+)
+def test_host_name_ambiguous_in_idna_is_refused(name: str, pki: Pki) -> None:
+    """Its two readings are two domains; the password would be sent to one of them."""
+    with PoliteServer({"monitor": "s3cret"}, tls=pki.server("good")) as server:
+        target = ("-H", name, "--connect-to", "127.0.0.1", "-p", str(server.port), "-S")
+        login = ("-U", "monitor", "--password-env", "SECRET")
+        done = honest(run(*target, *login, env={"SECRET": "s3cret"}))
+
+    assert done.code == 3
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize(
     "spec",
     [pytest.param(spec, marks=pytest.mark.fault(62, case=spec)) for spec in FAULTS[62].cases],
 )
@@ -235,3 +258,48 @@ def _assert_unwritable(redirection: str, is_pipe: bool = False) -> None:
     assert (code, out, err) == (3, b"", b"")
     assert server.received == b"QUIT\r\n"
     claims.seen.append(Run(code, "", "", 0))
+
+
+def _careless_parent() -> None:
+    """Do in the child what a parent may leave behind: SIGCHLD ignored, signals blocked."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+
+
+@pytest.mark.fault(78, case="SIGCHLD ignored")
+def test_sigchld_ignored_by_parent_password_command_fails() -> None:
+    """The exit code of the command counts; otherwise its output is sent as the password."""
+    command = "sh -c 'echo usage: get-password USER; exit 1'"
+    with PoliteServer({}) as server:
+        target = ("-H", "127.0.0.1", "-p", str(server.port), "--allow-insecure-login")
+        done = subprocess.run(
+            [COMMAND, *target, "-U", "monitor", "--password-command", command],
+            preexec_fn=_careless_parent,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+
+    assert kinds(honest(Run(done.returncode, done.stdout, done.stderr, 0))) == ["config"]
+    assert server.connections == 0
+
+
+@pytest.mark.fault(78, case="signals blocked")
+def test_signals_blocked_by_parent_still_stop_the_check() -> None:
+    """SIGTERM ends the run, and so does the watchdog, whose SIGALRM is a signal as well."""
+    with ScriptedServer([silence()]) as server:
+        process = subprocess.Popen(
+            [COMMAND, "-H", "127.0.0.1", "-p", str(server.port), "-t", "20"],
+            preexec_fn=_careless_parent,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while not server.connections:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=5)
+
+    assert kinds(honest(Run(process.returncode, out, err, 0))) == ["stopped"]

@@ -32,7 +32,7 @@ REFUSED = ("expired", "future", "wrongname", "cnonly", "untrusted", "nochain", "
 
 # cnonly carries another name than the others.
 CERTIFICATES = [
-    rejected(30, "expired", "expired", "expired", "expired 2 days ago (20"),
+    rejected(30, "expired", "expired", "expired", "expired 2 days ago, on 20"),
     rejected(30, "future", "future", "not-yet-valid", "is not valid before 20"),
     rejected(33, "name", "wrongname", "name", "is not for localhost but for other.example.test"),
     rejected(

@@ -192,7 +192,7 @@ def test_short_secret_leaves_the_output_readable() -> None:
     with EchoingServer(b"for monitor", "refused") as server:
         out = shown(arguments(server, "user", "-vvv"), b"pw")
 
-    assert re.match(r"POP3 CRITICAL - login of monitor rejected: \[AUTH\] \*\*\* ", out)
+    assert re.match(r"POP3 CRITICAL - login of monitor rejected: \[AUTH\] \*\*\*, ", out)
     assert "transcript: C: USER monitor\n" in out
     assert "transcript: S: -ERR [AUTH] ***\n" in out
     assert NOTE in out

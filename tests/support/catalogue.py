@@ -500,7 +500,7 @@ FAULTS = {
         {
             "missing": unknown("config", "password file .*: No such file"),
             "lax mode": unknown(
-                "config", "password file .* must be mode 0600, or 0640 for a group; it is 0644"
+                "config", "password file .* must be mode 0600, or 0640 .*; it is 0644: chmod 640 /"
             ),
             "symlink": unknown("config", "password file .* is a symbolic link of another user"),
             "FIFO": unknown("config", "password file .* must be a regular file"),
@@ -518,7 +518,9 @@ FAULTS = {
             ),
             "empty host": unknown(None, "config: invalid --hostname: empty"),
             "long host": unknown(None, "config: invalid --hostname: longer than 253 characters"),
-            "bad label": unknown(None, "config: invalid --hostname .*: not a host name"),
+            "bad label": unknown(
+                None, "config: invalid --hostname .*: (not a host name|it contains a blank)"
+            ),
         },
         ANY,
     ),
@@ -578,6 +580,35 @@ FAULTS = {
             "odd capabilities": ok("user monitor logged in"),
             "late rejection": critical("credentials", " - login of monitor rejected: "),
         },
+    ),
+    75: Row(
+        "a host name that depends on the IDNA version",
+        {
+            case: unknown(None, r"config: invalid --hostname .*; write it as xn--\S+")
+            for case in ("sharp s", "final sigma", "joiner")
+        },
+        ANY,
+    ),
+    78: Row(
+        "the parent ignores SIGCHLD and blocks signals",
+        {
+            "SIGCHLD ignored": unknown("config", "password command failed with exit code 1"),
+            "signals blocked": unknown("stopped", r"stopped from outside after \d+ s"),
+        },
+        ANY,
+    ),
+    79: Row(
+        "a broken installation",
+        {
+            case: unknown(
+                "config", r"config: installation is broken: \w+Error in [a-z_.3]+; install"
+            )
+            for case in (
+                *("package missing", "module missing", "part missing"),
+                *("import", "truncated", "zeros"),
+            )
+        },
+        ANY,
     ),
     93: Row(
         "large packets of the handshake are lost",

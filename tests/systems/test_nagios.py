@@ -111,8 +111,9 @@ def test_checks_and_notifications_of_three_servers(
     assert "kind: credentials" in login["long_plugin_output"]
     assert "expires in 4 days" in certificate["plugin_output"]
 
-    seen = sorted((mail["To"], mail["Subject"]) for mail in mails)
-    problem = "[PROBLEM] POP3{} on {}.example.org is CRITICAL"
+    subjects = [mail["Subject"].partition(" - PROBLEM: ") for mail in mails]
+    seen = sorted((mail["To"], what) for mail, (_, _, what) in zip(mails, subjects, strict=True))
+    problem = "POP3{} on {}.example.org is CRITICAL"
     assert seen == [
         ("root@localhost", problem.format(*what))
         for what in (
@@ -123,9 +124,11 @@ def test_checks_and_notifications_of_three_servers(
             ("", "down"),
         )
     ]
-    texts = {mail["Subject"]: mail.get_content() for mail in mails}
-    rejected = texts[problem.format(" login", "bad")]
-    assert rejected.startswith("POP3 CRITICAL - login of ")
+    for mail, (reason, _, _) in zip(mails, subjects, strict=True):
+        assert mail.get_content().startswith(f"{reason}\nservice: ")
+    texts = {mail["Subject"].partition(": POP3 ")[2]: mail.get_content() for mail in mails}
+    rejected = texts["login on bad.example.org is CRITICAL"]
+    assert any(line.startswith("kind: credentials") for line in rejected.splitlines()[:9])
     assert "\ntranscript: C: PASS ***\n" in rejected
     assert "my wrong secret" not in f"{rejected}{login}"
 

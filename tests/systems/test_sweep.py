@@ -101,6 +101,29 @@ def test_icinga_receives_all_results(icinga: Icinga) -> None:
     assert "\nkind: refused" in failed["output"]
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "complaint"),
+    [
+        ("pop3_sweep", "false", "must be true or false, without quotes."),
+        ("pop3_sweep", [MASTER], "must be true or false, without quotes."),
+        ("pop3_swept", "pop3s", 'must be an array of names, such as [ "pop3s" ].'),
+        ("pop3_swept", True, 'must be an array of names, such as [ "pop3s" ].'),
+        ("pop3_swept", {"pop3s": {}}, 'must be an array of names, such as [ "pop3s" ].'),
+        ("pop3_swept", [995], 'must be an array of names, such as [ "pop3s" ].'),
+        ("pop3_swept", [""], 'must be an array of names, such as [ "pop3s" ].'),
+    ],
+)
+def test_wrong_type_is_rejected(
+    icinga: Icinga, variable: str, value: object, complaint: str
+) -> None:
+    """A text would be taken for true, or for no service: the error names host and variable."""
+    host = f'object Host "h" {{ check_command = "dummy", vars.{variable} = {dsl(value)} }}'
+    done = icinga.node(edited("5665", "x") + host).validate()
+
+    assert done.returncode != 0
+    assert f"vars.{variable} of host h {complaint}" in done.stdout
+
+
 def test_unknown_service_is_critical(icinga: Icinga) -> None:
     """It is named; the API user cannot submit results of other services."""
     with PoliteServer({}) as server:

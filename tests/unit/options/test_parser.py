@@ -116,9 +116,9 @@ def test_host_invalid_is_refused(host: str) -> None:
         ((*HOST, "-p", "0"), "invalid --port 0"),
         ((*HOST, "-p", "65536"), "invalid --port 65536"),
         ((*HOST, "-p", "\u0661\u0661\u0660"), "invalid --port"),
-        ((*HOST, "--use-ipv"), "unknown argument --use-ipv; did you mean --use-ipv"),
-        ((*HOST, "--host", "x"), "unknown argument --host; did you mean"),
-        ((*HOST, "extra"), "unknown argument after -H (not shown"),
+        ((*HOST, "--use-ipv"), "unknown option --use-ipv; did you mean --use-ipv"),
+        ((*HOST, "--host", "x"), "unknown option --host; use -H or --hostname"),
+        ((*HOST, "extra"), "unexpected argument after -H (not shown"),
         ((*HOST, "-w"), "-w needs a value"),
         ((*HOST, "-w", "--"), "-w needs a value"),
         ((*HOST, "-w--"), "-w needs a value"),
@@ -174,7 +174,7 @@ def test_host_invalid_is_refused(host: str) -> None:
             "invalid --diagnose dns,nix: must be a list of dns,tcp,tls",
         ),
         ((*HOST, "--diagnose=dns,"), "invalid --diagnose"),
-        ((*HOST, "--diagnose", "dns"), "unknown argument after --diagnose (not shown"),
+        ((*HOST, "--diagnose", "dns"), "its value joined by an equals sign: --diagnose=dns"),
         ((*HOST, "--state", "refused"), "must be KIND=STATE"),
         ((*HOST, "--state", "nix=ok"), "unknown kind of failure nix"),
         ((*HOST, "--state", "bug=ok"), "unknown kind of failure bug"),
@@ -614,7 +614,7 @@ def test_bundled_flags_are_read_one_by_one(arguments: list[str]) -> None:
 @pytest.mark.parametrize("argument", ["--ssl=true", "-S=yes", "--ssl="])
 def test_flag_with_value_is_refused_with_ini_spelling(argument: str) -> None:
     """A common mistake in INI files."""
-    with pytest.raises(UsageError, match=r"takes no value; in an INI file write just (ssl|S)$"):
+    with pytest.raises(UsageError, match=r"takes no value; in an INI file write just (ssl|S), or"):
         check_settings(["-H", "pop.example.org", argument])
 
 
@@ -654,3 +654,17 @@ def test_section_key_without_needed_value_is_refused(tmp_path: Path) -> None:
     file.write_text("[check_pop3_plus]\nexpect =\nport = 1\n")
 
     assert refused(*HOST, f"--extra-opts=@{file}") == "--expect needs a value"
+
+
+@pytest.mark.parametrize(
+    ("value", "security"),
+    [("", Security.IMPLICIT), ("TRUE", Security.IMPLICIT), ("yes", Security.IMPLICIT),
+     ("1", Security.IMPLICIT), ("false", Security.PLAIN), ("no", Security.PLAIN),
+     ("0", Security.PLAIN)],
+)  # fmt: skip
+def test_section_flag_takes_true_and_false(tmp_path: Path, value: str, security: Security) -> None:
+    """A flag that is false is not given."""
+    file = tmp_path / "x.ini"
+    file.write_text(f"[check_pop3_plus]\nssl = {value}\n")
+
+    assert check_settings([*HOST, f"--extra-opts=@{file}"]).tls.security is security
