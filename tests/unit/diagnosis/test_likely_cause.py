@@ -331,6 +331,62 @@ def test_cause_with_small_alerts_and_lost_handshakes_is_the_packet_size(
     assert words in cause(Phase.TLS, kind, SILENT, *versions, argv="-S -p 110")
 
 
+@pytest.mark.parametrize(
+    ("newest", "words"),
+    [
+        (
+            Version("1.3", failure=LATE),
+            "handshakes of TLS 1.2 succeed, those of TLS 1.3 fail: a dev",
+        ),
+        (
+            Version("1.3", failure=CUT),
+            "handshakes of TLS 1.2 succeed, those of TLS 1.3 fail: a dev",
+        ),
+        (
+            Version("1.3", printable("AES")),
+            "TLS 1.2 and 1.3 succeed now: the failure was temporary",
+        ),
+        (Version("1.3", failure=ALERT), "TLS 1.2 succeed now: the failure was temporary, or a dev"),
+    ],
+)
+def test_cause_with_an_accepted_version_is_the_client_hello(newest: Version, words: str) -> None:
+    """What carried a certificate is no path MTU black hole: the ClientHello is too large."""
+    accepted = Version("1.2", printable("AES"))
+
+    text = cause(Phase.TLS, Kind.TIMEOUT, SILENT, newest, accepted, argv="-S -p 110")
+
+    assert words in text
+    assert "path MTU" not in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(9.9, "the server greets now"), (10.0, "the server greets, but only after 10.0 s")],
+)
+def test_cause_with_a_late_greeting_is_not_a_recovery(seconds: float, words: str) -> None:
+    """A greeting that needs as long as the timeout would fail again."""
+    late = PLAIN.replace(seconds=seconds)
+
+    assert cause(Phase.GREETING, Kind.TIMEOUT, late, argv="-t 10").startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("argv", "fact", "expected"),
+    [
+        ("-S", SILENT.replace(address=THERE), "TLS works, and port 995 does not greet either"),
+        ("-S", PLAIN.replace(address=THERE), likely_cause.NOTHING),
+        ("", SILENT.replace(address=THERE), likely_cause.NOTHING),
+    ],
+)
+def test_cause_without_a_greeting_on_any_port_is_the_back_end(
+    argv: str, fact: Fact, expected: str
+) -> None:
+    """TLS works on one port, and the other is silent in plain text."""
+    text = cause(Phase.GREETING, Kind.TIMEOUT, fact, argv=f"{argv} -p 110")
+
+    assert text.startswith(expected)
+
+
 def test_cause_with_the_minimum_accepted_blames_the_ciphers() -> None:
     """A server whose newest version is the minimum is not too old."""
     accepted = Version("1.2", printable("AES"))
