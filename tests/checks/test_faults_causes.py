@@ -187,7 +187,7 @@ def test_late_login_hint_names_the_delay_after_failed_logins(mode: str, pki: Pki
 @pytest.mark.fault(98)
 def test_silent_port_995_suggests_ssl_on_line_1(mode: str, net: Network, pki: Pki) -> None:
     """A TLS server waits for a ClientHello, and the check for a greeting."""
-    options = [*flags(mode, pki), "-H", "localhost", "--connect-to", HOST, "-p", "995", "-t", "1"]
+    options = [*flags(mode, pki), "-H", "localhost", "--connect-to", HOST, "-p", "995", "-t", "3"]
     done = honest(net.run(*options, server=serve(pki, POLITE)))
 
     assert kinds(done) == ["timeout"]
