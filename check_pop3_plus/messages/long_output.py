@@ -40,6 +40,7 @@ def lines(
     """
     if not (is_problem or settings.verbosity):
         return
+    yield from (f"note: {note}" for note in (*settings.notes, *report.notes))
     yield from _addresses(report)
     yield from chart(report) if is_diagnosed else _laps(report)
     session = _most_telling(report, kinds)

@@ -240,6 +240,8 @@ class Report(Record):
     """The certificates of the file that must contain the server certificate."""
     addresses: tuple[Address, ...] = ()
     """All addresses of the name, including those that were not tried."""
+    notes: tuple[Printable, ...] = ()
+    """Remarks on this machine's files and the secret."""
 
     @property
     def now(self) -> "datetime":

@@ -1,5 +1,6 @@
 """Read argv and sections of INI files into `Settings`; options cannot be abbreviated."""
 
+import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 
@@ -58,9 +59,13 @@ def _read_command_line(argv: Sequence[str]) -> Given:
 def _find_section(locator: str) -> ini.Section:
     name, _, path = locator.partition("@")
     path = path or ini.find_default_file()
-    section = ini.read_sections(path).get(name or PROGRAM)
+    sections = ini.read_sections(path)
+    section = sections.get(name or PROGRAM)
     if section is None:
-        raise UsageError("no section {} in {}", name or PROGRAM, path)
+        from check_pop3_plus.options import mistakes
+
+        near = mistakes.nearest(name or PROGRAM, sections)
+        raise UsageError("no section [{}] in {}{}", name or PROGRAM, path, near)
     return section
 
 
@@ -71,6 +76,8 @@ class _Reader:
         self._given = Given()
         self._unknown: tuple[str, str] | None = None
         """The first unknown argument, and the flag before it."""
+        self._key: str | None = None
+        """Its key in an INI file."""
 
     def result(self) -> Given:
         """Return all options. Raises UsageError if one was unknown."""
@@ -78,7 +85,8 @@ class _Reader:
             from check_pop3_plus.options import mistakes
 
             has_host = "--hostname" in self._given
-            raise UsageError("{}", mistakes.unknown_argument(*self._unknown, has_host))
+            error = UsageError("{}", mistakes.unknown_argument(*self._unknown, has_host))
+            raise error if self._key is None else _placed(error, self._key)
         return self._given
 
     def read_arguments(self, argv: Iterable[str]) -> None:
@@ -111,17 +119,28 @@ class _Reader:
     def read_lines(self, section: Iterable[tuple[str, str]]) -> None:
         """Read the lines of an INI section: an empty value counts as none, one letter is short."""
         for key, value in section:
-            flag = key if key.startswith("-") else f"-{key}" if len(key) == 1 else f"--{key}"
-            if flag == "--extra-opts":
-                raise UsageError("extra-opts is only allowed on the command line")
-            entry = BY_FLAG.get(flag)
-            if entry and not entry.value and value.lower() in _NO:
-                continue
-            if entry:
-                is_set = not entry.value and value.lower() in _YES
-                self._add(entry, flag, None if is_set else value or None)
-            else:  # possibly bundled flags, or a short one with its value
-                self.read_arguments([f"{flag}={value}" if value else flag])
+            try:
+                self._read_line(key, value)
+            except UsageError as error:
+                raise _placed(error, key) from error
+            if self._unknown and self._key is None:
+                self._key = key
+
+    def _read_line(self, key: str, value: str) -> None:
+        flag = key if key.startswith("-") else f"-{key}" if len(key) == 1 else f"--{key}"
+        if flag == "--extra-opts":
+            raise UsageError("extra-opts is only allowed on the command line")
+        entry = BY_FLAG.get(flag)
+        is_flag = entry is not None and (not entry.value or entry.is_optional)
+        if re.search(r"\s[#;]", key) or (is_flag and value[:1] in ("#", ";")):
+            raise UsageError("a comment needs a line of its own")
+        if is_flag and value.lower() in _NO:
+            return
+        if entry:
+            is_set = is_flag and value.lower() in _YES
+            self._add(entry, flag, None if is_set else value or None)
+        else:  # possibly bundled flags, or a short one with its value
+            self.read_arguments([f"{flag}={value}" if value else flag])
 
     def _add(self, entry: Entry, flag: str, value: str | None) -> None:
         """Add an option; `value` is None where there is none."""
@@ -134,9 +153,16 @@ class _Reader:
             raise UsageError("{} needs a value", flag)
         if entry.name in ("--help", "--version"):
             raise HelpRequested(_help_or_version(entry.name))
-        if entry.choices:
+        if entry.choices and (value or not entry.is_optional):
             validators.choice(value or "", entry.name, entry.choices)
         self._given.setdefault(entry.name, []).append(value or "")
+
+
+def _placed(error: UsageError, key: str) -> UsageError:
+    """Return an error with the place of its line in an INI file."""
+    if not isinstance(key, ini.Key):
+        return error
+    return UsageError("{}, line {}: {}", key.path, key.line, error.message)
 
 
 def _help_or_version(name: str) -> str:

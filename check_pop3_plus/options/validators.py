@@ -35,7 +35,16 @@ class UsageError(ProbeError):
 
 def invalid(option: str, value: str, reason: str, *foreign: object) -> UsageError:
     """Return the error for an invalid value; `foreign` fills the `{}` of `reason`."""
-    return UsageError("invalid {} {}: " + reason, option, shown(value), *foreign)
+    return UsageError("invalid {} {}: " + reason + _of_ini(value), option, shown(value), *foreign)
+
+
+def _of_ini(value: str) -> str:
+    """Return what is often wrong with a value in an INI file, apart from its meaning."""
+    if re.search(r"(^|\s)[#;]", value):
+        return "; in an INI file a comment needs a line of its own"
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        return "; an INI file needs no quotes"
+    return ""
 
 
 def shown(value: str) -> Printable:
@@ -306,6 +315,12 @@ def range_spec(spec: str, option: str) -> str:
     if end is not None and start != "~" and float(start or 0) > float(end):
         raise UsageError("invalid range for {}: {} (start above end)", option, shown(spec))
     return spec
+
+
+def upper_limit(spec: str | None) -> float | None:
+    """Return N of a checked range that is only an upper limit: `N`, `0:N` or `~:N`."""
+    matched = re.fullmatch(r"(?:(?:0|~)?:)?([0-9.]+)", spec or "")
+    return float(matched[1]) if matched else None
 
 
 _FACTORS = {"K": 1024, "M": 1024**2, "G": 1024**3}

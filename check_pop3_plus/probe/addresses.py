@@ -222,4 +222,5 @@ class _Attempt:
             clock=time.time(),
             deployed=self.prerequisites.deployed,
             addresses=self.addresses,
+            notes=tuple(self.prerequisites.notes),
         )

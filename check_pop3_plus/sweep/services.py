@@ -54,6 +54,9 @@ def read(wanted: Sweep) -> list[Service]:
     found: list[ini.Part] = []
     common: ini.Section = []
     for part in ini.parts(content, wanted.file):
+        if part.name != COMMON and part.name.upper() == COMMON:
+            message = "{}, line {}: section [{}]: did you mean [DEFAULT]?"
+            raise UsageError(message, wanted.file, part.line, part.name)
         if part.name != COMMON:
             found.append(part)
         elif part.errors:

@@ -303,3 +303,53 @@ def test_signals_blocked_by_parent_still_stop_the_check() -> None:
         out, err = process.communicate(timeout=5)
 
     assert kinds(honest(Run(process.returncode, out, err, 0))) == ["stopped"]
+
+
+@pytest.mark.fault(103)
+def test_ini_empty_value_never_swallows_the_next_key(tmp_path: Path) -> None:
+    """Otherwise the check would expect the text --ssl, without TLS."""
+    file = tmp_path / "plugins.ini"
+    file.write_text("[check_pop3_plus]\nexpect =\nssl =\n")
+    done = honest(run("-H", "127.0.0.1", "-p", "1", f"--extra-opts=@{file}"))
+
+    assert done.code == 3
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        pytest.param(
+            ("-w", "5", "-c", "2"), marks=pytest.mark.fault(104, case="critical below warning")
+        ),
+        pytest.param(("-w", "60", "-c", "14"), marks=pytest.mark.fault(104, case="days")),
+        pytest.param(("-w", "14", "-c", "30"), marks=pytest.mark.fault(104, case="above timeout")),
+    ],
+)
+def test_time_limits_wrong_together_are_named(limits: tuple[str, ...]) -> None:
+    """A critical limit below the warning is refused; limits above the timeout are noted."""
+    with PoliteServer({}) as server:
+        done = honest(run("-H", "127.0.0.1", "-p", str(server.port), *limits, "-v"))
+
+    assert done.code == (0 if "30" in limits else 3)
+    assert bool(server.connections) is (done.code == 0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"\xef\xbb\xbfs3cret", marks=pytest.mark.fault(105, case="BOM")),
+        pytest.param(b'"s3cret"\n', marks=pytest.mark.fault(105, case="quotes")),
+        pytest.param(b"s3cret \r\n", marks=pytest.mark.fault(105, case="blank at the end")),
+    ],
+)
+def test_password_file_edited_by_accident_is_named(content: bytes, tmp_path: Path) -> None:
+    """The server only says that the password is wrong, and may lock the account."""
+    file = tmp_path / "password"
+    file.touch(0o600)
+    file.write_bytes(content)
+    with PoliteServer({"monitor": "s3cret"}) as server:
+        target = ("-H", "127.0.0.1", "-p", str(server.port), "--allow-insecure-login")
+        done = honest(run(*target, "-U", "monitor", "--password-file", file))
+
+    assert "s3cret" not in done.out
+    assert bool(server.connections) is (done.code == 2)

@@ -111,8 +111,8 @@ def test_section_gives_the_output_of_a_single_check(file: File, pki: Pki) -> Non
 
 WRONG = {
     "no!port": (["port = x"], "invalid --port x"),
-    "no!option": (["prot = 995"], "unknown argument --prot; did you mean --port?"),
-    "no!abbreviation": (["host = x"], "unknown argument --host; did you mean"),
+    "no!option": (["prot = 995"], "unknown option --prot; did you mean --port?"),
+    "no!abbreviation": (["host = x"], "unknown option --host; use -H"),
     "no!exclusion": (["ssl =", "starttls ="], "cannot be combined"),
     "no!nesting": (["sweep = x"], "--sweep is only allowed on the command line"),
     "no!jobs": (["jobs = 3"], "--jobs needs --sweep on the command line"),
@@ -169,6 +169,7 @@ def test_section_after_an_unclosed_header_is_the_only_invalid_one(file: File) ->
     [
         ("", "no section [HOST!SERVICE] in "),
         ("[DEFAULT]\nssl =\n", "no section [HOST!SERVICE] in "),
+        ("[a!b]\n\n[default]\nssl =\n", "line 3: section [default]: did you mean [DEFAULT]?"),
         ("port = 1\n[a!b]\n", "line 1: neither [section] nor key = value"),
         ("[DEFAULT]\n= 1\n[a!b]\n", "line 2: neither [section] nor key = value"),
     ],

@@ -53,7 +53,7 @@ def test_icinga_variable_has_the_name_of_its_option(option: str) -> None:
         assert f"set_if = {variable}" in value
     elif not entry.value:
         assert value == f"{{ set_if = {variable} }}"
-    elif option == "--diagnose":  # its value is optional, and joined to it
+    elif option in ("--diagnose", "--refuse-cleartext-login"):  # joined to it, and optional
         assert f"macro({variable})" in value
     else:
         assert value == variable
@@ -117,7 +117,9 @@ def test_icinga_services_know_the_types_of_options() -> None:
     """Repeatable options take arrays; every type that a key has is defined."""
     text = (TEMPLATES / "icinga2" / "pop3_services.conf").read_text()
     given = dict(re.findall(r'^  (\w+) = "(\w+)"', text, re.MULTILINE))
-    defined = re.findall(r"^  (\w+) = \[ \"", text, re.MULTILINE)
+    block = re.search(r"pop3_types = \{\n(.*?)\n\}", text, re.DOTALL)
+    assert block
+    defined = re.findall(r"^  (\w+) = \[", block[1], re.MULTILINE)
 
     assert {option for option, kind in given.items() if kind == "values"} == {
         entry.name[2:].replace("-", "_") for entry in OPTIONS.values() if entry.is_repeatable
@@ -187,7 +189,10 @@ def test_director_choices_are_accepted() -> None:
         if "datalist" in field["settings"]:
             flag = "--" + field["varname"].removeprefix("pop3_plus_").replace("_", "-")
             for entry in BASKET["DataList"][field["settings"]["datalist"]]["entries"]:
-                assert check_settings(["-H", "pop.example.org", flag, entry["entry_name"]])
+                value = entry["entry_name"]
+                # Where a value is optional, true means that there is none.
+                argument = flag if value == "true" else f"{flag}={value}"
+                assert check_settings(["-H", "pop.example.org", argument])
 
 
 # The mail of Icinga 2.

@@ -702,6 +702,31 @@ FAULTS = {
         },
         WITH_TLS,
     ),
+    103: Row(
+        "an empty value of an option in an INI file",
+        {"": unknown(None, r"config: /.*, line 2: --expect needs a value")},
+        ANY,
+    ),
+    104: Row(
+        "thresholds of the response time that are wrong together",
+        {
+            "critical below warning": unknown(
+                None, "config: --critical 2 is below --warning 5; did you mean --warning 2 --cri"
+            ),
+            "days": unknown(None, "config: --critical 14 .*; .*meant as days"),
+            "above timeout": ok("answered in", r"^note: -w 14, -c 30 can never alert: .* 10 s"),
+        },
+        ANY,
+    ),
+    105: Row(
+        "a password file that looks edited by accident",
+        {
+            "BOM": unknown("config", r"password file .* begins with a byte order mark \(BOM\)"),
+            "quotes": critical("credentials", "", "^note: .* has quotes around the password"),
+            "blank at the end": critical("credentials", "", "^note: .* ends with a blank"),
+        },
+        ANY,
+    ),
 }
 
 

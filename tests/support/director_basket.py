@@ -92,6 +92,7 @@ REMARKS = {
     "timeout": "The login service uses 20 if this is empty.",
     "password_file": "It is read by the Icinga user on the machine that runs the check.",
     "diagnose": "Set true for the diagnostics that fit the failure.",
+    "refuse_cleartext_login": "Set true, or try.",
     "sensitivity": "Not with the templates pop3-sensitivity-..., which retry themselves.",
     "rechecks": "Not with the templates pop3-sensitivity-..., which retry themselves.",
     "verbose": "A number from 1 to 3.",
@@ -138,7 +139,10 @@ class Option(NamedTuple):
     @property
     def choices(self) -> tuple[str, ...]:
         """All values of an option with a list of values."""
-        return STATES if self.entry.value == "STATE" else self.entry.choices
+        if self.entry.value == "STATE":
+            return STATES
+        is_optional = self.entry.is_optional and self.entry.choices
+        return ("true", *self.entry.choices) if is_optional else self.entry.choices
 
 
 def option_table() -> list[Option]:
@@ -207,7 +211,7 @@ def passing(option: Option) -> tuple[dict[str, Any], str]:
         return {"skip_key": True, "value": function(body)}, f"!!{value}"
     if option.entry.is_repeatable:
         return {"repeat_key": True, "value": option.macro}, ""
-    if option.key == "diagnose":
+    if option.key in ("diagnose", "refuse_cleartext_login"):
         # Its value is joined to it, and true means that there is none.
         body = f'if (string({value}) == "true") {{ "" }} else {{ "=" + {value} }}'
         return (

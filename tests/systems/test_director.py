@@ -149,7 +149,7 @@ def test_service_set_of_healthy_server_is_ok(
             *("--all-addresses", "--certificate 30d/33%,7d/10%", "--min-key-bits 2048"),
         },
         "POP3 login": {
-            *("--messages-warning 100", "--username monitor", "--warning 9"),
+            *("--messages-warning 100", "--username monitor", "--warning 9", "--timeout 20"),
             "--password-file " + login[login.index("--password-file") + 1],
         },
     }

@@ -218,5 +218,5 @@ def test_satellite_receives_files_checks_and_votes(
     assert outvoted.state == OK
     assert f"\n{AGENT}: CRITICAL: POP3 CRITICAL - certificate " in outvoted.output
     assert agreed.state == CRITICAL
-    assert "2 of 2 locations: tls: certificate of" in agreed.line
+    assert "2 of 2 locations: certificate expired " in agreed.line
     assert mail["Subject"].endswith(" - PROBLEM: Mailbox on pop is CRITICAL")

@@ -325,6 +325,8 @@ def test_wrong_type_is_rejected(icinga: Icinga, key: str, value: object, complai
             f"{ENTRY} has the unknown key reject-legacy-tls. Write reject_legacy_tls.",
         ),
         ({"login-delay": 60}, f"{ENTRY} has the unknown key login-delay. Write login_delay."),
+        ({"--tls-min": "1.3"}, f"{ENTRY} has the unknown key --tls-min. Write tls_min."),
+        ({"SSL": True}, f"{ENTRY} has the unknown key SSL. Write ssl."),
         ({"password_env for_pop3_plus_password": "x"}, f"{ENTRY} has the unknown key password_env"),
         (True, 'must be a dictionary: vars.pop3["pop"] = { } (host pop)'),
         (["dns"], 'must be a dictionary: vars.pop3["pop"] = { } (host pop)'),
@@ -368,6 +370,16 @@ def test_every_type_of_value_is_accepted(icinga: Icinga) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_array_of_entries_is_rejected(icinga: Icinga) -> None:
+    """The entries need names: an array would be ignored."""
+    done = icinga.node(
+        'object Host "h" { check_command = "dummy", vars.pop3 = [ { } ] }'
+    ).validate()
+
+    assert done.returncode != 0
+    assert 'vars.pop3 of host h must be a dictionary: vars.pop3["NAME"] = { }' in done.stdout
+
+
 def test_unrelated_variable_creates_no_services(icinga: Icinga) -> None:
     """A host whose `vars.pop3` is something else has no POP3 services."""
     with icinga.node('object Host "h" { check_command = "dummy", vars.pop3 = true }') as node:
@@ -400,10 +412,8 @@ def test_state_change_sends_one_mail(icinga: Icinga, hosted: Hosted, dovecot: Do
         settle(node, 2)
 
     assert problem["To"] == "op@example.test"
-    reason, found, _ = problem["Subject"].partition(
-        " - PROBLEM: Kundenpost Zürich on pop is CRITICAL"
-    )
-    assert found
+    reason, _, what = problem["Subject"].partition(" - PROBLEM: ")
+    assert what == "Kundenpost Zürich on pop is CRITICAL"
     assert "connection refused" in reason
     text = problem.get_content()
     first = text.splitlines()[:9]

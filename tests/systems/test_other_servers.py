@@ -126,7 +126,7 @@ def test_wrong_password_is_tried_once(check: Check, login: Login, server: TlsSer
         done = check(server.tls, "-S", *options[user], "--auth", how, "-t", "10")
 
         assert_failed(done, 2, "credentials", "login")
-        assert f"{NAME}:{server.tls} rejected user {user}: " in done.verdict
+        assert f"login of {user} rejected: " in done.verdict
         assert "messages" not in done.perfdata
         assert DELAY[0] < float(done.perfdata["time_login"].partition("s")[0]) < DELAY[1]
 
@@ -183,7 +183,7 @@ def test_require_capa_missing_is_critical(check: Check, server: TlsServer) -> No
 
 def test_cleartext_login_accepted_fails_the_assertion(check: Check, server: TlsServer) -> None:
     """Both accept them by default."""
-    done = check(server.plain, "--refuse-cleartext-login")
+    done = check(server.plain, "--refuse-cleartext-login=try")
 
     assert_failed(done, 2, "cleartext-accepted")
 
