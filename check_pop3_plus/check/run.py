@@ -63,7 +63,7 @@ def run_check(
         last.status,
         last.figures,
         (
-            *long_output.cause(last.report, kinds),
+            *long_output.cause(settings, last.report, kinds),
             *likely,
             *retries.lines(attempts, why),
             *long_output.lines(settings, last.report, kinds, is_problem, is_diagnosed),

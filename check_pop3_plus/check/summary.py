@@ -3,6 +3,7 @@
 import nagiosplugin
 from nagiosplugin import Metric, Result, Results
 
+from check_pop3_plus.messages.hints import wrong_port
 from check_pop3_plus.messages.status_line import StatusLine
 from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Phase
 from check_pop3_plus.model.report import Chain, Note, Observation, Report, Session
@@ -46,7 +47,8 @@ class Summary(nagiosplugin.Summary):
         sentences = self._sentences
         match _fact(result):
             case Failure() as failure:
-                return sentences.failure(failure, metric.value.session, Kind(result.hint))
+                sentence = sentences.failure(failure, metric.value.session, Kind(result.hint))
+                return sentence + wrong_port(failure, self._settings)
             case Note() as note:
                 return sentences.note(note)
             case Chain() as chain:

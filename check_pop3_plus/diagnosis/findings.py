@@ -58,6 +58,8 @@ class Greeting(Record):
     """The greeting line, if it was POP3."""
     capabilities: tuple[Printable, ...] | None = None
     failure: Failure | None = None
+    seconds: float = 0.0
+    """From the connection attempt to the greeting line, or to the failure."""
 
 
 class Handshake(Record):

@@ -90,7 +90,8 @@ def some_addresses(case: Case) -> str | None:
     """Some addresses of the name fail, and others work."""
     good = [each for each in case.report.sessions if each.failure is None]
     bad = [each for each in case.report.sessions if each.failure]
-    is_about_them = case.phase or case.kind in (Kind.PARTIAL, Kind.TOO_FEW, Kind.SLOW)
+    is_about_them = case.phase or case.kind in (Kind.PARTIAL, Kind.TOO_FEW)
+    # Of addresses that cost time line 1 says which: see `slow`.
     if not good or not bad or not is_about_them:
         return None
     which = _some(f"{each.address} ({_outcome(each)})" for each in bad)
@@ -221,6 +222,14 @@ def service_down(case: Case) -> str | None:
     )
 
 
+def rejected(case: Case) -> str | None:
+    """The network reports the host as unreachable, and the host is alive."""
+    alive = case.sign_of_life()
+    if case.kind is not Kind.UNREACHABLE or not alive:
+        return None
+    return f"a packet filter rejects connections to port {case.port}: {alive}"
+
+
 def filtered(case: Case) -> str | None:
     """The port is silent, and the host is alive."""
     alive = case.sign_of_life()
@@ -279,6 +288,31 @@ def old_tls(case: Case) -> str | None:
     return None
 
 
+def large_packets(case: Case) -> str | None:
+    """The server answers some handshakes, and what is lost of the others is large."""
+    if case.kind not in _LOST:
+        return None
+    offered = sorted(case.findings.of(Version), key=lambda each: each.number)
+    accepted = [each.number for each in offered if each.cipher]
+    alerts = [each.number for each in offered if each.failure and each.failure.kind in _ALERTS]
+    lost = [each.number for each in offered if each.failure and each.failure.kind in _LOST]
+    device = "a device drops a large ClientHello (post-quantum key share)"
+    if accepted and not lost:
+        versions = " and ".join(accepted)
+        return f"handshakes of TLS {versions} succeed now: the failure was temporary, or {device}"
+    if not lost or not (accepted or alerts):
+        return None
+    outcome = "succeed" if accepted else "end with a small alert"
+    text = f"handshakes of TLS {' and '.join(accepted or alerts)} {outcome}, those of TLS"
+    text += f" {' and '.join(lost)} {'fail' if accepted else 'fail without one'}: "
+    # An accepted version has carried the certificate, which is larger than any ClientHello.
+    return text + (device if accepted else f"large packets are lost (path MTU), or {device}")
+
+
+_LOST = (Kind.TIMEOUT, Kind.CLOSED)
+_ALERTS = (Kind.TLS, Kind.OLD_TLS)
+
+
 def silent(case: Case) -> str | None:
     """The port accepts connections and then sends nothing, neither in plain text nor in TLS."""
     spoken: list[Greeting | Handshake] = [
@@ -286,16 +320,34 @@ def silent(case: Case) -> str | None:
         *case.findings.of(Handshake),
     ]
     tried = [each for each in spoken if each.address.port == case.port]
-    if case.kind is not Kind.TIMEOUT or not tried:
-        return None
-    if not all(each.failure and each.failure.kind is Kind.TIMEOUT for each in tried):
+    is_silent = all(each.failure and each.failure.kind is Kind.TIMEOUT for each in tried)
+    has_spoken = any(each.cipher for each in case.findings.of(Version))
+    if case.kind is not Kind.TIMEOUT or not tried or not is_silent or has_spoken:
         return None
     text = (
         f"the server on port {case.port} hangs: it accepts connections and sends nothing, neither"
         " in plain text nor in TLS"
     )
     working = [each for each in spoken if each.address.port != case.port and not each.failure]
-    return f"{text}; port {working[0].address.port} works" if working else text
+    if not working:
+        return text
+    if isinstance(working[0], Greeting):
+        return f"{text}; port {working[0].address.port} works"
+    # Dovecot completes handshakes without its authentication process, but greets only with it.
+    port = f"port {working[0].address.port} completes TLS handshakes"
+    return f"{text}; {port}: is the authentication process stopped?"
+
+
+def silent_after_tls(case: Case) -> str | None:
+    """No port greets, though the handshake succeeds."""
+    others = [each for each in case.findings.of(Greeting) if each.address.port != case.port]
+    is_silent = any(each.failure and each.failure.kind is Kind.TIMEOUT for each in others)
+    if case.settings.tls.security is not Security.IMPLICIT or not is_silent:
+        return None
+    return (
+        f"TLS works, and port {others[0].address.port} does not greet either: is the"
+        " authentication process stopped, or the server overloaded?"
+    )
 
 
 _WITHOUT_HANDSHAKE = (Kind.TLS, Kind.OLD_TLS, Kind.CLOSED, Kind.TIMEOUT, Kind.GARBLED)
@@ -329,9 +381,11 @@ def tls_from_the_first_byte(case: Case) -> str | None:
 def greets_now(case: Case) -> str | None:
     """The server greets a new connection."""
     answer = case.greeting()
-    if answer and answer.greeting and answer.failure is None:
-        return "the server greets now: the failure was temporary"
-    return None
+    if not answer or not answer.greeting or answer.failure:
+        return None
+    if case.kind is Kind.TIMEOUT and answer.seconds >= case.settings.limits.timeout:
+        return f"the server greets, but only after {answer.seconds:.1f} s: it is overloaded"
+    return "the server greets now: the failure was temporary"
 
 
 def no_stls(case: Case) -> str | None:
@@ -351,15 +405,19 @@ def slow(case: Case) -> str | None:
     if case.kind is not Kind.SLOW or not seconds:
         return None
     longest = max((phase for phase in MEASURED if phase in seconds), key=seconds.__getitem__)
+    if longest is Phase.FAILED:
+        bad = [each for each in case.connections() if each.failure]
+        still = _some(str(each.address) for each in bad)
+        return f"{still} still cannot be connected to" if bad else connects_now(case)
     whole = sum(taken for phase, taken in seconds.items() if phase in MEASURED)
     return f"{seconds[longest]:.3f} of {whole:.3f} s were spent in phase {longest.value}"
 
 
 RULES: dict[Phase | None, tuple[Rule, ...]] = {
     Phase.RESOLVE: (resolves_now, silent_name_servers, answering_name_servers),
-    Phase.CONNECT: (connects_now, some_connections, service_down, filtered, host_down),
-    Phase.TLS: (plain_text, old_tls, silent, no_version),
-    Phase.GREETING: (tls_from_the_first_byte, greets_now, silent),
+    Phase.CONNECT: (connects_now, some_connections, service_down, rejected, filtered, host_down),
+    Phase.TLS: (plain_text, old_tls, large_packets, silent, no_version),
+    Phase.GREETING: (tls_from_the_first_byte, greets_now, silent, silent_after_tls),
     Phase.CAPA: (silent,),
     Phase.STLS: (no_stls, silent),
     None: (slow,),

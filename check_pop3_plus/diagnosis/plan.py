@@ -100,7 +100,7 @@ FITTING: dict[tuple[Phase | None, Kind | None], tuple[Step, ...]] = {
     (Phase.TLS, Kind.OLD_TLS): (VERSIONS,),
     (Phase.TLS, Kind.CLIENT_CERTIFICATE): (VERSIONS,),
     (Phase.GREETING, None): (CONNECTIONS, OTHER_PORTS, GREETING, HANDSHAKE),
-    (Phase.GREETING, Kind.TIMEOUT): (OTHER_PORTS, HANDSHAKE, PING),
+    (Phase.GREETING, Kind.TIMEOUT): (OTHER_PORTS, GREETING, HANDSHAKE, PING),
     (Phase.CAPA, None): (OTHER_PORTS, GREETING),
     (Phase.STLS, None): (OTHER_PORTS, GREETING),
     (None, Kind.SLOW): (LOOKUPS, NAME_SERVERS, CONNECTIONS, PING),

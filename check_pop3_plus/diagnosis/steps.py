@@ -174,16 +174,16 @@ def _try_port(around: Surroundings, address: Address, limit: Deadline) -> Iterat
 
 
 def _greet(around: Surroundings, address: Address, limit: Deadline) -> Iterator[Fact]:
-    greeting = None
+    greeting, seconds, began = None, 0.0, Clock()
 
     def work(connection: Connection) -> None:
-        nonlocal greeting
+        nonlocal greeting, seconds
         read_greeting(connection)
-        greeting = connection.session.greeting_shown
+        greeting, seconds = connection.session.greeting_shown, Clock() - began
         read_capabilities(connection)
 
     session, failure = around.probe(address, limit, work)
-    yield Greeting(address, greeting, session.capabilities, failure)
+    yield Greeting(address, greeting, session.capabilities, failure, seconds or Clock() - began)
 
 
 def _shake_hands(around: Surroundings, address: Address, limit: Deadline) -> Iterator[Fact]:

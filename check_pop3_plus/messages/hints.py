@@ -1,13 +1,17 @@
 """What to try, by kind of failure and by phase.
 
-A hint uses nothing but the kind and the phase; what the findings of a diagnosis add is in
-`diagnosis/likely_cause`.
+A hint depends on the kind, the phase and the options given; what the findings of a diagnosis add
+is in `diagnosis/likely_cause`.
 """
 
 from collections.abc import Mapping
 
-from check_pop3_plus.model.failures import Kind, Phase
+from check_pop3_plus.messages.formats import count
+from check_pop3_plus.model.failures import MEASURED, Failure, Kind, Phase
 from check_pop3_plus.model.record import Record
+from check_pop3_plus.model.report import Report
+from check_pop3_plus.model.settings import Remaining, Security, Settings
+from check_pop3_plus.support.deadline import days
 
 _RENEW = (
     "renew the certificate (or install the renewed intermediate) and reload the server; if"
@@ -15,13 +19,26 @@ _RENEW = (
 )
 
 
+_SLOW_LOGIN = (
+    "the authentication back end of the server is slow, or the server delays logins after failed"
+    " ones from the same network (Dovecot: up to 15 s, also after failures of others behind the"
+    " same address)"
+)
+
+_LONGEST_DELAYED_LOGIN = 20
+"""Seconds: the longest delay, and the login itself."""
+
+_RENEWAL_SHARE = 1 / 3
+"""ACME clients renew when this share of the lifetime is left (as Let's Encrypt advises)."""
+
+
 class Hint(Record):
     """What an administrator can try after one kind of failure."""
 
     text: str = ""
     """For every phase; empty where there is no general advice."""
-    by_phase: Mapping[Phase, str] = {}
-    """For a phase, in place of `text`."""
+    by_phase: Mapping[Phase | tuple[Phase, Security], str] = {}
+    """For a phase, or a phase of a session with this security, in place of `text`."""
     gloss: str = ""
     """An explanation of the kind, where its name is no plain English."""
 
@@ -37,8 +54,13 @@ HINTS = {
             Phase.CONNECT: "the host is down, or a packet filter drops the connection",
             Phase.GREETING: "the server hangs, or this port expects TLS from the first byte"
             " (try -S)",
+            (Phase.GREETING, Security.STLS): "the server hangs, or this port expects TLS from the"
+            " first byte (try -S in place of --starttls)",
+            (Phase.GREETING, Security.IMPLICIT): "the server hangs after the TLS handshake, or its"
+            " back end does; check its log",
             Phase.TLS: "the server hangs, or this is a plain-text port (try --starttls)",
-            Phase.LOGIN: "the authentication back end of the server is slow or down",
+            (Phase.TLS, Security.STLS): "the server hangs after STLS; check its log",
+            Phase.LOGIN: _SLOW_LOGIN,
         },
     ),
     Kind.PARTIAL: Hint(),
@@ -55,6 +77,9 @@ HINTS = {
         "a broken server, or a proxy or packet filter that changes the traffic",
         by_phase={
             Phase.GREETING: "another service on this port, or TLS from the first byte (try -S)",
+            (Phase.GREETING, Security.STLS): "another service on this port, or TLS from the first"
+            " byte (try -S in place of --starttls)",
+            (Phase.GREETING, Security.IMPLICIT): "another service on this port",
         },
         gloss="unexpected protocol data",
     ),
@@ -66,8 +91,9 @@ HINTS = {
     Kind.EXPECT: Hint("the greeting changed: a different server, or an upgrade?"),
     Kind.TLS: Hint(
         by_phase={
-            Phase.TLS: "check that this port expects TLS from the first byte (-S) or STLS"
-            " (--starttls)",
+            Phase.TLS: "check whether this is a plain-text port (try --starttls)",
+            (Phase.TLS, Security.STLS): "the server accepts STLS, but its TLS is broken or is not"
+            " TLS; check its log",
         }
     ),
     Kind.OLD_TLS: Hint("enable TLS 1.2 or 1.3 on the server; --tls-min 1.1 if it cannot"),
@@ -121,7 +147,15 @@ HINTS = {
     Kind.NOT_DEPLOYED: Hint("reload the server to load the new certificate"),
     Kind.LONG_LIVED: Hint("issue a certificate with a shorter lifetime"),
     Kind.TOO_FEW: Hint("see below which addresses failed"),
-    Kind.SLOW: Hint("see below which phase is slow"),
+    Kind.SLOW: Hint(
+        "see below which phase is slow",
+        by_phase={
+            Phase.RESOLVE: "the name servers of this machine are slow (resolv.conf)",
+            Phase.FAILED: "repair the address that fails, or remove it from DNS: mail clients lose"
+            " the same time",
+            Phase.LOGIN: _SLOW_LOGIN,
+        },
+    ),
     Kind.EXPIRING: Hint(_RENEW),
     Kind.MESSAGES: Hint(),
     Kind.SIZE: Hint(),
@@ -132,7 +166,63 @@ HINTS = {
 """A row for each kind."""
 
 
-def hint(kind: Kind, phase: Phase | None) -> str:
+def hint(kind: Kind, phase: Phase | None, settings: Settings, report: Report) -> str:
     """Return what to try, or an empty text."""
+    if kind is Kind.EXPIRING and (text := _early_threshold(settings, report)):
+        return text
+    if kind is Kind.SLOW:
+        seconds = report.seconds()
+        reached = [each for each in MEASURED if each in seconds]
+        phase = max(reached, key=seconds.__getitem__, default=None)
     row = HINTS[kind]
-    return row.by_phase.get(phase, row.text) if phase else row.text
+    if phase is None:
+        return row.text
+    general = row.by_phase.get(phase, row.text)
+    text = row.by_phase.get((phase, settings.tls.security), general)
+    is_short = kind is Kind.TIMEOUT and settings.limits.timeout < _LONGEST_DELAYED_LOGIN
+    more = f"; allow for it with -t {_LONGEST_DELAYED_LOGIN}"
+    return text + more if is_short and text is _SLOW_LOGIN else text
+
+
+def _early_threshold(settings: Settings, report: Report) -> str:
+    """Return that a limit of -D reports a certificate before its renewal is due, or nothing."""
+    limits = settings.thresholds
+    for leaf in (session.chain.leaf for session in report.evaluated):
+        if leaf is None or leaf.not_before is None or leaf.not_after is None:
+            continue
+        lifetime, left = days(leaf.not_after - leaf.not_before), days(leaf.not_after - report.now)
+        crossed = [
+            limit
+            for each in (limits.certificate_critical, limits.certificate_warning)
+            if each and (limit := _in_days(each, lifetime)) > left
+        ]
+        if crossed and crossed[0] > lifetime * _RENEWAL_SHARE:
+            due = "" if left > lifetime * _RENEWAL_SHARE else "; its renewal is due, too"
+            return (
+                f"the limit of {crossed[0]:g} days (-D) is above a third of the lifetime"
+                f" ({count(round(lifetime), 'day')}), at which certificates are usually renewed:"
+                f" use -D 25%,10%{due}"
+            )
+    return ""
+
+
+def _in_days(limit: Remaining, lifetime: float) -> float:
+    share = lifetime * limit.share if limit.share is not None else None
+    return min(each for each in (limit.days, share) if each is not None)
+
+
+def wrong_port(failure: Failure, settings: Settings) -> str:
+    """Return what to do if the port is the standard port of another option, for line 1."""
+    port, security = settings.target.port, settings.tls.security
+    has_no_greeting = failure.phase is Phase.GREETING and failure.kind in (
+        Kind.TIMEOUT,
+        Kind.GARBLED,
+    )
+    if port == 995 and security is not Security.IMPLICIT and has_no_greeting:
+        instead = " in place of --starttls" if security is Security.STLS else ""
+        return f"; port 995 expects TLS: use -S{instead}"
+    is_plain_text = failure.kind is Kind.TLS and "plain text" in failure.message
+    if port == 110 and security is Security.IMPLICIT and is_plain_text:
+        implied = " (-D implies -S)" if settings.thresholds.certificate_warning else ""
+        return f"; use --starttls on port 110{implied}"
+    return ""

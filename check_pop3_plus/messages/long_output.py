@@ -62,7 +62,7 @@ def _failures(report: Report) -> list[Failure]:
     return [failure for failure in failures if failure]
 
 
-def cause(report: Report, kinds: list[str]) -> Iterator[str]:
+def cause(settings: Settings, report: Report, kinds: list[str]) -> Iterator[str]:
     """Yield each kind of finding, worst first, and what to try."""
     ended = _failures(report)
     failures = {failure.kind.value: failure for failure in reversed(ended)}
@@ -72,7 +72,7 @@ def cause(report: Report, kinds: list[str]) -> Iterator[str]:
         gloss = hints.HINTS[Kind(kind)].gloss
         shown = f"{kind} ({gloss})" if gloss else kind
         yield f"kind: {shown}" + (f", in phase {phase.value}" if phase else "")
-        hint = hints.hint(Kind(kind), phase)
+        hint = hints.hint(Kind(kind), phase, settings, report)
         if failure:
             hint = _cure(report, failure, hint)
         if hint:

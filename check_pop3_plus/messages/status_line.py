@@ -190,12 +190,28 @@ class StatusLine:
         """Return that a metric is outside its range `crossed`."""
         match name:
             case "time":
-                return f"answered in {value:.3f} s (limit {crossed} s)"
+                return f"answered in {value:.3f} s (limit {crossed} s){self._lost()}"
+            case "time_failed":
+                return f"addresses that failed took {value:.3f} s (limit {crossed} s){self._lost()}"
             case "messages":
                 return f"mailbox has {count(int(value), 'message')} (limit {crossed})"
             case "mailbox_size":
                 return f"mailbox has {value} bytes (limit {crossed})"
         return f"{name.removeprefix('time_')} took {value:.3f} s (limit {crossed} s)"
+
+    def _lost(self) -> str:
+        """Return which addresses failed first, and what they cost."""
+        report = self._report
+        if Phase.FAILED not in report.seconds():
+            return ""
+        failed = [
+            f"{each.address} {each.failure.kind.value}"
+            for each in report.failed_before
+            if each.failure
+        ]
+        more = f" and {len(failed) - 2} more" if len(failed) > 2 else ""
+        lost = report.seconds()[Phase.FAILED]
+        return f", {lost:.3f} s of it lost on {', '.join(failed[:2])}{more}"
 
     # --- the place ----------------------------------------------------------------------------
 

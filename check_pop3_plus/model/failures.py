@@ -14,6 +14,8 @@ class Phase(Enum):
     """A step of the session; the value is its perfdata suffix and its name in options."""
 
     RESOLVE = "resolve"
+    FAILED = "failed"
+    """What addresses cost that failed before one worked; not a step, so no failure is in it."""
     CONNECT = "connect"
     TLS = "tls"
     GREETING = "greeting"

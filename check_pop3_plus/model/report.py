@@ -265,9 +265,24 @@ class Report(Record):
 
         return datetime.fromtimestamp(self.clock, timezone.utc)
 
+    @property
+    def failed_before(self) -> list[Session]:
+        """The sessions that failed before another one got an answer, so that they cost time."""
+        if not self.evaluated or self.evaluated[-1].ended is None:
+            return []
+        began = self.evaluated[-1].began or 0.0
+        return (
+            [each for each in self.sessions if each.failure and each.began and each.began < began]
+            if len(self.evaluated) < len(self.sessions)
+            else []
+        )
+
     def seconds(self) -> dict[Phase, float]:
         """Return the seconds of each phase reached; of several addresses the slowest."""
         seconds = {Phase.RESOLVE: self.resolve.seconds} if self.resolve else {}
+        if self.failed_before:
+            began = [each.began for each in (*self.failed_before, *self.evaluated) if each.began]
+            seconds[Phase.FAILED] = max(began) - min(began)
         for session in self.evaluated:
             for phase, taken in seconds_by_phase(session.timeline.laps).items():
                 seconds[phase] = max(taken, seconds.get(phase, 0.0))

@@ -88,6 +88,9 @@ def test_connect_dropped_packets_time_out(mode: str, net: Network, pki: Pki) -> 
 def test_connect_first_address_dead_tries_second(mode: str, net: Network, pki: Pki) -> None:
     """Clients do the same; the OK mentions it."""
     net.add_host("pop.example.test", "2001:db8::1", "127.0.0.1")
+    # Without this it would depend on neighbour discovery whether it is unreachable or silent.
+    net.set_up("ip addr add 2001:db8::1/128 dev lo nodad")
+    net.filter("in ip6 daddr 2001:db8::1 drop")
     certificate, key = pki.files("good")
     server = POP3_SERVER.format(
         certificate=str(certificate), key=str(key), mode=mode, port=995 if mode == "tls" else 110

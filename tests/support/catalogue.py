@@ -693,6 +693,98 @@ FAULTS = {
         },
         WITH_TLS,
     ),
+    93: Row(
+        "large packets of the handshake are lost",
+        {
+            "dropped": critical(
+                "timeout",
+                r" - no answer within \S+ s during the TLS handshake",
+                "^diagnosis: likely cause: .* a device drops a large ClientHello",
+            ),
+            "reset": critical(
+                "closed",
+                " - server reset the connection during the TLS handshake",
+                "^diagnosis: likely cause: .* a device drops a large ClientHello",
+                modes=("tls",),  # after STLS a reset is row 28
+            ),
+            "path MTU": critical(
+                "timeout",
+                r" - no answer within \S+ s during the TLS handshake",
+                r"^diagnosis: likely cause: .* large packets are lost \(path MTU\)",
+            ),
+        },
+        WITH_TLS,
+    ),
+    94: Row(
+        "a packet filter rejects the connection by ICMP, and ping answers",
+        {
+            "": critical(
+                "unreachable",
+                " - host unreachable: ",
+                "^diagnosis: likely cause: a packet filter rejects connections to port"
+                r" \d+: the host answers ping$",
+            )
+        },
+    ),
+    95: Row(
+        "the greeting comes late, as of a server whose authentication process is stopped",
+        {
+            "slow": critical(
+                "timeout",
+                r" - no (greeting|answer) within \S+ s",
+                r"^diagnosis: likely cause: the server (greets, but only after \d\.\d s"
+                r"|speaks plain text on port \d+)",
+                modes=("plain", "tls"),
+            ),
+            "stopped": critical(
+                "timeout",
+                r" - no greeting within \S+ s",
+                "^diagnosis: likely cause: .* is the authentication process stopped",
+            ),
+        },
+    ),
+    96: Row(
+        "an address fails, and another answers later than the limit of the response time",
+        {
+            "": warning(
+                "slow",
+                r" - answered in \S+ s \(limit \S+ s\), \S+ s of it lost on \S+ timeout",
+                "^try: repair the address that fails",
+            )
+        },
+    ),
+    97: Row(
+        "the server delays logins after failed ones",
+        {
+            "": critical(
+                "timeout",
+                r" - no answer within \S+ s during the login",
+                "^try: .* delays logins after failed ones .*; allow for it with -t 20",
+            )
+        },
+    ),
+    98: Row(
+        "port 995 without -S",
+        {
+            "": critical(
+                "timeout",
+                r" - no greeting within \S+ s; port 995 expects TLS: use -S",
+                modes=BEFORE_TLS,
+            )
+        },
+    ),
+    99: Row(
+        "the limit of -D is above a third of the lifetime",
+        {
+            state: outcome(
+                "expiring",
+                " - certificate expires in 50 days",
+                r"^try: the limit of \d+ days \(-D\) is above a third of the lifetime",
+            )
+            for state, outcome in (("warning", warning), ("critical", critical))
+        },
+        WITH_TLS,
+    ),
     101: Row(
         "the answer of the API is lost, and the result sent again",
         {"": ok(": 1 OK; all submitted ")},
@@ -736,6 +828,7 @@ FAULTS = {
         ANY,
     ),
 }
+
 
 THREATS = {
     "T1": Threat("STLS is stripped, and credentials are sent in clear", 3),

@@ -31,10 +31,8 @@ _PERFDATA = re.compile(
 )
 LABELS = (
     "time",
-    *(
-        f"time_{phase}"
-        for phase in ("resolve", "connect", "tls", "greeting", "capa", "stls", "login", "stat")
-    ),
+    *("time_resolve", "time_failed", "time_connect", "time_tls", "time_greeting"),
+    *("time_capa", "time_stls", "time_login", "time_stat"),
     "cert_days",
     "chain_days",
     "messages",

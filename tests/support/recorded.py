@@ -46,12 +46,18 @@ NOT_RECORDED = {
 """Test functions whose runs are not compared, each with the reason."""
 
 _LATE = "an attempt that times out may be without details on a busy machine"
+_PINGED = "ping prints times, and the machine decides which steps of a diagnosis end in time"
 
 IN_BRIEF = {
     "test_session_stalled_at_any_step_ends_at_deadline": _LATE,
     "test_handshake_stalled_ends_at_deadline": _LATE,
     "test_stls_accepted_without_handshake_times_out": _LATE,
     "test_flood_inside_one_openssl_call_ends_at_deadline": _LATE,
+    "test_large_client_hello_lost_is_the_likely_cause": _PINGED,
+    "test_large_certificate_lost_is_the_likely_cause": _PINGED,
+    "test_rejection_by_icmp_with_a_ping_answer_is_a_packet_filter": _PINGED,
+    "test_late_greeting_is_found_by_the_retry_in_plain_text": _PINGED,
+    "test_handshake_without_a_greeting_suggests_the_authentication_process": _PINGED,
     "test_login_withdrawn_is_reported": "the server may end the session before STAT, or after it",
     "test_client_certificate_missing_is_named": "TLS 1.3 reports a rejection after the handshake",
 }

@@ -170,6 +170,16 @@ FILTERED = "port 110 is filtered, or the service has stopped accepting connectio
             "host down or unreachable: port 995 does not answer either, nor does ping",
         ),
         (
+            Kind.UNREACHABLE,
+            [TcpConnection(HERE, 0.1, failure(Kind.UNREACHABLE)), PING],
+            "a packet filter rejects connections to port 110: the host answers ping",
+        ),
+        (
+            Kind.UNREACHABLE,
+            [TcpConnection(HERE, 0.1, failure(Kind.UNREACHABLE)), NO_PING],
+            "no further cause found",
+        ),
+        (
             Kind.REFUSED,
             [TcpConnection(HERE, 0.1, REFUSED), TcpConnection(THERE, 0.1)],
             "only port 110 is affected: port 995 of the host accepts connections",
@@ -237,7 +247,7 @@ def test_cause_in_phase_tls_names_the_protocol_of_the_port(
             [DEAF, TLS_THERE],
             "",
             "the server on port 110 hangs: it accepts connections and sends nothing, neither in"
-            " plain text nor in TLS; port 995 works",
+            " plain text nor in TLS; port 995 completes TLS handshakes: is the authentication",
         ),
         (Kind.CLOSED, [PLAIN], "", "the server greets now: the failure was temporary"),
     ],
@@ -299,6 +309,106 @@ def test_cause_with_many_bad_addresses_names_three() -> None:
     assert text.endswith(" and 2 more")
 
 
+ALERT = failure(Kind.TLS, "sent an alert")
+CUT = failure(Kind.CLOSED, "closed the connection")
+
+
+@pytest.mark.parametrize(
+    ("kind", "answers", "words"),
+    [
+        (Kind.TIMEOUT, (ALERT, LATE), "large packets are lost (path MTU), or a device drops"),
+        (Kind.CLOSED, (ALERT, CUT), "large packets are lost (path MTU), or a device drops"),
+        (Kind.TIMEOUT, (LATE, LATE), "hangs: it accepts connections and sends nothing"),
+        (Kind.CLOSED, (ALERT, ALERT), "every TLS version fails"),
+    ],
+)
+def test_cause_with_small_alerts_and_lost_handshakes_is_the_packet_size(
+    kind: Kind, answers: tuple[Failure, Failure], words: str
+) -> None:
+    """A server that sends alerts does not hang: what is large is lost."""
+    versions = [Version(n, None, why) for n, why in zip(("1.1", "1.3"), answers, strict=True)]
+
+    assert words in cause(Phase.TLS, kind, SILENT, *versions, argv="-S -p 110")
+
+
+@pytest.mark.parametrize(
+    ("newest", "words"),
+    [
+        (
+            Version("1.3", failure=LATE),
+            "handshakes of TLS 1.2 succeed, those of TLS 1.3 fail: a dev",
+        ),
+        (
+            Version("1.3", failure=CUT),
+            "handshakes of TLS 1.2 succeed, those of TLS 1.3 fail: a dev",
+        ),
+        (
+            Version("1.3", printable("AES")),
+            "TLS 1.2 and 1.3 succeed now: the failure was temporary",
+        ),
+        (Version("1.3", failure=ALERT), "TLS 1.2 succeed now: the failure was temporary, or a dev"),
+    ],
+)
+def test_cause_with_an_accepted_version_is_the_client_hello(newest: Version, words: str) -> None:
+    """What carried a certificate is no path MTU black hole: the ClientHello is too large."""
+    accepted = Version("1.2", printable("AES"))
+
+    text = cause(Phase.TLS, Kind.TIMEOUT, SILENT, newest, accepted, argv="-S -p 110")
+
+    assert words in text
+    assert "path MTU" not in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(9.9, "the server greets now"), (10.0, "the server greets, but only after 10.0 s")],
+)
+def test_cause_with_a_late_greeting_is_not_a_recovery(seconds: float, words: str) -> None:
+    """A greeting that needs as long as the timeout would fail again."""
+    late = PLAIN.replace(seconds=seconds)
+
+    assert cause(Phase.GREETING, Kind.TIMEOUT, late, argv="-t 10").startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("argv", "fact", "expected"),
+    [
+        ("-S", SILENT.replace(address=THERE), "TLS works, and port 995 does not greet either"),
+        ("-S", PLAIN.replace(address=THERE), likely_cause.NOTHING),
+        ("", SILENT.replace(address=THERE), likely_cause.NOTHING),
+    ],
+)
+def test_cause_without_a_greeting_on_any_port_is_the_back_end(
+    argv: str, fact: Fact, expected: str
+) -> None:
+    """TLS works on one port, and the other is silent in plain text."""
+    text = cause(Phase.GREETING, Kind.TIMEOUT, fact, argv=f"{argv} -p 110")
+
+    assert text.startswith(expected)
+
+
+def test_cause_with_the_minimum_accepted_blames_the_ciphers() -> None:
+    """A server whose newest version is the minimum is not too old."""
+    accepted = Version("1.2", printable("AES"))
+
+    assert cause(Phase.TLS, Kind.OLD_TLS, accepted, argv="-S").startswith("TLS 1.2 is accepted, ")
+
+
+def test_cause_with_an_empty_lookup_is_not_a_recovered_name() -> None:
+    """A lookup without an address has not resolved the name."""
+    empty = Lookup("IPv4", 0.1)
+
+    assert cause(Phase.RESOLVE, Kind.RESOLVER, empty) == likely_cause.NOTHING
+
+
+def test_cause_without_stls_does_not_name_the_same_port() -> None:
+    """TLS on the port that failed is not another port to use."""
+    assert cause(Phase.STLS, Kind.NO_STLS, TLS_HERE, argv="--starttls") == likely_cause.NOTHING
+
+
+_WITHOUT_STEPS = {Phase.FAILED, Phase.LOGIN, Phase.STAT, Phase.QUIT}
+
+
 def test_rules_cover_the_phases_in_which_steps_connect() -> None:
     """A diagnosis opens no connection after a login, and QUIT is never evaluated."""
-    assert set(likely_cause.RULES) == {None, *Phase} - {Phase.LOGIN, Phase.STAT, Phase.QUIT}
+    assert set(likely_cause.RULES) == {None, *Phase} - _WITHOUT_STEPS

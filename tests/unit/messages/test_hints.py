@@ -1,7 +1,33 @@
 """The table of hints."""
 
-from check_pop3_plus.messages.hints import HINTS, hint
-from check_pop3_plus.model.failures import Kind, Phase
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from check_pop3_plus.messages import hints
+from check_pop3_plus.messages.hints import HINTS, wrong_port
+from check_pop3_plus.model.failures import Failure, Kind, Phase
+from check_pop3_plus.model.report import Address, CertificateFacts, Chain, Lap, Report, Session
+from check_pop3_plus.model.sanitised_text import printable
+from tests.pki.certificate_facts import NOW
+from tests.support.settings_from import check_settings
+
+
+def report(*laps: Lap, lifetime: float = 90, left: float = 20) -> Report:
+    """Return the report of one session; its certificate has a lifetime and days left."""
+    session = Session(Address("192.0.2.1", 995))
+    session.timeline.laps += laps
+    ends = NOW + dt.timedelta(days=left)
+    leaf = CertificateFacts(ends - dt.timedelta(days=lifetime), ends)
+    session.chain = Chain((leaf,), path=(leaf,))
+    return Report((session,), (session,), None, None, None, NOW.timestamp())
+
+
+def hint(kind: Kind, phase: Phase | None, argv: str = "", about: Report | None = None) -> str:
+    settings = check_settings(f"-H pop.example.test {argv}".split())
+    return hints.hint(kind, phase, settings, about or report())
 
 
 def test_hints_have_a_row_for_every_kind() -> None:
@@ -18,3 +44,99 @@ def test_hint_of_a_phase_replaces_the_general_hint() -> None:
 def test_hint_without_advice_is_empty() -> None:
     """A threshold that the user set explains itself."""
     assert hint(Kind.MESSAGES, None) == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "phase", "option"),
+    [
+        (Kind.TIMEOUT, Phase.GREETING, "-S"),
+        (Kind.GARBLED, Phase.GREETING, "-S"),
+        (Kind.TIMEOUT, Phase.TLS, "--starttls"),
+        (Kind.TLS, Phase.TLS, "--starttls"),
+    ],
+)
+def test_hint_does_not_suggest_an_option_that_is_given(
+    kind: Kind, phase: Phase, option: str
+) -> None:
+    """Advice to try an option is given only without it."""
+    other = {"-S": "", "--starttls": "-S"}[option]
+
+    assert f"(try {option})" in hint(kind, phase, other)
+    assert f"(try {option})" not in hint(kind, phase, option)
+
+
+def test_hint_about_a_late_login_names_the_delay_after_failed_ones() -> None:
+    """Dovecot delays the logins of a whole network after failed ones."""
+    text = hint(Kind.TIMEOUT, Phase.LOGIN)
+
+    assert "delays logins after failed ones" in text
+    assert text.endswith("; allow for it with -t 20")
+    assert "-t 20" not in hint(Kind.TIMEOUT, Phase.LOGIN, "-t 20")
+
+
+@pytest.mark.parametrize(
+    ("phase", "words"),
+    [(Phase.RESOLVE, "resolv.conf"), (Phase.LOGIN, "delays logins"), (Phase.STAT, "see below")],
+)
+def test_hint_about_a_slow_session_fits_the_longest_phase(phase: Phase, words: str) -> None:
+    """The longest phase decides, not the last."""
+    laps = (Lap(phase, 3.0, ok=True), Lap(Phase.CONNECT, 0.1, ok=True))
+
+    assert words in hint(Kind.SLOW, None, about=report(*laps))
+
+
+@pytest.mark.parametrize(
+    ("argv", "lifetime", "left", "words", "absent"),
+    [
+        ("-D 60", 90, 50, "the limit of 60 days (-D) is above a third", "due"),
+        ("-D 60", 90, 20, "its renewal is due, too", "renew the certificate ("),
+        ("-D 60,20", 90, 19, "renew the certificate (", "above a third"),
+        ("-D 60", 365, 50, "renew the certificate (", "above a third"),
+        ("-D 50%", 90, 40, "the limit of 45 days (-D) is above a third", "due"),
+        ("-D 30d/50%", 90, 29, "renew the certificate (", "above a third"),
+        ("-D 60", 90, 70, "renew the certificate (", "above a third"),  # an issuer expires
+    ],
+)
+def test_hint_about_an_early_threshold_names_it(
+    argv: str, lifetime: float, left: float, words: str, absent: str
+) -> None:
+    """A limit above a third of the lifetime reports certificates whose renewal is not due."""
+    text = hint(Kind.EXPIRING, None, argv, report(lifetime=lifetime, left=left))
+
+    assert words in text
+    assert absent not in text
+
+
+@pytest.mark.parametrize(
+    ("argv", "kind", "phase", "message", "expected"),
+    [
+        ("-p 995", Kind.TIMEOUT, Phase.GREETING, "", "; port 995 expects TLS: use -S"),
+        ("-p 995", Kind.CLOSED, Phase.GREETING, "", ""),
+        ("-p 995", Kind.TIMEOUT, Phase.CONNECT, "", ""),
+        ("-S", Kind.TIMEOUT, Phase.GREETING, "", ""),
+        ("", Kind.TIMEOUT, Phase.GREETING, "", ""),
+        (
+            "-p 995 --starttls",
+            Kind.GARBLED,
+            Phase.GREETING,
+            "",
+            "; port 995 expects TLS: use -S in place of --starttls",
+        ),
+        ("-p 110 -S", Kind.TLS, Phase.TLS, "plain text", "; use --starttls on port 110"),
+        ("-p 110 -S", Kind.TLS, Phase.TLS, "alert", ""),
+        (
+            "-p 110 -D 30",
+            Kind.TLS,
+            Phase.TLS,
+            "answers in plain text",
+            "; use --starttls on port 110 (-D implies -S)",
+        ),
+    ],
+)
+def test_wrong_port_names_the_option_of_a_standard_port(
+    argv: str, kind: Kind, phase: Phase, message: str, expected: str
+) -> None:
+    """A standard port without its option is the mistake to name on line 1."""
+    settings = check_settings(f"-H pop.example.test {argv}".split())
+
+    assert wrong_port(Failure(kind, phase, printable(message)), settings) == expected

@@ -1,11 +1,11 @@
-"""The timeline of phases."""
+"""The timeline of phases, and the seconds of a report."""
 
 import pytest
 
 from check_pop3_plus.model import report
-from check_pop3_plus.model.failures import Kind, Phase, ProbeError
-from check_pop3_plus.model.report import Lap, Timeline, seconds_by_phase
-from check_pop3_plus.model.sanitised_text import Printable
+from check_pop3_plus.model.failures import Failure, Kind, Phase, ProbeError
+from check_pop3_plus.model.report import Address, Lap, Report, Session, Timeline, seconds_by_phase
+from check_pop3_plus.model.sanitised_text import Printable, printable
 
 
 def test_timeline_failed_phase_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,3 +26,44 @@ def test_phases_that_come_twice_are_added_up() -> None:
     laps = [Lap(Phase.CAPA, 1, ok=True), Lap(Phase.TLS, 2, ok=True), Lap(Phase.CAPA, 3, ok=True)]
 
     assert seconds_by_phase(laps) == {Phase.CAPA: 4, Phase.TLS: 2}
+
+
+def tried(began: float | None, ended: float | None, kind: Kind | None = None) -> Session:
+    session = Session(Address("192.0.2.1", 110))
+    session.began, session.ended = began, ended
+    session.failure = Failure(kind, Phase.CONNECT, printable("failed")) if kind else None
+    return session
+
+
+LATE, REFUSED = tried(10.0, None, Kind.TIMEOUT), tried(12.5, None, Kind.REFUSED)
+UNTRIED = tried(None, None, Kind.TIMEOUT)
+WORKED, REJECTED = tried(12.75, 13.0), tried(12.75, 13.0, Kind.GREETING)
+
+
+@pytest.mark.parametrize(
+    ("sessions", "evaluated", "seconds"),
+    [
+        ((WORKED,), (WORKED,), None),
+        ((LATE, REFUSED, WORKED), (WORKED,), 2.75),
+        ((REFUSED, WORKED), (WORKED,), 0.25),
+        ((LATE, REJECTED), (REJECTED,), 2.75),
+        ((UNTRIED, LATE, WORKED), (WORKED,), 2.75),
+        ((UNTRIED, WORKED), (WORKED,), None),
+        ((WORKED, tried(12.8, None, Kind.TIMEOUT)), (WORKED,), None),
+        ((LATE, REFUSED), (REFUSED,), None),
+        ((LATE, WORKED), (LATE, WORKED), None),
+        ((), (), None),
+    ],
+    ids=[
+        *("one address", "two failed", "one refused", "the last failed later", "one untried"),
+        *("only untried", "failed afterwards", "all failed", "all addresses", "no address"),
+    ],
+)
+def test_report_seconds_lost_end_where_the_evaluated_session_begins(
+    sessions: tuple[Session, ...], evaluated: tuple[Session, ...], seconds: float | None
+) -> None:
+    """Addresses cost time only if they failed before another one answered."""
+    report = Report(sessions, evaluated, Lap(Phase.RESOLVE, 0.5, True), None, None, 0.0)
+
+    assert report.seconds().get(Phase.FAILED) == seconds
+    assert report.seconds()[Phase.RESOLVE] == 0.5
