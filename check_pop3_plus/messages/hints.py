@@ -67,8 +67,8 @@ HINTS = {
     Kind.CLOSED: Hint(
         "the server crashed, was restarted, or dropped the connection; check its log",
         by_phase={
-            Phase.GREETING: "an access list, a connection limit, or a failing back end of the"
-            " server",
+            Phase.GREETING: "an access list, a connection limit, a failing back end of the server,"
+            " or it expects a PROXY protocol header",
             Phase.LOGIN: "the authentication back end of the server is slow or down",
             Phase.TLS: "a misconfigured TLS service, or an access list",
         },
@@ -76,10 +76,13 @@ HINTS = {
     Kind.GARBLED: Hint(
         "a broken server, or a proxy or packet filter that changes the traffic",
         by_phase={
-            Phase.GREETING: "another service on this port, or TLS from the first byte (try -S)",
-            (Phase.GREETING, Security.STLS): "another service on this port, or TLS from the first"
-            " byte (try -S in place of --starttls)",
-            (Phase.GREETING, Security.IMPLICIT): "another service on this port",
+            Phase.GREETING: "another service on this port, TLS from the first byte (try -S), or a"
+            " proxy in front sends a PROXY protocol header that the server does not expect",
+            (Phase.GREETING, Security.STLS): "another service on this port, TLS from the first"
+            " byte (try -S in place of --starttls), or a proxy in front sends a PROXY protocol"
+            " header that the server does not expect",
+            (Phase.GREETING, Security.IMPLICIT): "another service on this port, or a proxy in front"
+            " sends a PROXY protocol header that the server does not expect",
         },
         gloss="unexpected protocol data",
     ),

@@ -241,6 +241,7 @@ def _phase_unless_implied(failure: Failure, what: str) -> str:
     """Return the phase in words, unless the reason `what` implies it."""
     phase = failure.phase
     is_broken_tls = failure.kind is Kind.TLS and phase is not Phase.TLS
-    if not (failure.kind in _IN_ANY_PHASE or is_broken_tls) or (phase and phase.value in what):
+    is_implied = (phase and phase.value in what) or "after the greeting" in what
+    if is_implied or not (failure.kind in _IN_ANY_PHASE or is_broken_tls):
         return ""
     return "" if what.startswith("is not POP3") else _during(failure)

@@ -15,15 +15,17 @@ from check_pop3_plus.model.failures import (
     ProbeError,
     config_error,
 )
-from check_pop3_plus.model.report import MailboxFacts, Session
+from check_pop3_plus.model.report import MailboxFacts, Note, Session
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Security, Verify
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.pop3 import grammar
 from check_pop3_plus.probe.connection import (
     Connection,
+    needs_replies,
     quit_session,
     read_capabilities,
+    read_capabilities_in_tls,
     read_greeting,
 )
 from check_pop3_plus.probe.prerequisites import Prerequisites
@@ -60,24 +62,31 @@ def run_session(
             read_greeting(connection)
         stream.deadline = deadline
         is_stls = context is not None and settings.tls.security is Security.STLS
-        if context and is_stls:
-            upgrade(connection, context)
         known = None
         # After STLS in any case: the list from before TLS must not be used (RFC 2595 section 4),
         # and with TLS 1.3 a server may refuse a client certificate only now.
         for_login = settings.login and settings.login.needs_capabilities
-        if is_stls or for_login or settings.assertions.capabilities:
+        if context and is_stls:
+            had_worked = upgrade(connection, context)
+            known = read_capabilities_in_tls(connection, had_worked)
+        elif for_login or settings.assertions.capabilities:
             known = read_capabilities(connection)
         if settings.login and log_in(connection, prerequisites, known, may_log_in):
             with phase(Phase.STAT):
                 stat_mailbox(connection)
     finally:
-        if connection.is_usable:
-            quit_session(connection)
+        unexpected = quit_session(connection) if connection.is_usable else None
+    if unexpected and needs_replies(settings):
+        session.timeline.failed = Phase.QUIT
+        raise unexpected
+    if unexpected:
+        session.notes.append(Note(unexpected.kind, unexpected.message))
 
 
-def upgrade(connection: Connection, context: "ssl.SSLContext") -> None:
+def upgrade(connection: Connection, context: "ssl.SSLContext") -> bool:
     """Change to TLS by STLS, or fail: there is no fallback to plain text (RFC 2595 section 4).
+
+    Returns whether the server answered CAPA before.
 
     Raises ProbeError: no-stls, injected, and what a handshake raises.
     """
@@ -91,6 +100,8 @@ def upgrade(connection: Connection, context: "ssl.SSLContext") -> None:
         # Data after the reply is not protected, and would be read as if received inside TLS.
         if connection.unsolicited():
             connection.is_usable = False
+            if connection.doubt and connection.has_pending_list():
+                raise connection.doubt.if_shifted
             raise ProbeError(Kind.INJECTED, "sent plain data after the STLS reply (injection?)")
     connection.session.capabilities = connection.session.offered = None
     with connection.session.timeline.phase(Phase.TLS):
@@ -101,6 +112,7 @@ def upgrade(connection: Connection, context: "ssl.SSLContext") -> None:
             if error.kind is Kind.CLOSED:
                 raise ProbeError(Kind.TLS, "accepted STLS and then {}", error.message) from error
             raise
+    return offered is not None
 
 
 def log_in(
@@ -143,6 +155,7 @@ def log_in(
             kind = login.refusal_kind(reply, encrypted)
             message = login.refusal_message(reply, wanted.username, kind, connection.sanitise)
             raise ProbeError(kind, "{}", message)
+    connection.doubt = None
     connection.session.logged_in_as = sanitise(wanted.username)
     return True
 
