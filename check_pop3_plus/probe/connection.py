@@ -18,7 +18,7 @@ from check_pop3_plus.model.report import Note, Session, TlsFacts
 from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable, sanitise
 from check_pop3_plus.model.settings import Security, Settings
 from check_pop3_plus.net.transport import Stream
-from check_pop3_plus.pop3 import grammar
+from check_pop3_plus.pop3 import grammar, refusals
 from check_pop3_plus.support.deadline import Clock
 from check_pop3_plus.support.masking import also_masking
 
@@ -203,14 +203,44 @@ def read_greeting(connection: Connection) -> None:
         raise ProbeError(Kind.GARBLED, "sent a malformed greeting: {}", quoted)
     connection.is_usable = True
     if not reply.ok:
-        is_temporary = f"{reply.code}/".startswith("SYS/TEMP/")  # codes are hierarchical
-        kind = Kind.GREETING_TEMPORARY if is_temporary else Kind.GREETING
-        raise ProbeError(kind, "refuses service: {}", connection.reason(reply))
+        raise service_refused(connection, reply, "refuses service: {}")
     if connection.unsolicited():
         message = "sent more than its greeting, unasked"
         if connection.settings.login or connection.settings.tls.security is Security.STLS:
             raise ProbeError(Kind.GARBLED, message)
         add_note(connection, Kind.GARBLED, message)
+
+
+def service_refused(connection: Connection, reply: grammar.Reply, template: str) -> ProbeError:
+    """Return the error for a server that serves nobody; the template quotes its words."""
+    kind = refusals.service_kind(reply, [connection.settings.target.hostname])
+    return ProbeError(kind, template, connection.reason(reply))
+
+
+def read_capabilities_in_tls(
+    connection: Connection, had_worked: bool
+) -> grammar.Capabilities | None:
+    """Return the reply to CAPA after STLS; `had_worked`: it was answered before STLS.
+
+    nginx's mail proxy refuses a session without a client certificate only now, as the reply to
+    CAPA; other servers do it unasked, so that it may arrive before CAPA is sent.
+
+    Raises ProbeError: client-certificate, greeting, greeting-temporary; what
+    `Connection.request` raises.
+    """
+    with connection.session.timeline.phase(Phase.CAPA):
+        if connection.unsolicited():
+            reply = connection.read_reply()
+            if reply.ok:
+                raise ProbeError(Kind.GARBLED, "sent data that nothing had asked for")
+            raise service_refused(connection, reply, _REFUSED_IN_TLS)
+        reply = connection.request(grammar.command(b"CAPA"), has_body=True)
+        if not reply.ok and (had_worked or refusals.is_of_system(reply)):
+            raise service_refused(connection, reply, _REFUSED_IN_TLS)
+    return _capabilities(connection, reply)
+
+
+_REFUSED_IN_TLS = "refuses service inside TLS: {}"
 
 
 def read_capabilities(connection: Connection) -> grammar.Capabilities | None:
@@ -220,6 +250,11 @@ def read_capabilities(connection: Connection) -> grammar.Capabilities | None:
     """
     with connection.session.timeline.phase(Phase.CAPA):
         reply = connection.request(grammar.command(b"CAPA"), has_body=True)
+    return _capabilities(connection, reply)
+
+
+def _capabilities(connection: Connection, reply: grammar.Reply) -> grammar.Capabilities | None:
+    """Record and return the capability list in a reply to CAPA, or None if it was refused."""
     if not reply.ok:
         return None
     connection.session.capabilities = tuple(connection.sanitise(line) for line in reply.body)

@@ -24,6 +24,7 @@ from check_pop3_plus.probe.connection import (
     Connection,
     quit_session,
     read_capabilities,
+    read_capabilities_in_tls,
     read_greeting,
 )
 from check_pop3_plus.probe.prerequisites import Prerequisites
@@ -60,13 +61,14 @@ def run_session(
             read_greeting(connection)
         stream.deadline = deadline
         is_stls = context is not None and settings.tls.security is Security.STLS
-        if context and is_stls:
-            upgrade(connection, context)
         known = None
         # After STLS in any case: the list from before TLS must not be used (RFC 2595 section 4),
         # and with TLS 1.3 a server may refuse a client certificate only now.
         for_login = settings.login and settings.login.needs_capabilities
-        if is_stls or for_login or settings.assertions.capabilities:
+        if context and is_stls:
+            had_worked = upgrade(connection, context)
+            known = read_capabilities_in_tls(connection, had_worked)
+        elif for_login or settings.assertions.capabilities:
             known = read_capabilities(connection)
         if settings.login and log_in(connection, prerequisites, known, may_log_in):
             with phase(Phase.STAT):
@@ -76,8 +78,10 @@ def run_session(
             quit_session(connection)
 
 
-def upgrade(connection: Connection, context: "ssl.SSLContext") -> None:
+def upgrade(connection: Connection, context: "ssl.SSLContext") -> bool:
     """Change to TLS by STLS, or fail: there is no fallback to plain text (RFC 2595 section 4).
+
+    Returns whether the server answered CAPA before.
 
     Raises ProbeError: no-stls, injected, and what a handshake raises.
     """
@@ -101,6 +105,7 @@ def upgrade(connection: Connection, context: "ssl.SSLContext") -> None:
             if error.kind is Kind.CLOSED:
                 raise ProbeError(Kind.TLS, "accepted STLS and then {}", error.message) from error
             raise
+    return offered is not None
 
 
 def log_in(

@@ -50,6 +50,13 @@ GREETINGS = [
         "greeting-temporary",
     ),
     Fault("another code", [say(b"-ERR [SYS/TEMPLE] x\r\n"), *BYE], "CRITICAL", "greeting"),
+    Fault(
+        "a certificate demanded",
+        [say(b"-ERR No required SSL certificate\r\n"), drop()],
+        "CRITICAL",
+        "client-certificate",
+        "No required SSL certificate",
+    ),
     Fault("a bare -ERR", [say(b"-ERR\r\n"), *BYE], "CRITICAL", "greeting", "(no reason given)"),
     Fault("13", [say(b"-ERR [SYS/PERM] never\r\n"), *BYE], "CRITICAL", "greeting", "SYS/PERM"),
     *(

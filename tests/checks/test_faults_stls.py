@@ -235,3 +235,49 @@ def test_capa_flood_is_oversized(mode: str, pki: Pki) -> None:
     assert kinds(done) == ["oversized"]
     assert done.seconds < 3
     assert server.flooded < 16 * 1024 * 1024
+
+
+REFUSALS_IN_TLS = [
+    (b"-ERR No required SSL certificate", "client-certificate"),
+    (b"-ERR [SYS/TEMP] too many connections", "greeting-temporary"),
+    (b"-ERR [SYS/PERM] closed", "greeting"),
+    (b"-ERR go away", "greeting"),
+]
+
+
+@pytest.mark.parametrize("login", [False, True])
+@pytest.mark.parametrize("is_unasked", [False, True])
+@pytest.mark.parametrize(("said", "kind"), REFUSALS_IN_TLS)
+def test_capa_refused_inside_tls_is_a_refusal(
+    said: bytes, kind: str, is_unasked: bool, login: bool, pki: Pki
+) -> None:
+    """CAPA worked before STLS: `-ERR` inside TLS refuses service, asked for or not."""
+    asked = [] if is_unasked else [expect(b"CAPA")]
+    steps = [*upgraded(pki)[:-2], *asked, say(said + b"\r\n"), drop()]
+    with ScriptedServer(steps) as server:
+        done = check(server, *flags("stls", pki, login=login))
+
+    assert done.code == 2, done.out
+    assert kinds(done) == [kind]
+    assert said.decode().removeprefix("-ERR ") in done.line
+    assert CANARY.encode() not in server.received
+
+
+@pytest.mark.parametrize("is_known_before", [False, True])
+def test_capa_unknown_inside_tls_is_tolerated_if_it_was_before(
+    is_known_before: bool, pki: Pki
+) -> None:
+    """A server without CAPA refuses it before and inside TLS."""
+    listed = say(b"+OK\r\nSTLS\r\n.\r\n" if is_known_before else b"-ERR unknown command\r\n")
+    steps = [
+        GREETING,
+        expect(b"CAPA"),
+        listed,
+        *upgraded(pki)[3:-1],
+        say(b"-ERR unknown\r\n"),
+        *BYE,
+    ]
+    with ScriptedServer(steps) as server:
+        done = check(server, *flags("stls", pki))
+
+    assert done.code == (2 if is_known_before else 0), done.out

@@ -305,7 +305,8 @@ def test_stls_drops_capabilities_from_before() -> None:
 
     session, error = run_scripted(stream, STLS)
 
-    assert error is None
+    assert error is not None
+    assert (error.kind, session.timeline.failed) == (Kind.GREETING, Phase.CAPA)
     assert (session.capabilities, session.offered) == (None, None)
 
 
