@@ -15,13 +15,14 @@ from check_pop3_plus.model.failures import (
     ProbeError,
     config_error,
 )
-from check_pop3_plus.model.report import MailboxFacts, Session
+from check_pop3_plus.model.report import MailboxFacts, Note, Session
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Security, Verify
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.pop3 import grammar
 from check_pop3_plus.probe.connection import (
     Connection,
+    needs_replies,
     quit_session,
     read_capabilities,
     read_capabilities_in_tls,
@@ -74,8 +75,12 @@ def run_session(
             with phase(Phase.STAT):
                 stat_mailbox(connection)
     finally:
-        if connection.is_usable:
-            quit_session(connection)
+        unexpected = quit_session(connection) if connection.is_usable else None
+    if unexpected and needs_replies(settings):
+        session.timeline.failed = Phase.QUIT
+        raise unexpected
+    if unexpected:
+        session.notes.append(Note(unexpected.kind, unexpected.message))
 
 
 def upgrade(connection: Connection, context: "ssl.SSLContext") -> bool:
@@ -95,6 +100,8 @@ def upgrade(connection: Connection, context: "ssl.SSLContext") -> bool:
         # Data after the reply is not protected, and would be read as if received inside TLS.
         if connection.unsolicited():
             connection.is_usable = False
+            if connection.doubt and connection.has_pending_list():
+                raise connection.doubt.if_shifted
             raise ProbeError(Kind.INJECTED, "sent plain data after the STLS reply (injection?)")
     connection.session.capabilities = connection.session.offered = None
     with connection.session.timeline.phase(Phase.TLS):
@@ -148,6 +155,7 @@ def log_in(
             kind = login.refusal_kind(reply, encrypted)
             message = login.refusal_message(reply, wanted.username, kind, connection.sanitise)
             raise ProbeError(kind, "{}", message)
+    connection.doubt = None
     connection.session.logged_in_as = sanitise(wanted.username)
     return True
 
