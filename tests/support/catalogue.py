@@ -77,6 +77,7 @@ def unknown(kind: str | None, says: str, long: str = "") -> Outcome:
     return Outcome("UNKNOWN", kind, says, long)
 
 
+UNEXPECTED = r"unexpected data after the greeting: \+OK again"
 ANSWERED = r" answered in \d+\.\d{3} s"
 
 FAULTS = {
@@ -179,11 +180,9 @@ FAULTS = {
     19: Row(
         "unsolicited lines after the greeting",
         {
-            "": warning("garbled", "sent more than its greeting, unasked", modes=("plain", "tls")),
-            "login": critical("garbled", "greeting: .* sent more than its greeting, unasked"),
-            "required": critical(
-                "garbled", "greeting: .* sent more than its greeting, unasked", modes=("stls",)
-            ),
+            "": warning("garbled", UNEXPECTED, modes=("plain", "tls")),
+            "login": critical("garbled", UNEXPECTED),
+            "required": critical("garbled", UNEXPECTED, modes=("stls",)),
         },
     ),
     20: Row(
@@ -563,6 +562,63 @@ FAULTS = {
             "bare greeting": ok(ANSWERED),
             "odd capabilities": ok("user monitor logged in"),
             "late rejection": critical("credentials", "login: .* rejected user monitor: "),
+        },
+    ),
+    71: Row(
+        "CAPA is refused inside TLS, as nginx does without a client certificate",
+        {
+            "certificate": critical(
+                "client-certificate", "refuses service inside TLS: No required SSL certificate"
+            ),
+            "temporary": critical(
+                "greeting-temporary", r"refuses service inside TLS: \[SYS/TEMP\] too many"
+            ),
+            "permanent": critical("greeting", r"refuses service inside TLS: \[SYS/PERM\] closed"),
+            "other": critical("greeting", "refuses service inside TLS: go away"),
+        },
+        ("stls",),
+    ),
+    72: Row(
+        "the same without a CAPA, right after the handshake",
+        {
+            "certificate": critical(
+                "client-certificate", "refuses service inside TLS: No required SSL certificate"
+            ),
+            "temporary": critical(
+                "greeting-temporary", r"refuses service inside TLS: \[SYS/TEMP\] too many"
+            ),
+            "permanent": critical("greeting", r"refuses service inside TLS: \[SYS/PERM\] closed"),
+            "other": critical("greeting", "refuses service inside TLS: go away"),
+        },
+        ("stls",),
+    ),
+    73: Row(
+        "the greeting inside TLS demands a client certificate",
+        {
+            "": critical(
+                "client-certificate", "refuses service: No required SSL certificate", modes=("tls",)
+            )
+        },
+        ("tls",),
+    ),
+    74: Row(
+        "data that nothing has asked for, anywhere after the greeting",
+        {
+            "": warning(
+                "garbled", "unexpected data after the greeting: [-*] ?[EB]", modes=("plain", "tls")
+            ),
+            "login": critical("garbled", r"(unexpected data after the greeting|reply): [-*]"),
+            "required": critical(
+                "garbled", r"(unexpected data after the greeting|reply): [-*]", modes=("stls",)
+            ),
+            "proxy": warning(
+                "garbled",
+                r"unexpected data after the greeting: -ERR .* \(PROXY protocol\?\)",
+                modes=("plain", "tls"),
+            ),
+            "proxy and login": critical(
+                "garbled", r"unexpected data after the greeting: -ERR .* \(PROXY protocol\?\)"
+            ),
         },
     ),
 }

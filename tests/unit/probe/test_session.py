@@ -511,7 +511,7 @@ def test_greeting_lower_case_is_a_note() -> None:
     ]
 
 
-UNASKED = "sent more than its greeting, unasked"
+UNASKED = "sent unexpected data after the greeting: +OK"
 
 
 @pytest.mark.parametrize(("wanted", "is_failure"), [(PLAIN, False), (STLS, True), (INSECURE, True)])
@@ -576,7 +576,9 @@ def test_request_with_unsolicited_data_sends_nothing() -> None:
     """The data would be taken for the reply."""
     connection, stream = greeted(Early(b"+"))
 
-    with pytest.raises(ProbeError, match=r"^sent data that nothing had asked for$") as caught:
+    with pytest.raises(
+        ProbeError, match=r"^sent unexpected data after the greeting: \+$"
+    ) as caught:
         connection.request(grammar.command(b"STAT"))
     assert caught.value.kind is Kind.GARBLED
     assert stream.sent == []
