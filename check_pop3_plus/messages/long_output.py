@@ -64,13 +64,14 @@ def _failures(report: Report) -> list[Failure]:
 def cause(report: Report, kinds: list[str]) -> Iterator[str]:
     """Yield each kind of finding, worst first, and what to try."""
     ended = _failures(report)
-    phases = {failure.kind.value: failure.phase for failure in reversed(ended)}
+    by_kind = {failure.kind.value: failure for failure in reversed(ended)}
     for kind in dict.fromkeys(kinds):
-        phase = phases.get(kind)
+        failure = by_kind.get(kind)
+        phase = failure.phase if failure else None
         gloss = hints.HINTS[Kind(kind)].gloss
         shown = f"{kind} ({gloss})" if gloss else kind
         yield f"kind: {shown}" + (f", in phase {phase.value}" if phase else "")
-        hint = hints.hint(Kind(kind), phase)
+        hint = hints.hint(Kind(kind), phase, failure.message if failure else "")
         if hint:
             yield f"try: {hint}"
 
