@@ -1,6 +1,7 @@
 """What to try, by kind of failure and by phase.
 
-A hint uses nothing but the kind, the phase and the message, which quotes the server; what the findings of a diagnosis add is in
+A hint uses nothing but the kind, the phase and the message, which quotes the server; what the
+findings of a diagnosis add is in
 `diagnosis/likely_cause`.
 """
 
@@ -154,7 +155,8 @@ _BY_WORDS = (
         " PLAIN for this user, or check without a login",
     ),
     (
-        r"its mechanisms:.* (XOAUTH2|OAUTHBEARER)\b|basic auth\w* (is |has been )?(disabled|blocked)",
+        r"its mechanisms:.* (XOAUTH2|OAUTHBEARER)\b"
+        r"|basic auth\w* (is |has been )?(disabled|blocked)",
         "the server takes tokens instead of passwords: use --auth xoauth2 or oauthbearer",
     ),
     (
