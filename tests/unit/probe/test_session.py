@@ -710,8 +710,8 @@ def test_apop_digest_uses_greeting_as_received() -> None:
     assert "C: APOP ***" in session.transcript
 
 
-def test_login_refusal_naming_tls_inside_tls_is_credentials() -> None:
-    """Inside TLS a refusal that mentions TLS is about the credentials."""
+def test_login_refusal_naming_tls_inside_tls_is_not_about_tls() -> None:
+    """Inside TLS a demand for TLS makes no sense, unless the server still offers STLS."""
     replies = (b"+OK\r\n", b"+OK\r\n", b"-ERR TLS required\r\n", b"+OK\r\n")
 
     _, in_clear = run_scripted(ScriptedStream(*replies), INSECURE)
@@ -720,7 +720,7 @@ def test_login_refusal_naming_tls_inside_tls_is_credentials() -> None:
     assert in_clear is not None
     assert in_tls is not None
     assert in_clear.kind is Kind.CLEARTEXT_REFUSED
-    assert in_tls.kind is Kind.CREDENTIALS
+    assert in_tls.kind is Kind.LOGIN_REFUSED
 
 
 def shown(pki: Pki, name: str) -> TlsFacts:
