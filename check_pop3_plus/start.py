@@ -18,6 +18,7 @@ from collections.abc import Callable  # noqa: E402
 from typing import NoReturn  # noqa: E402
 
 from check_pop3_plus.model.stopped import Stopped  # noqa: E402
+from check_pop3_plus.support import openssl_environment  # noqa: E402
 
 _STACK_SIZE = 1024 * 1024
 """Bytes; OpenSSL needs a tenth of it."""
@@ -32,11 +33,15 @@ def run() -> NoReturn:
     # A single run ends before garbage matters, and collections during the imports cost 2 to 5 ms.
     # A sweep enables the collector again.
     gc.disable()
+    openssl_environment.remove()
     _secure_descriptors()
     code = 3
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, _stop)
+        # Both are inherited. With SIGCHLD ignored the exit code of a program reads as 0.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         # Also with PYTHONWARNINGS=error a warning must not become an exception.
         warnings.simplefilter("ignore")
         # Each attempt has a thread; eight megabytes would exceed a memory limit.

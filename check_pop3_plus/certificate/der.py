@@ -15,9 +15,24 @@ ALTERNATIVE_NAMES = bytes.fromhex("551d11")
 SUBJECT_KEY = bytes.fromhex("551d0e")
 AUTHORITY_KEY = bytes.fromhex("551d23")
 NETSCAPE_TYPE = bytes.fromhex("6086480186f8420101")
+PURPOSES = bytes.fromhex("551d25")
+NAME_CONSTRAINTS = bytes.fromhex("551d1e")
 _KNOWN = frozenset(
-    (BASIC_CONSTRAINTS, KEY_USAGE, ALTERNATIVE_NAMES, SUBJECT_KEY, AUTHORITY_KEY, NETSCAPE_TYPE)
+    (
+        *(BASIC_CONSTRAINTS, KEY_USAGE, ALTERNATIVE_NAMES, SUBJECT_KEY, AUTHORITY_KEY),
+        *(NETSCAPE_TYPE, PURPOSES, NAME_CONSTRAINTS),
+    )
 )
+# The others that OpenSSL knows (X509_supported_extension): certificate policies and mappings,
+# policy constraints, inhibit any policy, CRL distribution points, IP and AS resources, proxies,
+# OCSP without check.
+_SUPPORTED = _KNOWN | {
+    bytes.fromhex(number)
+    for number in (
+        *("551d20", "551d21", "551d24", "551d36", "551d1f", "2b06010505070107"),
+        *("2b06010505070108", "2b0601050507010e", "2b0601050507300105"),
+    )
+}
 
 EXTENSIONS_LIMIT = 1000
 """Extensions read; real certificates have a dozen, a hostile one may have 12,000."""
@@ -55,6 +70,8 @@ class Fields(Record):
     """Those named above, by object identifier; of several with the same one the first."""
     has_extensions: bool
     """Also where none of them is named above."""
+    has_unknown_critical: bool
+    """Whether OpenSSL rejects it for a critical extension (RFC 5280 section 4.2)."""
     outer_algorithm: bytes
     """Of the signature, as it is outside the signed part."""
 
@@ -81,6 +98,7 @@ def parse(certificate: bytes) -> Fields:
         key=key.whole,
         extensions=_known(listed),
         has_extensions=bool(listed),
+        has_unknown_critical=any(map(_is_unknown_critical, listed)),
         outer_algorithm=outer_algorithm.whole,
     )
 
@@ -139,6 +157,11 @@ def _known(listed: list[Value]) -> dict[bytes, Extension]:
             _, *mark, content = values(each.content)
             found[number] = Extension(bool(mark) and any(mark[0].content), content.content)
     return found
+
+
+def _is_unknown_critical(extension: Value) -> bool:
+    number, *mark, _ = values(extension.content)
+    return number.content not in _SUPPORTED and bool(mark) and any(mark[0].content)
 
 
 def _sequence(*contents: bytes) -> bytes:

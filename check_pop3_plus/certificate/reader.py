@@ -10,11 +10,12 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
+from datetime import datetime, timezone
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from check_pop3_plus.certificate import rfc5280_rules
+from check_pop3_plus.certificate import rejection_reasons, rfc5280_rules
 from check_pop3_plus.certificate.der import (
     ALTERNATIVE_NAMES,
     Fields,
@@ -23,7 +24,7 @@ from check_pop3_plus.certificate.der import (
     values,
     without_names,
 )
-from check_pop3_plus.model.record import Record
+from check_pop3_plus.certificate.rejection_reasons import Link
 from check_pop3_plus.model.report import CertificateFacts, Chain
 from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable
 from check_pop3_plus.model.stopped import Stopped
@@ -104,32 +105,46 @@ def _require_memory() -> None:
         raise MemoryError from error
 
 
-class _Read(Record):
-    """A certificate: its facts, and its fields for rules about more than one."""
-
-    facts: CertificateFacts
-    fields: Fields | None = None
+# X509_V_ERR_* of a path whose end is not in the trust store, or is no root.
+_NOT_ANCHORED = frozenset((2, 18, 19, 20, 21))
 
 
 # In a sweep many services have one server, and most servers have one of a few issuers.
 @lru_cache(maxsize=64)
-def read_chain(sent: tuple[bytes, ...], verified: tuple[bytes, ...], sanitise: Sanitiser) -> Chain:
+def read_chain(
+    sent: tuple[bytes, ...],
+    built: tuple[bytes, ...],
+    sanitise: Sanitiser,
+    verify_code: int = 0,
+    trusted: tuple[bytes, ...] = (),
+) -> Chain:
     """Return the facts of the certificates as sent, at most `CHAIN_LIMIT`, and their path.
 
-    `verified` is the path that OpenSSL has found, empty where there is none: then the path is
-    what the names in the certificates say.
+    `built` is the path that OpenSSL has found, also one that it then rejected with `verify_code`;
+    empty where there is none: then the path is what the names in the certificates say. `trusted`
+    are CAs of the trust store that may explain the rejection.
     """
     prepare()
+    verified = () if verify_code else built
     anchor = verified[-1] if verified else None
-    known = {der: _read(der, sanitise, anchor) for der in {*sent[:CHAIN_LIMIT], *verified}}
+    known = {der: _read(der, sanitise, anchor) for der in {*sent[:CHAIN_LIMIT], *built}}
     as_sent = [known[der] for der in sent[:CHAIN_LIMIT]]
-    path = [known[der] for der in verified] or _linked(as_sent)
+    path = [known[der] for der in built] or _linked(as_sent)
+    namesakes = [
+        _read(der, sanitise)
+        for der in trusted
+        if path and path[-1].fields and path[-1].fields.issuer in der
+    ]
+    rejection = rejection_reasons.reason(verify_code, path, as_sent, namesakes)
     return Chain(
         sent=tuple(each.facts for each in as_sent),
         left_out=max(0, len(sent) - CHAIN_LIMIT),
         path=tuple(each.facts for each in path),
         is_verified=bool(verified),
+        is_anchored=bool(built) and verify_code not in _NOT_ANCHORED,
         defects=rfc5280_rules.defects([known[der].fields for der in verified]),
+        rejection=rejection.text if rejection else None,
+        cure=rejection.cure if rejection else None,
     )
 
 
@@ -154,7 +169,7 @@ def read_pem(pem: bytes, sanitise: Sanitiser) -> tuple[CertificateFacts, ...]:
     return tuple(read(der, sanitise) for der in found)
 
 
-def _linked(sent: list[_Read]) -> list[_Read]:
+def _linked(sent: list[Link]) -> list[Link]:
     """Return the chain from the first certificate as far as the issuers were sent."""
     path = sent[:1]
     while path and (last := path[-1].fields) and last.issuer != last.subject:
@@ -172,7 +187,7 @@ def _linked(sent: list[_Read]) -> list[_Read]:
 
 # Long because each attribute has its own guard, and all guards share the list of unreadable ones.
 @lru_cache(maxsize=256)
-def _read(der: bytes, sanitise: Sanitiser, anchor: bytes | None = None) -> _Read:
+def _read(der: bytes, sanitise: Sanitiser, anchor: bytes | None = None) -> Link:
     from cryptography import x509
 
     unreadable: list[Printable] = []
@@ -197,9 +212,9 @@ def _read(der: bytes, sanitise: Sanitiser, anchor: bytes | None = None) -> _Read
     if certificate is None or fields is None:
         nothing = (printable("certificate"),)
         facts = CertificateFacts(None, None, fingerprint=_sha256(der), unreadable=nothing)
-        return _Read(facts, fields)
-    not_before = guarded("not before", lambda: certificate.not_valid_before_utc)
-    not_after = guarded("not after", lambda: certificate.not_valid_after_utc)
+        return Link(facts, fields)
+    not_before = guarded("not before", lambda: _utc(certificate, "not_valid_before"))
+    not_after = guarded("not after", lambda: _utc(certificate, "not_valid_after"))
     subject = issuer = None
     if whole is not None:
         subject = guarded("subject", lambda: _name(lambda: whole.subject, fields.subject))
@@ -225,7 +240,16 @@ def _read(der: bytes, sanitise: Sanitiser, anchor: bytes | None = None) -> _Read
         issuer_names=issuer or (),
         unreadable=tuple(unreadable),
     )
-    return _Read(facts, fields)
+    return Link(facts, fields)
+
+
+def _utc(certificate: "x509.Certificate", date: str) -> datetime:
+    """Return a date of the certificate; cryptography before 42 has only dates without a zone."""
+    if hasattr(type(certificate), f"{date}_utc"):
+        aware: datetime = getattr(certificate, f"{date}_utc")
+        return aware
+    naive: datetime = getattr(certificate, date)
+    return naive.replace(tzinfo=timezone.utc)
 
 
 def _names(fields: Fields) -> list[bytes | str]:

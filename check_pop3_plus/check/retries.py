@@ -27,7 +27,9 @@ class Attempt(Record):
 
     state: State
     status: str
-    """The status line, without service and state."""
+    """The status line, without service, state and suffix."""
+    suffix: str
+    """An insecure login and the place."""
     figures: tuple[Figure, ...]
     kinds: tuple[Kind, ...]
     """Of all findings that are not OK, worst first."""
@@ -72,7 +74,7 @@ def suffix(attempts: Sequence[Attempt], limits: Limits) -> str:
     failed = sum(attempt.state is not State.OK for attempt in attempts)
     if not limits.rechecks or not failed:
         return ""
-    return f" ({failed} of {count(len(attempts), 'attempt')} failed)"
+    return f", {failed} of {count(len(attempts), 'attempt')} failed"
 
 
 def lines(attempts: Sequence[Attempt], why_no_retry: str) -> Iterator[str]:

@@ -70,7 +70,7 @@ def run_check(
             *found,
         ),
         is_diagnosed or settings.verbosity >= 2,
-        retries.suffix(attempts, limits),
+        retries.suffix(attempts, limits) + last.suffix,
     )
 
 
@@ -90,6 +90,7 @@ def _attempt(prerequisites: Prerequisites, deadline: Deadline) -> Attempt:
     return Attempt(
         state,
         summary.ok(results) if state is State.OK else summary.problem(results),
+        summary.suffix(results),
         measured(results),
         tuple(Kind(result.hint) for result in findings),
         tuple(Kind(result.hint) for result in findings if _state(result) is state),
@@ -134,7 +135,7 @@ def _stopped(settings: Settings, attempts: Sequence[Attempt], started: float) ->
         f"stopped from outside after {seconds:.0f} s, before attempt {number}: {last.status}",
         last.figures,
         (f"kind: {Kind.STOPPED.value}", *lines),
-        suffix=retries.suffix(attempts, settings.limits),
+        suffix=retries.suffix(attempts, settings.limits) + last.suffix,
     )
 
 

@@ -4,7 +4,7 @@ import nagiosplugin
 from nagiosplugin import Metric, Result, Results
 
 from check_pop3_plus.messages.status_line import StatusLine
-from check_pop3_plus.model.failures import Failure, Kind, Phase
+from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Phase
 from check_pop3_plus.model.report import Chain, Note, Observation, Report, Session
 from check_pop3_plus.model.settings import Settings
 
@@ -22,24 +22,23 @@ class Summary(nagiosplugin.Summary):
 
     def ok(self, results: Results) -> str:
         """Return the status where every result is OK."""
-        for result in results.results:
-            fact = _fact(result)
-            # Where enough other addresses work, the kind is `partial`, and that is success. A
-            # failure that `--state` makes OK is none, and must not appear as success.
-            if isinstance(fact, Failure) and result.hint == fact.kind.value:
-                return f"{self._sentence(result)} ({result.hint} treated as OK)"
+        for result in _tolerated(results):
+            return f"{self._sentence(result)}, {result.hint} treated as OK"
         return self._sentences.success(
             [session for session in self._report.evaluated if session.failure is None]
         )
 
     def problem(self, results: Results) -> str:
-        """Return the worst finding, and the others after it; `results` are sorted."""
-        findings = [result for result in results.results if result.state != nagiosplugin.Ok]
-        found: dict[str, list[Session]] = {}
-        for result in findings:
-            found.setdefault(self._sentence(result), []).extend(self._sessions(result))
-        first, *others = (text + self._sentences.at(sessions) for text, sessions in found.items())
-        return first + self._sentences.insecure() + "".join(f"; {other}" for other in others)
+        """Return the findings, the worst first; `results` are sorted."""
+        return "; ".join(dict.fromkeys(map(self._sentence, _findings(results))))
+
+    def suffix(self, results: Results) -> str:
+        """Return the end of the status: an insecure login, and after a failure the place."""
+        findings = _findings(results) or _tolerated(results)
+        sessions = [session for each in findings for session in self._sessions(each)]
+        is_remote = any(_is_remote(each) for each in findings)
+        place = self._sentences.place(sessions) if is_remote else ""
+        return self._sentences.insecure() + place
 
     def _sentence(self, result: Result) -> str:
         metric = result.metric
@@ -68,7 +67,7 @@ class Summary(nagiosplugin.Summary):
         return self._sentences.number(metric.name, metric.value, crossed)
 
     def _sessions(self, result: Result) -> list[Session]:
-        """Return the sessions whose addresses are named after a sentence."""
+        """Return the sessions whose addresses belong to the place of a finding."""
         fact = _fact(result)
         if fact is None or result.metric is None:
             return []
@@ -84,3 +83,25 @@ def _fact(result: Result) -> object:
     """Return the fact that a result is about, or None where it is a number."""
     value = result.metric.value if result.metric else None
     return value.fact if isinstance(value, Observation) else None
+
+
+def _findings(results: Results) -> list[Result]:
+    return [result for result in results.results if result.state != nagiosplugin.Ok]
+
+
+def _tolerated(results: Results) -> list[Result]:
+    """Return the failures that `--state` makes OK: they must not appear as success.
+
+    Where enough other addresses work, the kind is `partial`, and that is success.
+    """
+    return [
+        result
+        for result in results.results
+        if isinstance(fact := _fact(result), Failure) and result.hint == fact.kind.value
+    ]
+
+
+def _is_remote(result: Result) -> bool:
+    """Return whether a finding is about the server, not about our own machine."""
+    fact = _fact(result)
+    return not (isinstance(fact, Failure) and fact.kind in LOCAL - {Kind.STOPPED})

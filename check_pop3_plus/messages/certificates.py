@@ -22,8 +22,14 @@ REJECTIONS = (
 )
 """The kinds that `rejection` explains."""
 
+_ROOT_MISSING = 2
+"""X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT: of an intermediate that is in the trust store."""
+
 _UNKNOWN_ISSUER = (20, 21)
 """X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY and X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE."""
+
+_ISSUER_KEY_TOO_WEAK = 67
+"""X509_V_ERR_CA_KEY_TOO_SMALL."""
 
 _UNTRUSTED_ROOT = 19
 """X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN."""
@@ -31,46 +37,92 @@ _UNTRUSTED_ROOT = 19
 _WRONG_DATE = {Kind.EXPIRED: "expired", Kind.NOT_YET_VALID: "is not yet valid"}
 
 
-def rejection(failure: Failure, chain: Chain, name: str, whose: str, now: "datetime") -> str:
+def rejection(failure: Failure, chain: Chain, name: str, now: "datetime") -> str:
     """Return why a certificate for the host `name` was rejected."""
     kind, leaf = failure.kind, chain.leaf
     if leaf is None:
-        return f"{whose} was refused"
+        return "certificate refused"
     if kind in _WRONG_DATE:
-        return _wrong_date(kind, chain, whose, now)
+        return _wrong_date(failure, chain, now)
     if kind is Kind.NAME:
         if not leaf.names:
-            return f"{whose} has no subject alternative name (mail clients refuse it)"
+            return "certificate has no subject alternative name (mail clients refuse it)"
         more = leaf.names_left_out + len(leaf.names[2:])
         names = ", ".join(leaf.names[:2]) + (f" and {more} more" if more else "")
         # A long list must not displace the expected name.
-        return f"{whose} is not for {sanitise(name, 60)} but for {sanitise(names, 80)}"
+        return f"certificate is not for {sanitise(name, 60)} but for {sanitise(names, 80)}"
     if kind is Kind.WEAK:
-        weakness = next((each.weakness for each in chain.sent if each.weakness), None)
-        return f"{whose} is too weak: {weakness or failure.reason or failure.message}"
+        return _weak(failure, chain, now)
     if kind is Kind.PIN:
-        return f"{whose} is not one that is pinned"
+        return "certificate does not match --pin"
     if kind is Kind.NOT_STRICT:
-        return f"{whose} is against RFC 5280: {failure.reason or failure.message}"
+        return f"certificate violates RFC 5280: {failure.reason or failure.message}"
+    if chain.rejection:
+        return f"certificate not trusted: {chain.rejection}"
+    if failure.verify_code == _ROOT_MISSING and chain.path:
+        trusted = named(chain.path[-1].subject)
+        return f"certificate not trusted: {trusted} is trusted here, but its root is missing"
     if failure.verify_code in _UNKNOWN_ISSUER:
-        missing = " (intermediate missing?)" if len(chain.sent) == 1 else ""
+        top = (chain.path or chain.sent)[-1]
         served = count(len(chain.sent) + chain.left_out, "certificate")
-        return f"{whose} is not trusted: unknown issuer; server sent {served}{missing}"
-    return f"{whose} is not trusted: {failure.reason or failure.message}"
+        unknown = sanitise(named(top.issuer), 60)
+        return f"certificate not trusted: issuer {unknown} unknown, server sent {served}"
+    return f"certificate not trusted: {failure.reason or failure.message}"
 
 
-def _wrong_date(kind: Kind, chain: Chain, whose: str, now: "datetime") -> str:
-    """Return which certificate of the chain has expired, or is not yet valid."""
+def cure(failure: Failure, chain: Chain, now: "datetime") -> str | None:
+    """Return what to try about a rejected chain, or None if the hint of the kind fits."""
+    culprit = _culprit(failure, chain, now)
+    if culprit and culprit != chain.leaf and chain.is_in_store(culprit):
+        return _REPLACE_WEAK if failure.kind is Kind.WEAK else _REPLACE
+    return chain.cure
+
+
+_REPLACE = "replace it in the trust store of this machine (--ca-file, --ca-path, ca-certificates)"
+_REPLACE_WEAK = "use a CA with a longer key, on the server and in the trust store (--ca-file)"
+
+
+def _culprit(failure: Failure, chain: Chain, now: "datetime") -> CertificateFacts | None:
+    """Return which certificate of the chain is too weak, has expired or is not yet valid."""
     for position, each in enumerate(chain.path or chain.sent[:1]):
-        ended = each.not_after is not None and each.not_after <= now
-        not_begun = each.not_before is not None and each.not_before > now
-        if ended if kind is Kind.EXPIRED else not_begun:
-            return dates(each, whose if position == 0 else issuer(each, whose), kind, now)
-    return f"{whose} is valid, but an intermediate in the chain {_WRONG_DATE[kind]}"
+        match failure.kind:
+            case Kind.WEAK:
+                is_wrong = bool(each.weakness)
+                if position == 0 and failure.verify_code == _ISSUER_KEY_TOO_WEAK:
+                    continue
+            case Kind.EXPIRED:
+                is_wrong = each.not_after is not None and each.not_after <= now
+            case Kind.NOT_YET_VALID:
+                is_wrong = each.not_before is not None and each.not_before > now
+            case _:
+                return None
+        if is_wrong:
+            return each
+    return None
 
 
-def issuer(facts: CertificateFacts, whose: str) -> str:
-    return f"issuer {sanitise(named(facts.subject), 60)} of the {whose}"
+def _weak(failure: Failure, chain: Chain, now: "datetime") -> str:
+    """Return which certificate of the chain is too weak."""
+    culprit = _culprit(failure, chain, now)
+    if culprit is None:
+        return f"certificate too weak: {failure.reason or failure.message}"
+    which = "certificate" if culprit == chain.leaf else issuer(culprit, chain)
+    return f"{which} too weak: {culprit.weakness}"
+
+
+def _wrong_date(failure: Failure, chain: Chain, now: "datetime") -> str:
+    """Return which certificate of the chain has expired, or is not yet valid."""
+    kind, culprit = failure.kind, _culprit(failure, chain, now)
+    if culprit is None:
+        return f"certificate is valid, but an intermediate in the chain {_WRONG_DATE[kind]}"
+    which = "certificate" if culprit == chain.leaf else issuer(culprit, chain)
+    return dates(culprit, which, kind, now)
+
+
+def issuer(facts: CertificateFacts, chain: Chain) -> str:
+    """Return the name of an issuer, and that it is in the trust store if it was not sent."""
+    here = " (in the local trust store)" if chain.is_in_store(facts) else ""
+    return f"issuer {sanitise(named(facts.subject), 60)}{here} of the certificate"
 
 
 def dates(facts: CertificateFacts, which: str, kind: Kind, now: "datetime") -> str:
@@ -81,13 +133,13 @@ def dates(facts: CertificateFacts, which: str, kind: Kind, now: "datetime") -> s
         until = span(facts.not_before - now)
         return f"{which} is not valid before {date(facts.not_before)}, in {until}"
     if facts.not_after <= now:
-        return f"{which} expired {span(now - facts.not_after)} ago ({date(facts.not_after)})"
-    return f"{which} expires in {span(facts.not_after - now)} ({date(facts.not_after)})"
+        return f"{which} expired {span(now - facts.not_after)} ago, on {date(facts.not_after)}"
+    return f"{which} expires in {span(facts.not_after - now)}, on {date(facts.not_after)}"
 
 
-def outdated(leaf: CertificateFacts, deployed: tuple[CertificateFacts, ...], whose: str) -> str:
+def outdated(leaf: CertificateFacts, deployed: tuple[CertificateFacts, ...]) -> str:
     """Return that the certificate is not the one in the file, and until when that one is valid."""
-    wrong = f"{whose} is not the deployed one"
+    wrong = "certificate is not the deployed one"
     newest = max((each.not_after for each in deployed if each.not_after), default=None)
     if newest is None or leaf.not_after is None:
         return wrong
@@ -103,8 +155,9 @@ def validity(facts: CertificateFacts, now: "datetime") -> str:
     if facts.not_before and facts.not_before > now:
         return f"certificate not valid before {date(facts.not_before)}"
     if facts.not_after > now:
-        return f"certificate valid for {span(facts.not_after - now)}"
-    return f"certificate expired {span(now - facts.not_after)} ago"
+        left = span(facts.not_after - now)
+        return f"certificate valid for {left} (until {facts.not_after:%Y-%m-%d})"
+    return f"certificate expired {span(now - facts.not_after)} ago ({facts.not_after:%Y-%m-%d})"
 
 
 # --- the long output -------------------------------------------------------------------------
@@ -141,9 +194,10 @@ def remarks(chain: Chain, now: "datetime", failure: Failure | None) -> Iterator[
     """
     sent, path = chain.sent, chain.path
     top = path[-1] if path else None
-    is_untrusted = failure is not None and failure.kind is Kind.UNTRUSTED
-    is_root_untrusted = failure is not None and failure.verify_code == _UNTRUSTED_ROOT
-    if top and is_untrusted and not top.is_self_issued:
+    code = failure.verify_code if failure else None
+    is_issuer_unknown = code in (_ROOT_MISSING, *_UNKNOWN_ISSUER)
+    is_root_untrusted = code == _UNTRUSTED_ROOT
+    if top and is_issuer_unknown and not top.is_self_issued and not chain.rejection:
         yield f"chain: issuer {named(top.issuer)} was not sent and is not trusted"
     if chain.is_verified:
         for each in path[1:]:

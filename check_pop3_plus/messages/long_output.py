@@ -40,6 +40,7 @@ def lines(
     """
     if not (is_problem or settings.verbosity):
         return
+    yield from (f"note: {note}" for note in (*settings.notes, *report.notes))
     yield from _addresses(report)
     yield from chart(report) if is_diagnosed else _laps(report)
     session = _most_telling(report, kinds)
@@ -64,16 +65,27 @@ def _failures(report: Report) -> list[Failure]:
 def cause(report: Report, kinds: list[str]) -> Iterator[str]:
     """Yield each kind of finding, worst first, and what to try."""
     ended = _failures(report)
-    by_kind = {failure.kind.value: failure for failure in reversed(ended)}
+    failures = {failure.kind.value: failure for failure in reversed(ended)}
     for kind in dict.fromkeys(kinds):
-        failure = by_kind.get(kind)
+        failure = failures.get(kind)
         phase = failure.phase if failure else None
         gloss = hints.HINTS[Kind(kind)].gloss
         shown = f"{kind} ({gloss})" if gloss else kind
         yield f"kind: {shown}" + (f", in phase {phase.value}" if phase else "")
         hint = hints.hint(Kind(kind), phase, failure.message if failure else "")
+        if failure:
+            hint = _cure(report, failure, hint)
         if hint:
             yield f"try: {hint}"
+
+
+def _cure(report: Report, failure: Failure, hint: str) -> str:
+    """Return what to try about a failure; `hint` is that of its kind."""
+    chain = next((each.chain for each in report.sessions if each.failure == failure), None)
+    found = certificates.cure(failure, chain, report.now) if chain else None
+    if found is None:
+        found = failure.cure
+    return hint if found is None else found
 
 
 def _addresses(report: Report) -> Iterator[str]:

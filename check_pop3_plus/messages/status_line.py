@@ -1,18 +1,45 @@
 """The sentences of the status line.
 
-The reason comes first, then the place. A sentence about a failure begins with its phase.
+The reason comes first; the place is added once, behind all sentences.
 """
 
 from collections.abc import Sequence
 
 from check_pop3_plus.messages import certificates
 from check_pop3_plus.messages.formats import count, date, named, span
-from check_pop3_plus.model.failures import LOCAL, Failure, Kind
+from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Phase
 from check_pop3_plus.model.report import Chain, Note, Report, Session
 from check_pop3_plus.model.sanitised_text import printable, sanitise
 from check_pop3_plus.model.settings import Security, Settings, Verify
 
 _ADDRESSES_SHOWN = 3
+
+_PLACE_LIMIT = 120
+"""Characters of the place. It is never cut, so addresses are left out of a longer one."""
+
+_AWAITED = {Phase.CONNECT: "connection", Phase.GREETING: "greeting"}
+"""What is missing where a server is silent, if not an answer."""
+
+_DURING = {
+    Phase.RESOLVE: "name resolution",
+    Phase.CONNECT: "the connection attempt",
+    Phase.TLS: "the TLS handshake",
+    Phase.GREETING: "the greeting",
+    Phase.LOGIN: "the login",
+}
+"""The phases in words; the others are named by their command."""
+
+_IN_ANY_PHASE = (Kind.CLOSED, Kind.GARBLED, Kind.OVERSIZED)
+"""Kinds whose reason does not imply the phase."""
+
+_ABOUT_LOGIN = (
+    Kind.CREDENTIALS,
+    Kind.IN_USE,
+    Kind.LOGIN_DELAY,
+    Kind.TEMPORARY,
+    Kind.PERMANENT,
+)
+"""Replies to a login. Their message is a sentence; that of other failures is a predicate."""
 
 
 class StatusLine:
@@ -23,7 +50,6 @@ class StatusLine:
         self._report = report
         host = settings.target.hostname
         self._where = printable("[{}]:{}" if ":" in host else "{}:{}", host, settings.target.port)
-        self._whose = f"certificate of {self._where}"
 
     # --- success ------------------------------------------------------------------------------
 
@@ -42,7 +68,7 @@ class StatusLine:
                 parts.append(f"user {session.logged_in_as} logged in")
             if session.mailbox:
                 parts.append(count(session.mailbox.messages, "message"))
-        return ", ".join(parts) + self.insecure()
+        return ", ".join(parts)
 
     def _addresses_used(self, good: Sequence[Session]) -> str:
         """Return which addresses an OK is about, unless it is the only one that was tried."""
@@ -72,47 +98,47 @@ class StatusLine:
         if not any(session.login_began for session in self._report.sessions):
             return ""
         if self._settings.tls.security is Security.PLAIN:
-            return " (cleartext login)"
-        return "" if self._settings.tls.verify is Verify.FULL else " (unverified TLS login)"
+            return ", cleartext login"
+        return "" if self._settings.tls.verify is Verify.FULL else ", unverified TLS login"
 
     # --- failures and notes -------------------------------------------------------------------
 
     def failure(self, failure: Failure, session: Session | None, kind: Kind) -> str:
         """Return a sentence about a failure; `kind` is the one that it was evaluated as."""
         if kind is Kind.STOPPED:
-            doing = f" while in phase {failure.phase.value}" if failure.phase else ""
-            return failure.message + doing
+            return failure.message + _during(failure)
         if failure.kind in LOCAL:
             return f"{failure.kind.value}: {failure.message}"
         if kind is Kind.CONFIG:
             return self._implausible_clock()
-        phase = f"{failure.phase.value}: " if failure.phase else ""
-        return phase + self._predicate(failure, session)
-
-    def _predicate(self, failure: Failure, session: Session | None) -> str:
         late = f" within {self._settings.limits.timeout:g} s" if failure.is_late else ""
         match failure.kind:
-            case Kind.UNRESOLVED | Kind.RESOLVER:
-                return failure.message + late
+            case Kind.TIMEOUT if failure.phase in _AWAITED:
+                # "no answer" or "no complete answer"
+                missing = failure.message.removesuffix("answer") + _AWAITED[failure.phase]
+                return missing + (late or ": connection timed out")
             case Kind.TIMEOUT:
-                return f"{failure.message} from {self._where}{late}"
-            case Kind.REFUSED:
-                return f"connection refused by {self._where}"
+                return failure.message + late + _during(failure)
+            case Kind.UNRESOLVED | Kind.RESOLVER | Kind.REFUSED:
+                return failure.message + late
             case Kind.UNREACHABLE:
-                return f"{self._where} is unreachable: {failure.message}"
+                return f"host unreachable: {failure.message}"
+        if failure.phase is Phase.LOGIN and failure.kind in _ABOUT_LOGIN:
+            return failure.message
         if session and session.chain.leaf and failure.kind in certificates.REJECTIONS:
             name, now = self._settings.tls.name, self._report.now
-            return certificates.rejection(failure, session.chain, name, self._whose, now)
-        return f"{self._where} {failure.message}"
+            return certificates.rejection(failure, session.chain, name, now)
+        what, colon, quote = failure.message.partition(": ")
+        return f"server {what}{_phase_unless_implied(failure, what)}{colon}{quote}"
 
     def note(self, note: Note) -> str:
-        return f"{self._where}: {note.text}"
+        return note.text
 
     def greeting(self, session: Session) -> str:
         """Return that the greeting lacks an expected text."""
         shown = session.greeting_shown or "(an empty line)"
         wanted = sanitise(", ".join(self._settings.expect.texts), 60)
-        return f"greeting: {self._where} does not say {wanted} but {shown}"
+        return f"greeting does not contain {wanted}: {shown}"
 
     def capabilities(self, offered: frozenset[tuple[str, str | None]]) -> str:
         """Return which required capabilities are missing."""
@@ -121,33 +147,33 @@ class StatusLine:
             for tag, argument in self._settings.assertions.capabilities
             if (tag, argument) not in offered
         ]
-        return f"capa: {self._where} does not offer {sanitise(', '.join(missing))}"
+        return f"capabilities lack {sanitise(', '.join(missing))}"
 
     # --- certificates -------------------------------------------------------------------------
 
     def chain(self, chain: Chain, kind: Kind, is_issuer: bool) -> str:
         """Return what is wrong with a certificate; `is_issuer`: not with the leaf."""
-        leaf, wanted, whose = chain.leaf, self._settings.assertions, self._whose
+        leaf, wanted = chain.leaf, self._settings.assertions
         assert leaf is not None  # noqa: S101 - without one there are no metrics of a chain
         match kind:
             case Kind.CONFIG:
                 return self._implausible_clock()
             case Kind.ISSUER:
                 issuer = sanitise(wanted.issuer or "")
-                return f"{whose} is from {named(leaf.issuer)}, not from {issuer}"
+                return f"certificate is from {named(leaf.issuer)}, not from {issuer}"
             case Kind.WEAK:
                 wish = f"RSA {wanted.min_key_bits} or as strong"
-                return f"key of the {whose} is too short: {named(leaf.key)}, not {wish}"
+                return f"key of the certificate is too short: {named(leaf.key)}, not {wish}"
             case Kind.LONG_LIVED if leaf.not_before and leaf.not_after:
                 lifetime = span(leaf.not_after - leaf.not_before)
-                return f"{whose} was issued for {lifetime}, longer than {wanted.max_validity:g}"
+                return f"certificate was issued for {lifetime} (limit {wanted.max_validity:g} days)"
             case Kind.NOT_DEPLOYED:
-                return certificates.outdated(leaf, self._report.deployed, whose)
+                return certificates.outdated(leaf, self._report.deployed)
         issuer_facts = chain.first_issuer_to_end if is_issuer else None
         if issuer_facts:
-            which = certificates.issuer(issuer_facts, whose)
+            which = certificates.issuer(issuer_facts, chain)
             return certificates.dates(issuer_facts, which, kind, self._report.now)
-        return certificates.dates(leaf, whose, kind, self._report.now)
+        return certificates.dates(leaf, "certificate", kind, self._report.now)
 
     def _implausible_clock(self) -> str:
         now = date(self._report.now)
@@ -158,32 +184,47 @@ class StatusLine:
     def too_few(self, good: int) -> str:
         """Return that too few addresses work."""
         tried, wanted = len(self._report.sessions), self._settings.target.min_addresses
-        return f"{good} of {tried} addresses of {self._where} answered, {wanted} wanted"
+        return f"{good} of {tried} addresses answered (limit {wanted})"
 
     def number(self, name: str, value: float, crossed: str | None) -> str:
         """Return that a metric is outside its range `crossed`."""
-        limit = f"(limit {crossed})"
-        if name == "time":
-            return f"{self._where} answered in {value:.3f} s {limit}"
-        if name == "messages":
-            return f"mailbox on {self._where} has {count(int(value), 'message')} {limit}"
-        if name == "mailbox_size":
-            return f"mailbox on {self._where} has {value} bytes {limit}"
-        return f"{name.removeprefix('time_')}: {self._where} took {value:.3f} s {limit}"
+        match name:
+            case "time":
+                return f"answered in {value:.3f} s (limit {crossed} s)"
+            case "messages":
+                return f"mailbox has {count(int(value), 'message')} (limit {crossed})"
+            case "mailbox_size":
+                return f"mailbox has {value} bytes (limit {crossed})"
+        return f"{name.removeprefix('time_')} took {value:.3f} s (limit {crossed} s)"
 
-    # --- addresses ----------------------------------------------------------------------------
+    # --- the place ----------------------------------------------------------------------------
 
-    def at(self, sessions: Sequence[Session]) -> str:
-        """Return the addresses of the sessions in parentheses, without the port.
-
-        Nothing where the user gave the address itself.
-        """
-        shown = [
+    def place(self, sessions: Sequence[Session]) -> str:
+        """Return host, port and the addresses of the sessions in parentheses."""
+        hosts = dict.fromkeys(
             f"[{each.address.host}]" if each.address.is_ipv6 else each.address.host
             for each in sessions
-        ]
-        if not shown or shown == [self._where.rpartition(":")[0]]:
-            return ""
-        left_out = len(shown) - _ADDRESSES_SHOWN
-        more = f" and {left_out} more" if left_out > 0 else ""
-        return f" ({', '.join(shown[:_ADDRESSES_SHOWN])}{more})"
+        )
+        hosts.pop(self._where.rpartition(":")[0], None)  # an address that the user gave
+        shown = list(hosts)
+        for number in range(min(len(shown), _ADDRESSES_SHOWN), 0, -1):
+            left_out = len(shown) - number
+            more = f" and {left_out} more" if left_out else ""
+            place = f" ({self._where}: {', '.join(shown[:number])}{more})"
+            if len(place) <= _PLACE_LIMIT:
+                return place
+        return f" ({self._where})"
+
+
+def _during(failure: Failure) -> str:
+    phase = failure.phase
+    return f" during {_DURING.get(phase, phase.name)}" if phase else ""
+
+
+def _phase_unless_implied(failure: Failure, what: str) -> str:
+    """Return the phase in words, unless the reason `what` implies it."""
+    phase = failure.phase
+    is_broken_tls = failure.kind is Kind.TLS and phase is not Phase.TLS
+    if not (failure.kind in _IN_ANY_PHASE or is_broken_tls) or (phase and phase.value in what):
+        return ""
+    return "" if what.startswith("is not POP3") else _during(failure)

@@ -103,6 +103,8 @@ class Failure(Record):
     """The bare reason that `message` puts into a sentence, where messages need it."""
     verify_code: int | None = None
     """OpenSSL's X509_V_ERR_* of a rejected certificate."""
+    cure: Printable | None = None
+    """What to try, where the error tells more than its kind; empty: nothing in general."""
 
 
 class ProbeError(Exception):
@@ -122,14 +124,26 @@ class ProbeError(Exception):
     reason: Printable | None = None
     verify_code: int | None = None
 
-    def __init__(self, kind: Kind, template: str, *foreign: object) -> None:
+    def __init__(
+        self, kind: Kind, template: str, *foreign: object, cure: str | None = None
+    ) -> None:
+        """Take our own text as `cure`: what to try in place of the hint of the kind."""
         self.kind = kind
         self.message = printable(template, *foreign)
+        self.cure = None if cure is None else printable(cure)
         super().__init__(self.message)
 
     def failure(self, phase: Phase | None = None) -> Failure:
         """Return the immutable record of the error, which was raised in `phase`."""
-        return Failure(self.kind, phase, self.message, self.is_late, self.reason, self.verify_code)
+        return Failure(
+            self.kind,
+            phase,
+            self.message,
+            self.is_late,
+            self.reason,
+            self.verify_code,
+            self.cure,
+        )
 
 
 class DeadlineExceeded(ProbeError):
@@ -148,13 +162,19 @@ class CertificateRejected(ProbeError):
         template: str,
         *foreign: object,
         verify_code: int | None = None,
+        cure: str | None = None,
+        path: tuple[bytes, ...] = (),
+        trusted: tuple[bytes, ...] = (),
     ) -> None:
         """Take the certificates as sent, in DER, and X509_V_ERR_* if OpenSSL rejected one.
 
-        The first argument of the template, if any, is the bare reason.
+        Then `path` is as OpenSSL built it, and `trusted` are CAs of the trust store. The first
+        argument of the template, if any, is the bare reason.
         """
-        super().__init__(kind, template, *foreign)
+        super().__init__(kind, template, *foreign, cure=cure)
         self.chain = chain
+        self.path = path
+        self.trusted = trusted
         self.verify_code = verify_code
         self.reason = printable("{}", foreign[0]) if foreign else None
 

@@ -119,13 +119,23 @@ class Chain(Record):
     """From the server certificate to the trust anchor if the chain was verified; otherwise as far
     as the certificates sent name each other as issuer."""
     is_verified: bool = False
+    is_anchored: bool = False
+    """Whether the path ends in the local trust store, also if it was rejected."""
     defects: tuple[Printable, ...] = ()
     """Violations of RFC 5280 in a verified chain."""
+    rejection: Printable | None = None
+    """Why OpenSSL rejected it, where the certificates tell more than its error."""
+    cure: Printable | None = None
+    """What to try, where that tells more than the kind of the failure."""
 
     @property
     def leaf(self) -> CertificateFacts | None:
         """The server certificate."""
         return self.sent[0] if self.sent else None
+
+    def is_in_store(self, facts: CertificateFacts) -> bool:
+        """Return whether a certificate of the path comes from the local trust store."""
+        return facts not in self.sent or (self.is_anchored and facts == self.path[-1])
 
     @property
     def first_issuer_to_end(self) -> CertificateFacts | None:
@@ -151,9 +161,14 @@ class TlsFacts(Record):
     sent: tuple[bytes, ...]
     """DER, the server certificate first."""
     path: tuple[bytes, ...]
-    """DER, from the server certificate to the trust anchor; empty without verification."""
+    """DER, from the server certificate to the trust anchor, or as far as OpenSSL found issuers if
+    it was rejected; empty without verification."""
     verified: bool
     """Whether chain and name were both verified."""
+    verify_code: int = 0
+    """OpenSSL's X509_V_ERR_* if it has rejected the path."""
+    trusted: tuple[bytes, ...] = ()
+    """DER of CAs in the trust store, where the issuer of a rejected path was not found."""
 
 
 class MailboxFacts(Record):
@@ -243,6 +258,8 @@ class Report(Record):
     """The certificates of the file that must contain the server certificate."""
     addresses: tuple[Address, ...] = ()
     """All addresses of the name, including those that were not tried."""
+    notes: tuple[Printable, ...] = ()
+    """Remarks on this machine's files and the secret."""
 
     @property
     def now(self) -> "datetime":

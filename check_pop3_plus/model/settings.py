@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from check_pop3_plus.model.record import Record
+from check_pop3_plus.model.sanitised_text import Printable
 
 
 class Secret:
@@ -193,6 +194,8 @@ class Assertions(Record):
     capabilities: tuple[tuple[str, str | None], ...] = ()
     """Tags, each with the argument it must have (`SASL=PLAIN`) or None; upper case."""
     refuses_cleartext: bool = False
+    tries_cleartext: bool = False
+    """Whether a login is tried, where none is offered: it may count as an attack (fail2ban)."""
     resists_injection: bool = False
     rejects_legacy_tls: bool = False
     issuer: str | None = None
@@ -241,6 +244,8 @@ class Settings(Record):
     diagnosis: frozenset[Subject] | None = None
     """Topics of the diagnosis; an empty set is those that fit the failure, None no diagnosis."""
     verbosity: int = 0
+    notes: tuple[Printable, ...] = ()
+    """Remarks on the options, for the long output."""
 
 
 class IcingaApi(Record):

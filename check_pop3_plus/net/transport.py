@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from check_pop3_plus.model.failures import DeadlineExceeded, Kind, ProbeError, config_error
 from check_pop3_plus.model.report import Address, TlsFacts
-from check_pop3_plus.net.tls import (
+from check_pop3_plus.net.tls_errors import (
     is_eof,
     is_want_read,
     rejected,
@@ -160,7 +160,7 @@ class Stream:
         except ssl.SSLCertVerificationError as error:
             raise rejected(error, tls) from error
         except OSError as error:
-            raise network_error(error, tls) from error
+            raise network_error(error, tls, name) from error
         self.encrypted = True
         cipher = tls.cipher()
         return TlsFacts(
@@ -200,12 +200,12 @@ _UNREACHABLE = {
 _CLOSED = {errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ENOTCONN, errno.ESHUTDOWN}
 
 
-def network_error(error: OSError, tls: "ssl.SSLSocket | None" = None) -> ProbeError:
-    """Translate an error of a socket; `tls` is the socket of a failed handshake."""
+def network_error(error: OSError, tls: "ssl.SSLSocket | None" = None, name: str = "") -> ProbeError:
+    """Translate an error of a socket; `tls` is the socket of a failed handshake with `name`."""
     if isinstance(error, TimeoutError) and error.errno != errno.ETIMEDOUT:
         return DeadlineExceeded(Kind.TIMEOUT, "no answer")
     if hasattr(error, "library"):  # an ssl.SSLError; OpenSSL's numbers are no errno
-        return translated(error, tls)
+        return translated(error, tls, name.encode("ascii"))
     if error.errno == errno.ECONNREFUSED:
         return ProbeError(Kind.REFUSED, "connection refused")
     if error.errno == errno.ETIMEDOUT:

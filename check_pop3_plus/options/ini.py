@@ -14,6 +14,22 @@ from check_pop3_plus.support import files
 Section = list[tuple[str, str]]
 
 
+class Key(str):
+    """The name of an option, and where it stands."""
+
+    __slots__ = ("line", "path")
+
+    path: str
+    line: int
+
+    @classmethod
+    def at(cls, path: str, line: int, name: str) -> "Key":
+        """Return a name that stands in this line of a file."""
+        key = cls(name)
+        key.path, key.line = path, line
+        return key
+
+
 class Part(Record):
     """One occurrence of a section in a file; several may have the same name."""
 
@@ -21,6 +37,8 @@ class Part(Record):
     options: Section
     errors: list[ProbeError]
     """One for each line that is invalid."""
+    line: int = 0
+    """Of its header."""
 
 
 SEARCH_PATH = (
@@ -62,7 +80,7 @@ def find_default_file() -> str:
 
 def read_sections(path: str) -> dict[str, Section]:
     """Return the sections of a file, in order. Raises ProbeError (config)."""
-    data = files.read_file(path, "options file")
+    data = files.read_file(path, "options file", has_options=True)
     return sections_of(data.decode("utf-8", "surrogateescape"), path)
 
 
@@ -82,7 +100,8 @@ def parts(content: str, path: str) -> Iterator[Part]:
     Raises ProbeError (config) for a line before the first section.
     """
     part: Part | None = None
-    for number, line in enumerate(content.split("\n"), 1):
+    # An editor of Windows may put a byte order mark at the beginning.
+    for number, line in enumerate(content.removeprefix("\ufeff").split("\n"), 1):
         stripped = line.strip()
         if not stripped or stripped[0] in "#;":
             continue
@@ -90,13 +109,13 @@ def parts(content: str, path: str) -> Iterator[Part]:
         if stripped[0] == "[":
             if part:
                 yield part
-            part = Part(stripped[1:].removesuffix("]").strip(), [], [])
+            part = Part(stripped[1:].removesuffix("]").strip(), [], [], number)
             if stripped[-1] != "]":
                 part.errors.append(_wrong(path, number))
         elif part is None:
             raise _wrong(path, number)
         elif key:
-            part.options.append((key.strip(), value.strip()))
+            part.options.append((Key.at(path, number, key.strip()), value.strip()))
         else:
             part.errors.append(_wrong(path, number))
     if part:

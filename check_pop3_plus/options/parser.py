@@ -4,11 +4,13 @@ import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Settings, Sweep
 from check_pop3_plus.options import ini, settings_builder, validators
 from check_pop3_plus.options.table import BY_FLAG, PROGRAM, Entry, Given
 from check_pop3_plus.options.validators import UsageError
+
+_YES, _NO = ("true", "yes", "1"), ("false", "no", "0")
+"""Values of a flag in an INI file."""
 
 
 class HelpRequested(Exception):
@@ -57,9 +59,13 @@ def _read_command_line(argv: Sequence[str]) -> Given:
 def _find_section(locator: str) -> ini.Section:
     name, _, path = locator.partition("@")
     path = path or ini.find_default_file()
-    section = ini.read_sections(path).get(name or PROGRAM)
+    sections = ini.read_sections(path)
+    section = sections.get(name or PROGRAM)
     if section is None:
-        raise UsageError("no section {} in {}", name or PROGRAM, path)
+        from check_pop3_plus.options import mistakes
+
+        near = mistakes.nearest(name or PROGRAM, sections)
+        raise UsageError("no section [{}] in {}{}", name or PROGRAM, path, near)
     return section
 
 
@@ -68,12 +74,19 @@ class _Reader:
 
     def __init__(self) -> None:
         self._given = Given()
-        self._unknown: UsageError | None = None
+        self._unknown: tuple[str, str] | None = None
+        """The first unknown argument, and the flag before it."""
+        self._key: str | None = None
+        """Its key in an INI file."""
 
     def result(self) -> Given:
         """Return all options. Raises UsageError if one was unknown."""
         if self._unknown:
-            raise self._unknown
+            from check_pop3_plus.options import mistakes
+
+            has_host = "--hostname" in self._given
+            error = UsageError("{}", mistakes.unknown_argument(*self._unknown, has_host))
+            raise error if self._key is None else _placed(error, self._key)
         return self._given
 
     def read_arguments(self, argv: Iterable[str]) -> None:
@@ -83,7 +96,9 @@ class _Reader:
         while arguments:
             argument = arguments.popleft()
             first, rest = argument[:2], argument[2:]
-            short = BY_FLAG.get(first)
+            # With one dash in place of two it would be read as flags: `-verify` as -v -e rify.
+            is_long = f"-{argument.partition('=')[0]}" in BY_FLAG
+            short = None if is_long else BY_FLAG.get(first)
             if short and not short.value and rest[:1] not in ("", "="):
                 arguments.extendleft((f"-{rest}", first))  # bundled flags, one after the other
                 continue
@@ -92,7 +107,7 @@ class _Reader:
                 flag, separator, value = first, "=", rest
             entry = BY_FLAG.get(flag)
             if entry is None:
-                self._unknown = self._unknown or _unknown(argument, previous)
+                self._unknown = self._unknown or (argument, previous)
             elif separator:
                 self._add(entry, flag, value)
             elif entry.value and not entry.is_optional and arguments:
@@ -104,19 +119,33 @@ class _Reader:
     def read_lines(self, section: Iterable[tuple[str, str]]) -> None:
         """Read the lines of an INI section: an empty value counts as none, one letter is short."""
         for key, value in section:
-            flag = key if key.startswith("-") else f"-{key}" if len(key) == 1 else f"--{key}"
-            if flag == "--extra-opts":
-                raise UsageError("extra-opts is only allowed on the command line")
-            entry = BY_FLAG.get(flag)
-            if entry:
-                self._add(entry, flag, value or None)
-            else:  # possibly bundled flags, or a short one with its value
-                self.read_arguments([f"{flag}={value}" if value else flag])
+            try:
+                self._read_line(key, value)
+            except UsageError as error:
+                raise _placed(error, key) from error
+            if self._unknown and self._key is None:
+                self._key = key
+
+    def _read_line(self, key: str, value: str) -> None:
+        flag = key if key.startswith("-") else f"-{key}" if len(key) == 1 else f"--{key}"
+        if flag == "--extra-opts":
+            raise UsageError("extra-opts is only allowed on the command line")
+        entry = BY_FLAG.get(flag)
+        is_flag = entry is not None and (not entry.value or entry.is_optional)
+        if re.search(r"\s[#;]", key) or (is_flag and value[:1] in ("#", ";")):
+            raise UsageError("a comment needs a line of its own")
+        if is_flag and value.lower() in _NO:
+            return
+        if entry:
+            is_set = is_flag and value.lower() in _YES
+            self._add(entry, flag, None if is_set else value or None)
+        else:  # possibly bundled flags, or a short one with its value
+            self.read_arguments([f"{flag}={value}" if value else flag])
 
     def _add(self, entry: Entry, flag: str, value: str | None) -> None:
         """Add an option; `value` is None where there is none."""
         if not entry.value and value is not None:
-            message = "{} takes no value; in an INI file write just {}"
+            message = "{} takes no value; in an INI file write just {}, or true or false"
             raise UsageError(message, flag, flag.lstrip("-"))
         if entry.unsupported:
             raise UsageError("{} of check_pop is not supported: " + entry.unsupported, flag)
@@ -124,9 +153,16 @@ class _Reader:
             raise UsageError("{} needs a value", flag)
         if entry.name in ("--help", "--version"):
             raise HelpRequested(_help_or_version(entry.name))
-        if entry.choices:
+        if entry.choices and (value or not entry.is_optional):
             validators.choice(value or "", entry.name, entry.choices)
         self._given.setdefault(entry.name, []).append(value or "")
+
+
+def _placed(error: UsageError, key: str) -> UsageError:
+    """Return an error with the place of its line in an INI file."""
+    if not isinstance(key, ini.Key):
+        return error
+    return UsageError("{}, line {}: {}", key.path, key.line, error.message)
 
 
 def _help_or_version(name: str) -> str:
@@ -137,17 +173,3 @@ def _help_or_version(name: str) -> str:
     from check_pop3_plus.options import help_text
 
     return help_text.render(help_text.terminal_width())
-
-
-def _unknown(argument: str, previous: str) -> UsageError:
-    """Return the error for an argument that is not an option.
-
-    It is shown only if it begins with a dash: any other might be a password.
-    """
-    ending = "; see --help"
-    if argument.startswith("-"):
-        name = sanitise(re.split(r"[=\s]", argument)[0], 60)
-        cure = validators.nearest(name, [flag for flag in BY_FLAG if flag.startswith("--")])
-        return UsageError("unknown argument {}{}" + ending, name, cure)
-    where = sanitise(f"after {previous}", 66) if previous else "at the beginning"
-    return UsageError("unknown argument {} (not shown, might be a password)" + ending, where)

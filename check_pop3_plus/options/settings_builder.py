@@ -3,10 +3,10 @@
 Every mistake in the options is reported here, before anything is opened.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from check_pop3_plus.model.failures import LOCAL, MEASURED, Kind
-from check_pop3_plus.model.sanitised_text import printable
+from check_pop3_plus.model.sanitised_text import Printable, printable
 from check_pop3_plus.model.settings import (
     Assertions,
     CommandFile,
@@ -127,6 +127,7 @@ def settings(given: Given) -> Settings:
         states=states,
         diagnosis=given.checked("--diagnose", validators.subjects),
         verbosity=_verbosity(given),
+        notes=_notes(given, limits),
     )
 
 
@@ -228,6 +229,7 @@ def _assertions(given: Given, security: Security) -> Assertions:
     return Assertions(
         capabilities=given.checked("--require-capa", validators.capabilities) or (),
         refuses_cleartext="--refuse-cleartext-login" in given,
+        tries_cleartext=given.last("--refuse-cleartext-login") == "try",
         resists_injection="--check-starttls-injection" in given,
         rejects_legacy_tls="--reject-legacy-tls" in given,
         issuer=given.checked("--issuer", validators.filled),
@@ -361,6 +363,14 @@ def _thresholds(given: Given) -> Thresholds:
                 raise invalid(option, assignment, reason, printable(", ".join(known)))
             pair = phases.get(phase, RangePair())
             phases[phase] = pair.replace(**{level: validators.range_spec(spec, option)})
+    for phase, pair in phases.items():
+        names = "--phase-warning", "--phase-critical"
+        values = (pair.warning, pair.critical)
+        _check_order(
+            {name: [f"{phase}={value}"] for name, value in zip(names, values, strict=True)},
+            *names,
+            *values,
+        )
     limits = given.checked("--certificate", validators.certificate_limits) or (None, None)
     return Thresholds(
         time=_pair(given, "", validators.range_spec),
@@ -373,6 +383,46 @@ def _thresholds(given: Given) -> Thresholds:
 
 
 def _pair(given: Given, prefix: str, check: Callable[[str, str], str]) -> RangePair:
-    return RangePair(
-        given.checked(f"--{prefix}warning", check), given.checked(f"--{prefix}critical", check)
+    names = f"--{prefix}warning", f"--{prefix}critical"
+    warning, critical = (given.checked(name, check) for name in names)
+    _check_order(given, *names, warning, critical)
+    return RangePair(warning, critical)
+
+
+def _check_order(
+    given: Mapping[str, Sequence[str]],
+    low: str,
+    high: str,
+    warning: str | None,
+    critical: str | None,
+) -> None:
+    """Raise UsageError if a critical upper limit is below the warning one: it wins at once."""
+    warn, crit = (validators.upper_limit(each) for each in (warning, critical))
+    if warn is None or crit is None or crit >= warn:
+        return
+    of_warn, of_crit = given[low][-1], given[high][-1]
+    cure = printable("did you mean {} {} {} {}?", low, of_crit, high, of_warn)
+    # As of `-w 60 -c 14`: nobody waits longer than a week for seconds.
+    is_days = low == "--warning" and crit >= LEAST_DAYS and "--certificate" not in given
+    if is_days and of_warn.isdigit() and of_crit.isdigit():
+        cure = printable("response times in seconds; meant as days? -D {},{}", of_warn, of_crit)
+    raise UsageError("{} {} is below {} {}; {}", high, of_crit, low, of_warn, cure)
+
+
+LEAST_DAYS = 7
+"""Two limits from here on, the lower one critical, are more likely days than seconds."""
+
+
+def _notes(given: Given, limits: Limits) -> tuple[Printable, ...]:
+    """Return a remark on response time limits above the timeout: they can never alert."""
+    named = [("-w", given.last("--warning")), ("-c", given.last("--critical"))]
+    ends = [(flag, spec, validators.upper_limit(spec)) for flag, spec in named if spec]
+    if not ends or any(end is None or end <= limits.timeout for _, _, end in ends):
+        return ()
+    shown_limits = printable(", ".join(f"{flag} {spec}" for flag, spec, _ in ends))
+    return (
+        printable(
+            "{} can never alert: the timeout (-t) is {} s; certificate days are -D",
+            *(shown_limits, f"{limits.timeout:g}"),
+        ),
     )

@@ -112,7 +112,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
     ),
     "server requirements": (
         Entry("--require-capa", "LIST", "capabilities that the server must offer, inside TLS if it is used: UIDL,SASL=PLAIN"),
-        Entry("--refuse-cleartext-login", "", "the plain-text port must neither offer nor accept a password before TLS; tested with a non-existent user on a separate connection"),
+        Entry("--refuse-cleartext-login", "[=try]", "the plain-text port must not offer a login by password before TLS, or, with =try, not accept one of a non-existent user either; on a separate connection", choices=("try",), is_optional=True),
         Entry("--check-starttls-injection", "", "a command sent together with STLS must not be answered inside TLS; tested on a separate connection"),
         Entry("--reject-legacy-tls", "", "the server must reject handshakes that offer only TLS 1.0 or 1.1; tested on separate connections", needs_tls=True),
     ),

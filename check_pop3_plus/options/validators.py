@@ -5,7 +5,7 @@ raises UsageError. Patterns are compiled when first used: most runs need few of 
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.sanitised_text import Printable, printable, sanitise
@@ -35,7 +35,16 @@ class UsageError(ProbeError):
 
 def invalid(option: str, value: str, reason: str, *foreign: object) -> UsageError:
     """Return the error for an invalid value; `foreign` fills the `{}` of `reason`."""
-    return UsageError("invalid {} {}: " + reason, option, shown(value), *foreign)
+    return UsageError("invalid {} {}: " + reason + _of_ini(value), option, shown(value), *foreign)
+
+
+def _of_ini(value: str) -> str:
+    """Return what is often wrong with a value in an INI file, apart from its meaning."""
+    if re.search(r"(^|\s)[#;]", value):
+        return "; in an INI file a comment needs a line of its own"
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        return "; an INI file needs no quotes"
+    return ""
 
 
 def shown(value: str) -> Printable:
@@ -43,19 +52,14 @@ def shown(value: str) -> Printable:
     return sanitise(value, 60) or printable("(empty)")
 
 
-def nearest(value: str, known: Iterable[str]) -> Printable:
-    """Return `; did you mean ...?` for a typing mistake, else an empty text."""
-    import difflib
-
-    found = difflib.get_close_matches(value.lower(), known, 1)
-    return printable("; did you mean {}?", found[0]) if found else printable("")
-
-
 def choice(value: str, option: str, choices: Sequence[str]) -> str:
     """Return a value that is one of `choices`."""
     if value not in choices:
+        from check_pop3_plus.options import mistakes
+
         known = printable(", ".join(choices))
-        raise invalid(option, value, "must be one of {}{}", known, nearest(value, choices))
+        near = mistakes.nearest(value, choices)
+        raise invalid(option, value, "must be one of {}{}", known, near)
     return value
 
 
@@ -80,6 +84,11 @@ def _is_label(label: str) -> bool:
     return label[0] != "-" and label[-1] != "-"
 
 
+_IDNA_DEVIATIONS = frozenset("\u00df\u1e9e\u03c2\u200c\u200d")
+"""Sharp s in both cases, final sigma, and the joiners: IDNA 2003, which Python has, maps them to
+other letters or to nothing; IDNA 2008 keeps them, and has another domain (UTS 46, section 7)."""
+
+
 def host(value: str, option: str) -> str:
     """Return a host name in its ASCII form, or an address, without brackets or a final dot."""
     if value.startswith("[") and value.endswith("]"):
@@ -89,20 +98,40 @@ def host(value: str, option: str) -> str:
     if is_numeric(value):
         return value
     if not value.isascii():
-        try:
-            value = value.encode("idna").decode("ascii")
-        except UnicodeError as error:
-            reason = "invalid {}: not a valid internationalised host name"
-            raise UsageError(reason, option) from error
+        value = _ascii_form(value, option)
     name = value.removesuffix(".")
     if not name:
-        raise UsageError("invalid {}: empty", option)
+        raise UsageError("invalid {}: empty (an unset variable or macro?)", option)
     if len(name) > 253:
         raise UsageError("invalid {}: longer than 253 characters", option)
-    if not all(map(_is_label, name.split("."))):
-        hint = " (use --port for the port)" if re.search(r":[0-9]+$", name) else ""
-        raise invalid(option, name, "not a host name or address" + hint)
+    # A name of digits and dots would be a short form of an address, as `127.1`, to the C library.
+    looks_numeric = "." in name and name.replace(".", "").isdigit()
+    if looks_numeric or not all(map(_is_label, name.split("."))):
+        from check_pop3_plus.options import mistakes
+
+        # Before an @ there may be a password.
+        shown_name = "..." + name[name.rindex("@") :] if "@" in name else name
+        raise invalid(option, shown_name, "{}", mistakes.not_a_host(name))
     return name
+
+
+def _ascii_form(name: str, option: str) -> str:
+    """Return an internationalised name in ASCII, where all versions of IDNA agree on it."""
+    import stringprep
+    import unicodedata
+
+    if any(
+        char in _IDNA_DEVIATIONS or stringprep.in_table_a1(char)  # unknown to IDNA 2003
+        for char in name + unicodedata.normalize("NFKC", name)
+    ):
+        from check_pop3_plus.options import mistakes
+
+        raise invalid(option, name, "{}", mistakes.internationalised(name))
+    try:
+        return name.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        reason = "not a valid internationalised host name; write it as xn--..."
+        raise invalid(option, name, reason) from error
 
 
 def is_numeric(host: str) -> bool:
@@ -286,6 +315,12 @@ def range_spec(spec: str, option: str) -> str:
     if end is not None and start != "~" and float(start or 0) > float(end):
         raise UsageError("invalid range for {}: {} (start above end)", option, shown(spec))
     return spec
+
+
+def upper_limit(spec: str | None) -> float | None:
+    """Return N of a checked range that is only an upper limit: `N`, `0:N` or `~:N`."""
+    matched = re.fullmatch(r"(?:(?:0|~)?:)?([0-9.]+)", spec or "")
+    return float(matched[1]) if matched else None
 
 
 _FACTORS = {"K": 1024, "M": 1024**2, "G": 1024**3}

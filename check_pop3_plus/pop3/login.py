@@ -27,10 +27,8 @@ _TIMESTAMP = re.compile(rb"<[!-;=?A-~]+@[!-;=?A-~]+>")
 CLEARTEXT = ("PLAIN", "LOGIN")
 """SASL mechanisms that send the password itself."""
 
-DEMANDS_TLS_ITSELF = (
-    "refuses logins: TLS ends in front of the server, which wants TLS itself (it offers STLS)"
-)
-"""A predicate about a server behind a proxy that ends TLS."""
+DEMANDS_TLS_ITSELF = "TLS ends in front of the server, which wants TLS itself"
+"""A server behind a proxy that ends TLS still offers STLS."""
 
 
 def begin(
@@ -139,12 +137,12 @@ def refusal_message(
         else "demands TLS before a login",
         Kind.CLIENT_CERTIFICATE: "demands a client certificate",
         Kind.NO_MECHANISM: "does not know this login method",
-        Kind.LOCKED_OUT: "says that the account of user {0} is locked",
-        Kind.IN_USE: "says that the mailbox of user {0} is in use",
-        Kind.LOGIN_DELAY: "says that user {0} logs in too often",
-        Kind.TEMPORARY: "cannot log in user {0} for now",
-        Kind.PERMANENT: "cannot log in user {0}",
-        Kind.BACKEND: "has trouble of its own, not with the password of user {0}",
-        Kind.LOGIN_REFUSED: "refuses the login of user {0}",
-    }.get(kind, "rejected user {0}")
+        Kind.LOCKED_OUT: "account of {0} is locked",
+        Kind.BACKEND: "server trouble, not the password of {0}",
+        Kind.LOGIN_REFUSED: "login of {0} refused",
+        Kind.IN_USE: "mailbox of {0} is in use",
+        Kind.LOGIN_DELAY: "user {0} logs in too often",
+        Kind.TEMPORARY: "login of {0} failed for now",
+        Kind.PERMANENT: "login of {0} failed",
+    }.get(kind, "login of {0} rejected")
     return printable(template + ": {1}", username, quoted(reply.text) or "(no reason given)")

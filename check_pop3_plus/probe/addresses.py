@@ -159,8 +159,10 @@ class _Attempt:
         if session.tls:
             from check_pop3_plus.certificate import reader
 
-            sent, path = session.tls.sent, session.tls.path
-            session.chain = reader.read_chain(sent, path, self.prerequisites.sanitise)
+            made, mask = session.tls, self.prerequisites.sanitise
+            session.chain = reader.read_chain(
+                made.sent, made.path, mask, made.verify_code, made.trusted
+            )
             if session.chain.defects:
                 message = f"not clean by RFC 5280: {', '.join(session.chain.defects)}"
                 session.notes.append(Note(Kind.NOT_STRICT, sanitise(message)))
@@ -222,4 +224,5 @@ class _Attempt:
             clock=time.time(),
             deployed=self.prerequisites.deployed,
             addresses=self.addresses,
+            notes=tuple(self.prerequisites.notes),
         )

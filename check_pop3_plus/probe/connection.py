@@ -196,7 +196,15 @@ class Connection:
         try:
             session.tls = self.stream.start_tls(context, self.settings.tls.name)
         except CertificateRejected as error:
-            session.tls = TlsFacts(None, None, error.chain, (), verified=False)
+            session.tls = TlsFacts(
+                version=None,
+                cipher=None,
+                sent=error.chain,
+                path=error.path,
+                verified=False,
+                verify_code=error.verify_code or 0,
+                trusted=error.trusted,
+            )
             raise
         self._lines = grammar.LineBuffer()
         self.doubt = None

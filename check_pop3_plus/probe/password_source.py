@@ -4,14 +4,16 @@
 check results and logs would show it. Every failure is `config`, because it is local.
 """
 
+import codecs
 import os
 import re
+from collections.abc import Iterator
 
 from check_pop3_plus.model.failures import ProbeError, config_error
 from check_pop3_plus.model.sanitised_text import Printable, printable, sanitise
 from check_pop3_plus.model.settings import Secret, SecretSource
 from check_pop3_plus.support.deadline import Deadline
-from check_pop3_plus.support.files import SECRET_LIMIT, read_secret_file
+from check_pop3_plus.support.files import SECRET_LIMIT, group_writable_directory, read_secret_file
 from check_pop3_plus.support.programs import run_program
 
 
@@ -42,6 +44,21 @@ def read_file(path: str, what: str) -> Secret:
     return _checked(read_secret_file(path, what), printable("{} {}", what, path))
 
 
+def remarks(source: SecretSource, secret: bytes) -> Iterator[Printable]:
+    """Yield what is odd about a password, which the server will reject without a reason."""
+    if source.grant:
+        return
+    what = printable("password file {}", source.file) if source.file else printable("password")
+    if secret[:1] in (b'"', b"'") and secret[:1] == secret[-1:] and len(secret) > 1:
+        yield printable("the {} has quotes around the password, which are sent with it", what)
+    for is_odd, where in ((secret[:1].isspace(), "begins"), (secret[-1:].isspace(), "ends")):
+        if is_odd:
+            yield printable("the {} {} with a blank, which is sent with it", what, where)
+    directory = group_writable_directory(source.file) if source.file else None
+    if directory:
+        yield printable("the {} can be replaced by the group of directory {}", what, directory)
+
+
 def prompt(username: str) -> Secret:
     """Prompt on the terminal, without echo. Raises ProbeError (config) if nothing is entered."""
     import getpass
@@ -55,6 +72,8 @@ def prompt(username: str) -> Secret:
 
 def _checked(content: bytes, what: Printable) -> Secret:
     line = content.partition(b"\n")[0].removesuffix(b"\r")
+    if line.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise config_error("{} begins with a byte order mark (BOM); save it as UTF-8 without", what)
     if not line:
         raise config_error("{} is empty", what)
     if any(byte < 0x20 or byte == 0x7F for byte in line):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from check_pop3_plus.model.failures import config_error
 from check_pop3_plus.model.report import CertificateFacts
-from check_pop3_plus.model.sanitised_text import Sanitiser
+from check_pop3_plus.model.sanitised_text import Printable, Sanitiser
 from check_pop3_plus.model.settings import Secret, Security, Settings
 from check_pop3_plus.net import tls
 from check_pop3_plus.probe import password_source
@@ -38,6 +38,8 @@ class Prerequisites:
         self.context: ssl.SSLContext | None = None
         """None without TLS."""
         self.deployed: tuple[CertificateFacts, ...] = ()
+        self.notes: list[Printable] = []
+        """Remarks on the secret and its file."""
         self._is_ready = False
 
     @property
@@ -64,6 +66,7 @@ class Prerequisites:
             revealed = [each.reveal() for each in secrets]
             self.masker.add(revealed)
             self.is_maskable = can_mask(revealed[0])
+            self.notes = list(password_source.remarks(login.source, revealed[0]))
         if self.settings.tls.security is not Security.PLAIN:
             from check_pop3_plus.certificate import reader  # it loads cryptography
 

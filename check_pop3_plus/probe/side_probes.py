@@ -139,7 +139,7 @@ def failed_assertions(
     tests = _AssertionTests(address, prerequisites, deadline)
     wanted, context = prerequisites.settings.assertions, prerequisites.context
     if wanted.refuses_cleartext:
-        tests.run(Kind.CLEARTEXT_ACCEPTED, try_cleartext)
+        tests.run(Kind.CLEARTEXT_ACCEPTED, partial(find_cleartext, is_tried=wanted.tries_cleartext))
     if wanted.resists_injection and context:
         tests.run(Kind.INJECTABLE, partial(try_injection, context=context))
     if wanted.rejects_legacy_tls:
@@ -227,8 +227,8 @@ CLEARTEXT_USER = b"check_pop3_plus"
 """A user that does not exist: no real credentials are needed to test for cleartext logins."""
 
 
-def try_cleartext(connection: Connection) -> Printable | None:
-    """Try a login without TLS; return how it was offered or accepted, or None.
+def find_cleartext(connection: Connection, is_tried: bool) -> Printable | None:
+    """Return how a login without TLS is offered or, where it `is_tried`, accepted; or None.
 
     A server that accepts USER may still refuse PASS without TLS, so a password is sent, too; user
     and password do not exist. Raises ProbeError when the session fails.
@@ -242,6 +242,11 @@ def try_cleartext(connection: Connection) -> Printable | None:
     plain = [name for name in login.CLEARTEXT if known and name in login.sasl_mechanisms(known)]
     if plain:
         return printable("offers {} before TLS", " ".join(plain))
+    if not is_tried:
+        if known is None:
+            hint = "has no capability list; use --refuse-cleartext-login=try"
+            raise ProbeError(Kind.NO_CAPABILITY, hint)
+        return None
     reply = connection.request(grammar.command(b"USER", CLEARTEXT_USER))
     if not reply.ok:
         return None

@@ -77,20 +77,17 @@ def _latin_1(foreign: bytes | str) -> str:
 def _masked(text: str, forms: _Forms) -> str:
     """Replace all that is in `forms`; what overlaps or touches becomes one mask."""
     lowered = text.lower()
-    shown, begin, end = "", 0, -1  # the mask that is being built
-    position = 0
-    for at in range(len(text) - MINIMUM + 1):
+    spans: list[list[int]] = []
+    for at in range(len(text)):
         found = forms.get(lowered[at : at + MINIMUM], ())
         length = next((len(form) for form in found if lowered.startswith(form, at)), 0)
-        if not length:
-            continue
-        if at > end:
-            if end >= 0:
-                shown += text[position:begin] + "***"
-                position = end
-            begin, end = at, at
-        end = max(end, at + length)
-    return shown + text[position:begin] + "***" + text[end:] if end >= 0 else text
+        if length and spans and at <= spans[-1][1]:
+            spans[-1][1] = max(spans[-1][1], at + length)
+        elif length:
+            spans.append([at, at + length])
+    for begin, end in reversed(spans):
+        text = text[:begin] + "***" + text[end:]
+    return text
 
 
 def _add(forms: _Forms, encoded: set[bytes]) -> None:
@@ -117,7 +114,9 @@ def _encoded(secret: bytes) -> set[bytes]:
     text = secret.decode("utf-8", "replace")
     forms = {secret, text.upper().encode(), text.lower().encode()}
     # UTF-8 taken for Latin-1, and the reverse.
-    forms |= {secret.decode("latin-1").encode(), text.encode("latin-1", "replace")}
+    forms.add(secret.decode("latin-1").encode())
+    if max(text) <= "\xff":
+        forms.add(text.encode("latin-1"))
     forms |= {secret.hex().encode(), secret.hex(":").encode()}
     forms |= {repr(secret)[2:-1].encode(), repr(text)[1:-1].encode()}
     percent = quote_from_bytes(secret, safe="")

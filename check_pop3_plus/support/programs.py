@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from check_pop3_plus.model.failures import DeadlineExceeded, config_error
 from check_pop3_plus.model.record import Record
+from check_pop3_plus.support import openssl_environment
 from check_pop3_plus.support.deadline import Deadline, pause
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Programs:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT if merge_stderr else subprocess.DEVNULL,
                     cwd=cwd,
-                    env=env,
+                    env=openssl_environment.restored() if env is None else env,
                     start_new_session=True,
                 )
             except (OSError, ValueError) as error:  # ValueError: a null byte in an argument

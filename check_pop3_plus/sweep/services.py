@@ -49,11 +49,14 @@ def read(wanted: Sweep) -> list[Service]:
 
     Raises ProbeError (config) when it cannot be read, or holds none.
     """
-    data = files.read_file(wanted.file, "sweep file", FILE_LIMIT)
+    data = files.read_file(wanted.file, "sweep file", FILE_LIMIT, has_options=True)
     content = data.decode("utf-8", "surrogateescape")
     found: list[ini.Part] = []
     common: ini.Section = []
     for part in ini.parts(content, wanted.file):
+        if part.name != COMMON and part.name.upper() == COMMON:
+            message = "{}, line {}: section [{}]: did you mean [DEFAULT]?"
+            raise UsageError(message, wanted.file, part.line, part.name)
         if part.name != COMMON:
             found.append(part)
         elif part.errors:

@@ -18,7 +18,7 @@ subject() { # TEXT: a header's value, anything but ASCII encoded (RFC 2047)
             for (i = 1; i <= length($0); i++) {
                 byte = substr($0, i, 1)
                 # A character of several bytes must not be split between two words.
-                if (length(word) > 48 && (number[byte] < 128 || number[byte] > 191)) {
+                if (length(word) > 42 && (number[byte] < 128 || number[byte] > 191)) {
                     printf "=?UTF-8?Q?%s?=\n ", word
                     word = ""
                 }
@@ -30,20 +30,36 @@ subject() { # TEXT: a header's value, anything but ASCII encoded (RFC 2047)
         }'
 }
 
+reason() { # the first line of the output, at most 200 bytes and no part of a character
+    printf '%s\n' "$POP3_OUTPUT" | awk '
+        NR == 1 {
+            if (length($0) > 200) {
+                $0 = substr($0, 1, 200)
+                sub(/[\200-\377]*$/, "")
+            }
+            print
+        }'
+}
+
+output() { # mail systems refuse longer lines
+    printf '%s\n' "$POP3_OUTPUT" | tr -d '\r' | fold -s -w 900
+}
+
 mail() {
     printf 'To: %s\n' "$(line "$POP3_TO")"
     [ -z "${POP3_FROM:-}" ] || printf 'From: %s\n' "$(line "$POP3_FROM")"
-    printf 'Subject: %s\n' \
-        "$(subject "[$POP3_TYPE] $POP3_SERVICE_NAME on $POP3_HOST_NAME is $POP3_STATE")"
+    # The reason first: telephones show the first 40 characters.
+    printf 'Subject: %s\n' "$(subject \
+        "$(reason) - $POP3_TYPE: $POP3_SERVICE_NAME on $POP3_HOST_NAME is $POP3_STATE")"
     printf '%s\n' 'Auto-Submitted: auto-generated' 'MIME-Version: 1.0' \
         'Content-Type: text/plain; charset=utf-8' 'Content-Transfer-Encoding: 8bit' ''
-    # Mail systems refuse longer lines.
-    printf '%s\n' "$POP3_OUTPUT" | tr -d '\r' | fold -s -w 900
-    printf '\n%s\n' "service: $(line "$POP3_HOST!$POP3_SERVICE")"
-    printf '%s\n' "address: $(line "${POP3_ADDRESS:-}")" "checked from: $(line "${POP3_SOURCE:-}")" \
-        "time: $(line "${POP3_DATE:-}")"
+    # On a telephone the first nine lines must be enough: reason, service, time, cause and hint.
+    output | head -n 1
+    printf '%s\n' "service: $(line "$POP3_HOST!$POP3_SERVICE"), address $(line "${POP3_ADDRESS:-}")" \
+        "time: $(line "${POP3_DATE:-}"), checked from $(line "${POP3_SOURCE:-}")"
     [ -z "${POP3_COMMENT:-}" ] ||
         printf '%s\n' "comment by $(line "${POP3_AUTHOR:-}"): $(line "$POP3_COMMENT")"
+    output | tail -n +2
 }
 
 [ -n "${POP3_TO:-}" ] || {

@@ -118,7 +118,7 @@ def test_all_addresses_good_is_ok(pool: Pool) -> None:
     assert verdict.state is State.OK
     assert verdict.lines == ()
     assert verdict.status.startswith(f"{WHERE} answered in 0.")
-    assert verdict.status.endswith(" s on 3 addresses, TLSv1.3, certificate valid for 364 days")
+    assert " s on 3 addresses, TLSv1.3, certificate valid for 364 days (until 20" in verdict.status
     labels = list(perfdata(verdict))
     assert labels[:6] == [
         *("time", "time_resolve", "time_connect", "time_tls", "time_greeting", "cert_days")
@@ -145,7 +145,7 @@ def test_one_dead_address_is_named(pool: Pool) -> None:
     verdict = pool.attempt()
 
     assert verdict.state is State.CRITICAL
-    assert verdict.status == f"connect: connection refused by {WHERE} (127.0.0.2)"
+    assert verdict.status + verdict.suffix == f"connection refused ({WHERE}: 127.0.0.2)"
     lines = [line for line in verdict.lines if line.startswith("address: ")]
     assert lines[0].startswith("address: 127.0.0.1:")
     assert " OK in 0." in lines[0]
@@ -159,9 +159,10 @@ def test_same_failure_everywhere_is_reported_once(pool: Pool) -> None:
     for number in range(1, 7):
         pool.dead(number)
 
-    assert pool.attempt().status == (
-        f"connect: connection refused by {WHERE} (127.0.0.1, 127.0.0.2, 127.0.0.3 and 3 more)"
-    )
+    verdict = pool.attempt()
+
+    assert verdict.status == "connection refused"
+    assert verdict.suffix == f" ({WHERE}: 127.0.0.1, 127.0.0.2, 127.0.0.3 and 3 more)"
 
 
 def test_expired_certificate_of_one_address_is_found(pool: Pool, pki: Pki) -> None:
@@ -173,8 +174,8 @@ def test_expired_certificate_of_one_address_is_found(pool: Pool, pki: Pki) -> No
     verdict = pool.attempt("--all-addresses -D 30,7")
 
     assert verdict.state is State.CRITICAL
-    assert verdict.status.startswith(f"certificate of {WHERE} expires in 4 days (20")
-    assert verdict.status.endswith(" UTC) (127.0.0.2)")
+    assert verdict.status.startswith("certificate expires in 4 days, on 20")
+    assert verdict.suffix == f" ({WHERE}: 127.0.0.2)"
     assert perfdata(verdict)["cert_days"].startswith("4.9")
     assert perfdata(verdict)["cert_days_127_0_0_2"].startswith("4.9")
     assert perfdata(verdict)["cert_days_127_0_0_3"].startswith("364.")
@@ -223,7 +224,8 @@ def test_min_addresses_reached_is_ok(pool: Pool) -> None:
     )
     assert any(line.startswith("tls: TLSv1.3") for line in noted.lines)
     assert (warned.state, kinds(warned)) == (State.WARNING, ["partial"])
-    assert warned.status.endswith("connection refused by pop.example.test:995 (127.0.0.2)")
+    assert warned.status.endswith("connection refused")
+    assert warned.suffix == f" ({WHERE}: 127.0.0.2)"
 
 
 def test_min_addresses_reached_with_rejected_login_is_critical(pool: Pool) -> None:
@@ -259,7 +261,7 @@ def test_min_addresses_not_reached_is_too_few(pool: Pool) -> None:
 
     assert verdict.state is State.CRITICAL
     assert kinds(verdict) == ["refused", "too-few"]
-    assert verdict.status.endswith(f"; 1 of 3 addresses of {WHERE} answered, 2 wanted")
+    assert verdict.status.endswith("; 1 of 3 addresses answered (limit 2)")
 
 
 def test_min_addresses_more_than_in_dns_is_too_few(pool: Pool) -> None:
@@ -268,7 +270,7 @@ def test_min_addresses_more_than_in_dns_is_too_few(pool: Pool) -> None:
     verdict = pool.attempt("--all-addresses --min-addresses 2")
 
     assert (verdict.state, kinds(verdict)) == (State.CRITICAL, ["too-few"])
-    assert verdict.status == f"1 of 1 addresses of {WHERE} answered, 2 wanted"
+    assert verdict.status == "1 of 1 addresses answered (limit 2)"
 
 
 def test_min_addresses_reached_with_expiring_certificate_is_reported(pool: Pool, pki: Pki) -> None:
@@ -288,8 +290,9 @@ def test_silent_addresses_take_one_timeout(pool: Pool) -> None:
     with faster_than(2.0):
         verdict = pool.attempt("--all-addresses -t 1")
 
-    assert verdict.status.startswith(f"tls: no answer from {WHERE} within 1 s (127.0.0.2, ")
-    assert verdict.status.endswith(" and 5 more)")
+    assert verdict.status.startswith("no answer within 1 s during the TLS handshake")
+    assert verdict.suffix.startswith(f" ({WHERE}: 127.0.0.2, ")
+    assert verdict.suffix.endswith(" and 5 more)")
 
 
 def test_response_time_is_of_the_slowest_address(pool: Pool) -> None:
@@ -309,7 +312,8 @@ def test_assertions_are_tested_on_each_address(pool: Pool, pki: Pki) -> None:
     verdict = pool.attempt("--all-addresses --reject-legacy-tls")
 
     assert kinds(verdict) == ["legacy-tls"]
-    assert verdict.status == (f"{WHERE}: still accepts TLS 1.0 and TLS 1.1 (127.0.0.2)")
+    assert verdict.status == "still accepts TLS 1.0 and TLS 1.1"
+    assert verdict.suffix == f" ({WHERE}: 127.0.0.2)"
 
 
 def test_capabilities_are_required_of_each_address(pool: Pool, pki: Pki) -> None:
@@ -323,7 +327,7 @@ def test_capabilities_are_required_of_each_address(pool: Pool, pki: Pki) -> None
     )
     verdict = pool.attempt("--all-addresses --require-capa UIDL")
 
-    assert verdict.status == f"capa: {WHERE} does not offer UIDL (127.0.0.2)"
+    assert verdict.status + verdict.suffix == f"capabilities lack UIDL ({WHERE}: 127.0.0.2)"
 
 
 def test_bug_in_a_thread_is_raised(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:

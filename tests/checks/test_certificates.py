@@ -72,7 +72,7 @@ def test_intermediate_expiring_first_is_evaluated_by_thresholds(
     if state:
         assert kinds(done) == ["expiring"]
         assert re.search(
-            r" - issuer CN=Odd CA of the certificate of localhost:\d+ expires in 2 days \(20",
+            r" - issuer CN=Odd CA of the certificate expires in 2 days, on 20",
             done.verdict,
         )
 
@@ -100,7 +100,7 @@ def test_issuer_expired_is_named(pki: Pki) -> None:
     assert done.code == 2
     assert kinds(done) == ["expired"]
     assert re.search(
-        r" - tls: issuer CN=Odd CA of the certificate of localhost:\d+ expired 2 days ago \(20",
+        r" - issuer CN=Odd CA of the certificate expired 2 days ago, on 20",
         done.verdict,
     )
 
@@ -168,7 +168,7 @@ def test_intermediate_missing_is_named(pki: Pki) -> None:
     done = checked("nochain", pki)
 
     assert kinds(done) == ["untrusted"]
-    assert "intermediate missing?" in done.verdict
+    assert " unknown, server sent 1 certificate (" in done.verdict
     issuer = sanitise(loaded(pki, "nochain").issuer.rfc4514_string())
     assert said(done, "chain") == [f"chain: issuer {issuer} was not sent and is not trusted"]
 
@@ -230,7 +230,7 @@ def test_x509_strict_rejects_before_first_byte(name: str, defect: str, mode: str
 
     assert done.code == 2, done.out
     assert kinds(done) == ["not-strict"]
-    assert " is against RFC 5280: " in done.verdict
+    assert "certificate violates RFC 5280: " in done.verdict
     assert (changed.code, kinds(changed)) == (1, ["not-strict"])
 
 
@@ -292,7 +292,7 @@ def test_pin_mismatch_sends_nothing(mode: str, pki: Pki) -> None:
         done = check(server, *flags(mode, pki, login=True), "--pin", pins(pki, "rsa")["public key"])
 
     assert (done.code, kinds(done)) == (2, ["pin"])
-    assert " is not one that is pinned" in done.verdict
+    assert "certificate does not match --pin" in done.verdict
     assert set(pins(pki, "good").values()) & {line.split(" ")[-1] for line in done.long}
     assert server.received_in_tls == b""
     assert b"USER" not in server.received
@@ -334,7 +334,7 @@ def test_issuer_mismatch_is_named(pki: Pki) -> None:
     done = checked("good", pki, "--issuer", "Let's Encrypt")
 
     assert (done.code, kinds(done)) == (2, ["issuer"])
-    assert re.search(r" is from OU=.*O=trustme.*, not from Let.s Encrypt$", done.verdict)
+    assert re.search(r" is from OU=.*O=trustme.*, not from Let.s Encrypt ", done.verdict)
 
 
 def test_expect_cert_file_matching_passes(pki: Pki) -> None:
@@ -353,7 +353,7 @@ def test_expect_cert_file_not_deployed_is_reported(pki: Pki) -> None:
     assert (done.code, kinds(done)) == (2, ["not-deployed"])
     assert (old.code, kinds(old)) == (2, ["not-deployed"])
     assert ", which lasts longer (until 20" in old.verdict
-    assert old.verdict.endswith("): not reloaded?")
+    assert "): not reloaded? (" in old.verdict
 
 
 @pytest.mark.parametrize(
@@ -402,7 +402,7 @@ def test_max_validity_counts_whole_lifetime(days: str, is_fine: bool, pki: Pki) 
     assert done.code == (0 if is_fine else 2), done.out
     if not is_fine:
         assert kinds(done) == ["long-lived"]
-        assert " was issued for 90 days, longer than 89.5" in done.verdict
+        assert " was issued for 90 days (limit 89.5 days)" in done.verdict
 
 
 def test_several_findings_are_all_reported(pki: Pki) -> None:
@@ -477,4 +477,4 @@ def test_reject_legacy_tls_accepting_server_names_versions(mode: str, pki: Pki) 
         done = check(server, *flags(mode, pki), "--reject-legacy-tls")
 
     assert (done.code, kinds(done)) == (2, ["legacy-tls"])
-    assert done.verdict.endswith(": still accepts TLS 1.0 and TLS 1.1")
+    assert done.verdict.partition(" - ")[2].startswith("still accepts TLS 1.0 and TLS 1.1 (")

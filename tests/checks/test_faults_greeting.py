@@ -91,7 +91,7 @@ def test_greeting_fault_is_reported(fault: Fault, mode: str, pki: Pki) -> None:
     with ScriptedServer(fault.steps, tls=tls) as server:
         done = check(server, *flags(mode, pki, login=True))
 
-    assert done.line.startswith(f"POP3 {fault.state} - greeting: ")
+    assert done.line.startswith(f"POP3 {fault.state} - ")
     assert kinds(done) == [fault.kind]
     assert fault.text in done.line
     assert b"USER" not in server.received

@@ -90,6 +90,29 @@ def test_arguments_invalid_are_refused(arguments: tuple[str, ...], secret: str, 
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("stra\u00dfe.example.test", marks=pytest.mark.fault(75, case="sharp s")),
+        pytest.param(
+            "\u03b2\u03cc\u03bb\u03bf\u03c2.test", marks=pytest.mark.fault(75, case="final sigma")
+        ),
+        pytest.param(
+            "\u0dc1\u0dca\u200d\u0dbb\u0dd3.test", marks=pytest.mark.fault(75, case="joiner")
+        ),
+    ],
+)
+def test_host_name_ambiguous_in_idna_is_refused(name: str, pki: Pki) -> None:
+    """Its two readings are two domains; the password would be sent to one of them."""
+    with PoliteServer({"monitor": "s3cret"}, tls=pki.server("good")) as server:
+        target = ("-H", name, "--connect-to", "127.0.0.1", "-p", str(server.port), "-S")
+        login = ("-U", "monitor", "--password-env", "SECRET")
+        done = honest(run(*target, *login, env={"SECRET": "s3cret"}))
+
+    assert done.code == 3
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize(
     "spec",
     [pytest.param(spec, marks=pytest.mark.fault(62, case=spec)) for spec in FAULTS[62].cases],
 )
@@ -235,3 +258,98 @@ def _assert_unwritable(redirection: str, is_pipe: bool = False) -> None:
     assert (code, out, err) == (3, b"", b"")
     assert server.received == b"QUIT\r\n"
     claims.seen.append(Run(code, "", "", 0))
+
+
+def _careless_parent() -> None:
+    """Do in the child what a parent may leave behind: SIGCHLD ignored, signals blocked."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+
+
+@pytest.mark.fault(78, case="SIGCHLD ignored")
+def test_sigchld_ignored_by_parent_password_command_fails() -> None:
+    """The exit code of the command counts; otherwise its output is sent as the password."""
+    command = "sh -c 'echo usage: get-password USER; exit 1'"
+    with PoliteServer({}) as server:
+        target = ("-H", "127.0.0.1", "-p", str(server.port), "--allow-insecure-login")
+        done = subprocess.run(
+            [COMMAND, *target, "-U", "monitor", "--password-command", command],
+            preexec_fn=_careless_parent,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+
+    assert kinds(honest(Run(done.returncode, done.stdout, done.stderr, 0))) == ["config"]
+    assert server.connections == 0
+
+
+@pytest.mark.fault(78, case="signals blocked")
+def test_signals_blocked_by_parent_still_stop_the_check() -> None:
+    """SIGTERM ends the run, and so does the watchdog, whose SIGALRM is a signal as well."""
+    with ScriptedServer([silence()]) as server:
+        process = subprocess.Popen(
+            [COMMAND, "-H", "127.0.0.1", "-p", str(server.port), "-t", "20"],
+            preexec_fn=_careless_parent,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while not server.connections:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=5)
+
+    assert kinds(honest(Run(process.returncode, out, err, 0))) == ["stopped"]
+
+
+@pytest.mark.fault(103)
+def test_ini_empty_value_never_swallows_the_next_key(tmp_path: Path) -> None:
+    """Otherwise the check would expect the text --ssl, without TLS."""
+    file = tmp_path / "plugins.ini"
+    file.write_text("[check_pop3_plus]\nexpect =\nssl =\n")
+    done = honest(run("-H", "127.0.0.1", "-p", "1", f"--extra-opts=@{file}"))
+
+    assert done.code == 3
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        pytest.param(
+            ("-w", "5", "-c", "2"), marks=pytest.mark.fault(104, case="critical below warning")
+        ),
+        pytest.param(("-w", "60", "-c", "14"), marks=pytest.mark.fault(104, case="days")),
+        pytest.param(("-w", "14", "-c", "30"), marks=pytest.mark.fault(104, case="above timeout")),
+    ],
+)
+def test_time_limits_wrong_together_are_named(limits: tuple[str, ...]) -> None:
+    """A critical limit below the warning is refused; limits above the timeout are noted."""
+    with PoliteServer({}) as server:
+        done = honest(run("-H", "127.0.0.1", "-p", str(server.port), *limits, "-v"))
+
+    assert done.code == (0 if "30" in limits else 3)
+    assert bool(server.connections) is (done.code == 0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"\xef\xbb\xbfs3cret", marks=pytest.mark.fault(105, case="BOM")),
+        pytest.param(b'"s3cret"\n', marks=pytest.mark.fault(105, case="quotes")),
+        pytest.param(b"s3cret \r\n", marks=pytest.mark.fault(105, case="blank at the end")),
+    ],
+)
+def test_password_file_edited_by_accident_is_named(content: bytes, tmp_path: Path) -> None:
+    """The server only says that the password is wrong, and may lock the account."""
+    file = tmp_path / "password"
+    file.touch(0o600)
+    file.write_bytes(content)
+    with PoliteServer({"monitor": "s3cret"}) as server:
+        target = ("-H", "127.0.0.1", "-p", str(server.port), "--allow-insecure-login")
+        done = honest(run(*target, "-U", "monitor", "--password-file", file))
+
+    assert "s3cret" not in done.out
+    assert bool(server.connections) is (done.code == 2)

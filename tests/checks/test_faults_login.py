@@ -71,8 +71,14 @@ LOGINS = [
         "credentials",
         "unknown user",
     ),
-    Fault("46 -ERR", refusing(b"-ERR"), "CRITICAL", "credentials", "rejected user monitor"),
-    Fault("46 AUTH", refusing(b"-ERR [AUTH] no"), "CRITICAL", "credentials", "monitor: [AUTH] no"),
+    Fault("46 -ERR", refusing(b"-ERR"), "CRITICAL", "credentials", "login of monitor rejected"),
+    Fault(
+        "46 AUTH",
+        refusing(b"-ERR [AUTH] no"),
+        "CRITICAL",
+        "credentials",
+        "rejected: [AUTH] no",
+    ),
     Fault("48", refusing(b"-ERR [IN-USE] locked"), "WARNING", "in-use", "[IN-USE] locked"),
     Fault("49", refusing(b"-ERR [LOGIN-DELAY] 300 s"), "WARNING", "login-delay"),
     Fault("50 TEMP", refusing(b"-ERR [SYS/TEMP] later"), "WARNING", "temporary"),
@@ -85,7 +91,7 @@ LOGINS = [
         [expect(b"USER"), say(b"-ERR [SYS/TEMP] later\r\n"), *BYE],
         "WARNING",
         "temporary",
-        "cannot log in user monitor for now",
+        "login of monitor failed for now",
     ),
     Fault(
         "46 -ERR with a code in the text",
@@ -141,13 +147,13 @@ def test_login_fault_is_reported(fault: Fault, mode: str, pki: Pki) -> None:
     with served(mode, pki, fault.steps, with_capa=True) as server:
         done = check(server, *flags(mode, pki, login=True), "-vvv")
 
-    assert done.line.startswith(f"POP3 {fault.state} - login: ")
+    assert done.line.startswith(f"POP3 {fault.state} - ")
     assert kinds(done) == [fault.kind]
     assert fault.text in done.line
     assert server.connections == 1
     assert sum(line.startswith(b"PASS") for line in server.commands) <= 1
     if mode == "plain":
-        assert "(cleartext login)" in done.line
+        assert ", cleartext login" in done.line
     else:
         assert CANARY.encode() not in server.received_in_clear
 
@@ -443,7 +449,7 @@ EXCHANGES = [
             auth(b"SCRAM-SHA-1 ", say(b"+ ZT11bmtub3duLXVzZXI=\r\n"), expect(), say(b"-ERR\r\n")),
             "CRITICAL",
             "credentials",
-            "rejected user monitor: unknown-user",
+            "login of monitor rejected: unknown-user",
         ),
     ),
     (
@@ -511,7 +517,7 @@ def test_stat_fault_is_reported(fault: Fault, mode: str, pki: Pki) -> None:
     with served(mode, pki, steps, with_capa=True) as server:
         done = check(server, *flags(mode, pki, login=True))
 
-    assert done.line.startswith(f"POP3 {fault.state} - stat: ")
+    assert done.line.startswith(f"POP3 {fault.state} - ")
     assert kinds(done) == [fault.kind]
     assert fault.text in done.line
 
@@ -530,7 +536,7 @@ def test_login_withdrawn_is_reported(mode: str, in_one_segment: bool, pki: Pki) 
     with served(mode, pki, [*LOGGED_IN[:3], *said, drop()], with_capa=True) as server:
         done = check(server, *flags(mode, pki, login=True))
 
-    assert done.line.startswith("POP3 WARNING - stat: ")
+    assert done.line.startswith("POP3 WARNING - server withdrew the login: ")
     assert "withdrew the login: [SYS/TEMP]" in done.line
     assert kinds(done) == ["temporary"]
 
@@ -627,7 +633,7 @@ def test_login_slow_rejection_is_credentials(pki: Pki) -> None:
         )
 
     for done in runs:
-        assert done.line.startswith("POP3 CRITICAL - login: ")
+        assert done.line.startswith("POP3 CRITICAL - ")
         assert kinds(done) == ["credentials"]
         assert done.seconds > 7
 
@@ -652,4 +658,4 @@ def test_login_unverified_link_needs_option(
     assert refused.code == 3
     assert "no password is sent" in refused.line
     assert allowed.code == (0 if password == CANARY else 2)
-    assert "(unverified TLS login)" in allowed.line
+    assert ", unverified TLS login" in allowed.line

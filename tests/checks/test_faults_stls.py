@@ -107,7 +107,7 @@ def test_capa_fault_is_reported(fault: Fault, mode: str, pki: Pki) -> None:
     with ScriptedServer([GREETING, *fault.steps], tls=tls) as server:
         done = check(server, *flags(mode, pki, login=True))
 
-    assert done.line.startswith(f"POP3 {fault.state} - capa: ")
+    assert done.line.startswith(f"POP3 {fault.state} - ")
     assert kinds(done) == [fault.kind]
     assert fault.text in done.line
     assert server.commands == [b"CAPA"]
@@ -119,7 +119,7 @@ STLS = [
         [GREETING, expect(b"CAPA"), say(b"+OK\r\nUSER\r\n.\r\n"), *BYE],
         "CRITICAL",
         "no-stls",
-        "stls: localhost",
+        " - server does not offer STLS (localhost",
     ),
     Fault(
         "27 -ERR",

@@ -379,7 +379,7 @@ def test_dovecot_token_of_another_user_is_credentials(
             )
         )
 
-    assert done.line.startswith("POP3 CRITICAL - login: ")
+    assert done.line.startswith("POP3 CRITICAL - login of monitor rejected: ")
     assert kinds(done) == ["credentials"]
 
 
@@ -561,7 +561,7 @@ def test_secret_file_of_token_with_wrong_mode_is_config(
     secret = check(mail, *arguments)
 
     assert refresh.verdict.startswith("POP3 UNKNOWN - config: refresh token file /")
-    assert refresh.verdict.endswith("refresh must be mode 0600, or 0640 for a group; it is 0644")
+    assert "refresh must be mode 0600, or 0640 for a group; it is 0644: chmod" in refresh.verdict
     assert secret.verdict.startswith("POP3 UNKNOWN - config: cannot open client secret file /")
 
 
@@ -703,4 +703,4 @@ def test_token_request_signal_ends_check(pki: Pki, options: Options) -> None:
         out, err = process.communicate(timeout=5)
 
     done = honest(Run(process.returncode, out.decode(), err.decode(), 0))
-    assert done.verdict == "POP3 UNKNOWN - stopped from outside after 0 s"
+    assert done.verdict == "POP3 UNKNOWN - stopped from outside after 0 s (localhost:995)"

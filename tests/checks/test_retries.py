@@ -33,7 +33,7 @@ def test_retries_failure_persists_reports_last_attempt() -> None:
         done = check(server, "--sensitivity", "high")
 
     assert done.code == 2
-    assert done.verdict.endswith(" before the greeting (3 of 3 attempts failed)")
+    assert done.verdict.partition(" (")[0].endswith(" before the greeting, 3 of 3 attempts failed")
     assert done.long[:2] == [
         "kind: closed, in phase greeting",
         "try: an access list, a connection limit, or a failing back end of the server",
@@ -49,9 +49,9 @@ def test_retries_end_with_the_first_successful_attempt() -> None:
         done = check(server, "--rechecks", "5")
 
     assert done.code == 0, done.out
-    assert done.verdict.endswith(" s (1 of 2 attempts failed)")
+    assert " s, 1 of 2 attempts failed" in done.verdict
     assert len(done.long) == 1
-    assert done.long[0].startswith("attempt 1: CRITICAL: greeting: localhost:")
+    assert done.long[0].startswith("attempt 1: CRITICAL: server closed the connection")
     assert server.connections == 2
     assert float(done.perfdata["time"].partition("s")[0]) < 0.5
     assert done.seconds >= PAUSE + 0.5
@@ -74,7 +74,7 @@ def test_retries_crossed_threshold_is_retried() -> None:
         done = check(server, "--sensitivity", "high", "-w", "0.5")
 
     assert done.code == 0, done.out
-    assert done.long[0].startswith("attempt 1: WARNING: localhost:")
+    assert done.long[0].startswith("attempt 1: WARNING: answered in ")
 
 
 def test_retries_that_do_not_fit_into_the_run_are_reported(pki: Pki) -> None:
@@ -83,7 +83,7 @@ def test_retries_that_do_not_fit_into_the_run_are_reported(pki: Pki) -> None:
         done = check(server, "--sensitivity", "very-low", "-t", "2", "--run-timeout", "6")
 
     assert done.code == 2
-    assert done.verdict.endswith(" within 2 s (2 of 2 attempts failed)")
+    assert " within 2 s, 2 of 2 attempts failed" in done.verdict
     assert "attempts: 9 of 11 did not fit into --run-timeout (6 s)" in done.long
     assert 6 - LATE < done.seconds < 6 + LATE
 
@@ -93,7 +93,7 @@ def test_retries_are_never_cut_short() -> None:
     with ScriptedServer([silence()]) as server:
         done = check(server, "--sensitivity", "very-low", "-t", "1", "--run-timeout", "4.5")
 
-    assert done.verdict.endswith(" within 1 s (2 of 2 attempts failed)")
+    assert " within 1 s, 2 of 2 attempts failed" in done.verdict
     assert "attempts: 9 of 11 did not fit into --run-timeout (4.5 s)" in done.long
     assert 4 <= done.seconds < 4.5
 
@@ -110,7 +110,7 @@ def test_a_rejected_login_is_never_repeated(mode: str, pki: Pki) -> None:
 
     assert kinds(done) == ["credentials"]
     assert "attempts: 1 of 11 made: a login that was not accepted is never repeated" in done.long
-    assert " (1 of 1 attempt failed)" in done.verdict
+    assert ", 1 of 1 attempt failed" in done.verdict
     assert server.logins == ["monitor"]
     assert server.connections == 1
 
@@ -139,7 +139,7 @@ def test_retries_after_the_right_password_log_in_again(code: str, pki: Pki) -> N
         done = check(server, *flags("plain", pki, login=True), "--rechecks", "3")
 
     assert done.code == 0, done.out
-    assert " (1 of 2 attempts failed)" in done.verdict
+    assert ", 1 of 2 attempts failed" in done.verdict
     assert server.received.count(b"PASS c4n4ry") == 2
 
 
@@ -152,7 +152,7 @@ def test_retries_run_the_password_command_once(pki: Pki, tmp_path: Path) -> None
         arguments = ("-S", "-U", "u", "--password-command", f"{sys.executable} {script}")
         done = check(server, *arguments, "--rechecks", "1")
 
-    assert " (2 of 2 attempts failed)" in done.verdict
+    assert ", 2 of 2 attempts failed" in done.verdict
     assert log.read_text() == "x"
 
 
@@ -163,7 +163,7 @@ def test_retries_of_a_rejected_certificate_are_none(certificate: str, pki: Pki) 
         done = check(server, *flags("tls", pki), "--sensitivity", "very-low")
 
     assert done.code == 2
-    assert done.verdict.endswith(" (1 of 1 attempt failed)")
+    assert ", 1 of 1 attempt failed" in done.verdict
     assert server.connections == 1
     assert done.seconds < PAUSE
 
@@ -196,9 +196,9 @@ def test_retries_stopped_by_a_signal_in_a_pause_report_the_findings() -> None:
     assert time.monotonic() - began < 0.5
     assert done.code == 3
     assert done.verdict.startswith(
-        "POP3 UNKNOWN - stopped from outside after 1 s, before attempt 2: greeting: 127.0.0.1:"
+        "POP3 UNKNOWN - stopped from outside after 1 s, before attempt 2: server "
     )
-    assert done.verdict.endswith(" (1 of 1 attempt failed)")
+    assert ", 1 of 1 attempt failed" in done.verdict
     assert done.long[0] == "kind: stopped"
-    assert done.long[1].startswith("attempt 1: CRITICAL: greeting: ")
+    assert done.long[1].startswith("attempt 1: CRITICAL: server ")
     assert "time_connect" in done.perfdata

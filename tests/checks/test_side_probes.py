@@ -100,12 +100,34 @@ CLEARTEXT: list[tuple[str, Sequence[Step], str | None]] = [
 def test_cleartext_login_accepted_is_found(steps: Sequence[Step], finding: str | None) -> None:
     """By the capability list or, with a non-existent user, by a login."""
     with ScriptedServer(scripts=[MAIN, steps]) as server:
-        done = check(server, "--refuse-cleartext-login")
+        done = check(server, "--refuse-cleartext-login=try")
 
     assert done.code == (2 if finding else 0), done.out
     assert kinds(done) == (["cleartext-accepted"] if finding else [])
     assert (finding or "") in done.verdict
     assert server.commands[-1] == b"QUIT"
+
+
+@pytest.mark.parametrize(
+    ("steps", "kind"),
+    [
+        ([*list_of("STLS"), *BYE], None),
+        ([*list_of("SASL CRAM-MD5", "STLS"), *BYE], None),
+        ([*list_of("USER", "STLS"), *BYE], "cleartext-accepted"),
+        ([*list_of("SASL PLAIN"), *BYE], "cleartext-accepted"),
+        ([*NO_LIST, *BYE], "no-capability"),
+    ],
+)
+def test_cleartext_login_is_not_tried_unasked(steps: Sequence[Step], kind: str | None) -> None:
+    """A failed login counts for fail2ban, so without `=try` only the capability list decides."""
+    with ScriptedServer(scripts=[MAIN, steps]) as server:
+        done = check(server, "--refuse-cleartext-login")
+
+    assert kinds(done) == ([kind] if kind else []), done.out
+    assert done.code == (2 if kind else 0)
+    assert b"PASS" not in server.received_in_clear
+    assert b"USER" not in server.received_in_clear
+    assert kind != "no-capability" or "use --refuse-cleartext-login=try" in done.verdict
 
 
 def test_cleartext_probe_uses_no_real_credentials(pki: Pki) -> None:
@@ -117,7 +139,7 @@ def test_cleartext_probe_uses_no_real_credentials(pki: Pki) -> None:
     )
     second = [*NO_LIST, USER, say(b"+OK\r\n"), PASS, say(b"-ERR [AUTH] wrong\r\n"), *BYE]
     with ScriptedServer(scripts=[main, second]) as server:
-        done = check(server, *flags("stls", pki, login=True), "--refuse-cleartext-login")
+        done = check(server, *flags("stls", pki, login=True), "--refuse-cleartext-login=try")
 
     assert kinds(done) == ["cleartext-accepted"]
     assert b"monitor" not in server.received_in_clear
@@ -140,7 +162,7 @@ BROKEN: list[tuple[str, Sequence[Step], str]] = [
 def test_assertion_not_testable_is_a_failure(steps: Sequence[Step], kind: str) -> None:
     """A session that fails proves nothing, and the output says so."""
     with ScriptedServer(scripts=[MAIN, steps]) as server:
-        done = check(server, "--refuse-cleartext-login", "-t", "1")
+        done = check(server, "--refuse-cleartext-login=try", "-t", "1")
 
     assert done.code == 2, done.out
     assert kinds(done) == [kind]
@@ -264,7 +286,7 @@ def test_legacy_tls_one_version_is_named(version: str, pki: Pki) -> None:
     done = on_tls_port(pki, *([old, good] if version == "1.0" else [good, old]))
 
     assert (done.code, kinds(done)) == (2, ["legacy-tls"])
-    assert done.verdict.endswith(f": still accepts TLS {version}")
+    assert done.verdict.partition(" - ")[2].startswith(f"still accepts TLS {version} (")
 
 
 @pytest.mark.parametrize(
@@ -280,7 +302,7 @@ def test_legacy_tls_server_hello_is_enough(hello: Step, pki: Pki) -> None:
     done = on_tls_port(pki, [hears_hello, hello, silence()])
 
     assert (done.code, kinds(done)) == (2, ["legacy-tls"])
-    assert done.verdict.endswith(": still accepts TLS 1.1")
+    assert done.verdict.partition(" - ")[2].startswith("still accepts TLS 1.1 (")
 
 
 def test_legacy_tls_warning_alert_is_skipped(pki: Pki) -> None:
@@ -415,7 +437,7 @@ def test_required_capability_missing_is_found(wanted: str, missing: str | None, 
     assert done.code == (2 if missing else 0), done.out
     if missing:
         assert kinds(done) == ["no-capability"]
-        assert done.verdict.endswith(f" does not offer {missing}")
+        assert f" - capabilities lack {missing} (" in done.verdict
 
 
 def test_required_capability_without_list_is_missing() -> None:

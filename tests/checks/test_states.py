@@ -55,8 +55,8 @@ def test_phase_threshold_crossed_names_the_phase() -> None:
     with ScriptedServer([pause(0.1), GREETING, *BYE]) as server:
         done = check(server, "--phase-warning", "greeting=0.05", "--phase-critical=connect=5")
 
-    assert done.line.startswith("POP3 WARNING - greeting: localhost:")
-    assert "(limit 0.05)" in done.line
+    assert done.line.startswith("POP3 WARNING - greeting took ")
+    assert "(limit 0.05 s)" in done.line
     assert done.perfdata["time_greeting"].endswith("s;0.05;;0")
     assert done.perfdata["time_connect"].endswith("s;;5;0")
 
@@ -89,7 +89,7 @@ def test_state_option_changes_the_state_of_a_kind() -> None:
         as_warning = check(server, "--state", "greeting=warning")
         as_ok = check(server, "--state", "greeting=ok")
 
-    assert as_warning.line.startswith("POP3 WARNING - greeting: ")
+    assert as_warning.line.startswith("POP3 WARNING - server ")
     assert as_ok.code == 0
 
 
@@ -98,6 +98,6 @@ def test_worst_finding_is_the_state() -> None:
     with ScriptedServer([pause(0.1), GREETING, *BYE]) as server:
         done = check(server, "-e", "Dovecot", "-c", "0.01")
 
-    assert done.line.startswith("POP3 CRITICAL - localhost:")
+    assert done.line.startswith("POP3 CRITICAL - answered in ")
     assert kinds(done) == ["slow", "expect"]
-    assert "does not say Dovecot but +OK ready" in done.line
+    assert "greeting does not contain Dovecot: +OK ready" in done.line

@@ -111,8 +111,8 @@ def test_section_gives_the_output_of_a_single_check(file: File, pki: Pki) -> Non
 
 WRONG = {
     "no!port": (["port = x"], "invalid --port x"),
-    "no!option": (["prot = 995"], "unknown argument --prot; did you mean --port?"),
-    "no!abbreviation": (["host = x"], "unknown argument --host; did you mean"),
+    "no!option": (["prot = 995"], "unknown option --prot; did you mean --port?"),
+    "no!abbreviation": (["host = x"], "unknown option --host; use -H"),
     "no!exclusion": (["ssl =", "starttls ="], "cannot be combined"),
     "no!nesting": (["sweep = x"], "--sweep is only allowed on the command line"),
     "no!jobs": (["jobs = 3"], "--jobs needs --sweep on the command line"),
@@ -169,6 +169,7 @@ def test_section_after_an_unclosed_header_is_the_only_invalid_one(file: File) ->
     [
         ("", "no section [HOST!SERVICE] in "),
         ("[DEFAULT]\nssl =\n", "no section [HOST!SERVICE] in "),
+        ("[a!b]\n\n[default]\nssl =\n", "line 3: section [default]: did you mean [DEFAULT]?"),
         ("port = 1\n[a!b]\n", "line 1: neither [section] nor key = value"),
         ("[DEFAULT]\n= 1\n[a!b]\n", "line 2: neither [section] nor key = value"),
     ],
@@ -261,7 +262,7 @@ def test_sweep_status_counts_states_and_names_the_worst(file: File) -> None:
     assert head.startswith("POP3 CRITICAL - 4 services in ")
     assert counts == "1 OK, 1 WARNING, 1 CRITICAL, 1 UNKNOWN"
     assert wrong == "1 invalid section: wrong!pop3"
-    assert worst == f"worst: dead!pop3: connect: connection refused by 127.0.0.1:{dead}"
+    assert worst == "worst: dead!pop3: connection refused"
     assert [line.partition("!")[0] for line in done.long] == [
         "critical: dead",
         "warning: odd",
@@ -307,7 +308,7 @@ def test_sweep_as_json_prints_one_object_per_service(file: File) -> None:
     assert results.run.code == 0
     dead_one = results["dead!pop3"]
     assert dead_one["exit_code"] == 2
-    assert dead_one["output"].startswith("POP3 CRITICAL - connect: connection refused")
+    assert dead_one["output"].startswith("POP3 CRITICAL - connection refused")
     assert dead_one["long_output"].startswith("kind: refused, in phase connect\n")
     assert dead_one["began"] <= dead_one["ended"] <= time.time()
     assert results.summary["summary"] == {
@@ -400,7 +401,7 @@ def test_sweep_masks_the_secret_of_every_section(file: File) -> None:
         done = file.run("-vvv", env={"CANARY": CANARY})
         results = file.results("-vvv", env={"CANARY": CANARY})
 
-    assert "rejected user monitor" in done.out
+    assert "login of monitor rejected" in done.out
     assert_no_canary(done.out)
     assert_no_canary(results.run.out)
 

@@ -40,7 +40,8 @@ _OAKLEY_GROUP_2 = int(
     16,
 )
 
-_HAND_KEY = certificate_parts.ec_key(3)
+HAND_KEY = certificate_parts.ec_key(3)
+"""Of server certificates that are put together by hand."""
 
 _TLS = {
     "1.0": ssl.TLSVersion.TLSv1,
@@ -102,6 +103,11 @@ class Pki:
                 setattr(context, attribute, value)
             self._contexts[key] = context
         return self._contexts[key]
+
+    def by_hand(self, name: str, *sent: bytes) -> ssl.SSLContext:
+        """A chain that is put together by hand, for the key `HAND_KEY`."""
+        self._save(name, self._by_hand(*sent))
+        return self.server(name)
 
     def expiring(self, days: float, lifetime: float = 90) -> ssl.SSLContext:
         """A certificate with `days` left of `lifetime` days: any span, past and future too."""
@@ -221,17 +227,17 @@ class Pki:
             case "rsa":
                 return self._odd(*NAMES)
             case "md5":
-                return self._by_hand(self._hand_root.leaf(_HAND_KEY, digest="md5"))
+                return self._by_hand(self._hand_root.leaf(HAND_KEY, digest="md5"))
             case "bad_name":
                 # `*` has no place in a PrintableString.
                 subject = certificate_parts.name("*.example.test", tag=der.PRINTABLE)
-                return self._by_hand(self._hand_root.leaf(_HAND_KEY, subject=subject))
+                return self._by_hand(self._hand_root.leaf(HAND_KEY, subject=subject))
             case "unreadable":
                 # There is no version 9; OpenSSL does not mind.
                 version = der.tagged(0, der.integer(8))
-                return self._by_hand(self._hand_root.leaf(_HAND_KEY, version=version))
+                return self._by_hand(self._hand_root.leaf(HAND_KEY, version=version))
             case "sha1_root":
-                return self._by_hand(self._sha1_root.leaf(_HAND_KEY))
+                return self._by_hand(self._sha1_root.leaf(HAND_KEY))
             case "weak_intermediate":
                 return self._below(
                     self._hand_root.below("Weak CA", certificate_parts.rsa_key(1024))
@@ -244,10 +250,10 @@ class Pki:
                 raise ValueError(f"no certificate is called {name}")
 
     def _below(self, issuer: certificate_parts.Authority) -> trustme.LeafCert:
-        return self._by_hand(issuer.leaf(_HAND_KEY), issuer.certificate)
+        return self._by_hand(issuer.leaf(HAND_KEY), issuer.certificate)
 
     def _by_hand(self, *sent: bytes) -> trustme.LeafCert:
-        key = _HAND_KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        key = HAND_KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         own, *others = (ssl.DER_cert_to_PEM_cert(each).encode() for each in sent)
         return trustme.LeafCert(key, own, others)
 

@@ -97,7 +97,7 @@ def test_claims_of_unknown_faults_are_errors() -> None:
     assert list(claims.of_faults(marked(26, mode="tls"))) == []
 
 
-SILENT = "POP3 CRITICAL - greeting: no answer from x:110 within 1 s\nkind: timeout\n"
+SILENT = "POP3 CRITICAL - no greeting within 1 s (x:110)\nkind: timeout\n"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ SILENT = "POP3 CRITICAL - greeting: no answer from x:110 within 1 s\nkind: timeo
     [
         (1, SILENT),
         (2, SILENT.replace("timeout", "closed")),
-        (2, SILENT.replace("greeting: ", "")),
+        (2, SILENT.replace("no greeting", "no answer")),
         (2, SILENT.partition("\n")[0]),
     ],
     ids=["state", "kind", "words", "no kind"],

@@ -12,7 +12,11 @@ import pytest
 from check_pop3_plus import __version__
 from tests.pki.certificates import Pki
 from tests.servers.scripted_server import PoliteServer
+from tests.support.command import Run
+from tests.support.faults import honest, kinds
 from tests.support.package import PACKAGE, ROOT, modules, source
+
+SCRIPT = "bin/check_pop3_plus"
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +24,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built offline from a copy of what it is built from."""
     directory = tmp_path_factory.mktemp("wheel")
     copy = directory / "source"
-    listed = ["setup.cfg", "pyproject.toml", "README.md", "LICENSE"]
+    listed = ["setup.cfg", "pyproject.toml", "README.md", "LICENSE", SCRIPT]
     for file in [*(ROOT / name for name in listed), *PACKAGE.rglob("*.py"), PACKAGE / "py.typed"]:
         target = copy / file.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -53,12 +57,13 @@ def run(command: Path, arguments: Sequence[str], directory: Path) -> tuple[int, 
 
 
 def test_wheel_has_every_module_and_nothing_else(wheel: Path) -> None:
-    """It has each module of the package and py.typed, but no test."""
+    """It has each module of the package, py.typed and the command, but no test."""
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     files = {str(source(module).relative_to(ROOT)) for module in modules()}
     packages = {str(path.relative_to(ROOT)) for path in PACKAGE.rglob("__init__.py")}
 
-    assert names == files | packages | {"check_pop3_plus/py.typed"}
+    script = f"check_pop3_plus-{__version__}.data/scripts/check_pop3_plus"
+    assert names == files | packages | {"check_pop3_plus/py.typed", script}
 
 
 def test_installed_wheel_does_not_import_the_checkout(installed: Path, tmp_path: Path) -> None:
@@ -104,3 +109,36 @@ def test_installed_wheel_checks_a_tls_server_with_a_login(
 
     assert (code, err) == (0, ""), out
     assert "cert_days=" in out
+
+
+@pytest.mark.parametrize(
+    ("module", "content"),
+    [
+        pytest.param("", None, marks=pytest.mark.fault(79, case="package missing")),
+        pytest.param("start", None, marks=pytest.mark.fault(79, case="module missing")),
+        pytest.param("start", b"import nonexistent_\n", marks=pytest.mark.fault(79, case="import")),
+        pytest.param("start", b"def run(\n", marks=pytest.mark.fault(79, case="truncated")),
+        pytest.param("start", b"\0" * 4096, marks=pytest.mark.fault(79, case="zeros")),
+        pytest.param("model/stopped", None, marks=pytest.mark.fault(79, case="part missing")),
+    ],
+)
+@pytest.mark.threat("T24")
+def test_installed_command_broken_package_is_unknown(
+    installed: Path, tmp_path: Path, module: str, content: bytes | None
+) -> None:
+    """One line and exit code 3 in place of a traceback and exit code 1."""
+    package = next(installed.parent.parent.glob("lib/python*/site-packages/check_pop3_plus"))
+    path = package / f"{module}.py" if module else package
+    moved = path.rename(tmp_path / "moved")
+    try:
+        if content is not None:
+            path.write_bytes(content)
+        code, out, err = run(installed, ["-H", "127.0.0.1"], tmp_path)
+    finally:
+        if content is not None:
+            path.unlink()
+        moved.rename(path)
+
+    done = honest(Run(code, out, err, 0))
+    assert kinds(done) == ["config"]
+    assert str(installed.parent.parent)[:40] in done.line

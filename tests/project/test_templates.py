@@ -53,7 +53,7 @@ def test_icinga_variable_has_the_name_of_its_option(option: str) -> None:
         assert f"set_if = {variable}" in value
     elif not entry.value:
         assert value == f"{{ set_if = {variable} }}"
-    elif option == "--diagnose":  # its value is optional, and joined to it
+    elif option in ("--diagnose", "--refuse-cleartext-login"):  # joined to it, and optional
         assert f"macro({variable})" in value
     else:
         assert value == variable
@@ -96,17 +96,13 @@ def test_template_flags_and_variables_exist(file: Path) -> None:
     assert used <= FLAGS
 
 
-def lists() -> dict[str, list[str]]:
-    """Return the lists of keys of pop3_services.conf, by name."""
-    text = re.sub("//.*", "", (TEMPLATES / "icinga2" / "pop3_services.conf").read_text())
-    found = re.findall(r"^(?:globals\.|  )(\w+) = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
-    return {name: re.findall(r'"(\w+)"', keys) for name, keys in found}
-
-
 def test_icinga_service_keys_are_known_and_unique() -> None:
     """Keys of some services are options, and no key has two meanings."""
-    found = lists()
-    own = found.pop("pop3_keys")
+    text = (TEMPLATES / "icinga2" / "pop3_services.conf").read_text()
+    block = re.search(r"pop3_keys = \{\n(.*?)\n\}", text, re.DOTALL)
+    assert block
+    own = re.findall(r"^  (\w+) = ", block[1], re.MULTILINE)
+    found = director_basket.keys_by_service()
     service_keys = [key for keys in found.values() for key in keys]
 
     assert set(found) == {
@@ -115,6 +111,20 @@ def test_icinga_service_keys_are_known_and_unique() -> None:
     }
     assert {"--" + key.replace("_", "-") for key in service_keys if key != "password"} <= FLAGS
     assert len({*own, *service_keys}) == len(own) + len(service_keys)
+
+
+def test_icinga_services_know_the_types_of_options() -> None:
+    """Repeatable options take arrays; every type that a key has is defined."""
+    text = (TEMPLATES / "icinga2" / "pop3_services.conf").read_text()
+    given = dict(re.findall(r'^  (\w+) = "(\w+)"', text, re.MULTILINE))
+    block = re.search(r"pop3_types = \{\n(.*?)\n\}", text, re.DOTALL)
+    assert block
+    defined = re.findall(r"^  (\w+) = \[", block[1], re.MULTILINE)
+
+    assert {option for option, kind in given.items() if kind == "values"} == {
+        entry.name[2:].replace("-", "_") for entry in OPTIONS.values() if entry.is_repeatable
+    }
+    assert {*given.values(), "flag", "switch", "value"} == set(defined)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +189,10 @@ def test_director_choices_are_accepted() -> None:
         if "datalist" in field["settings"]:
             flag = "--" + field["varname"].removeprefix("pop3_plus_").replace("_", "-")
             for entry in BASKET["DataList"][field["settings"]["datalist"]]["entries"]:
-                assert check_settings(["-H", "pop.example.org", flag, entry["entry_name"]])
+                value = entry["entry_name"]
+                # Where a value is optional, true means that there is none.
+                argument = flag if value == "true" else f"{flag}={value}"
+                assert check_settings(["-H", "pop.example.org", argument])
 
 
 # The mail of Icinga 2.
@@ -214,18 +227,37 @@ def mail(folder: Path, **more: str) -> EmailMessage:
     return BytesParser(policy=policy.default).parsebytes((folder / "mail").read_bytes())
 
 
+REASON = "POP3 CRITICAL - nothing works"
+
+
 def test_mail_has_the_whole_output(tmp_path: Path) -> None:
-    """The output comes first, then the service, host and comment."""
-    sent = mail(tmp_path, ADDRESS="192.0.2.25", COMMENT="on it", AUTHOR="op")
+    """The reason is the subject and the first line; service and comment are above the rest."""
+    more = {"ADDRESS": "192.0.2.25", "SOURCE": "master", "DATE": "noon"}
+    sent = mail(tmp_path, COMMENT="on it", AUTHOR="op", **more)
 
     assert sent["To"] == "op@example.test"
     assert sent["From"] is None
-    assert sent["Subject"] == "[PROBLEM] Mailbox on pop.example.test is CRITICAL"
+    assert sent["Subject"] == f"{REASON} - PROBLEM: Mailbox on pop.example.test is CRITICAL"
     assert sent["Auto-Submitted"] == "auto-generated"
-    lines = sent.get_content().splitlines()
-    assert lines[:2] == ["POP3 CRITICAL - nothing works", "kind: bug"]
-    assert {"service: pop.example.test!Mailbox", "address: 192.0.2.25"} <= set(lines)
-    assert lines[-1] == "comment by op: on it"
+    assert sent.get_content().splitlines() == [
+        REASON,
+        "service: pop.example.test!Mailbox, address 192.0.2.25",
+        "time: noon, checked from master",
+        "comment by op: on it",
+        "kind: bug",
+    ]
+
+
+@pytest.mark.parametrize("character", ["x", "ü", "語"])
+def test_mail_subject_of_long_output_is_cut(tmp_path: Path, character: str) -> None:
+    """Foreign output may be of any length; no character is split, and the body has all of it."""
+    sent = mail(tmp_path, OUTPUT=f"Error: {character * 300}")
+
+    reason, found, _ = sent["Subject"].partition(" - PROBLEM: Mailbox on ")
+    assert found
+    assert reason.rstrip(character) in ("Error: ", "Error:")
+    assert len(reason.encode()) <= 200
+    assert sent.get_content().count(character) >= 300
 
 
 def test_mail_content_is_not_executed_or_a_header(tmp_path: Path) -> None:
@@ -243,7 +275,7 @@ def test_mail_subject_with_any_characters_is_encoded(tmp_path: Path, name: str) 
     """It is encoded by RFC 2047 in lines of at most 76 characters."""
     sent = mail(tmp_path, SERVICE_NAME=name)
 
-    assert sent["Subject"] == f"[PROBLEM] {name} on pop.example.test is CRITICAL"
+    assert sent["Subject"] == f"{REASON} - PROBLEM: {name} on pop.example.test is CRITICAL"
     assert max(map(len, (tmp_path / "mail").read_bytes().split(b"\n\n")[0].splitlines())) < 77
 
 

@@ -89,8 +89,10 @@ REMARKS = {
     "hostname": "Default: the address of the host.",
     "certificate": "The certificate service uses 30d/33%,7d/10% if this is empty.",
     "username": "Only the login service uses it.",
+    "timeout": "The login service uses 20 if this is empty.",
     "password_file": "It is read by the Icinga user on the machine that runs the check.",
     "diagnose": "Set true for the diagnostics that fit the failure.",
+    "refuse_cleartext_login": "Set true, or try.",
     "sensitivity": "Not with the templates pop3-sensitivity-..., which retry themselves.",
     "rechecks": "Not with the templates pop3-sensitivity-..., which retry themselves.",
     "verbose": "A number from 1 to 3.",
@@ -137,7 +139,10 @@ class Option(NamedTuple):
     @property
     def choices(self) -> tuple[str, ...]:
         """All values of an option with a list of values."""
-        return STATES if self.entry.value == "STATE" else self.entry.choices
+        if self.entry.value == "STATE":
+            return STATES
+        is_optional = self.entry.is_optional and self.entry.choices
+        return ("true", *self.entry.choices) if is_optional else self.entry.choices
 
 
 def option_table() -> list[Option]:
@@ -206,7 +211,7 @@ def passing(option: Option) -> tuple[dict[str, Any], str]:
         return {"skip_key": True, "value": function(body)}, f"!!{value}"
     if option.entry.is_repeatable:
         return {"repeat_key": True, "value": option.macro}, ""
-    if option.key == "diagnose":
+    if option.key in ("diagnose", "refuse_cleartext_login"):
         # Its value is joined to it, and true means that there is none.
         body = f'if (string({value}) == "true") {{ "" }} else {{ "=" + {value} }}'
         return (
@@ -217,6 +222,7 @@ def passing(option: Option) -> tuple[dict[str, Any], str]:
 
 
 _CERTIFICATE = 'macro("$pop3_plus_certificate$") || macro("$pop3_certificate_default$")'
+_TIMEOUT = 'macro("$pop3_plus_timeout$") || macro("$pop3_timeout_default$")'
 
 SPECIAL = {
     "hostname": (
@@ -226,6 +232,7 @@ SPECIAL = {
     ),
     # A default in the variable itself would win against what is set for the host.
     "certificate": (_CERTIFICATE, f"!!({_CERTIFICATE})"),
+    "timeout": (_TIMEOUT, f"!!({_TIMEOUT})"),
     # A login service without a user name must not look as if it logged in: the plugin complains.
     "username": (
         'macro("$pop3_plus_username$")',
@@ -357,7 +364,7 @@ def service_templates(table: list[Option]) -> list[dict[str, Any]]:
             check_interval="900",
             retry_interval="900",
             max_check_attempts="1",
-            vars={"pop3_kind": "login"},
+            vars={"pop3_kind": "login", "pop3_timeout_default": 20},
             fields=everyday("certificate"),
         ),
         template(

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import ssl
 from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import quote
@@ -168,6 +169,14 @@ def upgraded(pki: Pki, *steps: Step) -> list[Step]:
         say(IN_TLS),
         *steps,
     ]
+
+
+def serving_tls(mode: str, context: ssl.SSLContext) -> ScriptedServer:
+    """Return a server without a fault but those of its certificate or its handshake."""
+    if mode == "tls":
+        return ScriptedServer([GREETING, *BYE], tls=context)
+    steps = [*OFFERED, say(b"+OK\r\n"), start_tls(context), expect(b"CAPA"), say(IN_TLS)]
+    return ScriptedServer([*steps, *BYE])
 
 
 def served(mode: str, pki: Pki, steps: Sequence[Step], with_capa: bool) -> ScriptedServer:

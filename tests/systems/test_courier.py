@@ -40,9 +40,8 @@ def test_scram_not_offered_is_not_tried(check: Check, login: Login, courier: Cou
     done = check(courier.tls, "-S", *login(), "--auth", "scram-sha-256")
 
     assert_failed(done, 2, "no-mechanism", "login")
-    assert done.verdict.endswith(
-        "does not offer SCRAM-SHA-256; its mechanisms: PLAIN LOGIN CRAM-MD5 CRAM-SHA1 CRAM-SHA256"
-    )
+    mechanisms = "PLAIN LOGIN CRAM-MD5 CRAM-SHA1 CRAM-SHA256"
+    assert f"server does not offer SCRAM-SHA-256; its mechanisms: {mechanisms} (" in done.verdict
 
 
 def test_user_offered_but_refused_before_tls_is_critical(check: Check, courier: Courier) -> None:

@@ -18,7 +18,7 @@ def test_login_too_soon_is_login_delay(check: Check, login: Login, cyrus: Cyrus)
 
     assert first.code == 0, first.out
     assert_failed(second, 1, "login-delay", "login")
-    assert "says that user frequent logs in too often: [LOGIN-DELAY] " in second.verdict
+    assert "user frequent logs in too often: [LOGIN-DELAY] " in second.verdict
 
 
 def test_session_name_in_pass_reply_is_ignored(check: Check, login: Login, cyrus: Cyrus) -> None:

@@ -149,7 +149,7 @@ def test_service_set_of_healthy_server_is_ok(
             *("--all-addresses", "--certificate 30d/33%,7d/10%", "--min-key-bits 2048"),
         },
         "POP3 login": {
-            *("--messages-warning 100", "--username monitor", "--warning 9"),
+            *("--messages-warning 100", "--username monitor", "--warning 9", "--timeout 20"),
             "--password-file " + login[login.index("--password-file") + 1],
         },
     }
@@ -169,7 +169,7 @@ def test_failure_is_reported_by_one_service(deployed: Director) -> None:
         "POP3 login": CRITICAL,
     }
     assert "expires in 4 days" in results["POP3 certificate"].line
-    assert "rejected user monitor" in results["POP3 login"].line
+    assert "login of monitor rejected" in results["POP3 login"].line
     assert "\nkind: credentials" in results["POP3 login"].output
     assert WRONG not in str(results)
     # Set for one service of the set only.

@@ -130,9 +130,9 @@ def test_examples_give_the_described_services(
 def test_readme_lists_every_key() -> None:
     """Each key that is not an option of the plugin is explained."""
     text = (TEMPLATES / "pop3_services.conf").read_text()
-    keys = re.search(r"pop3_keys = \[\n(.*?)\n\]", text, re.DOTALL)
+    keys = re.search(r"pop3_keys = \{\n(.*?)\n\}", text, re.DOTALL)
     assert keys
-    for key in re.findall(r'^  "(\w+)"', keys[1], re.MULTILINE):
+    for key in re.findall(r"^  (\w+) = ", keys[1], re.MULTILINE):
         assert f"`{key}`" in README or f"`{key} = " in README, key
 
 
@@ -177,7 +177,10 @@ def test_full_entry_gives_three_services(icinga: Icinga, hosted: Hosted) -> None
     mine = {
         "pop!Mailbox": {"--expect", "--all-addresses", "--warning"},
         "pop!Mailbox certificate": {"--certificate", "--min-key-bits", "--all-addresses"},
-        "pop!Mailbox login": {"--username", "--password-file", "--messages-warning", "--warning"},
+        "pop!Mailbox login": {
+            *("--username", "--password-file", "--messages-warning", "--warning"),
+            "--timeout",  # longer than Dovecot delays logins after failed ones
+        },
     }
     only = set().union(*mine.values())
     assert {name: given & only for name, given in options.items()} == mine
@@ -209,7 +212,7 @@ def test_failure_is_reported_by_one_service(icinga: Icinga, hosted: Hosted) -> N
         "expired login": CRITICAL,
     }
     assert "expires in 4 days" in states["pop!renew certificate"].line
-    assert "rejected user monitor" in states["pop!password login"].line
+    assert "login of monitor rejected" in states["pop!password login"].line
     assert "\nkind: credentials" in states["pop!password login"].output
     assert refused.state == CRITICAL
     assert "connection refused" in refused.line
@@ -247,21 +250,134 @@ def test_intervals_and_timeouts_are_applied(icinga: Icinga) -> None:
     assert [service["check_timeout"] for service in services] == [80, 80, 80]
 
 
+ENTRY = 'vars.pop3["pop"] of host pop'
+
+DURATION = "must be a duration such as 5m, without quotes, not"
+TEXT = "must be a text in quotes, not empty, not"
+NAMES = 'must be an array of different names, such as [ "a", "b" ], not'
+VALUE = "must be a text or a number, not empty, not"
+FLAG = "must be true or false, without quotes, not"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "complaint"),
+    [
+        ("interval", "5m", f'{DURATION} "5m".'),
+        ("interval", 0, f"{DURATION} 0."),
+        ("login_interval", [60], f"{DURATION} [60]."),
+        ("certificate_interval", True, f"{DURATION} true."),
+        ("delay", "5m", f'{DURATION} "5m".'),
+        ("login_delay", -1, f"{DURATION} -1."),
+        (
+            "sensitivity",
+            "normal",
+            'must be very-high, high, medium, low or very-low, not "normal".',
+        ),
+        ("sensitivity", 3, "must be very-high, high, medium, low or very-low, not 3."),
+        ("users", "op", f'{NAMES} "op".'),
+        ("groups", {"a": True}, f'{NAMES} {{"a":true}}.'),
+        ("certificate_users", "op", f'{NAMES} "op".'),
+        ("certificate_groups", [1], f"{NAMES} [1]."),
+        ("locations", MASTER, f'{NAMES} "{MASTER}".'),
+        ("locations", ["a", "a"], f'{NAMES} ["a","a"].'),
+        ("consensus", "2", 'must be a number, without quotes, not "2".'),
+        ("period", False, f"{TEXT} false."),
+        ("label", {}, f"{TEXT} {{}}."),
+        ("label", "", f'{TEXT} "".'),
+        ("ssl", "yes", f'{FLAG} "yes".'),
+        ("ssl", 1, f"{FLAG} 1."),
+        ("reject_legacy_tls", [True], f"{FLAG} [true]."),
+        ("username", "", f'{VALUE} "".'),
+        ("username", None, f"{VALUE} null."),
+        ("port", [995], f"{VALUE} [995]."),
+        ("tls_min", True, f"{VALUE} true."),
+        ("password_file", {"path": "x"}, f'{VALUE} {{"path":"x"}}.'),
+        ("password", ["s3cret"], "must be a text in quotes, not empty."),
+        ("expect", {"a": "b"}, 'must be a text, or an array of texts, not {"a":"b"}.'),
+        ("state", [], "must be a text, or an array of texts, not []."),
+        ("pin", [True], "must be a text, or an array of texts, not [true]."),
+        ("diagnose", ["dns"], 'must be true, false or a text, not ["dns"].'),
+        ("verbose", "3", 'must be 0, 1, 2 or 3, without quotes, not "3".'),
+        ("verbose", True, "must be 0, 1, 2 or 3, without quotes, not true."),
+        ("timeout", "10s", 'must be seconds, such as 10 or "10:unknown", not "10s".'),
+        ("run_timeout", True, 'must be seconds, such as 10 or "10:unknown", not true.'),
+        ("certificate", True, "must be false, or days such as 60, or a text"),
+        ("certificate", 30 * 86400, "must be false, or days such as 60, or a text"),
+        ("max_validity", 90 * 86400, "must be days, such as 90 (30d without quotes is a number"),
+    ],
+)
+def test_wrong_type_is_rejected(icinga: Icinga, key: str, value: object, complaint: str) -> None:
+    """The error names host, entry and key, and shows the value unless it is a password."""
+    done = icinga.node(host(pop={key: value})).validate()
+
+    assert done.returncode != 0
+    assert f"{ENTRY}: {key} {complaint}" in done.stdout
+    assert "s3cret" not in done.stdout
+
+
 @pytest.mark.parametrize(
     ("entry", "complaint"),
     [
-        ({"pasword_file": "x"}, 'vars.pop3["pop"] of host pop has the unknown key pasword_file.'),
+        ({"pasword_file": "x"}, f"{ENTRY} has the unknown key pasword_file."),
+        ({"tls-min": "1.3"}, f"{ENTRY} has the unknown key tls-min. Write tls_min."),
+        (
+            {"reject-legacy-tls": True},
+            f"{ENTRY} has the unknown key reject-legacy-tls. Write reject_legacy_tls.",
+        ),
+        ({"login-delay": 60}, f"{ENTRY} has the unknown key login-delay. Write login_delay."),
+        ({"--tls-min": "1.3"}, f"{ENTRY} has the unknown key --tls-min. Write tls_min."),
+        ({"SSL": True}, f"{ENTRY} has the unknown key SSL. Write ssl."),
+        ({"password_env for_pop3_plus_password": "x"}, f"{ENTRY} has the unknown key password_env"),
         (True, 'must be a dictionary: vars.pop3["pop"] = { } (host pop)'),
-        ({"sensitivity": "normal"}, "pop3-sensitivity-normal"),
+        (["dns"], 'must be a dictionary: vars.pop3["pop"] = { } (host pop)'),
         ({"locations": [MASTER, "agent"], "consensus": 3}, "consensus must be a number from 1 to"),
+        ({"consensus": 1}, "consensus must be a number from 1 to"),
     ],
 )
 def test_invalid_entry_is_rejected(icinga: Icinga, entry: object, complaint: str) -> None:
-    """The error names the entry."""
+    """The error names the entry, and the right key where only the hyphens are wrong."""
     done = icinga.node(host(pop=entry)).validate()
 
     assert done.returncode != 0
     assert complaint in done.stdout
+
+
+def test_every_type_of_value_is_accepted(icinga: Icinga) -> None:
+    """What the plugin takes is no error: numbers as texts, texts as numbers, macros."""
+    entry = {
+        "label": "Post",
+        "interval": 0.5,
+        "login_delay": 0,
+        "users": [],
+        "certificate": False,
+        "port": "995",
+        "ssl": False,
+        "tls_min": 1.3,
+        "expect": ["+OK", 2],
+        "state": "expect=ok",
+        "pin": "sha256:0",
+        "diagnose": "dns,tls",
+        "verbose": 0,
+        "timeout": 2.5,
+        "run_timeout": "30",
+        "max_validity": 90,
+        "password": "x",
+        "username": "$host.name$",
+    }
+    node = icinga.node(host(pop=entry, other={"diagnose": False, "certificate": "30d/33%"}))
+    done = node.validate()
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_array_of_entries_is_rejected(icinga: Icinga) -> None:
+    """The entries need names: an array would be ignored."""
+    done = icinga.node(
+        'object Host "h" { check_command = "dummy", vars.pop3 = [ { } ] }'
+    ).validate()
+
+    assert done.returncode != 0
+    assert 'vars.pop3 of host h must be a dictionary: vars.pop3["NAME"] = { }' in done.stdout
 
 
 def test_unrelated_variable_creates_no_services(icinga: Icinga) -> None:
@@ -296,12 +412,18 @@ def test_state_change_sends_one_mail(icinga: Icinga, hosted: Hosted, dovecot: Do
         settle(node, 2)
 
     assert problem["To"] == "op@example.test"
-    assert problem["Subject"] == "[PROBLEM] Kundenpost Zürich on pop is CRITICAL"
+    reason, _, what = problem["Subject"].partition(" - PROBLEM: ")
+    assert what == "Kundenpost Zürich on pop is CRITICAL"
+    assert "connection refused" in reason
     text = problem.get_content()
-    assert text.startswith(f"POP3 CRITICAL - connect: connection refused by {NAME}:{port} ")
-    assert "\nkind: refused, in phase connect\n" in text
-    assert "\nservice: pop!Mailbox\n" in text
-    assert recovery["Subject"] == "[RECOVERY] Kundenpost Zürich on pop is OK"
+    first = text.splitlines()[:9]
+    assert first[0] == reason
+    assert f"{NAME}:{port}" in reason
+    assert "service: pop!Mailbox, address 127.0.0.1" in first
+    assert any(line.startswith("kind: refused") for line in first)
+    assert any(line.startswith(("likely cause: ", "cause: ", "try: ")) for line in first)
+    assert recovery["Subject"].startswith("POP3 OK - ")
+    assert recovery["Subject"].endswith(" - RECOVERY: Kundenpost Zürich on pop is OK")
 
 
 def test_soft_state_sends_no_mail(icinga: Icinga) -> None:
@@ -372,4 +494,4 @@ def test_login_failure_of_a_dead_server_sends_no_mail(icinga: Icinga, hosted: Ho
         time.sleep(4)
         settle(node, 1)
 
-    assert mail["Subject"] == "[PROBLEM] Mailbox on pop is CRITICAL"
+    assert mail["Subject"].endswith(" - PROBLEM: Mailbox on pop is CRITICAL")

@@ -107,12 +107,13 @@ def test_checks_and_notifications_of_three_servers(
     assert perfdata[0].startswith("time=")
     assert " messages=3;" in perfdata[1]
     assert re.search(r" cert_days=36\d\.\d\d;30:;7:", perfdata[2])
-    assert "rejected user monitor" in login["plugin_output"]
+    assert "login of monitor rejected" in login["plugin_output"]
     assert "kind: credentials" in login["long_plugin_output"]
     assert "expires in 4 days" in certificate["plugin_output"]
 
-    seen = sorted((mail["To"], mail["Subject"]) for mail in mails)
-    problem = "[PROBLEM] POP3{} on {}.example.org is CRITICAL"
+    subjects = [mail["Subject"].partition(" - PROBLEM: ") for mail in mails]
+    seen = sorted((mail["To"], what) for mail, (_, _, what) in zip(mails, subjects, strict=True))
+    problem = "POP3{} on {}.example.org is CRITICAL"
     assert seen == [
         ("root@localhost", problem.format(*what))
         for what in (
@@ -123,9 +124,11 @@ def test_checks_and_notifications_of_three_servers(
             ("", "down"),
         )
     ]
-    texts = {mail["Subject"]: mail.get_content() for mail in mails}
-    rejected = texts[problem.format(" login", "bad")]
-    assert rejected.startswith("POP3 CRITICAL - login: ")
+    for mail, (reason, _, _) in zip(mails, subjects, strict=True):
+        assert mail.get_content().startswith(f"{reason}\nservice: ")
+    texts = {mail["Subject"].partition(": POP3 ")[2]: mail.get_content() for mail in mails}
+    rejected = texts["login on bad.example.org is CRITICAL"]
+    assert any(line.startswith("kind: credentials") for line in rejected.splitlines()[:9])
     assert "\ntranscript: C: PASS ***\n" in rejected
     assert "my wrong secret" not in f"{rejected}{login}"
 
@@ -217,6 +220,6 @@ def test_silent_server_through_nrpe_shows_plugin_output(tmp_path: Path) -> None:
             seconds = time.monotonic() - began
 
     assert done.returncode == CRITICAL, done.stdout
-    assert done.stdout.startswith("POP3 CRITICAL - greeting: ")
+    assert done.stdout.startswith("POP3 CRITICAL - ")
     assert "\nkind: timeout, in phase greeting\n" in done.stdout
     assert seconds < limits()[0]

@@ -62,7 +62,8 @@ def test_user_can_log_in(check: Check, login: Login, server: TlsServer, starttls
         check(*link(server, starttls), *login()),
         0,
         rf"POP3 OK - {NAME}:\d+ answered in \d\.\d{{3}} s, TLSv1\.3,"
-        rf" certificate valid for 364 days, user monitor logged in, {MESSAGES} messages"
+        rf" certificate valid for 364 days \(until [\d-]+\),"
+        rf" user monitor logged in, {MESSAGES} messages"
         rf" \| {CONNECTED} time_tls={PHASE} time_greeting={PHASE} time_capa={PHASE}{stls}"
         rf" time_login={PHASE} time_stat={PHASE} cert_days=364\.\d\d"
         rf" messages={MESSAGES};;;0 mailbox_size={sum(map(len, messages))}B;;;0",
@@ -77,7 +78,7 @@ def test_certificate_is_verified_and_dated(check: Check, server: TlsServer, star
     other = check(*link(server, starttls), "--sni", "other.example.test")
 
     assert enough.code == 0, enough.out
-    assert ", certificate valid for 364 days" in enough.verdict
+    assert ", certificate valid for 364 days (until 20" in enough.verdict
     assert re.fullmatch(r"364\.\d\d;60:;14:", enough.perfdata["cert_days"])
     assert_failed(soon, 1, "expiring")
     assert_failed(other, 2, "name", "tls")
@@ -107,7 +108,7 @@ def test_mechanism_not_offered_is_not_tried(check: Check, login: Login, server: 
     done = check(server.tls, "-S", *login(), "--auth", "oauthbearer")
 
     assert_failed(done, 2, "no-mechanism", "login")
-    assert f"{NAME}:{server.tls} does not offer OAUTHBEARER; its mechanisms: PLAIN" in done.verdict
+    assert "server does not offer OAUTHBEARER; its mechanisms: PLAIN" in done.verdict
     assert server.rejection not in server.log()[len(before) :]
 
 
@@ -125,7 +126,7 @@ def test_wrong_password_is_tried_once(check: Check, login: Login, server: TlsSer
         done = check(server.tls, "-S", *options[user], "--auth", how, "-t", "10")
 
         assert_failed(done, 2, "credentials", "login")
-        assert f"{NAME}:{server.tls} rejected user {user}: " in done.verdict
+        assert f"login of {user} rejected: " in done.verdict
         assert "messages" not in done.perfdata
         assert DELAY[0] < float(done.perfdata["time_login"].partition("s")[0]) < DELAY[1]
 
@@ -177,12 +178,12 @@ def test_require_capa_missing_is_critical(check: Check, server: TlsServer) -> No
 
     assert met.code == 0, met.out
     assert_failed(missing, 2, "no-capability")
-    assert "does not offer XYZZY, SASL=GSSAPI" in missing.verdict
+    assert "capabilities lack XYZZY, SASL=GSSAPI" in missing.verdict
 
 
 def test_cleartext_login_accepted_fails_the_assertion(check: Check, server: TlsServer) -> None:
     """Both accept them by default."""
-    done = check(server.plain, "--refuse-cleartext-login")
+    done = check(server.plain, "--refuse-cleartext-login=try")
 
     assert_failed(done, 2, "cleartext-accepted")
 

@@ -97,8 +97,31 @@ def test_icinga_receives_all_results(icinga: Icinga) -> None:
     assert began < good["execution_start"] <= good["execution_end"] < time.time()
     assert any(each.startswith("time_greeting=") for each in good["performance_data"])
     assert failed["state"] == 2
-    assert failed["output"].splitlines()[0].startswith("POP3 CRITICAL - connect: ")
+    assert failed["output"].splitlines()[0].startswith("POP3 CRITICAL - connection refused")
     assert "\nkind: refused" in failed["output"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "complaint"),
+    [
+        ("pop3_sweep", "false", "must be true or false, without quotes."),
+        ("pop3_sweep", [MASTER], "must be true or false, without quotes."),
+        ("pop3_swept", "pop3s", 'must be an array of names, such as [ "pop3s" ].'),
+        ("pop3_swept", True, 'must be an array of names, such as [ "pop3s" ].'),
+        ("pop3_swept", {"pop3s": {}}, 'must be an array of names, such as [ "pop3s" ].'),
+        ("pop3_swept", [995], 'must be an array of names, such as [ "pop3s" ].'),
+        ("pop3_swept", [""], 'must be an array of names, such as [ "pop3s" ].'),
+    ],
+)
+def test_wrong_type_is_rejected(
+    icinga: Icinga, variable: str, value: object, complaint: str
+) -> None:
+    """A text would be taken for true, or for no service: the error names host and variable."""
+    host = f'object Host "h" {{ check_command = "dummy", vars.{variable} = {dsl(value)} }}'
+    done = icinga.node(edited("5665", "x") + host).validate()
+
+    assert done.returncode != 0
+    assert f"vars.{variable} of host h {complaint}" in done.stdout
 
 
 def test_unknown_service_is_critical(icinga: Icinga) -> None:
@@ -237,6 +260,6 @@ def test_nagios_receives_all_results(tmp_path: Path) -> None:
 
     # Nagios replaces every semicolon by a colon.
     assert "1 CRITICAL: all submitted" in own["plugin_output"]
-    assert failed["plugin_output"].startswith("POP3 CRITICAL - connect: connection refused by")
+    assert failed["plugin_output"].startswith("POP3 CRITICAL - connection refused")
     assert failed["long_plugin_output"].startswith("kind: refused, in phase connect\\n")
     assert failed["performance_data"].startswith("time_resolve=")

@@ -39,6 +39,7 @@ LEAF = Fields(
     key=b"",
     extensions={AUTHORITY_KEY: KEY, ALTERNATIVE_NAMES: NAMES},
     has_extensions=True,
+    has_unknown_critical=False,
     outer_algorithm=b"sha256",
 )
 CA = LEAF.replace(

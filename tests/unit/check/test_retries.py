@@ -26,7 +26,7 @@ def attempt(
         session.may_log_in_again = may_log_in_again
         session.failure = Failure(login, Phase.LOGIN, Printable("x"))
     report = Report((session,), (session,), None, None, None, NOW.timestamp())
-    return Attempt(state, "status", (), kinds, kinds if deciding is None else deciding, report)
+    return Attempt(state, "status", "", (), kinds, kinds if deciding is None else deciding, report)
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -100,10 +100,10 @@ def test_why_no_retry_names_the_reason(taken: list[Attempt], left: float, why: s
     [
         ([BAD], 0, ""),
         ([GOOD], 2, ""),
-        ([BAD], 2, " (1 of 1 attempt failed)"),
-        ([BAD, GOOD], 2, " (1 of 2 attempts failed)"),
-        ([BAD, BAD, BAD], 2, " (3 of 3 attempts failed)"),
-        ([BAD, attempt(Kind.STOPPED, state=State.UNKNOWN)], 2, " (1 of 1 attempt failed)"),
+        ([BAD], 2, ", 1 of 1 attempt failed"),
+        ([BAD, GOOD], 2, ", 1 of 2 attempts failed"),
+        ([BAD, BAD, BAD], 2, ", 3 of 3 attempts failed"),
+        ([BAD, attempt(Kind.STOPPED, state=State.UNKNOWN)], 2, ", 1 of 1 attempt failed"),
         ([attempt(Kind.CONFIG, state=State.UNKNOWN)], 2, ""),
     ],
 )

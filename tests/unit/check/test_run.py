@@ -61,8 +61,8 @@ def test_run_check_success_prints_the_line_of_the_contract(monkeypatch: pytest.M
 
     assert render(result) == (
         "POP3 OK - pop.example.org:995 answered in 0.043 s, TLSv1.3, certificate valid for 63 days"
-        " | time=0.0431s;2;5;0;10 time_resolve=0.0001s;;;0 time_connect=0.0100s;;;0"
-        " cert_days=63.41;60:;14:\n"
+        " (until 2027-03-19) | time=0.0431s;2;5;0;10 time_resolve=0.0001s;;;0"
+        " time_connect=0.0100s;;;0 cert_days=63.41;60:;14:\n"
     )
 
 
@@ -73,9 +73,8 @@ def test_run_check_expiring_certificate_reports_days_and_date(
     result = verdict(monkeypatch, "-D 60", certificate=dates(-30, 13.5))
 
     assert result.state is State.WARNING
-    assert result.status == (
-        "certificate of pop.example.org:995 expires in 13 days (2027-01-29 00:00 UTC)"
-    )
+    assert result.status == ("certificate expires in 13 days, on 2027-01-29 00:00 UTC")
+    assert result.suffix == " (pop.example.org:995)"
 
 
 def failed(kind: Kind, phase: Phase | None = Phase.TLS, message: str = "did it") -> Failure:
@@ -92,7 +91,7 @@ def test_run_check_every_kind_has_a_state_and_a_sentence(
     """The user can change every state, except those of local kinds."""
     result = verdict(monkeypatch, failure=failed(kind))
 
-    assert "pop.example.org" in result.status or "did it" in result.status
+    assert "pop.example.org" in result.suffix or "did it" in result.status
     if result.state is not State.OK:
         assert result.lines[0].startswith(f"kind: {kind.value}")
     if kind not in (Kind.CONFIG, Kind.BUG, Kind.STOPPED):

@@ -36,15 +36,15 @@ def test_success_in_tls_has_version_and_lifetime(argv: str, addition: str) -> No
 
     assert status_line(*good, argv=f"-S {argv}").success(good) == (
         "pop.example.org:995 answered in 0.043 s (1 of 2 addresses failed), TLSv1.3, certificate"
-        f" valid for 63 days{addition}"
+        f" valid for 63 days (until 2027-03-19){addition}"
     )
 
 
 @pytest.mark.parametrize(
     ("argv", "warning"),
     [
-        ("--auth plain --allow-insecure-login", " (cleartext login)"),
-        ("-S --verify chain --allow-insecure-login", " (unverified TLS login)"),
+        ("--auth plain --allow-insecure-login", ", cleartext login"),
+        ("-S --verify chain --allow-insecure-login", ", unverified TLS login"),
         ("-S", ""),
     ],
 )
@@ -62,16 +62,16 @@ def test_insecure_names_a_login_without_verified_tls(argv: str, warning: str) ->
 @pytest.mark.parametrize(
     ("kind", "is_late", "sentence"),
     [
-        (Kind.TIMEOUT, True, "connect: no answer from pop.example.org:110 within 10 s"),
-        (Kind.REFUSED, False, "connect: connection refused by pop.example.org:110"),
-        (Kind.UNREACHABLE, False, "connect: pop.example.org:110 is unreachable: no answer"),
-        (Kind.RESOLVER, True, "connect: no answer within 10 s"),
-        (Kind.CLOSED, False, "connect: pop.example.org:110 no answer"),
+        (Kind.TIMEOUT, True, "no connection within 10 s"),
+        (Kind.REFUSED, False, "no answer"),
+        (Kind.UNREACHABLE, False, "host unreachable: no answer"),
+        (Kind.RESOLVER, True, "no answer within 10 s"),
+        (Kind.CLOSED, False, "server no answer during the connection attempt"),
         (Kind.CONFIG, False, "config: no answer"),
     ],
 )
-def test_failure_has_phase_reason_and_place(kind: Kind, is_late: bool, sentence: str) -> None:
-    """The phase comes first, the time limit last; local failures have no phase."""
+def test_failure_has_reason_and_limit(kind: Kind, is_late: bool, sentence: str) -> None:
+    """The place is added once, behind all findings."""
     failure = Failure(kind, Phase.CONNECT, printable("no answer"), is_late)
 
     assert status_line().failure(failure, None, kind) == sentence
@@ -82,24 +82,22 @@ def test_failure_of_a_stopped_run_names_the_phase() -> None:
     stopped = Failure(Kind.STOPPED, Phase.TLS, printable("stopped from outside after 3 s"))
 
     assert status_line().failure(stopped, None, Kind.STOPPED) == (
-        "stopped from outside after 3 s while in phase tls"
+        "stopped from outside after 3 s during the TLS handshake"
     )
 
 
 def test_status_line_of_an_ipv6_host_has_brackets() -> None:
     """The port must not look like a part of the address."""
-    assert (
-        status_line(host="2001:db8::1").too_few(0).startswith("0 of 0 addresses of [2001:db8::1]:")
-    )
+    assert status_line(host="2001:db8::1").place([]) == " ([2001:db8::1]:110)"
 
 
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("time", 2.5, "pop.example.org:110 answered in 2.500 s (limit 2)"),
-        ("time_tls", 2.5, "tls: pop.example.org:110 took 2.500 s (limit 2)"),
-        ("messages", 3, "mailbox on pop.example.org:110 has 3 messages (limit 2)"),
-        ("mailbox_size", 4096, "mailbox on pop.example.org:110 has 4096 bytes (limit 2)"),
+        ("time", 2.5, "answered in 2.500 s (limit 2 s)"),
+        ("time_tls", 2.5, "tls took 2.500 s (limit 2 s)"),
+        ("messages", 3, "mailbox has 3 messages (limit 2)"),
+        ("mailbox_size", 4096, "mailbox has 4096 bytes (limit 2)"),
     ],
 )
 def test_number_has_its_unit_and_limit(name: str, value: float, sentence: str) -> None:
@@ -107,18 +105,73 @@ def test_number_has_its_unit_and_limit(name: str, value: float, sentence: str) -
     assert status_line().number(name, value, "2") == sentence
 
 
+LONG = "x" * 63 + "." + "y" * 60
+
+
 @pytest.mark.parametrize(
     ("addresses", "host", "text"),
     [
-        ((), "pop.example.org", ""),
-        ((IPV4,), "192.0.2.1", ""),
-        ((IPV6,), "2001:db8::1", ""),
-        ((IPV4, IPV6), "pop.example.org", " (192.0.2.1, [2001:db8::1])"),
-        ((IPV4,) * 5, "pop.example.org", " (192.0.2.1, 192.0.2.1, 192.0.2.1 and 2 more)"),
+        ((), "pop.example.org", " (pop.example.org:110)"),
+        ((IPV4,), "192.0.2.1", " (192.0.2.1:110)"),
+        ((IPV6,), "2001:db8::1", " ([2001:db8::1]:110)"),
+        ((IPV4, IPV6), "pop.example.org", " (pop.example.org:110: 192.0.2.1, [2001:db8::1])"),
+        ((IPV4, IPV4), "pop.example.org", " (pop.example.org:110: 192.0.2.1)"),
+        ((IPV4, IPV6), LONG, f" ({LONG[:97]}...:110)"),
     ],
 )
-def test_at_names_at_most_three_addresses(
+def test_place_names_host_port_and_addresses(
     addresses: tuple[Address, ...], host: str, text: str
 ) -> None:
-    """Nothing where the user gave the address itself."""
-    assert status_line(host=host).at([Session(each) for each in addresses]) == text
+    """An address is named once, also where the user gave it or several findings share it."""
+    assert status_line(host=host).place([Session(each) for each in addresses]) == text
+
+
+def test_place_names_at_most_three_addresses() -> None:
+    """The others are counted."""
+    many = [Session(Address(f"192.0.2.{number}", 110)) for number in range(1, 6)]
+
+    assert status_line().place(many) == (
+        " (pop.example.org:110: 192.0.2.1, 192.0.2.2, 192.0.2.3 and 2 more)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "phase", "message", "sentence"),
+    [
+        (Kind.TIMEOUT, Phase.GREETING, "no complete answer", "no complete greeting within 10 s"),
+        (Kind.TIMEOUT, Phase.LOGIN, "no answer", "no answer within 10 s during the login"),
+        (Kind.TIMEOUT, Phase.CAPA, "no answer", "no answer within 10 s during CAPA"),
+        (
+            Kind.GARBLED,
+            Phase.STAT,
+            "sent no POP3 reply: +OKAY",
+            "server sent no POP3 reply during STAT: +OKAY",
+        ),
+        (
+            Kind.CLOSED,
+            Phase.GREETING,
+            "closed the connection before the greeting",
+            "server closed the connection before the greeting",
+        ),
+        (Kind.CREDENTIALS, Phase.LOGIN, "login of m rejected: no", "login of m rejected: no"),
+        (Kind.TEMPORARY, Phase.STAT, "withdrew the login: no", "server withdrew the login: no"),
+        (Kind.TLS, Phase.STAT, "sent broken TLS: x", "server sent broken TLS during STAT: x"),
+        (Kind.TLS, Phase.TLS, "sent broken TLS: x", "server sent broken TLS: x"),
+    ],
+)
+def test_failure_names_the_phase_in_words_unless_implied(
+    kind: Kind, phase: Phase, message: str, sentence: str
+) -> None:
+    """The words stand before the quoted text of the server."""
+    failure = Failure(kind, phase, printable(message), is_late=kind is Kind.TIMEOUT)
+
+    assert status_line().failure(failure, None, kind) == sentence
+
+
+def test_failure_of_a_connection_that_the_kernel_gave_up_says_so() -> None:
+    """ETIMEDOUT is not a deadline of ours."""
+    failure = Failure(Kind.TIMEOUT, Phase.CONNECT, printable("no answer"))
+
+    assert status_line().failure(failure, None, Kind.TIMEOUT) == (
+        "no connection: connection timed out"
+    )

@@ -11,9 +11,9 @@ from typing import Any, cast
 
 import pytest
 
-from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.model.failures import CertificateRejected, Kind, ProbeError
 from check_pop3_plus.model.settings import Security, TlsPolicy, Verify
-from check_pop3_plus.net import tls
+from check_pop3_plus.net import tls, tls_errors
 from tests.pki.certificates import Pki
 
 V = ssl.TLSVersion
@@ -227,7 +227,14 @@ def test_context_unreadable_client_certificate_names_system_error(
 
 
 def test_context_ca_path_is_used(pki: Pki, tmp_path: Path) -> None:
-    """OpenSSL reads single certificates from it."""
+    """OpenSSL reads single certificates from it; a directory without hashed names is config."""
+    message = refusal(policy(pki, ca_file=None, ca_path=str(tmp_path)))
+    assert message.endswith("it has no hashed names (run: openssl rehash)")
+    (tmp_path / "0123abcd.0").symlink_to(tmp_path / "gone")
+    message = refusal(policy(pki, ca_file=None, ca_path=str(tmp_path)))
+    assert message.endswith("its hashed names (1) are broken links or unreadable")
+    (tmp_path / "0123abcd.1").symlink_to(pki.ca_file)
+
     assert tls.context(policy(pki, ca_file=None, ca_path=str(tmp_path)))
 
 
@@ -256,7 +263,10 @@ def socket_with(is_public: bool, mode: int = 1, **chains: list[bytes] | None) ->
         return lambda: [Sent(each) for each in found]
 
     methods = {name: method(found) for name, found in chains.items()}
-    context = SimpleNamespace(verify_mode=mode)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.VerifyMode(mode)
+    context.minimum_version = V.TLSv1_2
     if is_public:
         made = SimpleNamespace(context=context, **methods)
     else:
@@ -272,16 +282,16 @@ def test_chain_is_read_on_every_python_version(is_public: bool) -> None:
         "get_verified_chain": [b"leaf", b"root"],
     }
 
-    assert tls.sent_chain(socket_with(is_public, **chains)) == (b"leaf",)
-    assert tls.verified_path(socket_with(is_public, **chains)) == (b"leaf", b"root")
-    assert tls.verified_path(socket_with(is_public, 0, **chains)) == ()
-    assert tls.sent_chain(socket_with(is_public, get_unverified_chain=None)) == ()
+    assert tls_errors.sent_chain(socket_with(is_public, **chains)) == (b"leaf",)
+    assert tls_errors.verified_path(socket_with(is_public, **chains)) == (b"leaf", b"root")
+    assert tls_errors.verified_path(socket_with(is_public, 0, **chains)) == ()
+    assert tls_errors.sent_chain(socket_with(is_public, get_unverified_chain=None)) == ()
 
 
 # --- errors ------------------------------------------------------------------------------------
 
-NO_CHAIN = socket_with(True, get_unverified_chain=[])
-WITH_CHAIN = socket_with(True, get_unverified_chain=[b"leaf"])
+NO_CHAIN = socket_with(True, get_unverified_chain=[], get_verified_chain=[])
+WITH_CHAIN = socket_with(True, get_unverified_chain=[b"leaf"], get_verified_chain=[b"leaf"])
 
 
 def verification_error(code: int, words: str) -> ssl.SSLCertVerificationError:
@@ -314,8 +324,9 @@ def verification_error(code: int, words: str) -> ssl.SSLCertVerificationError:
 )
 def test_rejected_translates_verify_code(code: int, kind: Kind, message: str) -> None:
     """Faults 30 to 37: any other code is untrusted."""
-    error = tls.rejected(verification_error(code, "as <it> says"), WITH_CHAIN)
+    error = tls_errors.rejected(verification_error(code, "as <it> says"), WITH_CHAIN)
 
+    assert isinstance(error, CertificateRejected)
     assert (error.kind, error.message, error.chain) == (kind, message, (b"leaf",))
 
 
@@ -326,7 +337,7 @@ def ssl_error(reason: str | None, text: str = "x") -> ssl.SSLError:
 
 
 CLIENT = "demands a client certificate that it accepts"
-OLD = "offers only old TLS or old ciphers"
+OLD = "speaks only TLS 1.1 or older; --tls-min is 1.2"
 IN_CLEAR = "answers in plain text, TLS expected"
 BROKEN = "sent a certificate that cannot be decoded"
 
@@ -339,16 +350,28 @@ BROKEN = "sent a certificate that cannot be decoded"
             for reason in (
                 "UNSUPPORTED_PROTOCOL",
                 "TLSV1_ALERT_PROTOCOL_VERSION",
-                "TLSV1_ALERT_INSUFFICIENT_SECURITY",
-                "DH_KEY_TOO_SMALL",
-                "LEGACY_SIGALG_DISALLOWED_OR_UNSUPPORTED",
-                "UNSAFE_LEGACY_RENEGOTIATION_DISABLED",
                 "VERSION_TOO_LOW",
                 "WRONG_SSL_VERSION",
             )
         ),
+        (
+            "TLSV1_ALERT_INSUFFICIENT_SECURITY",
+            Kind.OLD_TLS,
+            "shares no cipher that is strong enough",
+        ),
+        ("DH_KEY_TOO_SMALL", Kind.OLD_TLS, "uses a Diffie-Hellman key that is too small"),
+        (
+            "LEGACY_SIGALG_DISALLOWED_OR_UNSUPPORTED",
+            Kind.OLD_TLS,
+            "offers only old signature algorithms",
+        ),
+        (
+            "UNSAFE_LEGACY_RENEGOTIATION_DISABLED",
+            Kind.OLD_TLS,
+            "has no secure renegotiation (RFC 5746)",
+        ),
         *(
-            (reason, Kind.CLIENT_CERTIFICATE, CLIENT)
+            (reason, Kind.TLS, None)
             for reason in (
                 "TLSV13_ALERT_CERTIFICATE_REQUIRED",
                 "SSLV3_ALERT_BAD_CERTIFICATE",
@@ -365,40 +388,51 @@ BROKEN = "sent a certificate that cannot be decoded"
         ("PACKET_LENGTH_TOO_LONG", Kind.TLS, IN_CLEAR),
         ("CERT_LENGTH_MISMATCH", Kind.TLS, BROKEN),
         ("UNEXPECTED_EOF_WHILE_READING", Kind.CLOSED, "closed the connection"),
-        ("SSLV3_ALERT_HANDSHAKE_FAILURE", Kind.TLS, "failed the TLS handshake: handshake failure"),
-        ("TLSV1_ALERT_INTERNAL_ERROR", Kind.TLS, "failed the TLS handshake: internal error"),
+        (
+            "SSLV3_ALERT_HANDSHAKE_FAILURE",
+            Kind.TLS,
+            "failed the TLS handshake: handshake failure (alert 40)",
+        ),
+        (
+            "TLSV1_ALERT_INTERNAL_ERROR",
+            Kind.TLS,
+            "failed the TLS handshake: internal error of the server (alert 80)",
+        ),
         (None, Kind.TLS, "failed the TLS handshake: unknown reason"),
     ],
 )
 def test_translated_returns_kind_of_openssl_reason(
-    reason: str | None, kind: Kind, message: str
+    reason: str | None, kind: Kind, message: str | None
 ) -> None:
-    """Faults 10, 29, 33 and 40."""
-    error = tls.translated(ssl_error(reason), NO_CHAIN)
+    """Faults 10, 29, 33, 40, 91 and 92."""
+    error = tls_errors.translated(ssl_error(reason), NO_CHAIN)
 
-    assert (error.kind, error.message) == (kind, message)
+    assert error.kind is kind
+    assert error.message == message or (message is None and "(alert " in error.message)
+    if message is None:  # no certificate was requested yet; after the handshake it may have been
+        assert tls_errors.translated(ssl_error(reason)).message == CLIENT
 
 
 def test_translated_handshake_failure_after_server_certificate_is_client_certificate() -> None:
     """A server that shares no cipher has not sent its certificate."""
     error = ssl_error("SSLV3_ALERT_HANDSHAKE_FAILURE")
 
-    assert tls.translated(error, WITH_CHAIN).kind is Kind.CLIENT_CERTIFICATE
-    assert tls.translated(error, NO_CHAIN).kind is Kind.TLS
-    assert tls.translated(error).kind is Kind.TLS
-    assert tls.translated(ssl_error("INTERNAL_ERROR"), WITH_CHAIN).kind is Kind.TLS
+    assert tls_errors.translated(error, WITH_CHAIN).kind is Kind.CLIENT_CERTIFICATE
+    assert tls_errors.translated(error, NO_CHAIN).kind is Kind.TLS
+    assert tls_errors.translated(error).kind is Kind.TLS
+    assert tls_errors.translated(ssl_error("INTERNAL_ERROR"), WITH_CHAIN).kind is Kind.TLS
 
 
 def test_translated_unnamed_reason_is_read_from_text() -> None:
     """Fault 38: OpenSSL has no name for it."""
     undecodable = ssl_error(None, "[ASN1: X] ASN1 lib (_ssl.c:1)")
 
-    assert tls.translated(undecodable, NO_CHAIN).message == BROKEN
+    assert tls_errors.translated(undecodable, NO_CHAIN).message == BROKEN
 
 
 def test_translated_after_handshake_is_broken_tls() -> None:
     """The message does not mention the handshake."""
-    assert tls.translated(ssl_error("BAD_RECORD_TYPE")).message == (
+    assert tls_errors.translated(ssl_error("BAD_RECORD_TYPE")).message == (
         "sent broken TLS: bad record type"
     )
 
@@ -417,4 +451,4 @@ def test_translated_after_handshake_is_broken_tls() -> None:
 )
 def test_is_eof_and_is_want_read(error: OSError, is_eof: bool, is_want_read: bool) -> None:
     """They are the end of a connection, and no data yet."""
-    assert (tls.is_eof(error), tls.is_want_read(error)) == (is_eof, is_want_read)
+    assert (tls_errors.is_eof(error), tls_errors.is_want_read(error)) == (is_eof, is_want_read)

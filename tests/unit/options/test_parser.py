@@ -116,9 +116,9 @@ def test_host_invalid_is_refused(host: str) -> None:
         ((*HOST, "-p", "0"), "invalid --port 0"),
         ((*HOST, "-p", "65536"), "invalid --port 65536"),
         ((*HOST, "-p", "\u0661\u0661\u0660"), "invalid --port"),
-        ((*HOST, "--use-ipv"), "unknown argument --use-ipv; did you mean --use-ipv"),
-        ((*HOST, "--host", "x"), "unknown argument --host; did you mean"),
-        ((*HOST, "extra"), "unknown argument after -H (not shown"),
+        ((*HOST, "--use-ipv"), "unknown option --use-ipv; did you mean --use-ipv"),
+        ((*HOST, "--host", "x"), "unknown option --host; use -H or --hostname"),
+        ((*HOST, "extra"), "unexpected argument after -H (not shown"),
         ((*HOST, "-w"), "-w needs a value"),
         ((*HOST, "-w", "--"), "-w needs a value"),
         ((*HOST, "-w--"), "-w needs a value"),
@@ -174,7 +174,7 @@ def test_host_invalid_is_refused(host: str) -> None:
             "invalid --diagnose dns,nix: must be a list of dns,tcp,tls",
         ),
         ((*HOST, "--diagnose=dns,"), "invalid --diagnose"),
-        ((*HOST, "--diagnose", "dns"), "unknown argument after --diagnose (not shown"),
+        ((*HOST, "--diagnose", "dns"), "its value joined by an equals sign: --diagnose=dns"),
         ((*HOST, "--state", "refused"), "must be KIND=STATE"),
         ((*HOST, "--state", "nix=ok"), "unknown kind of failure nix"),
         ((*HOST, "--state", "bug=ok"), "unknown kind of failure bug"),
@@ -523,7 +523,7 @@ def test_extra_opts_without_file_searches_the_default_file(
 @pytest.mark.parametrize(
     ("locator", "message"),
     [
-        ("nix@{ini}", "no section nix"),
+        ("nix@{ini}", "no section [nix] in "),
         ("@{ini}.missing", "No such file"),
         ("@/dev/null", "not a regular file"),
         ("@/", "options file / is not a regular file"),
@@ -541,6 +541,110 @@ def test_ini_file_invalid_line_is_named(tmp_path: Path, content: str) -> None:
     file.write_text(content)
 
     assert "neither [section] nor key = value" in refused(f"--extra-opts=@{file}")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("prot = 110", "line 3: unknown option --prot; did you mean --port?"),
+        ("expect =", "line 3: --expect needs a value"),
+        ("verify = ful", "line 3: invalid --verify ful: must be one of full, chain, none; did you"),
+        ("ssl # TLS", "line 3: a comment needs a line of its own"),
+        ("ssl = # TLS", "line 3: a comment needs a line of its own"),
+        ("ssl = on", "line 3: --ssl takes no value; in an INI file write just ssl, or true or"),
+        ("port = 995 # TLS", "in an INI file a comment needs a line of its own"),
+        ('port = "995"', "an INI file needs no quotes"),
+        ("port = 995 ; TLS", "in an INI file a comment needs a line of its own"),
+    ],
+)
+def test_ini_file_wrong_option_is_named_with_its_line(
+    tmp_path: Path, line: str, message: str
+) -> None:
+    """File, line, and what was probably meant."""
+    file = tmp_path / "x.ini"
+    file.write_text(f"[check_pop3_plus]\nssl\n{line}\n")
+
+    said = refused(*HOST, f"--extra-opts=@{file}")
+    assert message in said
+    assert (str(file) in said) is ("line 3" in message)
+
+
+def test_ini_file_wrong_option_leaves_help_working(tmp_path: Path) -> None:
+    """The line of the file is named, unless --help follows."""
+    file = tmp_path / "x.ini"
+    file.write_text("[check_pop3_plus]\nprot = 1\n")
+
+    with pytest.raises(HelpRequested):
+        check_settings([f"--extra-opts=@{file}", "--help"])
+
+
+def test_ini_file_wrong_section_names_the_near_one(tmp_path: Path) -> None:
+    """A byte order mark at the beginning is none of its mistakes."""
+    file = tmp_path / "x.ini"
+    file.write_bytes(b"\xef\xbb\xbf[check_pop3_plus]\nport = 111\n")
+
+    assert check_settings([*HOST, f"--extra-opts=@{file}"]).target.port == 111
+    said = refused(*HOST, f"--extra-opts=check_pop3@{file}")
+    assert said == f"no section [check_pop3] in {file}; did you mean check_pop3_plus?"
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (
+            ("-w", "5", "-c", "2"),
+            "--critical 2 is below --warning 5; did you mean --warning 2 --cr",
+        ),
+        (("-w", "0:5", "-c", "~:2"), "--critical ~:2 is below --warning 0:5; did you mean"),
+        (("-w", "60", "-c", "14"), "meant as days? -D 60,14"),
+        (("-w", "7.5", "-c", "7"), "did you mean --warning 7 --critical 7.5?"),
+        (("-w", "8", "-c", "6"), "did you mean --warning 6 --critical 8?"),
+        (("-w", "60", "-c", "14", "-D", "30"), "did you mean --warning 14 --critical 60?"),
+        (("-U", "u", "--messages-warning", "9", "--messages-critical", "8"), "did you mean --mess"),
+        (("-U", "u", "--size-warning", "1M", "--size-critical", "9K"), "--size-critical 9K is be"),
+        (("--phase-warning", "tls=2", "--phase-critical", "tls=1"), "tls=1 is below --phase-warn"),
+    ],
+)
+def test_critical_limit_below_warning_is_refused(argv: tuple[str, ...], message: str) -> None:
+    """Both are plain upper limits, so the warning could never be seen."""
+    assert message in refused(
+        *HOST, "--password-env", "P", "--allow-insecure-login", "-U", "u", *argv
+    )
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("-w", "5", "-c", "5"),
+        ("-w", "5:", "-c", "2:"),
+        ("-w", "5", "-c", "1:2"),
+        ("-w", "@5", "-c", "2"),
+        ("-w", "5"),
+        ("-c", "2"),
+    ],
+)
+def test_critical_range_of_another_form_is_accepted(argv: tuple[str, ...]) -> None:
+    """Only two plain upper limits can be compared."""
+    assert parsed(*argv).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("argv", "note"),
+    [
+        (("-w", "14", "-c", "30"), "-w 14, -c 30 can never alert: the timeout (-t) is 10 s"),
+        (("-w", "60"), "-w 60 can never alert: the timeout (-t) is 10 s"),
+        (("-c", "3", "-t", "2"), "-c 3 can never alert: the timeout (-t) is 2 s"),
+        (("-w", "5", "-c", "30"), ""),
+        (("-w", "10", "-c", "10"), ""),
+        (("-w", "1:60"), ""),
+    ],
+)
+def test_limits_above_the_timeout_are_noted(argv: tuple[str, ...], note: str) -> None:
+    """A response that takes as long is a failure anyway."""
+    notes = parsed(*argv).notes
+
+    assert len(notes) == bool(note)
+    assert not note or notes[0].startswith(note)
 
 
 def test_extra_opts_in_a_file_is_refused(tmp_path: Path) -> None:
@@ -614,7 +718,7 @@ def test_bundled_flags_are_read_one_by_one(arguments: list[str]) -> None:
 @pytest.mark.parametrize("argument", ["--ssl=true", "-S=yes", "--ssl="])
 def test_flag_with_value_is_refused_with_ini_spelling(argument: str) -> None:
     """A common mistake in INI files."""
-    with pytest.raises(UsageError, match=r"takes no value; in an INI file write just (ssl|S)$"):
+    with pytest.raises(UsageError, match=r"takes no value; in an INI file write just (ssl|S), or"):
         check_settings(["-H", "pop.example.org", argument])
 
 
@@ -653,4 +757,18 @@ def test_section_key_without_needed_value_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "x.ini"
     file.write_text("[check_pop3_plus]\nexpect =\nport = 1\n")
 
-    assert refused(*HOST, f"--extra-opts=@{file}") == "--expect needs a value"
+    assert refused(*HOST, f"--extra-opts=@{file}") == f"{file}, line 2: --expect needs a value"
+
+
+@pytest.mark.parametrize(
+    ("value", "security"),
+    [("", Security.IMPLICIT), ("TRUE", Security.IMPLICIT), ("yes", Security.IMPLICIT),
+     ("1", Security.IMPLICIT), ("false", Security.PLAIN), ("no", Security.PLAIN),
+     ("0", Security.PLAIN)],
+)  # fmt: skip
+def test_section_flag_takes_true_and_false(tmp_path: Path, value: str, security: Security) -> None:
+    """A flag that is false is not given."""
+    file = tmp_path / "x.ini"
+    file.write_text(f"[check_pop3_plus]\nssl = {value}\n")
+
+    assert check_settings([*HOST, f"--extra-opts=@{file}"]).tls.security is security

@@ -32,7 +32,7 @@ def test_status_line_is_cut_at_200_characters() -> None:
 
 def test_status_line_is_cut_before_the_suffix() -> None:
     """The number of failed attempts is never cut off."""
-    suffix = " (3 of 3 attempts failed)"
+    suffix = ", 3 of 3 attempts failed"
 
     line = status_line(Verdict(State.CRITICAL, "x" * 300, suffix=suffix))
 

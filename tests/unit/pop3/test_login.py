@@ -330,15 +330,15 @@ def test_choose_mechanism_message_names_wanted_and_offered(
     [
         (Kind.CLEARTEXT_REFUSED, "demands TLS before a login: no"),
         (Kind.CLIENT_CERTIFICATE, "demands a client certificate: no"),
-        (Kind.IN_USE, "says that the mailbox of user a?b is in use: no"),
-        (Kind.LOGIN_DELAY, "says that user a?b logs in too often: no"),
-        (Kind.TEMPORARY, "cannot log in user a?b for now: no"),
-        (Kind.PERMANENT, "cannot log in user a?b: no"),
-        (Kind.CREDENTIALS, "rejected user a?b: no"),
+        (Kind.IN_USE, "mailbox of a?b is in use: no"),
+        (Kind.LOGIN_DELAY, "user a?b logs in too often: no"),
+        (Kind.TEMPORARY, "login of a?b failed for now: no"),
+        (Kind.PERMANENT, "login of a?b failed: no"),
+        (Kind.CREDENTIALS, "login of a?b rejected: no"),
         (Kind.NO_MECHANISM, "does not know this login method: no"),
-        (Kind.LOCKED_OUT, "says that the account of user a?b is locked: no"),
-        (Kind.BACKEND, "has trouble of its own, not with the password of user a?b: no"),
-        (Kind.LOGIN_REFUSED, "refuses the login of user a?b: no"),
+        (Kind.LOCKED_OUT, "account of a?b is locked: no"),
+        (Kind.BACKEND, "server trouble, not the password of a?b: no"),
+        (Kind.LOGIN_REFUSED, "login of a?b refused: no"),
     ],
 )
 def test_refusal_message_fits_the_kind(kind: Kind, message: str) -> None:
@@ -350,7 +350,7 @@ def test_refusal_message_without_text_says_so() -> None:
     """A bare `-ERR` has no reason."""
     message = login.refusal_message(Reply(False, b""), "a", Kind.CREDENTIALS, True, sanitise)
 
-    assert message == "rejected user a: (no reason given)"
+    assert message == "login of a rejected: (no reason given)"
 
 
 def test_refusal_message_names_user_and_quotes_server() -> None:
@@ -359,4 +359,4 @@ def test_refusal_message_names_user_and_quotes_server() -> None:
 
     message = login.refusal_message(reply, "monitor", Kind.CREDENTIALS, True, sanitise)
 
-    assert message == "rejected user monitor: [AUTH] no (b)"
+    assert message == "login of monitor rejected: [AUTH] no (b)"

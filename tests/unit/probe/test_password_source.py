@@ -65,7 +65,8 @@ def test_file_mode_too_open_is_refused(file: Path, mode: int) -> None:
     file.chmod(mode)
 
     assert refused(file=str(file)) == (
-        f"password file {file} must be mode 0600, or 0640 for a group; it is {mode:04o}"
+        f"password file {file} must be mode 0600, or 0640 for a group; it is {mode:04o}:"
+        f" chmod {640 if mode & 0o40 else 600} {file}"
     )
 
 
@@ -153,7 +154,7 @@ def test_file_of_another_user_is_refused(file: Path, tmp_path: Path) -> None:
     assert refused(file=str(link)) == f"password file {link} is a symbolic link of another user"
     os.chown(file, 12345, 12345)
     assert refused(file=str(file)) == (
-        f"password file {file} must belong to root or to the user of this check"
+        f"password file {file} must belong to root or to the user of this check: chown root {file}"
     )
 
 

@@ -372,10 +372,10 @@ INSECURE = settings(Security.PLAIN, login(allow_insecure=True))
 @pytest.mark.parametrize(
     ("reply", "kind", "message"),
     [
-        (b"-ERR [AUTH] no", Kind.CREDENTIALS, "rejected user monitor: [AUTH] no"),
-        (b"-ERR [IN-USE] x", Kind.IN_USE, "says that the mailbox of user monitor is in use: "),
+        (b"-ERR [AUTH] no", Kind.CREDENTIALS, "login of monitor rejected: [AUTH] no"),
+        (b"-ERR [IN-USE] x", Kind.IN_USE, "mailbox of monitor is in use: "),
         (b"-ERR TLS required", Kind.CLEARTEXT_REFUSED, "demands TLS before a login: TLS required"),
-        (b"-ERR", Kind.CREDENTIALS, "rejected user monitor: (no reason given)"),
+        (b"-ERR", Kind.CREDENTIALS, "login of monitor rejected: (no reason given)"),
     ],
 )
 def test_login_refused_skips_stat(reply: bytes, kind: Kind, message: str) -> None:

@@ -1,7 +1,9 @@
 """Files that the user names, and standard output."""
 
 import os
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,147 @@ def test_read_secret_file_returns_content(tmp_path: Path) -> None:
     with pytest.raises(ProbeError, match="must be mode 0600") as caught:
         files.read_secret_file(str(path), "password file")
     assert caught.value.kind is Kind.CONFIG
+
+
+# --- who else can read or replace a file -------------------------------------------------------
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory below /tmp, which is sticky, that every user may enter."""
+    if os.geteuid():
+        pytest.skip("only root can give a file to another user")
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        yield Path(directory)
+
+
+def secret_in(directory: Path) -> Path:
+    directory.mkdir(exist_ok=True)
+    path = directory / "secret"
+    path.write_bytes(b"s3cret\n")
+    path.chmod(0o600)
+    return path
+
+
+def secret_refused(path: Path) -> str:
+    with pytest.raises(ProbeError) as caught:
+        files.read_secret_file(str(path), "password file")
+    assert caught.value.kind is Kind.CONFIG
+    with pytest.raises(ProbeError) as again:
+        files.check_secret_file(str(path), "password file")
+    assert again.value.message == caught.value.message
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "entry_owner", "reason"),
+    [
+        (0o755, 0, 0, ""),
+        (0o775, 0, 0, ""),  # noted, not refused
+        (0o777, 0, 0, "everyone can write to its directory"),
+        (0o1777, 0, 0, ""),
+        (0o1777, 0, NOBODY, "everyone can write to its directory"),
+        (0o755, NOBODY, 0, "belongs to another user"),
+        (0o1777, NOBODY, 0, "belongs to another user"),
+    ],
+)
+def test_secret_file_directory_decides_who_can_replace_it(
+    place: Path, mode: int, owner: int, entry_owner: int, reason: str
+) -> None:
+    """Every directory on the way counts; the sticky bit protects entries of root and our own."""
+    shared = place / "shared"
+    path = secret_in(shared)
+    deep = secret_in(shared / "own")
+    for each in (path, deep.parent):
+        os.chown(each, entry_owner, 0)
+    os.chown(shared, owner, 0)
+    shared.chmod(mode)
+
+    if reason:
+        assert reason in secret_refused(deep)
+        assert f"{shared}" in secret_refused(deep)
+    else:
+        assert files.read_secret_file(str(path), "password file") == b"s3cret\n"
+        assert files.read_secret_file(str(deep), "password file") == b"s3cret\n"
+    expected = str(shared) if mode in (0o775, 0o777) else None
+    assert files.group_writable_directory(str(deep)) == expected
+
+
+def test_secret_file_of_a_container_is_read_through_its_links(place: Path) -> None:
+    """Kubernetes: password -> ..data/password, ..data -> ..2026; the volume is sticky."""
+    volume = place / "volume"
+    secret_in(volume)
+    (volume / "secret").rename(secret_in(volume / "..2026"))
+    (volume / "..data").symlink_to("..2026")
+    (volume / "secret").symlink_to("..data/secret")
+    volume.chmod(0o1777)
+
+    assert files.read_secret_file(str(volume / "secret"), "password file") == b"s3cret\n"
+    os.lchown(volume / "..data", NOBODY, 0)
+    assert f"everyone can write to its directory {volume}" in secret_refused(volume / "secret")
+
+
+def test_secret_file_link_through_an_unsafe_directory_is_refused(place: Path) -> None:
+    """A safe link does not help where its target can be replaced; a loop of links ends."""
+    unsafe = secret_in(place / "unsafe")
+    unsafe.parent.chmod(0o777)
+    (place / "link").symlink_to("unsafe/../unsafe/secret")
+    (place / "loop").symlink_to("loop")
+
+    assert "everyone can write" in secret_refused(place / "link")
+    assert "Too many levels of symbolic links" in secret_refused(place / "loop")
+
+
+@pytest.mark.parametrize("is_directory", [False, True])
+def test_permission_denied_names_user_and_cure(place: Path, is_directory: bool) -> None:
+    """The command cures what is closed: the file, or a directory on the way to it."""
+    path = secret_in(place / "etc")
+    os.chmod(path.parent, 0o700 if is_directory else 0o755)
+    saved = os.getegid()
+    os.setegid(NOBODY)
+    os.seteuid(NOBODY)
+    try:
+        message = refused(path)
+        with pytest.raises(ProbeError) as caught:
+            files.read_secret_file(str(path), "password file")
+        assert caught.value.message[-60:] == message[-60:]
+    finally:
+        os.seteuid(0)
+        os.setegid(saved)
+
+    closed, mode = (path.parent, 750) if is_directory else (path, 640)
+    assert "Permission denied (running as nobody)" in message
+    assert message.endswith(f"chgrp nogroup {closed}; chmod {mode} {closed}")
+
+
+@pytest.mark.parametrize("line", ["password-command = x", "  --password-command=x", "port = 1"])
+@pytest.mark.parametrize(
+    ("mode", "owner", "reason"),
+    [
+        (0o644, 0, ""),
+        (0o664, 0, "writable by other users: chmod go-w"),
+        (0o646, 0, "writable by other users: chmod go-w"),
+        (0o644, NOBODY, "must belong to root or to the user of this check"),
+    ],
+)
+def test_options_file_that_starts_commands_is_ours(
+    place: Path, line: str, mode: int, owner: int, reason: str
+) -> None:
+    """Who can write it can run commands as the user of this check; it may be read by all."""
+    path = place / "plugins.ini"
+    path.write_text(f"[a]\nssl\n{line}\n")
+    os.chown(path, owner, 0)
+    path.chmod(mode)
+
+    if reason and "command" in line:
+        with pytest.raises(ProbeError, match=reason):
+            files.read_file(str(path), "options file", has_options=True)
+    else:
+        assert b"ssl" in files.read_file(str(path), "options file", has_options=True)
+    assert b"ssl" in files.read_file(str(path), "options file")
 
 
 def test_emit_unwritable_output_is_unknown(capfd: pytest.CaptureFixture[str]) -> None:

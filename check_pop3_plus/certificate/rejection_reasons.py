@@ -1,0 +1,192 @@
+"""Say why OpenSSL rejected a chain, with the name of the certificate that it is about.
+
+OpenSSL's error has a code, but `ssl` does not tell at which certificate it occurred.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from check_pop3_plus.certificate.der import (
+    AUTHORITY_KEY,
+    BASIC_CONSTRAINTS,
+    BOOLEAN,
+    INTEGER,
+    KEY_USAGE,
+    NAME_CONSTRAINTS,
+    PURPOSES,
+    SUBJECT_KEY,
+    Fields,
+    Value,
+    first,
+    values,
+)
+from check_pop3_plus.model.record import Record
+from check_pop3_plus.model.report import CertificateFacts
+from check_pop3_plus.model.sanitised_text import Printable, printable
+
+
+class Link(Record):
+    """A certificate of a chain."""
+
+    facts: CertificateFacts
+    fields: Fields | None = None
+
+
+# RFC 5280 section 4.2.1.12: TLS servers; and Netscape's and Microsoft's step-up. For OpenSSL any
+# purpose is not enough.
+_FOR_SERVERS = frozenset(
+    map(
+        bytes.fromhex,
+        ("2b06010505070301", "2b0601040182370a0303", "6086480186f8420401"),
+    )
+)
+# The first byte of a key usage: signatures, key encipherment, key agreement; signs certificates.
+_USED_BY_SERVERS, _SIGNS_CERTIFICATES = 0x80 | 0x20 | 0x08, 0x04
+
+
+class Rejection(Record):
+    """Why a chain was rejected, and what to try, where more is known than for its code."""
+
+    text: Printable
+    cure: Printable | None = None
+
+
+_REPLACE = "put the certificate that the CA uses now into the trust store (--ca-file)"
+_SEND = "configure the server to send the intermediate certificate that has issued its own"
+_KEY_IDENTIFIER = 0x80
+"""The tag of the key identifier in an authority key identifier (RFC 5280 section 4.2.1.1)."""
+
+
+def reason(
+    code: int, path: Sequence[Link], sent: Sequence[Link] = (), trusted: Sequence[Link] = ()
+) -> Rejection | None:
+    """Return why a chain was rejected by X509_V_ERR_* `code`, or None if the code says it all.
+
+    `path` is what OpenSSL has built, the server certificate first; `trusted` are CAs of the local
+    trust store.
+    """
+    try:
+        found = _another_key(code, path, sent, trusted) if path else None
+        if found:
+            text, cure, issuer = found
+            return Rejection(printable(text, issuer.facts.subject), printable(cure))
+        unfit = _reason(code, path) if path else None
+    except ValueError:  # an extension is not DER
+        return None
+    return Rejection(printable(str(unfit[0]), *unfit[1:])) if unfit else None
+
+
+def _another_key(
+    code: int, path: Sequence[Link], sent: Sequence[Link], trusted: Sequence[Link]
+) -> tuple[str, str, Link] | None:
+    """Return which certificate has the name of an issuer, but did not issue the one below it."""
+    last = path[-1]
+    if code == _BAD_SIGNATURE:
+        for below, issuer in pairwise(path):
+            # Where both name the same key the signature itself is broken.
+            if issuer not in sent and not _name_the_same_key(below, issuer):
+                return _HAS_ANOTHER_KEY, _REPLACE, issuer
+    if code not in _ISSUER_NOT_FOUND or last.fields is None:
+        return None
+    for each in (*trusted, *(each for each in sent if each not in path)):
+        if each.fields is None or each.fields.subject != last.fields.issuer:
+            continue
+        is_same = _name_the_same_key(last, each)
+        if each in trusted:
+            return _IS_ANOTHER if is_same else _HAS_ANOTHER_KEY, _REPLACE, each
+        return _WAS_SENT_WITH.format("serial number" if is_same else "key"), _SEND, each
+    return None
+
+
+_BAD_SIGNATURE = 7
+_ISSUER_NOT_FOUND = frozenset((18, 19, 20, 21))
+_HAS_ANOTHER_KEY = "the trusted CA {} has another key"
+_IS_ANOTHER = "the trusted CA {} has another serial number"
+_WAS_SENT_WITH = "issuer {{}} was sent with another {}"
+
+
+def _name_the_same_key(below: Link, issuer: Link) -> bool:
+    wanted = next(
+        (
+            each.content
+            for each in _contents(below, AUTHORITY_KEY) or ()
+            if each.tag == _KEY_IDENTIFIER
+        ),
+        None,
+    )
+    own = issuer.fields.extensions.get(SUBJECT_KEY) if issuer.fields else None
+    return own is not None and first(own.content).content == wanted
+
+
+def _reason(code: int, path: Sequence[Link]) -> tuple[object, ...] | None:
+    issuers = path[1:]
+    match code:
+        case 25:
+            for below, each in enumerate(issuers):
+                if (depth := _depth(each)) is not None and depth < below:
+                    return "issuer {} allows no CA below it (path length)", each.facts.subject
+        case 26:
+            return _unfit(path)
+        case 34:
+            for position, each in enumerate(path):
+                if each.fields and each.fields.has_unknown_critical:
+                    what = "an unknown critical extension"
+                    if position == 0:
+                        return (f"it has {what}",)
+                    return f"issuer {{}} has {what}", each.facts.subject
+        case 47 | 48:
+            verb = "does not permit" if code == 47 else "excludes"
+            for each in issuers:
+                if _contents(each, NAME_CONSTRAINTS) is not None:
+                    return f"issuer {{}} {verb} its name (name constraints)", each.facts.subject
+        case 24 | 32 | 79:  # an invalid CA: up to OpenSSL 1.1.1, by its key usage, from 3.0 on
+            for each in issuers:
+                if not _is_ca(each):
+                    return "issuer {} is no CA certificate", each.facts.subject
+                if not _usage(each) & _SIGNS_CERTIFICATES:
+                    return "issuer {} may not sign certificates (key usage)", each.facts.subject
+    return None
+
+
+def _unfit(path: Sequence[Link]) -> tuple[object, ...] | None:
+    """Return whose purpose is not that of a server, or of an issuer for servers."""
+    leaf, *issuers = path
+    if not _is_for_servers(leaf):
+        return ("not meant for servers (extended key usage)",)
+    if not _usage(leaf) & _USED_BY_SERVERS:
+        if _is_ca(leaf):
+            return ("a CA certificate is used as server certificate",)
+        return ("not meant for servers (key usage)",)
+    for each in issuers:
+        if not _is_for_servers(each):
+            text = "issuer {} may not issue for servers (extended key usage)"
+            return text, each.facts.subject
+    return None
+
+
+def _is_for_servers(link: Link) -> bool:
+    purposes = _contents(link, PURPOSES)
+    return purposes is None or any(each.content in _FOR_SERVERS for each in purposes)
+
+
+def _is_ca(link: Link) -> bool:
+    contents = _contents(link, BASIC_CONSTRAINTS) or []
+    return any(each.tag == BOOLEAN and any(each.content) for each in contents)
+
+
+def _depth(link: Link) -> int | None:
+    contents = _contents(link, BASIC_CONSTRAINTS) or []
+    depths = (int.from_bytes(each.content, "big") for each in contents if each.tag == INTEGER)
+    return next(depths, None)
+
+
+def _usage(link: Link) -> int:
+    """Return the first byte of the key usage; every use is allowed without one."""
+    found = link.fields.extensions.get(KEY_USAGE) if link.fields else None
+    return int.from_bytes(first(found.content).content[1:2], "big") if found else 0xFF
+
+
+def _contents(link: Link, extension: bytes) -> list[Value] | None:
+    """Return the values inside an extension that is a SEQUENCE, or None without it."""
+    found = link.fields.extensions.get(extension) if link.fields else None
+    return list(values(first(found.content).content)) if found else None

@@ -1,0 +1,256 @@
+"""Read the chain of a handshake, and translate OpenSSL's errors.
+
+Errors of OpenSSL are translated only here. `ssl` is not imported: a plain check does not pay for
+it.
+"""
+
+import re
+from typing import TYPE_CHECKING
+
+from check_pop3_plus.model.failures import CertificateRejected, Kind, ProbeError, config_error
+
+if TYPE_CHECKING:
+    import ssl
+
+# --- chains -------------------------------------------------------------
+
+
+def sent_chain(tls: "ssl.SSLSocket") -> tuple[bytes, ...]:
+    """Return the chain as sent, in DER, the server certificate first.
+
+    Also after a failed handshake, so that no second connection is needed to find the reason.
+    """
+    return _chain(tls, "get_unverified_chain")
+
+
+def verified_path(tls: "ssl.SSLSocket") -> tuple[bytes, ...]:
+    """Return the chain that OpenSSL has verified, in DER, the trust anchor last.
+
+    Only after a successful handshake; empty without verification.
+    """
+    return _chain(tls, "get_verified_chain") if tls.context.verify_mode else ()
+
+
+def _chain(tls: "ssl.SSLSocket", method: str) -> tuple[bytes, ...]:
+    # Public from Python 3.13 on, methods of a private object before.
+    if hasattr(tls, method):
+        return tuple(getattr(tls, method)() or ())
+    import _ssl
+
+    certificates = getattr(tls._sslobj, method)() or ()  # type: ignore[attr-defined]
+    return tuple(each.public_bytes(_ssl.ENCODING_DER) for each in certificates)
+
+
+# By X509_V_ERR_* of OpenSSL: kind, message, the reason in it, and what to try where the hint of the
+# kind does not fit. All others mean that the chain is not trusted, for the reason that OpenSSL
+# gives.
+_IS = "certificate is {}"
+_REISSUE = "issue the certificate anew, or have its issuer corrected"
+_ADD_ROOT = "add the root certificate of the CA to the trust store (--ca-file)"
+_REJECTIONS = {
+    2: (Kind.UNTRUSTED, "{}", "root of the trusted intermediate is missing", _ADD_ROOT),
+    9: (Kind.NOT_YET_VALID, _IS, "not yet valid", None),
+    10: (Kind.EXPIRED, "certificate {}", "has expired", None),
+    18: (Kind.UNTRUSTED, _IS, "self-signed", None),
+    19: (Kind.UNTRUSTED, "{}", "root certificate in the chain is not trusted", None),
+    20: (Kind.UNTRUSTED, "{}", "issuer is not trusted", None),
+    21: (Kind.UNTRUSTED, "{}", "issuer is not trusted", None),
+    7: (Kind.UNTRUSTED, "{}", "bad signature", _REISSUE),
+    62: (Kind.NAME, _IS, "for another name", None),
+    64: (Kind.NAME, _IS, "for another address", None),
+    66: (Kind.WEAK, "{}", "key of the certificate is too weak", None),
+    67: (Kind.WEAK, "{}", "key of an issuer is too weak", None),
+    68: (Kind.WEAK, "{}", "signature algorithm is too weak", None),
+}
+# Errors of the strict mode alone.
+_NOT_STRICT = frozenset((78, *range(80, 94)))
+_OUT_OF_MEMORY = 17
+_ISSUER_NOT_FOUND = frozenset((18, 19, 20, 21))
+
+
+def rejected(error: "ssl.SSLCertVerificationError", tls: "ssl.SSLSocket") -> ProbeError:
+    """Return why OpenSSL rejected the certificate, with the chain as sent and as built."""
+    code = error.verify_code
+    if code == _OUT_OF_MEMORY:
+        return config_error("no memory to verify the certificate")
+    if code in _NOT_STRICT:
+        kind, template, cure = Kind.NOT_STRICT, "certificate is against RFC 5280: {}", None
+        reason = error.verify_message
+    else:
+        unknown = (Kind.UNTRUSTED, "certificate refused: {}", error.verify_message, _REISSUE)
+        kind, template, reason, cure = _REJECTIONS.get(code, unknown)
+    return CertificateRejected(
+        kind,
+        sent_chain(tls),
+        template,
+        reason,
+        verify_code=code,
+        cure=cure,
+        path=verified_path(tls),
+        trusted=_trusted(tls) if code in _ISSUER_NOT_FOUND else (),
+    )
+
+
+def _trusted(tls: "ssl.SSLSocket") -> tuple[bytes, ...]:
+    """Return the CAs that OpenSSL has loaded: of a directory those of the names it needed."""
+    return tuple(tls.context.get_ca_certs(binary_form=True))
+
+
+# --- errors --------------------------------------------------------------------------------
+
+_CLIENT_CERTIFICATE = "demands a client certificate that it accepts"
+
+_TOO_OLD = frozenset(
+    ("UNSUPPORTED_PROTOCOL", "PROTOCOL_VERSION", "VERSION_TOO_LOW", "WRONG_SSL_VERSION")
+)
+_OLDER = {"1.1": "only TLS 1.0 or older", "1.2": "only TLS 1.1 or older", "1.3": "no TLS 1.3"}
+# What else is old, by OpenSSL's reason: message, and what to try where it is not a newer TLS.
+_OLD_TLS = {
+    "UNSAFE_LEGACY_RENEGOTIATION_DISABLED": (
+        "has no secure renegotiation (RFC 5746)",
+        "update the TLS library of the server: it lacks RFC 5746",
+    ),
+    "DH_KEY_TOO_SMALL": (
+        "uses a Diffie-Hellman key that is too small",
+        "give the server a Diffie-Hellman group of 2048 bits, or enable ECDHE",
+    ),
+    "INSUFFICIENT_SECURITY": ("shares no cipher that is strong enough", None),
+    "LEGACY_SIGALG_DISALLOWED_OR_UNSUPPORTED": ("offers only old signature algorithms", None),
+}
+# Alerts of a server about a certificate are about the client certificate.
+_CLIENT_CERTIFICATE_ALERTS = {
+    "CERTIFICATE_REQUIRED",
+    "BAD_CERTIFICATE",
+    "UNSUPPORTED_CERTIFICATE",
+    "CERTIFICATE_REVOKED",
+    "CERTIFICATE_EXPIRED",
+    "CERTIFICATE_UNKNOWN",
+    "UNKNOWN_CA",
+    "ACCESS_DENIED",
+}
+# What to try after an alert; it proves that the port speaks TLS.
+_AFTER_ALERT = {
+    "unrecognized name": "the server has no certificate for this name: check -H and --sni",
+    "internal error": "an internal error of the server: check its log",
+    "no application protocol": "the server wants ALPN: another service behind this port?",
+    "unknown psk identity": "the server wants pre-shared keys: check its TLS settings",
+    "handshake failure": "no common TLS version or cipher, or the server is misconfigured",
+}
+_AFTER_OTHER_ALERT = "the server speaks TLS but refuses this handshake: check its log"
+
+
+def translated(error: OSError, tls: "ssl.SSLSocket | None" = None, name: bytes = b"") -> ProbeError:
+    """Translate an `ssl.SSLError`; `tls` is the socket of a failed handshake with `name`."""
+    reason = _reason(error)
+    if is_eof(error):
+        return ProbeError(Kind.CLOSED, "closed the connection")
+    if tls is not None and (why := _prevented_here(tls, name)):
+        return config_error("the local OpenSSL policy (openssl.cnf) allows no handshake: {}", why)
+    # Before the server has shown its own certificate it cannot have asked for ours. TLS 1.2 has no
+    # alert of its own for a missing client certificate.
+    has_asked = tls is None or bool(sent_chain(tls))
+    wants_ours = reason == "HANDSHAKE_FAILURE" and tls is not None
+    if has_asked and (wants_ours or reason in _CLIENT_CERTIFICATE_ALERTS):
+        return ProbeError(Kind.CLIENT_CERTIFICATE, _CLIENT_CERTIFICATE)
+    if reason in _TOO_OLD:
+        return _too_old(tls)
+    if reason in _OLD_TLS:
+        message, cure = _OLD_TLS[reason]
+        return ProbeError(Kind.OLD_TLS, message, cure=cure)
+    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"):
+        return ProbeError(Kind.TLS, "answers in plain text, TLS expected")
+    if reason == "CERT_LENGTH_MISMATCH" or "] ASN1 lib" in str(error):  # which has no name here
+        return ProbeError(Kind.TLS, "sent a certificate that cannot be decoded")
+    named = reason.replace("_", " ").lower() or "unknown reason"
+    what = "failed the TLS handshake" if tls is not None else "sent broken TLS"
+    if not (number := _ALERTS.get(named)):
+        return ProbeError(Kind.TLS, "{}: {}", what, named)
+    cure = _AFTER_ALERT.get(named, _AFTER_OTHER_ALERT)
+    advice = {"unrecognized name": ": check --sni", "internal error": " of the server"}
+    shown = f"{named}{advice.get(named, '')}"
+    return ProbeError(Kind.TLS, "{}: {} (alert {})", what, shown, number, cure=cure)
+
+
+def _too_old(tls: "ssl.SSLSocket | None") -> ProbeError:
+    minimum = f"1.{tls.context.minimum_version - 0x0301}" if tls is not None else "1.2"
+    what = _OLDER.get(minimum, "only old TLS")
+    cure = "enable TLS 1.3 on the server, or lower --tls-min" if minimum == "1.3" else None
+    return ProbeError(Kind.OLD_TLS, "speaks {}; --tls-min is {}", what, minimum, cure=cure)
+
+
+def _prevented_here(tls: "ssl.SSLSocket", name: bytes) -> str | None:
+    """Return why this machine cannot even send a ClientHello, or None if it can.
+
+    A system-wide policy may leave no version, cipher or group.
+    """
+    import ssl
+
+    sent = ssl.MemoryBIO()
+    host = name or None
+    try:
+        tls.context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname=host).do_handshake()
+    except ssl.SSLWantReadError:
+        return None
+    except ssl.SSLError as error:
+        return _reason(error).replace("_", " ").lower() or "unknown reason"
+    except ValueError:  # a name is missing
+        return None
+    return None
+
+
+# The names of alerts as OpenSSL writes them, with their numbers (RFC 8446 section 6, IANA).
+_ALERTS = {
+    "unexpected message": 10,
+    "bad record mac": 20,
+    "decryption failed": 21,
+    "record overflow": 22,
+    "decompression failure": 30,
+    "handshake failure": 40,
+    "no certificate": 41,
+    "bad certificate": 42,
+    "unsupported certificate": 43,
+    "certificate revoked": 44,
+    "certificate expired": 45,
+    "certificate unknown": 46,
+    "illegal parameter": 47,
+    "unknown ca": 48,
+    "access denied": 49,
+    "decode error": 50,
+    "decrypt error": 51,
+    "export restriction": 60,
+    "internal error": 80,
+    "inappropriate fallback": 86,
+    "user cancelled": 90,
+    "no renegotiation": 100,
+    "missing extension": 109,
+    "unsupported extension": 110,
+    "certificate unobtainable": 111,
+    "unrecognized name": 112,
+    "bad certificate status response": 113,
+    "bad certificate hash value": 114,
+    "unknown psk identity": 115,
+    "certificate required": 116,
+    "no application protocol": 120,
+}
+_PREFIX = re.compile(r"(?:SSLV3|TLSV1|TLSV13)_(?:ALERT_)?")
+_UNNAMED = re.compile(r"\[SSL\] (?:tlsv1|tlsv13|sslv3) alert ([a-z ]+) \(")
+
+
+def _reason(error: OSError) -> str:
+    """Return OpenSSL's reason, of an alert without the prefix for the version of TLS.
+
+    Python has no names for newer reasons: they are read from the text.
+    """
+    reason = str(getattr(error, "reason", None) or "")
+    unnamed = None if reason else _UNNAMED.match(str(error))
+    return unnamed[1].upper().replace(" ", "_") if unnamed else _PREFIX.sub("", reason, count=1)
+
+
+def is_eof(error: OSError) -> bool:
+    return type(error).__name__ in ("SSLEOFError", "SSLZeroReturnError") or (
+        getattr(error, "reason", None) == "UNEXPECTED_EOF_WHILE_READING"
+    )
+
+
+def is_want_read(error: OSError) -> bool:
+    return type(error).__name__ in ("SSLWantReadError", "SSLWantWriteError")

@@ -1,0 +1,196 @@
+"""Name a mistake in a command line, and the cure.
+
+Loaded only where there is one. Nothing here decides what is a mistake.
+"""
+
+import re
+from collections.abc import Iterable
+
+from check_pop3_plus.model.sanitised_text import Printable, printable, sanitise
+from check_pop3_plus.options.table import BY_FLAG
+
+_LONG = tuple(flag for flag in BY_FLAG if flag.startswith("--"))
+
+_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
+"""What word processors and web pages make of a hyphen."""
+
+_SOURCES = (
+    "no option takes a password, because the process list shows it; use --password-file,"
+    " --password-env or --password-command"
+)
+_TLS = "use -S (TLS from the first byte, port 995) or --starttls (port 110)"
+_UNVERIFIED = "use --verify none, or better --ca-file"
+_USER = "use -U or --username"
+_HOST = "use -H or --hostname"
+_RETRIES = "use --rechecks or --sensitivity"
+
+_CURES = {
+    **dict.fromkeys(
+        ("--password", "--pass", "--passwd", "--pw", "--secret", "--token", "-a", "-P"),
+        _SOURCES,
+    ),
+    **dict.fromkeys(("--tls", "--use-tls", "--use-ssl", "--secure", "--pop3s"), _TLS),
+    **dict.fromkeys(("--stls", "--start-tls"), "use --starttls"),
+    **dict.fromkeys(
+        ("--insecure", "-k", "--no-verify", "--noverify", "--no-check-certificate"), _UNVERIFIED
+    ),
+    **dict.fromkeys(("-u", "-l", "--user", "--login", "--logname", "--account"), _USER),
+    **dict.fromkeys(("--host", "--server", "--address", "-I", "--ip-address", "--ip"), _HOST),
+    **dict.fromkeys(("--retries", "--retry", "--attempts"), _RETRIES),
+    **dict.fromkeys(("--debug", "--trace"), "use -vvv, or --diagnose for the cause of a failure"),
+    **dict.fromkeys(("--config", "--config-file", "-f", "--file"), "use --extra-opts=@FILE"),
+    **dict.fromkeys(
+        ("--cert", "--cert-file"),
+        "use --client-cert for a client certificate, -D for the expiry of the server's",
+    ),
+    **dict.fromkeys(("--key", "--key-file", "-K"), "use --client-key"),
+    **dict.fromkeys(
+        ("-C", "--days", "--expiry", "--cert-days"), "use -D or --certificate: -D 30,14"
+    ),
+    **dict.fromkeys(("--cafile", "--cacert", "--ca", "--ca-cert"), "use --ca-file"),
+    "--capath": "use --ca-path",
+    "--string": "use -e or --expect",
+}
+"""Options of other plugins and tools, without `-` inside where `nearest` would find them."""
+
+_TAKES_ONE = {
+    "--certificate": "one value, WARN,CRIT with a comma and no blank: -D 30,14",
+    "--diagnose": "its value joined by an equals sign: --diagnose=dns,tcp",
+    "--warning": "one range; the critical one is -c",
+    "--critical": "one range; the other one is -w",
+    "--hostname": "one host name; to check several hosts use --sweep",
+}
+
+
+def nearest(value: str, known: Iterable[str]) -> Printable:
+    """Return `; did you mean ...?` for a typing mistake, else an empty text."""
+    import difflib
+
+    found = difflib.get_close_matches(value.lower().replace("_", "-"), known, 1)
+    return printable("; did you mean {}?", found[0]) if found else printable("")
+
+
+# --- arguments -------------------------------------------------------------------------------
+
+
+def unknown_argument(argument: str, previous: str, has_host: bool) -> Printable:
+    """Return the message about an argument that is not an option.
+
+    It is shown only if it begins with a dash: any other might be a password. `previous` is the
+    flag before it, and `has_host` tells whether -H is given.
+    """
+    if argument[:1] in _DASHES and argument:
+        return _typographic(argument)
+    if argument.startswith("-"):
+        name = re.split(r"[=\s]", argument)[0]
+        shown = sanitise(name, 60)
+        if name.rstrip("-") == "":
+            return printable("argument {} is not an option; see --help", shown)
+        # Of `-Pvalue` only the letter is shown: the value may be a password.
+        known = name if name in _CURES else name[:2]
+        if known in _CURES and "-" + name not in BY_FLAG:
+            return printable("unknown option {}; {}", known, printable(_CURES[known]))
+        if "-" + name in BY_FLAG:
+            return printable("unknown option {}; did you mean -{}?", shown, name)
+        return printable("unknown option {}{}", shown, nearest(name, _LONG) or "; see --help")
+    return _positional(previous, has_host)
+
+
+def _positional(previous: str, has_host: bool) -> Printable:
+    entry = BY_FLAG.get(previous)
+    hidden = "(not shown, might be a password)"
+    if entry is None:
+        where = sanitise(f"after {previous}", 66) if previous else "at the beginning"
+        cure = "see --help" if has_host else "a host name needs -H: -H NAME"
+        return printable("unexpected argument {} {}; {}", where, printable(hidden), cure)
+    takes = _TAKES_ONE.get(entry.name)
+    if takes is None and not entry.value:
+        takes = "no value"
+    if takes is None:
+        takes = "one value; put one with blanks in quotes"
+    return printable(
+        "unexpected argument after {} {}; {} takes {}", previous, printable(hidden), previous,
+        printable(takes),
+    )  # fmt: skip
+
+
+def _typographic(argument: str) -> Printable:
+    """Return the message about an argument with a dash that is no hyphen."""
+    import unicodedata
+
+    dash, rest = argument[0], argument.lstrip(_DASHES + "-")
+    name = re.split(r"[=\s]", rest)[0]
+    flag = f"-{name}" if len(name) == 1 else f"--{name}"
+    cure = printable("did you mean {}?", flag) if flag in BY_FLAG else "type it as a hyphen"
+    kind = unicodedata.name(dash, "dash").lower()
+    return printable(
+        "an argument begins with a typographic dash (U+{}, {}); {}", f"{ord(dash):04X}", kind, cure
+    )
+
+
+def single_dash(flag: str) -> Printable:
+    """Return the message about a long option with one dash."""
+    return printable("unknown option {}; did you mean -{}?", flag, flag)
+
+
+# --- host names ------------------------------------------------------------------------------
+
+
+def not_a_host(name: str) -> Printable:
+    """Return what is wrong with a host name or address, and where it goes instead."""
+    template, *foreign = _not_a_host(name)
+    return printable(template, *foreign)
+
+
+def _not_a_host(name: str) -> tuple[str, ...]:
+    url = re.match(r"(?i)([a-z][a-z0-9+.-]*)://([^/:@]*)", name)
+    port = re.search(r"\]?:([0-9]{1,5})$", name)
+    if url:
+        tls = "; for pop3s add -S" if url[1].lower() in ("pop3s", "pops") else ""
+        return (f"it is a URL; write only the host name{tls}",)
+    if "$" in name:
+        return ("it contains a dollar sign (unresolved macro?)",)
+    if "@" in name:
+        return ("it contains @; write only the host name, the user name goes to -U",)
+    if re.search(r"\s", name.strip()) or "," in name:
+        return ("it contains a blank or comma; give one host name",)
+    if name != name.strip():
+        return ("it begins or ends with a blank",)
+    if name[0] in "\"'" or name[-1] in "\"'":
+        return ("it contains quotes; an INI file needs none",)
+    if "/" in name:
+        return ("it contains a slash; write only the host name",)
+    if port and (name.count(":") == 1 or name.startswith("[")):
+        return ("not a host name or address (use --port for the port): -p {}", port[1])
+    if ":" in name:
+        return ("not an IPv6 address",)
+    if "*" in name:
+        return ("not a host name; a wildcard cannot be connected to",)
+    if re.fullmatch(r"[0-9.]+", name):
+        return ("not a host name or address: an IPv4 address has four numbers from 0 to 255",)
+    if ".." in name or name.startswith("."):
+        return ("not a host name or address: nothing between two dots",)
+    if any(len(label) > 63 for label in name.split(".")):
+        return ("not a host name or address: more than 63 characters between two dots",)
+    return ("not a host name or address",)
+
+
+def internationalised(name: str) -> Printable:
+    """Return the message about a name that IDNA 2003 and IDNA 2008 read differently."""
+    modern = ".".join(_a_label(label) for label in re.split("[.\u3002\uff0e\uff61]", name))
+    try:
+        old = name.encode("idna").decode("ascii")
+    except UnicodeError:
+        old = ""
+    either = printable(" or {}", sanitise(old, 60)) if old and old != modern else ""
+    return printable(
+        "its name depends on the IDNA version; write it as {}{}", sanitise(modern, 80), either
+    )
+
+
+def _a_label(label: str) -> str:
+    """Return the ASCII form of a label by IDNA 2008 (RFC 5891), which maps no character."""
+    import unicodedata
+
+    lowered = unicodedata.normalize("NFC", unicodedata.normalize("NFKC", label).lower())
+    return lowered if lowered.isascii() else "xn--" + lowered.encode("punycode").decode("ascii")

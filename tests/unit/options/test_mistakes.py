@@ -1,0 +1,122 @@
+"""Mistaken command lines: the message names the mistake and the cure."""
+
+import pytest
+
+from check_pop3_plus.model.failures import Kind, ProbeError
+from tests.support.settings_from import check_settings
+
+HOST = ("-H", "pop.example.test")
+LONG_DASH, MINUS = "\u2013", "\u2212"
+
+MISTAKES = [
+    ((*HOST, "--starttsl"), "unknown option --starttsl; did you mean --starttls?"),
+    ((*HOST, "--passwordfile", "f"), "did you mean --password-file?"),
+    ((*HOST, "--password_file", "f"), "did you mean --password-file?"),
+    ((*HOST, "--tls_min=1.2"), "unknown option --tls_min; did you mean --tls-min?"),
+    ((*HOST, "--TLS-MIN=1.2"), "did you mean --tls-min?"),
+    ((*HOST, "--warn", "5"), "did you mean --warning?"),
+    ((*HOST, "--crit", "5"), "did you mean --critical?"),
+    ((*HOST, "--ipv4"), "did you mean --use-ipv4?"),
+    ((*HOST, "--time-out", "5"), "did you mean --timeout?"),
+    ((*HOST, "--connectto=x"), "did you mean --connect-to?"),
+    ((*HOST, "-starttls"), "unknown option -starttls; did you mean --starttls?"),
+    ((*HOST, "-verify", "none"), "unknown option -verify; did you mean --verify?"),
+    ((*HOST, "-port=995"), "did you mean --port?"),
+    (("-hostname", "x"), "did you mean --hostname?"),
+    ((*HOST, "--password", "s3cret"), "use --password-file, --password-env or --password-command"),
+    ((*HOST, "--password=s3cret"), "use --password-file, --password-env or --password-command"),
+    ((*HOST, "--token", "s3cret"), "use --password-file, --password-env or --password-command"),
+    ((*HOST, "-P", "s3cret"), "use --password-file, --password-env or --password-command"),
+    ((*HOST, "-Ps3cret"), "unknown option -P"),
+    ((*HOST, "-a", "s3cret"), "use --password-file, --password-env or --password-command"),
+    ((*HOST, "--insecure"), "use --verify none"),
+    ((*HOST, "-k"), "use --verify none"),
+    ((*HOST, "--no-verify"), "use --verify none"),
+    ((*HOST, "--tls"), "use -S (TLS from the first byte, port 995) or --starttls (port 110)"),
+    ((*HOST, "--pop3s"), "use -S (TLS from the first byte, port 995) or --starttls (port 110)"),
+    ((*HOST, "--stls"), "use --starttls"),
+    ((*HOST, "-u", "x"), "use -U or --username"),
+    ((*HOST, "--user", "x"), "use -U or --username"),
+    ((*HOST, "--login=x"), "use -U or --username"),
+    (("--host", "x"), "use -H or --hostname"),
+    (("-I", "192.0.2.1"), "use -H or --hostname"),
+    ((*HOST, "--retries", "3"), "use --rechecks or --sensitivity"),
+    ((*HOST, "--debug"), "use -vvv"),
+    ((*HOST, "--config", "f"), "use --extra-opts=@FILE"),
+    ((*HOST, "--cert", "f"), "use --client-cert for a client certificate, -D for the expiry"),
+    ((*HOST, "--key", "f"), "use --client-key"),
+    ((*HOST, "-C", "30"), "use -D or --certificate"),
+    ((*HOST, "--cafile", "f"), "use --ca-file"),
+    ((*HOST, "--string", "x"), "use -e or --expect"),
+    ((*HOST, "--"), "argument -- is not an option; see --help"),
+    ((*HOST, "--zzzzzz"), "unknown option --zzzzzz; see --help"),
+    (("pop.example.test",), "a host name needs -H: -H NAME"),
+    ((*HOST, "-D", "30", "14"), "-D takes one value, WARN,CRIT with a comma"),
+    ((*HOST, "-w", "5", "10"), "-w takes one range; the critical one is -c"),
+    ((*HOST, "--diagnose", "dns"), "joined by an equals sign: --diagnose=dns,tcp"),
+    ((*HOST, "-e", "two", "words"), "-e takes one value; put one with blanks in quotes"),
+    ((*HOST, "-S", "yes"), "-S takes no value"),
+    ((*HOST, "-v", "3"), "-v takes no value"),
+    ((*HOST, "second"), "-H takes one host name; to check several hosts use --sweep"),
+    ((f"{LONG_DASH}H", "x"), "a typographic dash (U+2013, en dash); did you mean -H?"),
+    ((*HOST, f"{LONG_DASH}ssl"), "a typographic dash (U+2013, en dash); did you mean --ssl?"),
+    ((*HOST, f"{MINUS}S"), "a typographic dash (U+2212, minus sign); did you mean -S?"),
+    ((*HOST, f"{LONG_DASH}s3cret"), "type it as a hyphen"),
+    (("-H", "pop3s://h.example"), "it is a URL; write only the host name; for pop3s add -S"),
+    (("-H", "http://h.example/"), "it is a URL; write only the host name"),
+    (("-H", "h.example:995"), "(use --port for the port): -p 995"),
+    (("-H", "[::1]:995"), "(use --port for the port): -p 995"),
+    (("-H", "h.example "), "it begins or ends with a blank"),
+    (("-H", "a b"), "it contains a blank or comma; give one host name"),
+    (("-H", "a,b"), "it contains a blank or comma; give one host name"),
+    (("-H", "monitor:s3cret@h"), "the user name goes to -U"),
+    (("-H", "h/inbox"), "it contains a slash"),
+    (("-H", "'h'"), "it contains quotes"),
+    (("-H", "*.example"), "a wildcard cannot be connected to"),
+    (("-H", "192.0.2.256"), "an IPv4 address has four numbers from 0 to 255"),
+    (("-H", "192.0.2"), "an IPv4 address has four numbers from 0 to 255"),
+    (("-H", "2001:db8::g"), "not an IPv6 address"),
+    (("-H", "a..b"), "nothing between two dots"),
+    (("-H", "a" * 64 + ".test"), "more than 63 characters between two dots"),
+    (("-H", "$HOSTADDRESS$"), "it contains a dollar sign (unresolved macro?)"),
+    (("-H", ""), "empty (an unset variable or macro?)"),
+]
+
+
+def refused(*argv: str) -> str:
+    with pytest.raises(ProbeError) as caught:
+        check_settings(argv)
+    assert caught.value.kind is Kind.CONFIG
+    return caught.value.message
+
+
+@pytest.mark.parametrize(("argv", "cure"), MISTAKES)
+def test_mistake_is_named_with_its_cure(argv: tuple[str, ...], cure: str) -> None:
+    """The sentence fits on the status line, and a possible password is not in it."""
+    message = refused(*argv)
+
+    assert cure in message
+    assert "s3cret" not in message
+    assert len(message) < 180
+
+
+DEVIATIONS = {
+    "stra\u00dfe.example": "xn--strae-oqa.example or strasse.example",
+    "STRA\u1e9eE.example": "xn--strae-oqa.example or strasse.example",
+    "\u03b2\u03cc\u03bb\u03bf\u03c2.example": "xn--nxasmm1c.example or xn--nxasmq6b.example",
+    "a\u200db.example": "or ab.example",
+    "a\u200cb.example": "or ab.example",
+}
+
+
+@pytest.mark.parametrize("option", ["-H", "--connect-to", "--sni", "URL"])
+@pytest.mark.parametrize("name", DEVIATIONS)
+def test_host_that_depends_on_the_idna_version_is_refused(name: str, option: str) -> None:
+    """IDNA 2003 and 2008 have different domains: the user writes the one that is meant."""
+    argv = (option, name)
+    if option == "URL":
+        argv = ("--oauth-token-url", f"https://{name}/token")
+    message = refused(*HOST, "-S", "-U", "u", "--auth", "xoauth2", *argv)
+
+    assert "depends on the IDNA version; write it as xn--" in message
+    assert DEVIATIONS[name] in message
