@@ -27,7 +27,7 @@ _TIMESTAMP = re.compile(rb"<[!-;=?A-~]+@[!-;=?A-~]+>")
 CLEARTEXT = ("PLAIN", "LOGIN")
 """SASL mechanisms that send the password itself."""
 
-DEMANDS_TLS_ITSELF = "TLS ends in front of the server, which wants TLS itself"
+DEMANDS_TLS_ITSELF = "refuses logins: TLS ends in front of the server, which wants TLS itself"
 """A server behind a proxy that ends TLS still offers STLS."""
 
 
