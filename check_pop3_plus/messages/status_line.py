@@ -38,6 +38,9 @@ _ABOUT_LOGIN = (
     Kind.LOGIN_DELAY,
     Kind.TEMPORARY,
     Kind.PERMANENT,
+    Kind.LOCKED_OUT,
+    Kind.LOGIN_REFUSED,
+    Kind.BACKEND,
 )
 """Replies to a login. Their message is a sentence; that of other failures is a predicate."""
 

@@ -125,10 +125,9 @@ def log_in(
 
     Returns False if another session of the attempt has logged in already.
 
-    Raises ProbeError: no-mechanism, cleartext-refused, credentials, in-use, login-delay,
-    temporary, permanent, client-certificate.
+    Raises ProbeError: no-mechanism, and every kind of `refusals.login_kind`.
     """
-    from check_pop3_plus.pop3 import login
+    from check_pop3_plus.pop3 import login, refusals
 
     wanted = connection.settings.login
     assert wanted is not None  # noqa: S101 - checked by the caller
@@ -150,18 +149,27 @@ def log_in(
             connection.sanitise = grammar.only_code
             connection.session.replies_hidden = True
         connection.session.login_began = True
-        reply = _run_steps(connection, steps)
+        reply, command = _run_steps(connection, steps)
         if not reply.ok:
-            kind = login.refusal_kind(reply, encrypted)
-            message = login.refusal_message(reply, wanted.username, kind, connection.sanitise)
+            connection.session.may_log_in_again = (
+                command.before_secret or refusals.promises_right_password(reply)
+            )
+            names = refusals.names_in(wanted.username, connection.settings.target.hostname)
+            may_demand_tls = not encrypted or bool(known and login.demands_tls_itself(known))
+            kind = refusals.login_kind(reply, command, may_demand_tls, names)
+            message = login.refusal_message(
+                reply, wanted.username, kind, encrypted, connection.sanitise
+            )
             raise ProbeError(kind, "{}", message)
     connection.doubt = None
     connection.session.logged_in_as = sanitise(wanted.username)
     return True
 
 
-def _run_steps(connection: Connection, steps: "login.Steps") -> grammar.Reply:
-    """Send the commands of a login method; return the reply that ended it."""
+def _run_steps(
+    connection: Connection, steps: "login.Steps"
+) -> tuple[grammar.Reply, grammar.Command]:
+    """Send the commands of a login method; return the reply that ended it, and to what."""
     try:
         command = next(steps)
         while True:
@@ -175,7 +183,7 @@ def _run_steps(connection: Connection, steps: "login.Steps") -> grammar.Reply:
                 command = run_with_deadline(partial(steps.send, reply), connection.stream.deadline)
     except StopIteration as end:
         last: grammar.Reply = end.value
-        return last
+        return last, command
 
 
 def _require_verified_link(connection: Connection) -> None:
@@ -222,18 +230,20 @@ def _require_certificate(connection: Connection) -> None:
 def stat_mailbox(connection: Connection) -> None:
     """Record the number and size of the messages (RFC 1939 section 5).
 
-    Raises ProbeError: mailbox; temporary or permanent if the server withdraws the login.
+    Raises ProbeError: mailbox; another kind if the server withdraws the login.
     """
-    from check_pop3_plus.pop3 import login
+    from check_pop3_plus.pop3 import refusals
 
     # Dovecot sends `+OK Logged in.` and, if the mailbox cannot be opened, an `-ERR` right after it.
     withdrawn = connection.unsolicited()
     reply = connection.read_reply() if withdrawn else connection.request(grammar.command(b"STAT"))
     if not reply.ok:
-        kind, reason = login.kind_of_code(reply.code), connection.reason(reply)
-        if kind is not None:
+        wanted, target = connection.settings.login, connection.settings.target
+        names = refusals.names_in(wanted.username if wanted else "", target.hostname)
+        kind, reason = refusals.stat_kind(reply, names), connection.reason(reply)
+        if kind is not Kind.MAILBOX:
             raise ProbeError(kind, "withdrew the login: {}", reason)
-        raise ProbeError(Kind.MAILBOX, "cannot read the mailbox: {}", reason)
+        raise ProbeError(kind, "cannot read the mailbox: {}", reason)
     numbers = None if withdrawn else grammar.parse_stat(reply.text)
     if numbers is None:
         text = connection.sanitise(reply.text) or "(nothing)"

@@ -666,6 +666,48 @@ FAULTS = {
         },
         ANY,
     ),
+    80: Row(
+        "the mailbox is in use, or too many are connected, by the words of the server",
+        {
+            case: warning("in-use", "mailbox of monitor is in use: ")
+            for case in ("locked", "connections")
+        },
+    ),
+    81: Row(
+        "too many logins, by the words of the server",
+        {"": warning("login-delay", "user monitor logs in too often: ")},
+    ),
+    82: Row(
+        "trouble of the server, by its words",
+        {
+            "temporary": warning("temporary", "login of monitor failed for now: "),
+            "back end": critical("backend", "server trouble, not the password of monitor: "),
+        },
+    ),
+    83: Row(
+        "the server requires TLS before a login, by its words",
+        {"": critical("cleartext-refused", "demands TLS before a login", "^try: use -S or")},
+        ("plain",),
+    ),
+    84: Row(
+        "the server does not know the login method",
+        {
+            case: critical("no-mechanism", "does not know this login method: ")
+            for case in ("command", "bare")
+        },
+    ),
+    85: Row(
+        "the account is locked, or the login is refused for a reason that is not known here",
+        {
+            "locked": critical("locked-out", "account of monitor is locked: "),
+            "other": critical("login-refused", "login of monitor refused: "),
+        },
+    ),
+    86: Row(
+        "TLS ends in front of a server that wants TLS itself",
+        {"": critical("cleartext-refused", "TLS ends in front of the server, which wants TLS")},
+        WITH_TLS,
+    ),
     87: Row(
         "a certificate that must not be used like this",
         {
