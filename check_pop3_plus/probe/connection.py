@@ -359,11 +359,12 @@ def quit_session(connection: Connection) -> ProbeError | None:
         connection.send(command)
         line = connection.read_line()
         reply = grammar.parse_status(line)
-        if reply and reply.ok:
-            return connection.unexpected() if connection.unsolicited() else None
-        if reply is None or not has_login:
+        if reply is None or not (reply.ok or has_login):
             return connection.unexpected(line)
-        add_note(connection, Kind.GOODBYE, "QUIT was refused (nothing was deleted)")
+        if connection.unsolicited():
+            return connection.unexpected()
+        if not reply.ok:
+            add_note(connection, Kind.GOODBYE, "QUIT was refused (nothing was deleted)")
         return None
     begun = connection.pending_line()
     statuses = (b"+OK", b"-ERR") if has_login else (b"+OK",)

@@ -42,6 +42,7 @@ def deserves_ok(script: Script, signatures: dict[str, bytes]) -> bool | None:
 
 def _hold(script: Script, signatures: dict[str, bytes]) -> None:
     security, method = script.scenario
+    offered = None
     wire = _Wire(script)
     greeting = wire.status()
     if not greeting.startswith(b"+OK") or wire.has_more():
@@ -57,9 +58,43 @@ def _hold(script: Script, signatures: dict[str, bytes]) -> None:
     known = None
     if security == "stls" or method not in (None, "user", "apop"):
         known = _capabilities(wire)
+    if security == "stls" and known is None:
+        # A refusal of service, if it was no lack of CAPA.
+        if offered is not None or wire.refused.startswith(b"-ERR [SYS"):
+            raise _Not
+        if wire.is_over:
+            raise _Arguable
     if method:
         _log_in(wire, _chosen(method, known), greeting, signatures)
         _positive(wire, is_stat=True)
+    _end(wire, has_login=method is not None)
+
+
+def _end(wire: _Wire, has_login: bool) -> None:
+    """Demand that nothing but the reply to QUIT follows; it may be missing."""
+    if wire.has_more():
+        raise _Not
+    wire.ask()
+    statuses = (b"+OK", b"-ERR") if has_login else (b"+OK",)
+    while b"\n" not in wire.here and wire.coming:
+        wire.here += wire.coming.pop(0).data
+    line, end, wire.here = wire.here.partition(b"\n")
+    if len(line) > 2048:
+        raise _Arguable
+    if not end:
+        if not any(status[: len(line)] == line[: len(status)] for status in statuses):
+            raise _Not
+        if wire.refused and wire.is_over:
+            raise _Arguable
+        return
+    if not any(
+        re.fullmatch(re.escape(status) + rb"(?:[ \t\r].*)?", line, re.S) for status in statuses
+    ):
+        raise _Not
+    if wire.has_more():
+        raise _Not
+    if wire.coming:
+        raise _Arguable  # what comes later is not waited for
 
 
 class _Wire:
@@ -69,6 +104,8 @@ class _Wire:
         self._turns = list(script.turns)
         self.here = b""
         self.coming: list[Chunk] = []
+        self.refused = b""
+        """The status line of a refused CAPA."""
         self.is_over = False
         self.ask()
 
@@ -123,7 +160,9 @@ def _capabilities(wire: _Wire) -> list[bytes] | None:
     if wire.has_more():
         raise _Not
     wire.ask()
-    if wire.status().startswith(b"-ERR"):
+    status = wire.status()
+    if status.startswith(b"-ERR"):
+        wire.refused = status
         return None
     lines: list[bytes] = []
     octets = 0
@@ -132,6 +171,8 @@ def _capabilities(wire: _Wire) -> list[bytes] | None:
         lines.append(line[1:] if line[:1] == b"." else line)
         if len(lines) > 500 or octets > 65536:
             raise _Not
+    if lines and re.fullmatch(rb"(?:\+OK|-ERR)(?:[ \t].*)?", lines[0], re.S):
+        raise _Arguable  # or the list has a status line of its own: the one before was for a header
     return lines
 
 
