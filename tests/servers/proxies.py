@@ -54,7 +54,6 @@ _NGINX_LISTENERS = {
     "starttls-only": ("good", False, "starttls only;"),
     "client-certificate": ("good", True, "ssl_verify_client on;"),
     "client-certificate-stls": ("good", False, "starttls on; ssl_verify_client on;"),
-    "send-proxy": ("good", True, "proxy_protocol on;"),
     # The default: the words of the server behind are replaced by "internal server error".
     "no-error-message": ("good", True, "proxy_pass_error_message off;"),
     "dead": ("dead", True, ""),
@@ -85,7 +84,10 @@ _HAPROXY_LISTENERS = {
     "send-proxy-tls": ("", "tls", "send-proxy"),
     "proxied": ("", "proxied", "send-proxy"),
     "proxied-tls": ("", "proxied-tls", "send-proxy-v2"),
+    "no-proxy": ("", "proxied", ""),
+    "no-proxy-tls": ("", "proxied-tls", ""),
     "accept-proxy": ("accept-proxy", "plain", ""),
+    "accept-proxy-tls": ("accept-proxy ssl crt {pem}", "plain", ""),
     "dead": ("", "dead", ""),
     "dead-ends-tls": ("ssl crt {pem}", "dead", ""),
 }
@@ -100,7 +102,7 @@ def nginx(pki: Pki, dovecot: Dovecot) -> Iterator[Ports]:
     with _folder() as folder, _dead_port() as dead, _authentication(dovecot.plain, dead) as asked:
         servers = (
             f"  server {{ listen 127.0.0.1:{ports[name]}{' ssl' if tls else ''};"
-            f" protocol pop3;"
+            " protocol pop3;"
             f" auth_http 127.0.0.1:{asked if answer else dead}/{answer}; {settings} }}"
             for name, (answer, tls, settings) in _NGINX_LISTENERS.items()
         )
@@ -247,7 +249,7 @@ def _authentication(server: int, dead: int) -> Iterator[int]:
     }
 
     class Handler(BaseHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             """Keep standard error clean."""
 
         def do_GET(self) -> None:
