@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -31,8 +32,9 @@ Ports = Mapping[str, int]
 
 _PATH = f"{os.environ['PATH']}:/usr/sbin"
 
+_NGINX_MODULE = Path("/usr/lib/nginx/modules/ngx_mail_module.so")
 _NGINX = """
-load_module /usr/lib/nginx/modules/ngx_mail_module.so;
+load_module {module};
 daemon off;
 pid {folder}/pid;
 error_log {folder}/log info;
@@ -54,6 +56,13 @@ _NGINX_LISTENERS = {
     "starttls-only": ("good", False, "starttls only;"),
     "client-certificate": ("good", True, "ssl_verify_client on;"),
     "client-certificate-stls": ("good", False, "starttls on; ssl_verify_client on;"),
+    # The default protocols of nginx before 1.23 end at TLS 1.2.
+    "client-certificate-1.3": ("good", True, "ssl_verify_client on; ssl_protocols TLSv1.3;"),
+    "client-certificate-stls-1.3": (
+        "good",
+        False,
+        "starttls on; ssl_verify_client on; ssl_protocols TLSv1.3;",
+    ),
     # The default: the words of the server behind are replaced by "internal server error".
     "no-error-message": ("good", True, "proxy_pass_error_message off;"),
     "dead": ("dead", True, ""),
@@ -97,6 +106,8 @@ _HAPROXY_LISTENERS = {
 def nginx(pki: Pki, dovecot: Dovecot) -> Iterator[Ports]:
     """Run nginx's mail proxy, and the authentication server that it asks."""
     program = _program("nginx")
+    if not _NGINX_MODULE.exists():
+        _is_missing("libnginx-mod-mail")
     ports = _ports(_NGINX_LISTENERS)
     certificate, key = pki.files("good")
     with _folder() as folder, _dead_port() as dead, _authentication(dovecot.plain, dead) as asked:
@@ -109,6 +120,7 @@ def nginx(pki: Pki, dovecot: Dovecot) -> Iterator[Ports]:
         configuration = folder / "nginx.conf"
         configuration.write_text(
             _NGINX.format(
+                module=_NGINX_MODULE,
                 folder=folder,
                 certificate=certificate,
                 key=key,
@@ -182,11 +194,13 @@ def perdition(pki: Pki, dovecot: Dovecot) -> Iterator[Ports]:
 def _program(name: str) -> str:
     """Return the path of a program. Skip the test if it is missing, or fail it in CI."""
     found = shutil.which(name, path=_PATH)
-    if found is None:
-        asked_for = os.environ.get("CI") == "true" or os.environ.get("INSTALL") == "1"
-        message = f"{name} is not installed (make test-systems INSTALL=1, as root on Debian)"
-        (pytest.fail if asked_for else pytest.skip)(message)
-    return found
+    return found or _is_missing(name)
+
+
+def _is_missing(package: str) -> NoReturn:
+    asked_for = os.environ.get("CI") == "true" or os.environ.get("INSTALL") == "1"
+    message = f"{package} is not installed (make test-systems INSTALL=1, as root on Debian)"
+    (pytest.fail if asked_for else pytest.skip)(message)
 
 
 def _ports(names: Iterable[str]) -> dict[str, int]:

@@ -72,7 +72,9 @@ def test_nginx_starttls_only_refuses_login_before_tls(
     ("listener", "tls", "phase"),
     [
         ("client-certificate", "-S", "greeting"),
+        ("client-certificate-1.3", "-S", "greeting"),
         ("client-certificate-stls", "--starttls", "capa"),
+        ("client-certificate-stls-1.3", "--starttls", "capa"),
     ],
 )
 def test_nginx_client_certificate_demanded_is_critical(
