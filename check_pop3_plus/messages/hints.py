@@ -70,7 +70,8 @@ HINTS = {
             Phase.GREETING: "an access list, a connection limit, or a failing back end of the"
             " server",
             Phase.LOGIN: "the authentication back end of the server is slow or down",
-            Phase.TLS: "a misconfigured TLS service, or an access list",
+            Phase.TLS: "a misconfigured TLS service, an access list, or a proxy in front: its back"
+            " end is down, or only one side uses the PROXY protocol",
         },
     ),
     Kind.GARBLED: Hint(
