@@ -29,9 +29,6 @@ class Policy(Record):
     """Where the attempt continued; None means the same state."""
     is_transient: bool = False
     """Whether it may be gone two seconds later, so that the attempt is repeated."""
-    is_password_right: bool = False
-    """Whether a login that failed with it may be repeated, because the password was right. A
-    login without an answer may not: some servers take seconds to reject one (one takes 7 s)."""
 
 
 POLICIES = {
@@ -79,11 +76,15 @@ POLICIES = {
     # A rejected login is never repeated: three of them lock an account. A login before the delay
     # has passed may restart the delay.
     Kind.CREDENTIALS: Policy(CRITICAL),
+    Kind.LOCKED_OUT: Policy(CRITICAL),
+    Kind.LOGIN_REFUSED: Policy(CRITICAL),
     Kind.LOGIN_DELAY: Policy(WARNING),
     Kind.PERMANENT: Policy(CRITICAL),
-    # The server says that the password was right (RFC 2449 section 8.1.1, RFC 3206 section 4).
-    Kind.IN_USE: Policy(WARNING, is_transient=True, is_password_right=True),
-    Kind.TEMPORARY: Policy(WARNING, is_transient=True, is_password_right=True),
+    # Repeated only where the secret was not the reason (RFC 2449 section 8.1.1, RFC 3206 section
+    # 4): `Session.may_log_in_again`.
+    Kind.BACKEND: Policy(CRITICAL, is_transient=True),
+    Kind.IN_USE: Policy(WARNING, is_transient=True),
+    Kind.TEMPORARY: Policy(WARNING, is_transient=True),
     # The mailbox could not be opened after a login that was accepted.
     Kind.MAILBOX: Policy(CRITICAL, is_transient=True),
     # Thresholds. A mailbox does not empty itself, and each attempt is a login.

@@ -41,8 +41,7 @@ class Attempt(Record):
 def why_final(attempt: Attempt) -> str | None:
     """Return why a failed attempt must not be repeated, or None where it may be."""
     for session in attempt.report.sessions:
-        policy = POLICIES[session.failure.kind] if session.failure else None
-        if session.has_open_login and not (policy and policy.is_password_right):
+        if session.has_open_login and not session.may_log_in_again:
             return "a login that was not accepted is never repeated"
     final = [kind.value for kind in attempt.deciding if not POLICIES[kind].is_transient]
     return f"{final[0]} does not pass within seconds" if final else None

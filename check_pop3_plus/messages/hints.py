@@ -1,9 +1,10 @@
 """What to try, by kind of failure and by phase.
 
-A hint depends on the kind, the phase and the options given; what the findings of a diagnosis add
-is in `diagnosis/likely_cause`.
+A hint depends on the kind, the phase, the options given and the words of the server; what the
+findings of a diagnosis add is in `diagnosis/likely_cause`.
 """
 
+import re
 from collections.abc import Mapping
 
 from check_pop3_plus.messages.formats import count
@@ -67,8 +68,8 @@ HINTS = {
     Kind.CLOSED: Hint(
         "the server crashed, was restarted, or dropped the connection; check its log",
         by_phase={
-            Phase.GREETING: "an access list, a connection limit, or a failing back end of the"
-            " server",
+            Phase.GREETING: "an access list, a connection limit, a failing back end of the server,"
+            " or it expects a PROXY protocol header",
             Phase.LOGIN: "the authentication back end of the server is slow or down",
             Phase.TLS: "a misconfigured TLS service, an access list, or a proxy in front: its back"
             " end is down, or only one side uses the PROXY protocol",
@@ -77,10 +78,13 @@ HINTS = {
     Kind.GARBLED: Hint(
         "a broken server, or a proxy or packet filter that changes the traffic",
         by_phase={
-            Phase.GREETING: "another service on this port, or TLS from the first byte (try -S)",
-            (Phase.GREETING, Security.STLS): "another service on this port, or TLS from the first"
-            " byte (try -S in place of --starttls)",
-            (Phase.GREETING, Security.IMPLICIT): "another service on this port",
+            Phase.GREETING: "another service on this port, TLS from the first byte (try -S), or a"
+            " proxy in front sends a PROXY protocol header that the server does not expect",
+            (Phase.GREETING, Security.STLS): "another service on this port, TLS from the first"
+            " byte (try -S in place of --starttls), or a proxy in front sends a PROXY protocol"
+            " header that the server does not expect",
+            (Phase.GREETING, Security.IMPLICIT): "another service on this port, or a proxy in front"
+            " sends a PROXY protocol header that the server does not expect",
         },
         gloss="unexpected protocol data",
     ),
@@ -124,6 +128,13 @@ HINTS = {
         "the server works but rejects the credentials (password, token or client certificate):"
         " wrong, changed or locked; repeated attempts may lock the account"
     ),
+    Kind.LOCKED_OUT: Hint(
+        "unlock the account on the server; pause this check until then, because each attempt may"
+        " renew the lock"
+    ),
+    Kind.LOGIN_REFUSED: Hint(
+        "the server does not say that the password is wrong: check its log for the reason"
+    ),
     Kind.IN_USE: Hint("another session holds the mailbox; use a dedicated mailbox for monitoring"),
     Kind.LOGIN_DELAY: Hint("raise the check interval above the login delay of the server"),
     Kind.TEMPORARY: Hint(
@@ -131,6 +142,10 @@ HINTS = {
     ),
     Kind.PERMANENT: Hint(
         "not a wrong password: check the log of the server and its authentication back end"
+    ),
+    Kind.BACKEND: Hint(
+        "not a wrong password, and probably nobody can log in: check the log of the server and its"
+        " authentication back end"
     ),
     Kind.MAILBOX: Hint("the login works; check the server log for the mailbox of this user"),
     Kind.GOODBYE: Hint(gloss="no reply to QUIT"),
@@ -167,8 +182,59 @@ HINTS = {
 """A row for each kind."""
 
 
-def hint(kind: Kind, phase: Phase | None, settings: Settings, report: Report) -> str:
-    """Return what to try, or an empty text."""
+_ABOUT_LOGIN = (Phase.LOGIN, Phase.STAT)
+
+_BY_WORDS = (
+    # choose_mechanism
+    (
+        r"its mechanisms:( (NTLM|GSSAPI|GSS-SPNEGO|KERBEROS_V4))+$",
+        "the server offers only Windows or Kerberos logins, which are not supported here: enable"
+        " PLAIN for this user, or check without a login",
+    ),
+    (
+        r"its mechanisms:.* (XOAUTH2|OAUTHBEARER)\b"
+        r"|basic auth\w* (is |has been )?(disabled|blocked)",
+        "the server takes tokens instead of passwords: use --auth xoauth2 or oauthbearer",
+    ),
+    (
+        "TLS ends in front of the server",
+        "let the proxy pass TLS through, or have the server trust the proxy (Dovecot:"
+        " login_trusted_networks)",
+    ),
+    # Google, Yahoo
+    (
+        r"\bapp(lication)?[- ](specific )?password",
+        "create an app password for this user, and use it here",
+    ),
+    # hMailServer, MailEnable, Kerio
+    (
+        r"\b(full|complete) (e-?mail|user ?name|address)",
+        "the user name must be the full address: -U user@domain",
+    ),
+    # Gmail, Zimbra, Exchange
+    (
+        r"\bPOP3?( access| service| protocol)?\b.*\b(disabled|(not|isn't) (enabled|allowed)|off)\b"
+        r"|\b(not|isn't) (enabled|allowed) (for|to use) POP",
+        "enable POP access for this mailbox on the server",
+    ),
+    # Dovecot, Courier, Exchange
+    (
+        r"\b(too many|maximum|limit|exceed\w*)\b.*\b(connections|sessions)\b",
+        "a limit of connections is reached: raise it on the server (Dovecot:"
+        " mail_max_userip_connections), or close other clients of this user",
+    ),
+)
+"""What to try after a login, by the words of the server and of this plugin."""
+
+
+def hint(
+    kind: Kind, phase: Phase | None, settings: Settings, report: Report, message: str = ""
+) -> str:
+    """Return what to try, or an empty text; `message` quotes the server."""
+    if phase in _ABOUT_LOGIN:
+        for pattern, text in _BY_WORDS:
+            if re.search(pattern, message, re.I):
+                return text
     if kind is Kind.EXPIRING and (text := _early_threshold(settings, report)):
         return text
     if kind is Kind.SLOW:

@@ -72,7 +72,8 @@ def cause(settings: Settings, report: Report, kinds: list[str]) -> Iterator[str]
         gloss = hints.HINTS[Kind(kind)].gloss
         shown = f"{kind} ({gloss})" if gloss else kind
         yield f"kind: {shown}" + (f", in phase {phase.value}" if phase else "")
-        hint = hints.hint(Kind(kind), phase, settings, report)
+        message = failure.message if failure else ""
+        hint = hints.hint(Kind(kind), phase, settings, report, message)
         if failure:
             hint = _cure(report, failure, hint)
         if hint:

@@ -38,6 +38,9 @@ _ABOUT_LOGIN = (
     Kind.LOGIN_DELAY,
     Kind.TEMPORARY,
     Kind.PERMANENT,
+    Kind.LOCKED_OUT,
+    Kind.LOGIN_REFUSED,
+    Kind.BACKEND,
 )
 """Replies to a login. Their message is a sentence; that of other failures is a predicate."""
 
@@ -241,6 +244,7 @@ def _phase_unless_implied(failure: Failure, what: str) -> str:
     """Return the phase in words, unless the reason `what` implies it."""
     phase = failure.phase
     is_broken_tls = failure.kind is Kind.TLS and phase is not Phase.TLS
-    if not (failure.kind in _IN_ANY_PHASE or is_broken_tls) or (phase and phase.value in what):
+    is_implied = (phase and phase.value in what) or "after the greeting" in what
+    if is_implied or not (failure.kind in _IN_ANY_PHASE or is_broken_tls):
         return ""
     return "" if what.startswith("is not POP3") else _during(failure)

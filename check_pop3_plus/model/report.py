@@ -211,6 +211,9 @@ class Session:
         self.chain = Chain()
         self.mailbox: MailboxFacts | None = None
         self.login_began = False
+        self.may_log_in_again = False
+        """Whether the login failed, but not by its secret: none was sent, or a response code says
+        so. One without an answer may not be repeated: a server may take 7 s to reject one."""
         self.logged_in_as: Printable | None = None
         self.replies_hidden = False
         """Whether replies to the login are shown by response code only: the secret is too short

@@ -39,6 +39,8 @@ class Command(Record):
     shown: Printable
     is_auth: bool = False
     """Whether the reply may be a challenge (RFC 5034)."""
+    before_secret: bool = False
+    """Whether the login has not sent its secret yet, nor a proof of it."""
 
     def __repr__(self) -> str:
         return f"Command({self.shown})"

@@ -27,6 +27,9 @@ _TIMESTAMP = re.compile(rb"<[!-;=?A-~]+@[!-;=?A-~]+>")
 CLEARTEXT = ("PLAIN", "LOGIN")
 """SASL mechanisms that send the password itself."""
 
+DEMANDS_TLS_ITSELF = "refuses logins: TLS ends in front of the server, which wants TLS itself"
+"""A server behind a proxy that ends TLS still offers STLS."""
+
 
 def begin(
     method: str, login: Login, secret: Secret | None, target: Target, greeting: bytes
@@ -49,7 +52,7 @@ def begin(
 
 def user_pass(identity: Identity) -> Steps:
     """Log in by USER and PASS (RFC 1939 section 7)."""
-    reply = yield command(b"USER", identity.username)
+    reply = yield command(b"USER", identity.username).replace(before_secret=True)
     if not reply.ok:
         return reply
     return (yield command(b"PASS", identity.secret, shown=printable("***")))
@@ -75,7 +78,8 @@ def choose_mechanism(wanted: str, capabilities: Capabilities | None, is_encrypte
 
     `auto` is USER/PASS if the list has USER or there is no list, else SASL PLAIN, else LOGIN;
     nothing else, because servers also advertise mechanisms that need other secrets.
-    Raises ProbeError: cleartext-refused if the server demands TLS first, no-mechanism.
+    Raises ProbeError: cleartext-refused if the server demands TLS first or does not know
+    of the TLS that a proxy ends, no-mechanism.
     """
     if wanted == "auto":
         if capabilities is None or capabilities.has("USER"):
@@ -92,6 +96,8 @@ def choose_mechanism(wanted: str, capabilities: Capabilities | None, is_encrypte
     names = " ".join(offered)
     # Without TLS, Cyrus still offers the mechanisms that do not reveal the password.
     reveals_password = wanted == "auto" or SASL[wanted] in CLEARTEXT
+    if is_encrypted and demands_tls_itself(capabilities) and reveals_password:
+        raise ProbeError(Kind.CLEARTEXT_REFUSED, DEMANDS_TLS_ITSELF)
     if not is_encrypted and capabilities.has("STLS") and (reveals_password or not offered):
         if not offered:
             raise ProbeError(Kind.CLEARTEXT_REFUSED, "offers no login before TLS")
@@ -105,83 +111,35 @@ def choose_mechanism(wanted: str, capabilities: Capabilities | None, is_encrypte
     )
 
 
+def demands_tls_itself(capabilities: Capabilities) -> bool:
+    """Return whether a list read inside TLS is of a server that does not know of that TLS.
+
+    A server that takes tokens may have switched off passwords instead.
+    """
+    return capabilities.has("STLS") and not {"XOAUTH2", "OAUTHBEARER"} & set(
+        sasl_mechanisms(capabilities)
+    )
+
+
 def sasl_mechanisms(capabilities: Capabilities) -> tuple[str, ...]:
     """Return the SASL mechanisms offered that have valid names (RFC 4422 section 3.1)."""
     offered = capabilities.tags.get("SASL", ())
     return tuple(name for name in offered if re.fullmatch(r"[A-Z0-9_-]{1,20}", name))
 
 
-_BY_CODE = (
-    ("IN-USE", Kind.IN_USE),
-    ("LOGIN-DELAY", Kind.LOGIN_DELAY),
-    ("SYS/TEMP", Kind.TEMPORARY),
-    ("SYS", Kind.PERMANENT),  # any system problem; not the credentials (RFC 3206)
-)
-
-# Refusals that demand TLS first: of Dovecot 2.3 and 2.4, Cyrus, Courier, Exchange, and likely
-# wordings of others. Merely mentioning TLS is not enough: a rejected password may do that, too.
-_DEMANDS_TLS = re.compile(
-    rb"(plain|clear)[- ]?text.{0,60}(disallow|disable|forbid|refuse|prohibit|not (allow|permit))"
-    rb"|(dis|not )allowed.{0,60}(non[- ]secure|until (ssl|tls))|under a layer"
-    rb"|not valid in this state"
-    rb"|(tls|ssl|encryption|encrypted|secured? connection) (is |are )?(required|needed|mandatory)"
-    rb"|(requires?|needs?|must (use|be|have|issue)|use|enable) (an? |the )?"
-    rb"(start ?tls|stls|tls|ssl|encrypt|secured? )",
-    re.I,
-)
-_READ = 512
-"""Bytes of a reply that are searched for its reason: the longest line of RFC 2449 section 4."""
-
-# Refusals of a mailbox that another session has locked (RFC 1939 section 7: "unable to lock
-# maildrop") without the code [IN-USE]: qpopper, UW, hMailServer. Locked accounts, and mailboxes
-# that were closed by an administrator, must not match.
-_MAILBOX_LOCKED = re.compile(
-    rb"(unable to|cannot|can't|could not|couldn't|failed to) (lock (the |your )?(maildrop|mailbox)"
-    rb"|(get|obtain|acquire) (a |the )?(exclusive )?lock)|\block busy\b"
-    rb"|\b(maildrop|mailbox) (is )?((already |currently )?in use\b|(already|currently) locked\b"
-    rb"|locked by (an)?other)",
-    re.I,
-)
-
-_DEMANDS_CERTIFICATE = re.compile(rb"(ssl|tls|client)[- ]cert|valid(ate)? certificate", re.I)
-
-
-def refusal_kind(reply: Reply, is_encrypted: bool) -> Kind:
-    """Return the kind of a refused login by its code and text (RFC 2449 section 8, RFC 3206).
-
-    Without a response code a refusal is about the credentials, unless its text is about a lock of
-    the mailbox: that is the other meaning of `-ERR` to PASS in RFC 1939.
-    """
-    kind = kind_of_code(reply.code)
-    if kind is not None:
-        return kind
-    if not is_encrypted and demands_tls(reply):
-        return Kind.CLEARTEXT_REFUSED
-    if _DEMANDS_CERTIFICATE.search(reply.text[:_READ]):
-        return Kind.CLIENT_CERTIFICATE
-    if reply.code is None and _MAILBOX_LOCKED.search(reply.text[:_READ]):
-        return Kind.IN_USE
-    return Kind.CREDENTIALS
-
-
-def demands_tls(reply: Reply) -> bool:
-    """Return whether the text of a refusal demands TLS."""
-    return bool(_DEMANDS_TLS.search(reply.text[:_READ]))
-
-
-def kind_of_code(code: str | None) -> Kind | None:
-    """Return the kind of a response code, or None; codes are hierarchical (RFC 2449 section 8)."""
-    for prefix, kind in _BY_CODE:
-        if code is not None and (code == prefix or code.startswith(prefix + "/")):
-            return kind
-    return None
-
-
-def refusal_message(reply: Reply, username: str, kind: Kind, quoted: Sanitiser) -> Printable:
+def refusal_message(
+    reply: Reply, username: str, kind: Kind, is_encrypted: bool, quoted: Sanitiser
+) -> Printable:
     """Return the refusal as a predicate about the server."""
     template = {
-        Kind.CLEARTEXT_REFUSED: "demands TLS before a login",
+        Kind.CLEARTEXT_REFUSED: DEMANDS_TLS_ITSELF
+        if is_encrypted
+        else "demands TLS before a login",
         Kind.CLIENT_CERTIFICATE: "demands a client certificate",
+        Kind.NO_MECHANISM: "does not know this login method",
+        Kind.LOCKED_OUT: "account of {0} is locked",
+        Kind.BACKEND: "server trouble, not the password of {0}",
+        Kind.LOGIN_REFUSED: "login of {0} refused",
         Kind.IN_USE: "mailbox of {0} is in use",
         Kind.LOGIN_DELAY: "user {0} logs in too often",
         Kind.TEMPORARY: "login of {0} failed for now",

@@ -60,11 +60,13 @@ def exchange(
     Raises ProbeError (garbled), after `*` if the exchange must be cancelled.
     """
     responses = mechanism(identity)
-    opening, waiting = _opening(name, next(responses))
+    opening, waiting = _opening(name, next(responses), identity.secret)
     reply = yield opening
     while reply.challenge is not None:
         try:
             answer = _answer(responses, reply.challenge, waiting)
+            is_first = waiting is not None or answer == identity.username  # or the one of LOGIN
+            before_secret = is_first and identity.secret not in answer
         except Refused as refused:
             return (yield from _end_refused(name, refused))
         except Malformed as error:
@@ -73,7 +75,7 @@ def exchange(
             message = "sent a malformed challenge: {}; exchange cancelled"
             raise ProbeError(Kind.GARBLED, message, error) from error
         waiting = None
-        reply = yield _response(answer)
+        reply = yield _response(answer).replace(before_secret=before_secret)
     if reply.ok and (waiting is not None or not _is_complete(responses)):
         raise _too_early(name)
     return reply
@@ -94,15 +96,17 @@ def decoded(challenge: bytes) -> bytes:
     return b64decode(challenge)
 
 
-def _opening(name: str, initial: bytes | None) -> tuple[Command, bytes | None]:
+def _opening(name: str, initial: bytes | None, secret: bytes) -> tuple[Command, bytes | None]:
     """Return the AUTH command, and the initial response if it must wait for `+`."""
     argument = name.encode()
     if initial is not None:
         with_response = argument + b" " + (b64encode(initial) or b"=")
         if len(with_response) + len("AUTH \r\n") <= COMMAND_LIMIT:
             shown = printable("{} ***", name)
-            return command(b"AUTH", with_response, shown).replace(is_auth=True), None
-    return command(b"AUTH", argument, printable("{}", name)).replace(is_auth=True), initial
+            opening = command(b"AUTH", with_response, shown)
+            return opening.replace(is_auth=True, before_secret=secret not in initial), None
+    opening = command(b"AUTH", argument, printable("{}", name))
+    return opening.replace(is_auth=True, before_secret=True), initial
 
 
 def _answer(responses: Responses, challenge: bytes, waiting: bytes | None) -> bytes:

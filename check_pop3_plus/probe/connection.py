@@ -4,6 +4,7 @@ Facts go into a `Session`; `ProbeError` is raised when the session ends early. T
 every reply is evaluated here, because the next step depends on it; states are decided in `check`.
 """
 
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,12 @@ from check_pop3_plus.model.failures import (
     Phase,
     ProbeError,
 )
+from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Note, Session, TlsFacts
 from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable, sanitise
 from check_pop3_plus.model.settings import Security, Settings
 from check_pop3_plus.net.transport import Stream
-from check_pop3_plus.pop3 import grammar
+from check_pop3_plus.pop3 import grammar, refusals
 from check_pop3_plus.support.deadline import Clock
 from check_pop3_plus.support.masking import also_masking
 
@@ -30,6 +32,15 @@ QUIT_SECONDS = 1.0
 
 _TRANSCRIPT_LIMIT = 200
 """Lines kept for `-vvv`; the longest session has about 40."""
+
+
+class Doubt(Record):
+    """What an `-ERR` to CAPA was if it was not the reply to CAPA."""
+
+    if_shifted: ProbeError
+    """If data follows that nothing has asked for: the replies are one command late."""
+    if_closed: ProbeError | None
+    """If the server closes the connection instead of the next reply."""
 
 
 class Connection:
@@ -44,27 +55,41 @@ class Connection:
         self.sanitise = sanitise
         self.is_usable = False
         """Whether QUIT can be sent: a greeting was read, and no reply is incomplete."""
+        self.doubt: Doubt | None = None
         self._lines = grammar.LineBuffer()
 
     def request(self, command: grammar.Command, has_body: bool = False) -> grammar.Reply:
         """Send a command and return its reply.
 
         Raises ProbeError (garbled) if data has arrived before the command is sent, and what
-        `read_reply` raises.
+        `read_reply` raises; what the server meant by `-ERR` to CAPA if only now it is certain.
         """
         if self.unsolicited():
-            raise ProbeError(Kind.GARBLED, "sent data that nothing had asked for")
-        self.send(command)
-        return self.read_reply(has_body, command.is_auth)
+            raise self.unexpected()
+        try:
+            self.send(command)
+            return self.read_reply(has_body, command.is_auth)
+        except ProbeError as error:
+            if error.kind is Kind.CLOSED and self.doubt and self.doubt.if_closed:
+                raise self.doubt.if_closed from error
+            raise
 
     def send(self, command: grammar.Command) -> None:
-        """Send a command without checking for unsolicited data."""
+        """Send a command without checking for unsolicited data.
+
+        No error if the server has closed the connection and said why: that is read as the reply,
+        as it is if it closes the connection a moment later.
+        """
         self.is_usable = False
         self._record("C: {}", command.shown)
         if command.shown.endswith("***") and not command.wire.startswith(b"PASS "):
             # A proof allows an offline attack on the password.
             self.sanitise = also_masking(self.sanitise, command.wire.split(b" ")[-1].strip())
-        self.stream.send(command.wire)
+        try:
+            self.stream.send(command.wire)
+        except ProbeError as error:
+            if error.kind is not Kind.CLOSED or not self.unsolicited():
+                raise
 
     def read_reply(self, has_body: bool = False, is_auth: bool = False) -> grammar.Reply:
         """Return the next reply, with its body if the command has one.
@@ -75,6 +100,8 @@ class Connection:
         line = self._read_auth_line() if is_auth else self.read_line()
         reply = (grammar.parse_challenge(line) if is_auth else None) or grammar.parse_status(line)
         if reply is None:
+            if has_body:  # CAPA: as if it had arrived before
+                raise self.unexpected(line)
             raise ProbeError(Kind.GARBLED, "sent no POP3 reply: {}", self.quote(line))
         if reply.ok and has_body:
             body = grammar.BodyReader()
@@ -142,6 +169,24 @@ class Connection:
         self._lines.feed(self.stream.arrived())
         return bool(self._lines.pending)
 
+    def unexpected(self, line: bytes | None = None) -> ProbeError:
+        """Return the error for data that nothing had asked for: a line read, or what is pending."""
+        if line is None and self.doubt:
+            return self.doubt.if_shifted
+        line = self.pending_line() if line is None else line
+        # The server may answer a header that a proxy has sent in our name.
+        proxy = " (PROXY protocol?)" if _ABOUT_COMMAND.match(line) else ""
+        template = "sent unexpected data after the greeting: {}" + proxy
+        return ProbeError(Kind.GARBLED, template, self.quote(line))
+
+    def has_pending_list(self) -> bool:
+        """Return whether the rest of a list was not read: the reply to CAPA, one command late."""
+        return b"\n.\r\n" in b"\n" + self._lines.pending
+
+    def pending_line(self) -> bytes:
+        """Return the first line that was not read yet, complete or not."""
+        return self._lines.pending.partition(b"\n")[0].removesuffix(b"\r")
+
     def start_tls(self, context: "ssl.SSLContext") -> None:
         """Do the TLS handshake and drop what was received before it.
 
@@ -164,6 +209,7 @@ class Connection:
             )
             raise
         self._lines = grammar.LineBuffer()
+        self.doubt = None
         session.ended = Clock()
         self._record("TLS: {} {}", session.tls.version, session.tls.cipher)
 
@@ -211,14 +257,54 @@ def read_greeting(connection: Connection) -> None:
         raise ProbeError(Kind.GARBLED, "sent a malformed greeting: {}", quoted)
     connection.is_usable = True
     if not reply.ok:
-        is_temporary = f"{reply.code}/".startswith("SYS/TEMP/")  # codes are hierarchical
-        kind = Kind.GREETING_TEMPORARY if is_temporary else Kind.GREETING
-        raise ProbeError(kind, "refuses service: {}", connection.reason(reply))
-    if connection.unsolicited():
-        message = "sent more than its greeting, unasked"
-        if connection.settings.login or connection.settings.tls.security is Security.STLS:
-            raise ProbeError(Kind.GARBLED, message)
-        add_note(connection, Kind.GARBLED, message)
+        raise service_refused(connection, reply, "refuses service: {}")
+    if needs_replies(connection.settings) and connection.unsolicited():
+        raise connection.unexpected()
+
+
+def needs_replies(settings: Settings) -> bool:
+    """Return whether unexpected data may be taken for a reply that decides about a secret."""
+    return settings.login is not None or settings.tls.security is Security.STLS
+
+
+def service_refused(connection: Connection, reply: grammar.Reply, template: str) -> ProbeError:
+    """Return the error for a server that serves nobody; the template quotes its words."""
+    kind = refusals.service_kind(reply, [connection.settings.target.hostname])
+    return ProbeError(kind, template, connection.reason(reply))
+
+
+def read_capabilities_in_tls(
+    connection: Connection, had_worked: bool
+) -> grammar.Capabilities | None:
+    """Return the reply to CAPA after STLS; `had_worked`: it was answered before STLS.
+
+    nginx's mail proxy refuses a session without a client certificate only now, as the reply to
+    CAPA; other servers do it unasked, so that it may arrive before CAPA is sent.
+
+    Raises ProbeError: client-certificate, greeting, greeting-temporary; garbled; what
+    `Connection.read_reply` raises.
+    """
+    with connection.session.timeline.phase(Phase.CAPA):
+        is_unasked = connection.unsolicited()
+        if not is_unasked:
+            connection.send(grammar.command(b"CAPA"))
+        reply = connection.read_reply(has_body=not is_unasked)
+        if reply.ok and is_unasked:
+            raise connection.unexpected(_status_line(reply))
+        if not reply.ok:
+            refused = service_refused(connection, reply, "refuses service inside TLS: {}")
+            if is_unasked or had_worked or refusals.is_of_system(reply):
+                raise refused
+            connection.doubt = Doubt(refused, refused)
+        return _capabilities(connection, reply)
+
+
+# It is about a command, so that it may well be the reply to one.
+_ABOUT_COMMAND = re.compile(
+    rb"-ERR\b.*\b(?:PROXY|CAPA|commands?|unknown|unrecogni[sz]ed|syntax"
+    rb"|(?:not |un)(?:implemented|supported))\b",
+    re.I | re.S,
+)
 
 
 def read_capabilities(connection: Connection) -> grammar.Capabilities | None:
@@ -228,8 +314,24 @@ def read_capabilities(connection: Connection) -> grammar.Capabilities | None:
     """
     with connection.session.timeline.phase(Phase.CAPA):
         reply = connection.request(grammar.command(b"CAPA"), has_body=True)
+        if not reply.ok:
+            line = _status_line(reply)
+            unexpected = connection.unexpected(line)
+            is_about_command = not reply.text or _ABOUT_COMMAND.match(line)
+            connection.doubt = Doubt(unexpected, None if is_about_command else unexpected)
+        return _capabilities(connection, reply)
+
+
+def _status_line(reply: grammar.Reply) -> bytes:
+    return (b"+OK " if reply.ok else b"-ERR ") + reply.text
+
+
+def _capabilities(connection: Connection, reply: grammar.Reply) -> grammar.Capabilities | None:
+    """Record and return the capability list in a reply to CAPA, or None if it was refused."""
     if not reply.ok:
         return None
+    if reply.body and grammar.parse_status(reply.body[0]):
+        raise connection.unexpected(_status_line(reply))  # the list has its own status line
     connection.session.capabilities = tuple(connection.sanitise(line) for line in reply.body)
     for deviation in grammar.protocol_warnings(reply.body):
         connection.warn(f"the capability list {deviation}")
@@ -240,27 +342,37 @@ def read_capabilities(connection: Connection) -> grammar.Capabilities | None:
     return known
 
 
-def quit_session(connection: Connection) -> None:
-    """Send QUIT and wait at most `QUIT_SECONDS`; a failure is only a note (nothing was deleted).
+def quit_session(connection: Connection) -> ProbeError | None:
+    """Send QUIT, and return the error for data other than its reply, if there is any.
 
-    Not part of the response time: `ended` stays as it was.
+    It waits at most `QUIT_SECONDS` for the reply. Without one, and if QUIT is refused after a
+    login, there is only a note (nothing was deleted). Not part of the response time.
     """
     connection.stream.deadline = connection.stream.deadline.within(QUIT_SECONDS)
-    ended = connection.session.ended
-    command = grammar.command(b"QUIT")
-    try:
-        with connection.session.timeline.phase(Phase.QUIT):
-            if connection.unsolicited():
-                # It would be taken for the reply to QUIT, which must release the mailbox anyway.
-                connection.send(command)
-                raise ProbeError(Kind.GARBLED, "sent more than it was asked for")
-            reply = connection.request(command)
-        if not reply.ok:
-            add_note(connection, Kind.GOODBYE, "QUIT was refused (nothing was deleted)")
-    except ProbeError:
-        add_note(connection, Kind.GOODBYE, "QUIT was not acknowledged (nothing was deleted)")
-    finally:
-        connection.session.ended = ended
+    session, command = connection.session, grammar.command(b"QUIT")
+    has_login = session.logged_in_as is not None
+    with session.timeline.phase(Phase.QUIT), suppress(ProbeError):
+        if connection.unsolicited():
+            with suppress(ProbeError):
+                connection.send(command)  # releases the mailbox
+            return connection.unexpected()
+        connection.send(command)
+        line = connection.read_line()
+        reply = grammar.parse_status(line)
+        if reply and reply.ok:
+            return connection.unexpected() if connection.unsolicited() else None
+        if reply is None or not has_login:
+            return connection.unexpected(line)
+        add_note(connection, Kind.GOODBYE, "QUIT was refused (nothing was deleted)")
+        return None
+    begun = connection.pending_line()
+    statuses = (b"+OK", b"-ERR") if has_login else (b"+OK",)
+    if not any(status[: len(begun)] == begun[: len(status)] for status in statuses):
+        return connection.unexpected(begun)
+    if connection.doubt and connection.doubt.if_closed:
+        return connection.doubt.if_closed
+    add_note(connection, Kind.GOODBYE, "QUIT was not acknowledged (nothing was deleted)")
+    return None
 
 
 def add_note(connection: Connection, kind: Kind, text: str) -> None:

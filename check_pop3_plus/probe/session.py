@@ -15,15 +15,17 @@ from check_pop3_plus.model.failures import (
     ProbeError,
     config_error,
 )
-from check_pop3_plus.model.report import MailboxFacts, Session
+from check_pop3_plus.model.report import MailboxFacts, Note, Session
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Security, Verify
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.pop3 import grammar
 from check_pop3_plus.probe.connection import (
     Connection,
+    needs_replies,
     quit_session,
     read_capabilities,
+    read_capabilities_in_tls,
     read_greeting,
 )
 from check_pop3_plus.probe.prerequisites import Prerequisites
@@ -60,24 +62,31 @@ def run_session(
             read_greeting(connection)
         stream.deadline = deadline
         is_stls = context is not None and settings.tls.security is Security.STLS
-        if context and is_stls:
-            upgrade(connection, context)
         known = None
         # After STLS in any case: the list from before TLS must not be used (RFC 2595 section 4),
         # and with TLS 1.3 a server may refuse a client certificate only now.
         for_login = settings.login and settings.login.needs_capabilities
-        if is_stls or for_login or settings.assertions.capabilities:
+        if context and is_stls:
+            had_worked = upgrade(connection, context)
+            known = read_capabilities_in_tls(connection, had_worked)
+        elif for_login or settings.assertions.capabilities:
             known = read_capabilities(connection)
         if settings.login and log_in(connection, prerequisites, known, may_log_in):
             with phase(Phase.STAT):
                 stat_mailbox(connection)
     finally:
-        if connection.is_usable:
-            quit_session(connection)
+        unexpected = quit_session(connection) if connection.is_usable else None
+    if unexpected and needs_replies(settings):
+        session.timeline.failed = Phase.QUIT
+        raise unexpected
+    if unexpected:
+        session.notes.append(Note(unexpected.kind, unexpected.message))
 
 
-def upgrade(connection: Connection, context: "ssl.SSLContext") -> None:
+def upgrade(connection: Connection, context: "ssl.SSLContext") -> bool:
     """Change to TLS by STLS, or fail: there is no fallback to plain text (RFC 2595 section 4).
+
+    Returns whether the server answered CAPA before.
 
     Raises ProbeError: no-stls, injected, and what a handshake raises.
     """
@@ -91,6 +100,8 @@ def upgrade(connection: Connection, context: "ssl.SSLContext") -> None:
         # Data after the reply is not protected, and would be read as if received inside TLS.
         if connection.unsolicited():
             connection.is_usable = False
+            if connection.doubt and connection.has_pending_list():
+                raise connection.doubt.if_shifted
             raise ProbeError(Kind.INJECTED, "sent plain data after the STLS reply (injection?)")
     connection.session.capabilities = connection.session.offered = None
     with connection.session.timeline.phase(Phase.TLS):
@@ -101,6 +112,7 @@ def upgrade(connection: Connection, context: "ssl.SSLContext") -> None:
             if error.kind is Kind.CLOSED:
                 raise ProbeError(Kind.TLS, "accepted STLS and then {}", error.message) from error
             raise
+    return offered is not None
 
 
 def log_in(
@@ -113,10 +125,9 @@ def log_in(
 
     Returns False if another session of the attempt has logged in already.
 
-    Raises ProbeError: no-mechanism, cleartext-refused, credentials, in-use, login-delay,
-    temporary, permanent, client-certificate.
+    Raises ProbeError: no-mechanism, and every kind of `refusals.login_kind`.
     """
-    from check_pop3_plus.pop3 import login
+    from check_pop3_plus.pop3 import login, refusals
 
     wanted = connection.settings.login
     assert wanted is not None  # noqa: S101 - checked by the caller
@@ -138,17 +149,27 @@ def log_in(
             connection.sanitise = grammar.only_code
             connection.session.replies_hidden = True
         connection.session.login_began = True
-        reply = _run_steps(connection, steps)
+        reply, command = _run_steps(connection, steps)
         if not reply.ok:
-            kind = login.refusal_kind(reply, encrypted)
-            message = login.refusal_message(reply, wanted.username, kind, connection.sanitise)
+            connection.session.may_log_in_again = (
+                command.before_secret or refusals.promises_right_password(reply)
+            )
+            names = refusals.names_in(wanted.username, connection.settings.target.hostname)
+            may_demand_tls = not encrypted or bool(known and login.demands_tls_itself(known))
+            kind = refusals.login_kind(reply, command, may_demand_tls, names)
+            message = login.refusal_message(
+                reply, wanted.username, kind, encrypted, connection.sanitise
+            )
             raise ProbeError(kind, "{}", message)
+    connection.doubt = None
     connection.session.logged_in_as = sanitise(wanted.username)
     return True
 
 
-def _run_steps(connection: Connection, steps: "login.Steps") -> grammar.Reply:
-    """Send the commands of a login method; return the reply that ended it."""
+def _run_steps(
+    connection: Connection, steps: "login.Steps"
+) -> tuple[grammar.Reply, grammar.Command]:
+    """Send the commands of a login method; return the reply that ended it, and to what."""
     try:
         command = next(steps)
         while True:
@@ -162,7 +183,7 @@ def _run_steps(connection: Connection, steps: "login.Steps") -> grammar.Reply:
                 command = run_with_deadline(partial(steps.send, reply), connection.stream.deadline)
     except StopIteration as end:
         last: grammar.Reply = end.value
-        return last
+        return last, command
 
 
 def _require_verified_link(connection: Connection) -> None:
@@ -209,18 +230,20 @@ def _require_certificate(connection: Connection) -> None:
 def stat_mailbox(connection: Connection) -> None:
     """Record the number and size of the messages (RFC 1939 section 5).
 
-    Raises ProbeError: mailbox; temporary or permanent if the server withdraws the login.
+    Raises ProbeError: mailbox; another kind if the server withdraws the login.
     """
-    from check_pop3_plus.pop3 import login
+    from check_pop3_plus.pop3 import refusals
 
     # Dovecot sends `+OK Logged in.` and, if the mailbox cannot be opened, an `-ERR` right after it.
     withdrawn = connection.unsolicited()
     reply = connection.read_reply() if withdrawn else connection.request(grammar.command(b"STAT"))
     if not reply.ok:
-        kind, reason = login.kind_of_code(reply.code), connection.reason(reply)
-        if kind is not None:
+        wanted, target = connection.settings.login, connection.settings.target
+        names = refusals.names_in(wanted.username if wanted else "", target.hostname)
+        kind, reason = refusals.stat_kind(reply, names), connection.reason(reply)
+        if kind is not Kind.MAILBOX:
             raise ProbeError(kind, "withdrew the login: {}", reason)
-        raise ProbeError(Kind.MAILBOX, "cannot read the mailbox: {}", reason)
+        raise ProbeError(kind, "cannot read the mailbox: {}", reason)
     numbers = None if withdrawn else grammar.parse_stat(reply.text)
     if numbers is None:
         text = connection.sanitise(reply.text) or "(nothing)"

@@ -233,7 +233,7 @@ def find_cleartext(connection: Connection, is_tried: bool) -> Printable | None:
     A server that accepts USER may still refuse PASS without TLS, so a password is sent, too; user
     and password do not exist. Raises ProbeError when the session fails.
     """
-    from check_pop3_plus.pop3 import login
+    from check_pop3_plus.pop3 import login, refusals
 
     read_greeting(connection)
     known = read_capabilities(connection)
@@ -250,9 +250,13 @@ def find_cleartext(connection: Connection, is_tried: bool) -> Printable | None:
     reply = connection.request(grammar.command(b"USER", CLEARTEXT_USER))
     if not reply.ok:
         return None
-    reply = connection.request(grammar.command(b"PASS", CLEARTEXT_USER, printable("***")))
-    if not reply.ok and login.demands_tls(reply):
-        return None
+    command = grammar.command(b"PASS", CLEARTEXT_USER, printable("***"))
+    reply = connection.request(command)
+    if not reply.ok:
+        names = refusals.names_in(CLEARTEXT_USER.decode(), connection.settings.target.hostname)
+        kind = refusals.login_kind(reply, command, may_demand_tls=True, names=names)
+        if kind is Kind.CLEARTEXT_REFUSED:
+            return None
     return printable("takes a password before TLS")
 
 

@@ -50,6 +50,13 @@ GREETINGS = [
         "greeting-temporary",
     ),
     Fault("another code", [say(b"-ERR [SYS/TEMPLE] x\r\n"), *BYE], "CRITICAL", "greeting"),
+    Fault(
+        "73 a certificate demanded",
+        [say(b"-ERR No required SSL certificate\r\n"), drop()],
+        "CRITICAL",
+        "client-certificate",
+        "No required SSL certificate",
+    ),
     Fault("a bare -ERR", [say(b"-ERR\r\n"), *BYE], "CRITICAL", "greeting", "(no reason given)"),
     Fault("13", [say(b"-ERR [SYS/PERM] never\r\n"), *BYE], "CRITICAL", "greeting", "SYS/PERM"),
     *(
@@ -181,7 +188,7 @@ def test_greeting_with_unsolicited_lines_is_garbled(
 
     assert done.code == state, done.out
     assert kinds(done) == ["garbled"]
-    assert "unasked" in done.line
+    assert "unexpected data after the greeting: +OK again" in done.line
     assert CANARY.encode() not in server.received
 
 

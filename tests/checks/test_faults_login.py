@@ -39,8 +39,38 @@ def refusing(reply: bytes) -> list[Step]:
     return [expect(b"USER"), say(b"+OK\r\n"), expect(b"PASS"), say(reply + b"\r\n"), *BYE]
 
 
+OVERLOADED = b"Maximum number of connections from user+IP exceeded (mail_max_userip_connections=1)"
+LIMITED = b"Exceeded the login limit for a 15 minute period. Reduce the frequency of requests."
+
+WORDS = [
+    # tpop3d, VPOP3, Dovecot 2.4
+    ("80 locked", b"it may be locked by another concurrent session.", "WARNING", "in-use"),
+    ("80 locked by VPOP3", b"Mailbox Locked", "WARNING", "in-use"),
+    ("80 connections", OVERLOADED, "WARNING", "in-use"),
+    ("81", LIMITED, "WARNING", "login-delay"),  # Exchange Online
+    # Courier; nginx, Exchange
+    ("82 temporary", b"Temporary problem, please try again later", "WARNING", "temporary"),
+    ("82 back end", b"internal server error", "CRITICAL", "backend"),
+    ("82 back end of Exchange", b"Server Unavailable. 21", "CRITICAL", "backend"),
+    ("84 command", b"invalid command", "CRITICAL", "no-mechanism"),
+    ("85 locked", b"Account is locked", "CRITICAL", "locked-out"),
+    ("85 locked by failures", b"Too many failed login attempts", "CRITICAL", "locked-out"),
+    ("85 other", b"Mot de passe incorrect", "CRITICAL", "login-refused"),
+]
+"""What PASS is refused with, without a response code."""
+
 LOGINS = [
-    Fault("45", [expect(b"USER"), say(b"-ERR who\r\n"), *BYE], "CRITICAL", "credentials", "who"),
+    *(
+        Fault(name, refusing(b"-ERR " + said), state, kind, said[:10].decode())
+        for name, said, state, kind in WORDS
+    ),
+    Fault(
+        "45",
+        [expect(b"USER"), say(b"-ERR unknown user\r\n"), *BYE],
+        "CRITICAL",
+        "credentials",
+        "unknown user",
+    ),
     Fault("46 -ERR", refusing(b"-ERR"), "CRITICAL", "credentials", "login of monitor rejected"),
     Fault(
         "46 AUTH",
@@ -64,7 +94,10 @@ LOGINS = [
         "login of monitor failed for now",
     ),
     Fault(
-        "46 -ERR with a code in the text", refusing(b"-ERR no [IN-USE]"), "CRITICAL", "credentials"
+        "46 -ERR with a code in the text",
+        refusing(b"-ERR Login failed [IN-USE]"),
+        "CRITICAL",
+        "credentials",
     ),
     Fault(
         "a question to USER",
@@ -90,14 +123,14 @@ LOGINS = [
     Fault("oversized", [*LOGGED_IN[:3], flood(b"x" * 4096)], "CRITICAL", "oversized"),
     Fault(
         "echo",
-        refusing(b"-ERR PASS " + CANARY.encode() + b" is wrong"),
+        refusing(b"-ERR password " + CANARY.encode() + b" is wrong"),
         "CRITICAL",
         "credentials",
-        "PASS *** is wrong",
+        "password *** is wrong",
     ),
     Fault(
         "echo in upper case",
-        refusing(b"-ERR " + CANARY.upper().encode()),
+        refusing(b"-ERR denied: " + CANARY.upper().encode()),
         "CRITICAL",
         "credentials",
         "***",
@@ -140,6 +173,77 @@ def test_login_tls_demanded_is_cleartext_refused(said: bytes, pki: Pki) -> None:
 
     assert kinds(done) == ["cleartext-refused"]
     assert "try: use -S or --starttls" in done.out
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"only valid after entering TLS mode",  # Zimbra
+        b"A SSL/TLS-connection is required for authentication.",  # hMailServer
+    ],
+)
+@pytest.mark.fault(83, modes=["plain"])
+def test_login_words_about_tls_are_cleartext_refused(said: bytes, pki: Pki) -> None:
+    """Fault 83: also without a response code."""
+    with ScriptedServer(
+        [GREETING, expect(b"USER"), say(b"-ERR " + said + b"\r\n"), *BYE]
+    ) as server:
+        done = check(server, *flags("plain", pki, login=True), "--auth", "user")
+
+    assert kinds(done) == ["cleartext-refused"]
+    assert not any(line.startswith(b"PASS") for line in server.commands)
+
+
+def listing(mode: str, pki: Pki, tags: bytes, steps: list[Step]) -> ScriptedServer:
+    """Return a server that answers CAPA, inside TLS where there is TLS, with `tags`."""
+    listed = say(b"+OK\r\n" + tags + b".\r\n")
+    if mode == "stls":
+        return ScriptedServer([*upgraded(pki)[:-1], listed, *steps, *BYE])
+    tls = pki.server("good") if mode == "tls" else None
+    return ScriptedServer([GREETING, expect(b"CAPA"), listed, *steps, *BYE], tls=tls)
+
+
+@pytest.mark.parametrize("mode", WITH_TLS)
+@pytest.mark.parametrize("tags", [b"USER\r\nSTLS\r\n", b"SASL\r\nSTLS\r\n"])
+@pytest.mark.fault(86)
+@pytest.mark.threat("T21")
+def test_login_tls_ended_by_a_proxy_is_cleartext_refused(mode: str, tags: bytes, pki: Pki) -> None:
+    """Fault 86: the server behind the proxy wants TLS itself, as its capabilities show."""
+    said = (
+        b"-ERR [AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.\r\n"
+    )
+    login = [expect(b"USER"), say(said)] if tags.startswith(b"USER") else []
+    with listing(mode, pki, tags, login) as server:
+        done = check(server, *flags(mode, pki, login=True), "--auth", "auto", "--rechecks", "1")
+
+    assert kinds(done) == ["cleartext-refused"]
+    assert "TLS ends in front of the server, which wants TLS itself" in done.line
+    assert "trust the proxy" in done.out
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.fault(84, case="bare")
+def test_login_bare_refusal_of_auth_is_no_mechanism(mode: str, pki: Pki) -> None:
+    """Fault 84: before a secret was sent, it is the mechanism that the server refuses."""
+    steps = [expect(b"AUTH CRAM-MD5"), say(b"-ERR\r\n")]
+    with listing(mode, pki, b"SASL CRAM-MD5\r\n", steps) as server:
+        done = check(server, *flags(mode, pki, login=True), "--auth", "cram-md5")
+
+    assert kinds(done) == ["no-mechanism"]
+
+
+@pytest.mark.threat("T21")
+@pytest.mark.parametrize(
+    "said", [b"Mailbox Locked", b"Temporary problem, please try again later", b"internal error"]
+)
+def test_login_refused_by_words_is_not_repeated(said: bytes, pki: Pki) -> None:
+    """Threat T21: after a secret only a response code allows another login in the run."""
+    with served("tls", pki, refusing(b"-ERR " + said), with_capa=True) as server:
+        done = check(server, *flags("tls", pki, login=True), "--rechecks", "1", "--run-timeout=50")
+
+    assert "a login that was not accepted is never repeated" in done.out
+    assert server.connections == 1
 
 
 def auth(name: bytes, *steps: Step) -> list[Step]:
@@ -212,7 +316,7 @@ EXCHANGES = [
             "only pretended",
             auth(b"CRAM-MD5", say(b"-ERR I just pretended to implement CRAM-MD5\r\n")),
             "CRITICAL",
-            "credentials",
+            "login-refused",
             "just pretended",
         ),
     ),
@@ -501,7 +605,7 @@ def test_login_refused_is_not_repeated(how: str, first: bytes, listed: Step, pki
     question = [QUESTION, expect()] if first == b"AUTH LOGIN" else []
     if first == b"AUTH CRAM-MD5":
         question = [say(b"+ PDE4OTYuNjk3QHg+\r\n"), expect()]
-    refused = [*question, say(b"-ERR no\r\n")]
+    refused = [*question, say(b"-ERR Login failed\r\n")]
     steps = [GREETING, expect(b"CAPA"), listed, expect(first), *refused, *BYE]
     with ScriptedServer(steps, tls=pki.server("good")) as server:
         done = check(server, *flags("tls", pki, login=True), "--auth", how, "--rechecks", "1")

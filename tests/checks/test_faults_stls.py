@@ -5,6 +5,7 @@ import pytest
 from tests.pki.certificates import Pki
 from tests.servers.scripted_server import (
     ScriptedServer,
+    Step,
     drop,
     expect,
     flood,
@@ -235,3 +236,73 @@ def test_capa_flood_is_oversized(mode: str, pki: Pki) -> None:
     assert kinds(done) == ["oversized"]
     assert done.seconds < 3
     assert server.flooded < 16 * 1024 * 1024
+
+
+REFUSALS_IN_TLS = {
+    "certificate": (b"-ERR No required SSL certificate", "client-certificate"),
+    "temporary": (b"-ERR [SYS/TEMP] too many connections", "greeting-temporary"),
+    "permanent": (b"-ERR [SYS/PERM] closed", "greeting"),
+    "other": (b"-ERR go away", "greeting"),
+}
+
+
+def refusals_in_tls(number: int) -> list[pytest.ParameterSet]:
+    """Return words and kinds of refusals, which claim the cases of a row."""
+    return [
+        pytest.param(*refusal, id=case, marks=pytest.mark.fault(number, case=case))
+        for case, refusal in REFUSALS_IN_TLS.items()
+    ]
+
+
+@pytest.mark.parametrize("mode", ["stls"])
+@pytest.mark.parametrize("login", [False, True])
+@pytest.mark.parametrize("knows_capa", [True, False])
+@pytest.mark.parametrize("end", [drop(), reset()], ids=["drop", "reset"])
+@pytest.mark.parametrize(("said", "kind"), refusals_in_tls(71))
+def test_capa_refused_inside_tls_is_a_refusal(
+    said: bytes, kind: str, end: Step, knows_capa: bool, login: bool, mode: str, pki: Pki
+) -> None:
+    """If the connection ends, CAPA need not have worked before STLS."""
+    session = upgraded(pki)
+    if not knows_capa:
+        session[2] = say(b"-ERR unknown command\r\n")
+    steps = [*session[:-1], say(said + b"\r\n"), pause(0.05), end]
+    with ScriptedServer(steps) as server:
+        done = check(server, *flags(mode, pki, login=login))
+
+    assert done.code == 2, done.out
+    assert kinds(done) == [kind]
+    assert said.decode().removeprefix("-ERR ") in done.line
+    assert CANARY.encode() not in server.received
+
+
+@pytest.mark.parametrize("mode", ["stls"])
+@pytest.mark.parametrize("login", [False, True])
+@pytest.mark.parametrize("wait", [0, 0.001, 0.005, 0.02])
+@pytest.mark.parametrize(("said", "kind"), refusals_in_tls(72))
+def test_refusal_unasked_inside_tls_is_the_same_refusal(
+    said: bytes, kind: str, wait: float, login: bool, mode: str, pki: Pki
+) -> None:
+    """It does not matter whether it arrives before CAPA is sent."""
+    steps = [*upgraded(pki)[:-2], pause(wait), say(said + b"\r\n"), drop()]
+    with ScriptedServer(steps) as server:
+        done = check(server, *flags(mode, pki, login=login))
+
+    assert done.code == 2, done.out
+    assert kinds(done) == [kind]
+    assert said.decode().removeprefix("-ERR ") in done.line
+    assert CANARY.encode() not in server.received
+
+
+@pytest.mark.parametrize("is_known_before", [False, True])
+def test_capa_unknown_inside_tls_is_tolerated_if_it_was_before(
+    is_known_before: bool, pki: Pki
+) -> None:
+    """A server without CAPA refuses it before and inside TLS."""
+    session = upgraded(pki)[:-1]
+    if not is_known_before:
+        session[2] = say(b"-ERR unknown command\r\n")
+    with ScriptedServer([*session, say(b"-ERR unknown\r\n"), *BYE]) as server:
+        done = check(server, *flags("stls", pki))
+
+    assert done.code == (2 if is_known_before else 0), done.out

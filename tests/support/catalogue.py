@@ -77,6 +77,7 @@ def unknown(kind: str | None, says: str, long: str = "") -> Outcome:
     return Outcome("UNKNOWN", kind, says, long)
 
 
+UNEXPECTED = r"unexpected data after the greeting: \+OK again"
 ANSWERED = r" answered in \d+\.\d{3} s"
 
 FAULTS = {
@@ -181,11 +182,9 @@ FAULTS = {
     19: Row(
         "unsolicited lines after the greeting",
         {
-            "": warning("garbled", "sent more than its greeting, unasked", modes=("plain", "tls")),
-            "login": critical("garbled", "server sent more than its greeting, unasked"),
-            "required": critical(
-                "garbled", "server sent more than its greeting, unasked", modes=("stls",)
-            ),
+            "": warning("garbled", UNEXPECTED, modes=("plain", "tls")),
+            "login": critical("garbled", UNEXPECTED),
+            "required": critical("garbled", UNEXPECTED, modes=("stls",)),
         },
     ),
     20: Row(
@@ -581,6 +580,63 @@ FAULTS = {
             "late rejection": critical("credentials", " - login of monitor rejected: "),
         },
     ),
+    71: Row(
+        "CAPA is refused inside TLS, as nginx does without a client certificate",
+        {
+            "certificate": critical(
+                "client-certificate", "refuses service inside TLS: No required SSL certificate"
+            ),
+            "temporary": critical(
+                "greeting-temporary", r"refuses service inside TLS: \[SYS/TEMP\] too many"
+            ),
+            "permanent": critical("greeting", r"refuses service inside TLS: \[SYS/PERM\] closed"),
+            "other": critical("greeting", "refuses service inside TLS: go away"),
+        },
+        ("stls",),
+    ),
+    72: Row(
+        "the same without a CAPA, right after the handshake",
+        {
+            "certificate": critical(
+                "client-certificate", "refuses service inside TLS: No required SSL certificate"
+            ),
+            "temporary": critical(
+                "greeting-temporary", r"refuses service inside TLS: \[SYS/TEMP\] too many"
+            ),
+            "permanent": critical("greeting", r"refuses service inside TLS: \[SYS/PERM\] closed"),
+            "other": critical("greeting", "refuses service inside TLS: go away"),
+        },
+        ("stls",),
+    ),
+    73: Row(
+        "the greeting inside TLS demands a client certificate",
+        {
+            "": critical(
+                "client-certificate", "refuses service: No required SSL certificate", modes=("tls",)
+            )
+        },
+        ("tls",),
+    ),
+    74: Row(
+        "data that nothing has asked for, anywhere after the greeting",
+        {
+            "": warning(
+                "garbled", "unexpected data after the greeting: [-*] ?[EB]", modes=("plain", "tls")
+            ),
+            "login": critical("garbled", "unexpected data after the greeting: [-*]"),
+            "required": critical(
+                "garbled", "unexpected data after the greeting: [-*]", modes=("stls",)
+            ),
+            "proxy": warning(
+                "garbled",
+                r"unexpected data after the greeting: -ERR .* \(PROXY protocol\?\)",
+                modes=("plain", "tls"),
+            ),
+            "proxy and login": critical(
+                "garbled", r"unexpected data after the greeting: -ERR .* \(PROXY protocol\?\)"
+            ),
+        },
+    ),
     75: Row(
         "a host name that depends on the IDNA version",
         {
@@ -609,6 +665,48 @@ FAULTS = {
             )
         },
         ANY,
+    ),
+    80: Row(
+        "the mailbox is in use, or too many are connected, by the words of the server",
+        {
+            case: warning("in-use", "mailbox of monitor is in use: ")
+            for case in ("locked", "connections")
+        },
+    ),
+    81: Row(
+        "too many logins, by the words of the server",
+        {"": warning("login-delay", "user monitor logs in too often: ")},
+    ),
+    82: Row(
+        "trouble of the server, by its words",
+        {
+            "temporary": warning("temporary", "login of monitor failed for now: "),
+            "back end": critical("backend", "server trouble, not the password of monitor: "),
+        },
+    ),
+    83: Row(
+        "the server requires TLS before a login, by its words",
+        {"": critical("cleartext-refused", "demands TLS before a login", "^try: use -S or")},
+        ("plain",),
+    ),
+    84: Row(
+        "the server does not know the login method",
+        {
+            case: critical("no-mechanism", "does not know this login method: ")
+            for case in ("command", "bare")
+        },
+    ),
+    85: Row(
+        "the account is locked, or the login is refused for a reason that is not known here",
+        {
+            "locked": critical("locked-out", "account of monitor is locked: "),
+            "other": critical("login-refused", "login of monitor refused: "),
+        },
+    ),
+    86: Row(
+        "TLS ends in front of a server that wants TLS itself",
+        {"": critical("cleartext-refused", "TLS ends in front of the server, which wants TLS")},
+        WITH_TLS,
     ),
     87: Row(
         "a certificate that must not be used like this",

@@ -41,6 +41,8 @@ NOT_RECORDED = {
     "test_stls_data_in_next_segment_is_injected": "the data may arrive before or in the handshake",
     "test_signal_at_any_moment_ends_the_run": "the signal may arrive in one phase or in the next",
     "test_signal_during_submit_ends_the_run": "any of its checks may be over",
+    "test_last_words_after_greeting_are_garbled": "the data may arrive before or after a command",
+    "test_reply_to_a_proxy_header_names_the_protocol": "the same",
     "test_memory_limit_leaves_one_line_or_no_output": "the machine decides which call fails",
 }
 """Test functions whose runs are not compared, each with the reason."""
@@ -58,6 +60,9 @@ IN_BRIEF = {
     "test_rejection_by_icmp_with_a_ping_answer_is_a_packet_filter": _PINGED,
     "test_late_greeting_is_found_by_the_retry_in_plain_text": _PINGED,
     "test_handshake_without_a_greeting_suggests_the_authentication_process": _PINGED,
+    "test_refusal_unasked_inside_tls_is_the_same_refusal": "it may arrive before CAPA, or after it",
+    "test_capa_refused_inside_tls_is_a_refusal": "a lost connection has two messages",
+    "test_data_in_place_of_the_reply_to_quit_is_garbled": "the same",
     "test_login_withdrawn_is_reported": "the server may end the session before STAT, or after it",
     "test_client_certificate_missing_is_named": "TLS 1.3 reports a rejection after the handshake",
 }

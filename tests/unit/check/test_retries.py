@@ -17,11 +17,13 @@ def attempt(
     state: State = State.CRITICAL,
     deciding: tuple[Kind, ...] | None = None,
     login: Kind | None = None,
+    may_log_in_again: bool = False,
 ) -> Attempt:
     """Return an attempt with these findings; `login`: the kind that its login failed with."""
     session = Session(Address("192.0.2.1", 110))
     if login:
         session.login_began = True
+        session.may_log_in_again = may_log_in_again
         session.failure = Failure(login, Phase.LOGIN, Printable("x"))
     report = Report((session,), (session,), None, None, None, NOW.timestamp())
     return Attempt(state, "status", "", (), kinds, kinds if deciding is None else deciding, report)
@@ -35,10 +37,16 @@ def test_why_final_transient_kind_is_retried(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", Kind)
 def test_why_final_failed_login_is_not_repeated(kind: Kind) -> None:
-    """No answer may be a delayed rejection: only two response codes exclude that."""
-    again = retries.why_final(attempt(kind, login=kind)) is None
+    """Not even with a transient kind: it may have been found in words that were misunderstood."""
+    assert retries.why_final(attempt(kind, login=kind)) is not None
 
-    assert again == (kind in (Kind.IN_USE, Kind.TEMPORARY))
+
+@pytest.mark.parametrize("kind", Kind)
+def test_why_final_secret_not_the_reason_is_repeated(kind: Kind) -> None:
+    """Only the table decides where a response code says so, or no secret was sent."""
+    again = retries.why_final(attempt(kind, login=kind, may_log_in_again=True)) is None
+
+    assert again == POLICIES[kind].is_transient
 
 
 def test_why_final_accepted_login_is_repeated() -> None:

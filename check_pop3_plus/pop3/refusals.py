@@ -1,0 +1,278 @@
+"""Find the kind of a refusal in its response code or else in the words of the server. No I/O."""
+
+import re
+from collections.abc import Iterable
+
+from check_pop3_plus.model.failures import Kind
+from check_pop3_plus.model.record import Record
+from check_pop3_plus.pop3.grammar import Command, Reply
+
+_READ = 512
+"""Bytes of a reply that are searched for its reason: the longest line of RFC 2449 section 4."""
+
+# A host name may contain any of the words below: tls.example.test.
+_NAMES = re.compile(rb"\b[a-z]+://\S+|\S+@\S+|\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}\b", re.I)
+
+_BY_CODE = (
+    ("IN-USE", Kind.IN_USE),
+    ("LOGIN-DELAY", Kind.LOGIN_DELAY),
+    ("SYS/TEMP", Kind.TEMPORARY),
+    ("SYS", Kind.PERMANENT),  # any system problem; not the credentials (RFC 3206)
+    ("AUTH", Kind.CREDENTIALS),
+)
+
+
+class Words(Record):
+    """A class of phrases: it fits a text that has a match of every pattern, and none of `but`.
+
+    Patterns match whole words, in any order and without regard to case.
+    """
+
+    kind: Kind
+    patterns: tuple[bytes, ...]
+    but: bytes | None = None
+
+
+# The server says itself that user or password are wrong, whatever else it says.
+_WRONG = (
+    rb"(invalid|incorrect|wrong|bad|illegal|unknown|no such|check|verify)(\W+[\w-]+){0,3}?"
+    rb"\W+(user|username|userid|name|password|passwd|passphrase|login|logon|credentials?|account)"
+    rb"|(user|username|password|passwd|passphrase|login|logon|credentials?)(\W+[\w-]+){0,5}?"
+    rb"\W+(invalid|incorrect|wrong|bad|unknown|mismatch(ed)?|do(es)? not match"
+    rb"|not (correct|valid|accepted|recogni[sz]ed|found|known))|token refused"
+)
+_SAYS_NO = _WRONG + rb"|fail(ed|ure)|denied|rejected|incorrect"
+_ACCOUNT_CLOSED = (
+    rb"locked([ -]?out)?|lockout|disabled|suspended|blocked|deactivated|inactive|barred"
+)
+# "Plain-text login disabled" is not about a user, nor is a command that is disabled.
+_ABOUT_METHOD = (
+    rb"tls|ssl|(plain|clear)[- ]?text|encrypt\w*|commands?|mechanisms?|methods?|verb"
+    rb"|basic auth\w*|or (the |your |this )?(account|user|login)?( is| has been)?"
+    rb" ?(locked|disabled|suspended|blocked)"
+)
+_REQUIRED = (
+    rb"requir(e|es|ed|ing|ement)|must|only|need(s|ed)?|mandatory|disallow(s|ed)?"
+    rb"|not (be )?(allow|permit|support)(ed)?|(un)?permitted|forbidden|prohibited|before|without"
+    rb"|until|first|(use|enable) (an? |the )?(start ?tls|stls|tls|ssl|encrypt\w*|secured?)"
+)
+_UNKNOWN = rb"unknown|invalid|not valid|bad|unrecogni[sz]ed|unsupported|unimplemented|disabled"
+_METHOD = rb"commands?|mechanisms?|methods?|verbs?|authentication (type|scheme)"
+
+TABLE = (
+    # Exchange Online, Yahoo, MDaemon, Zimbra, Kerio, Axigen
+    Words(Kind.LOCKED_OUT, (rb"accounts?", _ACCOUNT_CLOSED), _ABOUT_METHOD),
+    # Domino, hMailServer; not a mailbox that is "locked by another user"
+    Words(
+        Kind.LOCKED_OUT,
+        (rb"(?<!another )(?<!other )(user|username|logins?|logons?)", _ACCOUNT_CLOSED),
+        _ABOUT_METHOD + rb"|(maildrop|mailbox).* lock(ed)?|lock(ed)?.* (maildrop|mailbox)",
+    ),
+    Words(Kind.LOCKED_OUT, (rb"mailbox|maildrop", rb"disabled|suspended|blocked|deactivated")),
+    Words(
+        Kind.LOCKED_OUT,
+        (rb"mailbox|maildrop", rb"locked", rb"administrat\w+|postmaster|too many logins"),
+    ),
+    # Stalwart, Axigen, CommuniGate, GroupWise
+    Words(
+        Kind.LOCKED_OUT,
+        (rb"too many", rb"failed|bad|invalid|incorrect|wrong|unsuccessful|fail(ure)?s"),
+        _ABOUT_METHOD,
+    ),
+    # tpop3d, VPOP3, qpopper, UW, Teapop, Solid POP3, popa3d, mailutils, Cyrus; RFC 1939 section 7
+    Words(
+        Kind.IN_USE,
+        (
+            rb"lock(s|ed|ing)?",
+            rb"mailbox(es)?|maildrops?|mail ?drop|mail (file|spool)|another|session|process|busy",
+        ),
+        _WRONG,
+    ),
+    Words(
+        Kind.IN_USE,
+        (rb"(mailbox|maildrop|mail ?drop)( \w+){0,2} (in[ -]use|busy)|already logged[ -]?(in|on)",),
+        _WRONG + rb"|not in use",
+    ),
+    # Dovecot 2.4, Courier, Exchange, Kerio, MailEnable
+    Words(
+        Kind.IN_USE,
+        (
+            rb"too many|maximum|max|exceed(s|ed)?|limit",
+            rb"connections|sessions|(connection|session) (limit|count)"
+            rb"|(concurrent|simultaneous)( \w+)? (logins?|logons?|users)",
+        ),
+        _WRONG,
+    ),
+    # Exchange Online, Mailu, Hotmail, Gmail
+    Words(
+        Kind.LOGIN_DELAY,
+        (
+            rb"too (often|frequent(ly)?)|rate[ -]?limit(s|ed|ing)?|exceeded the (login|logon)"
+            rb"|(login|logon)s?( \w+)? (limit|rate|frequency|interval|delay)|logins per"
+            rb"|too many( \w+)? attempts",
+        ),
+        _WRONG,
+    ),
+    # Courier, Mailu, Dovecot's older versions, Gmail; not "TLS 1.2 or later"
+    Words(
+        Kind.TEMPORARY,
+        (rb"temporar(y|ily)(?! passw)|(?<!or )later(?! version)",),
+        _WRONG,
+    ),
+    Words(Kind.TEMPORARY, (rb"try( it)? again|retry",), _SAYS_NO),
+    # nginx, perdition, Exchange, Zimbra, Cyrus, qmail, vpopmail, dbmail
+    Words(
+        Kind.BACKEND,
+        (
+            rb"internal( \w+){0,2} (error|failure|problem)|(un|not )available|unreachable"
+            rb"|(cannot|can ?not|can't|couldn't|(could|can) not|unable to|failed to)( \w+)?"
+            rb" (contact|connect|reach)(?! from)"
+            rb"|no( \w+)? space|out of memory|disk( is)? full|back[ -]?end"
+            rb"|(system|server|service|database|sql|ldap|configuration)( \w+)?"
+            rb" (error|failure|problem|down)",
+        ),
+        _WRONG,
+    ),
+    # nginx, Dovecot
+    Words(
+        Kind.CLIENT_CERTIFICATE,
+        (rb"(certificate|cert)s?", rb"requir(e|es|ed)|errors?|(in)?valid|need(s|ed)?"),
+        _WRONG,
+    ),
+    # Zimbra, hMailServer, Stalwart, Dovecot, Courier, Kerio
+    Words(
+        Kind.CLEARTEXT_REFUSED,
+        (rb"tls|ssl|stls|start ?tls|starttls|encrypt(ion|ed)?", _REQUIRED),
+        rb"(ssl|tls) (user|account|password)s?",
+    ),
+    Words(
+        Kind.CLEARTEXT_REFUSED,
+        (
+            rb"(plain|clear)[ -]?text|(?<!less )secured?(?! apps?| password)",
+            _REQUIRED + rb"|disabled",
+        ),
+        _WRONG,
+    ),
+    # Cyrus; Exchange before TLS
+    Words(Kind.CLEARTEXT_REFUSED, (rb"under a layer|not valid in this state",)),
+    # Courier, Exchange, James, Cyrus, popa3d
+    Words(
+        Kind.NO_MECHANISM,
+        (
+            rb"(" + _UNKNOWN + rb")(\W+(?!user|pass)[\w-]+){0,2}?\W+(" + _METHOD + rb")"
+            rb"|(" + _METHOD + rb")(\W+(?!user|pass)[\w-]+){0,3}?\W+(" + _UNKNOWN + rb""
+            rb"|not (implemented|supported|recogni[sz]ed|available|allowed|enabled|known))",
+        ),
+    ),
+    Words(
+        Kind.CREDENTIALS,
+        (
+            rb"user(name|id|s)?|password?s?|passwd|passphrase|logins?|log[ -]?in|logons?|log[ -]on"
+            rb"|auth|authenticat(e|ed|ion|or)|authori[sz](ation|ed)|credentials?|denied"
+            rb"|accounts?|token",
+        ),
+    ),
+)
+"""The first class that fits decides; what fits none is login-refused."""
+
+_ABOUT_STAT = (
+    Kind.LOCKED_OUT, Kind.IN_USE, Kind.LOGIN_DELAY, Kind.TEMPORARY, Kind.BACKEND,
+)  # fmt: skip
+_ABOUT_SERVICE = {
+    Kind.IN_USE: Kind.GREETING_TEMPORARY,
+    Kind.LOGIN_DELAY: Kind.GREETING_TEMPORARY,
+    Kind.TEMPORARY: Kind.GREETING_TEMPORARY,
+    Kind.CLIENT_CERTIFICATE: Kind.CLIENT_CERTIFICATE,
+}
+
+
+def login_kind(
+    reply: Reply, command: Command, may_demand_tls: bool, names: Iterable[str] = ()
+) -> Kind:
+    """Return the kind of a refused login; `command` is the one that was refused.
+
+    A response code wins (RFC 2449 section 8, RFC 3206), except [AUTH] if the text speaks of TLS
+    or of a locked account. `may_demand_tls` is False inside TLS, unless STLS is still offered:
+    TLS then ends in front of the server.
+    """
+    coded = kind_of_code(reply.code)
+    if coded is Kind.CREDENTIALS:
+        worded = _kind_of_words(blanked(reply.text, names), may_demand_tls)
+        about_tls = (Kind.CLEARTEXT_REFUSED, Kind.CLIENT_CERTIFICATE)
+        return worded if worded in (*about_tls, Kind.LOCKED_OUT) else coded
+    if coded:
+        return coded
+    if not reply.text.strip():
+        if not command.before_secret:
+            return Kind.CREDENTIALS
+        return Kind.NO_MECHANISM if command.is_auth else Kind.LOGIN_REFUSED
+    return _kind_of_words(blanked(reply.text, names), may_demand_tls)
+
+
+def promises_right_password(reply: Reply) -> bool:
+    """Return whether a response code says that the password was not the problem.
+
+    Words do not: in a language that is unknown here they most often say "wrong password".
+    """
+    return kind_of_code(reply.code) in (Kind.IN_USE, Kind.TEMPORARY)
+
+
+def stat_kind(reply: Reply, names: Iterable[str] = ()) -> Kind:
+    """Return the kind of a refused STAT: the login is withdrawn, or the mailbox is unreadable."""
+    coded = kind_of_code(reply.code)
+    kind = coded or _kind_of_words(blanked(reply.text, names), may_demand_tls=False)
+    return kind if coded or kind in _ABOUT_STAT else Kind.MAILBOX
+
+
+def service_kind(reply: Reply, names: Iterable[str] = ()) -> Kind:
+    """Return the kind of a refusal to serve anybody: a greeting, or CAPA inside TLS.
+
+    A response code of the family SYS wins (RFC 3206). nginx's mail proxy refuses a session without
+    a client certificate by `No required SSL certificate` and `The SSL certificate error`.
+    """
+    if is_of_system(reply):
+        is_temporary = kind_of_code(reply.code) is Kind.TEMPORARY
+        return Kind.GREETING_TEMPORARY if is_temporary else Kind.GREETING
+    worded = _kind_of_words(blanked(reply.text, names), may_demand_tls=False)
+    return _ABOUT_SERVICE.get(worded, Kind.GREETING)
+
+
+def is_of_system(reply: Reply) -> bool:
+    """Return whether a response code says that the system has a problem (RFC 3206 section 4)."""
+    return kind_of_code(reply.code) in (Kind.TEMPORARY, Kind.PERMANENT)
+
+
+def kind_of_code(code: str | None) -> Kind | None:
+    """Return the kind of a response code, or None; codes are hierarchical (RFC 2449 section 8)."""
+    for prefix, kind in _BY_CODE:
+        if f"{code}/".startswith(f"{prefix}/"):
+            return kind
+    return None
+
+
+def names_in(username: str, hostname: str) -> tuple[str, ...]:
+    """Return what a server may repeat in its replies, and what is not one of its own words."""
+    return (hostname, username, *re.split(r"[^\w-]|_", username))
+
+
+def blanked(text: bytes, names: Iterable[str] = ()) -> bytes:
+    """Return the part of a text that is searched, without `names`, host names and URLs."""
+    text = _NAMES.sub(b" ", text[:_READ])
+    for name in filter(None, names):
+        said = re.escape(name.encode("utf-8", "surrogateescape"))
+        text = re.sub(rb"(?<!\w)" + said + rb"(?!\w)", b" ", text, flags=re.I)
+    return text
+
+
+def _kind_of_words(text: bytes, may_demand_tls: bool) -> Kind:
+    """Return the kind of the first class of phrases that fits."""
+
+    def has(pattern: bytes) -> bool:
+        return bool(re.search(rb"\b(?:" + pattern + rb")\b", text, re.I | re.S))
+
+    for words in TABLE:
+        if words.kind is Kind.CLEARTEXT_REFUSED and not may_demand_tls:
+            continue
+        if all(map(has, words.patterns)) and not (words.but and has(words.but)):
+            return words.kind
+    return Kind.LOGIN_REFUSED
