@@ -13,7 +13,9 @@ LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.10 -
 # Debian packages of the tests: real servers, tools for network namespaces, OpenSSL as reference for
 # certificates, a system call tracer, and a tool that fakes the clock.
 SERVERS := dovecot-pop3d iproute2 nftables openssl strace faketime
-SYSTEMS := icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrpe-plugin influxdb
+# Proxies in front of POP3.
+SYSTEMS := nginx libnginx-mod-mail haproxy perdition
+SYSTEMS += icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrpe-plugin influxdb
 # The Icinga Director. php-cgi comes first, so that php brings no web server along.
 SYSTEMS += php-cgi php-cli php-mysql icingacli icingaweb2-module-director
 SYSTEMS += mariadb-client-core mariadb-server-core

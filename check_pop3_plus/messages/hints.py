@@ -71,7 +71,8 @@ HINTS = {
             Phase.GREETING: "an access list, a connection limit, a failing back end of the server,"
             " or it expects a PROXY protocol header",
             Phase.LOGIN: "the authentication back end of the server is slow or down",
-            Phase.TLS: "a misconfigured TLS service, or an access list",
+            Phase.TLS: "a misconfigured TLS service, an access list, or a proxy in front: its back"
+            " end is down, or only one side uses the PROXY protocol",
         },
     ),
     Kind.GARBLED: Hint(

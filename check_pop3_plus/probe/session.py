@@ -5,6 +5,7 @@ and states are not known here.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -154,9 +155,7 @@ def log_in(
             connection.session.may_log_in_again = (
                 command.before_secret or refusals.promises_right_password(reply)
             )
-            names = refusals.names_in(wanted.username, connection.settings.target.hostname)
-            may_demand_tls = not encrypted or bool(known and login.demands_tls_itself(known))
-            kind = refusals.login_kind(reply, command, may_demand_tls, names)
+            kind = _refusal_kind(connection, known, wanted.username, reply, command)
             message = login.refusal_message(
                 reply, wanted.username, kind, encrypted, connection.sanitise
             )
@@ -164,6 +163,34 @@ def log_in(
     connection.doubt = None
     connection.session.logged_in_as = sanitise(wanted.username)
     return True
+
+
+def _refusal_kind(
+    connection: Connection,
+    known: grammar.Capabilities | None,
+    username: str,
+    reply: grammar.Reply,
+    command: grammar.Command,
+) -> Kind:
+    """Return the kind of a refused login.
+
+    If its words demand TLS inside TLS, CAPA tells whether TLS ends in front of the server; it is
+    asked now if it was not needed before.
+    """
+    from check_pop3_plus.pop3 import login, refusals
+
+    names = refusals.names_in(username, connection.settings.target.hostname)
+    kind = refusals.login_kind(reply, command, may_demand_tls=True, names=names)
+    if kind is not Kind.CLEARTEXT_REFUSED or not connection.stream.encrypted:
+        return kind
+    if known is None:
+        # The login was refused, whatever becomes of this question.
+        with suppress(ProbeError):
+            asked = connection.request(grammar.command(b"CAPA"), has_body=True)
+            known = grammar.parse_capabilities(asked.body) if asked.ok else None
+    if known is not None and login.demands_tls_itself(known):
+        return kind
+    return refusals.login_kind(reply, command, may_demand_tls=False, names=names)
 
 
 def _run_steps(

@@ -222,6 +222,29 @@ def test_login_tls_ended_by_a_proxy_is_cleartext_refused(mode: str, tags: bytes,
     assert server.connections == 1
 
 
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (say(b"+OK\r\nSASL\r\nSTLS\r\n.\r\n"), "cleartext-refused"),
+        (say(b"+OK\r\nUSER\r\n.\r\n"), "credentials"),
+        (say(b"-ERR\r\n"), "credentials"),
+        (drop(), "credentials"),
+    ],
+    ids=["STLS", "no STLS", "no CAPA", "closed"],
+)
+def test_login_demand_for_tls_inside_tls_asks_for_capabilities(
+    answer: Step, kind: str, pki: Pki
+) -> None:
+    """`--auth user` needs no CAPA; only such a refusal asks for it, and remains the verdict."""
+    said = b"-ERR [AUTH] Plaintext authentication disallowed on non-secure connections.\r\n"
+    steps = [expect(b"USER monitor"), say(said), expect(b"CAPA"), answer]
+    with served("tls", pki, [*steps, *BYE], with_capa=False) as server:
+        done = check(server, *flags("tls", pki, login=True), "--auth", "user")
+
+    assert kinds(done) == [kind]
+    assert done.long[0].endswith("in phase login")
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.fault(84, case="bare")
 def test_login_bare_refusal_of_auth_is_no_mechanism(mode: str, pki: Pki) -> None:

@@ -131,7 +131,7 @@ class Server(ABC):
         root = Path(tempfile.mkdtemp(prefix=f"{cls.package}.run.", dir=UNPACKED))
         try:
             _link(unpacked / "root", root)
-            server = cls(root, _version(unpacked, cls.package), _free_ports(cls.port_count))
+            server = cls(root, _version(unpacked, cls.package), free_ports(cls.port_count))
             server.furnish(pki)
             with _syslog(root), _started(server):
                 server.settle()
@@ -197,7 +197,7 @@ def _link(unpacked: Path, root: Path) -> None:
         (root / "dev" / name).chmod(0o666)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Return unused ports: some of these servers do not report that a port is in use."""
     ports: list[int] = []
     for port in random.sample(PORTS, len(PORTS)):
@@ -229,7 +229,7 @@ def _started(server: Server) -> Iterator[None]:
     try:
         deadline = time.monotonic() + PATIENCE
         for port in server.ports:
-            while not _is_open(port):
+            while not is_open(port):
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"{server.package} does not start\n{server.log()}")
                 time.sleep(0.02)
@@ -242,7 +242,7 @@ def _started(server: Server) -> Iterator[None]:
         process.wait()
 
 
-def _is_open(port: int) -> bool:
+def is_open(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), PATIENCE):
             return True

@@ -81,6 +81,9 @@ PERSONAS = {
     ),
 }
 
+PROXIED = "127.0.1.1"
+"""The address of the listeners of the variant `proxy-protocol`."""
+
 _OLD_TLS = """
 ssl_min_protocol = TLSv1
 ssl_cipher_list = ALL:!aNULL:@SECLEVEL=0
@@ -111,6 +114,23 @@ auth_ssl_require_client_cert = yes
 """,
     "lock": "pop3_lock_session = yes\n",
     "one-connection": "mail_max_userip_connections = 1\n",
+    # The same ports on another address expect the PROXY protocol.
+    "proxy-protocol": """
+haproxy_trusted_networks = 127.0.0.0/8
+service pop3-login {{
+  inet_listener proxied {{
+    address = {proxied}
+    port = {plain}
+    haproxy = yes
+  }}
+  inet_listener proxied-tls {{
+    address = {proxied}
+    port = {tls}
+    ssl = yes
+    haproxy = yes
+  }}
+}}
+""",
 }
 
 _CONFIGURATION = """
@@ -319,7 +339,9 @@ def _configuration(folder: Path, pki: Pki, variant: str, plain: int, tls: int) -
         plain=plain,
         tls=tls,
     )
-    text += VARIANTS[variant].format(folder=folder, ca_file=pki.ca_file)
+    text += VARIANTS[variant].format(
+        folder=folder, ca_file=pki.ca_file, plain=plain, tls=tls, proxied=PROXIED
+    )
     for persona in PERSONAS.values():
         certificate, key = pki.files(persona.certificate)
         text += (
