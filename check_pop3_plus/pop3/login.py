@@ -50,6 +50,12 @@ def begin(
     return exchange(name, MECHANISMS[name], identity)
 
 
+def names_said(login: Login, secret: Secret | None) -> tuple[bytes, ...]:
+    """Return what a server may repeat of a login: user name, its parts, the secret."""
+    name = login.username.encode("utf-8", "surrogateescape")
+    return (name, *re.split(rb"[^\w-]|_", name), secret.reveal() if secret else b"")
+
+
 def user_pass(identity: Identity) -> Steps:
     """Log in by USER and PASS (RFC 1939 section 7)."""
     reply = yield command(b"USER", identity.username).replace(before_secret=True)
@@ -138,7 +144,7 @@ def refusal_message(
         Kind.CLIENT_CERTIFICATE: "demands a client certificate",
         Kind.NO_MECHANISM: "does not know this login method",
         Kind.LOCKED_OUT: "account of {0} is locked",
-        Kind.BACKEND: "server trouble, not the password of {0}",
+        Kind.BACKEND: "server trouble during the login of {0}",
         Kind.LOGIN_REFUSED: "login of {0} refused",
         Kind.IN_USE: "mailbox of {0} is in use",
         Kind.LOGIN_DELAY: "user {0} logs in too often",

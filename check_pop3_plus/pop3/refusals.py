@@ -187,7 +187,7 @@ _ABOUT_SERVICE = {
 
 
 def login_kind(
-    reply: Reply, command: Command, may_demand_tls: bool, names: Iterable[str] = ()
+    reply: Reply, command: Command, may_demand_tls: bool, names: Iterable[bytes] = ()
 ) -> Kind:
     """Return the kind of a refused login; `command` is the one that was refused.
 
@@ -209,6 +209,12 @@ def login_kind(
     return _kind_of_words(blanked(reply.text, names), may_demand_tls)
 
 
+def demands_tls(reply: Reply, names: Iterable[bytes] = ()) -> bool:
+    """Return whether the words of a refused login demand TLS, whatever its response code is."""
+    words = _kind_of_words(blanked(reply.text, names), may_demand_tls=True)
+    return words is Kind.CLEARTEXT_REFUSED
+
+
 def promises_right_password(reply: Reply) -> bool:
     """Return whether a response code says that the password was not the problem.
 
@@ -217,14 +223,14 @@ def promises_right_password(reply: Reply) -> bool:
     return kind_of_code(reply.code) in (Kind.IN_USE, Kind.TEMPORARY)
 
 
-def stat_kind(reply: Reply, names: Iterable[str] = ()) -> Kind:
+def stat_kind(reply: Reply, names: Iterable[bytes] = ()) -> Kind:
     """Return the kind of a refused STAT: the login is withdrawn, or the mailbox is unreadable."""
     coded = kind_of_code(reply.code)
     kind = coded or _kind_of_words(blanked(reply.text, names), may_demand_tls=False)
     return kind if coded or kind in _ABOUT_STAT else Kind.MAILBOX
 
 
-def service_kind(reply: Reply, names: Iterable[str] = ()) -> Kind:
+def service_kind(reply: Reply, names: Iterable[bytes] = ()) -> Kind:
     """Return the kind of a refusal to serve anybody: a greeting, or CAPA inside TLS.
 
     A response code of the family SYS wins (RFC 3206). nginx's mail proxy refuses a session without
@@ -250,17 +256,11 @@ def kind_of_code(code: str | None) -> Kind | None:
     return None
 
 
-def names_in(username: str, hostname: str) -> tuple[str, ...]:
-    """Return what a server may repeat in its replies, and what is not one of its own words."""
-    return (hostname, username, *re.split(r"[^\w-]|_", username))
-
-
-def blanked(text: bytes, names: Iterable[str] = ()) -> bytes:
+def blanked(text: bytes, names: Iterable[bytes] = ()) -> bytes:
     """Return the part of a text that is searched, without `names`, host names and URLs."""
     text = _NAMES.sub(b" ", text[:_READ])
     for name in filter(None, names):
-        said = re.escape(name.encode("utf-8", "surrogateescape"))
-        text = re.sub(rb"(?<!\w)" + said + rb"(?!\w)", b" ", text, flags=re.I)
+        text = re.sub(rb"(?<!\w)" + re.escape(name) + rb"(?!\w)", b" ", text, flags=re.I)
     return text
 
 

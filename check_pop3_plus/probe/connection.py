@@ -56,6 +56,8 @@ class Connection:
         self.is_usable = False
         """Whether QUIT can be sent: a greeting was read, and no reply is incomplete."""
         self.doubt: Doubt | None = None
+        self.names: tuple[bytes, ...] = (settings.target.hostname.encode(),)
+        """What the server may repeat in a reply, and what is then not one of its own words."""
         self._lines = grammar.LineBuffer()
 
     def request(self, command: grammar.Command, has_body: bool = False) -> grammar.Reply:
@@ -269,7 +271,7 @@ def needs_replies(settings: Settings) -> bool:
 
 def service_refused(connection: Connection, reply: grammar.Reply, template: str) -> ProbeError:
     """Return the error for a server that serves nobody; the template quotes its words."""
-    kind = refusals.service_kind(reply, [connection.settings.target.hostname])
+    kind = refusals.service_kind(reply, connection.names)
     return ProbeError(kind, template, connection.reason(reply))
 
 

@@ -146,6 +146,7 @@ def log_in(
         steps = login.begin(
             method, wanted, prerequisites.secret, connection.settings.target, greeting
         )
+        connection.names += login.names_said(wanted, prerequisites.secret)
         if not prerequisites.is_maskable:
             connection.sanitise = grammar.only_code
             connection.session.replies_hidden = True
@@ -155,7 +156,7 @@ def log_in(
             connection.session.may_log_in_again = (
                 command.before_secret or refusals.promises_right_password(reply)
             )
-            kind = _refusal_kind(connection, known, wanted.username, reply, command)
+            kind = _refusal_kind(connection, known, reply, command)
             message = login.refusal_message(
                 reply, wanted.username, kind, encrypted, connection.sanitise
             )
@@ -168,7 +169,6 @@ def log_in(
 def _refusal_kind(
     connection: Connection,
     known: grammar.Capabilities | None,
-    username: str,
     reply: grammar.Reply,
     command: grammar.Command,
 ) -> Kind:
@@ -179,7 +179,7 @@ def _refusal_kind(
     """
     from check_pop3_plus.pop3 import login, refusals
 
-    names = refusals.names_in(username, connection.settings.target.hostname)
+    names = connection.names
     kind = refusals.login_kind(reply, command, may_demand_tls=True, names=names)
     if kind is not Kind.CLEARTEXT_REFUSED or not connection.stream.encrypted:
         return kind
@@ -265,9 +265,7 @@ def stat_mailbox(connection: Connection) -> None:
     withdrawn = connection.unsolicited()
     reply = connection.read_reply() if withdrawn else connection.request(grammar.command(b"STAT"))
     if not reply.ok:
-        wanted, target = connection.settings.login, connection.settings.target
-        names = refusals.names_in(wanted.username if wanted else "", target.hostname)
-        kind, reason = refusals.stat_kind(reply, names), connection.reason(reply)
+        kind, reason = refusals.stat_kind(reply, connection.names), connection.reason(reply)
         if kind is not Kind.MAILBOX:
             raise ProbeError(kind, "withdrew the login: {}", reason)
         raise ProbeError(kind, "cannot read the mailbox: {}", reason)

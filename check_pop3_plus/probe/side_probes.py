@@ -253,9 +253,8 @@ def find_cleartext(connection: Connection, is_tried: bool) -> Printable | None:
     command = grammar.command(b"PASS", CLEARTEXT_USER, printable("***"))
     reply = connection.request(command)
     if not reply.ok:
-        names = refusals.names_in(CLEARTEXT_USER.decode(), connection.settings.target.hostname)
-        kind = refusals.login_kind(reply, command, may_demand_tls=True, names=names)
-        if kind is Kind.CLEARTEXT_REFUSED:
+        names = (CLEARTEXT_USER, *connection.names)
+        if refusals.demands_tls(reply, names):
             return None
     return printable("takes a password before TLS")
 

@@ -535,7 +535,7 @@ def test_token_endpoint_old_tls_is_refused(
     with TokenEndpoint(granted(TOKEN), tls=pki.old_tls("1.1")) as endpoint:
         done = check(mail, *options(endpoint.url), "--tls-min", "1.1")
 
-    assert_failed(done, endpoint, ": offers only old TLS or old ciphers")
+    assert_failed(done, endpoint, ": speaks only TLS 1.1 or older; --tls-min is 1.2")
 
 
 def test_token_endpoint_refusing_connections_is_config(

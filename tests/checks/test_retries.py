@@ -36,7 +36,8 @@ def test_retries_failure_persists_reports_last_attempt() -> None:
     assert done.verdict.partition(" (")[0].endswith(" before the greeting, 3 of 3 attempts failed")
     assert done.long[:2] == [
         "kind: closed, in phase greeting",
-        "try: an access list, a connection limit, or a failing back end of the server",
+        "try: an access list, a connection limit, a failing back end of the server, or it expects a"
+        " PROXY protocol header",
     ]
     assert [line.partition(":")[0] for line in done.long[2:4]] == ["attempt 1", "attempt 2"]
     assert server.connections == 3

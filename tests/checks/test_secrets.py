@@ -325,7 +325,7 @@ def test_sweep_section_error_does_not_quote_a_possible_password(tmp_path: Path) 
     for submit_target in ((), ("--submit", "jsonl:-")):
         done = run("--sweep", str(tmp_path / "sweep.ini"), *submit_target, "-vvv")
         assert done.code == 3
-        assert "unknown argument --password" in done.out
+        assert "no option takes a password" in done.out
         assert_hidden(SECRET, done.out, done.err)
 
 

@@ -152,7 +152,7 @@ BROKEN: list[tuple[str, Sequence[Step], str]] = [
     ("in the middle", [*list_of("STLS"), USER, drop()], "closed"),
     ("silent", [silence()], "timeout"),
     ("garbled", [say(b"220 mx\r\n")], "garbled"),
-    ("refused", [say(b"-ERR too many connections\r\n"), *BYE], "greeting"),
+    ("refused", [say(b"-ERR too many connections\r\n"), *BYE], "greeting-temporary"),
 ]
 
 

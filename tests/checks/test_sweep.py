@@ -405,7 +405,7 @@ def test_sweep_masks_the_secret_of_every_section(file: File) -> None:
         done = file.run("-vvv", env={"CANARY": CANARY})
         results = file.results("-vvv", env={"CANARY": CANARY})
 
-    assert "login of monitor rejected" in done.out
+    assert "login of monitor refused" in done.out
     assert_no_canary(done.out)
     assert_no_canary(results.run.out)
 

@@ -124,7 +124,7 @@ FAULTS = {
         "TLS from the first byte on the plain port",
         {
             "binary": critical("garbled", " - server is not POP3, looks like TLS"),
-            "silence": critical("timeout", r" - no greeting within", r"try: .* TLS .*\(try -S\)"),
+            "silence": critical("timeout", r" - no greeting within", r"try: .* TLS .*\(try -S[ )]"),
         },
         BEFORE_TLS,
     ),
@@ -132,7 +132,7 @@ FAULTS = {
         "plain text on the TLS port",
         {
             "": critical(
-                "tls", " - server answers in plain text, TLS expected", r"try: .*\(--starttls\)"
+                "tls", " - server answers in plain text, TLS expected", r"try: .*\(.*--starttls\)"
             )
         },
         ("tls",),
@@ -681,7 +681,7 @@ FAULTS = {
         "trouble of the server, by its words",
         {
             "temporary": warning("temporary", "login of monitor failed for now: "),
-            "back end": critical("backend", "server trouble, not the password of monitor: "),
+            "back end": critical("backend", "server trouble during the login of monitor: "),
         },
     ),
     83: Row(

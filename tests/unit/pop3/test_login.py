@@ -337,7 +337,7 @@ def test_choose_mechanism_message_names_wanted_and_offered(
         (Kind.CREDENTIALS, "login of a?b rejected: no"),
         (Kind.NO_MECHANISM, "does not know this login method: no"),
         (Kind.LOCKED_OUT, "account of a?b is locked: no"),
-        (Kind.BACKEND, "server trouble, not the password of a?b: no"),
+        (Kind.BACKEND, "server trouble during the login of a?b: no"),
         (Kind.LOGIN_REFUSED, "login of a?b refused: no"),
     ],
 )

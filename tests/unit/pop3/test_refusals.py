@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from check_pop3_plus.model.failures import Kind
+from check_pop3_plus.model.settings import Login, Secret, SecretSource
 from check_pop3_plus.pop3 import refusals
 from check_pop3_plus.pop3.grammar import Command, Reply, command, parse_status
+from check_pop3_plus.pop3.login import names_said
 from check_pop3_plus.pop3.refusals import blanked, service_kind
 
 PASS = command(b"PASS", b"x")
@@ -28,7 +30,8 @@ def parsed(text: str) -> Reply:
 
 
 def kind_of(text: str, may_demand_tls: bool = True, username: str = "monitor") -> Kind:
-    names = refusals.names_in(username, "pop.example.test")
+    wanted = Login(username, SecretSource(), "user")
+    names = (b"pop.example.test", *names_said(wanted, Secret(b"hunter2")))
     return refusals.login_kind(parsed(text), PASS, may_demand_tls, names)
 
 
@@ -151,7 +154,7 @@ def test_promises_right_password_only_by_code(text: str, is_right: bool) -> None
 )
 def test_stat_kind_is_of_words_that_withdraw_the_login(text: str, kind: Kind) -> None:
     """What is not about the login is about the mailbox."""
-    assert refusals.stat_kind(parsed(text), ["monitor"]) is kind
+    assert refusals.stat_kind(parsed(text), [b"monitor"]) is kind
 
 
 @pytest.mark.parametrize(
@@ -185,9 +188,9 @@ def test_service_kind_follows_code_then_words(line: bytes, kind: Kind) -> None:
 )
 def test_blanked_text_lacks_names(text: bytes) -> None:
     """Names of users and hosts, and URLs, are no words of the server."""
-    assert b"cert" not in blanked(text, ["cert"]).lower()
+    assert b"cert" not in blanked(text, [b"cert"]).lower()
 
 
 def test_blanked_text_keeps_longer_words() -> None:
     """A name is blanked only where it is a whole word."""
-    assert b"certificate" in blanked(b"certificate", ["cert"])
+    assert b"certificate" in blanked(b"certificate", [b"cert"])

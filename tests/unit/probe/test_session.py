@@ -709,8 +709,8 @@ def test_apop_digest_uses_greeting_as_received() -> None:
     assert "C: APOP ***" in session.transcript
 
 
-def test_login_refusal_naming_tls_inside_tls_is_credentials() -> None:
-    """Inside TLS a refusal that mentions TLS is about the credentials."""
+def test_login_refusal_naming_tls_inside_tls_says_nothing_about_the_password() -> None:
+    """Inside TLS it cannot demand TLS, unless a proxy ends TLS; then CAPA lists STLS."""
     replies = (b"+OK\r\n", b"+OK\r\n", b"-ERR TLS required\r\n", b"+OK\r\n")
 
     _, in_clear = run_scripted(ScriptedStream(*replies), INSECURE)
@@ -719,7 +719,7 @@ def test_login_refusal_naming_tls_inside_tls_is_credentials() -> None:
     assert in_clear is not None
     assert in_tls is not None
     assert in_clear.kind is Kind.CLEARTEXT_REFUSED
-    assert in_tls.kind is Kind.CREDENTIALS
+    assert in_tls.kind is Kind.LOGIN_REFUSED
 
 
 def shown(pki: Pki, name: str) -> TlsFacts:
