@@ -67,7 +67,7 @@ def all_options() -> tuple[dict[str, object], list[str]]:
             value, words = True, [flag]
         elif entry.is_repeatable:
             value, words = ["one", "two"], [f"{flag} one", f"{flag} two"]
-        elif entry.is_optional:
+        elif entry.is_optional and flag != "--extra-opts":
             words = [f"{flag}={value}"]
         variables[f"pop3_plus_{flag[2:].replace('-', '_')}"] = value
         passed += words
