@@ -67,6 +67,7 @@ def _hold(script: Script, signatures: dict[str, bytes]) -> None:
     if method:
         _log_in(wire, _chosen(method, known), greeting, signatures)
         _positive(wire, is_stat=True)
+        wire.refused = b""
     _end(wire, has_login=method is not None)
 
 
@@ -84,12 +85,11 @@ def _end(wire: _Wire, has_login: bool) -> None:
     if not end:
         if not any(status[: len(line)] == line[: len(status)] for status in statuses):
             raise _Not
-        if wire.refused and wire.is_over:
+        if wire.refused:
             raise _Arguable
         return
-    if not any(
-        re.fullmatch(re.escape(status) + rb"(?:[ \t\r].*)?", line, re.S) for status in statuses
-    ):
+    status = b"|".join(map(re.escape, statuses))
+    if not re.fullmatch(rb"(?:" + status + rb")(?:[ \t].*)?", line.removesuffix(b"\r"), re.S):
         raise _Not
     if wire.has_more():
         raise _Not
@@ -105,7 +105,7 @@ class _Wire:
         self.here = b""
         self.coming: list[Chunk] = []
         self.refused = b""
-        """The status line of a refused CAPA."""
+        """The status line of the last CAPA, if it was refused and no login followed."""
         self.is_over = False
         self.ask()
 
@@ -164,6 +164,7 @@ def _capabilities(wire: _Wire) -> list[bytes] | None:
     if status.startswith(b"-ERR"):
         wire.refused = status
         return None
+    wire.refused = b""
     lines: list[bytes] = []
     octets = 0
     while (line := wire.line()) != b".":
