@@ -232,8 +232,8 @@ _ALERTS = {
     "certificate required": 116,
     "no application protocol": 120,
 }
-_PREFIX = re.compile(r"(?:SSLV3|TLSV1|TLSV13)_(?:ALERT_)?")
-_UNNAMED = re.compile(r"\[SSL\] (?:tlsv1|tlsv13|sslv3) alert ([a-z ]+) \(")
+_PREFIX = r"(?:SSLV3|TLSV1|TLSV13)_(?:ALERT_)?"
+_UNNAMED = r"\[SSL\] (?:tlsv1|tlsv13|sslv3) alert ([a-z ]+) \("
 
 
 def _reason(error: OSError) -> str:
@@ -242,8 +242,8 @@ def _reason(error: OSError) -> str:
     Python has no names for newer reasons: they are read from the text.
     """
     reason = str(getattr(error, "reason", None) or "")
-    unnamed = None if reason else _UNNAMED.match(str(error))
-    return unnamed[1].upper().replace(" ", "_") if unnamed else _PREFIX.sub("", reason, count=1)
+    unnamed = None if reason else re.match(_UNNAMED, str(error))
+    return unnamed[1].upper().replace(" ", "_") if unnamed else re.sub(_PREFIX, "", reason, count=1)
 
 
 def is_eof(error: OSError) -> bool:

@@ -21,7 +21,7 @@ SIZE_LIMIT = 4 * 1024 * 1024
 """Bytes of a file of certificates: OpenSSL reads it in one call that no signal ends. Bundles of
 distributions have 220,000."""
 
-_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+_HASHED = r"[0-9a-f]{8}\.[0-9]+"
 """A name in a hashed directory (openssl-rehash)."""
 
 
@@ -90,7 +90,7 @@ def _usable(directory: str) -> int:
     """
     try:
         with os.scandir(directory) as entries:
-            names = [each.path for each in entries if _HASHED.fullmatch(each.name)]
+            names = [each.path for each in entries if re.fullmatch(_HASHED, each.name)]
     except OSError:
         return 0
     readable = list(islice((each for each in names if os.access(each, os.R_OK)), _WHOLE_STORE))
@@ -102,7 +102,7 @@ def _is_searchable_only(directory: str) -> bool:
     return os.access(directory, os.X_OK) and not os.access(directory, os.R_OK)
 
 
-_BEGIN = re.compile(rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----")
+_BEGIN = rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----"
 _HEAD_SIZE = 64 * 1024
 """Bytes in which the first certificate begins, after comments."""
 
@@ -112,7 +112,7 @@ def _holds_certificate(path: str) -> bool:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return False
         with open(path, "rb") as file:
-            return bool(_BEGIN.search(file.read(_HEAD_SIZE)))
+            return bool(re.search(_BEGIN, file.read(_HEAD_SIZE)))
     except (OSError, ValueError):
         return False
 
@@ -121,7 +121,7 @@ def _nothing_in(directory: str) -> ProbeError:
     """Return why a directory yields no certificate."""
     template = "no usable CA certificate in CA directory {}: "
     try:
-        number = sum(bool(_HASHED.fullmatch(name)) for name in os.listdir(directory))
+        number = sum(bool(re.fullmatch(_HASHED, name)) for name in os.listdir(directory))
     except OSError as error:
         return config_error("cannot read CA directory {}", directory, cause=error)
     if number:

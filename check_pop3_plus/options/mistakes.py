@@ -79,7 +79,7 @@ def unknown_argument(argument: str, previous: str, has_host: bool) -> Printable:
     It is shown only if it begins with a dash: any other might be a password. `previous` is the
     flag before it, and `has_host` tells whether -H is given.
     """
-    if argument[:1] in _DASHES and argument:
+    if argument and argument[0] in _DASHES:
         return _typographic(argument)
     if argument.startswith("-"):
         name = re.split(r"[=\s]", argument)[0]

@@ -20,7 +20,7 @@ from check_pop3_plus.model.report import Note, Session, TlsFacts
 from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable, sanitise
 from check_pop3_plus.model.settings import Security, Settings
 from check_pop3_plus.net.transport import Stream
-from check_pop3_plus.pop3 import grammar, refusals
+from check_pop3_plus.pop3 import grammar
 from check_pop3_plus.support.deadline import Clock
 from check_pop3_plus.support.masking import also_masking
 
@@ -177,7 +177,7 @@ class Connection:
             return self.doubt.if_shifted
         line = self.pending_line() if line is None else line
         # The server may answer a header that a proxy has sent in our name.
-        proxy = " (PROXY protocol?)" if _ABOUT_COMMAND.match(line) else ""
+        proxy = " (PROXY protocol?)" if re.match(_ABOUT_COMMAND, line) else ""
         template = "sent unexpected data after the greeting: {}" + proxy
         return ProbeError(Kind.GARBLED, template, self.quote(line))
 
@@ -271,6 +271,8 @@ def needs_replies(settings: Settings) -> bool:
 
 def service_refused(connection: Connection, reply: grammar.Reply, template: str) -> ProbeError:
     """Return the error for a server that serves nobody; the template quotes its words."""
+    from check_pop3_plus.pop3 import refusals
+
     kind = refusals.service_kind(reply, connection.names)
     return ProbeError(kind, template, connection.reason(reply))
 
@@ -286,6 +288,8 @@ def read_capabilities_in_tls(
     Raises ProbeError: client-certificate, greeting, greeting-temporary; garbled; what
     `Connection.read_reply` raises.
     """
+    from check_pop3_plus.pop3 import refusals
+
     with connection.session.timeline.phase(Phase.CAPA):
         is_unasked = connection.unsolicited()
         if not is_unasked:
@@ -302,10 +306,9 @@ def read_capabilities_in_tls(
 
 
 # It is about a command, so that it may well be the reply to one.
-_ABOUT_COMMAND = re.compile(
-    rb"-ERR\b.*\b(?:PROXY|CAPA|commands?|unknown|unrecogni[sz]ed|syntax"
-    rb"|(?:not |un)(?:implemented|supported))\b",
-    re.I | re.S,
+_ABOUT_COMMAND = (
+    rb"(?is)-ERR\b.*\b(?:PROXY|CAPA|commands?|unknown|unrecogni[sz]ed|syntax"
+    rb"|(?:not |un)(?:implemented|supported))\b"
 )
 
 
@@ -319,7 +322,7 @@ def read_capabilities(connection: Connection) -> grammar.Capabilities | None:
         if not reply.ok:
             line = _status_line(reply)
             unexpected = connection.unexpected(line)
-            is_about_command = not reply.text or _ABOUT_COMMAND.match(line)
+            is_about_command = not reply.text or re.match(_ABOUT_COMMAND, line)
             connection.doubt = Doubt(unexpected, None if is_about_command else unexpected)
         return _capabilities(connection, reply)
 

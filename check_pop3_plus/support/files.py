@@ -173,12 +173,12 @@ def _directories(path: str) -> Iterator[tuple[str, os.stat_result, os.stat_resul
         left.extendleft(reversed(target.split("/")))
 
 
-_STARTS_COMMANDS = re.compile(rb"(?m)^[ \t]*(?:--)?password-command[ \t]*=")
+_STARTS_COMMANDS = rb"(?m)^[ \t]*(?:--)?password-command[ \t]*="
 
 
 def _check_commands(status: os.stat_result, content: bytes, path: str, what: str) -> None:
     """Refuse options that start a command if another user could have written them."""
-    if not _STARTS_COMMANDS.search(content):
+    if not re.search(_STARTS_COMMANDS, content):
         return
     _check_link(path, what)
     _check_directories(path, what)

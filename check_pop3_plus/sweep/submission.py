@@ -20,7 +20,7 @@ take a few seconds."""
 _FIRST_PAUSE_SECONDS = 0.1
 
 _ROUND_SECONDS = 0.02
-"""Between two looks at whether all results are sent."""
+"""How often `wait` checks whether all results are sent."""
 
 _MODULES = {IcingaApi: "icinga_target", CommandFile: "nagios_target", JsonLines: "json_target"}
 """The module of each target, by the type of its settings."""
@@ -72,7 +72,7 @@ class Target:
         self._undecided[id(outcome)] = outcome
         self._queue.put(outcome)
         if self._running < self.senders and (is_behind or not self._running):
-            self._running += 1  # before the thread looks at it
+            self._running += 1  # before the thread reads it
             try:
                 threading.Thread(target=self._work, daemon=True).start()
             except RuntimeError:  # the limit of the system; tried again for the next result
