@@ -144,8 +144,9 @@ HINTS = {
         "not a wrong password: check the log of the server and its authentication back end"
     ),
     Kind.BACKEND: Hint(
-        "probably nobody can log in: check the log of the server and its authentication back end"
-        " (nginx also hides a wrong password so, unless proxy_pass_error_message is on)"
+        "logins probably fail for all users: check the log of the server and its authentication"
+        " back end (nginx answers a wrong password like this, too, unless"
+        " proxy_pass_error_message is on)"
     ),
     Kind.MAILBOX: Hint("the login works; check the server log for the mailbox of this user"),
     Kind.GOODBYE: Hint(gloss="no reply to QUIT"),

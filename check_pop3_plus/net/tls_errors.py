@@ -45,7 +45,7 @@ def _chain(tls: "ssl.SSLSocket", method: str) -> tuple[bytes, ...]:
 # kind does not fit. All others mean that the chain is not trusted, for the reason that OpenSSL
 # gives.
 _IS = "certificate is {}"
-_REISSUE = "issue the certificate anew, or have its issuer corrected"
+_REISSUE = "reissue the certificate, or have the certificate of its issuer corrected"
 _ADD_ROOT = "add the root certificate of the CA to the trust store (--ca-file)"
 _REJECTIONS = {
     2: (Kind.UNTRUSTED, "{}", "root of the trusted intermediate is missing", _ADD_ROOT),

@@ -270,7 +270,7 @@ def needs_replies(settings: Settings) -> bool:
 
 
 def service_refused(connection: Connection, reply: grammar.Reply, template: str) -> ProbeError:
-    """Return the error for a server that serves nobody; the template quotes its words."""
+    """Return the error for a server that refuses service; the template quotes its words."""
     from check_pop3_plus.pop3 import refusals
 
     kind = refusals.service_kind(reply, connection.names)

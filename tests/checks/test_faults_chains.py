@@ -17,7 +17,7 @@ ISSUER = "certificate not trusted: issuer CN=Inter "
 REKEYED = "certificate not trusted: the trusted CA CN=Root has another key"
 ROOT_MISSING = "CN=Inter is trusted here, but its root is missing"
 IN_STORE = "replace it in the trust store of this machine"
-REPLACE, REISSUE = "put the certificate that the CA uses now into", "issue the certificate anew"
+REPLACE, REISSUE = "put the certificate that the CA uses now into", "reissue the certificate"
 
 CASES = [
     (87, "purpose", "untrusted", TO_SERVERS, REISSUE),

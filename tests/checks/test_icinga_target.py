@@ -185,7 +185,7 @@ def test_sweep_with_a_lost_answer_submits_all(pki: Pki, client: Client, tmp_path
     assert first - second == pytest.approx(0.001, abs=1e-5)
 
 
-def test_submit_waits_anew_after_each_accepted_result(
+def test_submit_waits_again_after_each_accepted_result(
     pki: Pki, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The patience is for one restart; the next restart has its own."""
