@@ -25,6 +25,7 @@ from check_pop3_plus.certificate.der import (
     without_names,
 )
 from check_pop3_plus.certificate.rejection_reasons import Link
+from check_pop3_plus.model.failures import ISSUER_NOT_FOUND
 from check_pop3_plus.model.report import CertificateFacts, Chain
 from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable
 from check_pop3_plus.model.stopped import Stopped
@@ -106,7 +107,7 @@ def _require_memory() -> None:
 
 
 # X509_V_ERR_* of a path whose end is not in the trust store, or is no root.
-_NOT_ANCHORED = frozenset((2, 18, 19, 20, 21))
+_NOT_ANCHORED = ISSUER_NOT_FOUND | {2}
 
 
 # In a sweep many services have one server, and most servers have one of a few issuers.

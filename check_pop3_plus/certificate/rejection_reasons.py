@@ -20,6 +20,7 @@ from check_pop3_plus.certificate.der import (
     first,
     values,
 )
+from check_pop3_plus.model.failures import ISSUER_NOT_FOUND
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import CertificateFacts
 from check_pop3_plus.model.sanitised_text import Printable, printable
@@ -86,7 +87,7 @@ def _another_key(
             # Where both name the same key the signature itself is broken.
             if issuer not in sent and not _name_the_same_key(below, issuer):
                 return _HAS_ANOTHER_KEY, _REPLACE, issuer
-    if code not in _ISSUER_NOT_FOUND or last.fields is None:
+    if code not in ISSUER_NOT_FOUND or last.fields is None:
         return None
     for each in (*trusted, *(each for each in sent if each not in path)):
         if each.fields is None or each.fields.subject != last.fields.issuer:
@@ -99,7 +100,6 @@ def _another_key(
 
 
 _BAD_SIGNATURE = 7
-_ISSUER_NOT_FOUND = frozenset((18, 19, 20, 21))
 _HAS_ANOTHER_KEY = "the trusted CA {} has another key"
 _IS_ANOTHER = "the trusted CA {} has another serial number"
 _WAS_SENT_WITH = "issuer {{}} was sent with another {}"

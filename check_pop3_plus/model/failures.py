@@ -154,6 +154,10 @@ class DeadlineExceeded(ProbeError):
     is_late = True
 
 
+ISSUER_NOT_FOUND = frozenset((18, 19, 20, 21))
+"""X509_V_ERR_* of OpenSSL: a self-signed or unknown end of the chain."""
+
+
 class CertificateRejected(ProbeError):
     """The server's certificate was rejected; no POP3 byte may follow."""
 

@@ -7,7 +7,13 @@ it.
 import re
 from typing import TYPE_CHECKING
 
-from check_pop3_plus.model.failures import CertificateRejected, Kind, ProbeError, config_error
+from check_pop3_plus.model.failures import (
+    ISSUER_NOT_FOUND,
+    CertificateRejected,
+    Kind,
+    ProbeError,
+    config_error,
+)
 
 if TYPE_CHECKING:
     import ssl
@@ -65,7 +71,6 @@ _REJECTIONS = {
 # Errors of the strict mode alone.
 _NOT_STRICT = frozenset((78, *range(80, 94)))
 _OUT_OF_MEMORY = 17
-_ISSUER_NOT_FOUND = frozenset((18, 19, 20, 21))
 
 
 def rejected(error: "ssl.SSLCertVerificationError", tls: "ssl.SSLSocket") -> ProbeError:
@@ -87,7 +92,7 @@ def rejected(error: "ssl.SSLCertVerificationError", tls: "ssl.SSLSocket") -> Pro
         verify_code=code,
         cure=cure,
         path=verified_path(tls),
-        trusted=_trusted(tls) if code in _ISSUER_NOT_FOUND else (),
+        trusted=_trusted(tls) if code in ISSUER_NOT_FOUND else (),
     )
 
 
