@@ -185,7 +185,7 @@ def _of_session(
         yield from (f"note: {note.kind.value}: {note.text}{whose}" for note in each.notes)
     if any(each.replies_hidden for each in report.sessions):
         yield (
-            "note: password shorter than 6 characters: of the server's replies after the login only"
+            "note: password shorter than 6 characters: of the server replies after the login only"
             " response codes are shown"
         )
 

@@ -41,7 +41,7 @@ _CURES = {
     **dict.fromkeys(("--config", "--config-file", "-f", "--file"), "use --extra-opts=@FILE"),
     **dict.fromkeys(
         ("--cert", "--cert-file"),
-        "use --client-cert for a client certificate, -D for the expiry of the server's",
+        "use --client-cert for a client certificate, -D for the expiry of the server certificate",
     ),
     **dict.fromkeys(("--key", "--key-file", "-K"), "use --client-key"),
     **dict.fromkeys(

@@ -117,7 +117,7 @@ def _read_first(server_first: bytes, nonce: bytes) -> tuple[bytes, bytes, int]:
     if not parts:
         raise Malformed("not the first message of a SCRAM server")
     if not parts["nonce"].startswith(nonce) or parts["nonce"] == nonce:
-        raise Malformed("its nonce does not continue the client's")
+        raise Malformed("its nonce does not continue ours")
     iterations = int(parts["iterations"])
     if not FEWEST_ITERATIONS <= iterations <= MOST_ITERATIONS:
         bounds = f"{FEWEST_ITERATIONS} to {MOST_ITERATIONS}"

@@ -166,7 +166,7 @@ def calm(out: str) -> str:
 
 
 NOTE = (
-    "note: password shorter than 6 characters: of the server's replies after the login only"
+    "note: password shorter than 6 characters: of the server replies after the login only"
     " response codes are shown\n"
 )
 

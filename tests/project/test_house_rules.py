@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -194,6 +195,19 @@ def test_timeouts_are_no_literals(module: str) -> None:
         assert not any(word.arg == "timeout" and is_number(word.value) for word in call.keywords)
         if isinstance(call.func, ast.Attribute) and call.func.attr in ("settimeout", "join"):
             assert not any(map(is_number, call.args)), ast.unparse(call)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_output_texts_hold_no_quoting_characters(module: str) -> None:
+    """A notification shell may read our own words too; help and patterns are not among them."""
+    if module in ("options.table", "options.help_text"):
+        return
+    docstrings = {id(node.value) for node in ast.walk(tree(module)) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            of_pattern = "\\b" in node.value
+            apostrophe = re.search(r"\w'\w|s' ", node.value)
+            assert id(node) in docstrings or of_pattern or not apostrophe, node.value
 
 
 @pytest.mark.parametrize(

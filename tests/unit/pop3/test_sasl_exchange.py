@@ -353,7 +353,7 @@ def test_malformed_challenge_is_cancelled(name: str, replies: list[Reply], answe
             "one more than this mechanism has",
             "not empty, though it is the client that begins",
             "not the first message of a SCRAM server",
-            "its nonce does not continue the client?s",
+            "its nonce does not continue ours",
         )
     }
 

@@ -178,7 +178,7 @@ def test_scram_invalid_first_message_is_malformed(server_first: bytes) -> None:
     with pytest.raises(Malformed) as caught:
         steps.send(server_first)
     assert re.fullmatch(
-        r"not the first message of a SCRAM server|its nonce does not continue the client's"
+        r"not the first message of a SCRAM server|its nonce does not continue ours"
         r"|not base64|[0-9]+ iterations, where 4096 to 600000 are acceptable",
         str(caught.value),
     )
