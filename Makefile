@@ -11,8 +11,8 @@ LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.10 -
 	--no-annotate --custom-compile-command 'make lock'
 
 # Debian packages of the tests: real servers, tools for network namespaces, OpenSSL as reference for
-# certificates, a system call tracer, and a tool that fakes the clock.
-SERVERS := dovecot-pop3d iproute2 nftables openssl strace faketime
+# certificates, a system call tracer, a tool that fakes the clock, and a checker of manual pages.
+SERVERS := dovecot-pop3d iproute2 nftables openssl strace faketime mandoc
 # Proxies in front of POP3.
 SYSTEMS := nginx libnginx-mod-mail haproxy perdition
 SYSTEMS += icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrpe-plugin influxdb

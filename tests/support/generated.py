@@ -1,13 +1,13 @@
 """Write what is made from the tables of the code: `make generated`.
 
-The basket of the Icinga Director, the list of options, the generated parts of the page of kinds,
-and the outputs of the commands that the documents show.
+The basket of the Icinga Director, the list of options, the manual page and bash completion, the
+generated parts of the page of kinds, and the outputs of the commands that the documents show.
 """
 
 from __future__ import annotations
 
 from check_pop3_plus.options import help_text
-from tests.support import director_basket, documents, kinds_page
+from tests.support import director_basket, documents, kinds_page, manual
 from tests.support.documents import PAGES
 
 OPTIONS = documents.PROJECT / "README.md"
@@ -26,6 +26,8 @@ if __name__ == "__main__":
     director_basket.BASKET.write_text(director_basket.text(director_basket.basket()))
     OPTIONS.write_text(options_page())
     kinds_page.PAGE.write_text(kinds_page.rewritten(kinds_page.PAGE.read_text()))
+    manual.PAGE.write_text(manual.page())
+    manual.COMPLETION.write_text(manual.completion())
     pages = tuple(path.read_text() for path in PAGES)
     outputs = iter(documents.outputs(pages))
     for path, page in zip(PAGES, pages, strict=True):
