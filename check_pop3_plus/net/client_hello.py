@@ -28,7 +28,7 @@ _CURVES = bytes.fromhex("001d 0017 0018 0019")  # X25519, P-256, P-384, P-521
 _ALERT, _HANDSHAKE, _FATAL, _SERVER_HELLO = 21, 22, 2, 2
 
 
-def client_hello(version: str, name: str) -> bytes:
+def legacy(version: str, name: str) -> bytes:
     """Return a ClientHello that offers one old version, with `name` as SNI unless an address."""
     host = b"" if re.fullmatch(r"[0-9.]+|.*:.*", name) else name.encode("ascii")
     server_name = b"\0" + _sized(host, 2)

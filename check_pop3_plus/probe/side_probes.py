@@ -213,7 +213,7 @@ def try_legacy_version(connection: Connection, version: str) -> str:
     """
     _prepare_handshake(connection)
     connection.is_usable = False  # no POP3 byte follows
-    connection.stream.send(client_hello.client_hello(version, connection.settings.tls.name))
+    connection.stream.send(client_hello.legacy(version, connection.settings.tls.name))
     data = b""
     while (answer := client_hello.answer(data)) is None:
         try:

@@ -380,12 +380,12 @@ def test_client_hello_is_accepted_by_openssl(version: str, name: str, pki: Pki) 
     """A real TLS stack answers it with a ServerHello."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = pki.old_tls(version).wrap_bio(incoming, outgoing, server_side=True)
-    incoming.write(client_hello.client_hello(version, name))
+    incoming.write(client_hello.legacy(version, name))
     with pytest.raises(ssl.SSLWantReadError):
         server.do_handshake()
 
     assert client_hello.answer(outgoing.read()) == f"TLS {version}"
-    assert client_hello.client_hello(version, name) != client_hello.client_hello(version, name)
+    assert client_hello.legacy(version, name) != client_hello.legacy(version, name)
 
 
 @given(st.binary(max_size=80))
