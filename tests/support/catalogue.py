@@ -883,6 +883,25 @@ FAULTS = {
         },
         WITH_TLS,
     ),
+    100: Row(
+        "a sweep runs out of descriptors, threads or memory",
+        {
+            "descriptors": unknown(
+                None,
+                r": 1 OK; 1 not done \(password command cannot be run: Too many open files\): a!x",
+                r"^unknown: not done, password command cannot be run: .* \(ulimit\): a!x",
+            ),
+            "threads": unknown(
+                None,
+                r": none done; 2 not done \(cannot start a thread\): a!x, b!y; all submitted",
+                r"^unknown: not done within 3 s after a local shortage \(cannot start a thread; ",
+            ),
+            "memory": unknown(
+                None, r"; 2 not done \(local error: MemoryError\): a!x, b!y; all submitted"
+            ),
+        },
+        ANY,
+    ),
     101: Row(
         "the answer of the API is lost, and the result sent again",
         {"": ok(": 1 OK; all submitted ")},
