@@ -24,6 +24,7 @@ class Phase(Enum):
     STLS = "stls"
     LOGIN = "login"
     STAT = "stat"
+    TOP = "top"
     QUIT = "quit"
 
 
@@ -75,11 +76,14 @@ class Kind(Enum):
     NOT_DEPLOYED = "not-deployed"
     LONG_LIVED = "long-lived"
     TOO_FEW = "too-few"
+    NO_MESSAGE = "no-message"
     # Thresholds that were crossed: they have a name to print, and no state of their own.
     SLOW = "slow"
     EXPIRING = "expiring"
     MESSAGES = "messages"
     SIZE = "size"
+    STALE = "stale"
+    UNFETCHED = "unfetched"
     # Ours, not the server's: always UNKNOWN.
     CONFIG = "config"
     BUG = "bug"

@@ -178,6 +178,18 @@ class MailboxFacts(Record):
     octets: int
 
 
+class MessageDates(Record):
+    """When messages arrived, by their headers."""
+
+    read: int
+    """Number of messages whose headers were read."""
+    undated: int = 0
+    """Number of those that have no usable date."""
+    newest: float | None = None
+    """Seconds since the epoch, as `oldest`; None where no message has a usable date."""
+    oldest: float | None = None
+
+
 class Note(Record):
     """A fact to report that did not end the session."""
 
@@ -212,6 +224,8 @@ class Session:
         self.tls: TlsFacts | None = None
         self.chain = Chain()
         self.mailbox: MailboxFacts | None = None
+        self.dates: MessageDates | None = None
+        """None unless the age of messages is wanted."""
         self.login_began = False
         self.may_log_in_again = False
         """Whether the login failed, but not by its secret: none was sent, or a response code says
@@ -238,7 +252,7 @@ class Observation(Record):
     """One fact to evaluate, and the session that it comes from, if any."""
 
     session: Session | None
-    fact: Failure | Note | Chain | bytes | frozenset[tuple[str, str | None]]
+    fact: Failure | Note | Chain | MessageDates | bytes | frozenset[tuple[str, str | None]]
 
 
 class Report(Record):
