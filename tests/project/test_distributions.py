@@ -17,12 +17,6 @@ from tests.support.command import Run
 from tests.support.faults import honest, kinds
 from tests.support.package import PACKAGE, ROOT, modules, source
 
-SHARED = {
-    "icinga-templates": "check_pop3_plus",
-    "man": "man/man1",
-    "completions/bash": "bash-completion/completions",
-}
-
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -73,18 +67,16 @@ def test_wheel_has_every_module_and_nothing_else(wheel: Path) -> None:
     files = {str(source(module).relative_to(ROOT)) for module in modules()}
     packages = {str(path.relative_to(ROOT)) for path in PACKAGE.rglob("__init__.py")}
     data = f"check_pop3_plus-{__version__}.data"
+    templates = (path for path in (ROOT / "icinga-templates").rglob("*") if path.is_file())
     shared = {
-        f"{data}/data/share/{there}/{path.relative_to(ROOT / here)}"
-        for here, there in SHARED.items()
-        for path in (ROOT / here).rglob("*")
-        if path.is_file()
+        "doc/check_pop3_plus/CHANGELOG.md",
+        "man/man1/check_pop3_plus.1",
+        "bash-completion/completions/check_pop3_plus.bash",
+        *(f"check_pop3_plus/{path.relative_to(ROOT / 'icinga-templates')}" for path in templates),
     }
-    added = {
-        f"{data}/scripts/check_pop3_plus",
-        f"{data}/data/share/doc/check_pop3_plus/CHANGELOG.md",
-    }
+    more = {f"{data}/scripts/check_pop3_plus", *(f"{data}/data/share/{name}" for name in shared)}
 
-    assert names == files | packages | {"check_pop3_plus/py.typed"} | shared | added
+    assert names == files | packages | {"check_pop3_plus/py.typed"} | more
 
 
 def test_source_distribution_has_every_file_of_the_repository(unpacked: Path) -> None:
@@ -100,17 +92,16 @@ def test_source_distribution_has_every_file_of_the_repository(unpacked: Path) ->
 
 
 def test_source_distribution_runs_its_own_tests(unpacked: Path) -> None:
-    """All of them are found, and those of a folder pass, with the code of the distribution."""
-    where = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    pytest_ = [sys.executable, "-m", "pytest", *where]
-    for arguments in (
-        ["--collect-only", "tests"],
-        ["tests/unit/model", "tests/project/test_readme.py"],
-    ):
-        done = subprocess.run(
-            [*pytest_, *arguments], cwd=unpacked, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    """Those of a folder pass, with the code and the helpers of the distribution."""
+    pytest_ = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    done = subprocess.run(
+        [*pytest_, "tests/unit/model"],
+        cwd=unpacked,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
 
 
 def test_distributions_are_built_the_same_again(built: Path, tmp_path: Path) -> None:
