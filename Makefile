@@ -13,7 +13,9 @@ LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.10 -
 # Debian packages of the tests: real servers, tools for network namespaces, OpenSSL as reference for
 # certificates, a system call tracer, and a tool that fakes the clock.
 SERVERS := dovecot-pop3d iproute2 nftables openssl strace faketime
-SYSTEMS := icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrpe-plugin influxdb
+# Proxies in front of POP3.
+SYSTEMS := nginx libnginx-mod-mail haproxy perdition
+SYSTEMS += icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrpe-plugin influxdb
 # The Icinga Director. php-cgi comes first, so that php brings no web server along.
 SYSTEMS += php-cgi php-cli php-mysql icingacli icingaweb2-module-director
 SYSTEMS += mariadb-client-core mariadb-server-core
@@ -123,6 +125,7 @@ record: servers $(STAMP)
 
 test-systems: systems $(STAMP)
 	$(PYTEST) tests/systems
+	DOVECOT_ROOT=$(CURDIR)/.servers/dovecot-2.4/root $(PYTEST) tests/checks/test_dovecot.py
 
 screenshots: programs $(STAMP)
 	$(BIN)/python -m tests.support.screenshots
@@ -161,6 +164,7 @@ programs:
 
 systems:
 	@tests/install-servers $(SERVERS) $(SYSTEMS)
+	@RELEASE=trixie tests/unpack-server .servers/dovecot-2.4 dovecot-pop3d
 	@tests/unpack-server .servers/courier-pop $(COURIER)
 	@tests/unpack-server .servers/cyrus-pop3d $(CYRUS)
 	@tests/unpack-server .servers/popa3d $(POPA3D)
