@@ -10,7 +10,14 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from check_pop3_plus.model.failures import DeadlineExceeded, Failure, Kind, Phase, ProbeError
+from check_pop3_plus.model.failures import (
+    DeadlineExceeded,
+    Failure,
+    Kind,
+    Phase,
+    ProbeError,
+    is_shortage,
+)
 from check_pop3_plus.model.report import Address, Note, Session
 from check_pop3_plus.model.sanitised_text import Printable, printable
 from check_pop3_plus.model.settings import Security
@@ -183,7 +190,7 @@ class _AssertionTests:
             return on_separate_connection(self._address, self._prerequisites, self._deadline, test)
         except ProbeError as error:
             text = printable("an assertion ({}) could not be tried: {}", kind.value, error.message)
-            self.notes.append(Note(error.kind, text, is_failure=True))
+            self.notes.append(Note(error.kind, text, True, is_shortage(error)))
             return None
 
 
