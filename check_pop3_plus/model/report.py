@@ -197,6 +197,8 @@ class Note(Record):
     text: Printable
     is_failure: bool = False
     """Whether it ended a side probe."""
+    is_shortage: bool = False
+    """Whether that was a lack of resources of this machine."""
 
 
 class Session:
@@ -293,6 +295,14 @@ class Report(Record):
             if len(self.evaluated) < len(self.sessions)
             else []
         )
+
+    @property
+    def shortage(self) -> Printable | None:
+        """What this machine lacked, so that the report tells too little about the server."""
+        failures = [self.failure, *(session.failure for session in self.sessions)]
+        notes = [note for session in self.sessions for note in session.notes]
+        found = [each.message for each in failures if each and each.is_shortage]
+        return next(iter(found + [note.text for note in notes if note.is_shortage]), None)
 
     def seconds(self) -> dict[Phase, float]:
         """Return the seconds of each phase reached; of several addresses the slowest."""
