@@ -130,6 +130,8 @@ record: servers $(STAMP)
 
 test-systems: systems $(STAMP)
 	$(PYTEST) tests/systems
+	DOVECOT_ROOT=$(CURDIR)/.servers/dovecot-2.4/root $(PYTEST) \
+		tests/checks/test_dovecot.py tests/systems/test_proxies.py
 
 screenshots: programs $(STAMP)
 	$(BIN)/python -m tests.support.screenshots
@@ -177,6 +179,7 @@ programs:
 
 systems:
 	@tests/install-servers $(SERVERS) $(SYSTEMS)
+	@RELEASE=trixie tests/unpack-server .servers/dovecot-2.4 dovecot-pop3d
 	@tests/unpack-server .servers/courier-pop $(COURIER)
 	@tests/unpack-server .servers/cyrus-pop3d $(CYRUS)
 	@tests/unpack-server .servers/popa3d $(POPA3D)

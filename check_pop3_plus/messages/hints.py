@@ -176,6 +176,16 @@ HINTS = {
     Kind.EXPIRING: Hint(_RENEW),
     Kind.MESSAGES: Hint(),
     Kind.SIZE: Hint(),
+    Kind.STALE: Hint(
+        "no mail arrives in this mailbox: check the queue and the log of the mail server that"
+        " delivers to it, its quota, and the sender"
+    ),
+    Kind.UNFETCHED: Hint(
+        "nothing fetches the mail of this mailbox: check the program or person that should"
+    ),
+    Kind.NO_MESSAGE: Hint(
+        "no mail arrives, or all of it is fetched: --newest-... needs a mailbox that keeps mail"
+    ),
     Kind.CONFIG: Hint(),
     Kind.BUG: Hint(),
     Kind.STOPPED: Hint(),

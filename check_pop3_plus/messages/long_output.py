@@ -7,7 +7,7 @@ The kind of failure and the hint come first, then the facts.
 from collections.abc import Iterator
 
 from check_pop3_plus.messages import certificates, hints
-from check_pop3_plus.messages.formats import date, reason
+from check_pop3_plus.messages.formats import count, date, reason
 from check_pop3_plus.model.failures import MEASURED, Failure, Kind
 from check_pop3_plus.model.report import CertificateFacts, Chain, Report, Session
 from check_pop3_plus.model.sanitised_text import sanitise
@@ -178,6 +178,9 @@ def _of_session(
     is_about_capabilities = settings.verbosity or Kind.NO_CAPABILITY.value in kinds
     if session.capabilities is not None and is_about_capabilities:
         yield f"capabilities: {', '.join(session.capabilities)[:400]}"
+    if session.dates and session.dates.undated:
+        of = count(session.dates.read, "message")
+        yield f"note: {session.dates.undated} of {of} read without a usable date in the headers"
     if settings.verbosity:
         yield from (f"protocol warning: {oddity}" for oddity in session.protocol_warnings)
     for each in report.evaluated:
