@@ -75,10 +75,11 @@ class Prerequisites:
             self.is_maskable = can_mask(revealed[0])
             self.notes = list(password_source.remarks(login.source, revealed[0]))
         if self.settings.tls.security is not Security.PLAIN:
-            from check_pop3_plus.certificate import reader  # it loads cryptography
-
-            reader.prepare()
             self.context = tls.context(self.settings.tls)
+            if self.settings.assertions.issuer:
+                from check_pop3_plus.certificate import reader
+
+                reader.prepare()  # names decide the verdict
             self.deployed = _read_deployed(self.settings.assertions.deployed_file, self.sanitise)
         self._is_ready = True
 

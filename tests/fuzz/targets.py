@@ -31,7 +31,7 @@ from check_pop3_plus.model.settings import (
     Target,
     Verify,
 )
-from check_pop3_plus.net import dns_query, https, legacy_client_hello
+from check_pop3_plus.net import client_hello, dns_query, https
 from check_pop3_plus.options import parser
 from check_pop3_plus.options.parser import HelpRequested
 from check_pop3_plus.output.plugin_text import render
@@ -143,14 +143,12 @@ def sasl(data: bytes) -> None:
 def certificates(data: bytes) -> None:
     """Evaluate a chain: every chain gives a result, and OK only if its dates are readable."""
     flags = (data[:1] or b"\0")[0]
-    sent = tuple(_one_by_one(data[1:]))[:20]
+    sent = tuple(one_by_one(data[1:]))[:20]
     for der in sent:
         with suppress(ValueError):
             fields = certificate_der.parse(der)
             rfc5280_rules.defects([fields])
-        with suppress(ValueError):
-            certificate_der.without_names(der)
-        reader.read(der, sanitised_text.sanitise)
+        assert None not in reader.read(der, sanitised_text.sanitise).unreadable
     path = sent if flags & 1 else ()
     words = ["-H", "localhost", "-S", "-D", "60,14"]
     words += [] if path else ["--verify", "none"]
@@ -170,7 +168,7 @@ def certificates(data: bytes) -> None:
             assert float(shown[label].partition(";")[0]) >= 60, played.run.out
 
 
-def _one_by_one(data: bytes) -> Iterator[bytes]:
+def one_by_one(data: bytes) -> Iterator[bytes]:
     """Yield the certificates, split by the length at the start of each."""
     while data:
         length = int.from_bytes(data[2:4], "big") + 4 if data[:2] == b"\x30\x82" else len(data)
@@ -295,7 +293,7 @@ def server_hello(data: bytes) -> None:
     outcomes = []
     for length in (len(data) // 3, len(data) // 2, len(data)):
         try:
-            outcomes.append(str(legacy_client_hello.answer(data[:length])))
+            outcomes.append(str(client_hello.answer(data[:length])))
         except ProbeError as error:
             outcomes.append(error.message)
     assert set(outcomes) <= {

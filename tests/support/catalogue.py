@@ -345,8 +345,10 @@ FAULTS = {
         WITH_TLS,
     ),
     38: Row(
-        "the certificate is unreadable, and TLS works",
-        {"": warning("certificate-unreadable", r" - details of the certificate are unreadable")},
+        "a fact that was asked for is unreadable, and TLS works",
+        {
+            "issuer": warning("certificate-unreadable", r" are unreadable: subject and issuer \("),
+        },
         WITH_TLS,
     ),
     39: Row(
@@ -556,6 +558,12 @@ FAULTS = {
         {
             name: unknown("config", f"config: missing Python module {name}$")
             for name in ("cryptography", "nagiosplugin")
+        }
+        | {
+            "cryptography, not decisive": ok(
+                "certificate valid for",
+                r"subject and issuer \(missing Python module cryptography\)",
+            )
         },
         ANY,
     ),
@@ -645,6 +653,31 @@ FAULTS = {
         },
         ANY,
     ),
+    76: Row(
+        "a trust store without a usable certificate",
+        {
+            "dangling": unknown("config", r"no usable CA certificate in .*: its hashed names .1"),
+            **{
+                case: unknown("config", "no usable CA certificate in .*: it has no hashed names")
+                for case in ("not hashed", "empty")
+            },
+        },
+        ANY,
+    ),
+    77: Row(
+        "the OpenSSL policy of the system prevents the handshake",
+        {
+            case: unknown("config", rf"the local OpenSSL policy \(openssl.cnf\) allows no {what}")
+            for case, what in (
+                ("no group", "handshake: no suitable groups"),
+                ("rare group", r"common key exchange group \(Groups\)"),
+                ("CCM", r"common cipher of TLS 1.3 \(Ciphersuites\)"),
+                ("CCM_8", r"common cipher of TLS 1.3 \(Ciphersuites\)"),
+                ("signatures", r"RSA signature \(SignatureAlgorithms\)"),
+            )
+        },
+        WITH_TLS,
+    ),
     78: Row(
         "the parent ignores SIGCHLD and blocks signals",
         {
@@ -723,6 +756,9 @@ FAULTS = {
             "names permitted": critical("untrusted", "does not permit its name .name constr"),
             "names excluded": critical("untrusted", "excludes its name .name constraints"),
             "path length": critical("untrusted", "issuer CN=Inter allows no CA below it"),
+            "path length of two": critical(
+                "untrusted", "CN=Inter allows no more than 1 CA below it"
+            ),
             "no CA": critical("untrusted", "issuer CN=Inter is no CA certificate"),
             "no CA at all": critical("untrusted", "issuer CN=Inter is no CA certificate"),
         },
@@ -772,6 +808,9 @@ FAULTS = {
             "RFC 5746": critical("old-tls", "has no secure renegotiation .RFC 5746"),
             "DH key": critical("old-tls", "uses a Diffie-Hellman key that is too small"),
             "alert 71": critical("old-tls", "shares no cipher that is strong enough"),
+            "no common cipher": critical(
+                "old-tls", "shares no cipher with this check, only TLSv1.2 with ", "^try: .*ECDHE"
+            ),
         },
         WITH_TLS,
     ),
