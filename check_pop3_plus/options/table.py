@@ -1,4 +1,4 @@
-"""The table of options. Parser, `--help`, README and Director basket are made from it."""
+"""The table of options. Parser, `--help`, documents and Director basket are made from it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
