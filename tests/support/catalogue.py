@@ -927,16 +927,17 @@ FAULTS = {
         {
             "descriptors": unknown(
                 None,
-                r": 1 OK; 1 not done \(password command cannot be run: Too many open files\): a!x",
-                r"^unknown: not done, password command cannot be run: .* \(ulimit\): a!x",
+                r": 1 OK; 1 not done \(password command cannot be run: Too many open files; lower"
+                r" --jobs, or raise the limit \(ulimit\)\): a!x; all submitted ",
+                r"^unknown: not done \(password command cannot be run: .*\): a!x",
             ),
             "threads": unknown(
                 None,
-                r": none done; 2 not done \(cannot start a thread\): a!x, b!y; all submitted",
-                r"^unknown: not done within 3 s after a local shortage \(cannot start a thread; ",
+                r": none done; 2 not done \(cannot start a thread; .*: a!x, b!y; all submitted",
+                r"^unknown: not done within 3 s \(cannot start a thread; ",
             ),
             "memory": unknown(
-                None, r"; 2 not done \(local error: MemoryError\): a!x, b!y; all submitted"
+                None, r"; 2 not done \(local error: MemoryError; .*: a!x, b!y; all submitted"
             ),
         },
         ANY,
