@@ -17,6 +17,8 @@ from check_pop3_plus.check.figures import LABELS
 from check_pop3_plus.model.failures import Kind
 from check_pop3_plus.model.settings import State
 from check_pop3_plus.options import parser
+from tests.pki.certificates import Pki
+from tests.servers.dovecot import Dovecot
 from tests.support import documents, faults, generated, kinds_page, shown_world
 from tests.support.command import run
 from tests.support.documents import PAGES, PROJECT
@@ -163,6 +165,33 @@ def test_monitoring_user_reads_the_password_file() -> None:
 
     assert accepted.startswith("POP3 OK - pop.example.org:995 answered")
     assert "Permission denied" in refused
+
+
+@pytest.mark.real
+def test_dovecot_user_of_the_page_logs_in(dovecot: Dovecot, pki: Pki, tmp_path: Path) -> None:
+    """The line of the passwd-file works from the network that it names, and from no other."""
+    doveadm = shutil.which("doveadm") or pytest.skip("doveadm is not installed")
+    configured = [doveadm, "-c", str(dovecot.folder / "dovecot.conf")]
+    password = "correct horse"
+    pw, line, test = lines_with(
+        "docs/login.md", "doveadm pw", "monitor@example.org:{", "doveadm auth"
+    )
+    hashed = subprocess.check_output([*configured, *pw.split()[1:], "-p", password], text=True)
+    secret = tmp_path / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text(password)
+    codes = {}
+    for user, network in (("here", "127.0.0.0/8"), ("elsewhere", "192.0.2.10/32")):
+        entry = line.replace("monitor@example.org", user).replace("192.0.2.10/32", network)
+        with (dovecot.folder / "passwd").open("a") as file:
+            file.write(entry.replace("{SHA512-CRYPT}$6$...", hashed.strip()) + "\n")
+        place = ("-H", "localhost", "-4", "-p", str(dovecot.tls), "-S", "--ca-file", pki.ca_file)
+        codes[user] = run(*place, "-U", user, "--password-file", secret).code
+    assert codes == {"here": 0, "elsewhere": 2}
+
+    words = test.replace("monitor@example.org", "elsewhere").split()[1:]
+    tested = subprocess.run([*configured, *words, password], capture_output=True, text=True)
+    assert "auth succeeded" in tested.stdout + tested.stderr
 
 
 BY_HAND = ("good", "USER monitor\nPASS correct horse\nSTAT\nQUIT\n")
