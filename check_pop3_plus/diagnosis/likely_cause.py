@@ -65,10 +65,10 @@ class Evidence:
         self.tried = len(self.again)
         self.failed = [str(each.address) for each in self.again if each.failure]
         self.some_failed: str = _some(self.failed)
-        self.greetings = [each for each in plain if each.address.port == port]
-        self.greeting: Greeting | None = next(
-            (each for each in self.greetings if each.greeting), None
-        )
+        greetings = [each for each in plain if each.address.port == port]
+        self.greetings = [each for each in greetings if not each.is_in_tls]
+        self.greetings_in_tls = [each for each in greetings if each.is_in_tls]
+        self.greeting: Greeting | None = next((each for each in greetings if each.greeting), None)
         self.handshakes = [each for each in tls if each.address.port == port]
         self.other_ports = [each for each in tcp if each.address.port != port]
         self.other_greetings = [each for each in plain if each.address.port != port]
@@ -257,7 +257,7 @@ RULES = (
     Rule(_CONNECTS, lambda seen: seen.again and not seen.failed, _CONNECT),
     Rule("only {0} of {seen.tried} addresses cannot be connected to: {seen.some_failed}", lambda seen: len(seen.failed) < seen.tried and len(seen.failed), _CONNECT),
     Rule("only port {seen.port} is affected: port {0} of the host accepts connections", lambda seen: _ports(seen.other_ports)[:1], _CONNECT, _REFUSED),
-    Rule("the host is up, but its POP3 server is not running: port {0} refuses connections, too", lambda seen: _ports(seen.other_ports, Kind.REFUSED), _CONNECT, _REFUSED),
+    Rule("the host is up, but its POP3 server is not running: port {0} refuses connections, too", lambda seen: _ports(seen.other_ports, Kind.REFUSED)[:1], _CONNECT, _REFUSED),
     Rule("a packet filter rejects connections to port {seen.port}: {0}", lambda seen: seen.sign_of_life, _CONNECT, (Kind.UNREACHABLE,)),
     Rule("port {seen.port} is filtered, or the service has stopped accepting connections: {0}", lambda seen: seen.sign_of_life, _CONNECT, _LATE),
     Rule("host down or unreachable: port {0}", _silent_ports, _CONNECT, _LATE),
@@ -283,6 +283,7 @@ RULES = (
     Rule(_HANGS + "; port {0} completes TLS handshakes: is the authentication process stopped?", lambda seen: seen.is_silent and seen.tls_ports, kinds=_LATE),
     Rule(_HANGS, lambda seen: seen.is_silent, kinds=_LATE),
     Rule("TLS works, and port {0} does not greet either: is the authentication process stopped, or the server overloaded?", lambda seen: seen.is_tls and _ports(seen.other_greetings, Kind.TIMEOUT)[:1], _GREETING),
+    Rule("TLS works, and no greeting follows: is the authentication process stopped, or the server overloaded?", lambda seen: _kinds(seen.greetings_in_tls) == {Kind.TIMEOUT}, _GREETING),
     Rule("every TLS version fails: the TLS service is misconfigured", lambda seen: seen.versions and not seen.accepted, _TLS, _WITHOUT_HANDSHAKE),
     Rule("port {0} speaks TLS from the first byte: use -S in place of --starttls", lambda seen: seen.tls_ports, kinds=_NO_STLS),
 

@@ -215,7 +215,7 @@ CONNECT: list[tuple[Kind, list[Fact], str]] = [
     ),
     (
         Kind.REFUSED,
-        [TcpConnection(HERE, 0.1, REFUSED), TcpConnection(THERE, 0.1, REFUSED)],
+        [TcpConnection(each, 0.1, REFUSED) for each in (HERE, THERE, HIGH.address)],
         "the host is up, but its POP3 server is not running: port 995 refuses connections, too",
     ),
 ]
@@ -340,6 +340,12 @@ GREETINGS: list[tuple[Kind, list[Fact], str, str]] = [
         Kind.TIMEOUT,
         [SILENT.replace(address=THERE)],
         f"TLS works, and port 995 does not greet either: {STOPPED}, or the server overloaded?",
+        S110,
+    ),
+    (
+        Kind.TIMEOUT,
+        [SILENT.replace(is_in_tls=True), PLAIN.replace(address=THERE)],
+        f"TLS works, and no greeting follows: {STOPPED}, or the server overloaded?",
         S110,
     ),
     (Kind.TIMEOUT, [PLAIN.replace(address=THERE)], NOTHING, S110),
