@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from check_pop3_plus.check.default_states import POLICIES
+from check_pop3_plus.check.figures import LABELS
 from check_pop3_plus.model.failures import Kind
 from check_pop3_plus.model.settings import State
-from tests.support import documents, generated, kinds_page
+from check_pop3_plus.options import parser
+from tests.support import documents, faults, generated, kinds_page, shown_world
 from tests.support.command import run
 from tests.support.documents import PAGES, PROJECT
 from tests.support.in_process import Scenario, Script, Stage, said
-from tests.support.option_list import VALUED
+from tests.support.option_list import FLAGS, VALUED
 
 IMAGES = PROJECT / "images"
 README = (PROJECT / "README.md").read_text()
@@ -115,6 +118,70 @@ def test_shown_output_is_that_of_the_command() -> None:
 
     for path, text in zip(PAGES, TEXTS, strict=True):
         assert documents.rewritten(text, outputs) == text, f"{path.name}: run `make generated`"
+
+
+COMMANDS = [
+    pytest.param(command, id=f"{path.name}: {command[:60]}")
+    for path, text in zip(PAGES, TEXTS, strict=True)
+    for command in documents.plugin_commands(text)
+]
+
+
+def test_documents_show_commands() -> None:
+    """They are found in blocks and in the text."""
+    assert len(COMMANDS) > 20
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_line_is_valid(command: str) -> None:
+    """The plugin accepts every command line that a page shows, also those without output."""
+    words = shlex.split(command, comments=True)[1:]
+    if not command.endswith("[options]") and not words[0].startswith(
+        ("--help", "--version", "--extra")
+    ):
+        parser.read(words)
+
+
+FOREIGN = {
+    *("--rootcert", "--selfsigned", "--noauth", "--ignore-host-cn", "--resolve"),
+    *("--fingerprint", "--maximum-validity", "--require-no-tls1", "--require-no-tls1_1"),
+}
+"""Options of check_ssl_cert that the README translates."""
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_options_in_the_text_exist(path: Path) -> None:
+    """Each option in the text is one of the plugin."""
+    spans = re.findall(r"`(--?[A-Za-z][^`]*)`", path.read_text())
+    used = {word.partition("=")[0] for span in spans for word in span.split() if word[0] == "-"}
+    long = {flag for flag in used if flag.startswith("--")}
+    # `--newest-...` stands for several.
+    groups = {flag for flag in long if flag.endswith("...")}
+
+    assert long - groups <= FLAGS | FOREIGN
+    assert all(any(flag.startswith(group[:-3]) for flag in FLAGS) for group in groups)
+
+
+def test_page_of_metrics_lists_every_label_with_its_unit() -> None:
+    """Labels and units are those of the code and of the outputs that the documents show."""
+    page = (PROJECT / "docs" / "metrics.md").read_text()
+    rows = re.findall(r"^\| (`.+?`) \| (s|B|) ?\| ", page, re.MULTILINE)
+    units = {label: unit for cell, unit in rows for label in re.findall(r"`(.+?)`", cell)}
+    shown = [each.output for text in TEXTS for each in documents.shown(text)]
+    measured = re.findall(r"[| ]([a-z_\d]+)=-?[\d.]+(s|B|)(?=[; \n]|$)", "\n".join(shown))
+
+    assert set(LABELS) <= set(units)
+    assert set(units) == {*LABELS, *faults.LABELS, "time_<address>", "cert_days_<address>"}
+    assert len(measured) > 50
+    for label, unit in measured:
+        name = re.sub(r"(?<=time_|days_)\d+_.+", "<address>", label)
+        assert units[name] == unit, label
+
+
+def test_pages_show_the_files_that_are_read() -> None:
+    """The outputs below them are those of these files."""
+    assert shown_world.SWEEP in (PROJECT / "docs" / "sweep.md").read_text()
+    assert shown_world.OPTIONS in (PROJECT / "docs" / "options.md").read_text()
 
 
 # --- links and pictures ------------------------------------------------------------------------

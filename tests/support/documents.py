@@ -131,3 +131,12 @@ def anchors(page: str) -> set[str]:
     without_code = re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE)
     headings = re.findall(r"^#+ (.+)$", without_code, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+def plugin_commands(page: str) -> Iterator[str]:
+    """Return every command line of the plugin on a page, in a block or in the text."""
+    code = "\n".join(re.findall(r"^ *```\n(.*?)^ *```$", page, re.DOTALL | re.MULTILINE))
+    lines = code.replace("\\\n", " ").splitlines()
+    for text in (*lines, *re.findall(r"`([^`\n]+)`", page)):
+        for found in re.finditer(r"(?:^|[\s/])(check_pop3_plus +-[^|]*)", text):
+            yield found[1].strip()

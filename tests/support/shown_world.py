@@ -43,20 +43,32 @@ HOSTS = f"""\
 127.0.0.1 localhost
 {HERE} {NAME}
 {HERE} mail.example.org
+{HERE} pop7.example.org
 {POOL[0]} pool.example.org
 {POOL[1]} pool.example.org
 """
 SWEEP = """\
+# Applies to all sections.
 [DEFAULT]
 ssl =
-certificate = 60,7
+certificate = 25%,10%
 
-[pop.example.org!POP3 over TLS]
-hostname = pop.example.org
+[pop.example.org!POP3]
 
-[pop7.example.org!POP3 over TLS]
-hostname = pop.example.org
+[pop.example.org!POP3 login]
+username = monitor
+password-file = /etc/nagios/pop3.secret
+timeout = 20
+
+[pop7.example.org!POP3]
 port = 1995
+"""
+
+OPTIONS = """\
+[pop.example.org]
+hostname = pop.example.org
+ssl =
+certificate = 25%,10%
 """
 
 SETUP = f"""
@@ -88,11 +100,11 @@ class Certificates:
             not_before=now - datetime.timedelta(days=90 - left),
             not_after=now + datetime.timedelta(days=left),
         )
+        sent = leaf.cert_chain_pems if sends_issuer else leaf.cert_chain_pems[:1]
+        self.last = b"".join(each.bytes() for each in sent)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        if not sends_issuer:
-            leaf.cert_chain_pems[1:] = []
-        leaf.configure_cert(context)
-        self.last = leaf
+        with trustme.Blob(leaf.private_key_pem.bytes() + self.last).tempfile() as file:
+            context.load_cert_chain(file)
         return context
 
 
@@ -110,6 +122,7 @@ def prepare(folder: Path) -> None:
     secret = folder / "nagios/pop3.secret"
     secret.touch(mode=0o600)
     secret.write_text(USERS["monitor"] + "\n")
+    (folder / "nagios/pop3.ini").write_text(OPTIONS)
     (folder / "check_pop3_plus/pop3-sweep.ini").write_text(SWEEP)
 
 
@@ -121,11 +134,9 @@ class World:
         trusted = self.certificates.root.cert_pem.bytes()
         Path("/etc/ssl/certs/ca-certificates.crt").write_bytes(trusted)
         self.good = self.certificates.server(63.4)
-        served = self.certificates.last.cert_chain_pems[0].bytes()
         self.expiring = self.certificates.server(13.9)
-        renewed = self.certificates.last.cert_chain_pems[0].bytes()
-        Path("/etc/ssl/pop.pem").write_bytes(served)
-        Path("/etc/ssl/renewed.pem").write_bytes(renewed)
+        Path("/etc/ssl/example-ca.pem").write_bytes(trusted)
+        Path("/etc/ssl/renewed.pem").write_bytes(self.certificates.last)
 
     def polite(self, tls: ssl.SSLContext, address: str = HERE, **how: Any) -> list[Server]:
         how = {"users": USERS, "messages": 12, "octets": 34567, "address": address, **how}
