@@ -59,7 +59,15 @@ class Evidence:
         self.name_servers = findings.of(NameServer)
         self.ping = [each.code for each in findings.of(ToolOutput) if each.name == "ping"]
         """Exit codes: 0 with an answer, 1 without."""
+        seconds = report.seconds()
+        self.seconds = {phase: seconds[phase] for phase in MEASURED if phase in seconds}
+        ordered = sorted(self.seconds, key=self.seconds.__getitem__)
+        self.slowest: Phase | None = ordered[-1] if ordered else None
+        self._read_versions(findings.of(Version))
+        self._read_ports(findings)
 
+    def _read_ports(self, findings: Findings) -> None:
+        port = self.port
         tcp, plain, tls = findings.of(TcpConnection), findings.of(Greeting), findings.of(Handshake)
         self.again = [each for each in tcp if each.address.port == port]
         self.tried = len(self.again)
@@ -75,15 +83,6 @@ class Evidence:
         self.tls_ports: list[int] = [port for port in _ports(tls) if port != self.port]
         """Other ports that speak TLS from the first byte."""
 
-        versions = sorted(findings.of(Version), key=lambda each: each.number)
-        self.versions = [each for each in versions if each.failure or each.cipher]
-        self.newest: str = max((each.number for each in versions if each.cipher), default="")
-        self.accepted = " and ".join(each.number for each in versions if each.cipher)
-        self.lost: list[str] = [each.number for each in versions if _kinds([each]) & {*_LOST}]
-        self.alerted: str = " and ".join(
-            each.number for each in versions if _kinds([each]) & {*_ALERTS}
-        )
-
         spoken: list[_Tried] = [*self.greetings, *self.handshakes]
         self.is_silent: bool = _kinds(spoken) == {Kind.TIMEOUT} and not self.accepted
         is_both = (self.greetings or not self.is_tls) and (self.handshakes or self.is_tls)
@@ -93,11 +92,14 @@ class Evidence:
         self.plain_text: Greeting | None = self.greeting if self.is_tls else None
         """What greets in plain text where TLS is due."""
 
-        self.seconds = [
-            (seconds, phase) for phase, seconds in report.seconds().items() if phase in MEASURED
-        ]
-        self.slowest: Phase | None = (
-            max(self.seconds, key=lambda each: each[0])[1] if self.seconds else None
+    def _read_versions(self, found: list[Version]) -> None:
+        versions = sorted(found, key=lambda each: each.number)
+        self.versions = [each for each in versions if each.failure or each.cipher]
+        self.newest: str = max((each.number for each in versions if each.cipher), default="")
+        self.accepted = " and ".join(each.number for each in versions if each.cipher)
+        self.lost: list[str] = [each.number for each in versions if _kinds([each]) & {*_LOST}]
+        self.alerted: str = " and ".join(
+            each.number for each in versions if _kinds([each]) & {*_ALERTS}
         )
 
     @property
@@ -216,9 +218,8 @@ def _silent_ports(seen: Evidence) -> str:
 def _slow_phase(seen: Evidence) -> str:
     if seen.slowest in (None, Phase.FAILED):
         return ""
-    whole = sum(taken for taken, _ in seen.seconds)
-    taken, phase = max(seen.seconds, key=lambda each: each[0])
-    return f"{taken:.3f} of {whole:.3f} s were spent in phase {phase.value}"
+    taken, whole = max(seen.seconds.values()), sum(seen.seconds.values())
+    return f"{taken:.3f} of {whole:.3f} s were spent in phase {seen.slowest.value}"
 
 
 # --- the table ---------------------------------------------------------------------------------
