@@ -75,7 +75,9 @@ def run_session(
         if settings.login and log_in(connection, prerequisites, known, may_log_in):
             with phase(Phase.STAT):
                 mailbox = stat_mailbox(connection)
-            if settings.thresholds.need_headers:
+            if prerequisites.mailbox_work:
+                prerequisites.mailbox_work.look_through(connection, mailbox, known)
+            elif settings.thresholds.need_headers:
                 from check_pop3_plus.probe import message_headers
 
                 with phase(Phase.TOP):

@@ -20,6 +20,7 @@ LEVELS = (
     ("support",),
     ("options", "pop3", "net", "certificate", "messages"),
     ("probe",),
+    ("delivery",),
     ("diagnosis",),
     ("check",),
     ("output",),

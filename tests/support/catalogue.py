@@ -1004,6 +1004,48 @@ FAULTS = {
             "message gone": ok(ANSWERED),
         },
     ),
+    110: Row(
+        "the mailbox of a round trip has probes",
+        {
+            "recent": ok(r", probe of 5 min \d+ s ago delivered", "^probes: 2 found of "),
+            "first run": ok(r", probe delivered in \d+\.\d s", "^probes: waited for the one of"),
+            "not our own": ok(r", 6 messages, probe of", "^probes: 1 found of "),
+            "old key": ok(r", probe of", "^probes: 4 found of "),
+            "many messages": ok(r", probe of 5 min \d+ s ago", "^probes: .* not looked at"),
+        },
+    ),
+    111: Row(
+        "a probe does not arrive: lost, in a queue, in the spam folder, over quota, forwarded",
+        {
+            "never any": warning("undelivered", " - probe has not arrived"),
+            "late": warning("undelivered", " - probe has not arrived, the newest .* 20 min"),
+            "no more": critical("undelivered", " - probe has not arrived, the newest .* 2 h"),
+        },
+    ),
+    112: Row(
+        "the SMTP server takes no probe",
+        {
+            "refused": critical("submission", r" - submission failed at \S+: 55[04] .*, at "),
+            "greylisted": warning(
+                "submission-temporary", " - submission refused for now by .*: 45"
+            ),
+            "no connection": critical("submission", "submission failed at .*: connection refused"),
+            "TLS": critical("submission", "submission failed at .* at the TLS handshake"),
+        },
+    ),
+    113: Row(
+        "own probes are not deleted",
+        {
+            "DELE": warning("not-deleted", " - server refuses to delete 1 own probes: no"),
+            "QUIT": warning("not-deleted", " - QUIT was refused: own probes may .*: disk full"),
+            "EOF": warning("not-deleted", " - QUIT was not acknowledged: own probes may"),
+            "silence": warning("not-deleted", " - QUIT was not acknowledged: own probes may"),
+            "too many": warning("not-deleted", " - 51 own probes in the mailbox .limit 50.: none"),
+        },
+    ),
+    114: Row(
+        "a probe takes too long", {"": warning("delayed", r" - probe took \d+\.\d s to arrive .li")}
+    ),
 }
 
 
