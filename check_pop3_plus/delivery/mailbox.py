@@ -37,6 +37,24 @@ _BOUNCE = re.compile(rb"(?i)multipart/report\b.*\bdelivery-status\b")
 Recogniser = Callable[[tuple[bytes, ...]], Probe | None]
 
 
+class _Found:
+    """What the headers of a mailbox show."""
+
+    def __init__(self) -> None:
+        self.read = 0
+        self.bounces = 0
+        self.probes: dict[int, tuple[Probe, float | None]] = {}
+        """By the number of the message; with the time at which it arrived."""
+        self.others: list[float | None] = []
+        """When the other messages arrived."""
+
+    def newest(self, now: float) -> int | None:
+        """Return the number of the newest probe; one from the future does not count."""
+        sent = {number: probe.sent for number, (probe, _) in self.probes.items()}
+        credible = [each for each in sent if sent[each] <= now + message.FUTURE_SECONDS]
+        return max(credible, key=sent.__getitem__, default=None)
+
+
 def look_through(
     connection: Connection,
     mailbox: MailboxFacts,
@@ -51,45 +69,47 @@ def look_through(
     """
     require_top(known)
     session, now = connection.session, time.time()
-    probes: dict[int, tuple[Probe, float | None]] = {}
-    others: list[float | None] = []
-    bounces = read = 0
     with session.timeline.phase(Phase.TOP):
-        for number, lines in _headers(connection, mailbox.messages):
-            read += 1
-            probe = recognise(lines)
-            if probe:
-                probes[number] = probe, message.arrival(lines, now)
-                if probe.message_id == awaited:
-                    break
-            else:
-                others.append(message.arrival(lines, now))
-                bounces += any(
-                    name == b"content-type" and bool(_BOUNCE.search(value))
-                    for name, value in message.fields(lines)
-                )
-    credible = {
-        number: pair
-        for number, pair in probes.items()
-        if pair[0].sent <= now + message.FUTURE_SECONDS
-    }
-    newest = max(credible, key=lambda number: credible[number][0].sent, default=None)
+        found = _search(connection, mailbox.messages, recognise, awaited)
+    newest = found.newest(now)
     if awaited is None:
-        if probes and len(probes) > OWN_LIMIT:
-            text = f"{len(probes)} own probes in the mailbox (limit {OWN_LIMIT}): none is sent"
-            add_note(connection, Kind.NOT_DELETED, text)
-        _delete(connection, [number for number in probes if number != newest], run_end)
+        if len(found.probes) > OWN_LIMIT:
+            text = f"{len(found.probes)} own probes in the mailbox (limit {OWN_LIMIT})"
+            add_note(connection, Kind.NOT_DELETED, text + ": none is sent")
+        _delete(connection, [number for number in found.probes if number != newest], run_end)
         if connection.settings.thresholds.need_headers:
-            session.dates = dates_of(others)
-        session.mailbox = mailbox.replace(messages=max(0, mailbox.messages - len(probes)))
+            session.dates = dates_of(found.others)
+        session.mailbox = mailbox.replace(messages=max(0, mailbox.messages - len(found.probes)))
+    probe, accepted = found.probes[newest] if newest else (None, None)
     session.probes = ProbeFacts(
-        found=len(probes),
-        newest=credible[newest][0].sent if newest else None,
-        accepted=credible[newest][1] if newest else None,
-        has_awaited=any(probe.message_id == awaited for probe, _ in probes.values()),
-        bounces=bounces,
-        left_out=mailbox.messages - read,
+        found=len(found.probes),
+        newest=probe.sent if probe else None,
+        accepted=accepted,
+        has_awaited=any(each.message_id == awaited for each, _ in found.probes.values()),
+        bounces=found.bounces,
+        left_out=mailbox.messages - found.read,
     )
+
+
+def _search(
+    connection: Connection, count: int, recognise: Recogniser, awaited: str | None
+) -> _Found:
+    """Return what the headers show, until the awaited probe is found."""
+    found, now = _Found(), time.time()
+    for number, lines in _headers(connection, count):
+        found.read += 1
+        probe, arrival = recognise(lines), message.arrival(lines, now)
+        if probe:
+            found.probes[number] = probe, arrival
+            if probe.message_id == awaited:
+                break
+        else:
+            found.others.append(arrival)
+            found.bounces += any(
+                name == b"content-type" and bool(_BOUNCE.search(value))
+                for name, value in message.fields(lines)
+            )
+    return found
 
 
 def _headers(connection: Connection, count: int) -> Iterator[tuple[int, tuple[bytes, ...]]]:

@@ -30,7 +30,8 @@ def build(
     given: Given, target: Target, tls: TlsPolicy, grant: Grant | None, delivery: RangePair
 ) -> RoundTrip | None:
     """Return the round trip, or None without one. Raises UsageError."""
-    first = next((each for each in given if each.startswith(_PREFIXES)), None)
+    ours = (each for each in given if each.startswith(_PREFIXES) and each != "--smtp-auth")
+    first = next(ours, None)
     if "--round-trip-to" not in given:
         if first:
             raise UsageError("{} needs --round-trip-to", first)

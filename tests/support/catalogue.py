@@ -1070,9 +1070,11 @@ THREATS = {
     "T16": Threat("an unusual certificate causes a crash", 10),
     "T17": Threat("a huge certificate or chain exhausts memory or time", 3),
     "T18": Threat("a line break in an argument becomes a command", 4),
-    "T19": Threat("the mailbox is changed, or of a message more is shown than its age", 20),
+    "T19": Threat(
+        "a message other than an own probe is changed, or more of it is shown than its age", 20
+    ),
     "T20": Threat("the mailbox stays locked", 4),
-    "T21": Threat("the account is locked by repeated logins", 4),
+    "T21": Threat("the account is locked by repeated logins, or mail is sent without end", 4),
     "T22": Threat("the environment changes the TLS policy", 1),
     "T23": Threat("modules from the working directory are imported", 1),
     "T24": Threat("an exit code outside 0 to 3, or a wrong one", 150),
