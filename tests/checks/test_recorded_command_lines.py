@@ -143,9 +143,11 @@ OF_OTHERS = {
 }
 """Of little use alone: a command line with one of them is wrong, whatever else it has."""
 
-WITHHELD = dict.fromkeys(
-    ("--password-command", "--smtp-password-command"), "it would run a program"
-)
+WITHHELD = {
+    "--password-command": "it would run a program",
+    "--smtp-password-command": "the same",
+    "--jobs-per-address": "it is read as --jobs is",
+}
 
 # What takes several options to be right.
 TOGETHER = [
