@@ -78,6 +78,8 @@ class _Reader:
         """The first unknown argument, and the flag before it."""
         self._key: str | None = None
         """Its key in an INI file."""
+        self._is_verbose = False
+        """Whether -v is in the command line, before or after --version."""
 
     def result(self) -> Given:
         """Return all options. Raises UsageError if one was unknown."""
@@ -93,6 +95,7 @@ class _Reader:
         """Read the arguments of a command line."""
         previous = ""
         arguments = deque(argv)
+        self._is_verbose = any(re.match("-v|--verbose$", each) for each in arguments)
         while arguments:
             argument = arguments.popleft()
             first, rest = argument[:2], argument[2:]
@@ -152,7 +155,7 @@ class _Reader:
         if value == "--" or (value is None and entry.value and not entry.is_optional):
             raise UsageError("{} needs a value", flag)
         if entry.name in ("--help", "--version"):
-            raise HelpRequested(_help_or_version(entry.name))
+            raise HelpRequested(_help_or_version(entry.name, self._is_verbose))
         if entry.choices and (value or not entry.is_optional):
             validators.choice(value or "", entry.name, entry.choices)
         self._given.setdefault(entry.name, []).append(value or "")
@@ -165,11 +168,9 @@ def _placed(error: UsageError, key: str) -> UsageError:
     return UsageError("{}, line {}: {}", key.path, key.line, error.message)
 
 
-def _help_or_version(name: str) -> str:
-    if name == "--version":
-        from check_pop3_plus import __version__
-
-        return f"{PROGRAM} {__version__}"
+def _help_or_version(name: str, is_verbose: bool) -> str:
     from check_pop3_plus.options import help_text
 
+    if name == "--version":
+        return help_text.version(is_verbose)
     return help_text.render(help_text.terminal_width())
