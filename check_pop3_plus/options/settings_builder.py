@@ -29,7 +29,14 @@ from check_pop3_plus.model.settings import (
     Verify,
 )
 from check_pop3_plus.options import validators
-from check_pop3_plus.options.table import DEFAULT_JOBS, NEED_TLS, OF_SWEEPS, SENSITIVITIES, Given
+from check_pop3_plus.options.table import (
+    DEFAULT_JOBS,
+    DEFAULT_JOBS_PER_ADDRESS,
+    NEED_TLS,
+    OF_SWEEPS,
+    SENSITIVITIES,
+    Given,
+)
 from check_pop3_plus.options.validators import UsageError, invalid, shown
 
 DEFAULT_TIMEOUT = 10.0
@@ -52,6 +59,8 @@ def sweep(given: Given) -> Sweep:
         file=validators.path(given["--sweep"][-1], "--sweep"),
         common={option: values for option, values in given.items() if option not in own},
         jobs=given.checked("--jobs", validators.whole_number) or DEFAULT_JOBS,
+        jobs_per_address=given.checked("--jobs-per-address", validators.whole_number)
+        or DEFAULT_JOBS_PER_ADDRESS,
         run_timeout=validators.seconds(run_timeout, "--run-timeout"),
         submit_target=_submit_target(given),
         verbosity=_verbosity(given),
