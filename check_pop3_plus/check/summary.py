@@ -9,6 +9,7 @@ from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Phase
 from check_pop3_plus.model.report import (
     Address,
     Chain,
+    DeliveryFacts,
     MessageDates,
     Note,
     Observation,
@@ -88,6 +89,8 @@ class Summary(nagiosplugin.Summary):
                 return sentences.chain(chain, Kind(result.hint), metric.name == "chain")
             case MessageDates() as dates:
                 return sentences.dates(dates, Kind(result.hint))
+            case DeliveryFacts() as delivery:
+                return sentences.undelivered(delivery)
             case bytes():
                 return sentences.greeting(metric.value.session)
             case frozenset() as offered:
