@@ -3,12 +3,10 @@
 The messages are made in `summary`.
 """
 
-from typing import TYPE_CHECKING
-
 import nagiosplugin
 from nagiosplugin import Metric, Resource, Result
 
-from check_pop3_plus import RELEASED
+from check_pop3_plus import RELEASED, TYPE_CHECKING
 from check_pop3_plus.model.failures import Kind
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report

@@ -5,8 +5,8 @@
 
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import Failure, Kind, Phase, ProbeError
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import Printable, printable

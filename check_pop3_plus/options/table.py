@@ -1,8 +1,8 @@
 """The table of options. Parser, `--help`, documents and Director basket are made from it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import MEASURED
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.settings import LOGIN_METHODS, Subject, Verify
@@ -196,7 +196,10 @@ OF_SWEEPS = tuple(entry.name for entry in GROUPS[_SWEEP])
 
 NEED_TLS = tuple(entry.name for entry in ENTRIES if entry.needs_tls)
 
-_T = TypeVar("_T")
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    _T = TypeVar("_T")
 
 
 class Given(dict[str, list[str]]):
@@ -207,7 +210,7 @@ class Given(dict[str, list[str]]):
         values = self.get(option)
         return values[-1] if values else None
 
-    def checked(self, option: str, check: Callable[[str, str], _T]) -> _T | None:
+    def checked(self, option: str, check: "Callable[[str, str], _T]") -> "_T | None":
         """Return the validated last value of an option; None if it is not given."""
         values = self.get(option)
         return check(values[-1], option) if values else None

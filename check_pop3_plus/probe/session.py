@@ -7,8 +7,8 @@ and states are not known here.
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import (
     CertificateRejected,
     Kind,

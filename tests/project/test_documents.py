@@ -325,7 +325,10 @@ def test_pages_show_the_files_that_are_read() -> None:
 # --- links and pictures ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+LINKED = [*PROJECT.glob("*.md"), *(PROJECT / "icinga-templates").rglob("*.md"), *PAGES[1:]]
+
+
+@pytest.mark.parametrize("path", LINKED, ids=lambda path: str(path.relative_to(PROJECT)))
 def test_links_lead_to_a_file_and_a_heading(path: Path) -> None:
     """Each relative link names an existing file, and its anchor a heading of it."""
     for target, anchor in re.findall(
