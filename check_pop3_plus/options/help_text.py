@@ -70,8 +70,8 @@ def version(is_verbose: bool) -> str:
     if not missing:
         return f"{shown}\nbytecode: complete"
     return (
-        f"{shown}\nbytecode: missing for {missing} of {len(modules)} modules, so each run compiles them,"
-        " which takes more than twice the CPU time; run as root:"
+        f"{shown}\nbytecode: missing for {missing} of {len(modules)} modules, so each run compiles"
+        " them, which takes more than twice the CPU time; run as root:"
         f" {sys.executable} -m compileall -q {place}"
     )
 
