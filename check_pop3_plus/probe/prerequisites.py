@@ -7,14 +7,14 @@ side effects, a token costs a request.
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from check_pop3_plus.model.failures import config_error
+from check_pop3_plus.model.failures import DeadlineExceeded, config_error
 from check_pop3_plus.model.report import Address, CertificateFacts
 from check_pop3_plus.model.sanitised_text import Printable, Sanitiser
 from check_pop3_plus.model.settings import Secret, Security, Settings
 from check_pop3_plus.net import tls
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support import files
-from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.support.deadline import Deadline, run_with_deadline
 from check_pop3_plus.support.masking import Masker, can_mask
 
 if TYPE_CHECKING:
@@ -75,13 +75,21 @@ class Prerequisites:
             self.is_maskable = can_mask(revealed[0])
             self.notes = list(password_source.remarks(login.source, revealed[0]))
         if self.settings.tls.security is not Security.PLAIN:
-            self.context = tls.context(self.settings.tls)
+            self.context = self._tls_context(deadline)
             if self.settings.assertions.issuer:
                 from check_pop3_plus.certificate import reader
 
                 reader.prepare()  # names decide the verdict
             self.deployed = _read_deployed(self.settings.assertions.deployed_file, self.sanitise)
         self._is_ready = True
+
+    def _tls_context(self, deadline: Deadline) -> "ssl.SSLContext":
+        """Return the context. In a thread: no signal interrupts OpenSSL while it reads files."""
+        try:
+            return run_with_deadline(lambda: tls.context(self.settings.tls), deadline)
+        except DeadlineExceeded as error:
+            what = "loading the trusted CA certificates took too long"
+            raise config_error(what) from error
 
 
 def _read_deployed(path: str | None, sanitise: Sanitiser) -> tuple[CertificateFacts, ...]:
