@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,6 +143,63 @@ def test_command_line_is_valid(command: str) -> None:
         ("--help", "--version", "--extra")
     ):
         parser.read(words)
+
+
+def lines_with(page: str, *beginnings: str) -> list[str]:
+    """Return the lines of a page that begin like this, in this order; each must exist."""
+    lines = [line.strip() for line in (PROJECT / page).read_text().replace("\\\n", "").splitlines()]
+    return [next(line for line in lines if line.startswith(each)) for each in beginnings]
+
+
+def test_monitoring_user_reads_the_password_file() -> None:
+    """The commands of the README: as made, the file can be read by this user and nobody else."""
+    if os.geteuid():
+        pytest.skip("only root can give a file to a group")
+    install, test = lines_with("README.md", "install -o root", "setpriv")
+    write = "sh -c 'echo correct horse >/etc/nagios/pop3.secret'"
+    by_another = test.replace("id nagios", "id nobody")
+    steps = ("rm /etc/nagios/pop3.secret", install, write, test, by_another)
+    *_, accepted, refused = documents.run([("good", step, "") for step in steps])
+
+    assert accepted.startswith("POP3 OK - pop.example.org:995 answered")
+    assert "Permission denied" in refused
+
+
+BY_HAND = ("good", "USER monitor\nPASS correct horse\nSTAT\nQUIT\n")
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+def test_commands_of_openssl_work() -> None:
+    """A login by hand, with TLS from the first byte and by STLS, and the chain verified again."""
+    (by_hand,) = lines_with("docs/login.md", "openssl s_client")
+    login = (PROJECT / "docs" / "login.md").read_text()
+    by_stls = re.findall(r"`(openssl s_client .* -starttls pop3 .*)`", login)
+    (verify,) = lines_with("docs/certificates.md", "openssl s_client")
+    rehash = "openssl rehash /etc/ssl/certs"
+    name, typed = BY_HAND
+    steps = [
+        (name, by_hand, typed),
+        (name, by_stls[0], typed),
+        (name, rehash, ""),
+        (name, verify, ""),
+    ]
+    *sessions, _, verified = documents.run(steps)
+
+    for session in sessions:
+        assert "+OK Logged in" in session
+        assert "+OK 12 34567" in session
+    assert "Verify return code: 0 (ok)" in verified
+
+
+def test_shell_blocks_have_no_syntax_error() -> None:
+    """Each block of commands is valid for a shell, also those that need a mail server."""
+    for text in TEXTS:
+        for block in re.findall(r"^```\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+            if re.match(
+                r"(python3|ln|cat|install|semanage|setpriv|openssl|doveadm|make) |/", block
+            ):
+                done = subprocess.run(["sh", "-n"], input=block.encode(), capture_output=True)
+                assert done.returncode == 0, block
 
 
 FOREIGN = {

@@ -98,15 +98,17 @@ def rewritten(page: str, outputs: Iterator[str]) -> str:
 
 def outputs(pages: tuple[str, ...]) -> tuple[str, ...]:
     """Run every command of these pages, and return the outputs; skip the test if that fails."""
-    steps = [(each.scenario, each.command) for page in pages for each in shown(page)]
+    steps = [(each.scenario, each.command, "") for page in pages for each in shown(page)]
     order = sorted(range(len(steps)), key=lambda number: steps[number][0])
-    found = dict(zip(order, _run([steps[number] for number in order]), strict=True))
+    found = dict(zip(order, run([steps[number] for number in order]), strict=True))
     return tuple(found[number] for number in range(len(steps)))
 
 
-def _run(steps: list[tuple[str, str]]) -> list[str]:
+def run(steps: list[tuple[str, str, str]]) -> list[str]:
+    """Return the outputs of steps, each a scenario, a command and what is typed into it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        folder.chmod(0o755)
         shown_world.prepare(folder)
         again = shlex.join([sys.executable, "-m", "tests.support.shown_world"])
         done = subprocess.run(

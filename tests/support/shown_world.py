@@ -1,8 +1,9 @@
 """Servers behind the commands of the documents, in a network of their own.
 
-`python -m tests.support.shown_world` reads a JSON list of steps `[SCENARIO, COMMAND]` and prints a
-JSON list of outputs. `tests.support.documents` starts it in namespaces of its own, in which `/etc`
-is a folder with test files, pop.example.org is 192.0.2.25, and ports 110 and 995 are free.
+`python -m tests.support.shown_world` reads a JSON list of steps `[SCENARIO, COMMAND, INPUT]` and
+prints a JSON list of outputs. `tests.support.documents` starts it in namespaces of its own, in
+which `/etc` is a folder with test files, pop.example.org is 192.0.2.25, and ports 110 and 995 are
+free.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shlex
 import ssl
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
@@ -116,7 +118,10 @@ def prepare(folder: Path) -> None:
     (folder / "host.conf").write_text("multi on\n")
     (folder / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
     (folder / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")
-    for name in ("passwd", "group", "ld.so.cache", "ssl/openssl.cnf"):
+    users = (("root", 0), ("nagios", 2000), ("nobody", 65534))
+    (folder / "passwd").write_text("".join(f"{name}:x:{i}:{i}::/:/bin/sh\n" for name, i in users))
+    (folder / "group").write_text("".join(f"{name}:x:{i}:\n" for name, i in users))
+    for name in ("ld.so.cache", "ssl/openssl.cnf"):
         if (there := Path("/etc") / name).exists():
             (folder / name).write_bytes(there.read_bytes())
     secret = folder / "nagios/pop3.secret"
@@ -217,31 +222,37 @@ def _nft(*rules: str) -> None:
         subprocess.run(["nft", rule], check=True)
 
 
-def run(command: str) -> str:
-    """Return the output of a command, which may continue behind a backslash."""
-    words = [str(COMMAND) if w == "check_pop3_plus" else w for w in shlex.split(command)]
+def run(command: str, typed: str = "") -> str:
+    """Return the output of a command; `typed` comes line by line, as by hand."""
+    words = [
+        str(COMMAND) if word.rpartition("/")[2] == COMMAND.name else word
+        for word in shlex.split(command)
+    ]
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(
+    with subprocess.Popen(
         words,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=60,
-        check=False,
-    )
-    return done.stdout.decode()
+    ) as process:
+        assert process.stdin
+        for line in typed.splitlines(keepends=True):
+            time.sleep(0.3)
+            process.stdin.write(line.encode())
+            process.stdin.flush()
+        return process.communicate(timeout=60)[0].decode()
 
 
 def main() -> None:
     world = World()
     outputs, open_name, stack = [], None, ExitStack()
-    for scenario, command in json.load(sys.stdin):
+    for scenario, command, typed in json.load(sys.stdin):
         if scenario != open_name:
             stack.close()
             stack.enter_context(world.scenario(scenario))
             open_name = scenario
-        outputs.append(run(command))
+        outputs.append(run(command, typed))
     stack.close()
     json.dump(outputs, sys.stdout)
 
