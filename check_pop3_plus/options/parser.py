@@ -27,7 +27,7 @@ def read(argv: Sequence[str]) -> Settings | Sweep:
     try:
         return build(given)
     except UsageError as error:
-        raise placed(error, given) from error
+        raise placed(error, given) from None
 
 
 def placed(error: UsageError, given: Given) -> UsageError:
@@ -136,7 +136,7 @@ class _Reader:
             try:
                 self._read_line(key, value)
             except UsageError as error:
-                raise _at(key, error) from error
+                raise _at(key, error) from None
         self._key = None
 
     def _read_line(self, key: str, value: str) -> None:
