@@ -188,6 +188,21 @@ HINTS = {
     Kind.NO_MESSAGE: Hint(
         "no mail arrives, or all of it is fetched: --newest-... needs a mailbox that keeps mail"
     ),
+    Kind.SUBMISSION: Hint(
+        "the SMTP server takes no mail from this machine: check that it runs, its log, and the"
+        " options --smtp-..."
+    ),
+    Kind.SUBMISSION_TEMPORARY: Hint(
+        "temporary, according to the SMTP server (greylisting, load); check its log if it persists"
+    ),
+    Kind.UNDELIVERED: Hint(
+        "SMTP accepted the mail, and it is not in the mailbox: check the queue and the log of the"
+        " mail server, the quota, the spam folder, and forwarding of the recipient"
+    ),
+    Kind.NOT_DELETED: Hint(
+        "the server does not delete: check its log, and permissions and quota of the mailbox"
+    ),
+    Kind.DELAYED: Hint("check the queue of the mail server, its load and its content filters"),
     Kind.CONFIG: Hint(),
     Kind.BUG: Hint(),
     Kind.STOPPED: Hint(),
