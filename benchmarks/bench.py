@@ -64,7 +64,7 @@ _DIALOGUE = """
     timeout: 5s
     tcp:
       preferred_ip_protocol: ip4
-      query_response: [expect: "^\\+OK", send: "QUIT", expect: "^\\+OK"]
+      query_response: [expect: '^[+]OK', send: QUIT, expect: '^[+]OK']
 """
 
 # For wrk: a probe of the next target each time. Anything but a success is counted.
@@ -311,6 +311,7 @@ def exporter(bench: Bench) -> Iterator[Callable[[str], Cost] | None]:
 
     try:
         while True:
+            assert process.poll() is None, config.read_text()
             with contextlib.suppress(OSError), socket.create_connection((HOST, EXPORTER_PORT)):
                 break
             time.sleep(0.1)
