@@ -25,6 +25,7 @@ PEERS := monitoring-plugins-basic prometheus-blackbox-exporter monitoring-plugin
 COURIER := courier-pop courier-authlib-userdb
 CYRUS := cyrus-pop3d sasl2-bin libsasl2-modules
 POPA3D := popa3d libpam-modules ucspi-tcp
+POSTFIX := postfix dovecot-core dovecot-pop3d dovecot-lmtpd postgrey
 MAILUTILS := mailutils-pop3d libpam-modules ucspi-tcp
 # Packages for the pictures of the README.
 SCREENSHOTS := icinga2-bin icinga2-common icingadb redis-server mariadb-client-core \
@@ -216,6 +217,7 @@ systems:
 	@tests/unpack-server .servers/courier-pop $(COURIER)
 	@tests/unpack-server .servers/cyrus-pop3d $(CYRUS)
 	@tests/unpack-server .servers/popa3d $(POPA3D)
+	@tests/unpack-server .servers/postfix $(POSTFIX)
 	@tests/unpack-server .servers/mailutils-pop3d $(MAILUTILS)
 endif
 

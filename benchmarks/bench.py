@@ -78,7 +78,7 @@ for _ in range(number):
     link.recv(512), link.sendall(b"QUIT\\r\\n"), link.recv(512), link.close()
 """
 
-# Installed as the README recommends for fast start-up.
+# Installed as docs/install.md recommends for fast start-up.
 _LAUNCHER = """#!{python} -I
 from check_pop3_plus.start import run
 run()

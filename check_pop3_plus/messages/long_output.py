@@ -78,7 +78,7 @@ def _delivery(report: Report, settings: Settings) -> Iterator[str]:
 
 def _failures(report: Report) -> list[Failure]:
     """Return the failures of the attempt and of the evaluated sessions."""
-    failures = (report.failure, *(session.failure for session in report.evaluated))
+    failures = (report.failure, *(session.failure for session in report.with_certificates))
     return [failure for failure in failures if failure]
 
 
@@ -103,7 +103,8 @@ def cause(settings: Settings, report: Report, kinds: list[str]) -> Iterator[str]
 
 def _cure(report: Report, failure: Failure, hint: str) -> str:
     """Return what to try about a failure; `hint` is that of its kind."""
-    chain = next((each.chain for each in report.sessions if each.failure == failure), None)
+    shaken = (*report.sessions, *report.with_certificates)
+    chain = next((each.chain for each in shaken if each.failure == failure), None)
     found = certificates.cure(failure, chain, report.now) if chain else None
     if found is None:
         found = failure.cure
@@ -194,6 +195,9 @@ def _of_session(
         if {Kind.EXPIRING.value, Kind.EXPIRED.value} & set(kinds):
             yield from _earlier_issuer(session.chain, leaf)
         yield from certificates.remarks(session.chain, report.now, session.failure)
+    for each in session.of_other_types:
+        if each.chain.leaf:
+            yield from certificates.description(f"{each.cert_type} certificate", each.chain.leaf)
     if session.greeting is not None and settings.verbosity:
         yield f"greeting: {session.greeting_shown}"
     is_about_capabilities = settings.verbosity or Kind.NO_CAPABILITY.value in kinds

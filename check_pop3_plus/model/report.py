@@ -260,6 +260,10 @@ class Session:
         self.offered: frozenset[tuple[str, str | None]] | None = None
         """Tags alone and with each argument, in the last list; STLS also if it was used."""
         self.tls: TlsFacts | None = None
+        self.cert_type: str | None = None
+        """The key type of the only certificates offered, in a session that is only a handshake."""
+        self.of_other_types: list[Session] = []
+        """Sessions with one `cert_type` each, whose certificate is another one than this."""
         self.chain = Chain()
         self.mailbox: MailboxFacts | None = None
         self.dates: MessageDates | None = None
@@ -332,6 +336,11 @@ class Report(Record):
         from datetime import datetime, timezone
 
         return datetime.fromtimestamp(self.clock, timezone.utc)
+
+    @property
+    def with_certificates(self) -> list[Session]:
+        """The evaluated sessions, and those with the certificates of other key types."""
+        return [each for session in self.evaluated for each in (session, *session.of_other_types)]
 
     @property
     def failed_before(self) -> list[Session]:

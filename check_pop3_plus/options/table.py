@@ -78,6 +78,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("--expect-cert-file", "FILE", "the server must send the certificate in this file (PEM); finds a server that was not reloaded", needs_tls=True),
         Entry("--min-key-bits", "N", "minimum key strength in RSA bits (EC 256 counts as RSA 3072)", needs_tls=True),
         Entry("--max-validity", "DAYS", "maximum lifetime of the certificate in days", needs_tls=True),
+        Entry("--cert-type", "TYPE", "also check the certificate of this key type: rsa, ecdsa, or both as far as the server has them; each with TLS 1.2 on a separate connection", choices=("rsa", "ecdsa", "both"), needs_tls=True),
     ),
     "login": (
         Entry("-U --username", "NAME", "log in as this user"),

@@ -149,14 +149,15 @@ def test_probe_that_does_not_arrive_is_undelivered(mode: str, pki: Pki, play: Pl
         assert len(server.logins) == 5
 
 
-@pytest.mark.fault(111, case="late", modes=("plain",))
-def test_old_probe_within_the_critical_age_is_a_warning(pki: Pki, play: Play) -> None:
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.fault(111, case="late")
+def test_old_probe_within_the_critical_age_is_a_warning(mode: str, pki: Pki, play: Play) -> None:
     """Fault 111: 15 and 30 minutes by default."""
-    with serving("plain", pki, [probe(1200)]) as server, SmtpServer() as smtp:
-        assert play(server, smtp, "plain").code == 1
+    with serving(mode, pki, [probe(1200)]) as server, SmtpServer() as smtp:
+        assert play(server, smtp, mode).code == 1
 
-    with serving("plain", pki, [probe(1200)]) as server, SmtpServer() as smtp:
-        done = play(server, smtp, "plain", "--probe-age-warning", "1h", "--probe-age-critical=2h")
+    with serving(mode, pki, [probe(1200)]) as server, SmtpServer() as smtp:
+        done = play(server, smtp, mode, "--probe-age-warning", "1h", "--probe-age-critical=2h")
     assert done.code == 0, done.out
 
 
