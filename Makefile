@@ -20,7 +20,7 @@ SYSTEMS += icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrp
 SYSTEMS += php-cgi php-cli php-mysql icingacli icingaweb2-module-director
 SYSTEMS += mariadb-client-core mariadb-server-core
 # Tools for comparison in the benchmark.
-PEERS := monitoring-plugins-basic prometheus-blackbox-exporter monitoring-plugins-contrib bind9-host
+PEERS := monitoring-plugins-basic prometheus-blackbox-exporter wrk valgrind monitoring-plugins-contrib bind9-host
 # These conflict with Dovecot and each other: each is unpacked into its own root directory.
 COURIER := courier-pop courier-authlib-userdb
 CYRUS := cyrus-pop3d sasl2-bin libsasl2-modules

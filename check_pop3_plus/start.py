@@ -53,6 +53,7 @@ def run() -> "NoReturn":
     finally:
         # Not sys.exit: a resolver thread may be blocked in the C library, and nothing is left to
         # clean up or to flush.
+        _stop_programs()
         os._exit(code)
 
 
@@ -95,7 +96,15 @@ def _set_watchdog(at: float) -> None:
 def _end_process(*_: object) -> "NoReturn":
     os.set_blocking(1, False)
     _print_final_line("bug: not over in time", "bug")
+    _stop_programs()
     os._exit(3)
+
+
+def _stop_programs() -> None:
+    """Kill the password commands and tools that threads have not waited for."""
+    programs = sys.modules.get("check_pop3_plus.support.programs")
+    if programs and hasattr(programs, "stop_all"):  # not where a signal ended its import
+        programs.stop_all()
 
 
 def _stop(*_: object) -> None:

@@ -23,9 +23,20 @@ def read(argv: Sequence[str]) -> Settings | Sweep:
     Raises UsageError (or ProbeError of kind config, for an INI file), and HelpRequested.
     """
     given = _read_command_line(argv)
-    if "--sweep" in given:
-        return settings_builder.sweep(given)
-    return settings_builder.settings(given)
+    build = settings_builder.sweep if "--sweep" in given else settings_builder.settings
+    try:
+        return build(given)
+    except UsageError as error:
+        raise placed(error, given) from None
+
+
+def placed(error: UsageError, given: Given) -> UsageError:
+    """Return an error with the place of the first option in it that stands in an INI file."""
+    for flag in re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", error.message):
+        key = given.keys_in_files.get(BY_FLAG[flag].name) if flag in BY_FLAG else None
+        if key:
+            return _at(key, error)
+    return error
 
 
 def read_section(section: Iterable[tuple[str, str]]) -> Given:
@@ -77,7 +88,10 @@ class _Reader:
         self._unknown: tuple[str, str] | None = None
         """The first unknown argument, and the flag before it."""
         self._key: str | None = None
-        """Its key in an INI file."""
+        """That of the current line of an INI file."""
+        self._unknown_key: str | None = None
+        self._is_verbose = False
+        """Whether -v is in the command line, before or after --version."""
 
     def result(self) -> Given:
         """Return all options. Raises UsageError if one was unknown."""
@@ -86,13 +100,14 @@ class _Reader:
 
             has_host = "--hostname" in self._given
             error = UsageError("{}", mistakes.unknown_argument(*self._unknown, has_host))
-            raise error if self._key is None else _placed(error, self._key)
+            raise _at(self._unknown_key, error)
         return self._given
 
     def read_arguments(self, argv: Iterable[str]) -> None:
         """Read the arguments of a command line."""
         previous = ""
         arguments = deque(argv)
+        self._is_verbose = any(re.match("-v|--verbose$", each) for each in arguments)
         while arguments:
             argument = arguments.popleft()
             first, rest = argument[:2], argument[2:]
@@ -107,7 +122,8 @@ class _Reader:
                 flag, separator, value = first, "=", rest
             entry = BY_FLAG.get(flag)
             if entry is None:
-                self._unknown = self._unknown or (argument, previous)
+                if self._unknown is None:
+                    self._unknown, self._unknown_key = (argument, previous), self._key
             elif separator:
                 self._add(entry, flag, value)
             elif entry.value and not entry.is_optional and arguments:
@@ -119,12 +135,12 @@ class _Reader:
     def read_lines(self, section: Iterable[tuple[str, str]]) -> None:
         """Read the lines of an INI section: an empty value counts as none, one letter is short."""
         for key, value in section:
+            self._key = key
             try:
                 self._read_line(key, value)
             except UsageError as error:
-                raise _placed(error, key) from error
-            if self._unknown and self._key is None:
-                self._key = key
+                raise _at(key, error) from None
+        self._key = None
 
     def _read_line(self, key: str, value: str) -> None:
         flag = key if key.startswith("-") else f"-{key}" if len(key) == 1 else f"--{key}"
@@ -152,24 +168,22 @@ class _Reader:
         if value == "--" or (value is None and entry.value and not entry.is_optional):
             raise UsageError("{} needs a value", flag)
         if entry.name in ("--help", "--version"):
-            raise HelpRequested(_help_or_version(entry.name))
+            raise HelpRequested(_help_or_version(entry.name, self._is_verbose))
         if entry.choices and (value or not entry.is_optional):
             validators.choice(value or "", entry.name, entry.choices)
-        self._given.setdefault(entry.name, []).append(value or "")
+        self._given.add(entry.name, [value or ""], self._key)
 
 
-def _placed(error: UsageError, key: str) -> UsageError:
-    """Return an error with the place of its line in an INI file."""
+def _at(key: str | None, error: UsageError) -> UsageError:
+    """Return an error with the place of a key in an INI file."""
     if not isinstance(key, ini.Key):
         return error
     return UsageError("{}, line {}: {}", key.path, key.line, error.message)
 
 
-def _help_or_version(name: str) -> str:
-    if name == "--version":
-        from check_pop3_plus import __version__
-
-        return f"{PROGRAM} {__version__}"
+def _help_or_version(name: str, is_verbose: bool) -> str:
     from check_pop3_plus.options import help_text
 
+    if name == "--version":
+        return help_text.version(is_verbose)
     return help_text.render(help_text.terminal_width())

@@ -8,6 +8,7 @@ import codecs
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 from check_pop3_plus.model.failures import ProbeError, config_error
 from check_pop3_plus.model.sanitised_text import Printable, printable, sanitise
@@ -22,6 +23,7 @@ def read(source: SecretSource, deadline: Deadline) -> Secret:
 
     Raises ProbeError (config), with the reason, never with the content.
     """
+    forbid_core_dumps()
     if source.file is not None:
         return read_file(source.file, "password file")
     if source.env is not None:
@@ -34,6 +36,19 @@ def read(source: SecretSource, deadline: Deadline) -> Secret:
         output = _run(source.command, deadline)
         return _checked(output, printable("output of the password command"))
     raise config_error("no source of the password given")
+
+
+def forbid_core_dumps() -> None:
+    """Keep the secret out of core dumps.
+
+    The limit is 1 and not 0: then the kernel does not start the program of a `core_pattern` that
+    begins with a pipe either (fs/coredump.c), to which 0 does not apply.
+    """
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0 if hard == 0 else 1, hard))
 
 
 def read_file(path: str, what: str) -> Secret:
@@ -63,6 +78,7 @@ def prompt(username: str) -> Secret:
     """Prompt on the terminal, without echo. Raises ProbeError (config) if nothing is entered."""
     import getpass
 
+    forbid_core_dumps()
     try:
         entered = getpass.getpass(f"Password of {sanitise(username)}: ")
     except EOFError:
@@ -101,15 +117,33 @@ def _run(command: str, deadline: Deadline) -> bytes:
         arguments = []
     if not arguments or "\0" in command:
         raise config_error("password command cannot be run: invalid command line")
+    cure = _NO_SHELL if _needs_shell(arguments) else ""
     try:
         output = run_program(arguments, deadline, SECRET_LIMIT)
     except ProbeError as error:
         reason = getattr(error.__cause__, "strerror", None)
-        raise config_error("password command cannot be run: {}", reason) from error
+        raise config_error("password command cannot be run: {}" + cure, reason) from error
     if output.is_oversized:
         raise config_error("output of the password command is longer than {} bytes", SECRET_LIMIT)
     if output.code is None:
         raise config_error("password command did not finish in time")
     if output.code != 0:
-        raise config_error("password command failed with exit code {}", output.code)
+        raise config_error("password command failed with exit code {}" + cure, output.code)
+    if cure and not output.data:
+        raise config_error("output of the password command is empty" + cure)
     return output.data
+
+
+_NO_SHELL = "; it runs without a shell: put pipes, redirections and variables into a script"
+
+_SHELL_SYNTAX = r"[|&;`]|\d?[<>]|\$[\w({]|~/|.*[;`]$"
+"""Beginning of an argument that only a shell understands."""
+
+
+def _needs_shell(arguments: list[str]) -> bool:
+    """Return whether a command was meant for a shell; quoted for a shell of its own is fine."""
+    if "-c" in arguments:
+        return False
+    return bool(re.match(r"\w+=", arguments[0])) or any(
+        re.match(_SHELL_SYNTAX, argument) for argument in arguments
+    )

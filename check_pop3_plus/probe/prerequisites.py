@@ -7,14 +7,14 @@ side effects, a token costs a request.
 from collections.abc import Callable, Iterable
 
 from check_pop3_plus import TYPE_CHECKING
-from check_pop3_plus.model.failures import config_error
+from check_pop3_plus.model.failures import DeadlineExceeded, config_error
 from check_pop3_plus.model.report import Address, CertificateFacts, MailboxFacts
 from check_pop3_plus.model.sanitised_text import Printable, Sanitiser
 from check_pop3_plus.model.settings import Secret, Security, Settings
 from check_pop3_plus.net import tls
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support import files
-from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.support.deadline import Deadline, run_with_deadline
 from check_pop3_plus.support.masking import Masker, can_mask
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Prerequisites:
             self.is_maskable = can_mask(revealed[0])
             self.notes = list(password_source.remarks(login.source, revealed[0]))
         if self.settings.tls.security is not Security.PLAIN:
-            self.context = tls.context(self.settings.tls)
+            self.context = self._tls_context(deadline)
             if self.settings.assertions.issuer:
                 from check_pop3_plus.certificate import reader
 
@@ -105,6 +105,14 @@ class Prerequisites:
         if self.mailbox_work:
             self.mailbox_work.prepare(deadline)
         self._is_ready = True
+
+    def _tls_context(self, deadline: Deadline) -> "ssl.SSLContext":
+        """Return the context. In a thread: no signal interrupts OpenSSL while it reads files."""
+        try:
+            return run_with_deadline(lambda: tls.context(self.settings.tls), deadline)
+        except DeadlineExceeded as error:
+            what = "loading the trusted CA certificates took too long"
+            raise config_error(what) from error
 
 
 def _read_deployed(path: str | None, sanitise: Sanitiser) -> tuple[CertificateFacts, ...]:

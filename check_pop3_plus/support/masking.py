@@ -49,6 +49,10 @@ class Masker:
             _add(self._forms, _encoded(secret))
         self.sanitise = _masking(self._forms)
 
+    def mask(self, text: str) -> str:
+        """Mask the secrets in printable text, which was made before they were known."""
+        return _masked(text, self._forms)
+
 
 def also_masking(known: Sanitiser, response: bytes) -> Sanitiser:
     """Return a sanitiser that also masks a SASL response, as it was sent and as a whole."""

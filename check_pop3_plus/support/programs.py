@@ -9,7 +9,7 @@ from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import DeadlineExceeded, config_error
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.support import openssl_environment
-from check_pop3_plus.support.deadline import Deadline, pause
+from check_pop3_plus.support.deadline import Clock, Deadline, pause
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -28,6 +28,28 @@ class Output(Record):
     """At most as many bytes as the limit."""
     is_oversized: bool = False
     """Whether the program was killed because it printed more than the limit."""
+
+
+_everywhere: set["Popen[bytes]"] = set()
+"""All running programs of the process."""
+
+_starting: list[None] = []
+"""An element for each program that is being started."""
+
+_STOP_SECONDS = 0.2
+"""How long `stop_all` waits for a program that is being started."""
+
+
+def stop_all() -> None:
+    """Kill every running program of the process, which ends: its threads are not waited for.
+
+    Without a lock: it may be called by a signal handler.
+    """
+    limit = Deadline(Clock() + _STOP_SECONDS)
+    while _starting and limit.left():
+        pause(_POLL_SECONDS)
+    for process in list(_everywhere):
+        _kill(process)
 
 
 class Programs:
@@ -83,6 +105,7 @@ class Programs:
         with self._lock:
             if self._is_stopped:
                 raise config_error("cannot start a program", cause=TimeoutError())
+            _starting.append(None)
             try:
                 process = subprocess.Popen(  # noqa: S603 - no shell
                     command,
@@ -95,12 +118,17 @@ class Programs:
                 )
             except (OSError, ValueError) as error:  # ValueError: a null byte in an argument
                 raise config_error("cannot start a program", cause=error) from error
-            self._running.add(process)
+            else:
+                self._running.add(process)
+                _everywhere.add(process)
+            finally:
+                _starting.pop()
         return process
 
     def _end(self, process: "Popen[bytes]") -> int:
         with self._lock:
             self._running.discard(process)
+            _everywhere.discard(process)
             _kill(process)
         if process.stdout:
             process.stdout.close()

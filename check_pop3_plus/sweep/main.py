@@ -51,7 +51,7 @@ def run_sweep(wanted: Sweep, started: float) -> int:
     progress.clear()
     if target:
         tally.add_refused(target.finish())
-    verdict = tally.verdict(Clock() - started, is_stopped, run.why_late)
+    verdict = tally.verdict(Clock() - started, is_stopped, run.why_late, run.mask)
     if isinstance(target, StandardOutput):
         return target.print_summary(verdict, tally)
     return files.emit(summary.as_text(verdict, tally), verdict.state)

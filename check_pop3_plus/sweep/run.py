@@ -17,13 +17,14 @@ from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.failures import ProbeError, config_error, is_shortage
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Address
+from check_pop3_plus.model.sanitised_text import Sanitiser
 from check_pop3_plus.model.settings import Secret, SecretSource, Settings, State, Sweep
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.probe.prerequisites import Prerequisites
-from check_pop3_plus.support.deadline import Clock, Deadline, end_helper
+from check_pop3_plus.support.deadline import Clock, Deadline, end_helper, run_with_deadline
 from check_pop3_plus.support.masking import Masker
 from check_pop3_plus.support.places import Place, Places
-from check_pop3_plus.sweep.services import Service, options_of, password_variables, settings_of
+from check_pop3_plus.sweep.services import Service, options_of, settings_of, values_of
 
 _PACE_SECONDS = 0.02
 """Between two decisions to start more threads."""
@@ -40,6 +41,9 @@ to programs; a name with more addresses is tried again when fewer checks run."""
 
 _OTHER_DESCRIPTORS = 32
 """File descriptors that the process needs for anything but checks and senders."""
+
+_FILES_SECONDS = 5.0
+"""How long the password files are read before the checks begin."""
 
 _HOLD_SECONDS = 1.0
 """How long no thread is started after a shortage."""
@@ -110,7 +114,7 @@ class Run:
     def __init__(
         self, services: list[Service], wanted: Sweep, deadline: Deadline, senders: int = 0
     ) -> None:
-        """Read the password variables; no thread is started before `outcomes` is called.
+        """Read password variables and files; no thread is started before `outcomes` is called.
 
         At most `jobs` checks run at a time, fewer where the limit on open files is lower; each of
         the `senders` of results needs a descriptor, too. No check starts after the deadline.
@@ -127,7 +131,7 @@ class Run:
         self._addresses: dict[str, frozenset[str]] = {}
         """The addresses of each name that was looked up."""
         self._lock = threading.Lock()
-        self._done: deque[Outcome] = deque()
+        self._done: deque[tuple[Outcome, Sanitiser]] = deque()
         self._left = len(services)
         self._threads = 0
         self._is_adding = False
@@ -137,9 +141,9 @@ class Run:
         """The last shortage, for the services that are not done because of it."""
         if self._jobs < jobs:
             self.shortage = f"{allowed} open files allow {self._jobs} parallel checks"
-        self._variables = _read_variables(services, deadline)
+        self._secrets = _read_secrets(services, deadline)
         # The secrets of all sections are masked in every section.
-        known = [each.reveal() for each in self._variables.values() if isinstance(each, Secret)]
+        known = [each.reveal() for each in self._secrets.values() if isinstance(each, Secret)]
         self._masker = Masker(known)
 
     @property
@@ -160,11 +164,28 @@ class Run:
         while True:
             while self._done:
                 self._left -= 1
-                yield self._done.popleft()
+                yield self._masked(*self._done.popleft())
             if not self._left or not self._deadline.left():
                 return
             self._start_adding()
             time.sleep(min(_ROUND_SECONDS, self._deadline.left()))
+
+    def mask(self, text: str) -> str:
+        """Mask all secrets that are known now: a password command may have printed more."""
+        return self._masker.mask(text)
+
+    def _masked(self, outcome: Outcome, sanitise: Sanitiser) -> Outcome:
+        """Mask the secrets that were learnt elsewhere after a check began with `sanitise`."""
+        if sanitise is self._masker.sanitise:
+            return outcome
+        verdict = outcome.verdict
+        return outcome.replace(
+            verdict=verdict.replace(
+                status=self.mask(verdict.status),
+                suffix=self.mask(verdict.suffix),
+                lines=tuple(map(self.mask, verdict.lines)),
+            )
+        )
 
     def _start_adding(self) -> None:
         """Start a thread that starts the others, unless there is one or it has nothing to do."""
@@ -221,7 +242,7 @@ class Run:
                 task = self._next()
                 if task is None:
                     return
-                began = time.time()
+                began, sanitise = time.time(), self._masker.sanitise
                 try:
                     outcome = self._check(task)
                 except _PlaceFull:
@@ -230,7 +251,8 @@ class Run:
                 self._leave(task)
                 if outcome.verdict.shortage and self._is_put_back(task, outcome.verdict):
                     return
-                self._done.append(outcome.replace(began=began, ended=time.time()))
+                outcome = outcome.replace(began=began, ended=time.time())
+                self._done.append((outcome, sanitise))
         finally:
             self._count_threads(-1)
             end_helper()
@@ -351,11 +373,11 @@ class Run:
         return Outcome(service, verdict)
 
     def _secret(self, settings: Settings) -> Secret | None:
-        """Return the password of a variable. Raises ProbeError (config) where it has none."""
-        name = settings.login.source.env if settings.login else None
-        if name is None:
-            return None
-        secret = self._variables[name]
+        """Return the password of a variable or file; None if the check has to read it.
+
+        Raises ProbeError (config) where there is none.
+        """
+        secret = self._secrets.get(settings.login.source) if settings.login else None
         if isinstance(secret, ProbeError):
             raise secret
         return secret
@@ -402,12 +424,27 @@ def _load_while_there_is_memory() -> None:
             reader.prepare()
 
 
-def _read_variables(services: list[Service], deadline: Deadline) -> dict[str, Secret | ProbeError]:
-    """Read each password variable once: reading removes it, and sections may share one."""
-    secrets: dict[str, Secret | ProbeError] = {}
-    for name in password_variables(services):
+def _read_secrets(
+    services: list[Service], deadline: Deadline
+) -> dict[SecretSource, Secret | ProbeError]:
+    """Read each password variable and file once, so that all are masked from the beginning.
+
+    Reading a variable removes it. A file that takes too long is left to the check that needs it.
+    """
+    secrets: dict[SecretSource, Secret | ProbeError] = {}
+
+    def read(source: SecretSource) -> None:
         try:
-            secrets[name] = password_source.read(SecretSource(env=name), deadline)
+            secrets[source] = password_source.read(source, deadline)
         except ProbeError as error:
-            secrets[name] = error
-    return secrets
+            secrets[source] = error
+
+    def read_files() -> None:
+        for file in values_of(services, "--password-file"):
+            read(SecretSource(file=file))
+
+    for name in values_of(services, "--password-env"):
+        read(SecretSource(env=name))
+    with suppress(ProbeError):
+        run_with_deadline(read_files, deadline.within(_FILES_SECONDS))
+    return dict(secrets)

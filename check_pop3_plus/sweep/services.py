@@ -17,8 +17,6 @@ FILE_LIMIT = 16 * 1024 * 1024
 COMMON = "DEFAULT"
 """The section whose options come first in all others."""
 
-_ENV_OPTION = "--password-env"
-
 
 class Service(Record):
     """One section: a service to check."""
@@ -99,8 +97,11 @@ def settings_of(service: Service) -> Settings | ProbeError:
     if isinstance(own, ProbeError):
         return own
     host = {"--hostname": [service.host]}
+    given = merge(host, service.default, own, service.commanded)
     try:
-        return settings_builder.settings(merge(host, service.default, own, service.commanded))
+        return settings_builder.settings(given)
+    except UsageError as error:
+        return parser.placed(error, given)
     except ProbeError as error:
         return error
 
@@ -123,13 +124,11 @@ def options_of(services: list[Service]) -> set[str]:
     return names
 
 
-def password_variables(services: list[Service]) -> set[str]:
-    """Return the names of all environment variables that hold passwords."""
-    names: set[str] = set()
+def values_of(services: list[Service], option: str) -> set[str]:
+    """Return all values of an option in the sections, not checked."""
+    values: set[str] = set()
     for service in services:
-        for options in (service.default, service.commanded):
-            names.update(options.get(_ENV_OPTION, ()))
-        names.update(
-            value for key, value in service.section if key in (_ENV_OPTION, _ENV_OPTION[2:])
-        )
-    return names
+        for layer in (service.default, service.commanded):
+            values.update(layer.get(option, ()))
+        values.update(value for key, value in service.section if key in (option, option[2:]))
+    return values

@@ -1,6 +1,7 @@
 """The result of a sweep: status line, a line per service that is not OK, and JSON objects."""
 
 import json
+from collections.abc import Callable
 
 from check_pop3_plus.check.verdict import SEVERITY, Figure, Verdict
 from check_pop3_plus.messages.formats import count
@@ -69,8 +70,17 @@ class Tally:
     def _position(self, service: Service) -> int:
         return self._positions[id(service)]
 
-    def verdict(self, seconds: float, is_stopped: bool = False, why_late: str = "") -> Verdict:
-        """Return the result of the whole sweep; `why_late`: what may explain a missing result."""
+    def verdict(
+        self,
+        seconds: float,
+        is_stopped: bool = False,
+        why_late: str = "",
+        mask: Callable[[str], str] = str,
+    ) -> Verdict:
+        """Return the result of the whole sweep.
+
+        `why_late` may explain a missing result; `mask` masks the secrets learnt since.
+        """
         missing = [each for each in self.services if self._position(each) not in self._done]
         late = f"not done within {self.wanted.run_timeout:g} s"
         late = "not done, stopped from outside" if is_stopped else late
@@ -78,7 +88,8 @@ class Tally:
         own = {each: f"not done ({what})" for each, what in self._shortages.items()}
         self.not_done = [(each, own.get(id(each), late)) for each in missing]
         lines = sorted(
-            self._lines, key=lambda line: (-SEVERITY.index(line[0]), self._position(line[1]))
+            ((state, service, mask(text)) for state, service, text in self._lines),
+            key=lambda line: (-SEVERITY.index(line[0]), self._position(line[1])),
         )
         state = self._state(bool(missing), is_stopped)
         counted = [f"{number} {each.name}" for each, number in self.counts.items() if number]

@@ -48,6 +48,45 @@ def test_password_command_failure_is_config(command: str, reason: str) -> None:
     assert refused(command=command) == reason
 
 
+CURE = "; it runs without a shell: put pipes, redirections and variables into a script"
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("cat /nonexistent | head -1", "password command failed with exit code 1"),
+        ("false && echo x", "password command failed with exit code 1"),
+        ("false 2>/dev/null", "password command failed with exit code 1"),
+        ("cat $HOME/none", "password command failed with exit code 1"),
+        ("cat ~/none", "password command failed with exit code 1"),
+        ("A=b printenv A", "password command cannot be run: No such file or directory"),
+        ("true; echo x", "password command cannot be run: No such file or directory"),
+        ("true > /dev/null", "output of the password command is empty"),
+    ],
+)
+def test_password_command_meant_for_a_shell_names_the_cure(command: str, reason: str) -> None:
+    """Only where it fails: an argument may look like this."""
+    assert refused(command) == reason + CURE
+
+
+@pytest.mark.parametrize("command", ["sh -c 'false | false'", "false a-b x=y", "false 'a b'"])
+def test_password_command_that_fails_otherwise_has_no_cure(command: str) -> None:
+    """A shell of its own is the cure."""
+    assert CURE not in refused(command)
+
+
+@pytest.mark.threat("T8")
+def test_password_command_stderr_of_a_failure_is_dropped(capfd: pytest.CaptureFixture[str]) -> None:
+    """It may quote the secret."""
+    assert "exit code 3" in refused("sh -c 'echo s3cret >&2; exit 3'")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_password_command_forbids_core_dumps() -> None:
+    """Also those that the kernel pipes to a program; 0 would not apply to them."""
+    assert read("sh -c 'ulimit -c; ulimit -Hc'")[:1] in (b"0", b"1")
+
+
 def test_password_command_long_output_is_accepted() -> None:
     """The limit is that of files; output may arrive in pieces."""
     assert read(command="printf %4096s x") == b" " * 4095 + b"x"

@@ -413,6 +413,41 @@ def test_sweep_masks_the_secret_of_every_section(file: File) -> None:
     assert_no_canary(results.run.out)
 
 
+@pytest.mark.threat("T8")
+def test_sweep_masks_what_another_section_has_learnt_since(file: File, tmp_path: Path) -> None:
+    """The result of the first section is there before the second one's command prints."""
+    command, secret = tmp_path / "command", tmp_path / "secret"
+    secret.write_text(CANARY)
+    command.write_text(f"#!/bin/sh\nsleep 1; cat {secret}\n")
+    command.chmod(0o755)
+    echo = [say(f"-ERR {CANARY}\r\n".encode())]
+    with PoliteServer({"monitor": CANARY}) as server, ScriptedServer(echo) as other:
+        login = ("username = monitor", "allow-insecure-login =")
+        file.add("a!echo", port=other.port)
+        file.add("b!command", *login, f"password-command = {command}", port=server.port)
+        done = file.run("-v")
+
+    assert "ok: b!command: " in done.out
+    assert "critical: a!echo: server refuses service: ***" in done.out
+    assert_no_canary(done.out)
+
+
+def test_sweep_that_ends_kills_its_password_commands(file: File, tmp_path: Path) -> None:
+    """The whole process group."""
+    command, pids = tmp_path / "secret", tmp_path / "pids"
+    command.write_text(f"#!/bin/sh\nsleep 60 & echo $! $$ > {pids}; wait\n")
+    command.chmod(0o755)
+    login = ("username = monitor", "allow-insecure-login =", "timeout = 50")
+    file.add("a!b", *login, f"password-command = {command}", port=1)
+    done = file.run("--run-timeout", "1.5")
+
+    assert "1 not done: a!b" in done.verdict
+    time.sleep(0.1)
+    for pid in pids.read_text().split():
+        stat = Path(f"/proc/{pid}/stat")
+        assert not stat.exists() or " Z " in stat.read_text()
+
+
 def test_sweep_never_prompts_for_a_password(file: File) -> None:
     """A section without a password source is an error, not a prompt."""
     file.add("a!b", "ssl =", "username = x")

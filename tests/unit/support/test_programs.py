@@ -10,7 +10,7 @@ import pytest
 
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.support.deadline import Clock, Deadline
-from check_pop3_plus.support.programs import Output, Programs, run_program
+from check_pop3_plus.support.programs import Output, Programs, run_program, stop_all
 
 
 def shell(script: str, seconds: float = 5, limit: int = 100, **options: bool) -> Output:
@@ -132,3 +132,16 @@ def test_run_program_leaves_no_descriptor_open() -> None:
     shell("yes")
 
     assert len(os.listdir("/dev/fd")) == len(before)
+
+
+def test_stop_all_kills_programs_of_other_threads_with_children(tmp_path: Path) -> None:
+    """The process ends without waiting for its threads."""
+    pids = tmp_path / "pid"
+    command = f"sleep 60 & echo $! > {pids}; wait"
+    threading.Thread(target=shell, args=(command, 60), daemon=True).start()
+    while not (pids.exists() and pids.read_text().strip()):
+        time.sleep(0.01)
+
+    stop_all()
+
+    assert is_gone(pids)

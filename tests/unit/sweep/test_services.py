@@ -96,10 +96,38 @@ def test_service_with_a_wrong_line_in_default_is_refused(
     assert "HOST!SERVICE" in second
 
 
-def test_password_variables_come_from_all_layers(tmp_path: Path) -> None:
-    """DEFAULT, sections and the command line may name different variables."""
+def test_values_of_an_option_come_from_all_layers(tmp_path: Path) -> None:
+    """DEFAULT, sections and the command line may name different password variables."""
     text = "[DEFAULT]\npassword-env = A\n[a!b]\n--password-env = B\n[a!c]\npassword-env = C\n"
 
-    names = services.password_variables(found(tmp_path, text, "--password-env", "D"))
+    sections = found(tmp_path, text, "--password-env", "D")
 
-    assert names == {"A", "B", "C", "D"}
+    assert services.values_of(sections, "--password-env") == {"A", "B", "C", "D"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[a!b]\n\nport = x\n", "line 3: invalid --port x"),
+        ("[DEFAULT]\nport = x\n[a!b]\n", "line 2: invalid --port x"),
+        ("[a!b]\nssl\nstarttls\n", "line 2: -S and --starttls cannot be combined"),
+        ("[a!b]\npassword-file = x\n", "line 2: --password-file needs -U"),
+        ("[a!b]\nc = 3\nw = 5\n", "line 2: --critical 3 is below --warning 5"),
+    ],
+)
+def test_service_with_a_wrong_value_names_file_and_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    """Also where it is found only after all of the section was read."""
+    [found] = refused(tmp_path, text)
+
+    assert found.startswith(f"{tmp_path}/sweep.ini, {message}")
+
+
+def test_value_of_the_command_line_has_no_place(tmp_path: Path) -> None:
+    """It has replaced that of the section."""
+    [service] = found(tmp_path, "[a!b]\nport = 1\n", "--port", "x")
+    error = services.settings_of(service)
+
+    assert isinstance(error, ProbeError)
+    assert error.message.startswith("invalid --port x")
