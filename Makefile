@@ -20,7 +20,7 @@ SYSTEMS += icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrp
 SYSTEMS += php-cgi php-cli php-mysql icingacli icingaweb2-module-director
 SYSTEMS += mariadb-client-core mariadb-server-core
 # Tools for comparison in the benchmark.
-PEERS := monitoring-plugins-basic prometheus-blackbox-exporter monitoring-plugins-contrib bind9-host
+PEERS := monitoring-plugins-basic prometheus-blackbox-exporter wrk valgrind monitoring-plugins-contrib bind9-host
 # These conflict with Dovecot and each other: each is unpacked into its own root directory.
 COURIER := courier-pop courier-authlib-userdb
 CYRUS := cyrus-pop3d sasl2-bin libsasl2-modules
@@ -47,7 +47,7 @@ SECONDS ?= 60
 TARGETS ?=
 
 .PHONY: help demo venv generated quick test record test-systems soak fuzz bench lint lock audit screenshots \
-	clean servers systems programs sdist deb test-deb rpm bundle release
+	clean servers systems programs sdist deb test-deb rpm bundle test-bundle release
 
 help:
 	@echo 'make demo           see it work; for your own server add'
@@ -71,6 +71,7 @@ help:
 	@echo 'make sdist deb rpm bundle   packages, in dist: source distribution and wheel; Debian 12 and'
 	@echo '                    13 (as root on Debian); RHEL 9 and 10; archive with all libraries'
 	@echo 'make test-deb       as root on Debian: install, run, upgrade and purge the Debian packages'
+	@echo 'make test-bundle    as root on Debian: run the archive in a bare root without network'
 	@echo 'make release        as root on Debian: all packages of a tagged version, with checksums'
 	@echo 'make screenshots    as root: retake the pictures of the README'
 	@echo 'make clean          remove everything that the other commands made'
@@ -185,6 +186,13 @@ rpm: sdist
 
 bundle: sdist
 	@packaging/build-bundle $(BIN)/python $(SDIST:.tar.gz=-py3-none-any.whl) dist
+
+# For the suites with the Python of this environment.
+test-bundle: bundle
+	@case $$($(BIN)/python -c 'import sys; print(sys.version_info.minor)') in \
+		11) packaging/test-bundle bookworm $(ROOTS) dist ;; \
+		13) packaging/test-bundle trixie $(ROOTS) dist ;; \
+		*) echo 'make test-bundle: needs PYTHON=python3.11 or python3.13, which Debian has' >&2; exit 1 ;; esac
 
 release: $(STAMP)
 	@packaging/release $(BIN)/python $(ROOTS) dist/release

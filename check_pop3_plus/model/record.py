@@ -24,12 +24,12 @@ class Record:
     """A record. Its fields are the annotations of the class, its defaults the values there."""
 
     _fields: tuple[str, ...] = ()
-    _names: frozenset[str] = frozenset()
+    _field_names: frozenset[str] = frozenset()
     _defaults: "dict[str, Any]" = {}  # noqa: RUF012 - replaced in each subclass, never changed
 
     def __init_subclass__(cls) -> None:
         cls._fields = tuple(cls.__annotations__)
-        cls._names = frozenset(cls._fields)
+        cls._field_names = frozenset(cls._fields)
         cls._defaults = {name: vars(cls)[name] for name in cls._fields if name in vars(cls)}
 
     def __init__(self, *values: "Any", **named: "Any") -> None:
@@ -41,7 +41,7 @@ class Record:
         fields.update(named)
         if len(values) > len(self._fields) or named.keys() & self._fields[: len(values)]:
             raise TypeError(f"{type(self).__name__}: too many values")
-        if not self._names.issuperset(named):
+        if not self._field_names.issuperset(named):
             raise TypeError(f"{type(self).__name__}: unknown field")
         if len(fields) < len(self._fields):
             missing = ", ".join(name for name in self._fields if name not in fields)

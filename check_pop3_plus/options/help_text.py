@@ -1,8 +1,12 @@
 """The text of `--help`, wrapped at the width of the terminal."""
 
 import os
+import sys
 import textwrap
+from importlib.util import cache_from_source
 
+from check_pop3_plus import __file__ as package
+from check_pop3_plus import __version__
 from check_pop3_plus.options.table import GROUPS, PROGRAM, Entry
 
 WIDTH = 80
@@ -48,6 +52,28 @@ def render(width: int) -> str:
         for title, entries in GROUPS.items()
     )
     return "\n".join((_INTRODUCTION, *groups, _CLOSING))
+
+
+def version(is_verbose: bool) -> str:
+    """Return the version, and with -v whether each run compiles the package anew."""
+    shown = f"{PROGRAM} {__version__}"
+    if not is_verbose:
+        return shown
+    place = os.path.dirname(package)
+    modules = [
+        os.path.join(folder, name)
+        for folder, _, names in os.walk(place)
+        for name in names
+        if name.endswith(".py")
+    ]
+    missing = sum(not os.path.exists(cache_from_source(each)) for each in modules)
+    if not missing:
+        return f"{shown}\nbytecode: complete"
+    return (
+        f"{shown}\nbytecode: missing for {missing} of {len(modules)} modules, so each run compiles"
+        " them, which takes more than twice the CPU time; run as root:"
+        f" {sys.executable} -m compileall -q {place}"
+    )
 
 
 def invocation(entry: Entry) -> str:

@@ -90,6 +90,8 @@ class _Reader:
         self._key: str | None = None
         """That of the current line of an INI file."""
         self._unknown_key: str | None = None
+        self._is_verbose = False
+        """Whether -v is in the command line, before or after --version."""
 
     def result(self) -> Given:
         """Return all options. Raises UsageError if one was unknown."""
@@ -105,6 +107,7 @@ class _Reader:
         """Read the arguments of a command line."""
         previous = ""
         arguments = deque(argv)
+        self._is_verbose = any(re.match("-v|--verbose$", each) for each in arguments)
         while arguments:
             argument = arguments.popleft()
             first, rest = argument[:2], argument[2:]
@@ -165,7 +168,7 @@ class _Reader:
         if value == "--" or (value is None and entry.value and not entry.is_optional):
             raise UsageError("{} needs a value", flag)
         if entry.name in ("--help", "--version"):
-            raise HelpRequested(_help_or_version(entry.name))
+            raise HelpRequested(_help_or_version(entry.name, self._is_verbose))
         if entry.choices and (value or not entry.is_optional):
             validators.choice(value or "", entry.name, entry.choices)
         self._given.add(entry.name, [value or ""], self._key)
@@ -178,11 +181,9 @@ def _at(key: str | None, error: UsageError) -> UsageError:
     return UsageError("{}, line {}: {}", key.path, key.line, error.message)
 
 
-def _help_or_version(name: str) -> str:
-    if name == "--version":
-        from check_pop3_plus import __version__
-
-        return f"{PROGRAM} {__version__}"
+def _help_or_version(name: str, is_verbose: bool) -> str:
     from check_pop3_plus.options import help_text
 
+    if name == "--version":
+        return help_text.version(is_verbose)
     return help_text.render(help_text.terminal_width())

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.pki.certificates import Pki
-from tests.servers import mail_system
+from tests.servers import exim, mail_system
 from tests.servers.chroots import NAME, PASSWORD
+from tests.servers.dovecot import PASSWORDS, Dovecot, check_at
 from tests.servers.mail_system import FOREIGN, MailSystem
 from tests.support import faults
 from tests.support.command import COMMAND, Run, run
@@ -102,6 +103,31 @@ def test_mail_that_does_not_arrive_is_a_warning_at_first(
 
 def system_log(done: Run) -> str:
     return f" after {done.seconds:.0f} s"
+
+
+def test_round_trip_through_exim_keeps_one_probe(
+    dovecot: Dovecot, pki: Pki, tmp_path: Path
+) -> None:
+    """Its delivery adds fields above those of the probe."""
+    key, password = tmp_path / "key", tmp_path / "password"
+    for file, content in ((key, os.urandom(32).hex()), (password, PASSWORDS["empty"])):
+        file.touch(mode=0o600)
+        file.write_text(content)
+    with exim.running(dovecot, "empty") as port:
+        for text in ("probe delivered in 3.", "probe of ", "probe of "):
+            done = check_at(
+                *(dovecot, pki, "good", "-U", "empty", "--password-file", str(password)),
+                *("--round-trip-to", mail_system.ADDRESS, "--smtp-from", mail_system.SENDER),
+                *("--round-trip-key-file", str(key), "--smtp-host", "127.0.0.1"),
+                *("--smtp-port", str(port)),
+            )
+            assert done.code == 0, done.out
+            assert text in done.line
+            assert done.perfdata["messages"] == "0;;;0"
+            time.sleep(1)
+    found = [text for text in dovecot.mailbox("empty").values() if b"X-Check-Pop3-Plus" in text]
+    assert len(found) == 2
+    assert all(b"Delivery-date: " in text for text in found)
 
 
 @pytest.mark.parametrize("link", ["--smtp-starttls", "--smtp-ssl"])

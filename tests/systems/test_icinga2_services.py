@@ -188,6 +188,23 @@ def test_full_entry_gives_three_services(icinga: Icinga, hosted: Hosted) -> None
     assert PASSWORDS["monitor"] not in str([services, results])
 
 
+def test_round_trip_is_a_service_of_its_own(icinga: Icinga, hosted: Hosted) -> None:
+    """It logs in, and a retry, which sends a mail, too, is no sooner than a check."""
+    delivery = {"round_trip_to": "a@example.org", "smtp_host": "mx.example.org"}
+    entry = hosted() | delivery | {"delivery_interval": 600, "messages_warning": 9}
+    with icinga.node(host(Mailbox=entry)) as node:
+        services = {name: node.service(name) for name in node.services()}
+        options = {name: set(node.check(name).command) for name in services}
+
+    mine = services["pop!Mailbox delivery"]
+    assert mine["display_name"] == "Mailbox delivery"
+    assert (mine["check_interval"], mine["retry_interval"]) == (600, 600)
+    given = options.pop("pop!Mailbox delivery")
+    assert {"--round-trip-to", "--smtp-host", "--username", "--password-file"} <= given
+    assert "--messages-warning" not in given
+    assert not any("--round-trip-to" in each for each in options.values())
+
+
 def test_failure_is_reported_by_one_service(icinga: Icinga, hosted: Hosted) -> None:
     """The service that the failure concerns, read back through the API."""
     checks = {

@@ -140,6 +140,17 @@ RESOLVE: list[tuple[Kind, Sequence[Fact], str]] = [
         " 192.0.2.54 (SERVFAIL)",
     ),
     (
+        RESOLVER,
+        [name_server(53), name_server(54, "SERVFAIL"), name_server(55, "REFUSED")],
+        "of the name servers of this machine 192.0.2.53 does not answer; others do:"
+        " 192.0.2.54 (SERVFAIL), 192.0.2.55 (REFUSED)",
+    ),
+    (
+        UNRESOLVED,
+        [name_server(53, "NXDOMAIN"), name_server(54, "NXDOMAIN")],
+        f"{THE_NAME} does not exist, according to name server 192.0.2.53",
+    ),
+    (
         UNRESOLVED,
         [name_server(53), name_server(54, "NXDOMAIN")],
         f"{THE_NAME} does not exist, according to name server 192.0.2.54",
@@ -171,7 +182,11 @@ RESOLVE: list[tuple[Kind, Sequence[Fact], str]] = [
         "name server 192.0.2.53 resolves the name: the resolver of this machine uses a different"
         " server (nsswitch, resolved?)",
     ),
-    (RESOLVER, [name_server(53, "code 11")], "name server 192.0.2.53 answers code 11"),
+    (
+        RESOLVER,
+        [name_server(53, "code 11"), name_server(54, "code 11")],
+        "name server 192.0.2.53 answers code 11",
+    ),
 ]
 
 CONNECT: list[tuple[Kind, list[Fact], str]] = [
@@ -210,7 +225,10 @@ CONNECT: list[tuple[Kind, list[Fact], str]] = [
     ),
     (
         Kind.REFUSED,
-        [TcpConnection(HERE, 0.1, REFUSED), UP.replace(address=THERE)],
+        [
+            TcpConnection(HERE, 0.1, REFUSED),
+            *(UP.replace(address=each) for each in (THERE, HIGH.address)),
+        ],
         "only port 110 is affected: port 995 of the host accepts connections",
     ),
     (
@@ -265,6 +283,12 @@ HANDSHAKES: list[tuple[Kind, list[Fact], str]] = [
         )
         for kind, why in ((Kind.TIMEOUT, LATE), (Kind.CLOSED, CUT))
     ),
+    (
+        Kind.TIMEOUT,
+        versions(v10=ALERT, v11=ALERT, v12=LATE, v13=LATE),
+        "handshakes of TLS 1.0 and 1.1 end with a small alert, those of TLS 1.2 and 1.3 fail"
+        f" without one: large packets are lost (path MTU), or {DROPPED}",
+    ),
     (Kind.TIMEOUT, [SILENT, *versions(v11=LATE, v13=LATE)], IN_BOTH),
     (
         Kind.CLOSED,
@@ -306,7 +330,12 @@ GREETINGS: list[tuple[Kind, list[Fact], str, str]] = [
         f"{FROM_FIRST} 995: use -S in place of --starttls",
         "--starttls -p 995",
     ),
-    (Kind.TIMEOUT, [SILENT, DEAF, HIGH], f"{IN_BOTH}; port 2110 works", ""),
+    (
+        Kind.TIMEOUT,
+        [SILENT, DEAF, HIGH, HIGH.replace(address=THERE)],
+        f"{IN_BOTH}; port 2110 works",
+        "",
+    ),
     (
         Kind.TIMEOUT,
         [DEAF, TLS_THERE],
@@ -338,7 +367,7 @@ GREETINGS: list[tuple[Kind, list[Fact], str, str]] = [
     ),
     (
         Kind.TIMEOUT,
-        [SILENT.replace(address=THERE)],
+        [SILENT.replace(address=each) for each in (THERE, HIGH.address)],
         f"TLS works, and port 995 does not greet either: {STOPPED}, or the server overloaded?",
         S110,
     ),
@@ -355,6 +384,20 @@ GREETINGS: list[tuple[Kind, list[Fact], str, str]] = [
 CASES = [
     *(Case(Phase.RESOLVE, *each) for each in RESOLVE),
     Case(Phase.RESOLVE, UNRESOLVED, [FOUND], "the name has no IPv6 address, only IPv4", "-6"),
+    Case(
+        Phase.RESOLVE,
+        RESOLVER,
+        [FOUND, FOUND.replace(family="IPv6")],
+        "the name resolves now (IPv6): the name servers were slow, or briefly down",
+        "-6",
+    ),
+    Case(
+        Phase.RESOLVE,
+        UNRESOLVED,
+        [FOUND.replace(family="IPv6")],
+        "the name has no IPv4 address, only IPv6",
+        "-4",
+    ),
     *(Case(Phase.CONNECT, *each) for each in CONNECT),
     *(Case(Phase.TLS, *each, argv=S110) for each in HANDSHAKES),
     *(Case(Phase.GREETING, *each) for each in GREETINGS),

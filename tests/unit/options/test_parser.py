@@ -1,6 +1,7 @@
 """Reading command lines and INI sections into settings."""
 
 import contextlib
+import py_compile
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from check_pop3_plus.model.settings import (
     Target,
     Verify,
 )
-from check_pop3_plus.options import validators
+from check_pop3_plus.options import help_text, parser, validators
 from check_pop3_plus.options.parser import HelpRequested
 from check_pop3_plus.options.validators import UsageError
 from tests.support.settings_from import check_settings
@@ -468,6 +469,25 @@ def test_diagnose_value_is_joined_by_equals_sign(
 def test_source_address_selects_the_family() -> None:
     """An IPv4 address cannot be the source of an IPv6 connection."""
     assert parsed("--source-address", "127.0.0.1").target.family is Family.IPV4
+
+
+@pytest.mark.parametrize(
+    "argv", [("--version", "-v"), ("-vV",), ("--verbose", "--version"), ("-V", "-vv")]
+)
+def test_verbose_version_names_missing_bytecode(
+    argv: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where Python cannot write it, every run costs more than twice the CPU time."""
+    for name in ("a.py", "b.py", "README"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(help_text, "package", str(tmp_path / "__init__.py"))
+    py_compile.compile(str(tmp_path / "a.py"))
+
+    with pytest.raises(parser.HelpRequested, match=r"missing for 1 of 2 modules, .* -m compileall"):
+        parser.read(argv)
+    py_compile.compile(str(tmp_path / "b.py"))
+    with pytest.raises(parser.HelpRequested, match=r"\nbytecode: complete$"):
+        parser.read(argv)
 
 
 def test_help_and_version_raise_help_requested() -> None:
