@@ -22,8 +22,10 @@ def run_sweep(wanted: Sweep, started: float) -> int:
 
     Raises ProbeError (config) when the file or the submit target cannot be used.
     """
-    gc.enable()
     services = sweep_services.read(wanted)
+    # What is loaded stays: the collector need not look at thousands of sections again and again.
+    gc.freeze()
+    gc.enable()
     end = Deadline(started + wanted.run_timeout)
     checks_end = end
     target = None
