@@ -53,24 +53,26 @@ def run_check(
             attempts.append(_attempt(prerequisites, end.within(limits.timeout)))
     except Stopped:
         return _stopped(settings, attempts, started)
+    seconds = Clock() - started
     last = attempts[-1]
-    is_problem = last.state is not State.OK
-    kinds = [kind.value for kind in last.kinds]
-    likely, found = _diagnosis(prerequisites, last, end) if is_problem else ((), ())
-    is_diagnosed = bool(likely)
-    return Verdict(
+    verdict = Verdict(
         last.state,
         last.status,
         last.figures,
-        (
-            *long_output.cause(settings, last.report, kinds),
-            *likely,
-            *retries.lines(attempts, why),
-            *long_output.lines(settings, last.report, kinds, is_problem, is_diagnosed),
+        suffix=retries.suffix(attempts, limits) + last.suffix,
+    )
+    is_problem = last.state is not State.OK
+    likely, found = _diagnosis(prerequisites, last, end) if is_problem else ("", ())
+    is_diagnosed = bool(likely or found)
+    written = long_output.Evidence(settings, last.report, last.kinds, verdict.line, is_diagnosed)
+    return verdict.replace(
+        lines=(
+            *written.cause(likely),
+            *retries.lines(attempts, why, seconds),
+            *(written.lines() if is_problem or settings.verbosity else ()),
             *found,
         ),
-        is_diagnosed or settings.verbosity >= 2,
-        retries.suffix(attempts, limits) + last.suffix,
+        is_verbose=is_diagnosed or settings.verbosity >= 2,
     )
 
 
@@ -107,29 +109,28 @@ def _reserved(settings: Settings) -> float:
 
 def _diagnosis(
     prerequisites: Prerequisites, attempt: Attempt, end: Deadline
-) -> tuple[Sequence[str], Sequence[str]]:
-    """Return the line with the likely cause and the other findings; nothing without --diagnose.
+) -> tuple[str, Sequence[str]]:
+    """Return the likely cause, if one is found, and the lines of the diagnosis, if there was one.
 
     It cannot change the state.
     """
     settings, report = prerequisites.settings, attempt.report
     if settings.diagnosis is None or set(attempt.deciding) & LOCAL:
-        return (), ()
+        return "", ()
     # Imported here, so that the check of a healthy server does not pay for it.
     from check_pop3_plus.diagnosis import likely_cause, run_steps, section
 
     margin = min(_MARGIN_SECONDS, settings.limits.run_timeout / 10)
     findings = run_steps.run(prerequisites, report, attempt.kinds, Deadline(end.at - margin))
-    return (
-        [f"diagnosis: likely cause: {likely_cause.cause(settings, report, findings)}"],
-        [f"diagnosis: {line}" for line in section.lines(findings)],
-    )
+    likely = likely_cause.cause(settings, report, findings)
+    nothing = () if likely else ("diagnosis: no further cause found",)
+    return likely, (*nothing, *(f"diagnosis: {line}" for line in section.lines(findings)))
 
 
 def _stopped(settings: Settings, attempts: Sequence[Attempt], started: float) -> Verdict:
     """Return the verdict of a run that was stopped by a signal in the pause before a retry."""
     seconds, last, number = Clock() - started, attempts[-1], len(attempts) + 1
-    lines = retries.lines((*attempts, last), "")
+    lines = retries.lines(attempts, "", seconds)
     return Verdict(
         State.UNKNOWN,
         f"stopped from outside after {seconds:.0f} s, before attempt {number}: {last.status}",

@@ -3,6 +3,9 @@
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.settings import State
 
+STATUS_LIMIT = 200
+"""Characters of line 1 before the performance data (contract, section 3)."""
+
 SEVERITY = (State.OK, State.UNKNOWN, State.WARNING, State.CRITICAL)
 """Worst last (contract, section 4); the guidelines' numbers would put UNKNOWN last."""
 
@@ -34,3 +37,10 @@ class Verdict(Record):
     """Whether the long output may take more space, because the user asked for details."""
     suffix: str = ""
     """The end of the status, which is never cut off."""
+
+    @property
+    def line(self) -> str:
+        """Line 1 without performance data."""
+        line = f"POP3 {self.state.name} - {self.status}"
+        limit = STATUS_LIMIT - len(self.suffix)
+        return (line if len(line) <= limit else line[: limit - 3].rstrip() + "...") + self.suffix

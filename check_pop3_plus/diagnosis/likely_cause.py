@@ -22,8 +22,6 @@ from check_pop3_plus.model.report import Report, Session
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Family, Security, Settings
 
-NOTHING = "no further cause found"
-
 
 class Case:
     """The evidence that rules use."""
@@ -77,10 +75,10 @@ Rule = Callable[[Case], str | None]
 
 
 def cause(settings: Settings, report: Report, findings: Findings) -> str:
-    """Return the likely cause of the failure."""
+    """Return the likely cause of the failure, or nothing if no rule applies."""
     case = Case(settings, report, findings)
     rules: Sequence[Rule] = (some_addresses, *RULES.get(case.phase, ()))
-    return next((text for rule in rules if (text := rule(case))), NOTHING)
+    return next((text for rule in rules if (text := rule(case))), "")
 
 
 # --- addresses -------------------------------------------------------------------------------
@@ -400,17 +398,16 @@ def no_stls(case: Case) -> str | None:
 
 
 def slow(case: Case) -> str | None:
-    """One phase took most of the time."""
+    """Addresses failed before the one that was slow."""
     seconds = case.report.seconds()
     if case.kind is not Kind.SLOW or not seconds:
         return None
     longest = max((phase for phase in MEASURED if phase in seconds), key=seconds.__getitem__)
-    if longest is Phase.FAILED:
-        bad = [each for each in case.connections() if each.failure]
-        still = _some(str(each.address) for each in bad)
-        return f"{still} still cannot be connected to" if bad else connects_now(case)
-    whole = sum(taken for phase, taken in seconds.items() if phase in MEASURED)
-    return f"{seconds[longest]:.3f} of {whole:.3f} s were spent in phase {longest.value}"
+    if longest is not Phase.FAILED:
+        return None
+    bad = [each for each in case.connections() if each.failure]
+    still = _some(str(each.address) for each in bad)
+    return f"{still} still cannot be connected to" if bad else connects_now(case)
 
 
 RULES: dict[Phase | None, tuple[Rule, ...]] = {

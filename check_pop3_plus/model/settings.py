@@ -246,6 +246,8 @@ class Settings(Record):
     verbosity: int = 0
     notes: tuple[Printable, ...] = ()
     """Remarks on the options, for the long output."""
+    command: str = ""
+    """The command line that repeats the check; empty if it cannot be written without quotes."""
 
 
 class IcingaApi(Record):

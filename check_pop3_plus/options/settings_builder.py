@@ -3,6 +3,7 @@
 Every mistake in the options is reported here, before anything is opened.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from check_pop3_plus.model.failures import LOCAL, MEASURED, Kind
@@ -29,7 +30,15 @@ from check_pop3_plus.model.settings import (
     Verify,
 )
 from check_pop3_plus.options import validators
-from check_pop3_plus.options.table import DEFAULT_JOBS, NEED_TLS, OF_SWEEPS, SENSITIVITIES, Given
+from check_pop3_plus.options.table import (
+    DEFAULT_JOBS,
+    ENTRIES,
+    NEED_TLS,
+    OF_SWEEPS,
+    PROGRAM,
+    SENSITIVITIES,
+    Given,
+)
 from check_pop3_plus.options.validators import UsageError, invalid, shown
 
 DEFAULT_TIMEOUT = 10.0
@@ -130,6 +139,7 @@ def settings(given: Given) -> Settings:
         diagnosis=given.checked("--diagnose", validators.subjects),
         verbosity=_verbosity(given),
         notes=_notes(given, limits),
+        command=_command(given),
     )
 
 
@@ -149,6 +159,29 @@ def _security(given: Given) -> Security:
     if "--ssl" in given or "--certificate" in given:
         return Security.IMPLICIT
     return Security.PLAIN
+
+
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:=,@%+-]+")
+"""A word that every shell, mail client and web page leaves as it is."""
+
+
+def _command(given: Given) -> str:
+    """Return the command line that repeats a check by hand, or nothing if it would need quotes.
+
+    It cannot hold a secret, because no option takes one.
+    """
+    words = [PROGRAM]
+    for entry in ENTRIES:
+        values = given.get(entry.name, [])
+        flag = entry.flags.partition(" ")[0]
+        for value in values if entry.is_repeatable else values[-1:]:
+            if not entry.value or (entry.is_optional and not value):
+                words.append(flag)
+            elif entry.is_optional:
+                words.append(f"{flag}={value}")
+            else:
+                words += [flag, value]
+    return " ".join(words) if all(map(_PLAIN_WORD.fullmatch, words)) else ""
 
 
 # --- the target --------------------------------------------------------------------------------

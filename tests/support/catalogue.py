@@ -797,18 +797,18 @@ FAULTS = {
             "dropped": critical(
                 "timeout",
                 r" - no answer within \S+ s during the TLS handshake",
-                "^diagnosis: likely cause: .* a device drops a large ClientHello",
+                "^likely cause: .* a device drops a large ClientHello",
             ),
             "reset": critical(
                 "closed",
                 " - server reset the connection during the TLS handshake",
-                "^diagnosis: likely cause: .* a device drops a large ClientHello",
+                "^likely cause: .* a device drops a large ClientHello",
                 modes=("tls",),  # after STLS a reset is row 28
             ),
             "path MTU": critical(
                 "timeout",
                 r" - no answer within \S+ s during the TLS handshake",
-                r"^diagnosis: likely cause: .* large packets are lost \(path MTU\)",
+                r"^likely cause: .* large packets are lost \(path MTU\)",
             ),
         },
         WITH_TLS,
@@ -819,7 +819,7 @@ FAULTS = {
             "": critical(
                 "unreachable",
                 " - host unreachable: ",
-                "^diagnosis: likely cause: a packet filter rejects connections to port"
+                "^likely cause: a packet filter rejects connections to port"
                 r" \d+: the host answers ping$",
             )
         },
@@ -830,14 +830,14 @@ FAULTS = {
             "slow": critical(
                 "timeout",
                 r" - no (greeting|answer) within \S+ s",
-                r"^diagnosis: likely cause: the server (greets, but only after \d\.\d s"
+                r"^likely cause: the server (greets, but only after \d\.\d s"
                 r"|speaks plain text on port \d+)",
                 modes=("plain", "tls"),
             ),
             "stopped": critical(
                 "timeout",
                 r" - no greeting within \S+ s",
-                "^diagnosis: likely cause: .* is the authentication process stopped",
+                "^likely cause: .* is the authentication process stopped",
             ),
         },
     ),
