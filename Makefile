@@ -11,8 +11,8 @@ LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.10 -
 	--no-annotate --custom-compile-command 'make lock'
 
 # Debian packages of the tests: real servers, tools for network namespaces, OpenSSL as reference for
-# certificates, a system call tracer, and a tool that fakes the clock.
-SERVERS := dovecot-pop3d iproute2 nftables openssl strace faketime
+# certificates, a system call tracer, a tool that fakes the clock, and a checker of manual pages.
+SERVERS := dovecot-pop3d iproute2 nftables openssl strace faketime mandoc
 # Proxies in front of POP3.
 SYSTEMS := nginx libnginx-mod-mail haproxy perdition
 SYSTEMS += icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrpe-plugin influxdb
@@ -65,8 +65,8 @@ help:
 	@echo 'make lint           style and types'
 	@echo 'make lock           after a change of dependencies: pin versions and hashes'
 	@echo 'make audit          check all dependencies for known vulnerabilities (online)'
-	@echo 'make generated      after a change of options: rewrite the option list of the README and'
-	@echo '                    the Director basket'
+	@echo 'make generated      after a change of options, kinds or output: rewrite what the documents'
+	@echo '                    show of them, and the Director basket'
 	@echo 'make screenshots    as root: retake the pictures of the README'
 	@echo 'make clean          remove everything that the other commands made'
 	@echo 'INSTALL=1           with test, test-systems or screenshots, as root on Debian:'
@@ -103,7 +103,8 @@ audit: $(STAMP)
 	.venv-audit/bin/pip-audit --require-hashes --disable-pip --requirement requirements.txt
 	.venv-audit/bin/pip-audit --require-hashes --disable-pip --requirement tests/requirements.txt
 
-# Rewrite the option list of the README and the basket for the Icinga Director.
+# Rewrite what is made from the code: lists of options and kinds, the basket for the Icinga
+# Director, and the outputs that the documents show.
 generated: $(STAMP)
 	$(BIN)/python -m tests.support.generated
 

@@ -11,6 +11,7 @@ from check_pop3_plus.options import parser
 from check_pop3_plus.options.validators import UsageError
 from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.probe import password_source
+from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock
 from check_pop3_plus.support.files import emit
 
@@ -34,7 +35,7 @@ def main(
         secret, started = _prompt_for_password(settings, started)
         if set_watchdog:
             set_watchdog(started + settings.limits.run_timeout)
-        verdict = run.run_check(settings, started, secret)
+        verdict = run.run_check(settings, started, Prerequisites(settings, secret))
     except parser.HelpRequested as text:
         return emit(f"{text}\n", State.UNKNOWN)
     except ProbeError as error:

@@ -124,7 +124,8 @@ def _reason(code: int, path: Sequence[Link]) -> tuple[object, ...] | None:
         case 25:
             for below, each in enumerate(issuers):
                 if (depth := _depth(each)) is not None and depth < below:
-                    return "issuer {} allows no CA below it (path length)", each.facts.subject
+                    most = f"no more than {depth} CA" if depth else "no CA"
+                    return f"issuer {{}} allows {most} below it (path length)", each.facts.subject
         case 26:
             return _unfit(path)
         case 34:

@@ -20,7 +20,7 @@ from check_pop3_plus.check.default_states import (
     report_of,
 )
 from check_pop3_plus.model.failures import LOCAL, Failure, Kind
-from check_pop3_plus.model.report import Note, Report, Session
+from check_pop3_plus.model.report import MessageDates, Note, Report, Session
 from check_pop3_plus.model.settings import RangePair, Settings, State
 
 
@@ -91,6 +91,20 @@ class CapabilitiesContext(KindContext):
         return self.result(Kind.NO_CAPABILITY, metric)
 
 
+class DatesContext(KindContext):
+    """Whether there is a message that has an age; `RangeContext` evaluates the age."""
+
+    def evaluate(self, metric: Metric, resource: Resource) -> Result:
+        dates: MessageDates = metric.value.fact
+        if dates.read and not is_clock_plausible(report_of(resource).now):
+            return self.result(Kind.CONFIG, metric)
+        # An empty mailbox has nothing that waits to be fetched.
+        is_wanted = dates.read > 0 or self.settings.thresholds.newest != RangePair()
+        if dates.newest is None and is_wanted:
+            return self.result(Kind.NO_MESSAGE, metric)
+        return self.fine(metric)
+
+
 class RangeContext(KindContext):
     """A number, by the ranges that the user gave for it."""
 
@@ -102,6 +116,8 @@ class RangeContext(KindContext):
             "time": (limits.time, Kind.SLOW),
             "messages": (limits.messages, Kind.MESSAGES),
             "mailbox_size": (limits.size, Kind.SIZE),
+            "newest_age": (limits.newest, Kind.STALE),
+            "oldest_age": (limits.oldest, Kind.UNFETCHED),
         }.get(name) or (limits.phases.get(name.removeprefix("time_")), Kind.SLOW)
         self.ranges = ranges or RangePair()
 
@@ -135,6 +151,7 @@ _CONTEXTS: dict[str, type[KindContext]] = {
     "chain": ChainContext,
     **dict.fromkeys((each.metric for each in ASSERTIONS), AssertionContext),
     "greeting": GreetingContext,
+    "dates": DatesContext,
     "capabilities": CapabilitiesContext,
     "note": NoteContext,
 }

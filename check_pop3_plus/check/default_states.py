@@ -87,11 +87,14 @@ POLICIES = {
     Kind.TEMPORARY: Policy(WARNING, is_transient=True),
     # The mailbox could not be opened after a login that was accepted.
     Kind.MAILBOX: Policy(CRITICAL, is_transient=True),
+    Kind.NO_MESSAGE: Policy(WARNING),
     # Thresholds. A mailbox does not empty itself, and each attempt is a login.
     Kind.SLOW: Policy(None, is_transient=True),
     Kind.EXPIRING: Policy(None),
     Kind.MESSAGES: Policy(None),
     Kind.SIZE: Policy(None),
+    Kind.STALE: Policy(None),
+    Kind.UNFETCHED: Policy(None),
     # Local.
     Kind.CONFIG: Policy(UNKNOWN),
     Kind.BUG: Policy(UNKNOWN),

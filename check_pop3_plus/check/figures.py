@@ -14,6 +14,8 @@ LABELS = (
     "chain_days",
     "messages",
     "mailbox_size",
+    "newest_age",
+    "oldest_age",
 )
 """The order of the figures; those of single addresses come last."""
 

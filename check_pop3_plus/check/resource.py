@@ -58,6 +58,7 @@ def _metrics(report: Report, settings: Settings) -> Iterator[Metric]:
     yield from _days_left(report)
     for session in report.evaluated:
         yield from _of_session(session, settings, has_failed=bool(report.failure))
+        yield from _ages(session, report)
     if settings.target.all_addresses:
         for session in report.evaluated:
             yield from _of_address(session)
@@ -97,6 +98,16 @@ def _of_session(session: Session, settings: Settings, has_failed: bool) -> Itera
         yield Metric("capabilities", Observation(session, session.offered or frozenset()))
     for note in session.notes:
         yield Metric("note", Observation(session, note))
+
+
+def _ages(session: Session, report: Report) -> Iterator[Metric]:
+    """Yield the ages of the newest and the oldest message; 0 if their clock is ahead."""
+    if session.dates is None:
+        return
+    yield Metric("dates", Observation(session, session.dates))
+    for name, arrived in (("newest", session.dates.newest), ("oldest", session.dates.oldest)):
+        if arrived is not None:
+            yield Metric(f"{name}_age", max(0, int(report.clock - arrived)), "s", min=0)
 
 
 def _of_address(session: Session) -> Iterator[Metric]:

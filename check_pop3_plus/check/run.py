@@ -16,11 +16,10 @@ from check_pop3_plus.check.summary import Summary
 from check_pop3_plus.check.verdict import SEVERITY, Verdict
 from check_pop3_plus.messages import long_output
 from check_pop3_plus.model.failures import LOCAL, Kind
-from check_pop3_plus.model.settings import Secret, Settings, State
+from check_pop3_plus.model.settings import Settings, State
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline, pause
-from check_pop3_plus.support.masking import Masker
 
 _MARGIN_SECONDS = 1.0
 """The diagnosis ends this long before the run."""
@@ -35,16 +34,16 @@ _SEVERITIES = {state.value: SEVERITY.index(state) for state in State}
 def run_check(
     settings: Settings,
     started: float,
-    secret: Secret | None = None,
-    masker: Masker | None = None,
+    prerequisites: Prerequisites | None = None,
 ) -> Verdict:
     """Make an attempt, repeat it while it fails and a retry is due, and return the verdict.
 
-    `started` is the instant (`time.monotonic()`) from which all limits count.
+    `started` is the instant (`time.monotonic()`) from which all limits count. `prerequisites` are
+    those of the settings; with a secret entered on the terminal, or of a sweep.
     """
     limits = settings.limits
     end = Deadline(started + limits.run_timeout)
-    prerequisites = Prerequisites(settings, secret, masker)
+    prerequisites = prerequisites or Prerequisites(settings)
     attempts = [_attempt(prerequisites, Deadline(started + limits.timeout))]
     try:
         reserved = _reserved(settings)
@@ -60,6 +59,10 @@ def run_check(
         last.status,
         last.figures,
         suffix=retries.suffix(attempts, limits) + last.suffix,
+        shortage=last.report.shortage or "",
+        is_repeatable=not any(
+            session.login_began for each in attempts for session in each.report.sessions
+        ),
     )
     is_problem = last.state is not State.OK
     likely, found = _diagnosis(prerequisites, last, end) if is_problem else ("", ())

@@ -37,6 +37,10 @@ class Verdict(Record):
     """Whether the long output may take more space, because the user asked for details."""
     suffix: str = ""
     """The end of the status, which is never cut off."""
+    shortage: str = ""
+    """What this machine lacked, so that the check tells nothing about the service; or empty."""
+    is_repeatable: bool = True
+    """Whether the check may be made again, because no login began."""
 
     @property
     def line(self) -> str:

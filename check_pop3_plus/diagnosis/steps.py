@@ -27,7 +27,7 @@ from check_pop3_plus.model.failures import Failure, Kind, ProbeError, config_err
 from check_pop3_plus.model.report import Address, Chain, Report, Session
 from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import Family
-from check_pop3_plus.net import dns_query, legacy_client_hello, resolve, tls, transport
+from check_pop3_plus.net import client_hello, dns_query, resolve, tls, transport
 from check_pop3_plus.probe import side_probes
 from check_pop3_plus.probe.connection import Connection, read_capabilities, read_greeting
 from check_pop3_plus.probe.prerequisites import Prerequisites
@@ -199,7 +199,7 @@ def _shake_hands(around: Surroundings, address: Address, limit: Deadline) -> Ite
 
 
 def _offer(around: Surroundings, version: str, limit: Deadline) -> Iterator[Fact]:
-    if version in legacy_client_hello.LEGACY_VERSIONS and not tls.can_offer(version):
+    if version in client_hello.LEGACY_VERSIONS and not tls.can_offer(version):
         yield Version(version)
         return
     offer = partial(side_probes.agreed_on, version=version)

@@ -26,6 +26,19 @@ def span(length: "timedelta") -> str:
     return count(int(days(length)), "day")
 
 
+_UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+def age(seconds: int) -> str:
+    """Return a number of seconds in its two largest units: `26 h` is `1 d 2 h`."""
+    parts: list[str] = []
+    for unit, size in _UNITS:
+        number, seconds = divmod(seconds, size)
+        if number or (unit == "s" and not parts):
+            parts.append(f"{number} {unit}")
+    return " ".join(parts[:2])
+
+
 def date(instant: "datetime") -> str:
     return f"{instant:%Y-%m-%d %H:%M} UTC"
 

@@ -224,9 +224,22 @@ HINTS = {
         },
         gloss="response time",
     ),
-    Kind.EXPIRING: Hint(_RENEW, gloss="certificate expires soon"),
+    Kind.EXPIRING: Hint(_RENEW),
     Kind.MESSAGES: Hint(gloss="number of messages"),
     Kind.SIZE: Hint(gloss="mailbox size"),
+    Kind.STALE: Hint(
+        "no mail arrives in this mailbox: check the queue and the log of the mail server that"
+        " delivers to it, its quota, and the sender",
+        gloss="newest message too old",
+    ),
+    Kind.UNFETCHED: Hint(
+        "nothing fetches the mail of this mailbox: check the program or person that should",
+        gloss="oldest message too old",
+    ),
+    Kind.NO_MESSAGE: Hint(
+        "no mail arrives, or all of it is fetched: --newest-... needs a mailbox that keeps mail",
+        gloss="mailbox empty",
+    ),
     Kind.CONFIG: Hint(),
     Kind.BUG: Hint(),
     Kind.STOPPED: Hint(),

@@ -7,7 +7,7 @@ What line 1 has is not repeated.
 from collections.abc import Iterator, Sequence
 
 from check_pop3_plus.messages import certificates, hints
-from check_pop3_plus.messages.formats import date, reason
+from check_pop3_plus.messages.formats import count, date, reason
 from check_pop3_plus.model.failures import MEASURED, Failure, Kind
 from check_pop3_plus.model.report import Report, Session
 from check_pop3_plus.model.sanitised_text import sanitise
@@ -164,6 +164,9 @@ class Evidence:
             verbosity in (1, 2) or Kind.NO_CAPABILITY in kinds
         ):
             yield f"capabilities: {', '.join(session.capabilities)[:400]}"
+        if session.dates and session.dates.undated:
+            of = count(session.dates.read, "message")
+            yield f"note: {session.dates.undated} of {of} read without a usable date in the headers"
         if verbosity:
             yield from (f"protocol warning: {oddity}" for oddity in session.protocol_warnings)
         for each in self._report.evaluated:

@@ -6,9 +6,9 @@ The reason comes first; the place is added once, behind all sentences.
 from collections.abc import Sequence
 
 from check_pop3_plus.messages import certificates
-from check_pop3_plus.messages.formats import count, date, named, span
+from check_pop3_plus.messages.formats import age, count, date, named, span
 from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Phase
-from check_pop3_plus.model.report import Chain, Note, Report, Session
+from check_pop3_plus.model.report import Chain, MessageDates, Note, Report, Session
 from check_pop3_plus.model.sanitised_text import printable, sanitise
 from check_pop3_plus.model.settings import Security, Settings, Verify
 
@@ -71,6 +71,8 @@ class StatusLine:
                 parts.append(f"user {session.logged_in_as} logged in")
             if session.mailbox:
                 parts.append(count(session.mailbox.messages, "message"))
+            if session.dates and session.dates.newest is not None:
+                parts.append(f"newest {age(max(0, int(report.clock - session.dates.newest)))} old")
         return ", ".join(parts)
 
     def _addresses_used(self, good: Sequence[Session]) -> str:
@@ -113,7 +115,7 @@ class StatusLine:
         if failure.kind in LOCAL:
             return f"{failure.kind.value}: {failure.message}"
         if kind is Kind.CONFIG:
-            return self._implausible_clock()
+            return self._implausible_clock("certificate dates")
         late = f" within {self._settings.limits.timeout:g} s" if failure.is_late else ""
         match failure.kind:
             case Kind.TIMEOUT if failure.phase in _AWAITED:
@@ -160,7 +162,7 @@ class StatusLine:
         assert leaf is not None  # noqa: S101 - without one there are no metrics of a chain
         match kind:
             case Kind.CONFIG:
-                return self._implausible_clock()
+                return self._implausible_clock("certificate dates")
             case Kind.ISSUER:
                 issuer = sanitise(wanted.issuer or "")
                 return f"certificate is from {named(leaf.issuer)}, not from {issuer}"
@@ -178,9 +180,17 @@ class StatusLine:
             return certificates.dates(issuer_facts, which, kind, self._report.now)
         return certificates.dates(leaf, "certificate", kind, self._report.now)
 
-    def _implausible_clock(self) -> str:
+    def _implausible_clock(self, what: str) -> str:
         now = date(self._report.now)
-        return f"local clock is implausible ({now}), certificate dates are not evaluated"
+        return f"local clock is implausible ({now}), {what} are not evaluated"
+
+    def dates(self, dates: MessageDates, kind: Kind) -> str:
+        """Return why there is no message with an age."""
+        if kind is Kind.CONFIG:
+            return self._implausible_clock("ages of messages")
+        if not dates.read:
+            return "mailbox is empty, without a newest message"
+        return f"no usable date in the headers of {count(dates.read, 'message')}"
 
     # --- numbers ------------------------------------------------------------------------------
 
@@ -200,6 +210,10 @@ class StatusLine:
                 return f"mailbox has {count(int(value), 'message')} (limit {crossed})"
             case "mailbox_size":
                 return f"mailbox has {value} bytes (limit {crossed})"
+            case "newest_age" | "oldest_age":
+                limit = age(int(crossed)) if crossed and crossed.isdigit() else f"{crossed} s"
+                which = name.removesuffix("_age")
+                return f"{which} message is {age(int(value))} old (limit {limit})"
         return f"{name.removeprefix('time_')} took {value:.3f} s (limit {crossed} s)"
 
     def _lost(self) -> str:

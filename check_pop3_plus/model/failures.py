@@ -4,6 +4,7 @@ A failure is a phase (where it happened) and a kind (what went wrong). The state
 policy and stands in `check/default_states`; what to do about it stands in `messages/hints`.
 """
 
+import errno
 from enum import Enum
 
 from check_pop3_plus.model.record import Record
@@ -23,6 +24,7 @@ class Phase(Enum):
     STLS = "stls"
     LOGIN = "login"
     STAT = "stat"
+    TOP = "top"
     QUIT = "quit"
 
 
@@ -74,11 +76,14 @@ class Kind(Enum):
     NOT_DEPLOYED = "not-deployed"
     LONG_LIVED = "long-lived"
     TOO_FEW = "too-few"
+    NO_MESSAGE = "no-message"
     # Thresholds that were crossed: they have a name to print, and no state of their own.
     SLOW = "slow"
     EXPIRING = "expiring"
     MESSAGES = "messages"
     SIZE = "size"
+    STALE = "stale"
+    UNFETCHED = "unfetched"
     # Ours, not the server's: always UNKNOWN.
     CONFIG = "config"
     BUG = "bug"
@@ -107,6 +112,30 @@ class Failure(Record):
     """OpenSSL's X509_V_ERR_* of a rejected certificate."""
     cure: Printable | None = None
     """What to try, where the error tells more than its kind; empty: nothing in general."""
+    is_shortage: bool = False
+    """Whether this machine lacked descriptors, threads or memory; see `is_shortage`."""
+
+
+_SHORTAGE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS)
+
+
+def is_shortage(error: BaseException | None) -> bool:
+    """Return whether an error, or a cause of it, is a lack of descriptors, threads or memory here.
+
+    EAGAIN is that of fork(2); sockets with a timeout never raise it. The numbers of an SSLError are
+    OpenSSL's own.
+    """
+    while error is not None:
+        number = None if hasattr(error, "library") else getattr(error, "errno", None)
+        if (
+            isinstance(error, MemoryError)
+            or (isinstance(error, OSError) and number in _SHORTAGE)
+            or (isinstance(error, RuntimeError) and "start new thread" in str(error))
+            or getattr(error, "reason", None) == "MALLOC_FAILURE"
+        ):
+            return True
+        error = error.__cause__
+    return False
 
 
 class ProbeError(Exception):
@@ -145,6 +174,7 @@ class ProbeError(Exception):
             self.reason,
             self.verify_code,
             self.cure,
+            is_shortage(self),
         )
 
 

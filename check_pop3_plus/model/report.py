@@ -178,6 +178,18 @@ class MailboxFacts(Record):
     octets: int
 
 
+class MessageDates(Record):
+    """When messages arrived, by their headers."""
+
+    read: int
+    """Number of messages whose headers were read."""
+    undated: int = 0
+    """Number of those that have no usable date."""
+    newest: float | None = None
+    """Seconds since the epoch, as `oldest`; None where no message has a usable date."""
+    oldest: float | None = None
+
+
 class Note(Record):
     """A fact to report that did not end the session."""
 
@@ -185,6 +197,8 @@ class Note(Record):
     text: Printable
     is_failure: bool = False
     """Whether it ended a side probe."""
+    is_shortage: bool = False
+    """Whether that was a lack of resources of this machine."""
 
 
 class Session:
@@ -210,6 +224,8 @@ class Session:
         self.tls: TlsFacts | None = None
         self.chain = Chain()
         self.mailbox: MailboxFacts | None = None
+        self.dates: MessageDates | None = None
+        """None unless the age of messages is wanted."""
         self.login_began = False
         self.may_log_in_again = False
         """Whether the login failed, but not by its secret: none was sent, or a response code says
@@ -236,7 +252,7 @@ class Observation(Record):
     """One fact to evaluate, and the session that it comes from, if any."""
 
     session: Session | None
-    fact: Failure | Note | Chain | bytes | frozenset[tuple[str, str | None]]
+    fact: Failure | Note | Chain | MessageDates | bytes | frozenset[tuple[str, str | None]]
 
 
 class Report(Record):
@@ -279,6 +295,14 @@ class Report(Record):
             if len(self.evaluated) < len(self.sessions)
             else []
         )
+
+    @property
+    def shortage(self) -> Printable | None:
+        """What this machine lacked, so that the report tells too little about the server."""
+        failures = [self.failure, *(session.failure for session in self.sessions)]
+        notes = [note for session in self.sessions for note in session.notes]
+        found = [each.message for each in failures if each and each.is_shortage]
+        return next(iter(found + [note.text for note in notes if note.is_shortage]), None)
 
     def seconds(self) -> dict[Phase, float]:
         """Return the seconds of each phase reached; of several addresses the slowest."""

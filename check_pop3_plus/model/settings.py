@@ -227,8 +227,16 @@ class Thresholds(Record):
     phases: Mapping[str, RangePair] = {}
     messages: RangePair = RangePair()
     size: RangePair = RangePair()
+    newest: RangePair = RangePair()
+    """Of the age of the newest message in seconds; `oldest` likewise."""
+    oldest: RangePair = RangePair()
     certificate_warning: Remaining | None = None
     certificate_critical: Remaining | None = None
+
+    @property
+    def need_headers(self) -> bool:
+        """Whether the headers of messages are read, for their dates."""
+        return RangePair() != self.newest or RangePair() != self.oldest
 
 
 class Settings(Record):

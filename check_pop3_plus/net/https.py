@@ -65,6 +65,8 @@ class _Connection(http.client.HTTPSConnection):
         super().__init__(endpoint.host, endpoint.port, context=tls.context(policy))
         self._policy = policy
         self._stream: transport.Stream | None = None
+        """Only after its handshake: nothing is sent before."""
+        self._opening: transport.Stream | None = None
 
     def connect(self) -> None:
         """Connect to the first address that accepts; each gets an equal share of the time left."""
@@ -74,13 +76,13 @@ class _Connection(http.client.HTTPSConnection):
         for position, address in enumerate(tried):
             share = self.deadline.share(len(tried) - position)
             try:
-                self._stream = transport.connect(address, None, share)
+                stream = self._opening = transport.connect(address, None, share)
             except ProbeError as error:
                 failure = error
             else:
-                self._stream.arm(self.deadline)
-                self._stream.start_tls(tls.context(self._policy), self._policy.name)
-                self.sock = self._stream.sock
+                stream.arm(self.deadline)
+                stream.start_tls(tls.context(self._policy), self._policy.name)
+                self._stream, self.sock = stream, stream.sock
                 return
         raise failure
 
@@ -101,13 +103,13 @@ class _Connection(http.client.HTTPSConnection):
 
     def abort(self) -> None:
         """End whatever call another thread is in."""
-        if self._stream:
-            self._stream.abort()
+        if self._opening:
+            self._opening.abort()
 
     def close(self) -> None:
         super().close()
-        if self._stream:
-            self._stream.close()
+        if self._opening:
+            self._opening.close()
 
 
 def read_reply(connection: http.client.HTTPConnection) -> tuple[int, bytes]:

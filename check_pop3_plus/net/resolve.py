@@ -2,7 +2,13 @@
 
 import socket
 
-from check_pop3_plus.model.failures import DeadlineExceeded, Kind, ProbeError
+from check_pop3_plus.model.failures import (
+    DeadlineExceeded,
+    Kind,
+    ProbeError,
+    config_error,
+    is_shortage,
+)
 from check_pop3_plus.model.report import Address
 from check_pop3_plus.model.settings import Family, Target
 from check_pop3_plus.support.deadline import Deadline, run_with_deadline
@@ -37,6 +43,8 @@ def look_up(target: Target, deadline: Deadline) -> tuple[Address, ...]:
     except DeadlineExceeded as error:
         raise DeadlineExceeded(Kind.RESOLVER, "no answer while resolving {}", host) from error
     except OSError as error:
+        if is_shortage(error):
+            raise config_error("cannot resolve {}", host, cause=error) from error
         if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
             family = "" if target.family is Family.ANY else f"{target.family.value} "
             kind, reason = Kind.UNRESOLVED, f"name unknown or no {family}address"

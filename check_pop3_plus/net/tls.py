@@ -88,6 +88,24 @@ def legacy_context(only: str | None = None) -> "ssl.SSLContext":
     return made
 
 
+def asking_context(seen: list[bool]) -> "ssl.SSLContext":
+    """Build a legacy context that adds to `seen` when the server requests a client certificate.
+
+    Only the message callback tells it, which `ssl` has for debugging (from Python 3.8 on); without
+    it nothing is ever seen.
+    """
+
+    def read(_1: object, direction: str, _2: object, content: int, message: int, _3: bytes) -> None:
+        if (direction, content, message) == ("read", _HANDSHAKE, _CERTIFICATE_REQUEST):
+            seen.append(True)
+
+    made = legacy_context()
+    made._msg_callback = read  # type: ignore[attr-defined]
+    return made
+
+
+_HANDSHAKE, _CERTIFICATE_REQUEST = 22, 13  # RFC 8446 section B
+
 _OP_LEGACY_SERVER_CONNECT = 0x4
 """Without it OpenSSL 3 refuses servers that do not know RFC 5746; `ssl` names it from 3.12 on."""
 

@@ -14,6 +14,8 @@ from check_pop3_plus.model.failures import (
     ProbeError,
     config_error,
 )
+from check_pop3_plus.model.sanitised_text import printable
+from check_pop3_plus.net import client_hello
 
 if TYPE_CHECKING:
     import ssl
@@ -79,7 +81,7 @@ def rejected(error: "ssl.SSLCertVerificationError", tls: "ssl.SSLSocket") -> Pro
     if code == _OUT_OF_MEMORY:
         return config_error("no memory to verify the certificate")
     if code in _NOT_STRICT:
-        kind, template, cure = Kind.NOT_STRICT, "certificate is against RFC 5280: {}", None
+        kind, template, cure = Kind.NOT_STRICT, "certificate violates RFC 5280: {}", None
         reason = error.verify_message
     else:
         unknown = (Kind.UNTRUSTED, "certificate refused: {}", error.verify_message, _REISSUE)
@@ -103,8 +105,6 @@ def _trusted(tls: "ssl.SSLSocket") -> tuple[bytes, ...]:
 
 # --- errors --------------------------------------------------------------------------------
 
-_CLIENT_CERTIFICATE = "demands a client certificate that it accepts"
-
 _TOO_OLD = frozenset(
     ("UNSUPPORTED_PROTOCOL", "PROTOCOL_VERSION", "VERSION_TOO_LOW", "WRONG_SSL_VERSION")
 )
@@ -122,17 +122,20 @@ _OLD_TLS = {
     "INSUFFICIENT_SECURITY": ("shares no cipher that is strong enough", None),
     "LEGACY_SIGALG_DISALLOWED_OR_UNSUPPORTED": ("offers only old signature algorithms", None),
 }
-# Alerts of a server about a certificate are about the client certificate.
-_CLIENT_CERTIFICATE_ALERTS = {
-    "CERTIFICATE_REQUIRED",
-    "BAD_CERTIFICATE",
-    "UNSUPPORTED_CERTIFICATE",
-    "CERTIFICATE_REVOKED",
-    "CERTIFICATE_EXPIRED",
-    "CERTIFICATE_UNKNOWN",
-    "UNKNOWN_CA",
-    "ACCESS_DENIED",
-}
+ABOUT_CLIENT_CERTIFICATE = frozenset(
+    (
+        "bad certificate",
+        "unsupported certificate",
+        "certificate revoked",
+        "certificate expired",
+        "certificate unknown",
+        "unknown ca",
+        "access denied",
+        "handshake failure",  # TLS 1.2 has no alert of its own for a missing one
+    )
+)
+"""Alerts after the certificate of the server, if it has requested one of the client."""
+
 # What to try after an alert; it proves that the port speaks TLS.
 _AFTER_ALERT = {
     "unrecognized name": "the server has no certificate for this name: check -H and --sni",
@@ -145,18 +148,18 @@ _AFTER_OTHER_ALERT = "the server speaks TLS but refuses this handshake: check it
 
 
 def translated(error: OSError, tls: "ssl.SSLSocket | None" = None, name: bytes = b"") -> ProbeError:
-    """Translate an `ssl.SSLError`; `tls` is the socket of a failed handshake with `name`."""
+    """Translate an `ssl.SSLError`; `tls` is the socket of a failed handshake with `name`.
+
+    After the certificate of the server the error of an alert has its name as `reason`.
+    """
     reason = _reason(error)
     if is_eof(error):
         return ProbeError(Kind.CLOSED, "closed the connection")
-    if tls is not None and (why := _prevented_here(tls, name)):
-        return config_error("the local OpenSSL policy (openssl.cnf) allows no handshake: {}", why)
-    # Before the server has shown its own certificate it cannot have asked for ours. TLS 1.2 has no
-    # alert of its own for a missing client certificate.
-    has_asked = tls is None or bool(sent_chain(tls))
-    wants_ours = reason == "HANDSHAKE_FAILURE" and tls is not None
-    if has_asked and (wants_ours or reason in _CLIENT_CERTIFICATE_ALERTS):
-        return ProbeError(Kind.CLIENT_CERTIFICATE, _CLIENT_CERTIFICATE)
+    has_certificate = tls is None or bool(sent_chain(tls))
+    if tls is not None and (why := _prevented_here(tls, name, reason)):
+        return config_error("the local OpenSSL policy (openssl.cnf) allows no {}", why)
+    if reason == "CERTIFICATE_REQUIRED" and has_certificate:
+        return client_certificate_error()
     if reason in _TOO_OLD:
         return _too_old(tls)
     if reason in _OLD_TLS:
@@ -167,13 +170,23 @@ def translated(error: OSError, tls: "ssl.SSLSocket | None" = None, name: bytes =
     if reason == "CERT_LENGTH_MISMATCH" or "] ASN1 lib" in str(error):  # which has no name here
         return ProbeError(Kind.TLS, "sent a certificate that cannot be decoded")
     named = reason.replace("_", " ").lower() or "unknown reason"
-    what = "failed the TLS handshake" if tls is not None else "sent broken TLS"
-    if not (number := _ALERTS.get(named)):
+    number = _ALERTS.get(named)
+    if tls is not None:
+        what = "failed the TLS handshake"
+    else:
+        what = "ended the TLS session" if number else "sent broken TLS"
+    if not number:
         return ProbeError(Kind.TLS, "{}: {}", what, named)
     cure = _AFTER_ALERT.get(named, _AFTER_OTHER_ALERT)
     advice = {"unrecognized name": ": check --sni", "internal error": " of the server"}
     shown = f"{named}{advice.get(named, '')}"
-    return ProbeError(Kind.TLS, "{}: {} (alert {})", what, shown, number, cure=cure)
+    refused = ProbeError(Kind.TLS, "{}: {} (alert {})", what, shown, number, cure=cure)
+    refused.reason = printable("{}", named) if has_certificate else None
+    return refused
+
+
+def client_certificate_error() -> ProbeError:
+    return ProbeError(Kind.CLIENT_CERTIFICATE, "demands a client certificate that it accepts")
 
 
 def _too_old(tls: "ssl.SSLSocket | None") -> ProbeError:
@@ -183,10 +196,15 @@ def _too_old(tls: "ssl.SSLSocket | None") -> ProbeError:
     return ProbeError(Kind.OLD_TLS, "speaks {}; --tls-min is {}", what, minimum, cure=cure)
 
 
-def _prevented_here(tls: "ssl.SSLSocket", name: bytes) -> str | None:
-    """Return why this machine cannot even send a ClientHello, or None if it can.
+# What a server does for which nothing in a ClientHello is acceptable.
+_NOTHING_ACCEPTABLE = ("HANDSHAKE_FAILURE", "INSUFFICIENT_SECURITY", "WRONG_SIGNATURE_TYPE")
 
-    A system-wide policy may leave no version, cipher or group.
+
+def _prevented_here(tls: "ssl.SSLSocket", name: bytes, reason: str) -> str | None:
+    """Return what the local policy does not allow, so that the handshake cannot succeed, or None.
+
+    A system-wide policy may leave no version, cipher or group, so that no ClientHello is sent, or
+    only some that servers do not have, which they refuse for the `reason`.
     """
     import ssl
 
@@ -195,9 +213,9 @@ def _prevented_here(tls: "ssl.SSLSocket", name: bytes) -> str | None:
     try:
         tls.context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname=host).do_handshake()
     except ssl.SSLWantReadError:
-        return None
+        return client_hello.lacking(sent.read()) if reason in _NOTHING_ACCEPTABLE else None
     except ssl.SSLError as error:
-        return _reason(error).replace("_", " ").lower() or "unknown reason"
+        return f"handshake: {_reason(error).replace('_', ' ').lower() or 'unknown reason'}"
     except ValueError:  # a name is missing
         return None
     return None

@@ -9,7 +9,13 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from check_pop3_plus.model.failures import DeadlineExceeded, Kind, ProbeError, config_error
+from check_pop3_plus.model.failures import (
+    DeadlineExceeded,
+    Kind,
+    ProbeError,
+    config_error,
+    is_shortage,
+)
 from check_pop3_plus.model.report import Address, TlsFacts
 from check_pop3_plus.net.tls_errors import (
     is_eof,
@@ -204,6 +210,8 @@ def network_error(error: OSError, tls: "ssl.SSLSocket | None" = None, name: str 
     """Translate an error of a socket; `tls` is the socket of a failed handshake with `name`."""
     if isinstance(error, TimeoutError) and error.errno != errno.ETIMEDOUT:
         return DeadlineExceeded(Kind.TIMEOUT, "no answer")
+    if is_shortage(error):
+        return config_error("local error", cause=error)
     if hasattr(error, "library"):  # an ssl.SSLError; OpenSSL's numbers are no errno
         return translated(error, tls, name.encode("ascii"))
     if error.errno == errno.ECONNREFUSED:

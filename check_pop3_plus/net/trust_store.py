@@ -11,7 +11,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from check_pop3_plus.model.failures import ProbeError, config_error
+from check_pop3_plus.model.failures import ProbeError, config_error, is_shortage
 from check_pop3_plus.model.settings import TlsPolicy
 
 if TYPE_CHECKING:
@@ -91,7 +91,9 @@ def _usable(directory: str) -> int:
     try:
         with os.scandir(directory) as entries:
             names = [each.path for each in entries if re.fullmatch(_HASHED, each.name)]
-    except OSError:
+    except OSError as error:
+        if is_shortage(error):
+            raise
         return 0
     readable = list(islice((each for each in names if os.access(each, os.R_OK)), _WHOLE_STORE))
     return len(readable) if any(map(_holds_certificate, readable)) else 0
@@ -113,7 +115,9 @@ def _holds_certificate(path: str) -> bool:
             return False
         with open(path, "rb") as file:
             return bool(re.search(_BEGIN, file.read(_HEAD_SIZE)))
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if is_shortage(error):
+            raise
         return False
 
 

@@ -281,6 +281,8 @@ _SOURCES = ("--password-file", "--password-env", "--password-command", "--oauth-
 _MAILBOX_THRESHOLDS = (
     *("--messages-warning", "--messages-critical"),
     *("--size-warning", "--size-critical"),
+    *("--newest-warning", "--newest-critical"),
+    *("--oldest-warning", "--oldest-critical"),
 )
 
 
@@ -412,6 +414,8 @@ def _thresholds(given: Given) -> Thresholds:
         phases=phases,
         messages=_pair(given, "messages-", validators.range_spec),
         size=_pair(given, "size-", validators.size_range),
+        newest=_pair(given, "newest-", validators.age_range),
+        oldest=_pair(given, "oldest-", validators.age_range),
         certificate_warning=limits[0],
         certificate_critical=limits[1],
     )

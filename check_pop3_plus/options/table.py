@@ -42,6 +42,8 @@ _METHODS = ", ".join(LOGIN_METHODS)
 _PHASES = ", ".join(phase.value for phase in MEASURED)
 _SUBJECTS = ", ".join(subject.value for subject in Subject)
 
+_AGE = "seconds, or with a unit: 90s, 20m, 12h, 3d; read by TOP"
+
 _SWEEP = "sweep (many services in one run)"
 
 # fmt: off
@@ -97,6 +99,10 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("--messages-critical", "RANGE", "CRITICAL if the number of messages is outside RANGE"),
         Entry("--size-warning", "RANGE", "WARNING if the mailbox size in bytes is outside RANGE; K, M, G are powers of 1024"),
         Entry("--size-critical", "RANGE", "CRITICAL if the mailbox size in bytes is outside RANGE; K, M, G are powers of 1024"),
+        Entry("--newest-warning", "AGE", f"WARNING if the newest message is older than AGE, so that no mail arrives ({_AGE})"),
+        Entry("--newest-critical", "AGE", f"CRITICAL if the newest message is older than AGE ({_AGE})"),
+        Entry("--oldest-warning", "AGE", f"WARNING if the oldest message is older than AGE, so that no mail is fetched ({_AGE})"),
+        Entry("--oldest-critical", "AGE", f"CRITICAL if the oldest message is older than AGE ({_AGE})"),
     ),
     "response time and timeouts": (
         Entry("-w --warning", "RANGE", "WARNING if the response time in seconds is outside RANGE"),

@@ -5,7 +5,7 @@ raises UsageError. Patterns are compiled when first used: most runs need few of 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.sanitised_text import Printable, printable, sanitise
@@ -323,19 +323,29 @@ def upper_limit(spec: str | None) -> float | None:
     return float(matched[1]) if matched else None
 
 
-_FACTORS = {"K": 1024, "M": 1024**2, "G": 1024**3}
+_SIZES = {"K": 1024, "M": 1024**2, "G": 1024**3}
+_SIZES |= {unit.lower(): factor for unit, factor in _SIZES.items()}
+_AGES = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def size_range(spec: str, option: str) -> str:
     """Check a range of sizes, and turn K, M and G (powers of 1024) into bytes."""
+    return _range_with_units(spec, option, _SIZES)
 
-    def bytes_of(matched: re.Match[str]) -> str:
+
+def age_range(spec: str, option: str) -> str:
+    """Check a range of ages, and turn s, m, h and d into seconds."""
+    return _range_with_units(spec, option, _AGES)
+
+
+def _range_with_units(spec: str, option: str, units: Mapping[str, int]) -> str:
+    def number(matched: re.Match[str]) -> str:
         try:
-            return str(int(float(matched[1]) * _FACTORS[matched[2].upper()]))
+            return str(int(float(matched[1]) * units[matched[2]]))
         except ValueError as error:
             raise UsageError("invalid range for {}: {}", option, shown(spec)) from error
 
-    return range_spec(re.sub("([0-9.]+)([KMGkmg])", bytes_of, spec), option)
+    return range_spec(re.sub(f"([0-9.]+)([{''.join(units)}])", number, spec), option)
 
 
 def certificate_limits(spec: str, option: str) -> tuple[Remaining, Remaining | None]:

@@ -19,17 +19,21 @@ AUTH_LINE_LIMIT = 12 * 1024
 BODY_LIMIT = 64 * 1024
 """Bytes of one multi-line reply. Real capability lists stay under 1 KiB."""
 
+MESSAGE_LIMIT = 64 * 1024
+"""Bytes read of the headers of one message; what follows is skipped."""
+
 BODY_LINES_LIMIT = 500
 """Lines of one multi-line reply: a body of empty lines would otherwise use too much memory."""
 
 TOTAL_LIMIT = 1024 * 1024
-"""Bytes received in one session: far more than any legitimate one."""
+"""Bytes received in one session, or for one message: far more than any legitimate one."""
 
 COMMAND_LIMIT = 255
 """Bytes of a command line (RFC 5034 section 4): a longer initial response waits for `+`."""
 
-VERBS = frozenset((b"CAPA", b"STLS", b"USER", b"PASS", b"APOP", b"AUTH", b"STAT", b"QUIT"))
-"""The only commands ever sent. No DELE, RETR or TOP: a check is read-only."""
+VERBS = frozenset((b"CAPA", b"STLS", b"USER", b"PASS", b"APOP", b"AUTH", b"STAT", b"TOP", b"QUIT"))
+"""The only commands ever sent. TOP, for the age of messages, does not mark them as read; no DELE
+or RETR: a check is read-only."""
 
 
 class Command(Record):
@@ -110,6 +114,10 @@ class LineBuffer:
         self._searched = 0
         self.is_bare = not line.endswith(b"\r")
         return line.removesuffix(b"\r")
+
+    def begin_message(self) -> None:
+        """Count the bytes received anew: each message has a limit of its own."""
+        self._received = len(self._data)
 
     @property
     def pending(self) -> bytes:

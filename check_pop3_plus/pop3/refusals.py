@@ -48,8 +48,7 @@ _ACCOUNT_CLOSED = (
 # "Plain-text login disabled" is not about a user, nor is a command that is disabled.
 _ABOUT_METHOD = (
     rb"tls|ssl|(plain|clear)[- ]?text|encrypt\w*|commands?|mechanisms?|methods?|verb"
-    rb"|basic auth\w*|or (the |your |this )?(account|user|login)?( is| has been)?"
-    rb" ?(locked|disabled|suspended|blocked)"
+    rb"|basic auth\w*|or( \w+){0,4} (locked|disabled|suspended|blocked)"
 )
 _REQUIRED = (
     rb"requir(e|es|ed|ing|ement)|must|only|need(s|ed)?|mandatory|disallow(s|ed)?"
@@ -90,7 +89,10 @@ TABLE = (
     ),
     Words(
         Kind.IN_USE,
-        (rb"(mailbox|maildrop|mail ?drop)( \w+){0,2} (in[ -]use|busy)|already logged[ -]?(in|on)",),
+        (
+            rb"(mailbox|maildrop|mail ?drop)( \w+){0,2} (in[ -]use|used by|busy)"
+            rb"|already logged[ -]?(in|on)",
+        ),
         _WRONG + rb"|not in use",
     ),
     # Dovecot 2.4, Courier, Exchange, Kerio, MailEnable

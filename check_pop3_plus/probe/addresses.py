@@ -164,7 +164,7 @@ class _Attempt:
                 made.sent, made.path, mask, made.verify_code, made.trusted
             )
             if session.chain.defects:
-                message = f"not clean by RFC 5280: {', '.join(session.chain.defects)}"
+                message = f"certificate violates RFC 5280: {', '.join(session.chain.defects)}"
                 session.notes.append(Note(Kind.NOT_STRICT, sanitise(message)))
 
     def abandon(self) -> None:

@@ -58,6 +58,8 @@ class Connection:
         self.doubt: Doubt | None = None
         self.names: tuple[bytes, ...] = (settings.target.hostname.encode(),)
         """What the server may repeat in a reply, and what is then not one of its own words."""
+        self.has_read_mail = False
+        """Whether a message was requested: what is no reply may then be part of one."""
         self._lines = grammar.LineBuffer()
 
     def request(self, command: grammar.Command, has_body: bool = False) -> grammar.Reply:
@@ -120,10 +122,12 @@ class Connection:
         limit: int = grammar.LINE_LIMIT,
         is_inside: bool = False,
         missing: str = " without a reply",
+        is_shown: bool = True,
     ) -> bytes:
         """Return the next line without its end; `is_inside` if its reply has begun.
 
-        `missing` is added to the error when the server closes the connection instead.
+        One that is not `is_shown` is left out of the transcript. `missing` is added to the error
+        when the server closes the connection instead.
         Raises ProbeError: closed, oversized past `limit` bytes; DeadlineExceeded.
         """
         while (line := self._lines.next_line(limit)) is None:
@@ -140,8 +144,27 @@ class Connection:
             self._lines.feed(data)
         if self._lines.is_bare:
             self.warn("lines end in LF alone")
-        self._record("S: {}", self._shown(line))
+        if is_shown:
+            self._record("S: {}", self._shown(line))
         return line
+
+    def read_headers(self) -> tuple[bytes, ...]:
+        """Return the first `MESSAGE_LIMIT` bytes of a message, after the status line of TOP.
+
+        No line of it is shown anywhere. Anyone can send long lines and many of them by mail, so
+        that only a message without end is an error. Raises what `read_line` raises.
+        """
+        self.is_usable, self.has_read_mail = False, True
+        self._lines.begin_message()
+        lines, size = [], 0
+        while (line := self.read_line(grammar.TOTAL_LIMIT, True, is_shown=False)) != b".":
+            size += len(line) + 2
+            if size <= grammar.MESSAGE_LIMIT:
+                lines.append(line.removeprefix(b"."))
+        self._record("S: (headers, not shown)")
+        self.session.ended = Clock()
+        self.is_usable = True
+        return tuple(lines)
 
     def _shown(self, line: bytes) -> Printable:
         """Return a line for the transcript; a challenge whose base64 hides a secret is replaced."""
@@ -152,7 +175,7 @@ class Connection:
                 challenge = b64decode(line[2:] + b"==")
                 if self.sanitise(challenge) != sanitise(challenge):
                     return printable("+ ***")
-        return self.sanitise(line)
+        return self.quote(line)
 
     def _read_auth_line(self) -> bytes:
         try:
@@ -217,6 +240,8 @@ class Connection:
 
     def quote(self, line: bytes) -> Printable:
         """Return a line for a message, with a placeholder for an empty one."""
+        if self.has_read_mail and not grammar.parse_status(line):
+            return printable("(not shown, may be of a message)")
         return self.sanitise(line) or printable("(an empty line)")
 
     def reason(self, reply: grammar.Reply) -> Printable:

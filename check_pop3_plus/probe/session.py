@@ -74,7 +74,12 @@ def run_session(
             known = read_capabilities(connection)
         if settings.login and log_in(connection, prerequisites, known, may_log_in):
             with phase(Phase.STAT):
-                stat_mailbox(connection)
+                mailbox = stat_mailbox(connection)
+            if settings.thresholds.need_headers:
+                from check_pop3_plus.probe import message_headers
+
+                with phase(Phase.TOP):
+                    session.dates = message_headers.read_dates(connection, mailbox, known)
     finally:
         unexpected = quit_session(connection) if connection.is_usable else None
     if unexpected and needs_replies(settings):
@@ -254,8 +259,8 @@ def _require_certificate(connection: Connection) -> None:
         raise CertificateRejected(kind, sent, message)
 
 
-def stat_mailbox(connection: Connection) -> None:
-    """Record the number and size of the messages (RFC 1939 section 5).
+def stat_mailbox(connection: Connection) -> MailboxFacts:
+    """Record and return the number and size of the messages (RFC 1939 section 5).
 
     Raises ProbeError: mailbox; another kind if the server withdraws the login.
     """
@@ -274,3 +279,4 @@ def stat_mailbox(connection: Connection) -> None:
         text = connection.sanitise(reply.text) or "(nothing)"
         raise ProbeError(Kind.MAILBOX, "sent a malformed STAT reply: {}", text)
     connection.session.mailbox = MailboxFacts(*numbers)
+    return connection.session.mailbox

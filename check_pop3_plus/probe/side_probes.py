@@ -10,12 +10,18 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from check_pop3_plus.model.failures import DeadlineExceeded, Failure, Kind, Phase, ProbeError
+from check_pop3_plus.model.failures import (
+    DeadlineExceeded,
+    Failure,
+    Kind,
+    Phase,
+    ProbeError,
+    is_shortage,
+)
 from check_pop3_plus.model.report import Address, Note, Session
 from check_pop3_plus.model.sanitised_text import Printable, printable
 from check_pop3_plus.model.settings import Security
-from check_pop3_plus.net import legacy_client_hello, transport
-from check_pop3_plus.net.tls import legacy_context
+from check_pop3_plus.net import client_hello, tls, tls_errors, transport
 from check_pop3_plus.pop3 import grammar
 from check_pop3_plus.probe.connection import (
     Connection,
@@ -75,38 +81,52 @@ def on_separate_connection(
 def explain_failure(
     error: ProbeError, session: Session, prerequisites: Prerequisites, deadline: Deadline
 ) -> Failure:
-    """Return the failure of a session; old-tls if a second handshake finds that reason.
+    """Return the failure of a session; of another kind if a second handshake finds the reason.
 
     A server that has only old TLS versions may answer a modern handshake with an alert that
     gives no reason, or close the connection (Dovecot does). If a handshake with legacy TLS
-    succeeds, that is the reason. No POP3 byte is sent over such a link.
+    succeeds, that is the reason. An alert about a certificate is about that of the client if the
+    server requests one. No POP3 byte is sent over such a link.
     """
-    is_unclear = error.kind in (Kind.TLS, Kind.CLOSED) and session.timeline.failed is Phase.TLS
-    if is_unclear and session.tls is None and prerequisites.context and deadline.left():
+    is_tls = error.kind in (Kind.TLS, Kind.CLOSED) and session.timeline.failed is Phase.TLS
+    explain: Callable[[Connection], ProbeError | None] | None = None
+    if error.kind is Kind.TLS and error.reason in tls_errors.ABOUT_CLIENT_CERTIFICATE:
+        explain = requested_certificate
+    elif is_tls and session.tls is None and prerequisites.context:
+        explain = partial(legacy_parameters, modern=prerequisites.context)
+    if explain and deadline.left():
         limit = deadline.within(min(LEGACY_SECONDS, deadline.left() / 2))
-        handshake = partial(agreed_legacy_parameters, modern=prerequisites.context)
         with suppress(ProbeError):
-            agreed = on_separate_connection(session.address, prerequisites, limit, handshake)
-            if agreed:
-                return Failure(Kind.OLD_TLS, Phase.TLS, printable("offers only {}", agreed))
+            error = on_separate_connection(session.address, prerequisites, limit, explain) or error
     return error.failure(session.timeline.failed)
 
 
-def agreed_legacy_parameters(connection: Connection, modern: "ssl.SSLContext") -> Printable | None:
-    """Return version and cipher of a handshake with legacy TLS, or None if `modern` allows them.
+def requested_certificate(connection: Connection) -> ProbeError | None:
+    """Return the error for a missing or refused client certificate if one is requested."""
+    seen: list[bool] = []
+    _prepare_handshake(connection)
+    with suppress(ProbeError):
+        connection.start_tls(tls.asking_context(seen))
+    return tls_errors.client_certificate_error() if seen else None
+
+
+def legacy_parameters(connection: Connection, modern: "ssl.SSLContext") -> ProbeError | None:
+    """Return the error for what a handshake with legacy TLS agrees on, unless `modern` allows it.
 
     Raises ProbeError when the handshake fails.
     """
     _prepare_handshake(connection)
-    connection.start_tls(legacy_context())
+    connection.start_tls(tls.legacy_context())
     agreed = connection.session.tls
     if agreed is None or agreed.version is None:
         return None
-    acceptable = {cipher["name"] for cipher in modern.get_ciphers()}
-    is_recent = agreed.version.removeprefix("TLSv") >= connection.settings.tls.minimum
-    if is_recent and agreed.cipher in acceptable:
+    shown = printable("{} with {}", agreed.version, agreed.cipher)
+    if agreed.version.removeprefix("TLSv") < connection.settings.tls.minimum:
+        return ProbeError(Kind.OLD_TLS, "offers only {}", shown)
+    if agreed.cipher in {cipher["name"] for cipher in modern.get_ciphers()}:
         return None
-    return printable("{} with {}", agreed.version, agreed.cipher)
+    cure = "enable ECDHE ciphers with AES-GCM or ChaCha20 on the server"
+    return ProbeError(Kind.OLD_TLS, "shares no cipher with this check, only {}", shown, cure=cure)
 
 
 def agreed_on(connection: Connection, version: str) -> Printable:
@@ -115,7 +135,7 @@ def agreed_on(connection: Connection, version: str) -> Printable:
     Raises ProbeError when the handshake fails.
     """
     _prepare_handshake(connection)
-    connection.start_tls(legacy_context(version))
+    connection.start_tls(tls.legacy_context(version))
     agreed = connection.session.tls
     return printable("{}", agreed.cipher if agreed and agreed.cipher else "an unknown cipher")
 
@@ -166,7 +186,7 @@ class _AssertionTests:
         """Record the legacy TLS versions that the server accepts."""
         kind, context = Kind.LEGACY_TLS, self._prerequisites.context
         accepted = set()
-        for version in legacy_client_hello.LEGACY_VERSIONS:
+        for version in client_hello.LEGACY_VERSIONS:
             answer = self._result(kind, partial(try_legacy_version, version=version))
             if answer == CLOSED and context:
                 # If it was a limit on connections, not the version, this fails, too.
@@ -183,7 +203,7 @@ class _AssertionTests:
             return on_separate_connection(self._address, self._prerequisites, self._deadline, test)
         except ProbeError as error:
             text = printable("an assertion ({}) could not be tried: {}", kind.value, error.message)
-            self.notes.append(Note(error.kind, text, is_failure=True))
+            self.notes.append(Note(error.kind, text, True, is_shortage(error)))
             return None
 
 
@@ -200,9 +220,9 @@ def try_legacy_version(connection: Connection, version: str) -> str:
     """
     _prepare_handshake(connection)
     connection.is_usable = False  # no POP3 byte follows
-    connection.stream.send(legacy_client_hello.client_hello(version, connection.settings.tls.name))
+    connection.stream.send(client_hello.legacy(version, connection.settings.tls.name))
     data = b""
-    while (answer := legacy_client_hello.answer(data)) is None:
+    while (answer := client_hello.answer(data)) is None:
         try:
             received = connection.stream.receive()
         except ProbeError as error:

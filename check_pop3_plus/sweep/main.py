@@ -30,7 +30,7 @@ def run_sweep(wanted: Sweep, started: float) -> int:
     if wanted.submit_target:
         checks_end = Deadline(end.at - min(_SUBMIT_SECONDS, wanted.run_timeout / 10))
         target = submission.open_target(wanted.submit_target, end)
-    run = sweep_run.Run(services, wanted.jobs, checks_end)
+    run = sweep_run.Run(services, wanted.jobs, checks_end, target.senders if target else 0)
     tally = Tally(services, wanted)
     is_json = isinstance(target, StandardOutput)
     progress = _Progress(tally, is_shown=os.isatty(1) and not is_json)
@@ -38,7 +38,9 @@ def run_sweep(wanted: Sweep, started: float) -> int:
     try:
         for outcome in run.outcomes():
             # The sweep reports invalid sections itself: otherwise two people would be notified.
-            if target and (outcome.is_readable or is_json):
+            # A shortage is no result at all.
+            is_submitted = (outcome.is_readable or is_json) and not outcome.verdict.shortage
+            if target and is_submitted:
                 target.submit(outcome)
             tally.add(outcome)
             progress.show()
@@ -49,7 +51,7 @@ def run_sweep(wanted: Sweep, started: float) -> int:
     progress.clear()
     if target:
         tally.add_refused(target.finish())
-    verdict = tally.verdict(Clock() - started, is_stopped)
+    verdict = tally.verdict(Clock() - started, is_stopped, run.shortage)
     if isinstance(target, StandardOutput):
         return target.print_summary(verdict, tally)
     return files.emit(summary.as_text(verdict, tally), verdict.state)

@@ -8,18 +8,19 @@ import resource
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from check_pop3_plus.check import run
 from check_pop3_plus.check.verdict import Verdict
-from check_pop3_plus.model.failures import ProbeError, config_error
+from check_pop3_plus.model.failures import ProbeError, config_error, is_shortage
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.settings import Secret, SecretSource, Settings, State
 from check_pop3_plus.probe import password_source
-from check_pop3_plus.support.deadline import Clock, Deadline
+from check_pop3_plus.probe.prerequisites import Prerequisites
+from check_pop3_plus.support.deadline import Clock, Deadline, end_helper
 from check_pop3_plus.support.masking import Masker
-from check_pop3_plus.sweep.services import Service, password_variables, settings_of
+from check_pop3_plus.sweep.services import Service, options_of, password_variables, settings_of
 
 _PACE_SECONDS = 0.02
 """Between two decisions to start more threads."""
@@ -27,8 +28,21 @@ _PACE_SECONDS = 0.02
 _BUSY = 0.3
 """Share of the time in which the process used a CPU; less is left on a loaded machine."""
 
-_OTHER_DESCRIPTORS = 64
-"""File descriptors that the process needs for anything but the connections."""
+_CONNECTION = 2
+"""Descriptors of one check: its connection, and a file or the resolver's socket."""
+
+_NEEDED = {"--diagnose": 24, "--all-addresses": 8, "--password-command": 5}
+"""Descriptors of a check with this option: the steps of a diagnosis run side by side, with pipes
+to programs; a name with more addresses is tried again when fewer checks run."""
+
+_OTHER_DESCRIPTORS = 32
+"""File descriptors that the process needs for anything but checks and senders."""
+
+_HOLD_SECONDS = 1.0
+"""How long no thread is started after a shortage."""
+
+_TRIES_ALONE = 3
+"""How often a service is tried for which resources are short although no other check runs."""
 
 _READ_AHEAD = 32
 """Sections parsed in one batch."""
@@ -49,29 +63,54 @@ class Outcome(Record):
     ended: float = 0.0
 
 
+class _Task:
+    """A service in the queue."""
+
+    __slots__ = ("prerequisites", "service", "settings", "tries_alone")
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.settings: Settings | ProbeError | None = None
+        """None until its section is parsed."""
+        self.prerequisites: Prerequisites | None = None
+        """Kept for another try: a password command runs once."""
+        self.tries_alone = 0
+
+
 class Run:
     """A running sweep: up to `jobs` threads take services from a queue and check them.
 
-    `_waiting` holds the services whose sections are not parsed yet, `_read` those with their
-    settings or error, `_done` the outcomes that the main thread has not collected. Only `_next`
-    needs a lock; the operations on a deque are atomic.
+    `_waiting` holds the services to be done, `_ready` the next ones, with their sections parsed,
+    `_done` the outcomes that the main thread has not collected. The operations on a deque are
+    atomic.
     """
 
-    def __init__(self, services: list[Service], jobs: int, deadline: Deadline) -> None:
+    def __init__(
+        self, services: list[Service], jobs: int, deadline: Deadline, senders: int = 0
+    ) -> None:
         """Read the password variables; no thread is started before `outcomes` is called.
 
-        At most `jobs` checks run at a time, fewer where the limit on open files is lower. No
-        check starts after the deadline.
+        At most `jobs` checks run at a time, fewer where the limit on open files is lower; each of
+        the `senders` of results needs a descriptor, too. No check starts after the deadline.
         """
         self._deadline = deadline
-        # A job needs one descriptor for its connection; the process needs a few others.
-        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._jobs = max(1, min(jobs, len(services), descriptors - _OTHER_DESCRIPTORS))
-        self._waiting = deque(services)
-        self._read: deque[tuple[Service, Settings | ProbeError]] = deque()
-        self._reading = threading.Lock()
+        each, others = _descriptors(services), _OTHER_DESCRIPTORS + senders
+        jobs = min(jobs, len(services))
+        allowed = _allowed(jobs * each + others)
+        self._jobs = max(1, min(jobs, (allowed - others) // each))
+        self._waiting = deque(map(_Task, services))
+        self._ready: deque[_Task] = deque()
+        self._lock = threading.Lock()
         self._done: deque[Outcome] = deque()
         self._left = len(services)
+        self._threads = 0
+        self._is_adding = False
+        self._hold_until = 0.0
+        """No thread is started before, because one could not be, or met a shortage."""
+        self.shortage = ""
+        """The last shortage, for the services that are not done because of it."""
+        if self._jobs < jobs:
+            self.shortage = f"{allowed} open files allow {self._jobs} parallel checks"
         self._variables = _read_variables(services, deadline)
         # The secrets of all sections are masked in every section.
         known = [each.reveal() for each in self._variables.values() if isinstance(each, Secret)]
@@ -80,77 +119,138 @@ class Run:
     def outcomes(self) -> Iterator[Outcome]:
         """Yield each outcome when it is there, until all services are done or the deadline passes.
 
-        Raises ProbeError (config) when no thread can be started.
+        One whose verdict has a `shortage` is no result: the service is not done.
         """
         _load_while_there_is_memory()
-        try:
-            threading.Thread(target=self._add_threads, daemon=True).start()
-            threading.Thread(target=self._work, daemon=True).start()
-        except RuntimeError as error:
-            raise config_error("cannot start a thread", cause=error) from error
         while True:
             while self._done:
                 self._left -= 1
                 yield self._done.popleft()
             if not self._left or not self._deadline.left():
                 return
+            self._start_adding()
             time.sleep(min(_ROUND_SECONDS, self._deadline.left()))
 
+    def _start_adding(self) -> None:
+        """Start a thread that starts the others, unless there is one or it has nothing to do."""
+        if not self._is_adding and self._needs_threads() and Clock() >= self._hold_until:
+            self._is_adding = True
+            if not self._start(self._add_threads):
+                self._is_adding = False
+
+    def _needs_threads(self) -> bool:
+        return bool(self._waiting or self._ready) and self._threads < self._jobs
+
     def _add_threads(self) -> None:
-        """Start more threads while services wait and the process is mostly idle.
+        """Start threads while services are queued and the process is mostly idle.
 
         Not all at once: busy threads contend for the GIL, and a sweep of fast servers then costs
         half as much again.
         """
-        threads = 1
-        while (self._waiting or self._read) and threads < self._jobs:
-            before = time.process_time()
-            time.sleep(_PACE_SECONDS)
-            if time.process_time() - before > _PACE_SECONDS * _BUSY:
-                continue
-            for _ in range(min(threads, self._jobs - threads)):
-                try:
-                    threading.Thread(target=self._work, daemon=True).start()
-                except RuntimeError:  # the limit of the system
-                    return
-                threads += 1
+        while self._needs_threads() and Clock() >= self._hold_until:
+            for _ in range(min(max(1, self._threads), self._jobs - self._threads)):
+                self._count_threads(1)
+                if not self._start(self._work):
+                    self._count_threads(-1)
+                    break
+            before = time.process_time() - _PACE_SECONDS
+            while time.process_time() - before > _PACE_SECONDS * _BUSY and self._needs_threads():
+                before = time.process_time()
+                time.sleep(_PACE_SECONDS)
+        self._is_adding = False
+
+    def _count_threads(self, change: int) -> None:
+        with self._lock:
+            self._threads += change
+
+    def _start(self, work: Callable[[], None]) -> bool:
+        """Start a thread, and return whether that was possible."""
+        try:
+            threading.Thread(target=work, daemon=True).start()
+        except (RuntimeError, MemoryError):
+            self._hold("cannot start a thread")
+            return False
+        return True
+
+    def _hold(self, shortage: str) -> None:
+        self.shortage = shortage
+        self._hold_until = Clock() + _HOLD_SECONDS
 
     def _work(self) -> None:
-        """Check services until none is left or the deadline passes."""
-        while self._deadline.left():
-            found = self._next()
-            if found is None:
-                return
-            began = time.time()
-            outcome = self._check(*found)
-            self._done.append(outcome.replace(began=began, ended=time.time()))
+        """Check services until none is queued, the deadline passes, or resources are short.
 
-    def _next(self) -> tuple[Service, Settings | ProbeError] | None:
-        """Return a service and its settings or their error; None when no service is left.
+        Then fewer threads are left, which need less, until more can be started again.
+        """
+        try:
+            while self._deadline.left():
+                task = self._next()
+                if task is None:
+                    return
+                began = time.time()
+                outcome = self._check(task)
+                if outcome.verdict.shortage and self._is_put_back(task, outcome.verdict):
+                    return
+                self._done.append(outcome.replace(began=began, ended=time.time()))
+        finally:
+            self._count_threads(-1)
+            end_helper()
+
+    def _next(self) -> _Task | None:
+        """Return a service with its settings or their error; None when no service is queued.
 
         Read in batches: the CPU caches are cold after each wait for a server.
         """
-        with self._reading:
-            while not self._read and self._waiting:
-                for _ in range(min(_READ_AHEAD, len(self._waiting))):
-                    service = self._waiting.popleft()
-                    self._read.append((service, settings_of(service)))
-            return self._read.popleft() if self._read else None
+        with self._lock:
+            if not self._ready:
+                try:
+                    self._read_ahead()
+                except MemoryError:
+                    self._hold("no memory to read a section")
+            return self._ready.popleft() if self._ready else None
 
-    def _check(self, service: Service, settings: Settings | ProbeError) -> Outcome:
+    def _read_ahead(self) -> None:
+        """Parse the sections of the next services."""
+        for _ in range(min(_READ_AHEAD, len(self._waiting))):
+            task = self._waiting[0]
+            task.settings = task.settings or settings_of(task.service)
+            self._ready.append(self._waiting.popleft())
+
+    def _is_put_back(self, task: _Task, verdict: Verdict) -> bool:
+        """Queue a service again that lacked resources; return whether it may be tried again.
+
+        Not after a login began, and not when it failed although no other check ran.
+        """
+        with self._lock:
+            task.tries_alone += self._threads == 1
+        self._hold(verdict.shortage)
+        if not verdict.is_repeatable or task.tries_alone >= _TRIES_ALONE:
+            return False
+        self._waiting.append(task)
+        return True
+
+    def _check(self, task: _Task) -> Outcome:
         """Check one service. Never raises: a bug makes one service UNKNOWN, not the sweep."""
+        service, settings = task.service, task.settings
+        assert settings is not None  # noqa: S101 - its section is parsed
         if isinstance(settings, ProbeError):
             verdict = Verdict(State.UNKNOWN, f"{settings.kind.value}: {settings.message}")
             return Outcome(service, verdict, is_readable=False)
         try:
-            verdict = run.run_check(settings, Clock(), self._secret(settings), self._masker)
-            return Outcome(service, verdict)
+            if task.prerequisites is None:
+                task.prerequisites = Prerequisites(settings, self._secret(settings), self._masker)
+            return Outcome(service, run.run_check(settings, Clock(), task.prerequisites))
         except ProbeError as error:
             verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
         except (ImportError, OSError, MemoryError) as error:
             what = "missing Python module" if isinstance(error, ImportError) else "local error"
             message = config_error("{}", what, cause=error).message
-            verdict = Verdict(State.UNKNOWN, f"config: {message}", lines=("kind: config",))
+            verdict = Verdict(
+                State.UNKNOWN,
+                f"config: {message}",
+                lines=("kind: config",),
+                shortage=message if is_shortage(error) else "",
+                is_repeatable=settings.login is None,
+            )
         except BaseException as error:
             bug = f"internal error ({type(error).__name__})"
             verdict = Verdict(State.UNKNOWN, f"bug: {bug}", lines=("kind: bug",))
@@ -165,6 +265,23 @@ class Run:
         if isinstance(secret, ProbeError):
             raise secret
         return secret
+
+
+def _descriptors(services: list[Service]) -> int:
+    """Return how many descriptors one check may need at a time."""
+    return max((_CONNECTION, *(_NEEDED.get(option, 0) for option in options_of(services))))
+
+
+def _allowed(wanted: int) -> int:
+    """Return how many descriptors are allowed, after raising the soft limit as far as wanted."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    infinite = resource.RLIM_INFINITY
+    if soft == infinite or soft >= wanted:
+        return wanted
+    raised = wanted if hard == infinite else min(wanted, hard)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _load_while_there_is_memory() -> None:

@@ -114,6 +114,15 @@ def _parse(section: Sequence[tuple[str, str]]) -> Given | ProbeError:
         return error
 
 
+def options_of(services: list[Service]) -> set[str]:
+    """Return the names of all options in the sections, not checked."""
+    names: set[str] = set()
+    for service in services:
+        names.update(service.default, service.commanded)
+        names.update(key if key[:2] == "--" else f"--{key}" for key, _ in service.section)
+    return names
+
+
 def password_variables(services: list[Service]) -> set[str]:
     """Return the names of all environment variables that hold passwords."""
     names: set[str] = set()

@@ -16,6 +16,9 @@ _NAMES = 3
 
 _NAME_LIMIT = 60
 
+_CURE = "lower --jobs, or raise the limit (ulimit)"
+"""Of a shortage of descriptors, threads or memory."""
+
 Line: TypeAlias = tuple[State, Service, str]
 """A line of the long output: state, service and message."""
 
@@ -33,13 +36,18 @@ class Tally:
         self._lines: list[Line] = []
         """A line for each service that is not OK."""
         self._invalid: list[Service] = []
+        self._shortages: dict[int, str] = {}
+        """What was short for a service, by its identity."""
         self.refused: list[tuple[Service, str]] = []
         """The services whose results the submit target did not accept, and why."""
         self.not_done: list[tuple[Service, str]] = []
         """The services without a result, and why; known after `verdict`."""
 
     def add(self, outcome: Outcome) -> None:
-        """Count an outcome."""
+        """Count an outcome; one of a shortage is none, and its service is not done."""
+        if outcome.verdict.shortage:
+            self._shortages[id(outcome.service)] = outcome.verdict.shortage
+            return
         state, service = outcome.verdict.state, outcome.service
         self._done.add(self._position(service))
         self.counts[state] += 1
@@ -65,13 +73,15 @@ class Tally:
     def _position(self, service: Service) -> int:
         return self._positions[id(service)]
 
-    def verdict(self, seconds: float, is_stopped: bool = False) -> Verdict:
-        """Return the result of the whole sweep."""
+    def verdict(self, seconds: float, is_stopped: bool = False, shortage: str = "") -> Verdict:
+        """Return the result of the whole sweep; `shortage` is the last one, if there was any."""
         missing = [each for each in self.services if self._position(each) not in self._done]
-        limit = f"not done within {self.wanted.run_timeout:g} s"
-        self.not_done = [
-            (each, "not done, stopped from outside" if is_stopped else limit) for each in missing
-        ]
+        late = f"not done within {self.wanted.run_timeout:g} s"
+        late = "not done, stopped from outside" if is_stopped else late
+        if shortage:
+            late += f" after a local shortage ({shortage}; {_CURE})"
+        own = {each: f"not done, {what}; {_CURE}" for each, what in self._shortages.items()}
+        self.not_done = [(each, own.get(id(each), late)) for each in missing]
         lines = sorted(
             self._lines, key=lambda line: (-SEVERITY.index(line[0]), self._position(line[1]))
         )
@@ -82,7 +92,8 @@ class Tally:
             status = f"stopped from outside: {status}"
         status += ": " + ", ".join(counted or ["none done"])
         if missing:
-            status += f"; {len(missing)} not done: {self._some(missing)}"
+            why = f" ({shortage})" if shortage else ""
+            status += f"; {len(missing)} not done{why}: {self._some(missing)}"
         if self._invalid:
             invalid = count(len(self._invalid), "invalid section")
             status += f"; {invalid}: {self._some(self._invalid)}"

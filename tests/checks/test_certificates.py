@@ -214,7 +214,7 @@ def test_rfc5280_violation_is_a_note(name: str, defect: str, mode: str, pki: Pki
     warned = checked(name, pki, "--state", "not-strict=warning", mode=mode)
 
     assert done.code == 0, done.out
-    assert said(done, "note") == [f"note: not-strict: not clean by RFC 5280: {defect}"]
+    assert said(done, "note") == [f"note: not-strict: certificate violates RFC 5280: {defect}"]
     assert checked(name, pki, mode=mode).long == []
     assert (warned.code, kinds(warned)) == (1, ["not-strict"])
     assert defect in warned.verdict

@@ -32,6 +32,7 @@ CASES = [
     (87, "names permitted", "untrusted", ISSUER + "does not permit its name", REISSUE),
     (87, "names excluded", "untrusted", ISSUER + "excludes its name", REISSUE),
     (87, "path length", "untrusted", ISSUER + "allows no CA below it", REISSUE),
+    (87, "path length of two", "untrusted", ISSUER + "allows no more than 1 CA below", REISSUE),
     (87, "no CA", "untrusted", ISSUER + "is no CA certificate", REISSUE),
     (87, "no CA at all", "untrusted", ISSUER + "is no CA certificate", REISSUE),
     (88, "another key", "untrusted", REKEYED, REPLACE),

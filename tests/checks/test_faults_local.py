@@ -138,6 +138,25 @@ def test_ca_file_invalid_is_config(file: str, tmp_path: Path) -> None:
     assert kinds(done) == ["config"]
 
 
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        pytest.param("0123abcd.0", "gone", marks=pytest.mark.fault(76, case="dangling")),
+        pytest.param("ca.pem", "", marks=pytest.mark.fault(76, case="not hashed")),
+        pytest.param("", "", marks=pytest.mark.fault(76, case="empty")),
+    ],
+)
+def test_ca_path_without_a_certificate_is_config(
+    name: str, target: str, pki: Pki, tmp_path: Path
+) -> None:
+    """No server is called untrusted because of it; no connection is opened."""
+    if name:
+        (tmp_path / name).symlink_to(target or pki.ca_file)
+    done = honest(run("-H", "127.0.0.1", "-p", "1", "-S", "--ca-path", tmp_path))
+
+    assert kinds(done) == ["config"]
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     "number",

@@ -1,11 +1,13 @@
 """Faults of certificates and handshakes, by the installed command."""
 
 import re
+import ssl
 
 import pytest
 
 from tests.pki.certificates import Pki
 from tests.servers.scripted_server import (
+    PoliteServer,
     ScriptedServer,
     Step,
     drop,
@@ -17,6 +19,7 @@ from tests.servers.scripted_server import (
     silence,
     start_tls,
 )
+from tests.servers.tls_records import alert_after_handshake
 from tests.support.catalogue import WITH_TLS
 from tests.support.faults import (
     BYE,
@@ -85,7 +88,7 @@ def test_certificate_rejected_sends_nothing(
     assert text in done.line
     assert kinds(done) == [kind]
     assert "cert_days" in done.perfdata
-    assert any("valid from" in line for line in done.long)
+    assert any(line.startswith("valid: from ") for line in done.long)
     assert server.received_in_tls == b""
 
 
@@ -304,6 +307,23 @@ def test_server_with_short_dh_key_is_old_tls(mode: str, pki: Pki) -> None:
 
 
 @pytest.mark.parametrize("mode", WITH_TLS)
+@pytest.mark.fault(91, case="no common cipher")
+def test_server_without_a_common_cipher_is_old_tls(mode: str, pki: Pki) -> None:
+    """Alert 40 may have many reasons: a second handshake with all ciphers finds this one."""
+    context = pki.only("1.2")
+    context.set_ciphers("CAMELLIA256-SHA:ECDHE-ECDSA-CAMELLIA256-SHA384")
+    with polite(mode, context) as server:
+        done = check(server, *flags(mode, pki))
+
+    assert kinds(done) == ["old-tls"]
+
+
+def polite(mode: str, context: ssl.SSLContext) -> PoliteServer:
+    tls, stls = (context, None) if mode == "tls" else (None, context)
+    return PoliteServer({}, tls=tls, stls=stls)
+
+
+@pytest.mark.parametrize("mode", WITH_TLS)
 @pytest.mark.parametrize(
     "tls12_only",
     [
@@ -315,18 +335,30 @@ def test_client_certificate_missing_is_named(tls12_only: bool, mode: str, pki: P
     """Fault 41: the alert comes in the handshake of TLS 1.2, at the first read of TLS 1.3."""
     context = pki.demanding_client_certificate(tls12_only=tls12_only)
 
-    with serving_tls(mode, context) as without:
-        refused = check(without, *flags(mode, pki))
-    with serving_tls(mode, context) as shown:
-        accepted = check(
-            shown,
-            *flags(mode, pki),
-            *("--client-cert", str(pki.client_cert), "--client-key", str(pki.client_key)),
-        )
+    ours = ("--client-cert", str(pki.client_cert), "--client-key", str(pki.client_key))
+
+    with polite(mode, context) as server:
+        refused = check(server, *flags(mode, pki))
+        accepted = check(server, *flags(mode, pki), *ours)
 
     assert refused.code == 2
     assert kinds(refused) == ["client-certificate"]
     assert accepted.code == 0, accepted.out
+
+
+@pytest.mark.parametrize("number", [42, 46, 48, 49])
+def test_alert_after_a_handshake_without_a_request_blames_no_client_certificate(
+    number: int, pki: Pki
+) -> None:
+    """Nothing is claimed: the server has never asked for a client certificate."""
+    with ScriptedServer([alert_after_handshake(number, pki), pause(0.1)]) as server:
+        done = check(server, *flags("tls", pki))
+
+    assert kinds(done) == ["tls"]
+    assert re.search(
+        rf" - server ended the TLS session during the greeting: [a-z ]+ .alert {number}.", done.line
+    )
+    assert "client" not in done.out
 
 
 def alert(description: int) -> Step:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -192,20 +192,117 @@ def assert_local_failure_or_ok(done: Run) -> None:
     assert " bug: " not in done.out, done.out
 
 
-def test_thread_limit_reached_is_unknown(machine: Machine) -> None:
-    """An attempt needs a thread; if none can start, that is a local error."""
-    prefix = ["prlimit", "--nproc=1:1"]
+def limited_threads(number: int) -> list[str]:
+    """Return the prefix of a command that runs with at most so many processes and threads."""
+    prefix = ["prlimit", f"--nproc={number}:{number}"]
     if os.geteuid() == 0:  # root has no such limit
         user = str(61_000 + os.getpid() % 4000)
         reads = "+dac_read_search,+dac_override"
         prefix += ["setpriv", "--reuid", user, "--regid", user, "--clear-groups"]
         prefix += [f"--inh-caps={reads}", f"--ambient-caps={reads}"]
+    return prefix
+
+
+def test_thread_limit_reached_is_unknown(machine: Machine) -> None:
+    """An attempt needs a thread; if none can start, that is a local error."""
     (machine.folder / "password").chmod(0o600)
-    one, sweep = machine.both(prefix=prefix)
+    one = machine.run(machine.one, prefix=limited_threads(1))
 
     assert honest(one).verdict.startswith("POP3 UNKNOWN - config: cannot start a thread: ")
-    assert honest(sweep).code == 3
-    assert "config: cannot start a thread: " in sweep.out
+
+
+# --- a shortage in a sweep ---------------------------------------------------------------------
+
+
+class Services:
+    """A sweep of two services, submitted to a FIFO in place of Nagios."""
+
+    def __init__(self, machine: Machine, folder: Path, *keys: str) -> None:
+        self._machine = machine
+        self._file, self._fifo = folder / "sweep.ini", folder / "nagios.cmd"
+        os.mkfifo(self._fifo)
+        lines = ["[DEFAULT]", "hostname = 127.0.0.1", f"port = {machine.plain.port}"]
+        self._file.write_text("\n".join([*lines, "[a!x]", *keys, "[b!y]", ""]))
+
+    def run(self, *arguments: str, **options: Any) -> tuple[Run, bytes]:
+        """Return the run and what was submitted."""
+        reader = os.open(self._fifo, os.O_RDONLY | os.O_NONBLOCK)
+        words = ["--sweep", str(self._file), "--submit", f"nagios:{self._fifo}", *arguments]
+        done = self._machine.run(words, **options)
+        try:
+            return honest(done), os.read(reader, 65536)
+        except BlockingIOError:
+            return honest(done), b""
+        finally:
+            os.close(reader)
+
+
+@pytest.mark.fault(100, case="threads")
+def test_sweep_without_threads_submits_nothing(machine: Machine, tmp_path: Path) -> None:
+    """Each service is named as not done, with the reason."""
+    services = Services(machine, tmp_path)
+    done, submitted = services.run("--run-timeout", "3", prefix=limited_threads(1))
+
+    assert (done.code, submitted) == (3, b"")
+
+
+def test_sweep_with_few_threads_does_all_services(machine: Machine, tmp_path: Path) -> None:
+    """Threads are started as far as possible; each service is done by one of them."""
+    file = tmp_path / "sweep.ini"
+    sections = [f"[h{number}!x]\nport = {machine.plain.port}\n" for number in range(100)]
+    file.write_text("[DEFAULT]\nhostname = 127.0.0.1\n" + "".join(sections))
+    done = machine.run(["--sweep", str(file)], prefix=limited_threads(8))
+
+    assert ": 100 OK | " in honest(done).line
+
+
+@pytest.mark.fault(100, case="descriptors")
+def test_sweep_without_descriptors_does_not_submit_the_service(
+    machine: Machine, tmp_path: Path
+) -> None:
+    """A connection fits into the limit, the pipes to a password command do not."""
+    services = Services(machine, tmp_path, *login_by("echo"))
+    done, submitted = services.run("--run-timeout", "9", script='ulimit -n 7; exec "$@"')
+
+    assert done.code == 3
+    assert b";b;y;0;" in submitted
+    assert b";a;x;" not in submitted
+    assert done.seconds < 8, "a lack that stays is not waited for until the end"
+
+
+def login_by(command: str) -> list[str]:
+    return ["username = u", "allow-insecure-login =", f"password-command = {command}"]
+
+
+def test_sweep_with_diagnoses_fits_into_few_descriptors(machine: Machine, tmp_path: Path) -> None:
+    """Where the limit allows fewer checks at a time, fewer run, and none lacks a descriptor."""
+    file = tmp_path / "sweep.ini"
+    with dead_port() as dead:
+        lines = [f"[h{number}!x]\nport = {dead}\ndiagnose = tcp,tls" for number in range(40)]
+        file.write_text("[DEFAULT]\nhostname = 127.0.0.1\n" + "\n".join(lines))
+        done = machine.run(["--sweep", str(file), "-vv"], 'ulimit -n 256; exec "$@"')
+
+    assert ": 40 CRITICAL; worst: " in done.line
+    assert "Too many open files" not in done.out
+
+
+OUT_OF_MEMORY = """
+from check_pop3_plus.check import run
+def broken(*_): raise MemoryError
+run.run_check = broken
+from check_pop3_plus import start
+start.run()
+"""
+
+
+@pytest.mark.fault(100, case="memory")
+def test_sweep_without_memory_submits_nothing(machine: Machine, tmp_path: Path) -> None:
+    """Played by a check that raises MemoryError: a real one may end in OpenSSL."""
+    services = Services(machine, tmp_path)
+    command = [*PYTHON, "-c", OUT_OF_MEMORY]
+    done, submitted = services.run("--run-timeout", "12", command=command)
+
+    assert (done.code, submitted) == (3, b"")
 
 
 # --- signals ---------------------------------------------------------------------------------

@@ -42,6 +42,8 @@ STATES = ["ok", "warning", "WARN", "critical", "crit", "unknown", "fine", "", "0
 TEXTS = ["x", "", " ", "a|b=1", "\x1b[31m", "$(id)", "\u00e9", "--", "x" * 300]
 NUMBERS = ["1", "2048", "0", "-1", "x", "", "99999", "100000", "1.5"]
 SECONDS = ["5", "0.5", "3600", "0", "3601", "-1", "x", ""]
+LEVELS = ("warning", "critical")
+AGES = ["90s", "20m", "12h", "3d", "1h:2d", "3600", "@0:60", "1w", "5M", "x", "", "1.5h", "h"]
 URLS = [
     "https://127.0.0.1:1/token",
     "http://127.0.0.1:1/token",
@@ -87,6 +89,7 @@ VALUES = {
     "--messages-critical": RANGES,
     "--size-warning": [*RANGES, "1K:2M", "1G", "1.5K", "1T", "K"],
     "--size-critical": [*RANGES, "1K:2M", "1G", "1.5K", "1T", "K"],
+    **{f"--{which}-{level}": AGES for which in ("newest", "oldest") for level in LEVELS},
     "--warning": RANGES,
     "--critical": RANGES,
     "--phase-warning": PHASE_RANGES,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from check_pop3_plus.model.failures import ProbeError
-from check_pop3_plus.net import legacy_client_hello, tls
+from check_pop3_plus.net import client_hello, tls
 from tests.pki.certificates import Pki
 from tests.servers.scripted_server import (
     Connection,
@@ -374,27 +374,25 @@ def test_legacy_tls_refused_stls_is_a_failure(pki: Pki) -> None:
     assert "refuses STLS: not now" in done.verdict
 
 
-@pytest.mark.parametrize("version", legacy_client_hello.LEGACY_VERSIONS)
+@pytest.mark.parametrize("version", client_hello.LEGACY_VERSIONS)
 @pytest.mark.parametrize("name", ["pop.example.test", "192.0.2.1", "2001:db8::1"])
 def test_client_hello_is_accepted_by_openssl(version: str, name: str, pki: Pki) -> None:
     """A real TLS stack answers it with a ServerHello."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = pki.old_tls(version).wrap_bio(incoming, outgoing, server_side=True)
-    incoming.write(legacy_client_hello.client_hello(version, name))
+    incoming.write(client_hello.legacy(version, name))
     with pytest.raises(ssl.SSLWantReadError):
         server.do_handshake()
 
-    assert legacy_client_hello.answer(outgoing.read()) == f"TLS {version}"
-    assert legacy_client_hello.client_hello(version, name) != legacy_client_hello.client_hello(
-        version, name
-    )
+    assert client_hello.answer(outgoing.read()) == f"TLS {version}"
+    assert client_hello.legacy(version, name) != client_hello.legacy(version, name)
 
 
 @given(st.binary(max_size=80))
 def test_client_hello_any_answer_is_classified(data: bytes) -> None:
     """A version, a refusal, "need more", or a ProbeError."""
     with suppress(ProbeError):
-        assert legacy_client_hello.answer(data) in (None, "", "SSL 3.0", "TLS 1.0", "TLS 1.1")
+        assert client_hello.answer(data) in (None, "", "SSL 3.0", "TLS 1.0", "TLS 1.1")
 
 
 @pytest.mark.parametrize("length", [5, 6, 12, 18])
@@ -403,10 +401,10 @@ def test_client_hello_answer_other_protocol_is_tls_failure(length: int) -> None:
     data = b"\x15\x43\x01\0\2\1\x70\x16\x03\x01\0\6\2\0\0\x26\x03\x01"
 
     with pytest.raises(ProbeError, match="answers no handshake"):
-        legacy_client_hello.answer(data[:length])
+        client_hello.answer(data[:length])
 
 
-@pytest.mark.parametrize("version", legacy_client_hello.LEGACY_VERSIONS)
+@pytest.mark.parametrize("version", client_hello.LEGACY_VERSIONS)
 def test_agreed_on_returns_the_cipher(version: str) -> None:
     """For the diagnosis, which names the cipher."""
     assert tls.can_offer(version)

@@ -31,7 +31,7 @@ from check_pop3_plus.model.settings import (
     Target,
     Verify,
 )
-from check_pop3_plus.net import dns_query, https, legacy_client_hello
+from check_pop3_plus.net import client_hello, dns_query, https
 from check_pop3_plus.options import parser
 from check_pop3_plus.options.parser import HelpRequested
 from check_pop3_plus.output.plugin_text import render
@@ -295,7 +295,7 @@ def server_hello(data: bytes) -> None:
     outcomes = []
     for length in (len(data) // 3, len(data) // 2, len(data)):
         try:
-            outcomes.append(str(legacy_client_hello.answer(data[:length])))
+            outcomes.append(str(client_hello.answer(data[:length])))
         except ProbeError as error:
             outcomes.append(error.message)
     assert set(outcomes) <= {

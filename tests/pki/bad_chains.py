@@ -67,6 +67,16 @@ def _too_deep() -> BadChain:
     return _below(issuer, issuer.below("Deep", _OTHER_KEY))
 
 
+def _too_deep_by_two() -> BadChain:
+    """The second issuer allows as many CAs as there are below it, the first one less."""
+    keys = ec_key(55), _OTHER_KEY
+    issuer = _issuer(basic=basic(ca=True, depth=1))
+    middle = issuer.below(
+        "Middle", keys[0], extensions=of_authority(keys[0], _KEY, basic=basic(ca=True, depth=1))
+    )
+    return _below(issuer, middle, middle.below("Deep", keys[1]))
+
+
 def _sent_with_another_key() -> BadChain:
     issuer, rekeyed = _ROOT.below("Inter", _KEY), _ROOT.below("Inter", _OTHER_KEY)
     return BadChain((issuer.leaf(HAND_KEY), rekeyed.certificate), (_ROOT.certificate,))
@@ -108,6 +118,7 @@ CHAINS: dict[str, Callable[[], BadChain]] = {
     "names permitted": lambda: _limited(0, "other.test"),
     "names excluded": lambda: _limited(1, "localhost"),
     "path length": _too_deep,
+    "path length of two": _too_deep_by_two,
     "no CA": lambda: _below(_issuer(basic=basic())),
     "no CA at all": lambda: _below(_issuer(basic=b"", usage=usage(_SIGNS, _ENCIPHERS))),
     "another key": lambda: _trusting(_REKEYED.certificate),

@@ -319,10 +319,10 @@ def test_printable_is_constructed_in_its_home_only() -> None:
 
 @pytest.mark.threat("T19")
 def test_commands_that_change_the_mailbox_are_refused() -> None:
-    """DELE, RETR and TOP are not in the allow-list."""
+    """DELE and RETR are not in the allow-list."""
     from check_pop3_plus.pop3 import grammar
 
-    for verb in (b"DELE", b"RETR", b"TOP", b"RSET", b"XTND"):
+    for verb in (b"DELE", b"RETR", b"RSET", b"XTND"):
         with pytest.raises(ValueError, match="not a command"):
             grammar.command(verb)
 

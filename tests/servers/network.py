@@ -97,10 +97,10 @@ def run_with_hosts(folder: Path, hosts: Mapping[str, Sequence[str]], *arguments:
     return _run([*_unshare(), "sh", "-c", script], timeout=30)
 
 
-def unshare_mounts() -> list[str]:
-    """Return the prefix that runs a command in its own mount namespace, or skip the test."""
-    _require_namespace([], "true")
-    return _unshare()
+def unshare_mounts(*namespaces: str) -> list[str]:
+    """Return the prefix that runs a command in its own namespaces, or skip the test."""
+    _require_namespace(namespaces, "true")
+    return _unshare(*namespaces)
 
 
 def unshared(folder: Path, script: str, arguments: Sequence[str]) -> Timed:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from tests.pki.certificates import Pki
 from tests.servers.scripted_server import Connection, Over, Step
 
-HANDSHAKE, DATA = 22, 23
+ALERT, HANDSHAKE, DATA = 21, 22, 23
 HELLO_REQUEST = bytes(4)
 TICKET = b"\x04\0\0\x16" + b"\0\0\x1c\x20" + b"age!" + b"\1n" + b"\0\x08" + b"a ticket" + b"\0\0"
 """NewSessionTicket (RFC 8446 section 4.6.1)."""
@@ -97,6 +97,16 @@ def flood_of(what: str, pki: Pki) -> Step:
             connection.socket.sendall(piece)
             with connection.server.lock:
                 connection.server.flooded += len(piece)
+
+    return step
+
+
+def alert_after_handshake(number: int, pki: Pki) -> Step:
+    """Make a TLS 1.3 handshake, then send a fatal alert (RFC 8446 section 6)."""
+
+    def step(connection: Connection) -> None:
+        writer = Writer(_shake_hands(connection, pki, "1.3"))
+        connection.socket.sendall(writer.record(bytes((2, number)), ALERT))
 
     return step
 

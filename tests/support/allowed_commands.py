@@ -9,9 +9,12 @@ import re
 from collections.abc import Iterable, Sequence
 
 ALONE = (b"CAPA", b"STLS", b"STAT", b"QUIT")
-WITH_ARGUMENT = (b"USER", b"PASS", b"APOP", b"AUTH")
+WITH_ARGUMENT = (b"USER", b"PASS", b"APOP", b"AUTH", b"TOP")
 LOGINS = (b"PASS", b"APOP", b"AUTH")
 """Each is a login attempt for the server."""
+
+_HEADER_ONLY = re.compile(rb"TOP [1-9]\d* 0")
+"""No line of a message's body is read."""
 
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
 
@@ -30,6 +33,8 @@ def forbidden(commands: Iterable[bytes]) -> list[bytes]:
             break
         if verb in ALONE and not blank:
             is_exchange = False
+        elif verb == b"TOP" and not _HEADER_ONLY.fullmatch(line):
+            found.append(line)
         elif verb in WITH_ARGUMENT and argument:
             is_exchange = verb == b"AUTH"
         elif not (is_exchange and (line == b"*" or _BASE64.fullmatch(line))):

@@ -645,6 +645,31 @@ FAULTS = {
         },
         ANY,
     ),
+    76: Row(
+        "a trust store without a usable certificate",
+        {
+            "dangling": unknown("config", r"no usable CA certificate in .*: its hashed names .1"),
+            **{
+                case: unknown("config", "no usable CA certificate in .*: it has no hashed names")
+                for case in ("not hashed", "empty")
+            },
+        },
+        ANY,
+    ),
+    77: Row(
+        "the OpenSSL policy of the system prevents the handshake",
+        {
+            case: unknown("config", rf"the local OpenSSL policy \(openssl.cnf\) allows no {what}")
+            for case, what in (
+                ("no group", "handshake: no suitable groups"),
+                ("rare group", r"common key exchange group \(Groups\)"),
+                ("CCM", r"common cipher of TLS 1.3 \(Ciphersuites\)"),
+                ("CCM_8", r"common cipher of TLS 1.3 \(Ciphersuites\)"),
+                ("signatures", r"RSA signature \(SignatureAlgorithms\)"),
+            )
+        },
+        WITH_TLS,
+    ),
     78: Row(
         "the parent ignores SIGCHLD and blocks signals",
         {
@@ -723,6 +748,9 @@ FAULTS = {
             "names permitted": critical("untrusted", "does not permit its name .name constr"),
             "names excluded": critical("untrusted", "excludes its name .name constraints"),
             "path length": critical("untrusted", "issuer CN=Inter allows no CA below it"),
+            "path length of two": critical(
+                "untrusted", "CN=Inter allows no more than 1 CA below it"
+            ),
             "no CA": critical("untrusted", "issuer CN=Inter is no CA certificate"),
             "no CA at all": critical("untrusted", "issuer CN=Inter is no CA certificate"),
         },
@@ -772,6 +800,9 @@ FAULTS = {
             "RFC 5746": critical("old-tls", "has no secure renegotiation .RFC 5746"),
             "DH key": critical("old-tls", "uses a Diffie-Hellman key that is too small"),
             "alert 71": critical("old-tls", "shares no cipher that is strong enough"),
+            "no common cipher": critical(
+                "old-tls", "shares no cipher with this check, only TLSv1.2 with ", "^try: .*ECDHE"
+            ),
         },
         WITH_TLS,
     ),
@@ -883,6 +914,25 @@ FAULTS = {
         },
         WITH_TLS,
     ),
+    100: Row(
+        "a sweep runs out of descriptors, threads or memory",
+        {
+            "descriptors": unknown(
+                None,
+                r": 1 OK; 1 not done \(password command cannot be run: Too many open files\): a!x",
+                r"^unknown: not done, password command cannot be run: .* \(ulimit\): a!x",
+            ),
+            "threads": unknown(
+                None,
+                r": none done; 2 not done \(cannot start a thread\): a!x, b!y; all submitted",
+                r"^unknown: not done within 3 s after a local shortage \(cannot start a thread; ",
+            ),
+            "memory": unknown(
+                None, r"; 2 not done \(local error: MemoryError\): a!x, b!y; all submitted"
+            ),
+        },
+        ANY,
+    ),
     101: Row(
         "the answer of the API is lost, and the result sent again",
         {"": ok(": 1 OK; all submitted ")},
@@ -925,6 +975,35 @@ FAULTS = {
         },
         ANY,
     ),
+    106: Row(
+        "the newest message is too old: no mail arrives",
+        {
+            "warning": warning("stale", r" - newest message is 2 h \S+ \S+ old \(limit 1 h\)"),
+            "critical": critical("stale", r" - newest message is 2 h .* \(limit 1 h 30 min\)"),
+        },
+    ),
+    107: Row(
+        "the oldest message is too old: no mail is fetched",
+        {"": warning("unfetched", r" - oldest message is 3 d .* old \(limit 2 d\)")},
+    ),
+    108: Row(
+        "there is no message that has an age",
+        {
+            "empty, newest": warning("no-message", " - mailbox is empty, without a newest message"),
+            "empty, oldest": ok(ANSWERED),
+            "undated": warning("no-message", " - no usable date in the headers of 3 messages"),
+            "some undated": ok(ANSWERED, "^note: 2 of 3 messages read without a usable date"),
+        },
+    ),
+    109: Row(
+        "the server has no TOP",
+        {
+            "CAPA": critical("no-capability", " - server does not offer TOP, by which"),
+            "-ERR": critical("no-capability", " - server refuses TOP: unknown command"),
+            "system": critical("mailbox", r" - server cannot read a message: \[SYS/PERM\] I/O"),
+            "message gone": ok(ANSWERED),
+        },
+    ),
 }
 
 
@@ -949,7 +1028,7 @@ THREATS = {
     "T16": Threat("an unusual certificate causes a crash", 10),
     "T17": Threat("a huge certificate or chain exhausts memory or time", 3),
     "T18": Threat("a line break in an argument becomes a command", 4),
-    "T19": Threat("the mailbox is changed", 20),
+    "T19": Threat("the mailbox is changed, or of a message more is shown than its age", 20),
     "T20": Threat("the mailbox stays locked", 4),
     "T21": Threat("the account is locked by repeated logins", 4),
     "T22": Threat("the environment changes the TLS policy", 1),

@@ -86,6 +86,8 @@ _REPLACEMENTS = [
         (r" +\d+\.\d{3} s(?: #+(?=\n|$))?", " TIME s"),
         (r"\b\d+\.\d s\b", "TIME s"),
         (r"\bafter \d+ s\b", "after TIME s"),
+        (r"\b((?:newest|oldest)_age)=\d+s", r"\1=AGEs"),
+        (r"\b(newest|message is) (?:\d+ min )?\d+ s old", r"\1 AGE old"),
         # Dates, and time spans from now. Certificates created by the tests always have the same
         # whole days left; fixed dates in the tests are further away.
         (r"\b\d{4}-\d\d-\d\d(?: \d\d:\d\d)?", "DATE"),

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from check_pop3_plus.check import run
 from check_pop3_plus.model.settings import Secret
 from check_pop3_plus.output.plugin_text import render
+from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock
 from tests.servers.scripted_server import (
     LOOPBACK,
@@ -288,7 +289,8 @@ def arguments(server: Server, how: str = "auto", *more: str) -> list[str]:
 
 def shown(argv: Sequence[str], secret: bytes) -> str:
     """Run one check in this process, and return its output."""
-    return render(run.run_check(check_settings(list(argv)), Clock(), Secret(secret)))
+    settings = check_settings(list(argv))
+    return render(run.run_check(settings, Clock(), Prerequisites(settings, Secret(secret))))
 
 
 # --- the catalogue ---------------------------------------------------------------------------

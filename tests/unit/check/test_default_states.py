@@ -4,7 +4,9 @@ from check_pop3_plus.check.default_states import POLICIES
 from check_pop3_plus.model.failures import LOCAL, Kind
 from check_pop3_plus.model.settings import State
 
-THRESHOLDS = {Kind.SLOW, Kind.EXPIRING, Kind.MESSAGES, Kind.SIZE}
+THRESHOLDS = {
+    *(Kind.SLOW, Kind.EXPIRING, Kind.MESSAGES, Kind.SIZE, Kind.STALE, Kind.UNFETCHED),
+}
 
 
 def test_policies_have_a_row_for_every_kind() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from check_pop3_plus.check import run
+from check_pop3_plus.check.default_states import POLICIES
 from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.failures import Failure, Kind, Phase
 from check_pop3_plus.model.report import (
@@ -83,7 +84,7 @@ def failed(kind: Kind, phase: Phase | None = Phase.TLS, message: str = "did it")
 
 @pytest.mark.parametrize(
     "kind",
-    [kind for kind in Kind if kind not in (Kind.SLOW, Kind.EXPIRING, Kind.MESSAGES, Kind.SIZE)],
+    [kind for kind in Kind if POLICIES[kind].state],
 )
 def test_run_check_every_kind_has_a_state_and_a_sentence(
     kind: Kind, monkeypatch: pytest.MonkeyPatch

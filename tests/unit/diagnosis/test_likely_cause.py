@@ -403,7 +403,7 @@ def test_cause_without_stls_does_not_name_the_same_port() -> None:
     assert cause(Phase.STLS, Kind.NO_STLS, TLS_HERE, argv="--starttls") == ""
 
 
-_WITHOUT_STEPS = {Phase.FAILED, Phase.LOGIN, Phase.STAT, Phase.QUIT}
+_WITHOUT_STEPS = {Phase.FAILED, Phase.LOGIN, Phase.STAT, Phase.TOP, Phase.QUIT}
 
 
 def test_rules_cover_the_phases_in_which_steps_connect() -> None:

@@ -27,6 +27,15 @@ def test_date_is_printed_in_utc() -> None:
 
 
 @pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59, "59 s"), (3600, "1 h"), (3661, "1 h 1 min"), (93784, "1 d 2 h")],
+)
+def test_age_has_its_two_largest_units(seconds: int, text: str) -> None:
+    """Seconds do not matter after a day."""
+    assert formats.age(seconds) == text
+
+
+@pytest.mark.parametrize(
     ("number", "text"), [(0, "0 messages"), (1, "1 message"), (2, "2 messages")]
 )
 def test_count_of_one_is_singular(number: int, text: str) -> None:

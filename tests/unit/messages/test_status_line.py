@@ -98,6 +98,7 @@ def test_status_line_of_an_ipv6_host_has_brackets() -> None:
         ("time_tls", 2.5, "tls took 2.500 s (limit 2 s)"),
         ("messages", 3, "mailbox has 3 messages (limit 2)"),
         ("mailbox_size", 4096, "mailbox has 4096 bytes (limit 2)"),
+        ("newest_age", 93784, "newest message is 1 d 2 h old (limit 2 s)"),
     ],
 )
 def test_number_has_its_unit_and_limit(name: str, value: float, sentence: str) -> None:

@@ -314,10 +314,10 @@ def verification_error(code: int, words: str) -> ssl.SSLCertVerificationError:
         (66, Kind.WEAK, "key of the certificate is too weak"),
         (67, Kind.WEAK, "key of an issuer is too weak"),
         (68, Kind.WEAK, "signature algorithm is too weak"),
-        (78, Kind.NOT_STRICT, "certificate is against RFC 5280: as (it) says"),
+        (78, Kind.NOT_STRICT, "certificate violates RFC 5280: as (it) says"),
         (79, Kind.UNTRUSTED, "certificate refused: as (it) says"),
-        (80, Kind.NOT_STRICT, "certificate is against RFC 5280: as (it) says"),
-        (93, Kind.NOT_STRICT, "certificate is against RFC 5280: as (it) says"),
+        (80, Kind.NOT_STRICT, "certificate violates RFC 5280: as (it) says"),
+        (93, Kind.NOT_STRICT, "certificate violates RFC 5280: as (it) says"),
         (94, Kind.UNTRUSTED, "certificate refused: as (it) says"),
         (1, Kind.UNTRUSTED, "certificate refused: as (it) says"),
     ],
@@ -370,19 +370,6 @@ BROKEN = "sent a certificate that cannot be decoded"
             Kind.OLD_TLS,
             "has no secure renegotiation (RFC 5746)",
         ),
-        *(
-            (reason, Kind.TLS, None)
-            for reason in (
-                "TLSV13_ALERT_CERTIFICATE_REQUIRED",
-                "SSLV3_ALERT_BAD_CERTIFICATE",
-                "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
-                "SSLV3_ALERT_CERTIFICATE_REVOKED",
-                "SSLV3_ALERT_CERTIFICATE_EXPIRED",
-                "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
-                "TLSV1_ALERT_UNKNOWN_CA",
-                "TLSV1_ALERT_ACCESS_DENIED",
-            )
-        ),
         ("WRONG_VERSION_NUMBER", Kind.TLS, IN_CLEAR),
         ("HTTP_REQUEST", Kind.TLS, IN_CLEAR),
         ("PACKET_LENGTH_TOO_LONG", Kind.TLS, IN_CLEAR),
@@ -402,25 +389,44 @@ BROKEN = "sent a certificate that cannot be decoded"
     ],
 )
 def test_translated_returns_kind_of_openssl_reason(
-    reason: str | None, kind: Kind, message: str | None
+    reason: str | None, kind: Kind, message: str
 ) -> None:
-    """Faults 10, 29, 33, 40, 91 and 92."""
+    """Faults 10, 29, 33, 40 and 91."""
     error = tls_errors.translated(ssl_error(reason), NO_CHAIN)
 
-    assert error.kind is kind
-    assert error.message == message or (message is None and "(alert " in error.message)
-    if message is None:  # no certificate was requested yet; after the handshake it may have been
-        assert tls_errors.translated(ssl_error(reason)).message == CLIENT
+    assert (error.kind, error.message) == (kind, message)
 
 
-def test_translated_handshake_failure_after_server_certificate_is_client_certificate() -> None:
-    """A server that shares no cipher has not sent its certificate."""
-    error = ssl_error("SSLV3_ALERT_HANDSHAKE_FAILURE")
+@pytest.mark.parametrize(
+    "alert",
+    [
+        *("SSLV3_ALERT_BAD_CERTIFICATE", "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE"),
+        *("SSLV3_ALERT_CERTIFICATE_REVOKED", "SSLV3_ALERT_CERTIFICATE_EXPIRED"),
+        *("SSLV3_ALERT_CERTIFICATE_UNKNOWN", "TLSV1_ALERT_UNKNOWN_CA"),
+        *("TLSV1_ALERT_ACCESS_DENIED", "SSLV3_ALERT_HANDSHAKE_FAILURE"),
+    ],
+)
+def test_translated_alert_about_a_certificate_has_a_reason_after_that_of_the_server(
+    alert: str,
+) -> None:
+    """Fault 92: before, it cannot be about ours; after, a second handshake may tell."""
+    before = tls_errors.translated(ssl_error(alert), NO_CHAIN)
+    during, after = (tls_errors.translated(ssl_error(alert), tls) for tls in (WITH_CHAIN, None))
 
+    assert {each.kind for each in (before, during, after)} == {Kind.TLS}
+    assert before.reason is None
+    assert before.message == during.message
+    assert {during.reason, after.reason} < tls_errors.ABOUT_CLIENT_CERTIFICATE
+    assert after.message.startswith(f"ended the TLS session: {after.reason} (alert 4")
+
+
+def test_translated_certificate_required_is_client_certificate() -> None:
+    """The alert itself says that a certificate was requested (RFC 8446 section 6.2)."""
+    error = ssl_error("TLSV13_ALERT_CERTIFICATE_REQUIRED")
+
+    assert tls_errors.translated(error).message == CLIENT
     assert tls_errors.translated(error, WITH_CHAIN).kind is Kind.CLIENT_CERTIFICATE
     assert tls_errors.translated(error, NO_CHAIN).kind is Kind.TLS
-    assert tls_errors.translated(error).kind is Kind.TLS
-    assert tls_errors.translated(ssl_error("INTERNAL_ERROR"), WITH_CHAIN).kind is Kind.TLS
 
 
 def test_translated_unnamed_reason_is_read_from_text() -> None:

@@ -36,7 +36,7 @@ def kind_of(text: str, may_demand_tls: bool = True, username: str = "monitor") -
 
 
 @pytest.mark.parametrize(("kind", "text"), corpus())
-def test_login_kind_of_real_reply_is_the_right_one(kind: Kind, text: str) -> None:
+def test_login_kind_of_typical_reply_is_the_right_one(kind: Kind, text: str) -> None:
     """Each server's own words give their kind, whatever their case."""
     assert kind_of(text) is kind
     assert kind_of(text.upper()) is kind

@@ -1,8 +1,9 @@
-"""Build the ClientHello of an old TLS client, and read the server's answer (no I/O).
+"""Build the ClientHello of an old TLS client and read the answer; read a ClientHello (no I/O).
 
-Built by hand (RFC 2246 and 4346, section 7.4): a TLS library offers only the versions and ciphers
-that it was built with and that the system's policy allows, and many servers with TLS 1.0 have only
-ciphers that libraries dropped long ago. No key is generated, so no handshake can be completed.
+That of an old client is built by hand (RFC 2246 and 4346, section 7.4): a TLS library offers only
+the versions and ciphers that it was built with and that the system's policy allows, and many
+servers with TLS 1.0 have only ciphers that libraries dropped long ago. No key is generated, so no
+handshake can be completed.
 """
 
 import os
@@ -27,7 +28,7 @@ _CURVES = bytes.fromhex("001d 0017 0018 0019")  # X25519, P-256, P-384, P-521
 _ALERT, _HANDSHAKE, _FATAL, _SERVER_HELLO = 21, 22, 2, 2
 
 
-def client_hello(version: str, name: str) -> bytes:
+def legacy(version: str, name: str) -> bytes:
     """Return a ClientHello that offers one old version, with `name` as SNI unless an address."""
     host = b"" if re.fullmatch(r"[0-9.]+|.*:.*", name) else name.encode("ascii")
     server_name = b"\0" + _sized(host, 2)
@@ -79,3 +80,44 @@ def answer(data: bytes) -> str | None:
 def _sized(data: bytes, size: int) -> bytes:
     """Return data with its length, of `size` bytes, before it."""
     return len(data).to_bytes(size, "big") + data
+
+
+_CIPHERS, _GROUPS, _SIGNATURES, _SUPPORTED_VERSIONS = -1, 10, 13, 43
+"""Types of the extensions with these lists (RFC 8446 section 4.2); the ciphers are in none."""
+
+_RSA, _ECDSA = {0x0401, 0x0501, 0x0601, 0x0804, 0x0805, 0x0806}, {0x0403, 0x0503, 0x0603}
+
+# What a client must offer (RFC 8446 section 9.1), and what servers have in its place: the name,
+# with the directive of openssl.cnf.
+_USUAL = (
+    (_CIPHERS, {0x1301, 0x1302, 0x1303}, "common cipher of TLS 1.3 (Ciphersuites)"),
+    (_GROUPS, {23, 24, 25, 29}, "common key exchange group (Groups)"),
+    (
+        _SIGNATURES,
+        {0x0401, 0x0501, 0x0601, 0x0804, 0x0805, 0x0806},
+        "RSA signature (SignatureAlgorithms)",
+    ),
+    (_SIGNATURES, _ECDSA, "ECDSA signature (SignatureAlgorithms)"),
+)
+
+
+def lacking(hello: bytes) -> str | None:
+    """Return what servers need and a ClientHello of our own does not offer, or None."""
+    begin = 5 + 4 + 2 + 32  # of the session, after both headers, version and random
+    begin += 1 + hello[begin]
+    size = int.from_bytes(hello[begin : begin + 2], "big")
+    offered = {_CIPHERS: hello[begin + 2 : begin + 2 + size]}
+    begin += 2 + size
+    begin += 1 + hello[begin] + 2  # of the extensions, after the compression methods
+    while begin < len(hello):
+        kind, size = (int.from_bytes(hello[at : at + 2], "big") for at in (begin, begin + 2))
+        begin += 4 + size
+        # Each list has its own length: of one byte for versions, else of two.
+        offered[kind] = hello[begin - size + (1 if kind == _SUPPORTED_VERSIONS else 2) : begin]
+    for kind, usual, name in _USUAL:
+        listed = offered.get(kind, b"")
+        values = {int.from_bytes(listed[at : at + 2], "big") for at in range(0, len(listed), 2)}
+        is_used = kind != _CIPHERS or b"\3\4" in offered.get(_SUPPORTED_VERSIONS, b"")
+        if is_used and not usual & values:
+            return name
+    return None
