@@ -4,6 +4,7 @@ nagiosplugin's Resource, Contexts and Summary are put together here; `output` re
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import nagiosplugin
 
@@ -13,10 +14,12 @@ from check_pop3_plus.check.figures import measured
 from check_pop3_plus.check.resource import Pop3
 from check_pop3_plus.check.retries import Attempt
 from check_pop3_plus.check.summary import Summary
-from check_pop3_plus.check.verdict import SEVERITY, Verdict
+from check_pop3_plus.check.verdict import SEVERITY, AddressResult, Verdict
 from check_pop3_plus.messages import long_output
+from check_pop3_plus.messages.formats import reason
 from check_pop3_plus.model.failures import LOCAL, Kind
-from check_pop3_plus.model.settings import Settings, State
+from check_pop3_plus.model.report import Session
+from check_pop3_plus.model.settings import Security, Settings, State
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline, pause
@@ -63,6 +66,7 @@ def run_check(
         is_repeatable=not any(
             session.login_began for each in attempts for session in each.report.sessions
         ),
+        **_facts(settings, attempts),
     )
     is_problem = last.state is not State.OK
     likely, found = _diagnosis(prerequisites, last, end) if is_problem else ("", ())
@@ -76,6 +80,45 @@ def run_check(
             *found,
         ),
         is_verbose=is_diagnosed or settings.verbosity >= 2,
+    )
+
+
+_SERVICES = {
+    Security.PLAIN: "pop3",
+    Security.IMPLICIT: "pop3s",
+    Security.STLS: "pop3-starttls",
+}
+
+
+def _facts(settings: Settings, attempts: Sequence[Attempt]) -> dict[str, Any]:
+    """Return what the verdict on these attempts has for programs."""
+    report, kinds = attempts[-1].report, attempts[-1].kinds
+    ended = (report.failure, *(session.failure for session in report.evaluated))
+    phases = [each.phase.value for each in ended if each and each.phase and each.kind in kinds]
+    first, second = report.first_to_end()
+    return {
+        "kinds": tuple(dict.fromkeys(kind.value for kind in kinds)),
+        "phase": next(iter(phases), None),
+        "host": settings.target.hostname,
+        "port": settings.target.port,
+        "service": _SERVICES[settings.tls.security],
+        "addresses": tuple(map(_address_result, report.sessions)),
+        "certificate": first.chain.leaf if first else None,
+        "intermediate": second.chain.first_intermediate_to_end if second else None,
+        "attempts": tuple((each.state, each.status) for each in attempts),
+    }
+
+
+def _address_result(session: Session) -> AddressResult:
+    failure = session.failure
+    taken = session.ended - session.began if session.ended and session.began else None
+    return AddressResult(
+        session.address.host,
+        session.address.port,
+        failure.kind.value if failure else None,
+        failure.phase.value if failure and failure.phase else None,
+        reason(failure) if failure else None,
+        None if taken is None else round(taken, 4),
     )
 
 
@@ -134,12 +177,14 @@ def _stopped(settings: Settings, attempts: Sequence[Attempt], started: float) ->
     """Return the verdict of a run that was stopped by a signal in the pause before a retry."""
     seconds, last, number = Clock() - started, attempts[-1], len(attempts) + 1
     lines = retries.lines(attempts, "", seconds)
+    facts = _facts(settings, attempts) | {"kinds": (Kind.STOPPED.value,)}
     return Verdict(
         State.UNKNOWN,
         f"stopped from outside after {seconds:.0f} s, before attempt {number}: {last.status}",
         last.figures,
         (f"kind: {Kind.STOPPED.value}", *lines),
         suffix=retries.suffix(attempts, settings.limits) + last.suffix,
+        **facts,
     )
 
 

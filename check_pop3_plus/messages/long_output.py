@@ -99,7 +99,7 @@ class Evidence:
         yield from self._times()
         if settings.verbosity >= 2:
             yield from self._policy()
-        if settings.command:
+        if settings.command and self._kinds:
             yield f"repeat: {settings.command}"
         if self._kinds:
             yield f"see: docs/kinds.md#{self._kinds[0].value}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
+from typing import TypeAlias
 
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import Printable
@@ -239,6 +240,14 @@ class Thresholds(Record):
         return RangePair() != self.newest or RangePair() != self.oldest
 
 
+class Output(Enum):
+    """A format of the result."""
+
+    PLUGIN = "plugin"
+    JSON = "json"
+    PROMETHEUS = "prometheus"
+
+
 class Settings(Record):
     target: Target
     tls: TlsPolicy = TlsPolicy()
@@ -254,6 +263,7 @@ class Settings(Record):
     verbosity: int = 0
     notes: tuple[Printable, ...] = ()
     """Remarks on the options, for the long output."""
+    output: Output = Output.PLUGIN
     command: str = ""
     """The command line that repeats the check; empty if it cannot be written without quotes."""
 
@@ -281,6 +291,15 @@ class JsonLines(Record):
     """Standard output; a file is never written."""
 
 
+class MetricsFile(Record):
+    """The file of a textfile collector; it is replaced as a whole."""
+
+    path: str
+
+
+SubmitTarget: TypeAlias = IcingaApi | CommandFile | JsonLines | MetricsFile
+
+
 class Sweep(Record):
     """A sweep: many services of one INI file."""
 
@@ -289,6 +308,6 @@ class Sweep(Record):
     """Values of the options on the command line, by long name; they apply to every service."""
     jobs: int = 128
     run_timeout: float = 50.0
-    submit_target: IcingaApi | CommandFile | JsonLines | None = None
+    submit_target: SubmitTarget | None = None
     """Where each result is submitted; None if only the result of the sweep is printed."""
     verbosity: int = 0

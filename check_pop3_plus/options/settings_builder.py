@@ -18,11 +18,14 @@ from check_pop3_plus.model.settings import (
     JsonLines,
     Limits,
     Login,
+    MetricsFile,
+    Output,
     RangePair,
     SecretSource,
     Security,
     Settings,
     State,
+    SubmitTarget,
     Sweep,
     Target,
     Thresholds,
@@ -54,6 +57,10 @@ def sweep(given: Given) -> Sweep:
         raise UsageError(
             "--hostname and --sweep cannot be combined: the file of the sweep names the hosts"
         )
+    if "--output" in given:
+        raise UsageError(
+            "--output and --sweep cannot be combined: use --submit jsonl:- or prometheus:FILE"
+        )
     own = (*OF_SWEEPS, "--run-timeout")
     # An empty value has always meant the default here.
     run_timeout = given.last("--run-timeout") or str(LONG_RUN_TIMEOUT)
@@ -67,7 +74,7 @@ def sweep(given: Given) -> Sweep:
     )
 
 
-def _submit_target(given: Given) -> IcingaApi | CommandFile | JsonLines | None:
+def _submit_target(given: Given) -> SubmitTarget | None:
     wanted = given.last("--submit")
     kind, _, location = (wanted or "").partition(":")
     if kind != "icinga2" and any(option.startswith("--icinga-") for option in given):
@@ -82,7 +89,15 @@ def _submit_target(given: Given) -> IcingaApi | CommandFile | JsonLines | None:
         return JsonLines()
     if kind == "icinga2":
         return _icinga_api(given, location)
-    raise invalid("--submit", wanted, "must be icinga2:URL, nagios:FILE or jsonl:-")
+    if kind == "prometheus" and location:
+        if not location.endswith(".prom"):
+            raise invalid(
+                "--submit", wanted, "must end in .prom: node_exporter reads no other file"
+            )
+        return MetricsFile(validators.path(location, "--submit"))
+    raise invalid(
+        "--submit", wanted, "must be icinga2:URL, nagios:FILE, prometheus:FILE or jsonl:-"
+    )
 
 
 def _icinga_api(given: Given, url: str) -> IcingaApi:
@@ -140,6 +155,7 @@ def settings(given: Given) -> Settings:
         verbosity=_verbosity(given),
         notes=_notes(given, limits),
         command=_command(given),
+        output=Output(given.last("--output") or Output.PLUGIN.value),
     )
 
 
@@ -172,7 +188,7 @@ def _command(given: Given) -> str:
     """
     words = [PROGRAM]
     for entry in ENTRIES:
-        values = given.get(entry.name, [])
+        values = given.get(entry.name, []) if entry.name != "--output" else []
         flag = entry.flags.partition(" ")[0]
         for value in values if entry.is_repeatable else values[-1:]:
             if not entry.value or (entry.is_optional and not value):
