@@ -46,7 +46,7 @@ SECONDS ?= 60
 TARGETS ?=
 
 .PHONY: help demo venv generated quick test record test-systems soak fuzz bench lint lock audit screenshots \
-	clean servers systems programs
+	clean servers systems programs sdist
 
 help:
 	@echo 'make demo           see it work; for your own server add'
@@ -67,6 +67,7 @@ help:
 	@echo 'make audit          check all dependencies for known vulnerabilities (online)'
 	@echo 'make generated      after a change of options, kinds or output: rewrite what the documents'
 	@echo '                    show of them, and the Director basket'
+	@echo 'make sdist          source distribution and wheel, in dist'
 	@echo 'make screenshots    as root: retake the pictures of the README'
 	@echo 'make clean          remove everything that the other commands made'
 	@echo 'INSTALL=1           with test, test-systems or screenshots, as root on Debian:'
@@ -93,6 +94,8 @@ lock:
 	@echo 'setuptools >=77' | $(LOCK) --output-file requirements.txt setup.cfg -
 	@$(LOCK) --extra test --constraint requirements.txt --output-file tests/requirements.txt \
 		setup.cfg requirements.txt
+	@$(LOCK) --extra packaging --constraint tests/requirements.txt \
+		--output-file packaging/requirements.txt setup.cfg
 	@$(LOCK) --extra fuzz --constraint tests/requirements.txt \
 		--output-file tests/fuzz/requirements.txt setup.cfg
 
@@ -102,6 +105,7 @@ audit: $(STAMP)
 	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 	.venv-audit/bin/pip-audit --require-hashes --disable-pip --requirement requirements.txt
 	.venv-audit/bin/pip-audit --require-hashes --disable-pip --requirement tests/requirements.txt
+	.venv-audit/bin/pip-audit --require-hashes --disable-pip --requirement packaging/requirements.txt
 
 # Rewrite what is made from the code: lists of options and kinds, the basket for the Icinga
 # Director, and the outputs that the documents show.
@@ -116,7 +120,7 @@ lint: $(STAMP)
 quick: lint
 	$(PYTEST) -q tests/unit
 
-test: servers lint
+test: servers lint $(VENV)/.packaging
 	$(PYTEST) --ignore=tests/systems tests
 
 # Rewrite the recorded output of the fault and threat tests; git diff shows the changes.
@@ -126,6 +130,8 @@ record: servers $(STAMP)
 
 test-systems: systems $(STAMP)
 	$(PYTEST) tests/systems
+	DOVECOT_ROOT=$(CURDIR)/.servers/dovecot-2.4/root $(PYTEST) \
+		tests/checks/test_dovecot.py tests/systems/test_proxies.py
 
 screenshots: programs $(STAMP)
 	$(BIN)/python -m tests.support.screenshots
@@ -148,6 +154,15 @@ $(VENV)/.fuzzer: $(STAMP) tests/fuzz/requirements.txt
 	@$(PIP) --require-hashes --requirement tests/fuzz/requirements.txt
 	@touch $@
 
+# Checkers of the source distribution and of the workflow.
+$(VENV)/.packaging: $(STAMP) packaging/requirements.txt
+	@$(PIP) --require-hashes --requirement packaging/requirements.txt
+	@touch $@
+
+# The source distribution and the wheel, in dist.
+sdist: $(STAMP)
+	@packaging/build-sdist $(BIN)/python dist
+
 fuzz: $(VENV)/.fuzzer
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(TARGETS)
 
@@ -164,6 +179,7 @@ programs:
 
 systems:
 	@tests/install-servers $(SERVERS) $(SYSTEMS)
+	@RELEASE=trixie tests/unpack-server .servers/dovecot-2.4 dovecot-pop3d
 	@tests/unpack-server .servers/courier-pop $(COURIER)
 	@tests/unpack-server .servers/cyrus-pop3d $(CYRUS)
 	@tests/unpack-server .servers/popa3d $(POPA3D)

@@ -174,6 +174,8 @@ class StatusLine:
                 return f"certificate was issued for {lifetime} (limit {wanted.max_validity:g} days)"
             case Kind.NOT_DEPLOYED:
                 return certificates.outdated(leaf, self._report.deployed)
+            case Kind.CERTIFICATE_UNREADABLE:
+                return certificates.unreadable(chain)
         issuer_facts = chain.first_issuer_to_end if is_issuer else None
         if issuer_facts:
             which = certificates.issuer(issuer_facts, chain)

@@ -307,6 +307,7 @@ class Sweep(Record):
     common: Mapping[str, Sequence[str]] = {}
     """Values of the options on the command line, by long name; they apply to every service."""
     jobs: int = 128
+    jobs_per_address: int = 4
     run_timeout: float = 50.0
     submit_target: SubmitTarget | None = None
     """Where each result is submitted; None if only the result of the sweep is printed."""

@@ -139,7 +139,9 @@ ABOUT_CLIENT_CERTIFICATE = frozenset(
 # What to try after an alert; it proves that the port speaks TLS.
 _AFTER_ALERT = {
     "unrecognized name": "the server has no certificate for this name: check -H and --sni",
-    "internal error": "an internal error of the server: check its log",
+    # Dovecot 2.4 sends it when HAProxy puts a PROXY header in front of the handshake.
+    "internal error": "an internal error of the server: check its log; behind a proxy, whether only"
+    " one side uses the PROXY protocol",
     "no application protocol": "the server wants ALPN: another service behind this port?",
     "unknown psk identity": "the server wants pre-shared keys: check its TLS settings",
     "handshake failure": "no common TLS version or cipher, or the server is misconfigured",

@@ -35,6 +35,7 @@ from check_pop3_plus.model.settings import (
 from check_pop3_plus.options import validators
 from check_pop3_plus.options.table import (
     DEFAULT_JOBS,
+    DEFAULT_JOBS_PER_ADDRESS,
     ENTRIES,
     NEED_TLS,
     OF_SWEEPS,
@@ -68,6 +69,8 @@ def sweep(given: Given) -> Sweep:
         file=validators.path(given["--sweep"][-1], "--sweep"),
         common={option: values for option, values in given.items() if option not in own},
         jobs=given.checked("--jobs", validators.whole_number) or DEFAULT_JOBS,
+        jobs_per_address=given.checked("--jobs-per-address", validators.whole_number)
+        or DEFAULT_JOBS_PER_ADDRESS,
         run_timeout=validators.seconds(run_timeout, "--run-timeout"),
         submit_target=_submit_target(given),
         verbosity=_verbosity(given),

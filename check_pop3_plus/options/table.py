@@ -1,4 +1,4 @@
-"""The table of options. Parser, `--help`, README and Director basket are made from it."""
+"""The table of options. Parser, `--help`, documents and Director basket are made from it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
@@ -9,6 +9,7 @@ from check_pop3_plus.model.settings import LOGIN_METHODS, Output, Subject, Verif
 
 PROGRAM = "check_pop3_plus"
 DEFAULT_JOBS = 128
+DEFAULT_JOBS_PER_ADDRESS = 4
 
 SENSITIVITIES = {"very-high": 0, "high": 2, "medium": 5, "low": 7, "very-low": 10}
 """Retries before a failure is reported (contract, section 6)."""
@@ -135,6 +136,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
     _SWEEP: (
         Entry("--sweep", "FILE", "check every service [HOST!SERVICE] of this INI file; its keys are the long options; the section DEFAULT and other options on the command line apply to all services"),
         Entry("--jobs", "N", "parallel checks (default 128)"),
+        Entry("--jobs-per-address", "N", "parallel checks of servers at one address (default 4), and one login of each user there, so that the sweep does not cause the refusals that it reports"),
         Entry("--submit", "TO", "submit each result to icinga2:URL (API), nagios:FILE (command file), write it as metrics to prometheus:FILE (of the textfile collector of node_exporter; FILE ends in .prom), or print it as JSON (jsonl:-, one object per line); the exit code then reports the sweep itself"),
         Entry("--icinga-user", "NAME", "user of the Icinga 2 API"),
         Entry("--icinga-password-file", "FILE", "read the password of the Icinga 2 API from the first line of this file; mode 0600 or 0640"),

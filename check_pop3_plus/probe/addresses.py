@@ -78,6 +78,7 @@ class _Attempt:
         self.began = Clock()
         with self.timeline.phase(Phase.RESOLVE):
             self.addresses = resolve.look_up(self.settings.target, self.deadline)
+        self.prerequisites.admit(self.addresses)
         if self.settings.target.all_addresses:
             self._probe_in_parallel(self.addresses)
         else:

@@ -272,9 +272,11 @@ def test_old_tls_version_is_refused_unless_allowed(pki: Pki, version: str) -> No
             refused = check_at(server, pki, "good", *how, tls=tls)
             allowed = check_at(server, pki, "good", *how, "--tls-min", "1.1", tls=tls)
 
-            assert re.match(rf"POP3 CRITICAL - server offers only {spoken} ", refused.verdict), (
-                refused.out
-            )
+            # Dovecot 2.4 sends an alert about the version, and 2.3 closes the connection.
+            assert re.match(
+                rf"POP3 CRITICAL - server (offers only {spoken} |speaks only TLS 1\.1 or older;)",
+                refused.verdict,
+            ), refused.out
             assert_failed(refused, 2, "old-tls", "tls")
             if version == "1.0":
                 assert_failed(allowed, 2, "old-tls", "tls")
@@ -374,10 +376,10 @@ def test_connection_limit_is_kind_in_use(pki: Pki, login: Login) -> None:
         done = check_at(server, pki, "good", *login())
         other = check_at(server, pki, "good", *login("empty"))
 
-    # The code depends on the patch level of the package; the text is the same.
-    said = re.search(r"\[(IN-USE|SYS/TEMP)\] Maximum number of connections", done.verdict)
+    # The code depends on the patch level of Dovecot 2.3, and 2.4 sends none; the text is the same.
+    said = re.search(r"(\[SYS/TEMP\] )?(\[IN-USE\] )?Maximum number of connections", done.verdict)
     assert said, done.out
-    assert_failed(done, 1, {"IN-USE": "in-use", "SYS/TEMP": "temporary"}[said[1]], "login")
+    assert_failed(done, 1, "temporary" if said[1] else "in-use", "login")
     assert other.code == 0, other.out
 
 
@@ -520,7 +522,8 @@ def test_token_valid_logs_in_and_expired_is_rejected(check: Check, login: Login,
     assert good.code == 0, good.out
     for refused in (old, other):
         assert_failed(refused, 2, "credentials", "login")
-        assert "token refused: " in refused.verdict
+    # For the token of another user Dovecot 2.4 sends no reason.
+    assert "token refused: " in old.verdict
 
 
 def test_sasl_external_uses_client_certificate(pki: Pki) -> None:

@@ -121,7 +121,10 @@ OF_OTHERS = {
 } | {option for option in VALUES if option.startswith("--oauth")}
 """Of little use alone: a command line with one of them is wrong, whatever else it has."""
 
-WITHHELD = {"--password-command": "it would run a program"}
+WITHHELD = {
+    "--password-command": "it would run a program",
+    "--jobs-per-address": "it is read as --jobs is",
+}
 
 # What takes several options to be right.
 TOGETHER = [

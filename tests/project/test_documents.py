@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from check_pop3_plus.check.default_states import POLICIES
+from check_pop3_plus.check.figures import LABELS
 from check_pop3_plus.model.failures import Kind
 from check_pop3_plus.model.settings import State
-from tests.support import documents, generated, kinds_page
+from check_pop3_plus.options import parser
+from tests.support import documents, faults, generated, kinds_page, shown_world
 from tests.support.command import run
 from tests.support.documents import PAGES, PROJECT
 from tests.support.in_process import Scenario, Script, Stage, said
-from tests.support.option_list import VALUED
+from tests.support.option_list import FLAGS, VALUED
 
 IMAGES = PROJECT / "images"
 README = (PROJECT / "README.md").read_text()
@@ -115,6 +121,127 @@ def test_shown_output_is_that_of_the_command() -> None:
 
     for path, text in zip(PAGES, TEXTS, strict=True):
         assert documents.rewritten(text, outputs) == text, f"{path.name}: run `make generated`"
+
+
+COMMANDS = [
+    pytest.param(command, id=f"{path.name}: {command[:60]}")
+    for path, text in zip(PAGES, TEXTS, strict=True)
+    for command in documents.plugin_commands(text)
+]
+
+
+def test_documents_show_commands() -> None:
+    """They are found in blocks and in the text."""
+    assert len(COMMANDS) > 20
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_line_is_valid(command: str) -> None:
+    """The plugin accepts every command line that a page shows, also those without output."""
+    words = shlex.split(command, comments=True)[1:]
+    if not command.endswith("[options]") and not words[0].startswith(
+        ("--help", "--version", "--extra")
+    ):
+        parser.read(words)
+
+
+def lines_with(page: str, *beginnings: str) -> list[str]:
+    """Return the lines of a page that begin like this, in this order; each must exist."""
+    lines = [line.strip() for line in (PROJECT / page).read_text().replace("\\\n", "").splitlines()]
+    return [next(line for line in lines if line.startswith(each)) for each in beginnings]
+
+
+def test_monitoring_user_reads_the_password_file() -> None:
+    """The commands of the README: as made, the file can be read by this user and nobody else."""
+    if os.geteuid():
+        pytest.skip("only root can give a file to a group")
+    install, test = lines_with("README.md", "install -o root", "setpriv")
+    write = "sh -c 'echo correct horse >/etc/nagios/pop3.secret'"
+    by_another = test.replace("id nagios", "id nobody")
+    steps = ("rm /etc/nagios/pop3.secret", install, write, test, by_another)
+    *_, accepted, refused = documents.run([("good", step, "") for step in steps])
+
+    assert accepted.startswith("POP3 OK - pop.example.org:995 answered")
+    assert "Permission denied" in refused
+
+
+BY_HAND = ("good", "USER monitor\nPASS correct horse\nSTAT\nQUIT\n")
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+def test_commands_of_openssl_work() -> None:
+    """A login by hand, with TLS from the first byte and by STLS, and the chain verified again."""
+    (by_hand,) = lines_with("docs/login.md", "openssl s_client")
+    login = (PROJECT / "docs" / "login.md").read_text()
+    by_stls = re.findall(r"`(openssl s_client .* -starttls pop3 .*)`", login)
+    (verify,) = lines_with("docs/certificates.md", "openssl s_client")
+    rehash = "openssl rehash /etc/ssl/certs"
+    name, typed = BY_HAND
+    steps = [
+        (name, by_hand, typed),
+        (name, by_stls[0], typed),
+        (name, rehash, ""),
+        (name, verify, ""),
+    ]
+    *sessions, _, verified = documents.run(steps)
+
+    for session in sessions:
+        assert "+OK Logged in" in session
+        assert "+OK 12 34567" in session
+    assert "Verify return code: 0 (ok)" in verified
+
+
+def test_shell_blocks_have_no_syntax_error() -> None:
+    """Each block of commands is valid for a shell, also those that need a mail server."""
+    for text in TEXTS:
+        for block in re.findall(r"^```\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+            if re.match(
+                r"(python3|ln|cat|install|semanage|setpriv|openssl|doveadm|make) |/", block
+            ):
+                done = subprocess.run(["sh", "-n"], input=block.encode(), capture_output=True)
+                assert done.returncode == 0, block
+
+
+FOREIGN = {
+    *("--rootcert", "--selfsigned", "--noauth", "--ignore-host-cn", "--resolve"),
+    *("--fingerprint", "--maximum-validity", "--require-no-tls1", "--require-no-tls1_1"),
+}
+"""Options of check_ssl_cert that the README translates."""
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_options_in_the_text_exist(path: Path) -> None:
+    """Each option in the text is one of the plugin."""
+    spans = re.findall(r"`(--?[A-Za-z][^`]*)`", path.read_text())
+    used = {word.partition("=")[0] for span in spans for word in span.split() if word[0] == "-"}
+    long = {flag for flag in used if flag.startswith("--")}
+    # `--newest-...` stands for several.
+    groups = {flag for flag in long if flag.endswith("...")}
+
+    assert long - groups <= FLAGS | FOREIGN
+    assert all(any(flag.startswith(group[:-3]) for flag in FLAGS) for group in groups)
+
+
+def test_page_of_metrics_lists_every_label_with_its_unit() -> None:
+    """Labels and units are those of the code and of the outputs that the documents show."""
+    page = (PROJECT / "docs" / "metrics.md").read_text()
+    rows = re.findall(r"^\| (`.+?`) \| (s|B|) ?\| ", page, re.MULTILINE)
+    units = {label: unit for cell, unit in rows for label in re.findall(r"`(.+?)`", cell)}
+    shown = [each.output for text in TEXTS for each in documents.shown(text)]
+    measured = re.findall(r"[| ]([a-z_\d]+)=-?[\d.]+(s|B|)(?=[; \n]|$)", "\n".join(shown))
+
+    assert set(LABELS) <= set(units)
+    assert set(units) == {*LABELS, *faults.LABELS, "time_<address>", "cert_days_<address>"}
+    assert len(measured) > 50
+    for label, unit in measured:
+        name = re.sub(r"(?<=time_|days_)\d+_.+", "<address>", label)
+        assert units[name] == unit, label
+
+
+def test_pages_show_the_files_that_are_read() -> None:
+    """The outputs below them are those of these files."""
+    assert shown_world.SWEEP in (PROJECT / "docs" / "sweep.md").read_text()
+    assert shown_world.OPTIONS in (PROJECT / "docs" / "options.md").read_text()
 
 
 # --- links and pictures ------------------------------------------------------------------------

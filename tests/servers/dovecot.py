@@ -1,4 +1,4 @@
-"""A private Dovecot 2.3 with its own configuration and ports, and many servers by address.
+"""A private Dovecot, 2.3 or 2.4, with its own configuration and ports, and many servers by address.
 
 Every persona listens on its own loopback address, on the same two ports. Settings that Dovecot
 supports only for a whole instance make a variant.
@@ -13,6 +13,7 @@ import json
 import os
 import pwd
 import random
+import re
 import shutil
 import signal
 import socket
@@ -21,18 +22,43 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from tests.pki.certificates import Pki
+from tests.servers.dovecot_settings import (
+    CONFIGURATION,
+    LOGGED_BY_2_4,
+    MECHANISMS,
+    OAUTH2,
+    OPENSSL,
+    VARIANTS,
+    in_syntax_of,
+    users,
+)
 from tests.support import command
 from tests.support.command import Run
 
 HOST = "pop.example.test"
 
 BINARY = shutil.which("dovecot", path=os.environ.get("PATH", "") + ":/usr/sbin")
+
+ROOT = os.environ.get("DOVECOT_ROOT")
+"""A root directory, made by `unpack-server`, whose Dovecot runs in place of the installed one."""
+
+# In a mount namespace, which ends with the server. All paths mean the same inside the root.
+_ENTER = """
+for place in dev proc "$2"; do
+    mkdir -p "$1/$place" && mount --rbind "/$place" "$1/$place" || exit
+done
+for file in etc/passwd etc/group; do
+    touch "$1/$file" && mount --bind "/$file" "$1/$file" || exit
+done
+exec chroot "$1" /usr/sbin/dovecot "${@:3}"
+"""
 
 PASSWORDS = {
     "monitor": "s3cret pass",
@@ -84,132 +110,7 @@ PERSONAS = {
 PROXIED = "127.0.1.1"
 """The address of the listeners of the variant `proxy-protocol`."""
 
-_OLD_TLS = """
-ssl_min_protocol = TLSv1
-ssl_cipher_list = ALL:!aNULL:@SECLEVEL=0
-import_environment = OPENSSL_CONF={folder}/openssl.cnf
-"""
-# Dovecot 2.3 can set a minimum TLS version, but no maximum; OpenSSL can.
-_OPENSSL = """
-openssl_conf = default_conf
-[default_conf]
-ssl_conf = ssl
-[ssl]
-system_default = limits
-[limits]
-MinProtocol = {version}
-MaxProtocol = {version}
-CipherString = DEFAULT@SECLEVEL=0
-"""
-
-VARIANTS = {
-    "": "",
-    "tls-1.0": _OLD_TLS,
-    "tls-1.1": _OLD_TLS,
-    "client-certificate": """
-ssl_ca = <{ca_file}
-ssl_verify_client_cert = yes
-ssl_require_crl = no
-auth_ssl_require_client_cert = yes
-""",
-    "lock": "pop3_lock_session = yes\n",
-    "one-connection": "mail_max_userip_connections = 1\n",
-    # The same ports on another address expect the PROXY protocol.
-    "proxy-protocol": """
-haproxy_trusted_networks = 127.0.0.0/8
-service pop3-login {{
-  inet_listener proxied {{
-    address = {proxied}
-    port = {plain}
-    haproxy = yes
-  }}
-  inet_listener proxied-tls {{
-    address = {proxied}
-    port = {tls}
-    ssl = yes
-    haproxy = yes
-  }}
-}}
-""",
-}
-
-_CONFIGURATION = """
-base_dir = {folder}/run
-state_dir = {folder}/state
-log_path = {folder}/log
-auth_verbose = yes
-protocols = pop3
-listen = {addresses}
-default_internal_user = {user}
-default_internal_group = {group}
-default_login_user = {user}
-first_valid_uid = 1
-mail_location = maildir:{folder}/mail/%u
-mail_max_userip_connections = 100
-login_greeting = {folder.name}
-auth_mechanisms = {mechanisms}
-auth_ssl_username_from_cert = yes
-ssl_cert_username_field = commonName
-auth_failure_delay = 0
-disable_plaintext_auth = no
-ssl = yes
-ssl_cert = <{certificate}
-ssl_key = <{key}
-ssl_min_protocol = TLSv1.2
-service stats {{
-  chroot =
-}}
-service anvil {{
-  chroot =
-  # Without this, a rejected login delays the next ones by seconds.
-  unix_listener anvil-auth-penalty {{
-    mode = 0
-  }}
-}}
-service pop3-login {{
-  chroot =
-  service_count = 0
-  inet_listener pop3 {{
-    port = {plain}
-  }}
-  inet_listener pop3s {{
-    port = {tls}
-    ssl = yes
-  }}
-}}
-passdb {{
-  driver = passwd-file
-  args = {folder}/passwd
-  mechanisms = plain login cram-md5 apop scram-sha-1 scram-sha-256
-}}
-# The certificate authenticates the user; there is no password.
-passdb {{
-  driver = static
-  mechanisms = external
-  args = nopassword=y
-}}
-passdb {{
-  driver = oauth2
-  mechanisms = xoauth2 oauthbearer
-  args = {folder}/oauth2
-}}
-userdb {{
-  driver = static
-  args = uid={uid} gid={gid} home={folder}/mail/%u
-}}
-"""
-
-
-# Dovecot verifies the tokens itself with the key of the tests; no other server is needed.
-_OAUTH2 = """
-introspection_mode = local
-local_validation_key_dict = fs:posix:prefix={folder}/keys/
-username_attribute = email
-issuers = https://issuer.example.test
-"""
 TOKEN_KEY = b"only for tokens of these tests!!"
-
-MECHANISMS = "plain login cram-md5 apop scram-sha-1 scram-sha-256 external xoauth2 oauthbearer"
 
 
 def token(user: str, lifetime: float = 3600) -> str:
@@ -244,8 +145,11 @@ class Dovecot(NamedTuple):
         return {str(p.relative_to(top)): p.read_bytes() for p in top.rglob("*") if p.is_file()}
 
     def log(self) -> str:
-        """The log of the server so far."""
-        return (self.folder / "log").read_text()
+        """The log of the server so far, in the words of Dovecot 2.3."""
+        log = (self.folder / "log").read_text()
+        for new, old in LOGGED_BY_2_4.items():
+            log = log.replace(new, old)
+        return log
 
     def log_since(self, before: str, expected: str) -> str:
         """The log after `before`, as soon as it contains `expected`: logging is delayed."""
@@ -266,7 +170,9 @@ def dovecot(pki: Pki) -> Iterator[Dovecot]:
 @contextmanager
 def running(pki: Pki, variant: str = "") -> Iterator[Dovecot]:
     """Run an instance for the time of the context, then remove its directory."""
-    if BINARY is None:
+    if ROOT and os.geteuid():
+        pytest.skip("Dovecot in a root directory of its own needs root")
+    if (BINARY is None) if ROOT is None else not Path(ROOT, "usr/sbin/dovecot").exists():
         # With CI=true a missing server is a failure.
         asked_for = os.environ.get("CI") == "true" or os.environ.get("INSTALL") == "1"
         (pytest.fail if asked_for else pytest.skip)("Dovecot is not installed (dovecot-pop3d)")
@@ -281,6 +187,25 @@ def running(pki: Pki, variant: str = "") -> Iterator[Dovecot]:
             _stop(process)
     finally:
         shutil.rmtree(folder)
+
+
+def _command(*args: object) -> list[str]:
+    """Return the command line of Dovecot."""
+    program = (
+        ("unshare", "--mount", "bash", "-c", _ENTER, "bash", ROOT, tempfile.gettempdir().strip("/"))
+        if ROOT
+        else (BINARY,)
+    )
+    return [str(word) for word in (*program, *args)]
+
+
+@cache
+def version() -> tuple[int, ...]:
+    """Return the version of the Dovecot that the tests start."""
+    printed = subprocess.run(_command("--version"), stdout=subprocess.PIPE, text=True, check=True)
+    found = re.match(r"(\d+)\.(\d+)", printed.stdout)
+    assert found, printed
+    return tuple(map(int, found.groups()))
 
 
 def _account() -> pwd.struct_passwd:
@@ -298,7 +223,7 @@ def _furnish(folder: Path, variant: str) -> None:
     folder.chmod(0o711)
     users = (f"{user}:{{PLAIN}}{password}::::::\n" for user, password in PASSWORDS.items())
     (folder / "passwd").write_text("".join(users))
-    (folder / "oauth2").write_text(_OAUTH2.format(folder=folder))
+    (folder / "oauth2").write_text(OAUTH2.format(folder=folder))
     keys = folder / "keys" / "default" / "HS256"
     keys.mkdir(parents=True)
     (keys / "default").write_bytes(base64.b64encode(TOKEN_KEY))
@@ -315,7 +240,7 @@ def _furnish(folder: Path, variant: str) -> None:
             )
     if variant.startswith("tls-"):
         version = {"tls-1.0": "TLSv1", "tls-1.1": "TLSv1.1"}[variant]
-        (folder / "openssl.cnf").write_text(_OPENSSL.format(version=version))
+        (folder / "openssl.cnf").write_text(OPENSSL.format(version=version))
     if not os.geteuid():
         account = _account()
         for path in (folder / "passwd", folder / "oauth2", mail, *mail.rglob("*")):
@@ -326,7 +251,7 @@ def _configuration(folder: Path, pki: Pki, variant: str, plain: int, tls: int) -
     pki.expiring(5, 90)
     account = _account()
     certificate, key = pki.files("good")
-    text = _CONFIGURATION.format(
+    text = (CONFIGURATION + users(version())).format(
         folder=folder,
         mechanisms=MECHANISMS,
         addresses=", ".join(persona.address for persona in PERSONAS.values()),
@@ -348,18 +273,17 @@ def _configuration(folder: Path, pki: Pki, variant: str, plain: int, tls: int) -
             f"local {persona.address} {{\n"
             f"ssl_cert = <{certificate}\nssl_key = <{key}\n{persona.settings}\n}}\n"
         )
-    return text
+    return in_syntax_of(version(), text)
 
 
 def _start(folder: Path, pki: Pki, variant: str) -> tuple[Dovecot, subprocess.Popen[str]]:
-    assert BINARY
     configuration = folder / "dovecot.conf"
     complaint = ""
     for _ in range(START_TRIES):
         plain, tls = random.sample(PORTS, 2)
         configuration.write_text(_configuration(folder, pki, variant, plain, tls))
         process = subprocess.Popen(
-            [BINARY, "-F", "-c", configuration],
+            _command("-F", "-c", configuration),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

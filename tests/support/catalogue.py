@@ -345,8 +345,10 @@ FAULTS = {
         WITH_TLS,
     ),
     38: Row(
-        "the certificate is unreadable, and TLS works",
-        {"": warning("certificate-unreadable", r" - details of the certificate are unreadable")},
+        "a fact that was asked for is unreadable, and TLS works",
+        {
+            "issuer": warning("certificate-unreadable", r" are unreadable: subject and issuer \("),
+        },
         WITH_TLS,
     ),
     39: Row(
@@ -556,6 +558,12 @@ FAULTS = {
         {
             name: unknown("config", f"config: missing Python module {name}$")
             for name in ("cryptography", "nagiosplugin")
+        }
+        | {
+            "cryptography, not decisive": ok(
+                "certificate valid for",
+                r"subject and issuer \(missing Python module cryptography\)",
+            )
         },
         ANY,
     ),
@@ -919,16 +927,17 @@ FAULTS = {
         {
             "descriptors": unknown(
                 None,
-                r": 1 OK; 1 not done \(password command cannot be run: Too many open files\): a!x",
-                r"^unknown: not done, password command cannot be run: .* \(ulimit\): a!x",
+                r": 1 OK; 1 not done \(password command cannot be run: Too many open files; lower"
+                r" --jobs, or raise the limit \(ulimit\)\): a!x; all submitted ",
+                r"^unknown: not done \(password command cannot be run: .*\): a!x",
             ),
             "threads": unknown(
                 None,
-                r": none done; 2 not done \(cannot start a thread\): a!x, b!y; all submitted",
-                r"^unknown: not done within 3 s after a local shortage \(cannot start a thread; ",
+                r": none done; 2 not done \(cannot start a thread; .*: a!x, b!y; all submitted",
+                r"^unknown: not done within 3 s \(cannot start a thread; ",
             ),
             "memory": unknown(
-                None, r"; 2 not done \(local error: MemoryError\): a!x, b!y; all submitted"
+                None, r"; 2 not done \(local error: MemoryError; .*: a!x, b!y; all submitted"
             ),
         },
         ANY,

@@ -10,7 +10,7 @@ from check_pop3_plus.options import help_text
 from tests.support import director_basket, documents, kinds_page, manual
 from tests.support.documents import PAGES
 
-OPTIONS = documents.PROJECT / "README.md"
+OPTIONS = documents.PROJECT / "docs" / "options.md"
 _BEGIN = "<!-- options: begin; made by `make generated` -->\n```\n"
 _END = "```\n<!-- options: end -->"
 
