@@ -56,8 +56,11 @@ _check_pop3_plus() {
         --submit|--submit=)
             values='icinga2:https:// nagios: jsonl:-'
             ;;
+        --output|--output=)
+            values='plugin json prometheus'
+            ;;
         *)
-            [[ $joined ]] || values='--hostname --port --use-ipv4 --use-ipv6 --connect-to --source-address --all-addresses --min-addresses --ssl --starttls --verify --sni --ca-file --ca-path --tls-min --client-cert --client-key --x509-strict --certificate --pin --issuer --expect-cert-file --min-key-bits --max-validity --username --password-file --password-env --password-command --auth --allow-insecure-login --oauth-token-url --oauth-client-id --oauth-client-secret-file --oauth-refresh-token-file --oauth-scope --oauth-ca-file --messages-warning --messages-critical --size-warning --size-critical --newest-warning --newest-critical --oldest-warning --oldest-critical --warning --critical --phase-warning --phase-critical --timeout --run-timeout --expect --all --require-capa --refuse-cleartext-login --check-starttls-injection --reject-legacy-tls --state --refuse --mismatch --diagnose --sensitivity --rechecks --sweep --jobs --jobs-per-address --submit --icinga-user --icinga-password-file --icinga-ca-file --verbose --extra-opts --version --help'
+            [[ $joined ]] || values='--hostname --port --use-ipv4 --use-ipv6 --connect-to --source-address --all-addresses --min-addresses --ssl --starttls --verify --sni --ca-file --ca-path --tls-min --client-cert --client-key --x509-strict --certificate --pin --issuer --expect-cert-file --min-key-bits --max-validity --username --password-file --password-env --password-command --auth --allow-insecure-login --oauth-token-url --oauth-client-id --oauth-client-secret-file --oauth-refresh-token-file --oauth-scope --oauth-ca-file --messages-warning --messages-critical --size-warning --size-critical --newest-warning --newest-critical --oldest-warning --oldest-critical --warning --critical --phase-warning --phase-critical --timeout --run-timeout --expect --all --require-capa --refuse-cleartext-login --check-starttls-injection --reject-legacy-tls --state --refuse --mismatch --diagnose --sensitivity --rechecks --sweep --jobs --jobs-per-address --submit --icinga-user --icinga-password-file --icinga-ca-file --verbose --output --extra-opts --version --help'
             ;;
     esac
     COMPREPLY=()
