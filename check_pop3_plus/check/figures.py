@@ -16,6 +16,9 @@ LABELS = (
     "mailbox_size",
     "newest_age",
     "oldest_age",
+    "delivery",
+    "probes_pending",
+    "probes_lost",
 )
 """The order of the figures; those of single addresses come last."""
 

@@ -51,7 +51,7 @@ class TcpConnection(Record):
 
 
 class Greeting(Record):
-    """What a port answers in plain text."""
+    """What a port answers in plain text, or inside TLS where the check got that far."""
 
     address: Address
     greeting: Printable | None = None
@@ -60,6 +60,7 @@ class Greeting(Record):
     failure: Failure | None = None
     seconds: float = 0.0
     """From the connection attempt to the greeting line, or to the failure."""
+    is_in_tls: bool = False
 
 
 class Handshake(Record):

@@ -7,7 +7,7 @@ What line 1 has is not repeated.
 from collections.abc import Iterator, Sequence
 
 from check_pop3_plus.messages import certificates, hints
-from check_pop3_plus.messages.formats import count, date, reason
+from check_pop3_plus.messages.formats import age, count, date, reason
 from check_pop3_plus.model.failures import MEASURED, Failure, Kind
 from check_pop3_plus.model.report import Report, Session
 from check_pop3_plus.model.sanitised_text import sanitise
@@ -66,10 +66,13 @@ class Evidence:
 
         The likely cause of the first one, if it is known, replaces the hint of its kind.
         """
+        delivery = self._report.delivery
+        submission = delivery.failure if delivery else None
+        failures = [*self._failures, *([submission] if submission else [])]
         if likely:
             yield f"likely cause: {likely}"
         for number, kind in enumerate(self._kinds):
-            failure = next((each for each in self._failures if each.kind is kind), None)
+            failure = next((each for each in failures if each.kind is kind), None)
             phase = failure.phase if failure else None
             special = self._cure(failure) if failure else None
             message = failure.message if failure else ""
@@ -97,6 +100,7 @@ class Evidence:
         if session:
             yield from self._of_session(session)
         yield from self._times()
+        yield from self._delivery()
         if settings.verbosity >= 2:
             yield from self._policy()
         if settings.command and self._kinds:
@@ -213,6 +217,27 @@ class Evidence:
         elif measured and (is_slow or self._settings.verbosity or Kind.SLOW in self._kinds):
             laps = [f"{phase.value} {seconds[phase]:.3f} s" for phase in measured]
             yield f"time: {', '.join(laps)}"
+
+    def _delivery(self) -> Iterator[str]:
+        """Yield the facts of a round trip."""
+        report, wanted = self._report, self._settings.round_trip
+        probes = next((each.probes for each in report.evaluated if each.probes), None)
+        if probes is None or wanted is None:
+            return
+        yield f"probes: {probes.found} found of {sanitise(wanted.id)}"
+        if probes.newest is not None:
+            accepted = ""
+            if probes.accepted is not None:
+                later = probes.accepted - probes.newest
+                accepted = f", accepted {later:+.0f} s later by its headers"
+            sent = age(max(0, int(report.clock - probes.newest)))
+            yield f"probes: newest sent {sent} ago{accepted}"
+        if probes.bounces:
+            yield f"probes: {count(probes.bounces, 'bounce')} in the mailbox, never deleted"
+        if probes.left_out:
+            yield f"probes: {count(probes.left_out, 'message')} not looked at, the oldest"
+        if report.delivery and report.delivery.note:
+            yield f"probes: {report.delivery.note}"
 
     def _policy(self) -> Iterator[str]:
         tls = self._settings.tls

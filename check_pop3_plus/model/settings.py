@@ -248,6 +248,34 @@ class Output(Enum):
     PROMETHEUS = "prometheus"
 
 
+class Smtp(Record):
+    """The server that takes the probes of a round trip."""
+
+    target: Target
+    sender: str
+    tls: TlsPolicy = TlsPolicy()
+    helo: str | None = None
+    """The name in EHLO; None: the address literal of the connection."""
+    login: Login | None = None
+
+
+class RoundTrip(Record):
+    """A round trip by SMTP and POP3."""
+
+    recipient: str
+    key_file: str
+    """A key that signs the probes, and in a second line an older one that only verifies."""
+    id: str
+    """Tells probes of several monitors apart."""
+    smtp: Smtp | None = None
+    """None if something else sends the probes."""
+    wait: float = 0.0
+    """Seconds to wait for the probe in every run."""
+    probe_age_warning: float = 900.0
+    probe_age_critical: float = 1800.0
+    delivery: RangePair = RangePair()
+
+
 class Settings(Record):
     target: Target
     tls: TlsPolicy = TlsPolicy()
@@ -256,6 +284,7 @@ class Settings(Record):
     thresholds: Thresholds = Thresholds()
     expect: Expectation = Expectation()
     assertions: Assertions = Assertions()
+    round_trip: RoundTrip | None = None
     states: Mapping[str, State] = {}
     """States that the user set for kinds of failure."""
     diagnosis: frozenset[Subject] | None = None

@@ -21,6 +21,7 @@ from check_pop3_plus.model.settings import (
     MetricsFile,
     Output,
     RangePair,
+    RoundTrip,
     SecretSource,
     Security,
     Settings,
@@ -153,6 +154,7 @@ def settings(given: Given) -> Settings:
         thresholds=_thresholds(given),
         expect=Expectation(tuple(given.get("--expect", ())), "--all" in given),
         assertions=_assertions(given, security),
+        round_trip=_round_trip(given, target, tls),
         states=states,
         diagnosis=given.checked("--diagnose", validators.subjects),
         verbosity=_verbosity(given),
@@ -295,6 +297,8 @@ def _assertions(given: Given, security: Security) -> Assertions:
 
 # --- the login ---------------------------------------------------------------------------------
 
+TOKEN_METHODS = ("xoauth2", "oauthbearer")
+
 _SOURCES = ("--password-file", "--password-env", "--password-command", "--oauth-token-url")
 
 _MAILBOX_THRESHOLDS = (
@@ -308,6 +312,9 @@ _MAILBOX_THRESHOLDS = (
 def _login(given: Given, tls: TlsPolicy) -> Login | None:
     grant = _grant(given)
     sources = [option for option in _SOURCES if option in given]
+    if grant and given.last("--auth") not in TOKEN_METHODS:  # of the SMTP login alone
+        grant = None
+        sources.remove("--oauth-token-url")
     if "--username" not in given:
         if sources:
             raise UsageError("{} needs -U/--username", sources[0])
@@ -341,6 +348,18 @@ def _login(given: Given, tls: TlsPolicy) -> Login | None:
     return Login(username, SecretSource(file, env, command, grant), mechanism, is_insecure_allowed)
 
 
+def _round_trip(given: Given, target: Target, tls: TlsPolicy) -> RoundTrip | None:
+    if not any(each.startswith(("--round-trip-", "--smtp-", *_OF_PROBES)) for each in given):
+        return None
+    from check_pop3_plus.options import round_trip_builder
+
+    delivery = _pair(given, "delivery-", validators.range_spec)
+    return round_trip_builder.build(given, target, tls, _grant(given), delivery)
+
+
+_OF_PROBES = ("--probe-age-", "--delivery-")
+
+
 def _grant(given: Given) -> Grant | None:
     url, client_id = given.last("--oauth-token-url"), given.last("--oauth-client-id")
     secret = given.checked("--oauth-client-secret-file", validators.path)
@@ -352,7 +371,7 @@ def _grant(given: Given) -> Grant | None:
         return None
     endpoint = validators.https_url(url, "--oauth-token-url")
     # Not implied: only the user knows which of the two the server accepts.
-    if given.last("--auth") not in ("xoauth2", "oauthbearer"):
+    if not {given.last("--auth"), given.last("--smtp-auth")}.intersection(TOKEN_METHODS):
         raise UsageError("--oauth-token-url needs --auth xoauth2 or --auth oauthbearer")
     if client_id is None:
         raise UsageError("--oauth-token-url needs --oauth-client-id")
@@ -394,13 +413,16 @@ def _timeout(given: Given, states: dict[str, State]) -> float:
     return validators.seconds(seconds, "--timeout")
 
 
+_LONG_RUNS = ("--diagnose", "--sensitivity", "--rechecks", "--round-trip-to")
+
+
 def _limits(given: Given, timeout: float) -> Limits:
     rechecks = given.checked("--rechecks", validators.rechecks)
     if rechecks is None:
         rechecks = SENSITIVITIES.get(given.last("--sensitivity") or "", 0)
     run_timeout = given.checked("--run-timeout", validators.seconds)
     if run_timeout is None:
-        is_long = any(each in given for each in ("--diagnose", "--sensitivity", "--rechecks"))
+        is_long = any(each in given for each in _LONG_RUNS)
         run_timeout = max(timeout, LONG_RUN_TIMEOUT) if is_long else timeout
     return Limits(min(timeout, run_timeout), run_timeout, rechecks)
 

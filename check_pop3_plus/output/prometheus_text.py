@@ -22,6 +22,7 @@ _HELP = {
     "pop3_mailbox_size_bytes": "Size of the mailbox.",
     "pop3_mailbox_newest_age_seconds": "Age of the newest message.",
     "pop3_mailbox_oldest_age_seconds": "Age of the oldest message.",
+    "pop3_delivery_duration_seconds": "Time from the submission of a probe to its arrival.",
     "pop3_sweep_last_run_timestamp_seconds": "When the sweep ended.",
     "pop3_sweep_not_done_services": "Services of the sweep without a result.",
 }
@@ -37,6 +38,7 @@ _FIGURES = {
     "mailbox_size": ("pop3_mailbox_size_bytes", {}),
     "newest_age": ("pop3_mailbox_newest_age_seconds", {}),
     "oldest_age": ("pop3_mailbox_oldest_age_seconds", {}),
+    "delivery": ("pop3_delivery_duration_seconds", {}),
 }
 """Metric and label of each figure; dates are exported as instants, not as days."""
 

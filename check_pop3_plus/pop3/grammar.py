@@ -231,6 +231,11 @@ def command(verb: bytes, argument: bytes | None = None, shown: Printable | None 
     return Command(verb + b" " + argument + b"\r\n", printable("{} {}", verb, visible))
 
 
+def delete(number: int) -> Command:
+    """Build DELE, which `command` refuses: only `delivery/mailbox` deletes, and only own probes."""
+    return Command(b"DELE %d\r\n" % number, printable("DELE {}", number))
+
+
 _CODES = rb"\[(?:AUTH|IN-USE|LOGIN-DELAY|SYS/TEMP|SYS/PERM)\]"
 _STATUS_AND_CODE = re.compile(
     rb"(?:(?:\+OK|-ERR|\+)(?=[ \t]|$)[ \t]*)?(?:" + _CODES + rb")?[ \t]*", re.I

@@ -43,7 +43,9 @@ def probe_addresses(prerequisites: Prerequisites, deadline: Deadline) -> Report:
     attempt = _Attempt(prerequisites, deadline)
     try:
         prerequisites.prepare(deadline)
-        run_with_deadline(attempt.probe, Deadline(deadline.at + _GRACE_SECONDS))
+        work = prerequisites.mailbox_work
+        last = max(deadline.at, work.end.at) if work else deadline.at
+        run_with_deadline(attempt.probe, Deadline(last + _GRACE_SECONDS))
     except DeadlineExceeded as error:
         if attempt.sessions:
             attempt.abandon()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from check_pop3_plus.model.failures import config_error
-from check_pop3_plus.model.report import Address, CertificateFacts
+from check_pop3_plus.model.report import Address, CertificateFacts, MailboxFacts
 from check_pop3_plus.model.sanitised_text import Printable, Sanitiser
 from check_pop3_plus.model.settings import Secret, Security, Settings
 from check_pop3_plus.net import tls
@@ -19,6 +19,26 @@ from check_pop3_plus.support.masking import Masker, can_mask
 
 if TYPE_CHECKING:
     import ssl
+
+    from check_pop3_plus.pop3.grammar import Capabilities
+    from check_pop3_plus.probe.connection import Connection
+
+
+class MailboxWork:
+    """What is done in a mailbox after the login, if more than its size is wanted."""
+
+    end: Deadline
+    """When the run ends: until then the server may delete."""
+
+    def prepare(self, deadline: Deadline) -> None:
+        """Prepare everything once. Raises ProbeError (config)."""
+        raise NotImplementedError
+
+    def look_through(
+        self, connection: "Connection", mailbox: MailboxFacts, known: "Capabilities | None"
+    ) -> None:
+        """Do the work. Raises ProbeError."""
+        raise NotImplementedError
 
 
 class Prerequisites:
@@ -47,6 +67,7 @@ class Prerequisites:
         self.deployed: tuple[CertificateFacts, ...] = ()
         self.notes: list[Printable] = []
         """Remarks on the secret and its file."""
+        self.mailbox_work: MailboxWork | None = None
         self._is_ready = False
 
     @property
@@ -81,6 +102,8 @@ class Prerequisites:
 
                 reader.prepare()  # names decide the verdict
             self.deployed = _read_deployed(self.settings.assertions.deployed_file, self.sanitise)
+        if self.mailbox_work:
+            self.mailbox_work.prepare(deadline)
         self._is_ready = True
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from check_pop3_plus.model.failures import Phase
 from tests.pki.certificates import Pki
 from tests.servers.scripted_server import PoliteServer, ScriptedServer, dead_port, say, silence
 from tests.support.command import COMMAND, Run, run
@@ -66,6 +67,8 @@ def series(text: str) -> dict[str, float]:
 def test_schema_is_valid() -> None:
     """The schema itself follows its draft."""
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    phases = SCHEMA["$defs"]["result"]["properties"]["phase"]["enum"]
+    assert phases == [*(each.value for each in Phase if each is not Phase.FAILED), None]
 
 
 # --- a single check --------------------------------------------------------------------------

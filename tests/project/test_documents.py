@@ -7,16 +7,21 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from check_pop3_plus import __version__
 from check_pop3_plus.check.default_states import POLICIES
 from check_pop3_plus.check.figures import LABELS
 from check_pop3_plus.model.failures import Kind
 from check_pop3_plus.model.settings import State
 from check_pop3_plus.options import parser
+from tests.pki.certificates import Pki
+from tests.servers.dovecot import Dovecot
 from tests.support import documents, faults, generated, kinds_page, shown_world
 from tests.support.command import run
 from tests.support.documents import PAGES, PROJECT
@@ -165,6 +170,79 @@ def test_monitoring_user_reads_the_password_file() -> None:
     assert "Permission denied" in refused
 
 
+@pytest.mark.real
+def test_dovecot_user_of_the_page_logs_in(dovecot: Dovecot, pki: Pki, tmp_path: Path) -> None:
+    """The line of the passwd-file works from the network that it names, and from no other."""
+    doveadm = shutil.which("doveadm") or pytest.skip("doveadm is not installed")
+    configured = [doveadm, "-c", str(dovecot.folder / "dovecot.conf")]
+    password = "correct horse"
+    pw, line, test = lines_with(
+        "docs/login.md", "doveadm pw", "monitor@example.org:{", "doveadm auth"
+    )
+    hashed = subprocess.check_output([*configured, *pw.split()[1:], "-p", password], text=True)
+    secret = tmp_path / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text(password)
+    codes = {}
+    for user, network in (("here", "127.0.0.0/8"), ("elsewhere", "192.0.2.10/32")):
+        entry = line.replace("monitor@example.org", user).replace("192.0.2.10/32", network)
+        with (dovecot.folder / "passwd").open("a") as file:
+            file.write(entry.replace("{SHA512-CRYPT}$6$...", hashed.strip()) + "\n")
+        place = ("-H", "localhost", "-4", "-p", str(dovecot.tls), "-S", "--ca-file", pki.ca_file)
+        codes[user] = run(*place, "-U", user, "--password-file", secret).code
+    assert codes == {"here": 0, "elsewhere": 2}
+
+    words = test.replace("monitor@example.org", "elsewhere").split()[1:]
+    tested = subprocess.run([*configured, *words, password], capture_output=True, text=True)
+    assert "auth succeeded" in tested.stdout + tested.stderr
+
+
+@pytest.mark.timeout(300)  # pip runs three times
+def test_installation_of_the_readme_works(tmp_path: Path) -> None:
+    """Installing, isolated mode, upgrading and removing, line by line; offline, in other places."""
+    source = tmp_path / "source"
+    left_out = shutil.ignore_patterns(".*", "tests", "build", "*.egg-info", "__pycache__")
+    shutil.copytree(PROJECT, source, ignore=left_out)
+    (tmp_path / "plugins").mkdir()
+    # pip inverts the value of its variables whose names begin with NO and whose default is yes.
+    offline = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0"}
+    plugin = tmp_path / "plugins" / "check_pop3_plus"
+
+    def line(command: str) -> None:
+        command = command.replace("/usr/lib/nagios/plugins", f"{plugin.parent}")
+        command = command.replace("/opt/", f"{tmp_path}/").replace("python3 ", f"{sys.executable} ")
+        environment = {"PATH": os.environ["PATH"], **offline}
+        done = subprocess.run(
+            ["sh", "-ec", command], cwd=source, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+    def version() -> str:
+        return subprocess.run([plugin, "-V"], capture_output=True, text=True).stdout
+
+    installing = README.partition("## Installing")[2].partition("## A first service")[0]
+    blocks = re.findall(r"^```\n(.*?)^```$", installing, re.DOTALL | re.MULTILINE)
+    make, *others = blocks[0].splitlines()
+    line(make)
+    packages = next((tmp_path / "check_pop3_plus").glob("lib/python*/site-packages"))
+    # In place of what an index offers: the libraries of the tests, and their setuptools.
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    for old in packages.glob("setuptools*"):
+        shutil.rmtree(old)
+    for command in others:
+        line(command)
+    assert version() == f"check_pop3_plus {__version__}\n"
+
+    plugin.unlink()
+    line(next(block for block in blocks if block.startswith("cat >")))
+    assert version() == f"check_pop3_plus {__version__}\n"
+    (upgrade,) = re.findall(r"`(/opt/\S+ install --upgrade \.)`", installing)
+    line(upgrade)
+    (remove,) = re.findall(r"`(rm -r [^`]+)`", installing)
+    line(remove)
+    assert not plugin.exists()
+
+
 BY_HAND = ("good", "USER monitor\nPASS correct horse\nSTAT\nQUIT\n")
 
 
@@ -247,7 +325,10 @@ def test_pages_show_the_files_that_are_read() -> None:
 # --- links and pictures ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+LINKED = [*PROJECT.glob("*.md"), *(PROJECT / "icinga-templates").rglob("*.md"), *PAGES[1:]]
+
+
+@pytest.mark.parametrize("path", LINKED, ids=lambda path: str(path.relative_to(PROJECT)))
 def test_links_lead_to_a_file_and_a_heading(path: Path) -> None:
     """Each relative link names an existing file, and its anchor a heading of it."""
     for target, anchor in re.findall(

@@ -20,6 +20,7 @@ LEVELS = (
     ("support",),
     ("options", "pop3", "net", "certificate", "messages"),
     ("probe",),
+    ("delivery",),
     ("diagnosis",),
     ("check",),
     ("output",),
@@ -257,7 +258,8 @@ def test_messages_folder_is_made_from_facts_alone() -> None:
         ("subprocess", {"support"}),
         ("http", {"net"}),
         ("nagiosplugin", {"check"}),
-        ("hmac", {"pop3"}),
+        ("hmac", {"pop3", "delivery"}),
+        ("smtplib", {"net"}),
         ("argparse", set()),
     ],
 )
@@ -295,6 +297,9 @@ def test_few_modules_reveal_a_secret() -> None:
     revealing = {module for module in modules() if "reveal" in calls(module)}
 
     assert revealing == {
+        "delivery.probe_message",
+        "delivery.round_trip",
+        "delivery.submission",
         "pop3.login",
         "probe.oauth_token",
         "probe.prerequisites",
@@ -342,7 +347,16 @@ def loaded_modules(*arguments: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-NEVER = {"argparse", "asyncio", "importlib.metadata", "dataclasses", "poplib", "http", "inspect"}
+NEVER = {
+    "argparse",
+    "asyncio",
+    "importlib.metadata",
+    "dataclasses",
+    "poplib",
+    "http",
+    "inspect",
+    "smtplib",
+}
 
 
 @pytest.mark.cost
