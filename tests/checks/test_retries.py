@@ -37,7 +37,7 @@ def test_retries_failure_persists_reports_last_attempt() -> None:
     assert done.verdict.partition(" (")[0].endswith(" before the greeting, 3 of 3 attempts failed")
     assert done.long[:2] == [
         "try: an access list, a connection limit, a failing back end of the server, or it expects a"
-        " PROXY protocol header",
+        " PROXY protocol header (as HAProxy with accept-proxy does)",
         "kind: closed (connection lost), in phase greeting",
     ]
     assert re.fullmatch(r"attempts: 3 in [4-9]\.\d s", done.long[2])
