@@ -46,7 +46,7 @@ SECONDS ?= 60
 TARGETS ?=
 
 .PHONY: help demo venv generated quick test record test-systems soak fuzz bench lint lock audit screenshots \
-	clean servers systems programs sdist
+	clean servers systems programs sdist deb test-deb rpm bundle release
 
 help:
 	@echo 'make demo           see it work; for your own server add'
@@ -67,7 +67,10 @@ help:
 	@echo 'make audit          check all dependencies for known vulnerabilities (online)'
 	@echo 'make generated      after a change of options, kinds or output: rewrite what the documents'
 	@echo '                    show of them, and the Director basket'
-	@echo 'make sdist          source distribution and wheel, in dist'
+	@echo 'make sdist deb rpm bundle   packages, in dist: source distribution and wheel; Debian 12 and'
+	@echo '                    13 (as root on Debian); RHEL 9 and 10; archive with all libraries'
+	@echo 'make test-deb       as root on Debian: install, run, upgrade and purge the Debian packages'
+	@echo 'make release        as root on Debian: all packages of a tagged version, with checksums'
 	@echo 'make screenshots    as root: retake the pictures of the README'
 	@echo 'make clean          remove everything that the other commands made'
 	@echo 'INSTALL=1           with test, test-systems or screenshots, as root on Debian:'
@@ -82,7 +85,10 @@ venv: $(STAMP)
 # hash; the project itself is built with the pinned setuptools.
 $(STAMP): setup.cfg pyproject.toml tests/requirements.txt
 	@echo 'Installing into $(VENV) ...'
-	@"$$($(PYTHON) -c 'import os, sys; print(os.path.realpath(sys.executable))')" -m venv $(VENV)
+	@real=$$($(PYTHON) -c 'import os, sys, venv, ensurepip; print(os.path.realpath(sys.executable))') || \
+		{ echo 'make: Python 3.10 or newer with its venv module is needed: apt-get install python3-venv,' \
+		'or name another one: make PYTHON=/path/to/python3' >&2; exit 1; }; \
+		"$$real" -m venv $(VENV)
 	@$(PIP) --require-hashes --requirement tests/requirements.txt
 	@$(PIP) --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -111,6 +117,7 @@ audit: $(STAMP)
 # Director, and the outputs that the documents show.
 generated: $(STAMP)
 	$(BIN)/python -m tests.support.generated
+	packaging/debian-changelog
 
 lint: $(STAMP)
 	$(BIN)/ruff check
@@ -159,9 +166,27 @@ $(VENV)/.packaging: $(STAMP) packaging/requirements.txt
 	@$(PIP) --require-hashes --requirement packaging/requirements.txt
 	@touch $@
 
-# The source distribution and the wheel, in dist.
+# The packages, in dist. Those of Debian are built and tested in root directories that are made once.
+ROOTS ?= /var/tmp/check_pop3_plus-roots
+SDIST = dist/check_pop3_plus-$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' check_pop3_plus/__init__.py).tar.gz
+
 sdist: $(STAMP)
 	@packaging/build-sdist $(BIN)/python dist
+
+deb: sdist
+	@for suite in bookworm trixie; do packaging/build-deb $$suite $(ROOTS) $(SDIST) dist || exit; done
+
+test-deb: deb
+	@for suite in bookworm trixie; do packaging/test-deb $$suite $(ROOTS) dist || exit; done
+
+rpm: sdist
+	@packaging/build-rpm $(BIN)/python $(SDIST) dist
+
+bundle: sdist
+	@packaging/build-bundle $(BIN)/python $(SDIST:.tar.gz=-py3-none-any.whl) dist
+
+release: $(STAMP)
+	@packaging/release $(BIN)/python $(ROOTS) dist/release
 
 fuzz: $(VENV)/.fuzzer
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(TARGETS)

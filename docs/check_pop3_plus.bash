@@ -25,6 +25,9 @@ _check_pop3_plus() {
         --tls-min|--tls-min=)
             values='1.1 1.2 1.3'
             ;;
+        --cert-type|--cert-type=)
+            values='rsa ecdsa both'
+            ;;
         --password-command|--password-command=|--smtp-password-command|--smtp-password-command=)
             action=-c
             ;;
@@ -63,7 +66,7 @@ _check_pop3_plus() {
             values='plugin json prometheus'
             ;;
         *)
-            [[ $joined ]] || values='--hostname --port --use-ipv4 --use-ipv6 --connect-to --source-address --all-addresses --min-addresses --ssl --starttls --verify --sni --ca-file --ca-path --tls-min --client-cert --client-key --x509-strict --certificate --pin --issuer --expect-cert-file --min-key-bits --max-validity --username --password-file --password-env --password-command --auth --allow-insecure-login --oauth-token-url --oauth-client-id --oauth-client-secret-file --oauth-refresh-token-file --oauth-scope --oauth-ca-file --messages-warning --messages-critical --size-warning --size-critical --newest-warning --newest-critical --oldest-warning --oldest-critical --round-trip-to --round-trip-key-file --round-trip-id --round-trip-wait --round-trip-fetch-only --probe-age-warning --probe-age-critical --delivery-warning --delivery-critical --smtp-host --smtp-port --smtp-ssl --smtp-starttls --smtp-connect-to --smtp-ca-file --smtp-from --smtp-helo --smtp-username --smtp-password-file --smtp-password-env --smtp-password-command --smtp-auth --warning --critical --phase-warning --phase-critical --timeout --run-timeout --expect --all --require-capa --refuse-cleartext-login --check-starttls-injection --reject-legacy-tls --state --refuse --mismatch --diagnose --sensitivity --rechecks --sweep --jobs --jobs-per-address --submit --icinga-user --icinga-password-file --icinga-ca-file --verbose --output --extra-opts --version --help'
+            [[ $joined ]] || values='--hostname --port --use-ipv4 --use-ipv6 --connect-to --source-address --all-addresses --min-addresses --ssl --starttls --verify --sni --ca-file --ca-path --tls-min --client-cert --client-key --x509-strict --certificate --pin --issuer --expect-cert-file --min-key-bits --max-validity --cert-type --username --password-file --password-env --password-command --auth --allow-insecure-login --oauth-token-url --oauth-client-id --oauth-client-secret-file --oauth-refresh-token-file --oauth-scope --oauth-ca-file --messages-warning --messages-critical --size-warning --size-critical --newest-warning --newest-critical --oldest-warning --oldest-critical --round-trip-to --round-trip-key-file --round-trip-id --round-trip-wait --round-trip-fetch-only --probe-age-warning --probe-age-critical --delivery-warning --delivery-critical --smtp-host --smtp-port --smtp-ssl --smtp-starttls --smtp-connect-to --smtp-ca-file --smtp-from --smtp-helo --smtp-username --smtp-password-file --smtp-password-env --smtp-password-command --smtp-auth --warning --critical --phase-warning --phase-critical --timeout --run-timeout --expect --all --require-capa --refuse-cleartext-login --check-starttls-injection --reject-legacy-tls --state --refuse --mismatch --diagnose --sensitivity --rechecks --sweep --jobs --jobs-per-address --submit --icinga-user --icinga-password-file --icinga-ca-file --verbose --output --extra-opts --version --help'
             ;;
     esac
     COMPREPLY=()

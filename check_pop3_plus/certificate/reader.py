@@ -13,8 +13,8 @@ import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.certificate import rejection_reasons, rfc5280_rules, strength
 from check_pop3_plus.certificate.der import (
     ALTERNATIVE_NAMES,
@@ -32,6 +32,8 @@ from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable
 from check_pop3_plus.model.stopped import Stopped
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from cryptography import x509
 
 NAMES_LIMIT = 5
@@ -177,14 +179,14 @@ def _read(der: bytes, sanitise: Sanitiser, anchor: bytes | None = None) -> Link:
 class _Fact:
     """A fact that is read when it is first asked for; None if it is unreadable."""
 
-    def __init__(self, attribute: str, read: Callable[[Any], object]) -> None:
+    def __init__(self, attribute: str, read: "Callable[[Any], object]") -> None:
         self._attribute = attribute
         self._read = read
 
     def __set_name__(self, _: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, facts: Any, _: type) -> object:
+    def __get__(self, facts: "Any", _: type) -> object:
         value, unreadable = None, None
         try:
             value = self._read(facts)
@@ -202,7 +204,7 @@ class _Fact:
         return value
 
 
-def _fact(attribute: str, read: Callable[[Any], object]) -> Any:
+def _fact(attribute: str, read: "Callable[[Any], object]") -> "Any":
     """Return a `_Fact`; type checkers take it for its value."""
     return _Fact(attribute, read)
 

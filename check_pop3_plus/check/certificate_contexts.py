@@ -7,10 +7,10 @@ verification is off but the user gave `-D`, and the user's assertions.
 
 from collections.abc import Callable
 from math import floor
-from typing import Any
 
 from nagiosplugin import Metric, Performance, Resource, Result
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.check.default_states import (
     ABOUT_DATES,
     KindContext,
@@ -22,6 +22,9 @@ from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import CertificateFacts, Chain, Report
 from check_pop3_plus.model.settings import Remaining, State
 from check_pop3_plus.support.deadline import days
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class DaysContext(KindContext):
@@ -106,7 +109,7 @@ class Assertion(Record):
     """The kind of failure where it does not hold."""
     wanted: str
     """The field of `Assertions` with the value of the option; None there: option not given."""
-    holds: Callable[[Chain, Any, Report], bool | None]
+    holds: "Callable[[Chain, Any, Report], bool | None]"
     """Whether it holds for a chain with a leaf, by the value of the option; None if the fact that
     it is about is unreadable."""
 

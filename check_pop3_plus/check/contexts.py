@@ -49,6 +49,8 @@ class FailureContext(KindContext):
         enough = self.settings.target.min_addresses
         if enough is None or session is None or session.login_began or failure.kind in LOCAL:
             return False
+        if session.cert_type:  # its address works
+            return False
         return sum(each.failure is None for each in report.sessions) >= enough
 
 

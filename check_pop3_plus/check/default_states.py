@@ -3,12 +3,10 @@
 The messages are made in `summary`.
 """
 
-from typing import TYPE_CHECKING
-
 import nagiosplugin
 from nagiosplugin import Metric, Resource, Result
 
-from check_pop3_plus import RELEASED
+from check_pop3_plus import RELEASED, TYPE_CHECKING
 from check_pop3_plus.model.failures import Kind
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
@@ -51,7 +49,7 @@ POLICIES = {
     Kind.EXPECT: Policy(WARNING, is_transient=True),
     # Certificates and server configuration. Where one of several back ends is misconfigured, a
     # retry that meets another one must not hide it.
-    Kind.OLD_TLS: Policy(CRITICAL),
+    Kind.OLD_TLS: Policy(CRITICAL, OK),  # a note where --cert-type both finds one type only
     Kind.EXPIRED: Policy(CRITICAL),
     Kind.NOT_YET_VALID: Policy(CRITICAL),
     Kind.NAME: Policy(CRITICAL),

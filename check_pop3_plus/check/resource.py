@@ -8,8 +8,8 @@ from nagiosplugin import Metric
 
 from check_pop3_plus.check.certificate_contexts import ASSERTIONS
 from check_pop3_plus.model.failures import MEASURED
-from check_pop3_plus.model.report import DeliveryFacts, Observation, Report, Session
-from check_pop3_plus.model.settings import Settings
+from check_pop3_plus.model.report import Chain, DeliveryFacts, Observation, Report, Session
+from check_pop3_plus.model.settings import Assertions, Settings
 from check_pop3_plus.probe import addresses
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Deadline
@@ -49,7 +49,7 @@ class Pop3(nagiosplugin.Resource):
 def _metrics(report: Report, settings: Settings) -> Iterator[Metric]:
     if report.failure:
         yield Metric("failure", Observation(None, report.failure))
-    for session in report.evaluated:
+    for session in report.with_certificates:
         if session.failure:
             yield Metric("failure", Observation(session, session.failure))
     if settings.target.min_addresses is not None and report.sessions and not report.failure:
@@ -80,14 +80,8 @@ def _days_left(report: Report) -> Iterator[Metric]:
 
 def _of_session(session: Session, settings: Settings, has_failed: bool) -> Iterator[Metric]:
     wanted = settings.assertions
-    if session.chain.leaf:
-        chain = Observation(session, session.chain)
-        yield Metric("certificate", chain)
-        if session.chain.first_issuer_to_end:
-            yield Metric("chain", chain)
-        for assertion in ASSERTIONS:
-            if getattr(wanted, assertion.wanted) is not None:
-                yield Metric(assertion.metric, chain)
+    for each in (session, *session.of_other_types):
+        yield from _of_chain(Observation(each, each.chain), wanted)
     if session.mailbox:
         yield Metric("messages", session.mailbox.messages, min=0)
         yield Metric("mailbox_size", session.mailbox.octets, "B", min=0)
@@ -97,6 +91,17 @@ def _of_session(session: Session, settings: Settings, has_failed: bool) -> Itera
         yield Metric("capabilities", Observation(session, session.offered or frozenset()))
     for note in session.notes:
         yield Metric("note", Observation(session, note))
+
+
+def _of_chain(chain: Observation, wanted: Assertions) -> Iterator[Metric]:
+    if not isinstance(chain.fact, Chain) or not chain.fact.leaf:
+        return
+    yield Metric("certificate", chain)
+    if chain.fact.first_issuer_to_end:
+        yield Metric("chain", chain)
+    for assertion in ASSERTIONS:
+        if getattr(wanted, assertion.wanted) is not None:
+            yield Metric(assertion.metric, chain)
 
 
 def _of_delivery(delivery: DeliveryFacts) -> Iterator[Metric]:

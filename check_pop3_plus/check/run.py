@@ -4,10 +4,10 @@ nagiosplugin's Resource, Contexts and Summary are put together here; `output` re
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import nagiosplugin
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.check import retries
 from check_pop3_plus.check.contexts import contexts_named
 from check_pop3_plus.check.figures import measured
@@ -23,6 +23,9 @@ from check_pop3_plus.model.settings import Limits, Security, Settings, State
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline, pause
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _MARGIN_SECONDS = 1.0
 """A diagnosis or a round trip ends this long before the run."""
@@ -98,7 +101,7 @@ _SERVICES = {
 }
 
 
-def _facts(settings: Settings, attempts: Sequence[Attempt]) -> dict[str, Any]:
+def _facts(settings: Settings, attempts: Sequence[Attempt]) -> "dict[str, Any]":
     """Return what the verdict on these attempts has for programs."""
     report, kinds = attempts[-1].report, attempts[-1].kinds
     ended = (report.failure, *(session.failure for session in report.evaluated))

@@ -7,6 +7,7 @@ from check_pop3_plus.messages.hints import wrong_port
 from check_pop3_plus.messages.status_line import StatusLine
 from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Phase
 from check_pop3_plus.model.report import (
+    Address,
     Chain,
     DeliveryFacts,
     MessageDates,
@@ -39,17 +40,42 @@ class Summary(nagiosplugin.Summary):
 
     def problem(self, results: Results) -> str:
         """Return the findings, the worst first; `results` are sorted."""
-        return "; ".join(dict.fromkeys(map(self._sentence, _findings(results))))
+        places: dict[str, list[Session]] = {}
+        for each in _findings(results):
+            places.setdefault(self._sentence(each), []).extend(self._sessions(each))
+        if not self._differ(results):
+            return "; ".join(places)
+        return "; ".join(text + self._sentences.at(found) for text, found in places.items())
 
     def suffix(self, results: Results) -> str:
         """Return the end of the status: an insecure login, and after a failure the place."""
         findings = _findings(results) or _tolerated(results)
         sessions = [session for each in findings for session in self._sessions(each)]
         is_remote = any(_is_remote(each) for each in findings)
+        if self._differ(results):  # they are said beside each sentence
+            sessions = []
         place = self._sentences.place(sessions) if is_remote else ""
         return self._sentences.insecure() + place
 
+    def _differ(self, results: Results) -> bool:
+        """Return whether several addresses have different findings."""
+        found: dict[str, set[Address]] = {}
+        for each in _findings(results):
+            where = {session.address for session in self._sessions(each)}
+            found.setdefault(self._sentence(each), set()).update(where)
+        return self._settings.target.all_addresses and len(set(map(frozenset, found.values()))) > 1
+
     def _sentence(self, result: Result) -> str:
+        """Return the sentence of a finding, with the key type of another certificate."""
+        fact, sentence = _fact(result), self._about(result)
+        if result.metric is None or not isinstance(fact, (Failure, Chain)):
+            return sentence
+        session = result.metric.value.session
+        is_named = isinstance(fact, Failure) and fact.kind is Kind.OLD_TLS
+        is_other = session and session.cert_type and not is_named
+        return f"{sentence} ({session.cert_type.upper()})" if is_other else sentence
+
+    def _about(self, result: Result) -> str:
         metric = result.metric
         assert metric is not None  # noqa: S101 - our contexts always set it
         sentences = self._sentences

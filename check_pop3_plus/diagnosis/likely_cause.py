@@ -6,7 +6,6 @@ each phase. Where no rule applies, the hint stands.
 """
 
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
 
 from check_pop3_plus.diagnosis.findings import (
     Findings,
@@ -27,7 +26,7 @@ from check_pop3_plus.model.settings import Family, Security, Settings
 NOTHING = ""
 """No rule applies."""
 
-_Tried: TypeAlias = TcpConnection | Greeting | Handshake
+_Tried = TcpConnection | Greeting | Handshake
 
 
 def _kinds(facts: Iterable[_Tried | Version]) -> set[Kind | None]:

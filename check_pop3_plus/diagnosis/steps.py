@@ -8,8 +8,8 @@ or needs a secret.
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.certificate import reader
 from check_pop3_plus.diagnosis import tools
 from check_pop3_plus.diagnosis.findings import (
@@ -45,7 +45,7 @@ LINES_LIMIT = 24
 
 RESOLV_CONF = "/etc/resolv.conf"
 
-Work: TypeAlias = Callable[[Deadline], Iterator[Fact]]
+Work = Callable[[Deadline], Iterator[Fact]]
 
 
 class Surroundings:

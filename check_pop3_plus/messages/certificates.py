@@ -1,8 +1,8 @@
 """Sentences about certificates, for the status line and for the long output."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.messages.formats import count, date, named, span
 from check_pop3_plus.model.failures import Failure, Kind
 from check_pop3_plus.model.report import CertificateFacts, Chain

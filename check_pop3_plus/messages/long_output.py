@@ -56,7 +56,7 @@ class Evidence:
         self._kinds = tuple(dict.fromkeys(kinds))
         self._line = line
         self._is_diagnosed = is_diagnosed
-        ended = (report.failure, *(session.failure for session in report.evaluated))
+        ended = (report.failure, *(session.failure for session in report.with_certificates))
         self._failures = [failure for failure in ended if failure]
 
     # --- what to do ---------------------------------------------------------------------------
@@ -85,7 +85,8 @@ class Evidence:
     def _cure(self, failure: Failure) -> str | None:
         """Return what to try where more is known than the kind of the failure."""
         report = self._report
-        chain = next((each.chain for each in report.sessions if each.failure == failure), None)
+        shaken = (*report.sessions, *report.with_certificates)
+        chain = next((each.chain for each in shaken if each.failure == failure), None)
         found = certificates.cure(failure, chain, report.now) if chain else None
         return failure.cure if found is None else found
 
@@ -202,6 +203,9 @@ class Evidence:
             if number and verbosity >= 2:
                 yield from certificates.identity(f"chain {number}", facts)
         yield from certificates.remarks(chain, self._report.now, session.failure)
+        for each in session.of_other_types:
+            if each.chain.leaf:
+                yield certificates.outline(f"{each.cert_type} certificate", each.chain.leaf)
 
     def _trust(self) -> str:
         tls = self._settings.tls

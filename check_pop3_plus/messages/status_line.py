@@ -90,7 +90,8 @@ class StatusLine:
 
     def _certificate(self, good: Sequence[Session]) -> list[str]:
         """Return how long the certificate is valid; of several the one that expires first."""
-        leaves = [session.chain.leaf for session in good if session.chain.leaf]
+        shaken = [each for session in good for each in (session, *session.of_other_types)]
+        leaves = [session.chain.leaf for session in shaken if session.chain.leaf]
         dated = [(leaf.not_after, leaf) for leaf in leaves if leaf.not_after]
         parts = []
         if dated:
@@ -249,14 +250,17 @@ class StatusLine:
         lost = report.seconds()[Phase.FAILED]
         return f", {lost:.3f} s of it lost on {', '.join(failed[:2])}{more}"
 
+    def at(self, sessions: Sequence[Session]) -> str:
+        """Return the addresses that have a finding, which others do not have."""
+        shown = list(_hosts(sessions))
+        more = f" and {len(shown) - 2} more" if len(shown) > 2 else ""
+        return f" at {', '.join(shown[:2])}{more}" if shown else ""
+
     # --- the place ----------------------------------------------------------------------------
 
     def place(self, sessions: Sequence[Session]) -> str:
         """Return host, port and the addresses of the sessions in parentheses."""
-        hosts = dict.fromkeys(
-            f"[{each.address.host}]" if each.address.is_ipv6 else each.address.host
-            for each in sessions
-        )
+        hosts = _hosts(sessions)
         hosts.pop(self._where.rpartition(":")[0], None)  # an address that the user gave
         shown = list(hosts)
         for number in range(min(len(shown), _ADDRESSES_SHOWN), 0, -1):
@@ -266,6 +270,12 @@ class StatusLine:
             if len(place) <= _PLACE_LIMIT:
                 return place
         return f" ({self._where})"
+
+
+def _hosts(sessions: Sequence[Session]) -> dict[str, None]:
+    """Return the addresses without their port, each once."""
+    addresses = (each.address for each in sessions)
+    return dict.fromkeys(f"[{each.host}]" if each.is_ipv6 else each.host for each in addresses)
 
 
 def _during(failure: Failure) -> str:

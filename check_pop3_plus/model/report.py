@@ -5,8 +5,8 @@
 
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import Failure, Kind, Phase, ProbeError
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import Printable, printable
@@ -260,6 +260,10 @@ class Session:
         self.offered: frozenset[tuple[str, str | None]] | None = None
         """Tags alone and with each argument, in the last list; STLS also if it was used."""
         self.tls: TlsFacts | None = None
+        self.cert_type: str | None = None
+        """The key type of the only certificates offered, in a session that is only a handshake."""
+        self.of_other_types: list[Session] = []
+        """Sessions with one `cert_type` each, whose certificate is another one than this."""
         self.chain = Chain()
         self.mailbox: MailboxFacts | None = None
         self.dates: MessageDates | None = None
@@ -334,6 +338,11 @@ class Report(Record):
         return datetime.fromtimestamp(self.clock, timezone.utc)
 
     @property
+    def with_certificates(self) -> list[Session]:
+        """The evaluated sessions, and those with the certificates of other key types."""
+        return [each for session in self.evaluated for each in (session, *session.of_other_types)]
+
+    @property
     def failed_before(self) -> list[Session]:
         """The sessions that failed before another one got an answer, so that they cost time."""
         if not self.evaluated or self.evaluated[-1].ended is None:
@@ -357,7 +366,7 @@ class Report(Record):
         """Return the session whose server certificate expires first, and the same of
         intermediates."""
         leaves, intermediates = [], []
-        for session in self.evaluated:
+        for session in self.with_certificates:
             leaf, intermediate = session.chain.leaf, session.chain.first_intermediate_to_end
             if leaf and leaf.not_after:
                 leaves.append((leaf.not_after, session))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import TypeAlias
 
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import Printable
@@ -84,6 +83,8 @@ class TlsPolicy(Record):
     client_key: str | None = None
     strict: bool = False
     """Whether OpenSSL's strict checks (RFC 5280) are part of the verification."""
+    cert_type: str | None = None
+    """`rsa` or `ecdsa`: TLS 1.2 alone, with ciphers for certificates of this key type."""
     pins: tuple[str, ...] = ()
     """SHA-256 of the certificate or of its public key, in hexadecimal; one must match."""
 
@@ -206,6 +207,8 @@ class Assertions(Record):
     min_key_bits: int | None = None
     max_validity: float | None = None
     """Maximum lifetime of the certificate in days."""
+    cert_types: tuple[str, ...] = ()
+    """Key types whose certificates are checked, too: `rsa`, `ecdsa`; a single one must exist."""
 
 
 class Remaining(Record):
@@ -326,7 +329,7 @@ class MetricsFile(Record):
     path: str
 
 
-SubmitTarget: TypeAlias = IcingaApi | CommandFile | JsonLines | MetricsFile
+SubmitTarget = IcingaApi | CommandFile | JsonLines | MetricsFile
 
 
 class Sweep(Record):

@@ -7,8 +7,8 @@ Every flag that decides a verdict is set here.
 import stat
 import warnings
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import ProbeError, config_error
 from check_pop3_plus.model.settings import Security, TlsPolicy, Verify
 from check_pop3_plus.net import trust_store
@@ -65,7 +65,11 @@ def _ordinary_context(policy: TlsPolicy) -> "ssl.SSLContext":
     made.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
     # Level 2: RSA 2048, EC 224 and SHA-256 at least. TLS 1.1 signs its handshake with
     # MD5 and SHA-1, which only level 0 allows; `certificate` then checks the strength.
-    made.set_ciphers("DEFAULT:@SECLEVEL=0" if policy.minimum == "1.1" else "DEFAULT:@SECLEVEL=2")
+    ciphers = "DEFAULT"
+    if policy.cert_type:
+        made.minimum_version = made.maximum_version = ssl.TLSVersion.TLSv1_2
+        ciphers = f"a{policy.cert_type.upper()}:!COMPLEMENTOFDEFAULT:!eNULL"
+    made.set_ciphers(f"{ciphers}:@SECLEVEL={0 if policy.minimum == '1.1' else 2}")
     return made
 
 

@@ -5,8 +5,8 @@ it.
 """
 
 import re
-from typing import TYPE_CHECKING
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import (
     ISSUER_NOT_FOUND,
     CertificateRejected,
@@ -191,11 +191,17 @@ def client_certificate_error() -> ProbeError:
     return ProbeError(Kind.CLIENT_CERTIFICATE, "demands a client certificate that it accepts")
 
 
+WRONG_VERSION = printable("wrong version")
+"""The `reason` of an error where no common version was found."""
+
+
 def _too_old(tls: "ssl.SSLSocket | None") -> ProbeError:
     minimum = f"1.{tls.context.minimum_version - 0x0301}" if tls is not None else "1.2"
     what = _OLDER.get(minimum, "only old TLS")
     cure = "enable TLS 1.3 on the server, or lower --tls-min" if minimum == "1.3" else None
-    return ProbeError(Kind.OLD_TLS, "speaks {}; --tls-min is {}", what, minimum, cure=cure)
+    refused = ProbeError(Kind.OLD_TLS, "speaks {}; --tls-min is {}", what, minimum, cure=cure)
+    refused.reason = WRONG_VERSION
+    return refused
 
 
 # What a server does for which nothing in a ClientHello is acceptable.

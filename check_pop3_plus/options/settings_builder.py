@@ -274,6 +274,12 @@ def _assertions(given: Given, security: Security) -> Assertions:
             raise UsageError("{} needs -S or --starttls", option)
     if "--reject-legacy-tls" in given and given.last("--tls-min") == "1.1":
         raise UsageError("--reject-legacy-tls and --tls-min 1.1 cannot be combined")
+    cert_type = given.last("--cert-type")
+    if cert_type and given.last("--tls-min") == "1.3":
+        raise UsageError(
+            "--cert-type and --tls-min 1.3 cannot be combined: only TLS 1.2 lets a client choose"
+            " the type of the certificate"
+        )
     _require(given, "--check-starttls-injection", "--starttls")
     if "--refuse-cleartext-login" in given:
         if security is Security.IMPLICIT:
@@ -292,6 +298,7 @@ def _assertions(given: Given, security: Security) -> Assertions:
         deployed_file=given.checked("--expect-cert-file", validators.path),
         min_key_bits=given.checked("--min-key-bits", validators.whole_number),
         max_validity=given.checked("--max-validity", validators.days),
+        cert_types=("rsa", "ecdsa") if cert_type == "both" else (cert_type,) if cert_type else (),
     )
 
 

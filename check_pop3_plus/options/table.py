@@ -1,8 +1,8 @@
 """The table of options. Parser, `--help`, documents and Director basket are made from it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import MEASURED
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.settings import LOGIN_METHODS, Output, Subject, Verify
@@ -78,6 +78,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("--expect-cert-file", "FILE", "the server must send the certificate in this file (PEM); finds a server that was not reloaded", needs_tls=True),
         Entry("--min-key-bits", "N", "minimum key strength in RSA bits (EC 256 counts as RSA 3072)", needs_tls=True),
         Entry("--max-validity", "DAYS", "maximum lifetime of the certificate in days", needs_tls=True),
+        Entry("--cert-type", "TYPE", "also check the certificate of this key type: rsa, ecdsa, or both as far as the server has them; each with TLS 1.2 on a separate connection", choices=("rsa", "ecdsa", "both"), needs_tls=True),
     ),
     "login": (
         Entry("-U --username", "NAME", "log in as this user"),
@@ -196,7 +197,10 @@ OF_SWEEPS = tuple(entry.name for entry in GROUPS[_SWEEP])
 
 NEED_TLS = tuple(entry.name for entry in ENTRIES if entry.needs_tls)
 
-_T = TypeVar("_T")
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    _T = TypeVar("_T")
 
 
 class Given(dict[str, list[str]]):
@@ -207,7 +211,7 @@ class Given(dict[str, list[str]]):
         values = self.get(option)
         return values[-1] if values else None
 
-    def checked(self, option: str, check: Callable[[str, str], _T]) -> _T | None:
+    def checked(self, option: str, check: "Callable[[str, str], _T]") -> "_T | None":
         """Return the validated last value of an option; None if it is not given."""
         values = self.get(option)
         return check(values[-1], option) if values else None

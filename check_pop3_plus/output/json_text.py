@@ -4,8 +4,8 @@ Fields may be added to version 1; none is renamed or removed.
 """
 
 import json
-from typing import TYPE_CHECKING
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.check.verdict import Figure, Verdict
 from check_pop3_plus.model.report import CertificateFacts
 from check_pop3_plus.output import plugin_text

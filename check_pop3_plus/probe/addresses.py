@@ -154,6 +154,10 @@ class _Attempt:
                 session.notes += side_probes.failed_assertions(
                     session.address, self.prerequisites, self.deadline
                 )
+                side_probes.add_certificates(session, self.prerequisites, self.deadline)
+                for each in session.of_other_types:
+                    self._read_certificates(each)
+                    session.notes += (note for note in each.notes if note not in session.notes)
         self._read_certificates(session)
         session.is_over = True
 

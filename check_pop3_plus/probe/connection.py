@@ -6,8 +6,8 @@ every reply is evaluated here, because the next step depends on it; states are d
 
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import (
     CertificateRejected,
     DeadlineExceeded,

@@ -5,8 +5,8 @@ side effects, a token costs a request.
 """
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import config_error
 from check_pop3_plus.model.report import Address, CertificateFacts, MailboxFacts
 from check_pop3_plus.model.sanitised_text import Printable, Sanitiser

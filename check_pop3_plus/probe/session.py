@@ -7,8 +7,8 @@ and states are not known here.
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import (
     CertificateRejected,
     Kind,
@@ -58,7 +58,7 @@ def run_session(
         if context and settings.tls.security is Security.IMPLICIT:
             with phase(Phase.TLS):
                 connection.start_tls(context)
-                _require_certificate(connection)
+                require_certificate(connection)
         with phase(Phase.GREETING):
             read_greeting(connection)
         stream.deadline = deadline
@@ -123,7 +123,7 @@ def upgrade(connection: Connection, context: "ssl.SSLContext") -> bool:
     with connection.session.timeline.phase(Phase.TLS):
         try:
             connection.start_tls(context)
-            _require_certificate(connection)
+            require_certificate(connection)
         except ProbeError as error:
             if error.kind is Kind.CLOSED:
                 raise ProbeError(Kind.TLS, "accepted STLS and then {}", error.message) from error
@@ -240,7 +240,7 @@ def _require_verified_link(connection: Connection) -> None:
         raise config_error("no password is sent over a link that is not verified TLS")
 
 
-def _require_certificate(connection: Connection) -> None:
+def require_certificate(connection: Connection) -> None:
     """Check the pins, and the strength of the certificates if TLS 1.1 is allowed.
 
     No POP3 byte is sent before. TLS 1.1 needs security level 0, at which OpenSSL also accepts weak

@@ -8,8 +8,8 @@ byte after a handshake with legacy TLS.
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import (
     DeadlineExceeded,
     Failure,
@@ -30,12 +30,14 @@ from check_pop3_plus.probe.connection import (
     read_greeting,
 )
 from check_pop3_plus.probe.prerequisites import Prerequisites
+from check_pop3_plus.probe.session import require_certificate
 from check_pop3_plus.support.deadline import Deadline, run_with_deadline
 
 if TYPE_CHECKING:
     import ssl
+    from typing import TypeVar
 
-_T = TypeVar("_T")
+    _T = TypeVar("_T")
 
 LEGACY_SECONDS = 2.0
 """Longest second handshake, which tells an old server from a broken one."""
@@ -45,8 +47,8 @@ def on_separate_connection(
     address: Address,
     prerequisites: Prerequisites,
     limit: Deadline,
-    work: Callable[[Connection], _T],
-) -> _T:
+    work: "Callable[[Connection], _T]",
+) -> "_T":
     """Return the result of `work` with a new connection to an address.
 
     It runs in a thread, because a server can keep OpenSSL busy inside one call. At the limit the
@@ -60,7 +62,7 @@ def on_separate_connection(
         stream, prerequisites.settings, Session(address), prerequisites.sanitise
     )
 
-    def run() -> _T:
+    def run() -> "_T":
         try:
             return work(connection)
         finally:
@@ -197,7 +199,7 @@ class _AssertionTests:
             versions = " and ".join(sorted(accepted))
             self.notes.append(Note(kind, printable("still accepts {}", versions)))
 
-    def _result(self, kind: Kind, test: Callable[[Connection], _T]) -> _T | None:
+    def _result(self, kind: Kind, test: "Callable[[Connection], _T]") -> "_T | None":
         """Return the result of a side probe; None, and a note, if it fails."""
         try:
             return on_separate_connection(self._address, self._prerequisites, self._deadline, test)
@@ -205,6 +207,63 @@ class _AssertionTests:
             text = printable("an assertion ({}) could not be tried: {}", kind.value, error.message)
             self.notes.append(Note(error.kind, text, True, is_shortage(error)))
             return None
+
+
+def add_certificates(session: Session, prerequisites: Prerequisites, deadline: Deadline) -> None:
+    """Add to a session those of the key types that the settings want.
+
+    Each is a handshake of TLS 1.2, verified; no POP3 command follows it.
+    """
+    wanted = prerequisites.settings.assertions.cert_types
+    for each in wanted:
+        other = _shaken(session.address, each, prerequisites, deadline)
+        if other.failure and other.failure.kind is Kind.OLD_TLS and len(wanted) > 1:
+            text = printable("{} key type: server {}", each.upper(), other.failure.message)
+            session.notes.append(Note(Kind.OLD_TLS, text))
+        elif other.failure or not session.tls or not other.tls or not _same(session, other):
+            session.of_other_types.append(other)
+
+
+def _same(session: Session, other: Session) -> bool:
+    """Return whether both have the same server certificate, which is evaluated once."""
+    leaves = [each.tls.sent[:1] for each in (session, other) if each.tls]
+    return leaves[0] == leaves[1]
+
+
+def _shaken(
+    address: Address, cert_type: str, prerequisites: Prerequisites, deadline: Deadline
+) -> Session:
+    """Return the session of a handshake with certificates of one key type."""
+    found = Session(address)
+
+    def shake(connection: Connection) -> None:
+        nonlocal found
+        found = connection.session
+        _prepare_handshake(connection)
+        with found.timeline.phase(Phase.TLS):
+            policy = connection.settings.tls.replace(cert_type=cert_type)
+            connection.start_tls(tls.context(policy))
+            require_certificate(connection)
+
+    try:
+        on_separate_connection(address, prerequisites, deadline, shake)
+    except ProbeError as error:
+        is_handshake = found.timeline.failed is Phase.TLS and found.tls is None
+        if is_handshake and error.kind in (Kind.TLS, Kind.OLD_TLS, Kind.CLOSED):
+            error = _missing(cert_type.upper(), error)
+        found.failure = error.failure(found.timeline.failed)
+    found.cert_type = cert_type
+    return found
+
+
+def _missing(cert_type: str, error: ProbeError) -> ProbeError:
+    """Return the error for a server without TLS 1.2, or without a certificate of a type."""
+    if error.reason == tls_errors.WRONG_VERSION:
+        cure = "enable TLS 1.2 on the server, or leave out --cert-type"
+        return ProbeError(Kind.OLD_TLS, "speaks no TLS 1.2, as --cert-type needs", cure=cure)
+    cure = f"give the server an {cert_type} certificate, or use --cert-type both"
+    text = "sends no {} certificate with TLS 1.2: {}"
+    return ProbeError(Kind.OLD_TLS, text, cert_type, error.message, cure=cure)
 
 
 CLOSED = "closed"

@@ -2,9 +2,8 @@
 
 from collections import Counter
 from collections.abc import Set
-from typing import TypeAlias
 
-Place: TypeAlias = str | tuple[str, str]
+Place = str | tuple[str, str]
 """An address, or an address and a user."""
 
 

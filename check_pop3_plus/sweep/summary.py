@@ -1,7 +1,6 @@
 """The result of a sweep: status line, a line per service that is not OK, and JSON objects."""
 
 import json
-from typing import TypeAlias
 
 from check_pop3_plus.check.verdict import SEVERITY, Figure, Verdict
 from check_pop3_plus.messages.formats import count
@@ -17,7 +16,7 @@ _NAMES = 3
 
 _NAME_LIMIT = 60
 
-Line: TypeAlias = tuple[State, Service, str]
+Line = tuple[State, Service, str]
 """A line of the long output: state, service and message."""
 
 

@@ -386,3 +386,27 @@ def test_perfdata_of_hundred_addresses_is_limited() -> None:
     assert first.startswith("POP3 OK - fine | time_192_0_2_0=0.0431s;;;0 time_192_0_2_1=")
     left_out = 200 - first.count("=")
     assert more == f"more: {left_out} figures left out"
+
+
+def test_all_addresses_with_different_findings_names_the_address_of_each(pool: Pool) -> None:
+    """Whoever is woken knows which server to look at."""
+    pool.dead(1)
+    pool.polite(2, "expired")
+    pool.polite(3)
+    pool.dead(4)
+    verdict = pool.attempt()
+
+    refused, expired = verdict.status.split("; ")
+    assert refused == "connection refused at 127.0.0.1, 127.0.0.4"
+    assert re.fullmatch(r"certificate expired 2 days ago, on \S+ \S+ UTC at 127.0.0.2", expired)
+    assert verdict.suffix == f" ({WHERE})"
+
+
+def test_all_addresses_with_the_same_findings_names_them_once(pool: Pool) -> None:
+    """The place has the addresses."""
+    for number in (1, 2, 3):
+        pool.dead(number)
+    verdict = pool.attempt()
+
+    assert verdict.status == "connection refused"
+    assert verdict.suffix == f" ({WHERE}: 127.0.0.1, 127.0.0.2, 127.0.0.3)"

@@ -637,6 +637,23 @@ def test_certificate_assertions_met_are_ok_and_violated_critical(
     assert_failed(check("good", "--max-validity", "90"), 2, "long-lived")
 
 
+@pytest.mark.parametrize("how", [(), ("--starttls",)], ids=["tls", "stls"])
+def test_expired_rsa_certificate_behind_a_good_one_is_found_by_its_type(
+    check: Check, login: Login, how: tuple[str, ...]
+) -> None:
+    """Dovecot sends its ECDSA certificate to whoever accepts both (ssl_alt_cert)."""
+    assert check("expired-rsa", *login(), *how, tls=not how).code == 0
+    assert check("expired-rsa", "--cert-type", "ecdsa", *how, tls=not how).code == 0
+    for wanted in ("rsa", "both"):
+        done = check("expired-rsa", *login(), "--cert-type", wanted, *how, tls=not how)
+        assert_failed(done, 2, "expired", "tls")
+        assert re.search(r" - certificate expired 2 days ago, on \S+ \S+ UTC \(RSA\)", done.verdict)
+        assert done.perfdata["cert_days"].startswith("-2")
+    assert check("two-certificates", *login(), "--cert-type", "both", *how, tls=not how).code == 0
+    assert_failed(check("good", "--cert-type", "rsa", *how, tls=not how), 2, "old-tls", "tls")
+    assert check("good", "--cert-type", "both", *how, tls=not how).code == 0
+
+
 @pytest.mark.parametrize("how", ["tls", "stls"])
 def test_reject_legacy_tls_reports_tls_1_0(check: Check, how: str) -> None:
     """Dovecot closes the connection, or accepts TLS 1.0 if configured."""

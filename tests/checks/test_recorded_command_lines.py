@@ -75,6 +75,7 @@ VALUES = {
     "--issuer": TEXTS,
     "--expect-cert-file": FILES,
     "--min-key-bits": NUMBERS,
+    "--cert-type": ["rsa", "ecdsa", "both", "dsa", ""],
     "--max-validity": ["90", "90d", "0", "x", "", "90h"],
     "--username": ["monitor", "", "a\nb", "\u00e9", "a b"],
     "--password-file": FILES,

@@ -226,6 +226,10 @@ class Pki:
                 return self._odd(*NAMES, authority_key=False)
             case "rsa":
                 return self._odd(*NAMES)
+            case "rsa_expired":
+                return self._odd(*NAMES, start=-92, end=-2)
+            case "rsa_expiring":
+                return self._odd(*NAMES, start=-80, end=5.5)
             case "md5":
                 return self._by_hand(self._hand_root.leaf(HAND_KEY, digest="md5"))
             case "bad_name":

@@ -71,7 +71,7 @@ def test_catalogue_states_are_default_states() -> None:
         if outcome.kind
     }
 
-    assert sorted(FAULTS) == [*range(1, 115)]
+    assert sorted(FAULTS) == [*range(1, 115), 120]
     assert list(THREATS) == [f"T{number}" for number in range(1, 29)]
     for name, state in states:
         kind = Kind(name)

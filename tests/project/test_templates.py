@@ -192,7 +192,7 @@ def test_director_choices_are_accepted() -> None:
                 value = entry["entry_name"]
                 # Where a value is optional, true means that there is none.
                 argument = flag if value == "true" else f"{flag}={value}"
-                assert check_settings(["-H", "pop.example.org", argument])
+                assert check_settings(["-H", "pop.example.org", "--starttls", argument])
 
 
 # The mail of Icinga 2.

@@ -81,6 +81,8 @@ class Persona(NamedTuple):
     address: str
     certificate: str = "good"
     settings: str = ""
+    alternative: str | None = None
+    """A second certificate, of another key type."""
 
 
 PERSONAS = {
@@ -105,6 +107,8 @@ PERSONAS = {
         "127.0.0.18",
         settings="ssl_min_protocol = TLSv1\nssl_cipher_list = ALL:!aNULL:@SECLEVEL=0",
     ),
+    "two-certificates": Persona("127.0.0.19", alternative="rsa"),
+    "expired-rsa": Persona("127.0.0.20", alternative="rsa_expired"),
 }
 
 PROXIED = "127.0.1.1"
@@ -269,9 +273,13 @@ def _configuration(folder: Path, pki: Pki, variant: str, plain: int, tls: int) -
     )
     for persona in PERSONAS.values():
         certificate, key = pki.files(persona.certificate)
+        settings = persona.settings
+        if persona.alternative:
+            other, other_key = pki.files(persona.alternative)
+            settings += f"ssl_alt_cert = <{other}\nssl_alt_key = <{other_key}"
         text += (
             f"local {persona.address} {{\n"
-            f"ssl_cert = <{certificate}\nssl_key = <{key}\n{persona.settings}\n}}\n"
+            f"ssl_cert = <{certificate}\nssl_key = <{key}\n{settings}\n}}\n"
         )
     return in_syntax_of(version(), text)
 

@@ -177,6 +177,8 @@ _CHANGED_IN_2_4 = {
     r"disable_plaintext_auth = yes": "auth_allow_cleartext = no",
     r"ssl_cert = <": "ssl_server_cert_file = ",
     r"ssl_key = <": "ssl_server_key_file = ",
+    r"ssl_alt_cert = <": "ssl_server_alt_cert_file = ",
+    r"ssl_alt_key = <": "ssl_server_alt_key_file = ",
     r"ssl_ca = <": "ssl_server_ca_file = ",
     r"ssl_cert_username_field": "ssl_server_cert_username_field",
     r"ssl_verify_client_cert": "ssl_server_request_client_cert",

@@ -1055,6 +1055,15 @@ FAULTS = {
     114: Row(
         "a probe takes too long", {"": warning("delayed", r" - probe took \d+\.\d s to arrive .li")}
     ),
+    120: Row(
+        "a certificate of another key type",
+        {
+            "expired": critical("expired", r" - certificate expired 2 days ago, on .* UTC \(RSA\)"),
+            "missing": critical("old-tls", "sends no RSA certificate with TLS 1.2: ", "^try: give"),
+            "TLS 1.3 only": critical("old-tls", "speaks no TLS 1.2", "^try: enable TLS 1.2"),
+        },
+        WITH_TLS,
+    ),
 }
 
 

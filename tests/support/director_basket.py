@@ -38,6 +38,7 @@ CAPTIONS = {
     "issuer": "Certificate issuer",
     "expect_cert_file": "Expected certificate file",
     "min_key_bits": "Minimum key strength (RSA bits)",
+    "cert_type": "Certificate key type",
     "min_addresses": "Minimum number of good addresses",
     "use_ipv4": "IPv4 only",
     "use_ipv6": "IPv6 only",

@@ -20,7 +20,7 @@ import pytest
 from tests.pki.certificates import Pki
 from tests.servers.dovecot import PASSWORDS, PERSONAS, Dovecot
 from tests.servers.nagios import SAMPLE, TEMPLATES, Nagios
-from tests.servers.scripted_server import dead_port
+from tests.servers.scripted_server import PoliteServer, dead_port
 from tests.support.command import COMMAND
 
 pytestmark = pytest.mark.real
@@ -131,6 +131,25 @@ def test_checks_and_notifications_of_three_servers(
     assert any(line.startswith("kind: credentials") for line in rejected.splitlines()[:9])
     assert "\ntranscript: C: PASS ***\n" in rejected
     assert "my wrong secret" not in f"{rejected}{login}"
+
+
+def test_user_name_with_special_characters_arrives(tmp_path: Path) -> None:
+    """From an INI file, as `docs/other-monitoring.md` says; in an argument they would be lost."""
+    user = "o'brien $HOME;!a`b`|c&d"
+    secret, options = tmp_path / "secret", tmp_path / "pop3.ini"
+    secret.touch(mode=0o600)
+    secret.write_text("s3cret\n")
+    options.write_text(f"[customer]\nusername = {user}\npassword-file = {secret}\n")
+    login = f"_POP3_LOGIN --allow-insecure-login --extra-opts=customer@{options}"
+    with PoliteServer({user: "s3cret"}) as server:
+        hosts = SAMPLE.replace(f"address                {NAME}", "address 127.0.0.1")
+        hosts = hosts.replace("_POP3                  -S\n", f"_POP3 -p {server.port}\n")
+        hosts = re.sub("_POP3_LOGIN  .*", lambda _: login, hosts)
+        with Nagios(tmp_path, hosts) as nagios:
+            status = nagios.wait_for_state(NAME, "POP3 login", OK)
+
+    assert "answered in" in status["plugin_output"]
+    assert any(f"USER {user}".encode() in each for each in server.dialogues), server.dialogues
 
 
 # NRPE.
