@@ -4,16 +4,21 @@ import sys
 from collections.abc import Callable
 
 from check_pop3_plus.check import run
-from check_pop3_plus.check.verdict import Verdict
+from check_pop3_plus.check.verdict import Verdict, of_error
 from check_pop3_plus.model.failures import ProbeError
-from check_pop3_plus.model.settings import Secret, SecretSource, Settings, State, Sweep
+from check_pop3_plus.model.sanitised_text import sanitise
+from check_pop3_plus.model.settings import Output, Secret, SecretSource, Settings, State, Sweep
 from check_pop3_plus.options import parser
+from check_pop3_plus.options.table import Given
 from check_pop3_plus.options.validators import UsageError
-from check_pop3_plus.output.plugin_text import render
+from check_pop3_plus.output import plugin_text
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock
 from check_pop3_plus.support.files import emit
+
+_output = Output.PLUGIN
+"""The format of this run, as far as the options are read."""
 
 
 def main(
@@ -24,8 +29,9 @@ def main(
     All limits count from `started` (`time.monotonic()`); `set_watchdog` is called with the instant
     of the run timeout.
     """
+    given = Given()
     try:
-        settings = parser.read(argv)
+        settings = _read(argv, given)
         if isinstance(settings, Sweep):
             from check_pop3_plus.sweep import main as sweep_main
 
@@ -40,8 +46,36 @@ def main(
         return emit(f"{text}\n", State.UNKNOWN)
     except ProbeError as error:
         # One line: a usage error needs no long output.
-        verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
+        verdict = of_error(error).replace(host=sanitise(given.last("--hostname") or ""))
     return emit(render(verdict), verdict.state)
+
+
+def _read(argv: list[str], given: Given) -> Settings | Sweep:
+    """Read the options, and the output format also where one of them is wrong."""
+    global _output
+    _output = Output.PLUGIN
+    try:
+        return parser.read(argv, given)
+    finally:
+        _output = Output(given.last("--output") or Output.PLUGIN.value)
+
+
+def render(verdict: Verdict) -> str:
+    """Return a verdict in the format of this run."""
+    if _output is Output.JSON:
+        from check_pop3_plus.output import json_text
+
+        return json_text.render(verdict)
+    if _output is Output.PROMETHEUS:
+        from check_pop3_plus.output import prometheus_text
+
+        return prometheus_text.render(verdict)
+    return plugin_text.render(verdict)
+
+
+def render_error(message: str, kind: str, lines: str) -> str:
+    """Return the output of a run that an error ended outside of a check."""
+    return render(Verdict(State.UNKNOWN, message, lines=tuple(lines.splitlines()), kinds=(kind,)))
 
 
 def _prompt_for_password(settings: Settings, started: float) -> tuple[Secret | None, float]:

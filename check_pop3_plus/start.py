@@ -115,9 +115,15 @@ def _stop(*_: object) -> None:
 
 
 def _print_final_line(message: str, kind: str, trace: str = "") -> int:
-    """Print a status line, using no other module of the package; return the exit code."""
+    """Print a status line, without another module of the package if it fails.
+
+    Returns the exit code.
+    """
     shown = "".join(char if " " <= char <= "~" and char != "|" else "?" for char in message)
     line = f"POP3 UNKNOWN - {shown[:150]}\nkind: {kind}\n{trace}"
+    with contextlib.suppress(BaseException):
+        cli = sys.modules["check_pop3_plus.cli"]
+        line = cli.render_error(shown[:150], kind, f"kind: {kind}\n{trace}")
     with contextlib.suppress(OSError):
         os.write(1, line.encode("ascii", "replace"))
     return 3

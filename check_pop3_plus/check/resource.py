@@ -73,17 +73,9 @@ def _metrics(report: Report, settings: Settings) -> Iterator[Metric]:
 
 def _days_left(report: Report) -> Iterator[Metric]:
     """Yield the certificates that expire first among all addresses."""
-    leaves, intermediates = [], []
-    for session in report.with_certificates:
-        leaf, chain = session.chain.leaf, Observation(session, session.chain)
-        intermediate = session.chain.first_intermediate_to_end
-        if leaf and leaf.not_after:
-            leaves.append((leaf.not_after, chain))
-        if intermediate and intermediate.not_after:
-            intermediates.append((intermediate.not_after, chain))
-    for name, ends in (("cert_days", leaves), ("chain_days", intermediates)):
-        if ends:
-            yield Metric(name, min(ends, key=lambda pair: pair[0])[1])
+    for name, session in zip(("cert_days", "chain_days"), report.first_to_end(), strict=True):
+        if session:
+            yield Metric(name, Observation(session, session.chain))
 
 
 def _of_session(session: Session, settings: Settings, has_failed: bool) -> Iterator[Metric]:

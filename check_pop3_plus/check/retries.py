@@ -77,9 +77,15 @@ def suffix(attempts: Sequence[Attempt], limits: Limits) -> str:
     return f", {failed} of {count(len(attempts), 'attempt')} failed"
 
 
-def lines(attempts: Sequence[Attempt], why_no_retry: str) -> Iterator[str]:
-    """Yield the results of the earlier attempts, and why there were no more."""
+def lines(attempts: Sequence[Attempt], why_no_retry: str, seconds: float) -> Iterator[str]:
+    """Yield other results of earlier attempts, the time of all, and why there were no more."""
+    others: dict[str, list[str]] = {}
     for number, attempt in enumerate(attempts[:-1], 1):
-        yield f"attempt {number}: {attempt.state.name}: {attempt.status}"
+        if attempt.status != attempts[-1].status:
+            result = f"{attempt.state.name}: {attempt.status}"
+            others.setdefault(result, []).append(str(number))
+    yield from (f"attempt {', '.join(which)}: {result}" for result, which in others.items())
+    if len(attempts) > 1:
+        yield f"attempts: {len(attempts)} in {seconds:.1f} s"
     if why_no_retry:
         yield f"attempts: {why_no_retry}"

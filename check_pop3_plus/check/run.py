@@ -7,20 +7,25 @@ from collections.abc import Sequence
 
 import nagiosplugin
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.check import retries
 from check_pop3_plus.check.contexts import contexts_named
 from check_pop3_plus.check.figures import measured
 from check_pop3_plus.check.resource import Pop3
 from check_pop3_plus.check.retries import Attempt
 from check_pop3_plus.check.summary import Summary
-from check_pop3_plus.check.verdict import SEVERITY, Verdict
+from check_pop3_plus.check.verdict import SEVERITY, AddressResult, Verdict
 from check_pop3_plus.messages import long_output
+from check_pop3_plus.messages.formats import reason
 from check_pop3_plus.model.failures import LOCAL, Kind
-from check_pop3_plus.model.report import Report
-from check_pop3_plus.model.settings import Limits, Settings, State
+from check_pop3_plus.model.report import Report, Session
+from check_pop3_plus.model.settings import Limits, Security, Settings, State
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline, pause
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _MARGIN_SECONDS = 1.0
 """A diagnosis or a round trip ends this long before the run."""
@@ -61,26 +66,80 @@ def run_check(
             attempts[-1] = _evaluated(Pop3(prerequisites, end), report)
     except Stopped:
         return _stopped(settings, attempts, started)
-    last = attempts[-1]
-    is_problem = last.state is not State.OK
-    kinds = [kind.value for kind in last.kinds]
-    likely, found = _diagnosis(prerequisites, last, end) if is_problem else ((), ())
-    is_diagnosed = bool(likely)
-    return Verdict(
+    return _verdict(prerequisites, attempts, why, started, end)
+
+
+def _verdict(
+    prerequisites: Prerequisites,
+    attempts: Sequence[Attempt],
+    why: str,
+    started: float,
+    end: Deadline,
+) -> Verdict:
+    """Return the verdict on attempts, after which `why` no other was made; diagnose a failure."""
+    settings, last, seconds = prerequisites.settings, attempts[-1], Clock() - started
+    verdict = Verdict(
         last.state,
         last.status,
         last.figures,
-        (
-            *long_output.cause(settings, last.report, kinds),
-            *likely,
-            *retries.lines(attempts, why),
-            *long_output.lines(settings, last.report, kinds, is_problem, is_diagnosed),
+        suffix=retries.suffix(attempts, settings.limits) + last.suffix,
+        shortage=last.report.shortage or "",
+        is_repeatable=not any(
+            session.login_began for each in attempts for session in each.report.sessions
+        ),
+        **_facts(settings, attempts),
+    )
+    is_problem = last.state is not State.OK
+    likely, found = _diagnosis(prerequisites, last, end) if is_problem else ("", ())
+    is_diagnosed = bool(likely or found)
+    written = long_output.Evidence(settings, last.report, last.kinds, verdict.line, is_diagnosed)
+    return verdict.replace(
+        lines=(
+            *written.cause(likely),
+            *retries.lines(attempts, why, seconds),
+            *(written.lines() if is_problem or settings.verbosity else ()),
             *found,
         ),
-        is_diagnosed or settings.verbosity >= 2,
-        retries.suffix(attempts, limits) + last.suffix,
-        last.report.shortage or "",
-        not any(session.login_began for each in attempts for session in each.report.sessions),
+        is_verbose=is_diagnosed or settings.verbosity >= 2,
+    )
+
+
+_SERVICES = {
+    Security.PLAIN: "pop3",
+    Security.IMPLICIT: "pop3s",
+    Security.STLS: "pop3-starttls",
+}
+
+
+def _facts(settings: Settings, attempts: Sequence[Attempt]) -> "dict[str, Any]":
+    """Return what the verdict on these attempts has for programs."""
+    report, kinds = attempts[-1].report, attempts[-1].kinds
+    ended = (report.failure, *(session.failure for session in report.evaluated))
+    phases = [each.phase.value for each in ended if each and each.phase and each.kind in kinds]
+    first, second = report.first_to_end()
+    return {
+        "kinds": tuple(dict.fromkeys(kind.value for kind in kinds)),
+        "phase": next(iter(phases), None),
+        "host": settings.target.hostname,
+        "port": settings.target.port,
+        "service": _SERVICES[settings.tls.security],
+        "addresses": tuple(map(_address_result, report.sessions)),
+        "certificate": first.chain.leaf if first else None,
+        "intermediate": second.chain.first_intermediate_to_end if second else None,
+        "attempts": tuple((each.state, each.status) for each in attempts),
+    }
+
+
+def _address_result(session: Session) -> AddressResult:
+    failure = session.failure
+    taken = session.ended - session.began if session.ended and session.began else None
+    return AddressResult(
+        session.address.host,
+        session.address.port,
+        failure.kind.value if failure else None,
+        failure.phase.value if failure and failure.phase else None,
+        reason(failure) if failure else None,
+        None if taken is None else round(taken, 4),
     )
 
 
@@ -122,23 +181,22 @@ def _reserved(settings: Settings) -> float:
 
 def _diagnosis(
     prerequisites: Prerequisites, attempt: Attempt, end: Deadline
-) -> tuple[Sequence[str], Sequence[str]]:
-    """Return the line with the likely cause and the other findings; nothing without --diagnose.
+) -> tuple[str, Sequence[str]]:
+    """Return the likely cause, if one is found, and the lines of the diagnosis, if there was one.
 
     It cannot change the state.
     """
     settings, report = prerequisites.settings, attempt.report
     if settings.diagnosis is None or set(attempt.deciding) & LOCAL:
-        return (), ()
+        return "", ()
     # Imported here, so that the check of a healthy server does not pay for it.
     from check_pop3_plus.diagnosis import likely_cause, run_steps, section
 
     limit = Deadline(end.at - _margin(settings.limits))
     findings = run_steps.run(prerequisites, report, attempt.kinds, limit)
-    return (
-        [f"diagnosis: likely cause: {likely_cause.cause(settings, report, findings)}"],
-        [f"diagnosis: {line}" for line in section.lines(findings)],
-    )
+    likely = likely_cause.cause(settings, report, findings)
+    nothing = () if likely else ("diagnosis: no further cause found",)
+    return likely, (*nothing, *(f"diagnosis: {line}" for line in section.lines(findings)))
 
 
 def _margin(limits: Limits) -> float:
@@ -149,13 +207,15 @@ def _margin(limits: Limits) -> float:
 def _stopped(settings: Settings, attempts: Sequence[Attempt], started: float) -> Verdict:
     """Return the verdict of a run that was stopped by a signal in the pause before a retry."""
     seconds, last, number = Clock() - started, attempts[-1], len(attempts) + 1
-    lines = retries.lines((*attempts, last), "")
+    lines = retries.lines(attempts, "", seconds)
+    facts = _facts(settings, attempts) | {"kinds": (Kind.STOPPED.value,)}
     return Verdict(
         State.UNKNOWN,
         f"stopped from outside after {seconds:.0f} s, before attempt {number}: {last.status}",
         last.figures,
         (f"kind: {Kind.STOPPED.value}", *lines),
         suffix=retries.suffix(attempts, settings.limits) + last.suffix,
+        **facts,
     )
 
 

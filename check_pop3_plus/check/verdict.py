@@ -1,7 +1,12 @@
 """The result of a check or of a sweep, before it is rendered."""
 
+from check_pop3_plus.model.failures import ProbeError
 from check_pop3_plus.model.record import Record
+from check_pop3_plus.model.report import CertificateFacts
 from check_pop3_plus.model.settings import State
+
+STATUS_LIMIT = 200
+"""Characters of line 1 before the performance data (contract, section 3)."""
 
 SEVERITY = (State.OK, State.UNKNOWN, State.WARNING, State.CRITICAL)
 """Worst last (contract, section 4); the guidelines' numbers would put UNKNOWN last."""
@@ -21,8 +26,20 @@ class Figure(Record):
     max: float | None = None
 
 
+class AddressResult(Record):
+    """The outcome of one address; each field is a field of the JSON output."""
+
+    address: str
+    port: int
+    kind: str | None
+    """Of its failure; None if it works."""
+    phase: str | None
+    reason: str | None
+    seconds: float | None
+
+
 class Verdict(Record):
-    """State, status line, figures and long output."""
+    """The result that all formats of `output` are made from."""
 
     state: State
     status: str
@@ -38,3 +55,33 @@ class Verdict(Record):
     """What this machine lacked, so that the check tells nothing about the service; or empty."""
     is_repeatable: bool = True
     """Whether the check may be made again, because no login began."""
+
+    kinds: tuple[str, ...] = ()
+    """Of all findings, worst first."""
+    phase: str | None = None
+    """The one that failed."""
+    host: str = ""
+    """Host and port of the options."""
+    port: int | None = None
+    service: str = ""
+    """Protocol and security: `pop3s`."""
+    addresses: tuple[AddressResult, ...] = ()
+    certificate: CertificateFacts | None = None
+    """The server certificate; of several addresses the one that expires first."""
+    intermediate: CertificateFacts | None = None
+    """The intermediate certificate that expires first."""
+    attempts: tuple[tuple[State, str], ...] = ()
+    """State and status of each attempt."""
+
+    @property
+    def line(self) -> str:
+        """Line 1 without performance data."""
+        line = f"POP3 {self.state.name} - {self.status}"
+        limit = STATUS_LIMIT - len(self.suffix)
+        return (line if len(line) <= limit else line[: limit - 3].rstrip() + "...") + self.suffix
+
+
+def of_error(error: ProbeError) -> Verdict:
+    """Return the verdict on an error that is about us: UNKNOWN."""
+    kind = error.kind.value
+    return Verdict(State.UNKNOWN, f"{kind}: {error.message}", kinds=(kind,))

@@ -23,7 +23,8 @@ from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Family, Security, Settings
 
-NOTHING = "no further cause found"
+NOTHING = ""
+"""No rule applies."""
 
 _Tried = TcpConnection | Greeting | Handshake
 
@@ -214,13 +215,6 @@ def _silent_ports(seen: Evidence) -> str:
     return f"{' and '.join(ports)} does not answer either{ping}" if ports else ""
 
 
-def _slow_phase(seen: Evidence) -> str:
-    if seen.slowest in (None, Phase.FAILED):
-        return ""
-    taken, whole = max(seen.seconds.values()), sum(seen.seconds.values())
-    return f"{taken:.3f} of {whole:.3f} s were spent in phase {seen.slowest.value}"
-
-
 # --- the table ---------------------------------------------------------------------------------
 
 _CONNECTS = "connections work now: the failure was temporary"
@@ -287,7 +281,6 @@ RULES = (
     Rule("every TLS version fails: the TLS service is misconfigured", lambda seen: seen.versions and not seen.accepted, _TLS, _WITHOUT_HANDSHAKE),
     Rule("port {0} speaks TLS from the first byte: use -S in place of --starttls", lambda seen: seen.tls_ports, kinds=_NO_STLS),
 
-    Rule("{0}", _slow_phase, kinds=_SLOW),
     Rule("{seen.some_failed} still cannot be connected to", lambda seen: seen.slowest is Phase.FAILED and seen.failed, kinds=_SLOW),
     Rule(_CONNECTS, lambda seen: seen.slowest is Phase.FAILED and seen.again, kinds=_SLOW),
 )

@@ -1,5 +1,6 @@
 """The lines of a diagnosis in the long output; the text in the findings is sanitised."""
 
+import re
 from collections.abc import Iterator
 
 from check_pop3_plus.diagnosis.findings import (
@@ -17,6 +18,9 @@ from check_pop3_plus.messages.formats import count, date, named, reason
 from check_pop3_plus.model.failures import Failure, Kind
 
 _CAPABILITIES_LIMIT = 400
+
+_PING_HEADER = re.compile(r"PING |--- .* ping statistics ---")
+"""Lines that say no more than the name of the target."""
 
 
 def lines(findings: Findings) -> Iterator[str]:
@@ -104,7 +108,7 @@ def _tools(findings: Findings) -> Iterator[str]:
             if fact.code is not None:
                 how = f"exit code {fact.code}"
             yield f"{fact.name}: {how}, target {fact.target}"
-        yield from (f"{fact.name}: {line}" for line in fact.lines)
+        yield from (f"{fact.name}: {line}" for line in fact.lines if not _PING_HEADER.match(line))
 
 
 def _reason(failure: Failure | None) -> str:

@@ -169,19 +169,31 @@ def validity(facts: CertificateFacts, now: "datetime") -> str:
 # --- the long output -------------------------------------------------------------------------
 
 
-def description(label: str, facts: CertificateFacts) -> Iterator[str]:
-    """Yield the names and the dates of a certificate."""
-    yield f"{label}: subject {named(facts.subject)}, issuer {named(facts.issuer)}"
+def description(facts: CertificateFacts, known: str) -> Iterator[str]:
+    """Yield names and dates of the server certificate that the text `known` does not have."""
+    if named(facts.subject) not in known:
+        yield f"certificate: {named(facts.subject)}"
+    yield f"issuer: {named(facts.issuer)}"
     if facts.not_before and facts.not_after:
-        yield (
-            f"{label}: valid from {facts.not_before:%Y-%m-%d %H:%M} to"
-            f" {facts.not_after:%Y-%m-%d %H:%M} UTC"
-        )
-    if facts.names:
+        ends = date(facts.not_after)
+        begins = f"{facts.not_before:%Y-%m-%d %H:%M}"
+        yield f"valid: from {begins}" + (" UTC" if ends in known else f" to {ends}")
+    names = ", ".join(facts.names)
+    if names and names not in known:
         more = f" and {facts.names_left_out} more" if facts.names_left_out else ""
-        yield f"{label}: names {', '.join(facts.names)}{more}"
+        yield f"names: {names}{more}"
     if facts.unreadable:
-        yield f"{label}: unreadable: {', '.join(facts.unreadable)}"
+        yield f"certificate: unreadable: {', '.join(facts.unreadable)}"
+
+
+def outline(label: str, facts: CertificateFacts) -> str:
+    """Return the names and the dates of another certificate on one line."""
+    text = f"{label}: {named(facts.subject)}, issuer {named(facts.issuer)}"
+    if facts.not_before and facts.not_after:
+        text += f", from {facts.not_before:%Y-%m-%d} to {facts.not_after:%Y-%m-%d %H:%M} UTC"
+    if facts.unreadable:
+        text += f", unreadable: {', '.join(facts.unreadable)}"
+    return text
 
 
 def identity(label: str, facts: CertificateFacts) -> Iterator[str]:
@@ -201,9 +213,8 @@ def remarks(chain: Chain, now: "datetime", failure: Failure | None) -> Iterator[
     sent, path = chain.sent, chain.path
     top = path[-1] if path else None
     code = failure.verify_code if failure else None
-    is_issuer_unknown = code in (_ROOT_MISSING, *_UNKNOWN_ISSUER)
     is_root_untrusted = code == _UNTRUSTED_ROOT
-    if top and is_issuer_unknown and not top.is_self_issued and not chain.rejection:
+    if top and code == _ROOT_MISSING and not top.is_self_issued and not chain.rejection:
         yield f"chain: issuer {named(top.issuer)} was not sent and is not trusted"
     if chain.is_verified:
         for each in path[1:]:

@@ -43,7 +43,7 @@ class Hint(Record):
     by_phase: Mapping[Phase | tuple[Phase, Security], str] = {}
     """For a phase, or a phase of a session with this security, in place of `text`."""
     gloss: str = ""
-    """An explanation of the kind, where its name is no plain English."""
+    """The kind in a few words, where its name does not say it."""
 
 
 HINTS = {
@@ -66,7 +66,7 @@ HINTS = {
             Phase.LOGIN: _SLOW_LOGIN,
         },
     ),
-    Kind.PARTIAL: Hint(),
+    Kind.PARTIAL: Hint(gloss="some addresses fail"),
     Kind.CLOSED: Hint(
         "the server crashed, was restarted, or dropped the connection; check its log",
         by_phase={
@@ -76,6 +76,7 @@ HINTS = {
             Phase.TLS: "a misconfigured TLS service, an access list, or a proxy in front: its back"
             " end is down, or only one side uses the PROXY protocol",
         },
+        gloss="connection lost",
     ),
     Kind.GARBLED: Hint(
         "a broken server, or a proxy or packet filter that changes the traffic",
@@ -91,11 +92,17 @@ HINTS = {
         gloss="unexpected protocol data",
     ),
     Kind.OVERSIZED: Hint(gloss="a reply exceeds its limit"),
-    Kind.GREETING: Hint("the server is up but refuses service; check its log"),
-    Kind.GREETING_TEMPORARY: Hint(
-        "temporary, according to the server; check its log if it persists"
+    Kind.GREETING: Hint(
+        "the server is up but refuses service; check its log", gloss="service refused"
     ),
-    Kind.EXPECT: Hint("the greeting changed: a different server, or an upgrade?"),
+    Kind.GREETING_TEMPORARY: Hint(
+        "temporary, according to the server; check its log if it persists",
+        gloss="service refused for now",
+    ),
+    Kind.EXPECT: Hint(
+        "the greeting changed: a different server, or an upgrade?",
+        gloss="greeting without the expected text",
+    ),
     Kind.TLS: Hint(
         by_phase={
             Phase.TLS: "check whether this is a plain-text port (try --starttls)",
@@ -103,29 +110,51 @@ HINTS = {
             " TLS; check its log",
         }
     ),
-    Kind.OLD_TLS: Hint("enable TLS 1.2 or 1.3 on the server; --tls-min 1.1 if it cannot"),
+    Kind.OLD_TLS: Hint(
+        "enable TLS 1.2 or 1.3 on the server; --tls-min 1.1 if it cannot",
+        gloss="TLS version or cipher too old",
+    ),
     Kind.EXPIRED: Hint(_RENEW),
     Kind.NOT_YET_VALID: Hint(
         "check the clock of this machine; if it is right, the certificate was installed too early"
     ),
     Kind.NAME: Hint(
         "install a certificate that covers this name, or check the name in the certificate"
-        " (-H, --sni)"
+        " (-H, --sni)",
+        gloss="certificate for another host",
     ),
     Kind.UNTRUSTED: Hint(
         "configure the server to send its intermediate certificates; for a private CA or a"
-        " self-signed certificate use --ca-file"
+        " self-signed certificate use --ca-file",
+        gloss="issuer of the certificate not trusted",
     ),
-    Kind.WEAK: Hint("issue a new certificate with a longer key and a SHA-256 signature"),
-    Kind.NOT_STRICT: Hint("reissue the certificates to conform to RFC 5280, or drop --x509-strict"),
+    Kind.WEAK: Hint(
+        "issue a new certificate with a longer key and a SHA-256 signature",
+        gloss="key or signature of the certificate too weak",
+    ),
+    Kind.NOT_STRICT: Hint(
+        "reissue the certificates to conform to RFC 5280, or drop --x509-strict",
+        gloss="certificate violates RFC 5280",
+    ),
     Kind.CLIENT_CERTIFICATE: Hint(
         "the server requires a client certificate that it accepts: --client-cert and --client-key"
     ),
-    Kind.NO_STLS: Hint("TLS is off on this port: enable it on the server, or use -S on port 995"),
-    Kind.INJECTED: Hint("possible man-in-the-middle (command injection), or a broken server"),
-    Kind.NO_CAPABILITY: Hint("compare with the capabilities below: was a server setting lost?"),
-    Kind.NO_MECHANISM: Hint("choose another mechanism with --auth"),
-    Kind.CLEARTEXT_REFUSED: Hint("use -S or --starttls"),
+    Kind.NO_STLS: Hint(
+        "TLS is off on this port: enable it on the server, or use -S on port 995",
+        gloss="STLS not available",
+    ),
+    Kind.INJECTED: Hint(
+        "possible man-in-the-middle (command injection), or a broken server",
+        gloss="data injected before TLS",
+    ),
+    Kind.NO_CAPABILITY: Hint(
+        "compare with the capabilities below: was a server setting lost?",
+        gloss="required capability missing",
+    ),
+    Kind.NO_MECHANISM: Hint(
+        "choose another mechanism with --auth", gloss="login method not available"
+    ),
+    Kind.CLEARTEXT_REFUSED: Hint("use -S or --starttls", gloss="login without TLS refused"),
     Kind.CREDENTIALS: Hint(
         "the server works but rejects the credentials (password, token or client certificate):"
         " wrong, changed or locked; repeated attempts may lock the account"
@@ -135,58 +164,83 @@ HINTS = {
         " renew the lock"
     ),
     Kind.LOGIN_REFUSED: Hint(
-        "the server does not say that the password is wrong: check its log for the reason"
+        "the server does not say that the password is wrong: check its log for the reason",
+        gloss="login refused, reason unclear",
     ),
-    Kind.IN_USE: Hint("another session holds the mailbox; use a dedicated mailbox for monitoring"),
-    Kind.LOGIN_DELAY: Hint("raise the check interval above the login delay of the server"),
+    Kind.IN_USE: Hint(
+        "another session holds the mailbox; use a dedicated mailbox for monitoring",
+        gloss="mailbox in use",
+    ),
+    Kind.LOGIN_DELAY: Hint(
+        "raise the check interval above the login delay of the server", gloss="logins too frequent"
+    ),
     Kind.TEMPORARY: Hint(
-        "not a wrong password: check the log of the server and its authentication back end"
+        "not a wrong password: check the log of the server and its authentication back end",
+        gloss="server trouble at login",
     ),
     Kind.PERMANENT: Hint(
-        "not a wrong password: check the log of the server and its authentication back end"
+        "not a wrong password: check the log of the server and its authentication back end",
+        gloss="server trouble at login",
     ),
     Kind.BACKEND: Hint(
         "logins probably fail for all users: check the log of the server and its authentication"
         " back end (nginx answers a wrong password like this, too, unless"
-        " proxy_pass_error_message is on)"
+        " proxy_pass_error_message is on)",
+        gloss="server trouble at login",
     ),
-    Kind.MAILBOX: Hint("the login works; check the server log for the mailbox of this user"),
+    Kind.MAILBOX: Hint(
+        "the login works; check the server log for the mailbox of this user",
+        gloss="mailbox not readable",
+    ),
     Kind.GOODBYE: Hint(gloss="no reply to QUIT"),
     Kind.CERTIFICATE_UNREADABLE: Hint("inspect the certificate with openssl s_client"),
-    Kind.CLEARTEXT_ACCEPTED: Hint("forbid cleartext logins on the server"),
+    Kind.CLEARTEXT_ACCEPTED: Hint(
+        "forbid cleartext logins on the server", gloss="login without TLS possible"
+    ),
     Kind.INJECTABLE: Hint(
         "update the server: it is vulnerable to STARTTLS command injection",
         gloss="accepts commands sent before TLS",
     ),
-    Kind.LEGACY_TLS: Hint("disable TLS 1.0 and 1.1 on the server"),
-    Kind.PIN: Hint(
-        "if the certificate was renewed, pin the new hash below; if not, suspect interception"
+    Kind.LEGACY_TLS: Hint(
+        "disable TLS 1.0 and 1.1 on the server", gloss="TLS older than 1.2 accepted"
     ),
-    Kind.ISSUER: Hint("find out who replaced the certificate; compare with the issuer below"),
-    Kind.NOT_DEPLOYED: Hint("reload the server to load the new certificate"),
-    Kind.LONG_LIVED: Hint("issue a certificate with a shorter lifetime"),
-    Kind.TOO_FEW: Hint("see below which addresses failed"),
+    Kind.PIN: Hint(
+        "if the certificate was renewed, pin the new hash below; if not, suspect interception",
+        gloss="not the pinned certificate",
+    ),
+    Kind.ISSUER: Hint(
+        "find out who replaced the certificate; compare with the issuer below",
+        gloss="not the expected issuer",
+    ),
+    Kind.NOT_DEPLOYED: Hint(
+        "reload the server to load the new certificate", gloss="not the certificate in the file"
+    ),
+    Kind.LONG_LIVED: Hint("issue a certificate with a shorter lifetime", gloss="lifetime too long"),
+    Kind.TOO_FEW: Hint("see below which addresses failed", gloss="too few addresses work"),
     Kind.SLOW: Hint(
-        "see below which phase is slow",
         by_phase={
             Phase.RESOLVE: "the name servers of this machine are slow (resolv.conf)",
             Phase.FAILED: "repair the address that fails, or remove it from DNS: mail clients lose"
             " the same time",
             Phase.LOGIN: _SLOW_LOGIN,
         },
+        gloss="response time",
     ),
     Kind.EXPIRING: Hint(_RENEW),
-    Kind.MESSAGES: Hint(),
-    Kind.SIZE: Hint(),
+    Kind.MESSAGES: Hint(gloss="number of messages"),
+    Kind.SIZE: Hint(gloss="mailbox size"),
     Kind.STALE: Hint(
         "no mail arrives in this mailbox: check the queue and the log of the mail server that"
-        " delivers to it, its quota, and the sender"
+        " delivers to it, its quota, and the sender",
+        gloss="newest message too old",
     ),
     Kind.UNFETCHED: Hint(
-        "nothing fetches the mail of this mailbox: check the program or person that should"
+        "nothing fetches the mail of this mailbox: check the program or person that should",
+        gloss="oldest message too old",
     ),
     Kind.NO_MESSAGE: Hint(
-        "no mail arrives, or all of it is fetched: --newest-... needs a mailbox that keeps mail"
+        "no mail arrives, or all of it is fetched: --newest-... needs a mailbox that keeps mail",
+        gloss="mailbox empty",
     ),
     Kind.SUBMISSION: Hint(
         "the SMTP server takes no mail from this machine: check that it runs, its log, and the"
@@ -272,11 +326,21 @@ def hint(
     row = HINTS[kind]
     if phase is None:
         return row.text
+    if kind is Kind.SLOW and phase not in row.by_phase:
+        whole = sum(seconds[each] for each in reached)
+        spent = f"{seconds[phase]:.3f} of {whole:.3f} s were spent in phase {phase.value}"
+        return f"{spent}: check the load and the log of the server"
     general = row.by_phase.get(phase, row.text)
     text = row.by_phase.get((phase, settings.tls.security), general)
     is_short = kind is Kind.TIMEOUT and settings.limits.timeout < _LONGEST_DELAYED_LOGIN
     more = f"; allow for it with -t {_LONGEST_DELAYED_LOGIN}"
     return text + more if is_short and text is _SLOW_LOGIN else text
+
+
+def explained(kind: Kind) -> str:
+    """Return the name of a kind and what it means: `garbled (unexpected protocol data)`."""
+    gloss = HINTS[kind].gloss
+    return f"{kind.value} ({gloss})" if gloss else kind.value
 
 
 def _early_threshold(settings: Settings, report: Report) -> str:

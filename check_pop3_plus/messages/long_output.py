@@ -1,20 +1,26 @@
-"""The long output: the details below the status line.
+"""The long output: what to do, the kind of failure, then the evidence.
 
 Every line begins with a label and a colon, so that untrusted text cannot pass for a status line.
-The kind of failure and the hint come first, then the facts.
+What line 1 has is not repeated.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from check_pop3_plus.messages import certificates, hints
 from check_pop3_plus.messages.formats import age, count, date, reason
 from check_pop3_plus.model.failures import MEASURED, Failure, Kind
-from check_pop3_plus.model.report import CertificateFacts, Chain, Report, Session
+from check_pop3_plus.model.report import Report, Session
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Security, Settings, Verify
 
 TRANSCRIPT_TAIL = 4
 """Lines of the transcript shown with a failure: the last command, its reply, and what led there."""
+
+CHART_WIDTH = 40
+"""Characters of the longest bar."""
+
+_SLOW_SECONDS = 1.0
+"""From here on the long output says where the time went."""
 
 _TRUST = {
     Verify.FULL: "chain and name verified",
@@ -22,98 +28,250 @@ _TRUST = {
     Verify.NONE: "not verified",
 }
 
-
-CHART_WIDTH = 40
-"""Characters of the longest bar."""
-
-
-def lines(
-    settings: Settings,
-    report: Report,
-    kinds: list[str],
-    is_problem: bool,
-    is_diagnosed: bool = False,
-) -> Iterator[str]:
-    """Yield the facts; `kinds` are those of the findings, worst first.
-
-    With a diagnosis also the whole chain and transcript, and a chart of the times.
-    """
-    if not (is_problem or settings.verbosity):
-        return
-    yield from (f"note: {note}" for note in (*settings.notes, *report.notes))
-    yield from _addresses(report)
-    yield from chart(report) if is_diagnosed else _laps(report)
-    yield from _delivery(report, settings)
-    session = _most_telling(report, kinds)
-    if session:
-        yield from _of_session(session, report, settings, kinds, is_diagnosed)
-    if settings.verbosity >= 2:
-        yield from _settings(settings)
-    if settings.verbosity >= 3:
-        for each in report.sessions:
-            yield from (f"transcript: {line}" for line in each.transcript)
-    elif session and _failures(report):
-        tail = len(session.transcript) if is_diagnosed else TRANSCRIPT_TAIL
-        yield from (f"transcript: {line}" for line in session.transcript[-tail:])
+_ABOUT_CERTIFICATES = {
+    *certificates.REJECTIONS,
+    *(Kind.EXPIRING, Kind.ISSUER, Kind.NOT_DEPLOYED, Kind.LONG_LIVED),
+    Kind.CERTIFICATE_UNREADABLE,
+}
+"""The certificate is evidence of these kinds; the commands before the handshake are not."""
 
 
-def _delivery(report: Report, settings: Settings) -> Iterator[str]:
-    """Yield the facts of a round trip."""
-    probes = next((each.probes for each in report.evaluated if each.probes), None)
-    if probes is None or settings.round_trip is None:
-        return
-    yield f"probes: {probes.found} found of {sanitise(settings.round_trip.id)}"
-    if probes.newest is not None:
-        accepted = ""
-        if probes.accepted is not None:
-            accepted = f", accepted {probes.accepted - probes.newest:+.0f} s later by its headers"
-        yield f"probes: newest sent {age(max(0, int(report.clock - probes.newest)))} ago{accepted}"
-    if probes.bounces:
-        yield f"probes: {count(probes.bounces, 'bounce')} in the mailbox, never deleted"
-    if probes.left_out:
-        yield f"probes: {count(probes.left_out, 'message')} not looked at, the oldest"
-    if report.delivery and report.delivery.note:
-        yield f"probes: {report.delivery.note}"
+class Evidence:
+    """The long output of one attempt."""
 
+    def __init__(
+        self,
+        settings: Settings,
+        report: Report,
+        kinds: Sequence[Kind],
+        line: str,
+        is_diagnosed: bool = False,
+    ) -> None:
+        """Take the kinds of all findings, worst first, and line 1.
 
-def _failures(report: Report) -> list[Failure]:
-    """Return the failures of the attempt and of the evaluated sessions."""
-    failures = (report.failure, *(session.failure for session in report.with_certificates))
-    return [failure for failure in failures if failure]
+        With a diagnosis also the whole chain and transcript, and a chart of the times.
+        """
+        self._settings = settings
+        self._report = report
+        self._kinds = tuple(dict.fromkeys(kinds))
+        self._line = line
+        self._is_diagnosed = is_diagnosed
+        ended = (report.failure, *(session.failure for session in report.with_certificates))
+        self._failures = [failure for failure in ended if failure]
 
+    # --- what to do ---------------------------------------------------------------------------
 
-def cause(settings: Settings, report: Report, kinds: list[str]) -> Iterator[str]:
-    """Yield each kind of finding, worst first, and what to try."""
-    submission = report.delivery.failure if report.delivery else None
-    ended = [*_failures(report), *([submission] if submission else [])]
-    failures = {failure.kind.value: failure for failure in reversed(ended)}
-    for kind in dict.fromkeys(kinds):
-        failure = failures.get(kind)
-        phase = failure.phase if failure else None
-        gloss = hints.HINTS[Kind(kind)].gloss
-        shown = f"{kind} ({gloss})" if gloss else kind
-        yield f"kind: {shown}" + (f", in phase {phase.value}" if phase else "")
-        message = failure.message if failure else ""
-        hint = hints.hint(Kind(kind), phase, settings, report, message)
+    def cause(self, likely: str = "") -> Iterator[str]:
+        """Yield what to do about each kind of finding, and its name.
+
+        The likely cause of the first one, if it is known, replaces the hint of its kind.
+        """
+        delivery = self._report.delivery
+        submission = delivery.failure if delivery else None
+        failures = [*self._failures, *([submission] if submission else [])]
+        if likely:
+            yield f"likely cause: {likely}"
+        for number, kind in enumerate(self._kinds):
+            failure = next((each for each in failures if each.kind is kind), None)
+            phase = failure.phase if failure else None
+            special = self._cure(failure) if failure else None
+            message = failure.message if failure else ""
+            general = hints.hint(kind, phase, self._settings, self._report, message)
+            hint = general if special is None else special
+            if hint and (special or number or not likely):
+                yield f"try: {hint}"
+            yield f"kind: {hints.explained(kind)}" + (f", in phase {phase.value}" if phase else "")
+
+    def _cure(self, failure: Failure) -> str | None:
+        """Return what to try where more is known than the kind of the failure."""
+        report = self._report
+        shaken = (*report.sessions, *report.with_certificates)
+        chain = next((each.chain for each in shaken if each.failure == failure), None)
+        found = certificates.cure(failure, chain, report.now) if chain else None
+        return failure.cure if found is None else found
+
+    # --- the evidence -------------------------------------------------------------------------
+
+    def lines(self) -> Iterator[str]:
+        """Yield the facts, how to repeat the check, and where its kind is explained."""
+        settings, report = self._settings, self._report
+        yield from (f"note: {note}" for note in (*settings.notes, *report.notes))
+        session = self._most_telling()
+        yield from self._addresses(session)
+        if session:
+            yield from self._of_session(session)
+        yield from self._times()
+        yield from self._delivery()
+        if settings.verbosity >= 2:
+            yield from self._policy()
+        if settings.command and self._kinds:
+            yield f"repeat: {settings.command}"
+        if self._kinds:
+            yield f"see: docs/kinds.md#{self._kinds[0].value}"
+        if settings.verbosity >= 3:
+            for each in report.sessions:
+                yield from (f"transcript: {line}" for line in each.transcript)
+        elif session and self._failures:
+            yield from (f"transcript: {line}" for line in self._transcript(session))
+
+    def _addresses(self, about: Session | None) -> Iterator[str]:
+        """Yield the outcome of each address; nothing if the name has only one."""
+        report = self._report
+        if len({*report.addresses, *(each.address for each in report.sessions)}) < 2:
+            return
+        for session in report.sessions:
+            yield f"address: {session.address} {self._outcome(session)}"
+        if about and len(report.evaluated) > 1:
+            yield f"about: {about.address}"
+
+    def _outcome(self, session: Session) -> str:
+        failure, report = session.failure, self._report
         if failure:
-            hint = _cure(report, failure, hint)
-        if hint:
-            yield f"try: {hint}"
+            kind = failure.kind.value
+            kind += f", in phase {failure.phase.value}" if failure.phase else ""
+            return kind if failure.message in self._line else f"{kind}: {reason(failure)}"
+        if report.failure:
+            return report.failure.kind.value
+        outcome = "OK"
+        if session.ended and session.began:
+            outcome += f" in {session.ended - session.began:.3f} s"
+        leaf = session.chain.leaf
+        if leaf and leaf.not_after and len(report.evaluated) > 1:
+            outcome += f", certificate until {date(leaf.not_after)}"
+        return outcome
 
+    def _most_telling(self) -> Session | None:
+        """Return the session that a finding is about.
 
-def _cure(report: Report, failure: Failure, hint: str) -> str:
-    """Return what to try about a failure; `hint` is that of its kind."""
-    shaken = (*report.sessions, *report.with_certificates)
-    chain = next((each.chain for each in shaken if each.failure == failure), None)
-    found = certificates.cure(failure, chain, report.now) if chain else None
-    if found is None:
-        found = failure.cure
-    return hint if found is None else found
+        Without one a successful session: the one whose certificate expires first.
+        """
+        good = [session for session in self._report.evaluated if session.failure is None]
+        failed = [session for session in self._report.evaluated if session.failure]
+        if failed and (self._kinds or not good):
+            return failed[0]
+        for session in good:
+            if {note.kind for note in session.notes} & set(self._kinds):
+                return session
+        dated = [
+            (leaf.not_after, session)
+            for session in good
+            if (leaf := session.chain.leaf) and leaf.not_after
+        ]
+        return min(dated, key=lambda pair: pair[0])[1] if dated else next(iter(good[-1:]), None)
 
+    def _of_session(self, session: Session) -> Iterator[str]:
+        verbosity, kinds = self._settings.verbosity, set(self._kinds)
+        if verbosity or self._is_diagnosed or kinds & _ABOUT_CERTIFICATES:
+            yield from self._of_tls(session)
+        if verbosity in (1, 2) and session.greeting_shown not in self._line:
+            yield f"greeting: {session.greeting_shown}"
+        if session.capabilities is not None and (
+            verbosity in (1, 2) or Kind.NO_CAPABILITY in kinds
+        ):
+            yield f"capabilities: {', '.join(session.capabilities)[:400]}"
+        if session.dates and session.dates.undated:
+            of = count(session.dates.read, "message")
+            yield f"note: {session.dates.undated} of {of} read without a usable date in the headers"
+        if verbosity:
+            yield from (f"protocol warning: {oddity}" for oddity in session.protocol_warnings)
+        for each in self._report.evaluated:
+            whose = f" ({each.address})" if len(self._report.evaluated) > 1 else ""
+            for note in each.notes:
+                if note.text not in self._line:
+                    yield f"note: {note.kind.value}: {note.text}{whose}"
+        if any(each.replies_hidden for each in self._report.sessions):
+            yield (
+                "note: password shorter than 6 characters: of the server replies after the login"
+                " only response codes are shown"
+            )
 
-def _addresses(report: Report) -> Iterator[str]:
-    for session in report.sessions:
-        yield f"address: {session.address} {_outcome(session, report)}"
+    def _of_tls(self, session: Session) -> Iterator[str]:
+        tls, chain = self._settings.tls, session.chain
+        if session.tls and session.tls.version:
+            yield f"tls: {session.tls.version}, {session.tls.cipher}, {_TRUST[tls.verify]}"
+        if chain.leaf is None:
+            return
+        verbosity = self._settings.verbosity
+        yield from certificates.description(chain.leaf, self._line)
+        if Kind.UNTRUSTED in self._kinds:
+            yield f"trust store: {self._trust()}"
+        if verbosity or {Kind.PIN, Kind.NOT_DEPLOYED} & set(self._kinds):
+            yield from certificates.identity("certificate", chain.leaf)
+        for number, facts in enumerate(chain.sent):
+            if number and (self._is_diagnosed or verbosity >= 2):
+                yield certificates.outline(f"chain {number}", facts)
+            if number and verbosity >= 2:
+                yield from certificates.identity(f"chain {number}", facts)
+        yield from certificates.remarks(chain, self._report.now, session.failure)
+        for each in session.of_other_types:
+            if each.chain.leaf:
+                yield certificates.outline(f"{each.cert_type} certificate", each.chain.leaf)
+
+    def _trust(self) -> str:
+        tls = self._settings.tls
+        return sanitise(tls.ca_file or tls.ca_path or "the system trust store")
+
+    def _times(self) -> Iterator[str]:
+        """Yield the time of each phase: as a chart in a diagnosis, where it was slow."""
+        seconds = self._report.seconds()
+        measured = [phase for phase in MEASURED if phase in seconds]
+        is_slow = sum(seconds[phase] for phase in measured) >= _SLOW_SECONDS
+        if is_slow and self._is_diagnosed:
+            yield from chart(self._report)
+        elif measured and (is_slow or self._settings.verbosity or Kind.SLOW in self._kinds):
+            laps = [f"{phase.value} {seconds[phase]:.3f} s" for phase in measured]
+            yield f"time: {', '.join(laps)}"
+
+    def _delivery(self) -> Iterator[str]:
+        """Yield the facts of a round trip."""
+        report, wanted = self._report, self._settings.round_trip
+        probes = next((each.probes for each in report.evaluated if each.probes), None)
+        if probes is None or wanted is None:
+            return
+        yield f"probes: {probes.found} found of {sanitise(wanted.id)}"
+        if probes.newest is not None:
+            accepted = ""
+            if probes.accepted is not None:
+                later = probes.accepted - probes.newest
+                accepted = f", accepted {later:+.0f} s later by its headers"
+            sent = age(max(0, int(report.clock - probes.newest)))
+            yield f"probes: newest sent {sent} ago{accepted}"
+        if probes.bounces:
+            yield f"probes: {count(probes.bounces, 'bounce')} in the mailbox, never deleted"
+        if probes.left_out:
+            yield f"probes: {count(probes.left_out, 'message')} not looked at, the oldest"
+        if report.delivery and report.delivery.note:
+            yield f"probes: {report.delivery.note}"
+
+    def _policy(self) -> Iterator[str]:
+        tls = self._settings.tls
+        if tls.security is not Security.PLAIN:
+            verify = f"{tls.verify.value} and strict" if tls.strict else tls.verify.value
+            yield f"policy: TLS {tls.minimum} or newer, verify {verify}, trust {self._trust()}"
+        grant = self._settings.login.source.grant if self._settings.login else None
+        if grant:
+            how = "a refresh token" if grant.refresh_token_file else "client credentials"
+            trust = sanitise(grant.ca_file or "the system trust store")
+            yield f"token: from {grant.endpoint.authority} with {how}, trust {trust}"
+        limits = self._settings.limits
+        yield f"limits: timeout {limits.timeout:g} s per attempt, {limits.run_timeout:g} s in total"
+
+    def _transcript(self, session: Session) -> list[str]:
+        """Return the end of the transcript, or with a diagnosis all of it.
+
+        Without QUIT and its answer, and nothing where a certificate or line 1 says it all.
+        """
+        shown = [str(line) for line in session.transcript]
+        if shown[-1:] == ["C: QUIT"]:
+            shown = shown[:-1]
+        elif shown[-2:-1] == ["C: QUIT"] and shown[-1].startswith("S: +OK"):
+            shown = shown[:-2]
+        if self._is_diagnosed:
+            return shown
+        if set(self._kinds) & _ABOUT_CERTIFICATES:
+            return []
+        is_known = len(shown) == 1 and shown[0].removeprefix("S: ") in self._line
+        return [] if is_known else shown[-TRANSCRIPT_TAIL:]
 
 
 def chart(report: Report) -> Iterator[str]:
@@ -129,113 +287,3 @@ def chart(report: Report) -> Iterator[str]:
 
 
 _WIDEST_PHASE = max(len(phase.value) for phase in MEASURED)
-
-
-def _laps(report: Report) -> Iterator[str]:
-    seconds = report.seconds()
-    if seconds:
-        laps = [f"{phase.value} {seconds[phase]:.3f} s" for phase in MEASURED if phase in seconds]
-        yield f"time: {', '.join(laps)}"
-
-
-def _outcome(session: Session, report: Report) -> str:
-    if session.failure:
-        phase = session.failure.phase
-        in_phase = f", in phase {phase.value}" if phase else ""
-        return f"{session.failure.kind.value}{in_phase}: {reason(session.failure)}"
-    if report.failure:
-        return report.failure.kind.value
-    outcome = "OK"
-    if session.ended and session.began:
-        outcome += f" in {session.ended - session.began:.3f} s"
-    leaf = session.chain.leaf
-    if leaf and leaf.not_after and len(report.evaluated) > 1:
-        outcome += f", certificate until {date(leaf.not_after)}"
-    return outcome
-
-
-def _most_telling(report: Report, kinds: list[str]) -> Session | None:
-    """Return the session that a finding is about.
-
-    Without one a successful session: the one whose certificate expires first.
-    """
-    good = [session for session in report.evaluated if session.failure is None]
-    failed = [session for session in report.evaluated if session.failure]
-    if failed and (kinds or not good):
-        return failed[0]
-    for session in good:
-        if {note.kind.value for note in session.notes} & set(kinds):
-            return session
-    dated = [
-        (leaf.not_after, session)
-        for session in good
-        if (leaf := session.chain.leaf) and leaf.not_after
-    ]
-    return min(dated, key=lambda pair: pair[0])[1] if dated else next(iter(good[-1:]), None)
-
-
-def _of_session(
-    session: Session, report: Report, settings: Settings, kinds: list[str], is_diagnosed: bool
-) -> Iterator[str]:
-    if len(report.evaluated) > 1:
-        yield f"about: {session.address}"
-    if session.tls and session.tls.version:
-        trust = _TRUST[settings.tls.verify]
-        yield f"tls: {session.tls.version}, {session.tls.cipher}, {trust}"
-    leaf = session.chain.leaf
-    if leaf:
-        yield from certificates.description("certificate", leaf)
-        if settings.verbosity or {Kind.PIN.value, Kind.NOT_DEPLOYED.value} & set(kinds):
-            yield from certificates.identity("certificate", leaf)
-        for number, facts in enumerate(session.chain.sent):
-            if number and (is_diagnosed or settings.verbosity >= 2):
-                yield from certificates.description(f"chain {number}", facts)
-            if number and settings.verbosity >= 2:
-                yield from certificates.identity(f"chain {number}", facts)
-        if {Kind.EXPIRING.value, Kind.EXPIRED.value} & set(kinds):
-            yield from _earlier_issuer(session.chain, leaf)
-        yield from certificates.remarks(session.chain, report.now, session.failure)
-    for each in session.of_other_types:
-        if each.chain.leaf:
-            yield from certificates.description(f"{each.cert_type} certificate", each.chain.leaf)
-    if session.greeting is not None and settings.verbosity:
-        yield f"greeting: {session.greeting_shown}"
-    is_about_capabilities = settings.verbosity or Kind.NO_CAPABILITY.value in kinds
-    if session.capabilities is not None and is_about_capabilities:
-        yield f"capabilities: {', '.join(session.capabilities)[:400]}"
-    if session.dates and session.dates.undated:
-        of = count(session.dates.read, "message")
-        yield f"note: {session.dates.undated} of {of} read without a usable date in the headers"
-    if settings.verbosity:
-        yield from (f"protocol warning: {oddity}" for oddity in session.protocol_warnings)
-    for each in report.evaluated:
-        whose = f" ({each.address})" if len(report.evaluated) > 1 else ""
-        yield from (f"note: {note.kind.value}: {note.text}{whose}" for note in each.notes)
-    if any(each.replies_hidden for each in report.sessions):
-        yield (
-            "note: password shorter than 6 characters: of the server replies after the login only"
-            " response codes are shown"
-        )
-
-
-def _earlier_issuer(chain: Chain, leaf: CertificateFacts) -> Iterator[str]:
-    """Yield the certificate of an issuer that expires before the leaf."""
-    issuer = chain.first_issuer_to_end
-    ends = issuer.not_after if issuer else None
-    if issuer and ends and (leaf.not_after is None or ends < leaf.not_after):
-        yield from certificates.description("issuer", issuer)
-
-
-def _settings(settings: Settings) -> Iterator[str]:
-    tls = settings.tls
-    if tls.security is not Security.PLAIN:
-        trust = sanitise(tls.ca_file or tls.ca_path or "the system trust store")
-        verify = f"{tls.verify.value} and strict" if tls.strict else tls.verify.value
-        yield f"policy: TLS {tls.minimum} or newer, verify {verify}, trust {trust}"
-    grant = settings.login.source.grant if settings.login else None
-    if grant:
-        how = "a refresh token" if grant.refresh_token_file else "client credentials"
-        trust = sanitise(grant.ca_file or "the system trust store")
-        yield f"token: from {grant.endpoint.authority} with {how}, trust {trust}"
-    limits = settings.limits
-    yield f"limits: timeout {limits.timeout:g} s per attempt, {limits.run_timeout:g} s in total"

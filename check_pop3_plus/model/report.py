@@ -362,6 +362,22 @@ class Report(Record):
         found = [each.message for each in failures if each and each.is_shortage]
         return next(iter(found + [note.text for note in notes if note.is_shortage]), None)
 
+    def first_to_end(self) -> "tuple[Session | None, Session | None]":
+        """Return the session whose server certificate expires first, and the same of
+        intermediates."""
+        leaves, intermediates = [], []
+        for session in self.with_certificates:
+            leaf, intermediate = session.chain.leaf, session.chain.first_intermediate_to_end
+            if leaf and leaf.not_after:
+                leaves.append((leaf.not_after, session))
+            if intermediate and intermediate.not_after:
+                intermediates.append((intermediate.not_after, session))
+        first, second = (
+            min(ends, key=lambda pair: pair[0])[1] if ends else None
+            for ends in (leaves, intermediates)
+        )
+        return first, second
+
     def seconds(self) -> dict[Phase, float]:
         """Return the seconds of each phase reached; of several addresses the slowest."""
         seconds = {Phase.RESOLVE: self.resolve.seconds} if self.resolve else {}

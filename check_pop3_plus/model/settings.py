@@ -243,6 +243,14 @@ class Thresholds(Record):
         return RangePair() != self.newest or RangePair() != self.oldest
 
 
+class Output(Enum):
+    """A format of the result."""
+
+    PLUGIN = "plugin"
+    JSON = "json"
+    PROMETHEUS = "prometheus"
+
+
 class Smtp(Record):
     """The server that takes the probes of a round trip."""
 
@@ -287,6 +295,9 @@ class Settings(Record):
     verbosity: int = 0
     notes: tuple[Printable, ...] = ()
     """Remarks on the options, for the long output."""
+    output: Output = Output.PLUGIN
+    command: str = ""
+    """The command line that repeats the check; empty if it cannot be written without quotes."""
 
 
 class IcingaApi(Record):
@@ -312,6 +323,15 @@ class JsonLines(Record):
     """Standard output; a file is never written."""
 
 
+class MetricsFile(Record):
+    """The file of a textfile collector; it is replaced as a whole."""
+
+    path: str
+
+
+SubmitTarget = IcingaApi | CommandFile | JsonLines | MetricsFile
+
+
 class Sweep(Record):
     """A sweep: many services of one INI file."""
 
@@ -321,6 +341,6 @@ class Sweep(Record):
     jobs: int = 128
     jobs_per_address: int = 4
     run_timeout: float = 50.0
-    submit_target: IcingaApi | CommandFile | JsonLines | None = None
+    submit_target: SubmitTarget | None = None
     """Where each result is submitted; None if only the result of the sweep is printed."""
     verbosity: int = 0

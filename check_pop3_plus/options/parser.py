@@ -17,12 +17,13 @@ class HelpRequested(Exception):
     """`--help` or `--version` is given; the text to print is the message."""
 
 
-def read(argv: Sequence[str]) -> Settings | Sweep:
+def read(argv: Sequence[str], given: Given | None = None) -> Settings | Sweep:
     """Return the settings of the check or sweep that a command line describes.
 
-    Raises UsageError (or ProbeError of kind config, for an INI file), and HelpRequested.
+    `given` receives the options, also those before an error. Raises UsageError (or ProbeError of
+    kind config, for an INI file), and HelpRequested.
     """
-    given = _read_command_line(argv)
+    given = _read_command_line(argv, Given() if given is None else given)
     build = settings_builder.sweep if "--sweep" in given else settings_builder.settings
     try:
         return build(given)
@@ -41,17 +42,17 @@ def placed(error: UsageError, given: Given) -> UsageError:
 
 def read_section(section: Iterable[tuple[str, str]]) -> Given:
     """Return the options of an INI section. Raises UsageError and HelpRequested."""
-    reader = _Reader()
+    reader = _Reader(Given())
     reader.read_lines(section)
     return reader.result()
 
 
-def _read_command_line(argv: Sequence[str]) -> Given:
+def _read_command_line(argv: Sequence[str], given: Given) -> Given:
     """Read the INI sections that `--extra-opts` names, then all other arguments.
 
     The order is that of monitoring-plugins: the command line comes last and wins.
     """
-    reader = _Reader()
+    reader = _Reader(given)
     others: list[str] = []
     arguments = deque(argv)
     while arguments:
@@ -83,8 +84,8 @@ def _find_section(locator: str) -> ini.Section:
 class _Reader:
     """Collects options. An unknown one is an error only at the end: `--help` after it works."""
 
-    def __init__(self) -> None:
-        self._given = Given()
+    def __init__(self, given: Given) -> None:
+        self._given = given
         self._unknown: tuple[str, str] | None = None
         """The first unknown argument, and the flag before it."""
         self._key: str | None = None

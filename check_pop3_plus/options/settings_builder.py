@@ -3,6 +3,7 @@
 Every mistake in the options is reported here, before anything is opened.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from check_pop3_plus.model.failures import LOCAL, MEASURED, Kind
@@ -17,12 +18,15 @@ from check_pop3_plus.model.settings import (
     JsonLines,
     Limits,
     Login,
+    MetricsFile,
+    Output,
     RangePair,
     RoundTrip,
     SecretSource,
     Security,
     Settings,
     State,
+    SubmitTarget,
     Sweep,
     Target,
     Thresholds,
@@ -33,8 +37,10 @@ from check_pop3_plus.options import validators
 from check_pop3_plus.options.table import (
     DEFAULT_JOBS,
     DEFAULT_JOBS_PER_ADDRESS,
+    ENTRIES,
     NEED_TLS,
     OF_SWEEPS,
+    PROGRAM,
     SENSITIVITIES,
     Given,
 )
@@ -53,6 +59,10 @@ def sweep(given: Given) -> Sweep:
         raise UsageError(
             "--hostname and --sweep cannot be combined: the file of the sweep names the hosts"
         )
+    if "--output" in given:
+        raise UsageError(
+            "--output and --sweep cannot be combined: use --submit jsonl:- or prometheus:FILE"
+        )
     own = (*OF_SWEEPS, "--run-timeout")
     # An empty value has always meant the default here.
     run_timeout = given.last("--run-timeout") or str(LONG_RUN_TIMEOUT)
@@ -68,7 +78,7 @@ def sweep(given: Given) -> Sweep:
     )
 
 
-def _submit_target(given: Given) -> IcingaApi | CommandFile | JsonLines | None:
+def _submit_target(given: Given) -> SubmitTarget | None:
     wanted = given.last("--submit")
     kind, _, location = (wanted or "").partition(":")
     if kind != "icinga2" and any(option.startswith("--icinga-") for option in given):
@@ -83,7 +93,15 @@ def _submit_target(given: Given) -> IcingaApi | CommandFile | JsonLines | None:
         return JsonLines()
     if kind == "icinga2":
         return _icinga_api(given, location)
-    raise invalid("--submit", wanted, "must be icinga2:URL, nagios:FILE or jsonl:-")
+    if kind == "prometheus" and location:
+        if not location.endswith(".prom"):
+            raise invalid(
+                "--submit", wanted, "must end in .prom: node_exporter reads no other file"
+            )
+        return MetricsFile(validators.path(location, "--submit"))
+    raise invalid(
+        "--submit", wanted, "must be icinga2:URL, nagios:FILE, prometheus:FILE or jsonl:-"
+    )
 
 
 def _icinga_api(given: Given, url: str) -> IcingaApi:
@@ -141,6 +159,8 @@ def settings(given: Given) -> Settings:
         diagnosis=given.checked("--diagnose", validators.subjects),
         verbosity=_verbosity(given),
         notes=_notes(given, limits),
+        command=_command(given),
+        output=Output(given.last("--output") or Output.PLUGIN.value),
     )
 
 
@@ -160,6 +180,29 @@ def _security(given: Given) -> Security:
     if "--ssl" in given or "--certificate" in given:
         return Security.IMPLICIT
     return Security.PLAIN
+
+
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:=,@%+-]+")
+"""A word that every shell, mail client and web page leaves as it is."""
+
+
+def _command(given: Given) -> str:
+    """Return the command line that repeats a check by hand, or nothing if it would need quotes.
+
+    It cannot hold a secret, because no option takes one.
+    """
+    words = [PROGRAM]
+    for entry in ENTRIES:
+        values = given.get(entry.name, []) if entry.name != "--output" else []
+        flag = entry.flags.partition(" ")[0]
+        for value in values if entry.is_repeatable else values[-1:]:
+            if not entry.value or (entry.is_optional and not value):
+                words.append(flag)
+            elif entry.is_optional:
+                words.append(f"{flag}={value}")
+            else:
+                words += [flag, value]
+    return " ".join(words) if all(map(_PLAIN_WORD.fullmatch, words)) else ""
 
 
 # --- the target --------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import MEASURED
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.settings import LOGIN_METHODS, Subject, Verify
+from check_pop3_plus.model.settings import LOGIN_METHODS, Output, Subject, Verify
 
 PROGRAM = "check_pop3_plus"
 DEFAULT_JOBS = 128
@@ -162,13 +162,14 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("--sweep", "FILE", "check every service [HOST!SERVICE] of this INI file; its keys are the long options; the section DEFAULT and other options on the command line apply to all services"),
         Entry("--jobs", "N", "parallel checks (default 128)"),
         Entry("--jobs-per-address", "N", "parallel checks of servers at one address (default 4), and one login of each user there, so that the sweep does not cause the refusals that it reports"),
-        Entry("--submit", "TO", "submit each result to icinga2:URL (API), nagios:FILE (command file), or print it as JSON (jsonl:-, one object per line); the exit code then reports the sweep itself"),
+        Entry("--submit", "TO", "submit each result to icinga2:URL (API), nagios:FILE (command file), write it as metrics to prometheus:FILE (of the textfile collector of node_exporter; FILE ends in .prom), or print it as JSON (jsonl:-, one object per line); the exit code then reports the sweep itself"),
         Entry("--icinga-user", "NAME", "user of the Icinga 2 API"),
         Entry("--icinga-password-file", "FILE", "read the password of the Icinga 2 API from the first line of this file; mode 0600 or 0640"),
         Entry("--icinga-ca-file", "FILE", "trust the CA certificates in this file (PEM) for the Icinga 2 API instead of the system trust store"),
     ),
     "output and INI files": (
         Entry("-v --verbose", "", "more lines; -vv adds settings and certificate chain, -vvv the transcript with secrets masked", is_counted=True),
+        Entry("--output", "FORMAT", "format of the result of a single check: plugin (the default), json (schema in docs/schema-1.json), prometheus (metrics)", choices=tuple(output.value for output in Output)),
         Entry("--extra-opts", "=[SECTION][@FILE]", "read more options from an INI file; default section check_pop3_plus", is_optional=True),
         Entry("-V --version", "", "show the version"),
         Entry("-h --help", "", "show this help"),

@@ -8,9 +8,6 @@ from itertools import accumulate
 
 from check_pop3_plus.check.verdict import Figure, Verdict
 
-STATUS_LIMIT = 200
-"""Characters of line 1 before the performance data (contract, section 3)."""
-
 OUTPUT_LIMIT = 4 * 1024
 """Bytes of the whole text."""
 
@@ -21,7 +18,7 @@ VERBOSE_OUTPUT_LIMIT = 16 * 1024
 def render(verdict: Verdict, with_perfdata: bool = True) -> str:
     """Return the plugin's output: performance data on line 1, the long output below it."""
     limit = VERBOSE_OUTPUT_LIMIT if verdict.is_verbose else OUTPUT_LIMIT
-    head = status_line(verdict)
+    head = verdict.line
     figures = verdict.figures if with_perfdata else ()
     # A check of a hundred addresses has more figures than there is space for.
     shown = list(accumulate(map(perfdata, figures), "{} {}".format, initial=" |"))
@@ -36,15 +33,6 @@ def render(verdict: Verdict, with_perfdata: bool = True) -> str:
             return text + "more: left out\n"
         text += line + "\n"
     return text
-
-
-def status_line(verdict: Verdict) -> str:
-    """Return line 1 without performance data."""
-    line = f"POP3 {verdict.state.name} - {verdict.status}"
-    limit = STATUS_LIMIT - len(verdict.suffix)
-    if len(line) > limit:
-        line = line[: limit - 3].rstrip() + "..."
-    return line + verdict.suffix
 
 
 def perfdata(figure: Figure) -> str:

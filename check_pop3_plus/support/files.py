@@ -230,6 +230,25 @@ def _names() -> tuple[str, str]:
     return str(user), str(group)
 
 
+def replace_file(path: str, data: bytes) -> None:
+    """Replace a file by one that everybody may read: nobody sees a part of it. Raises OSError."""
+    temporary = f"{path}.{os.getpid()}"
+    with suppress(FileNotFoundError):
+        os.unlink(temporary)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
+    try:
+        try:
+            os.fchmod(descriptor, 0o644)
+            while data:
+                data = data[os.write(descriptor, data) :]
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, path)
+    except BaseException:  # also a signal
+        os.unlink(temporary)
+        raise
+
+
 def emit(text: str, state: State) -> int:
     """Write the text, and return the exit code: UNKNOWN when it cannot be written."""
     return state.value if write_output(text) else State.UNKNOWN.value

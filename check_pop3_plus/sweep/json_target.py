@@ -29,6 +29,7 @@ class StandardOutput(Target):
     is a file; otherwise no other line is written.
     """
 
+    takes_invalid = True
     _is_torn = False
 
     def send(self, outcome: Outcome, resends: int) -> str | None:

@@ -39,15 +39,15 @@ def run_sweep(wanted: Sweep, started: float) -> int:
     is_stopped = False
     try:
         for outcome in run.outcomes():
-            # The sweep reports invalid sections itself: otherwise two people would be notified.
             # A shortage is no result at all.
-            is_submitted = (outcome.is_readable or is_json) and not outcome.verdict.shortage
-            if target and is_submitted:
+            is_result = not outcome.verdict.shortage
+            if target and is_result and (outcome.is_readable or target.takes_invalid):
                 target.submit(outcome)
             tally.add(outcome)
             progress.show()
         if target:
             target.wait(end)
+            target.complete(len(services) - tally.done())
     except Stopped:
         is_stopped = True
     progress.clear()

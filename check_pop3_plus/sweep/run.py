@@ -13,12 +13,12 @@ from contextlib import suppress
 from functools import partial
 
 from check_pop3_plus.check import run
-from check_pop3_plus.check.verdict import Verdict
-from check_pop3_plus.model.failures import ProbeError, config_error, is_shortage
+from check_pop3_plus.check.verdict import Verdict, of_error
+from check_pop3_plus.model.failures import Kind, ProbeError, config_error, is_shortage
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Address
 from check_pop3_plus.model.sanitised_text import Sanitiser
-from check_pop3_plus.model.settings import Secret, SecretSource, Settings, State, Sweep
+from check_pop3_plus.model.settings import Secret, SecretSource, Settings, Sweep
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline, end_helper, run_with_deadline
@@ -342,8 +342,7 @@ class Run:
         service, settings = task.service, task.settings
         assert settings is not None  # noqa: S101 - its section is parsed
         if isinstance(settings, ProbeError):
-            verdict = Verdict(State.UNKNOWN, f"{settings.kind.value}: {settings.message}")
-            return Outcome(service, verdict, is_readable=False)
+            return Outcome(service, of_error(settings), is_readable=False)
         try:
             if task.prerequisites is None:
                 task.prerequisites = Prerequisites(
@@ -354,22 +353,20 @@ class Run:
                 )
             return Outcome(service, run.run_check(settings, Clock(), task.prerequisites))
         except ProbeError as error:
-            verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
+            verdict = of_error(error)
         except (ImportError, OSError, MemoryError) as error:
             what = "missing Python module" if isinstance(error, ImportError) else "local error"
-            message = config_error("{}", what, cause=error).message
-            verdict = Verdict(
-                State.UNKNOWN,
-                f"config: {message}",
+            failure = config_error("{}", what, cause=error)
+            verdict = of_error(failure).replace(
                 lines=("kind: config",),
-                shortage=message if is_shortage(error) else "",
+                shortage=failure.message if is_shortage(error) else "",
                 is_repeatable=settings.login is None,
             )
         except _PlaceFull:
             raise
         except BaseException as error:
-            bug = f"internal error ({type(error).__name__})"
-            verdict = Verdict(State.UNKNOWN, f"bug: {bug}", lines=("kind: bug",))
+            bug = ProbeError(Kind.BUG, "internal error ({})", type(error).__name__)
+            verdict = of_error(bug).replace(lines=("kind: bug",))
         return Outcome(service, verdict)
 
     def _secret(self, settings: Settings) -> Secret | None:

@@ -108,7 +108,10 @@ def settings_of(service: Service) -> Settings | ProbeError:
 
 def _parse(section: Sequence[tuple[str, str]]) -> Given | ProbeError:
     try:
-        return parser.read_section(section)
+        given = parser.read_section(section)
+        if "--output" in given:
+            raise UsageError("--output is only allowed for a single check")
+        return given
     except parser.HelpRequested:
         return UsageError("--help and --version are only allowed on the command line")
     except ProbeError as error:

@@ -9,7 +9,13 @@ import time
 from importlib import import_module
 from queue import SimpleQueue
 
-from check_pop3_plus.model.settings import CommandFile, IcingaApi, JsonLines
+from check_pop3_plus.model.settings import (
+    CommandFile,
+    IcingaApi,
+    JsonLines,
+    MetricsFile,
+    SubmitTarget,
+)
 from check_pop3_plus.support.deadline import Clock, Deadline, end_helper
 from check_pop3_plus.sweep.run import Outcome
 
@@ -22,7 +28,12 @@ _FIRST_PAUSE_SECONDS = 0.1
 _ROUND_SECONDS = 0.02
 """How often `wait` checks whether all results are sent."""
 
-_MODULES = {IcingaApi: "icinga_target", CommandFile: "nagios_target", JsonLines: "json_target"}
+_MODULES = {
+    IcingaApi: "icinga_target",
+    CommandFile: "nagios_target",
+    JsonLines: "json_target",
+    MetricsFile: "prometheus_target",
+}
 """The module of each target, by the type of its settings."""
 
 
@@ -41,6 +52,10 @@ class Target:
 
     senders = 0
     """Threads that call `send`; without any, `submit` calls it."""
+
+    takes_invalid = False
+    """Whether invalid sections are submitted, too. Otherwise the sweep alone reports them, so that
+    two people are not notified."""
 
     longest_pause = 2.0
     """Seconds; the pause between two tries doubles up to it."""
@@ -84,6 +99,9 @@ class Target:
         """Wait until all queued results are sent, or the deadline passes."""
         while self._undecided and deadline.left():
             time.sleep(min(_ROUND_SECONDS, deadline.left()))
+
+    def complete(self, missing: int) -> None:
+        """Write what depends on all results; `missing` services have none. Not after a signal."""
 
     def finish(self) -> list[tuple[Outcome, str]]:
         """Send no more. Return the results that were not accepted, and why."""
@@ -139,7 +157,7 @@ class Target:
         return self._given_up
 
 
-def open_target(wanted: IcingaApi | CommandFile | JsonLines, deadline: Deadline) -> Target:
+def open_target(wanted: SubmitTarget, deadline: Deadline) -> Target:
     """Return the wanted target. Raises ProbeError (config) when it cannot be used."""
     module = import_module(f"check_pop3_plus.sweep.{_MODULES[type(wanted)]}")
     target: Target = module.open_target(wanted, deadline)

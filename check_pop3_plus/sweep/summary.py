@@ -7,7 +7,8 @@ from check_pop3_plus.check.verdict import SEVERITY, Figure, Verdict
 from check_pop3_plus.messages.formats import count
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import State, Sweep
-from check_pop3_plus.output.plugin_text import perfdata, render
+from check_pop3_plus.output import json_text
+from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.sweep.run import Outcome
 from check_pop3_plus.sweep.services import Service
 
@@ -192,7 +193,7 @@ def as_json(outcome: Outcome) -> str:
     return json.dumps(
         {
             **_identity(outcome.service),
-            **_rendered(outcome.verdict),
+            **json_text.result(outcome.verdict),
             "readable": outcome.is_readable,
             "began": round(outcome.began, 3),
             "ended": round(outcome.ended, 3),
@@ -209,19 +210,8 @@ def summary_as_json(verdict: Verdict, tally: Tally) -> str:
         name: [_identity(service) | {"reason": reason} for service, reason in found]
         for name, found in lists.items()
     }
-    return json.dumps({"summary": summary, **_rendered(verdict), **named_with_reason})
+    return json.dumps({"summary": summary, **json_text.common(verdict), **named_with_reason})
 
 
 def _identity(service: Service) -> dict[str, str]:
     return {"host": service.host, "service": service.description}
-
-
-def _rendered(verdict: Verdict) -> dict[str, object]:
-    head, _, long = render(verdict, with_perfdata=False).partition("\n")
-    return {
-        "state": verdict.state.name,
-        "exit_code": verdict.state.value,
-        "output": head,
-        "long_output": long,
-        "perfdata": [perfdata(figure) for figure in verdict.figures],
-    }

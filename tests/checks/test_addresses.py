@@ -150,7 +150,7 @@ def test_one_dead_address_is_named(pool: Pool) -> None:
     assert lines[0].startswith("address: 127.0.0.1:")
     assert " OK in 0." in lines[0]
     assert ", certificate until 20" in lines[0]
-    assert lines[1].endswith(" refused, in phase connect: connection refused")
+    assert lines[1].endswith(" refused, in phase connect")
     assert "time_127_0_0_2" not in perfdata(verdict)
 
 
@@ -219,9 +219,7 @@ def test_min_addresses_reached_is_ok(pool: Pool) -> None:
     assert enough.state is State.OK
     assert " s on 2 of 3 addresses, " in enough.status
     assert enough.lines == ()
-    assert any(
-        line.endswith(" refused, in phase connect: connection refused") for line in noted.lines
-    )
+    assert any(line.endswith(" refused, in phase connect") for line in noted.lines)
     assert any(line.startswith("tls: TLSv1.3") for line in noted.lines)
     assert (warned.state, kinds(warned)) == (State.WARNING, ["partial"])
     assert warned.status.endswith("connection refused")

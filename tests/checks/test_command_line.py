@@ -90,7 +90,7 @@ def test_command_ipv6_address_is_shown_in_brackets() -> None:
         done = honest(run("-H", "[::1]", "-p", str(server.port), "-v"))
 
     assert done.line.startswith(f"POP3 OK - [::1]:{server.port} answered")
-    assert any(line.startswith(f"address: [::1]:{server.port} OK in ") for line in done.long)
+    assert not any(line.startswith("address: ") for line in done.long)
 
 
 def test_source_address_must_be_local() -> None:

@@ -22,6 +22,7 @@ from tests.servers.scripted_server import (
     dead_port,
     drop,
     expect,
+    pause,
     say,
     silence,
 )
@@ -35,11 +36,10 @@ LATE = 1.0
 
 
 def likely_cause(done: Run) -> str:
-    found = [line for line in done.long if line.startswith("diagnosis: likely cause: ")]
-    assert len(found) == 1, done.out
-    first = next(line for line in done.long if line.startswith("diagnosis: "))
-    assert first == found[0]
-    return first.removeprefix("diagnosis: likely cause: ")
+    """Return the likely cause, which comes first; empty if the diagnosis found none."""
+    has_cause = "diagnosis: no further cause found" not in done.long
+    assert has_cause == done.long[0].startswith("likely cause: "), done.out
+    return done.long[0].removeprefix("likely cause: ") if has_cause else ""
 
 
 def found(done: Run, what: str) -> list[str]:
@@ -218,7 +218,7 @@ def test_diagnosis_without_a_route_leaves_the_hint_alone(net: Network) -> None:
     """Status line and hint already name the missing route."""
     done = honest(net.run("-H", "198.51.100.1", "--diagnose"))
 
-    assert likely_cause(done) == "no further cause found"
+    assert likely_cause(done) == ""
 
 
 def test_diagnosis_of_a_refused_port_lists_the_connections() -> None:
@@ -289,7 +289,7 @@ def test_diagnosis_of_a_closing_server_repeats_nothing() -> None:
     with ScriptedServer([drop()]) as server:
         done = run_check(server, "--diagnose")
 
-    assert likely_cause(done) == "no further cause found"
+    assert likely_cause(done) == ""
 
 
 def test_diagnosis_after_recovery_reports_a_temporary_failure() -> None:
@@ -306,7 +306,7 @@ def test_diagnosis_of_refused_service_repeats_nothing() -> None:
     with ScriptedServer([say(b"-ERR [SYS/TEMP] maintenance\r\n"), silence()]) as server:
         done = run_check(server, "--diagnose")
 
-    assert likely_cause(done) == "no further cause found"
+    assert likely_cause(done) == ""
 
 
 @pytest.mark.threat("T8")
@@ -324,14 +324,14 @@ def test_diagnosis_of_a_server_that_echoes_the_secret_masks_it(pki: Pki) -> None
 
 def test_diagnosis_of_a_slow_session_draws_a_bar_per_phase() -> None:
     """Each phase has a bar; the longest is 40 characters wide."""
-    with ScriptedServer([say(b"+OK\r\n"), silence()]) as server:
+    with ScriptedServer([pause(1.2), say(b"+OK\r\n"), silence()]) as server:
         done = run_check(server, "-w", "@0:9", "--diagnose=tcp")
 
     bars = [line for line in done.long if line.startswith("time: ")]
     assert [bar.split()[1] for bar in bars] == ["resolve", "connect", "greeting"]
     assert all(re.fullmatch(r"time: \w+ +\d+\.\d{3} s #{1,40}", bar) for bar in bars)
     assert max(bar.count("#") for bar in bars) == 40
-    assert re.search(r"of \d\.\d{3} s were spent in phase", likely_cause(done))
+    assert re.match(r"try: 1\.\d{3} of 1\.\d{3} s were spent in phase greeting: ", done.long[0])
 
 
 # --- certificates and logins, on a real Dovecot ----------------------------------------------
@@ -345,8 +345,8 @@ def test_diagnosis_of_a_rejected_certificate_shows_it_and_tls_versions(
     """Status line and hint explain the certificate; the diagnosis adds chain and versions."""
     done = honest(check_at(dovecot, pki, persona, "--diagnose"))
 
-    assert likely_cause(done) == "no further cause found"
-    assert any(line.startswith("certificate: subject ") for line in done.long)
+    assert likely_cause(done) == ""
+    assert any(line.startswith("issuer: ") for line in done.long)
     assert found(done, "versions: TLS 1.0 refused, 1.1 refused, 1.2 accepted (")
     is_about_dates = persona in ("expired", "future")
     assert bool(found(done, "clock: the time of this machine is ")) == is_about_dates
@@ -388,7 +388,7 @@ def test_diagnosis_without_stls_shows_the_capabilities(dovecot: Dovecot, pki: Pk
     """The transcript shows the capabilities of the server."""
     done = honest(check_at(dovecot, pki, "no-tls", "--starttls", "--diagnose", tls=False))
 
-    assert likely_cause(done) == "no further cause found"
+    assert likely_cause(done) == ""
     assert "transcript: C: CAPA" in done.long
 
 
@@ -409,7 +409,7 @@ def test_diagnosis_after_a_rejected_login_opens_no_connection(pki: Pki, tmp_path
         assert server.log() == before + log
 
     assert kinds(done) == ["credentials"]
-    assert likely_cause(done) == "no further cause found"
+    assert likely_cause(done) == ""
     assert "transcript: C: PASS ***" in done.long
     assert "diagnosis: connections: none opened after the login began" in done.long
     assert log.count("pop3-login: ") == 1
@@ -424,7 +424,7 @@ def test_diagnosis_without_time_left_skips_all_steps() -> None:
         done = run_check(server, "-t", "1", "--run-timeout", "1", "--diagnose")
 
     assert found(done, "skipped: TLS on this port: no time left")
-    assert likely_cause(done) == "no further cause found"
+    assert likely_cause(done) == ""
     assert [line for line in done.long if line.startswith("time: greeting ")]
     assert done.seconds < 1 + LATE
 

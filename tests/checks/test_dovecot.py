@@ -404,7 +404,7 @@ def test_broken_mailbox_after_login_is_critical(
         done.verdict,
     ), done.out
     assert done.code == 1
-    assert done.long[0].startswith("kind: temporary, in phase ")
+    assert re.match(r"kind: temporary \(.*\), in phase ", done.long[1])
     assert "transcript: S: +OK Logged in." in done.long
 
     changed = check("good", *login("broken"), "--state", "temporary=critical")

@@ -147,7 +147,7 @@ def test_greeting_with_markup_is_sanitised(said: bytes) -> None:
 
     assert [done.code for done in (fine, missed, refused)] == [0, 1, 2]
     assert all(set(done.perfdata) <= LABELS for done in (fine, missed, refused))
-    assert "greeting: +OK " in fine.out
+    assert "transcript: S: +OK " in fine.out
     # `check` has asserted the rest: no such character, and both readers read what was meant.
 
 

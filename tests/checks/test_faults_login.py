@@ -242,7 +242,7 @@ def test_login_demand_for_tls_inside_tls_asks_for_capabilities(
         done = check(server, *flags("tls", pki, login=True), "--auth", "user")
 
     assert kinds(done) == [kind]
-    assert done.long[0].endswith("in phase login")
+    assert done.long[1].endswith("in phase login")
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -170,7 +170,7 @@ FAULTS = {
     ),
     17: Row(
         "a greeting with NUL, ESC, 8-bit, a pipe and HTML",
-        {"": ok(ANSWERED, r"^greeting: \+OK [ !#%(-\[\]-_a-{}]*\?[ !#%(-\[\]-_a-{}]*$")},
+        {"": ok(ANSWERED, r"^transcript: S: \+OK [ !#%(-\[\]-_a-{}]*\?[ !#%(-\[\]-_a-{}]*$")},
     ),
     18: Row(
         "a greeting that arrives byte by byte",
@@ -836,18 +836,18 @@ FAULTS = {
             "dropped": critical(
                 "timeout",
                 r" - no answer within \S+ s during the TLS handshake",
-                "^diagnosis: likely cause: .* a device drops a large ClientHello",
+                "^likely cause: .* a device drops a large ClientHello",
             ),
             "reset": critical(
                 "closed",
                 " - server reset the connection during the TLS handshake",
-                "^diagnosis: likely cause: .* a device drops a large ClientHello",
+                "^likely cause: .* a device drops a large ClientHello",
                 modes=("tls",),  # after STLS a reset is row 28
             ),
             "path MTU": critical(
                 "timeout",
                 r" - no answer within \S+ s during the TLS handshake",
-                r"^diagnosis: likely cause: .* large packets are lost \(path MTU\)",
+                r"^likely cause: .* large packets are lost \(path MTU\)",
             ),
         },
         WITH_TLS,
@@ -858,7 +858,7 @@ FAULTS = {
             "": critical(
                 "unreachable",
                 " - host unreachable: ",
-                "^diagnosis: likely cause: a packet filter rejects connections to port"
+                "^likely cause: a packet filter rejects connections to port"
                 r" \d+: the host answers ping$",
             )
         },
@@ -869,14 +869,14 @@ FAULTS = {
             "slow": critical(
                 "timeout",
                 r" - no (greeting|answer) within \S+ s",
-                r"^diagnosis: likely cause: the server (greets, but only after \d\.\d s"
+                r"^likely cause: the server (greets, but only after \d\.\d s"
                 r"|speaks plain text on port \d+)",
                 modes=("plain", "tls"),
             ),
             "stopped": critical(
                 "timeout",
                 r" - no greeting within \S+ s",
-                "^diagnosis: likely cause: .* is the authentication process stopped",
+                "^likely cause: .* is the authentication process stopped",
             ),
         },
     ),

@@ -106,6 +106,7 @@ _REPLACEMENTS = [
         # Ports chosen by the system.
         (r"(?<=:)\d{5}\b", "PORT"),
         (r"\bport \d{5}\b", "port PORT"),
+        (r" -p \d{5}\b", " -p PORT"),
     )
 ]
 

@@ -181,7 +181,7 @@ def test_haproxy_unexpected_proxy_header_is_garbled(
     assert_failed(without_login, 1, "garbled")
     assert with_login.code == 2, with_login.out
     for done in (without_login, with_login):
-        assert done.long[0].startswith("kind: garbled"), done.out
+        assert done.long[1].startswith("kind: garbled"), done.out
         assert "-ERR Unknown command." in done.verdict
         assert "PROXY protocol" in done.verdict
 
@@ -194,7 +194,7 @@ def test_haproxy_unexpected_proxy_header_before_stls_is_critical(
     done = check(haproxy[listener], "--starttls")
 
     assert done.code == 2, done.out
-    assert done.long[0].startswith("kind: garbled"), done.out
+    assert done.long[1].startswith("kind: garbled"), done.out
     assert "PROXY protocol" in done.verdict
 
 

@@ -410,7 +410,6 @@ CASES = [
     ),
     Case(Phase.STLS, Kind.NO_STLS, [TLS_HERE], NOTHING, "--starttls"),  # it is not another port
     Case(Phase.CAPA, Kind.TIMEOUT, [SILENT], HANGS),
-    Case(None, Kind.SLOW, [], "1.500 of 2.000 s were spent in phase greeting"),
 ]
 
 

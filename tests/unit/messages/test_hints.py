@@ -76,7 +76,11 @@ def test_hint_about_a_late_login_names_the_delay_after_failed_ones() -> None:
 
 @pytest.mark.parametrize(
     ("phase", "words"),
-    [(Phase.RESOLVE, "resolv.conf"), (Phase.LOGIN, "delays logins"), (Phase.STAT, "see below")],
+    [
+        (Phase.RESOLVE, "resolv.conf"),
+        (Phase.LOGIN, "delays logins"),
+        (Phase.STAT, "in phase stat"),
+    ],
 )
 def test_hint_about_a_slow_session_fits_the_longest_phase(phase: Phase, words: str) -> None:
     """The longest phase decides, not the last."""

@@ -2,15 +2,13 @@
 
 import pytest
 
-from check_pop3_plus.check.verdict import Figure, Verdict
+from check_pop3_plus.check.verdict import STATUS_LIMIT, Figure, Verdict
 from check_pop3_plus.model.settings import State
 from check_pop3_plus.output.plugin_text import (
     OUTPUT_LIMIT,
-    STATUS_LIMIT,
     VERBOSE_OUTPUT_LIMIT,
     perfdata,
     render,
-    status_line,
 )
 
 
@@ -24,7 +22,7 @@ def test_render_prints_perfdata_on_the_first_line() -> None:
 
 def test_status_line_is_cut_at_200_characters() -> None:
     """Contract, section 3."""
-    line = status_line(Verdict(State.CRITICAL, "x" * 300))
+    line = Verdict(State.CRITICAL, "x" * 300).line
 
     assert len(line) == STATUS_LIMIT
     assert line.endswith("x...")
@@ -34,7 +32,7 @@ def test_status_line_is_cut_before_the_suffix() -> None:
     """The number of failed attempts is never cut off."""
     suffix = ", 3 of 3 attempts failed"
 
-    line = status_line(Verdict(State.CRITICAL, "x" * 300, suffix=suffix))
+    line = Verdict(State.CRITICAL, "x" * 300, suffix=suffix).line
 
     assert len(line) == STATUS_LIMIT
     assert line.endswith("x..." + suffix)
