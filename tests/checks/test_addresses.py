@@ -219,7 +219,7 @@ def test_min_addresses_reached_is_ok(pool: Pool) -> None:
     assert enough.state is State.OK
     assert " s on 2 of 3 addresses, " in enough.status
     assert enough.lines == ()
-    assert any(line.endswith(" refused, in phase connect") for line in noted.lines)
+    assert any(" refused, in phase connect" in line for line in noted.lines)
     assert any(line.startswith("tls: TLSv1.3") for line in noted.lines)
     assert (warned.state, kinds(warned)) == (State.WARNING, ["partial"])
     assert warned.status.endswith("connection refused")

@@ -18,7 +18,7 @@ from tests.servers.scripted_server import PoliteServer, ScriptedServer, Step, ex
 from tests.support.command import COMMAND, Run, run
 from tests.support.faults import CANARY, assert_no_canary, check, flags, honest
 
-README = Path(__file__).parent.parent.parent / "README.md"
+INSTALL = Path(__file__).parent.parent.parent / "docs" / "install.md"
 
 GREETED = [say(b"+OK ready\r\n"), expect(b"QUIT"), say(b"+OK bye\r\n")]
 
@@ -451,8 +451,8 @@ def test_endless_reply_uses_bounded_memory() -> None:
 
 @pytest.mark.threat("T23")
 def test_launcher_ignores_environment_and_directory(tmp_path: Path) -> None:
-    """The launcher of the README ignores working directory, variables and user packages."""
-    shown = re.search(r"(#!\S+ -I\n.*?)EOF", README.read_text(), re.DOTALL)
+    """The launcher of docs/install.md ignores working directory, variables and user packages."""
+    shown = re.search(r"(#!\S+ -I\n.*?)END\n", INSTALL.read_text(), re.DOTALL)
     assert shown
     launcher = tmp_path / "check_pop3_plus"
     launcher.write_text(re.sub("#!.*? ", f"#!{sys.executable} ", shown[1]))

@@ -421,12 +421,12 @@ def test_diagnosis_after_a_rejected_login_opens_no_connection(pki: Pki, tmp_path
 def test_diagnosis_without_time_left_skips_all_steps() -> None:
     """Steps without time are named as skipped, and the time chart is printed."""
     with ScriptedServer([silence()]) as server:
-        done = run_check(server, "-t", "1", "--run-timeout", "1", "--diagnose")
+        done = run_check(server, "-t", "2", "--run-timeout", "2", "--diagnose")
 
     assert found(done, "skipped: TLS on this port: no time left")
     assert likely_cause(done) == ""
     assert [line for line in done.long if line.startswith("time: greeting ")]
-    assert done.seconds < 1 + LATE
+    assert done.seconds < 2 + LATE
 
 
 def test_diagnosis_with_a_late_step_ends_in_time() -> None:

@@ -71,9 +71,11 @@ def test_sweep_removes_a_line_in_part_and_names_its_service(tmp_path: Path, mode
     file, path = tmp_path / "sweep.ini", tmp_path / "out"
     before = b'{"of": "the run before"}\n' if mode == os.O_APPEND else b""
     path.write_bytes(before)
-    limit = len(before) + 700  # more than the summary, less than the line
+    limit = len(before) + 1400  # more than the summary, less than the line
     with dead_port() as port, open(os.open(path, os.O_WRONLY | mode), "wb") as out:
-        keys = f"hostname = 127.0.0.1\nport = {port}\ndiagnose = tcp,tls,dialog\n"
+        keys = (
+            f"hostname = 127.0.0.1\nport = {port}\ndiagnose = tcp,tls,dialog\n" + 3 * "verbose =\n"
+        )
         file.write_text(f"[a!b]\n{keys}")
         done = subprocess.run(
             [COMMAND, "--sweep", file, "--submit", "jsonl:-"],

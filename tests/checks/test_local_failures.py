@@ -28,7 +28,8 @@ from tests.support.faults import CANARY, honest, kinds
 
 pytestmark = pytest.mark.threat("T24")
 
-README = Path(__file__).parent.parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent.parent
+INSTALL = ROOT / "docs" / "install.md"
 PYTHON = COMMAND.read_text().partition("\n")[0].removeprefix("#!").split()
 
 
@@ -469,8 +470,8 @@ def test_environment_variables_do_not_change_the_result(name: str, machine: Mach
 def test_launcher_ignores_python_variables(
     env: dict[str, str], machine: Machine, tmp_path: Path
 ) -> None:
-    """Some variables end Python before the plugin starts; the README's launcher ignores them."""
-    shown = re.search(r"(#!\S+ -I\n.*?)EOF", README.read_text(), re.DOTALL)
+    """The launcher of docs/install.md ignores variables that end Python before it starts."""
+    shown = re.search(r"(#!\S+ -I\n.*?)END\n", INSTALL.read_text(), re.DOTALL)
     assert shown
     launcher = tmp_path / "check_pop3_plus"
     launcher.write_text(re.sub("#!.*? ", f"#!{sys.executable} ", shown[1]))
@@ -569,7 +570,7 @@ def test_missing_system_files_do_not_change_the_result(
     """A bare chroot or a full disk does not matter."""
     base = tmp_path_factory.getbasetemp().resolve()
     # Files that the run needs stay visible below the covered /tmp.
-    needed = {base, README.parent.resolve(), Path(sys.prefix).resolve()}
+    needed = {base, ROOT.resolve(), Path(sys.prefix).resolve()}
     covered = sorted(path for path in needed if path.is_relative_to("/tmp"))
     steps = ["set -e", "mount --rbind /tmp /mnt", MOUNTS[mount]]
     if "/tmp" in MOUNTS[mount]:

@@ -136,7 +136,7 @@ def test_check_of_a_cut_connection_fails_in_its_phase(cut: str, net: Network, pk
     assert done.code == 2, done.out
     [found] = kinds(done)
     assert found == expected or (not expected and found in ("closed", "tls"))
-    assert re.search(rf"^kind: {found}.*, in phase {phase}$", done.out, re.M)
+    assert re.search(rf"^kind: {found}.*, in phase {phase or '[a-z]+'}$", done.out, re.M)
     if expected == "timeout":
         assert within(done, 3, LATE), done.seconds
     else:

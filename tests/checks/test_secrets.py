@@ -162,7 +162,7 @@ def _context(der: bytes, key: certificate_parts.Key, folder: Path) -> ssl.SSLCon
 
 def calm(out: str) -> str:
     """Return an output without what differs from run to run."""
-    return re.sub(r"\d+\.\d+|(?<=:)\d+", "N", out)
+    return re.sub(r"\d+\.\d+|(?<=:)\d+|(?<= -p )\d+", "N", out)
 
 
 NOTE = (
