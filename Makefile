@@ -49,7 +49,7 @@ SECONDS ?= 60
 TARGETS ?=
 
 .PHONY: help demo venv generated quick test record test-systems soak fuzz bench lint lock audit screenshots \
-	clean servers systems programs
+	clean servers systems programs sdist
 
 help:
 	@echo 'make demo           see it work; for your own server add'
@@ -72,6 +72,7 @@ help:
 	@echo 'make audit          check all dependencies for known vulnerabilities (online)'
 	@echo 'make generated      after a change of options, kinds or output: rewrite what the documents'
 	@echo '                    show of them, and the Director basket'
+	@echo 'make sdist          source distribution and wheel, in dist'
 	@echo 'make screenshots    as root: retake the pictures of the README'
 	@echo 'make clean          remove everything that the other commands made'
 	@echo 'INSTALL=1           with test, test-systems or screenshots, as root on Debian:'
@@ -98,6 +99,8 @@ lock:
 	@echo 'setuptools >=77' | $(LOCK) --output-file requirements.txt setup.cfg -
 	@$(LOCK) --extra test --constraint requirements.txt --output-file tests/requirements.txt \
 		setup.cfg requirements.txt
+	@$(LOCK) --extra packaging --constraint tests/requirements.txt \
+		--output-file packaging/requirements.txt setup.cfg
 	@$(LOCK) --extra fuzz --constraint tests/requirements.txt \
 		--output-file tests/fuzz/requirements.txt setup.cfg
 	@printf '%s\n' nagiosplugin==1.3.2 cryptography==38.0.4 setuptools==66.1.1 wheel==0.38.4 | \
@@ -111,6 +114,7 @@ audit: $(STAMP)
 	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 	.venv-audit/bin/pip-audit --require-hashes --disable-pip --requirement requirements.txt
 	.venv-audit/bin/pip-audit --require-hashes --disable-pip --requirement tests/requirements.txt
+	.venv-audit/bin/pip-audit --require-hashes --disable-pip --requirement packaging/requirements.txt
 
 # Rewrite what is made from the code: lists of options and kinds, the basket for the Icinga
 # Director, and the outputs that the documents show.
@@ -125,7 +129,7 @@ lint: $(STAMP)
 quick: lint
 	$(PYTEST) -q tests/unit
 
-test: servers lint
+test: servers lint $(VENV)/.packaging
 	$(PYTEST) --ignore=tests/systems tests
 
 # What needs no real server, on the newest Pythons of Debian: before every release.
@@ -173,6 +177,15 @@ soak: servers systems $(STAMP)
 $(VENV)/.fuzzer: $(STAMP) tests/fuzz/requirements.txt
 	@$(PIP) --require-hashes --requirement tests/fuzz/requirements.txt
 	@touch $@
+
+# Checkers of the source distribution and of the workflow.
+$(VENV)/.packaging: $(STAMP) packaging/requirements.txt
+	@$(PIP) --require-hashes --requirement packaging/requirements.txt
+	@touch $@
+
+# The source distribution and the wheel, in dist.
+sdist: $(STAMP)
+	@packaging/build-sdist $(BIN)/python dist
 
 fuzz: $(VENV)/.fuzzer
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(TARGETS)

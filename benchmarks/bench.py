@@ -135,6 +135,10 @@ class Row(NamedTuple):
         )
 
 
+SWEEP = ("--jobs-per-address", "128", "--run-timeout", "300", "--sweep")
+"""All servers have one address here; a real sweep opens four connections to it at a time."""
+
+
 class Bench:
     """The measured installation and servers."""
 
@@ -173,7 +177,7 @@ class Bench:
         return cost(*command, *([self.ca_file] if mode == "tls" else [])).cpu / SERVICES
 
     def sweep(self, mode: str, number: int) -> Cost:
-        return cost(self.program, "--run-timeout", "300", "--sweep", self.file(mode, number))
+        return cost(self.program, *SWEEP, self.file(mode, number))
 
 
 def _installed(folder: Path) -> tuple[str, str]:
@@ -337,7 +341,7 @@ def sweeps(bench: Bench, rounds: int) -> Sweeps:
         lines.append(str(Row(shown, ours[mode], taken_by_peer, limits.get((name, mode)))))
     missing = sorted({name for name, _ in limits} - {name for name, _ in theirs})
     lines += [f"| {name}: not installed | | | | | |" for name in missing]
-    most = memory(bench.program, "--sweep", bench.file("tls", SERVICES))
+    most = memory(bench.program, *SWEEP, bench.file("tls", SERVICES))
     lines.append(f"| TLS: peak memory in MiB | {most:.1f} | | | | 80 |")
     tools = {which: statistics.median(theirs[which]) for which in limits if which in theirs}
     return Sweeps(lines, tools)
@@ -361,8 +365,8 @@ def with_dead_servers(bench: Bench) -> str:
         keys = ["ssl =", f"ca-file = {bench.ca_file}"]
         port = f"port = {silent.getsockname()[1]}"
         sections = [line for name in dead for line in (name, *keys, port)]
-        living = cost(bench.program, "--sweep", bench.file("tls", 900))
-        mixed = cost(bench.program, "--sweep", bench.file("tls", 900, *sections))
+        living = cost(bench.program, *SWEEP, bench.file("tls", 900))
+        mixed = cost(bench.program, *SWEEP, bench.file("tls", 900, *sections))
     return (
         f"900 healthy servers take {living.elapsed:.1f} s; with 100 dead ones among them and `-t 5`"
         f" {mixed.elapsed:.1f} s"

@@ -15,10 +15,13 @@ import sys  # noqa: E402
 import threading  # noqa: E402
 import warnings  # noqa: E402
 from collections.abc import Callable  # noqa: E402
-from typing import NoReturn  # noqa: E402
 
+from check_pop3_plus import TYPE_CHECKING  # noqa: E402
 from check_pop3_plus.model.stopped import Stopped  # noqa: E402
 from check_pop3_plus.support import openssl_environment  # noqa: E402
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 _STACK_SIZE = 1024 * 1024
 """Bytes; OpenSSL needs a tenth of it."""
@@ -28,7 +31,7 @@ _WATCHDOG_SECONDS = 5.0
 timeout of 50 s this is before the 60 s after which a monitoring system kills the process."""
 
 
-def run() -> NoReturn:
+def run() -> "NoReturn":
     """Run the installed command."""
     # A single run ends before garbage matters, and collections during the imports cost 2 to 5 ms.
     # A sweep enables the collector again.
@@ -89,7 +92,7 @@ def _set_watchdog(at: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, max(at - time.monotonic(), 0) + _WATCHDOG_SECONDS)
 
 
-def _end_process(*_: object) -> NoReturn:
+def _end_process(*_: object) -> "NoReturn":
     os.set_blocking(1, False)
     _print_final_line("bug: not over in time", "bug")
     os._exit(3)

@@ -33,7 +33,7 @@ def _allowed_commands_only(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     for server in Server.made:
         for commands in server.dialogues if server.speaks_pop3 else ():
-            assert not allowed_commands.forbidden(commands), commands
+            assert not allowed_commands.forbidden(commands, server.may_delete), commands
 
 
 @pytest.fixture

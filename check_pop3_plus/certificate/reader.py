@@ -1,28 +1,29 @@
-"""Read certificate facts from DER with the `cryptography` library.
+"""Read the facts of certificates, each when it is first asked for.
 
-A certificate comes from the server and may be hostile. Parsing is lazy: after a certificate has
-loaded, each attribute may still raise almost any exception (even `TypeError`, measured over 1,236
-fuzzed certificates). So each is guarded separately, and nothing is read that a server
-can make slow. OpenSSL alone decides whether a certificate is trusted, as it does for mail clients.
+A certificate comes from the server and may be hostile: any attribute may be unreadable, so each is
+guarded separately, and nothing is read that a server can make slow. All but the distinguished names
+is read from DER; for those the `cryptography` library is loaded, which costs a run more than all
+the rest. It may raise almost any exception (even `TypeError`, measured over 1,236 fuzzed
+certificates). OpenSSL alone decides whether a certificate is trusted, as it does for mail clients.
 """
 
 import re
 import sys
 import warnings
 from collections.abc import Callable
-from datetime import datetime, timezone
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
 
-from check_pop3_plus.certificate import rejection_reasons, rfc5280_rules
+from check_pop3_plus import TYPE_CHECKING
+from check_pop3_plus.certificate import rejection_reasons, rfc5280_rules, strength
 from check_pop3_plus.certificate.der import (
     ALTERNATIVE_NAMES,
     Fields,
+    date,
     first,
+    integer,
     parse,
     values,
-    without_names,
 )
 from check_pop3_plus.certificate.rejection_reasons import Link
 from check_pop3_plus.model.failures import ISSUER_NOT_FOUND
@@ -31,6 +32,8 @@ from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable
 from check_pop3_plus.model.stopped import Stopped
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from cryptography import x509
 
 NAMES_LIMIT = 5
@@ -46,38 +49,16 @@ whole: OpenSSL has a limit of its own (100), and no weakness may be missed."""
 _NAME_BYTES = 16 * 1024
 """Longest distinguished name that is read. One of 90 KiB takes 60 ms."""
 
-# Public keys that are read, by object identifier: RSA, RSA-PSS, DSA, EC, Ed25519, Ed448. The
-# library needs 0.4 s for a Diffie-Hellman key of 8,192 bits, and minutes for a longer one.
-_KEY_KINDS = frozenset(
-    bytes.fromhex(number)
-    for number in (
-        *("2a864886f70d010101", "2a864886f70d01010a", "2a8648ce380401", "2a8648ce3d0201"),
-        *("2b6570", "2b6571"),
-    )
-)
-
-# Neither the library nor OpenSSL knows older ones than MD5: their strength is unreadable.
-_WEAK_SIGNATURES = frozenset(("md5", "sha1"))
-# RSA bits, or equivalent: the minimum of OpenSSL's security level 2 (112 bits of security).
-_STRONG_BITS = 2048
-
-# The RSA key that is as strong as an elliptic curve's key of so many bits (NIST SP 800-57 part 1,
-# table 2), strongest first.
-_AS_STRONG_AS_RSA = ((512, 15360), (384, 7680), (250, 3072), (224, 2048), (160, 1024), (0, 512))
-
-_PEM = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----(.*?)-----END ", re.DOTALL)
+_PEM = rb"-----BEGIN (?:X509 )?CERTIFICATE-----(.*?)-----END "
 
 _DNS_NAME, _IP_ADDRESS = 0x82, 0x87
 
-_T = TypeVar("_T")
-
 
 def prepare() -> None:
-    """Import the library (about 50 ms) before the time of a session is measured.
+    """Import the library (about 50 ms).
 
-    The library warns of unusual certificates. The warnings are ignored, so that PYTHONWARNINGS
-    cannot turn them into errors, which would change the verdict. Never undone: threads share
-    the filters.
+    It warns of unusual certificates. The warnings are ignored, so that PYTHONWARNINGS cannot turn
+    them into errors, which would change the verdict. Never undone: threads share the filters.
 
     Raises ImportError when the library is missing, and MemoryError.
     """
@@ -125,7 +106,6 @@ def read_chain(
     empty where there is none: then the path is what the names in the certificates say. `trusted`
     are CAs of the trust store that may explain the rejection.
     """
-    prepare()
     verified = () if verify_code else built
     anchor = verified[-1] if verified else None
     known = {der: _read(der, sanitise, anchor) for der in {*sent[:CHAIN_LIMIT], *built}}
@@ -151,7 +131,6 @@ def read_chain(
 
 def read(der: bytes, sanitise: Sanitiser) -> CertificateFacts:
     """Return the facts of one certificate; unreadable ones are None and named."""
-    prepare()
     return _read(der, sanitise).facts
 
 
@@ -162,7 +141,7 @@ def read_pem(pem: bytes, sanitise: Sanitiser) -> tuple[CertificateFacts, ...]:
     """
     from base64 import b64decode
 
-    found = [b64decode(each) for each in _PEM.findall(pem)]
+    found = [b64decode(each) for each in re.findall(_PEM, pem, re.DOTALL)]
     if not found:
         raise ValueError("no certificate")
     for der in found:
@@ -186,71 +165,101 @@ def _linked(sent: list[Link]) -> list[Link]:
     return path
 
 
-# Long because each attribute has its own guard, and all guards share the list of unreadable ones.
 @lru_cache(maxsize=256)
 def _read(der: bytes, sanitise: Sanitiser, anchor: bytes | None = None) -> Link:
-    from cryptography import x509
+    try:
+        fields = parse(der)
+    except ValueError:
+        nothing = (printable("certificate"),)
+        return Link(CertificateFacts(None, None, fingerprint=_sha256(der), unreadable=nothing))
+    is_root = fields.subject == fields.issuer if anchor is None else der == anchor
+    return Link(_LazyFacts(der, fields, sanitise, is_root), fields)
 
-    unreadable: list[Printable] = []
 
-    def guarded(attribute: str, reader: Callable[[], _T]) -> _T | None:
+class _Fact:
+    """A fact that is read when it is first asked for; None if it is unreadable."""
+
+    def __init__(self, attribute: str, read: "Callable[[Any], object]") -> None:
+        self._attribute = attribute
+        self._read = read
+
+    def __set_name__(self, _: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, facts: "Any", _: type) -> object:
+        value, unreadable = None, None
         try:
-            return reader()
+            value = self._read(facts)
         except Stopped:
             raise
+        except ImportError as error:
+            missing = "{} (missing Python module {})"
+            unreadable = printable(missing, self._attribute, error.name or "unknown")
         except BaseException:  # a panic of the library, which is written in Rust, is no Exception
-            unreadable.append(printable(attribute))
-            return None
+            unreadable = printable(self._attribute)
+        if unreadable:
+            facts.failed[self._name] = unreadable
+        # Found there from now on. Another thread that reads it at the same time gets the same.
+        facts.__dict__[self._name] = value
+        return value
 
-    fields = guarded("certificate", lambda: parse(der))
-    whole = guarded("subject and issuer", lambda: x509.load_der_x509_certificate(der))
-    certificate = whole
-    if whole is None and fields:
-        # Some names have characters that their type does not allow, as `*` in a PrintableString.
-        # The library then reads nothing; OpenSSL accepts it, and the dates are needed.
-        nameless = without_names(der)
-        certificate = guarded("certificate", lambda: x509.load_der_x509_certificate(nameless))
-    if certificate is None or fields is None:
-        nothing = (printable("certificate"),)
-        facts = CertificateFacts(None, None, fingerprint=_sha256(der), unreadable=nothing)
-        return Link(facts, fields)
-    not_before = guarded("not before", lambda: _utc(certificate, "not_valid_before"))
-    not_after = guarded("not after", lambda: _utc(certificate, "not_valid_after"))
-    subject = issuer = None
-    if whole is not None:
-        subject = guarded("subject", lambda: _name(lambda: whole.subject, fields.subject))
-        issuer = guarded("issuer", lambda: _name(lambda: whole.issuer, fields.issuer))
-    names = guarded("names", lambda: _names(fields)) or []
-    key = guarded("key", lambda: _key(certificate, fields.key_kind))
-    is_self_issued = fields.subject == fields.issuer
-    is_root = is_self_issued if anchor is None else der == anchor
-    facts = CertificateFacts(
-        not_before=not_before,
-        not_after=not_after,
-        subject=sanitise(subject[0]) if subject else None,
-        issuer=sanitise(issuer[0]) if issuer else None,
-        names=tuple(sanitise(name) for name in names[:NAMES_LIMIT]),
-        names_left_out=max(0, len(names) - NAMES_LIMIT),
-        serial=guarded("serial", lambda: sanitise(f"{certificate.serial_number:X}")),
-        fingerprint=_sha256(der),
-        public_key=_sha256(fields.key),
-        key=key[0] if key else None,
-        key_bits=key[1] if key else None,
-        weakness=guarded("strength", lambda: _weakness(key, certificate, is_root)),
-        is_self_issued=is_self_issued,
-        issuer_names=issuer or (),
-        unreadable=tuple(unreadable),
+
+def _fact(attribute: str, read: "Callable[[Any], object]") -> "Any":
+    """Return a `_Fact`; type checkers take it for its value."""
+    return _Fact(attribute, read)
+
+
+class _LazyFacts(CertificateFacts):
+    """The facts of a certificate whose fields could be located."""
+
+    def __init__(self, der: bytes, fields: Fields, sanitise: Sanitiser, is_root: bool) -> None:
+        self.__dict__.update(der=der, fields=fields, sanitise=sanitise, is_root=is_root, failed={})
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is _LazyFacts and vars(other)["der"] == vars(self)["der"]
+
+    def __hash__(self) -> int:
+        return hash(vars(self)["der"])
+
+    # OpenSSL accepts characters that their type does not allow, as `*` in a PrintableString. The
+    # library then reads neither name.
+    _loaded = _fact("subject and issuer", lambda each: _load(each.der))
+    not_before = _fact("not before", lambda each: date(each.fields.validity, 0))
+    not_after = _fact("not after", lambda each: date(each.fields.validity, 1))
+    _subject = _fact("subject", lambda each: _name(each._loaded, "subject", each.fields.subject))
+    _issuer = _fact("issuer", lambda each: _name(each._loaded, "issuer", each.fields.issuer))
+    _names = _fact("names", lambda each: _names(each.fields))
+    _key = _fact("key", lambda each: strength.key(each.fields))
+    serial = _fact("serial", lambda each: each.sanitise(f"{integer(each.fields.serial):X}"))
+    weakness = _fact(
+        "strength", lambda each: strength.weakness(each._key, each.fields, each.is_root)
     )
-    return Link(facts, fields)
+    subject = _fact("", lambda each: each.sanitise(each._subject[0]) if each._subject else None)
+    issuer = _fact("", lambda each: each.sanitise(each._issuer[0]) if each._issuer else None)
+    issuer_names = _fact("", lambda each: each._issuer or ())
+    names = _fact("", lambda each: tuple(map(each.sanitise, (each._names or ())[:NAMES_LIMIT])))
+    names_left_out = _fact("", lambda each: max(0, len(each._names or ()) - NAMES_LIMIT))
+    fingerprint = _fact("", lambda each: _sha256(each.der))
+    public_key = _fact("", lambda each: _sha256(each.fields.key))
+    key = _fact("", lambda each: each._key[0] if each._key else None)
+    key_bits = _fact("", lambda each: each._key[1] if each._key else None)
+    is_self_issued = _fact("", lambda each: each.fields.subject == each.fields.issuer)
+    unreadable = _fact("", lambda each: each.find_unreadable())
+
+    def find_unreadable(self) -> tuple[Printable, ...]:
+        """Read every fact; return the names of those that are unreadable."""
+        facts = [name for name, fact in vars(_LazyFacts).items() if isinstance(fact, _Fact)]
+        for name in facts[:-1]:
+            getattr(self, name)
+        failed: dict[str, Printable] = vars(self)["failed"]
+        return tuple(failed[name] for name in facts if name in failed)
 
 
-def _utc(certificate: "x509.Certificate", date: str) -> datetime:
-    """Return a date of the certificate; cryptography before 42 has only dates without a zone."""
-    if hasattr(type(certificate), f"{date}_utc"):
-        aware: datetime = getattr(certificate, f"{date}_utc")
-        return aware
-    naive: datetime = getattr(certificate, date)
-    return naive.replace(tzinfo=timezone.utc)
+def _load(der: bytes) -> "x509.Certificate":
+    prepare()
+    from cryptography import x509
+
+    return x509.load_der_x509_certificate(der)
 
 
 def _names(fields: Fields) -> list[bytes | str]:
@@ -269,14 +278,16 @@ def _names(fields: Fields) -> list[bytes | str]:
     return [*hosts, *shown, *addresses[NAMES_LIMIT:]]
 
 
-def _name(read: Callable[[], "x509.Name"], der: bytes) -> tuple[str, ...]:
+def _name(certificate: "x509.Certificate | None", which: str, der: bytes) -> tuple[str, ...] | None:
     """Return a name as a whole, and its parts without the escapes that the whole needs.
 
     Raises ValueError for one that is too long, and any exception of the library.
     """
+    if certificate is None:
+        return None
     if len(der) > _NAME_BYTES:
         raise ValueError("too long")
-    name = read()
+    name = getattr(certificate, which)
     return (name.rfc4514_string(), *(str(attribute.value) for attribute in name))
 
 
@@ -284,43 +295,3 @@ def _sha256(data: bytes) -> Printable:
     from hashlib import sha256
 
     return printable(sha256(data).hexdigest())
-
-
-def _key(certificate: "x509.Certificate", kind: bytes) -> tuple[Printable, int | None]:
-    """Return kind and size of the key, and the bits of an RSA key that is as strong."""
-    from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
-
-    match certificate.public_key() if kind in _KEY_KINDS else None:
-        case rsa.RSAPublicKey() as key:
-            return printable("RSA {}", key.key_size), key.key_size
-        case dsa.DSAPublicKey() as key:
-            return printable("DSA {}", key.key_size), key.key_size
-        case ec.EllipticCurvePublicKey() as key:
-            return printable("EC {}", key.key_size), _as_strong(key.key_size)
-        case ed25519.Ed25519PublicKey():
-            return printable("Ed25519"), _as_strong(256)
-        case ed448.Ed448PublicKey():
-            return printable("Ed448"), _as_strong(448)
-        case _:
-            return printable("of another kind"), None
-
-
-def _as_strong(bits: int) -> int:
-    return next(rsa for curve, rsa in _AS_STRONG_AS_RSA if bits >= curve)
-
-
-def _weakness(
-    key: tuple[Printable, int | None] | None, certificate: "x509.Certificate", is_root: bool
-) -> Printable | None:
-    """Name what makes the certificate weak, or None.
-
-    The signature of a root does not count, because it is not verified: the root is the trust
-    anchor if there is one, otherwise a self-issued certificate.
-    """
-    name, bits = key or (printable(""), None)
-    if bits is not None and bits < _STRONG_BITS:
-        return printable("{} key", name)
-    algorithm = certificate.signature_hash_algorithm
-    if algorithm and algorithm.name in _WEAK_SIGNATURES and not is_root:
-        return printable("{} signature", algorithm.name.upper())
-    return None

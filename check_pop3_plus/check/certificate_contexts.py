@@ -7,10 +7,10 @@ verification is off but the user gave `-D`, and the user's assertions.
 
 from collections.abc import Callable
 from math import floor
-from typing import Any
 
 from nagiosplugin import Metric, Performance, Resource, Result
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.check.default_states import (
     ABOUT_DATES,
     KindContext,
@@ -22,6 +22,9 @@ from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import CertificateFacts, Chain, Report
 from check_pop3_plus.model.settings import Remaining, State
 from check_pop3_plus.support.deadline import days
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class DaysContext(KindContext):
@@ -54,7 +57,7 @@ class CertificateContext(KindContext):
         chain: Chain = metric.value.fact
         if not is_clock_plausible(report_of(resource).now):
             return self.result(Kind.CONFIG, metric)
-        if chain.leaf is None or chain.leaf.not_after is None:
+        if chain.leaf is None:
             return self.result(Kind.CERTIFICATE_UNREADABLE, metric)
         return self.by_dates(chain.leaf, chain.leaf, metric, resource)
 
@@ -65,8 +68,10 @@ class CertificateContext(KindContext):
         limits, now = self.settings.thresholds, report_of(resource).now
         failure = metric.value.session.failure
         is_reported = failure is not None and failure.kind in ABOUT_DATES
-        if limits.certificate_warning is None or ending.not_after is None or is_reported:
+        if limits.certificate_warning is None or is_reported:
             return self.fine(metric)
+        if ending.not_after is None or (limits.certificate_warning.share and not leaf.not_before):
+            return self.result(Kind.CERTIFICATE_UNREADABLE, metric)
         if ending.not_after <= now:
             return self.result(Kind.EXPIRED, metric)
         if ending.not_before and now < ending.not_before:
@@ -104,8 +109,9 @@ class Assertion(Record):
     """The kind of failure where it does not hold."""
     wanted: str
     """The field of `Assertions` with the value of the option; None there: option not given."""
-    holds: Callable[[Chain, Any, Report], bool]
-    """Whether it holds for a chain with a leaf, by the value of the option."""
+    holds: "Callable[[Chain, Any, Report], bool | None]"
+    """Whether it holds for a chain with a leaf, by the value of the option; None if the fact that
+    it is about is unreadable."""
 
 
 class AssertionContext(KindContext):
@@ -114,30 +120,33 @@ class AssertionContext(KindContext):
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         assertion = next(each for each in ASSERTIONS if each.metric == self.name)
         wanted = getattr(self.settings.assertions, assertion.wanted)
-        if wanted is None or assertion.holds(metric.value.fact, wanted, report_of(resource)):
+        if wanted is None:
             return self.fine(metric)
-        return self.result(assertion.kind, metric)
+        holds = assertion.holds(metric.value.fact, wanted, report_of(resource))
+        if holds is None:
+            return self.result(Kind.CERTIFICATE_UNREADABLE, metric)
+        return self.fine(metric) if holds else self.result(assertion.kind, metric)
 
 
-def _has_issuer(chain: Chain, wanted: str, _: Report) -> bool:
+def _has_issuer(chain: Chain, wanted: str, _: Report) -> bool | None:
     """Return whether a CA in the chain has the text in its name, in any letter case."""
     names = (name.casefold() for each in chain.path for name in each.issuer_names)
-    return any(wanted.casefold() in name for name in names)
+    if any(wanted.casefold() in name for name in names):
+        return True
+    return False if all(each.issuer_names for each in chain.path) else None
 
 
-def _has_long_key(chain: Chain, bits: int, _: Report) -> bool:
+def _has_long_key(chain: Chain, bits: int, _: Report) -> bool | None:
     """Return whether the leaf's key is as long; one that cannot be compared is not."""
-    return chain.leaf is not None and (chain.leaf.key_bits or 0) >= bits
+    leaf = chain.leaf
+    return None if leaf is None or leaf.key is None else (leaf.key_bits or 0) >= bits
 
 
-def _has_short_lifetime(chain: Chain, longest: float, _: Report) -> bool:
-    """Return whether the leaf was issued for so many days at most.
-
-    Dates that cannot be read are reported by `CertificateContext`.
-    """
+def _has_short_lifetime(chain: Chain, longest: float, _: Report) -> bool | None:
+    """Return whether the leaf was issued for so many days at most."""
     leaf = chain.leaf
     if leaf is None or leaf.not_before is None or leaf.not_after is None:
-        return True
+        return None
     return days(leaf.not_after - leaf.not_before) <= longest
 
 

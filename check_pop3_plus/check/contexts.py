@@ -20,7 +20,7 @@ from check_pop3_plus.check.default_states import (
     report_of,
 )
 from check_pop3_plus.model.failures import LOCAL, Failure, Kind
-from check_pop3_plus.model.report import MessageDates, Note, Report, Session
+from check_pop3_plus.model.report import DeliveryFacts, MessageDates, Note, Report, Session
 from check_pop3_plus.model.settings import RangePair, Settings, State
 
 
@@ -105,12 +105,30 @@ class DatesContext(KindContext):
         return self.fine(metric)
 
 
+class DeliveryContext(KindContext):
+    """Whether a probe has arrived: that of this run if it was awaited, else a recent one."""
+
+    def evaluate(self, metric: Metric, resource: Resource) -> Result:
+        delivery: DeliveryFacts = metric.value.fact
+        trip = self.settings.round_trip
+        age = delivery.age
+        if trip is None or delivery.seconds is not None:
+            return self.fine(metric)
+        if age is None:
+            return self.result(Kind.UNDELIVERED, metric, State.WARNING)
+        if age > trip.probe_age_critical:
+            return self.result(Kind.UNDELIVERED, metric)
+        if age > trip.probe_age_warning:
+            return self.result(Kind.UNDELIVERED, metric, State.WARNING)
+        return self.fine(metric)
+
+
 class RangeContext(KindContext):
     """A number, by the ranges that the user gave for it."""
 
     def __init__(self, name: str, settings: Settings) -> None:
         super().__init__(name, settings)
-        limits = settings.thresholds
+        limits, trip = settings.thresholds, settings.round_trip
         ranges: RangePair | None
         ranges, self.kind = {
             "time": (limits.time, Kind.SLOW),
@@ -118,6 +136,7 @@ class RangeContext(KindContext):
             "mailbox_size": (limits.size, Kind.SIZE),
             "newest_age": (limits.newest, Kind.STALE),
             "oldest_age": (limits.oldest, Kind.UNFETCHED),
+            "delivery": (trip.delivery if trip else None, Kind.DELAYED),
         }.get(name) or (limits.phases.get(name.removeprefix("time_")), Kind.SLOW)
         self.ranges = ranges or RangePair()
 
@@ -152,6 +171,7 @@ _CONTEXTS: dict[str, type[KindContext]] = {
     **dict.fromkeys((each.metric for each in ASSERTIONS), AssertionContext),
     "greeting": GreetingContext,
     "dates": DatesContext,
+    "undelivered": DeliveryContext,
     "capabilities": CapabilitiesContext,
     "note": NoteContext,
 }

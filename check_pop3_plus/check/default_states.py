@@ -3,12 +3,10 @@
 The messages are made in `summary`.
 """
 
-from typing import TYPE_CHECKING
-
 import nagiosplugin
 from nagiosplugin import Metric, Resource, Result
 
-from check_pop3_plus import RELEASED
+from check_pop3_plus import RELEASED, TYPE_CHECKING
 from check_pop3_plus.model.failures import Kind
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
@@ -88,6 +86,11 @@ POLICIES = {
     # The mailbox could not be opened after a login that was accepted.
     Kind.MAILBOX: Policy(CRITICAL, is_transient=True),
     Kind.NO_MESSAGE: Policy(WARNING),
+    # The round trip. Another attempt would send another probe.
+    Kind.SUBMISSION: Policy(CRITICAL),
+    Kind.SUBMISSION_TEMPORARY: Policy(WARNING),
+    Kind.UNDELIVERED: Policy(CRITICAL),
+    Kind.NOT_DELETED: Policy(WARNING),
     # Thresholds. A mailbox does not empty itself, and each attempt is a login.
     Kind.SLOW: Policy(None, is_transient=True),
     Kind.EXPIRING: Policy(None),
@@ -95,6 +98,7 @@ POLICIES = {
     Kind.SIZE: Policy(None),
     Kind.STALE: Policy(None),
     Kind.UNFETCHED: Policy(None),
+    Kind.DELAYED: Policy(None),
     # Local.
     Kind.CONFIG: Policy(UNKNOWN),
     Kind.BUG: Policy(UNKNOWN),

@@ -1,11 +1,13 @@
 """The performance data of nagiosplugin as figures of a verdict."""
 
-from typing import Any
-
 import nagiosplugin
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.check.verdict import Figure
 from check_pop3_plus.model.failures import MEASURED
+
+if TYPE_CHECKING:
+    from typing import Any
 
 LABELS = (
     "time",
@@ -16,6 +18,9 @@ LABELS = (
     "mailbox_size",
     "newest_age",
     "oldest_age",
+    "delivery",
+    "probes_pending",
+    "probes_lost",
 )
 """The order of the figures; those of single addresses come last."""
 

@@ -8,7 +8,7 @@ from nagiosplugin import Metric
 
 from check_pop3_plus.check.certificate_contexts import ASSERTIONS
 from check_pop3_plus.model.failures import MEASURED
-from check_pop3_plus.model.report import Observation, Report, Session
+from check_pop3_plus.model.report import DeliveryFacts, Observation, Report, Session
 from check_pop3_plus.model.settings import Settings
 from check_pop3_plus.probe import addresses
 from check_pop3_plus.probe.prerequisites import Prerequisites
@@ -24,13 +24,18 @@ class Pop3(nagiosplugin.Resource):
         self._prerequisites = prerequisites
         self._deadline = deadline
         self.report: Report | None = None
+        self.settings = prerequisites.settings
         self._metrics: list[Metric] = []
 
     def attempt(self) -> Report:
         """Probe the service once."""
-        self.report = addresses.probe_addresses(self._prerequisites, self._deadline)
-        self._metrics = list(_metrics(self.report, self._prerequisites.settings))
-        return self.report
+        return self.take(addresses.probe_addresses(self._prerequisites, self._deadline))
+
+    def take(self, report: Report) -> Report:
+        """Take the report of an attempt, or the same one completed."""
+        self.report = report
+        self._metrics = list(_metrics(report, self.settings))
+        return report
 
     def context_names(self) -> set[str]:
         """Return the names of the contexts that evaluate the metrics of the attempt."""
@@ -59,6 +64,8 @@ def _metrics(report: Report, settings: Settings) -> Iterator[Metric]:
     for session in report.evaluated:
         yield from _of_session(session, settings, has_failed=bool(report.failure))
         yield from _ages(session, report)
+    if report.delivery:
+        yield from _of_delivery(report.delivery)
     if settings.target.all_addresses:
         for session in report.evaluated:
             yield from _of_address(session)
@@ -98,6 +105,19 @@ def _of_session(session: Session, settings: Settings, has_failed: bool) -> Itera
         yield Metric("capabilities", Observation(session, session.offered or frozenset()))
     for note in session.notes:
         yield Metric("note", Observation(session, note))
+
+
+def _of_delivery(delivery: DeliveryFacts) -> Iterator[Metric]:
+    if delivery.failure:
+        yield Metric("failure", Observation(None, delivery.failure))
+    if delivery.is_judged:
+        yield Metric("undelivered", Observation(None, delivery))
+    if delivery.seconds is not None:
+        yield Metric("delivery", delivery.seconds, "s", min=0)
+    if delivery.is_sent:
+        is_open = delivery.seconds is None
+        yield Metric("probes_pending", int(is_open and not delivery.is_awaited), min=0)
+        yield Metric("probes_lost", int(is_open and delivery.is_awaited), min=0)
 
 
 def _ages(session: Session, report: Report) -> Iterator[Metric]:

@@ -16,13 +16,14 @@ from check_pop3_plus.check.summary import Summary
 from check_pop3_plus.check.verdict import SEVERITY, Verdict
 from check_pop3_plus.messages import long_output
 from check_pop3_plus.model.failures import LOCAL, Kind
-from check_pop3_plus.model.settings import Settings, State
+from check_pop3_plus.model.report import Report
+from check_pop3_plus.model.settings import Limits, Settings, State
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline, pause
 
 _MARGIN_SECONDS = 1.0
-"""The diagnosis ends this long before the run."""
+"""A diagnosis or a round trip ends this long before the run."""
 
 _DIAGNOSIS_SECONDS = 10.0
 """Retries leave this time to the diagnosis: enough for all but the last hops of a long route."""
@@ -44,12 +45,20 @@ def run_check(
     limits = settings.limits
     end = Deadline(started + limits.run_timeout)
     prerequisites = prerequisites or Prerequisites(settings)
+    if settings.round_trip:
+        from check_pop3_plus.delivery.round_trip import RoundTripWork  # it loads SMTP
+
+        work = RoundTripWork(settings.round_trip, prerequisites, Deadline(end.at - _margin(limits)))
+        prerequisites.mailbox_work = work
     attempts = [_attempt(prerequisites, Deadline(started + limits.timeout))]
     try:
         reserved = _reserved(settings)
         while (why := retries.why_no_retry(attempts, limits, end.left() - reserved)) is None:
             pause(retries.PAUSE_SECONDS)
             attempts.append(_attempt(prerequisites, end.within(limits.timeout)))
+        if settings.round_trip:  # once a run, whatever the retries
+            report = work.complete(attempts[-1].report)
+            attempts[-1] = _evaluated(Pop3(prerequisites, end), report)
     except Stopped:
         return _stopped(settings, attempts, started)
     last = attempts[-1]
@@ -77,9 +86,14 @@ def run_check(
 
 def _attempt(prerequisites: Prerequisites, deadline: Deadline) -> Attempt:
     """Make one attempt and evaluate it."""
-    settings = prerequisites.settings
     resource = Pop3(prerequisites, deadline)
-    report = resource.attempt()
+    return _evaluated(resource, resource.attempt())
+
+
+def _evaluated(resource: Pop3, report: Report) -> Attempt:
+    """Return an attempt with the evaluation of its report."""
+    resource.take(report)
+    settings = resource.settings
     summary = Summary(settings, report)
     check = nagiosplugin.Check(
         resource, *contexts_named(settings, resource.context_names()), summary
@@ -119,12 +133,17 @@ def _diagnosis(
     # Imported here, so that the check of a healthy server does not pay for it.
     from check_pop3_plus.diagnosis import likely_cause, run_steps, section
 
-    margin = min(_MARGIN_SECONDS, settings.limits.run_timeout / 10)
-    findings = run_steps.run(prerequisites, report, attempt.kinds, Deadline(end.at - margin))
+    limit = Deadline(end.at - _margin(settings.limits))
+    findings = run_steps.run(prerequisites, report, attempt.kinds, limit)
     return (
         [f"diagnosis: likely cause: {likely_cause.cause(settings, report, findings)}"],
         [f"diagnosis: {line}" for line in section.lines(findings)],
     )
+
+
+def _margin(limits: Limits) -> float:
+    """Return the seconds before the end of the run at which a diagnosis or a round trip ends."""
+    return min(_MARGIN_SECONDS, limits.run_timeout / 10)
 
 
 def _stopped(settings: Settings, attempts: Sequence[Attempt], started: float) -> Verdict:

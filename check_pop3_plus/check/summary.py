@@ -6,7 +6,15 @@ from nagiosplugin import Metric, Result, Results
 from check_pop3_plus.messages.hints import wrong_port
 from check_pop3_plus.messages.status_line import StatusLine
 from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Phase
-from check_pop3_plus.model.report import Chain, MessageDates, Note, Observation, Report, Session
+from check_pop3_plus.model.report import (
+    Chain,
+    DeliveryFacts,
+    MessageDates,
+    Note,
+    Observation,
+    Report,
+    Session,
+)
 from check_pop3_plus.model.settings import Settings
 
 _ABOUT_ADDRESSES = (Kind.REFUSED, Kind.UNREACHABLE, Kind.TIMEOUT)
@@ -55,6 +63,8 @@ class Summary(nagiosplugin.Summary):
                 return sentences.chain(chain, Kind(result.hint), metric.name == "chain")
             case MessageDates() as dates:
                 return sentences.dates(dates, Kind(result.hint))
+            case DeliveryFacts() as delivery:
+                return sentences.undelivered(delivery)
             case bytes():
                 return sentences.greeting(metric.value.session)
             case frozenset() as offered:

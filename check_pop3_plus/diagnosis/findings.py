@@ -1,7 +1,6 @@
 """The facts that a diagnosis found: records without evaluation. `None` means "not observed"."""
 
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
-
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import Failure, Kind, Phase
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Address, Chain, Session
@@ -51,7 +50,7 @@ class TcpConnection(Record):
 
 
 class Greeting(Record):
-    """What a port answers in plain text."""
+    """What a port answers in plain text, or inside TLS where the check got that far."""
 
     address: Address
     greeting: Printable | None = None
@@ -60,6 +59,7 @@ class Greeting(Record):
     failure: Failure | None = None
     seconds: float = 0.0
     """From the connection attempt to the greeting line, or to the failure."""
+    is_in_tls: bool = False
 
 
 class Handshake(Record):
@@ -96,11 +96,14 @@ class LocalClock(Record):
     now: "datetime"
 
 
-Fact: TypeAlias = (
+Fact = (
     LocalClock | Lookup | NameServer | TcpConnection | Greeting | Handshake | Version | ToolOutput
 )
 
-_F = TypeVar("_F", bound=Fact)
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    _F = TypeVar("_F", bound=Fact)
 
 
 class Findings(Record):
@@ -112,6 +115,6 @@ class Findings(Record):
     skipped: tuple[Printable, ...] = ()
     """The steps that were skipped or are incomplete, with the reason."""
 
-    def of(self, kind: type[_F]) -> list[_F]:
+    def of(self, kind: "type[_F]") -> "list[_F]":
         """Return the facts of one type."""
         return [fact for fact in self.facts if isinstance(fact, kind)]

@@ -1,11 +1,11 @@
 """The likely cause of a failure, in one sentence: what the person on call reads first.
 
-A table of rules for each phase, first match wins. A rule is a pure function. It draws on evidence
-that the status line and the hint of the kind do not have: the findings of the diagnosis, the other
-addresses, or the time of each phase. Where no rule applies, the hint stands.
+A table of rules; the first that applies wins. A rule draws on evidence that the status line and the
+hint of the kind do not have: all findings of the diagnosis, the other addresses, or the time of
+each phase. Where no rule applies, the hint stands.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from check_pop3_plus.diagnosis.findings import (
     Findings,
@@ -18,124 +18,154 @@ from check_pop3_plus.diagnosis.findings import (
     Version,
 )
 from check_pop3_plus.model.failures import MEASURED, Kind, Phase
-from check_pop3_plus.model.report import Report, Session
+from check_pop3_plus.model.record import Record
+from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Family, Security, Settings
 
 NOTHING = "no further cause found"
 
+_Tried = TcpConnection | Greeting | Handshake
 
-class Case:
-    """The evidence that rules use."""
+
+def _kinds(facts: Iterable[_Tried | Version]) -> set[Kind | None]:
+    """Return the kinds of failure; None where something succeeded."""
+    return {each.failure.kind if each.failure else None for each in facts}
+
+
+def _ports(facts: Iterable[_Tried], kind: Kind | None = None) -> list[int]:
+    """Return the ports where a failure was of this kind, or where nothing failed."""
+    return [each.address.port for each in facts if _kinds([each]) == {kind}]
+
+
+_FAMILIES = {Family.ANY: "IPv4 or IPv6", Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
+
+
+class Evidence:
+    """What rules look at, and what their sentences name."""
 
     def __init__(self, settings: Settings, report: Report, findings: Findings) -> None:
-        self.settings = settings
-        self.report = report
-        self.findings = findings
+        self.settings, self.sessions = settings, report.sessions
         self.phase, self.kind = findings.problem.phase, findings.problem.kind
-        self.port = settings.target.port
+        self.port = port = settings.target.port
+        self.with_port = "" if port == 995 else f" with -p {port}"
+        self.is_tls = settings.tls.security is Security.IMPLICIT
+        is_stls = settings.tls.security is Security.STLS
+        self.in_place = " in place of --starttls" if is_stls else ""
+        self.name = sanitise(settings.target.connect_to or settings.target.hostname)
+        self.wanted = _FAMILIES[settings.target.family]
+        self.families = sorted({each.family for each in findings.of(Lookup) if each.addresses})
+        self.name_servers = findings.of(NameServer)
+        self.ping = [each.code for each in findings.of(ToolOutput) if each.name == "ping"]
+        """Exit codes: 0 with an answer, 1 without."""
+        seconds = report.seconds()
+        self.seconds = {phase: seconds[phase] for phase in MEASURED if phase in seconds}
+        ordered = sorted(self.seconds, key=self.seconds.__getitem__)
+        self.slowest: Phase | None = ordered[-1] if ordered else None
+        self._read_versions(findings.of(Version))
+        self._read_ports(findings)
 
-    def connections(self) -> list[TcpConnection]:
-        """Return the repeated connections to the port that failed."""
-        found = self.findings.of(TcpConnection)
-        return [each for each in found if each.address.port == self.port]
+    def _read_ports(self, findings: Findings) -> None:
+        port = self.port
+        tcp, plain, tls = findings.of(TcpConnection), findings.of(Greeting), findings.of(Handshake)
+        self.again = [each for each in tcp if each.address.port == port]
+        self.tried = len(self.again)
+        self.failed = [str(each.address) for each in self.again if each.failure]
+        self.some_failed: str = _some(self.failed)
+        greetings = [each for each in plain if each.address.port == port]
+        self.greetings = [each for each in greetings if not each.is_in_tls]
+        self.greetings_in_tls = [each for each in greetings if each.is_in_tls]
+        self.greeting: Greeting | None = next((each for each in greetings if each.greeting), None)
+        self.handshakes = [each for each in tls if each.address.port == port]
+        self.other_ports = [each for each in tcp if each.address.port != port]
+        self.other_greetings = [each for each in plain if each.address.port != port]
+        self.tls_ports: list[int] = [port for port in _ports(tls) if port != self.port]
+        """Other ports that speak TLS from the first byte."""
 
-    def connections_to_other_ports(self) -> list[TcpConnection]:
-        """Return the connections to other ports of the host."""
-        found = self.findings.of(TcpConnection)
-        return [each for each in found if each.address.port != self.port]
+        spoken: list[_Tried] = [*self.greetings, *self.handshakes]
+        self.is_silent: bool = _kinds(spoken) == {Kind.TIMEOUT} and not self.accepted
+        is_both = (self.greetings or not self.is_tls) and (self.handshakes or self.is_tls)
+        self.how = ", neither in plain text nor in TLS" if is_both else ""
+        closed = _kinds([*self.handshakes, *self.versions]) == {Kind.CLOSED}
+        self.closes_on_data: bool = closed and _kinds(self.greetings) == {Kind.TIMEOUT}
+        self.plain_text: Greeting | None = self.greeting if self.is_tls else None
+        """What greets in plain text where TLS is due."""
 
-    def greeting(self) -> Greeting | None:
-        """Return what the failed port answered in plain text."""
-        found = self.findings.of(Greeting)
-        return next((each for each in found if each.address.port == self.port), None)
-
-    def tls_port(self) -> int | None:
-        """Return another port of the host that speaks TLS from the first byte."""
-        handshakes = [each for each in self.findings.of(Handshake) if each.version]
-        return next(
-            (each.address.port for each in handshakes if each.address.port != self.port), None
+    def _read_versions(self, found: list[Version]) -> None:
+        versions = sorted(found, key=lambda each: each.number)
+        self.versions = [each for each in versions if each.failure or each.cipher]
+        self.newest: str = max((each.number for each in versions if each.cipher), default="")
+        self.accepted = " and ".join(each.number for each in versions if each.cipher)
+        self.lost: list[str] = [each.number for each in versions if _kinds([each]) & {*_LOST}]
+        self.alerted: str = " and ".join(
+            each.number for each in versions if _kinds([each]) & {*_ALERTS}
         )
 
-    def sign_of_life(self) -> str | None:
-        """Return a sign that the host is up, from another port or from ping."""
-        others = self.connections_to_other_ports()
-        for each in others:
-            if each.failure is None:
-                return f"port {each.address.port} of the host answers"
-        for each in others:
-            if each.failure and each.failure.kind is Kind.REFUSED:
-                return f"the host is up: port {each.address.port} refuses connections"
-        return "the host answers ping" if 0 in self.ping_codes() else None
-
-    def ping_codes(self) -> list[int | None]:
-        """Return the exit codes of ping: 0 with an answer, 1 without."""
-        return [each.code for each in self.findings.of(ToolOutput) if each.name == "ping"]
+    @property
+    def sign_of_life(self) -> str:
+        """What shows that the host is up: another port, or ping."""
+        for port in _ports(self.other_ports):
+            return f"port {port} of the host answers"
+        for port in _ports(self.other_ports, Kind.REFUSED):
+            return f"the host is up: port {port} refuses connections"
+        return "the host answers ping" if 0 in self.ping else ""
 
 
-Rule = Callable[[Case], str | None]
+class Rule(Record):
+    """A condition and a sentence."""
+
+    sentence: str
+    """With the evidence, and as `{0}` what `finds` has found."""
+    finds: Callable[[Evidence], object]
+    """Returns nothing where the rule does not apply."""
+    phases: tuple[Phase | None, ...] = ()
+    """Phases that failed, or none for every phase."""
+    kinds: tuple[Kind, ...] = ()
+    """Kinds of the failure, or none for every kind."""
+
+    def applies(self, seen: Evidence) -> object:
+        """Return what the rule finds, or nothing."""
+        fits_phase = not self.phases or seen.phase in self.phases
+        fits_kind = not self.kinds or seen.kind in self.kinds
+        return fits_phase and fits_kind and self.finds(seen)
 
 
 def cause(settings: Settings, report: Report, findings: Findings) -> str:
     """Return the likely cause of the failure."""
-    case = Case(settings, report, findings)
-    rules: Sequence[Rule] = (some_addresses, *RULES.get(case.phase, ()))
-    return next((text for rule in rules if (text := rule(case))), NOTHING)
+    seen = Evidence(settings, report, findings)
+    for rule in RULES:
+        if found := rule.applies(seen):
+            listed = " and ".join(map(str, found)) if isinstance(found, list) else found
+            return rule.sentence.format(listed, seen=seen)
+    return NOTHING
 
 
-# --- addresses -------------------------------------------------------------------------------
+# --- what needs more than a line ---------------------------------------------------------------
 
 
-def some_addresses(case: Case) -> str | None:
-    """Some addresses of the name fail, and others work."""
-    good = [each for each in case.report.sessions if each.failure is None]
-    bad = [each for each in case.report.sessions if each.failure]
-    is_about_them = case.phase or case.kind in (Kind.PARTIAL, Kind.TOO_FEW)
-    # Of addresses that cost time line 1 says which: see `slow`.
-    if not good or not bad or not is_about_them:
-        return None
-    which = _some(f"{each.address} ({_outcome(each)})" for each in bad)
-    verb = "fails" if len(bad) == 1 else "fail"
-    text = f"only {len(bad)} of {len(bad) + len(good)} addresses of the name {verb}: {which}"
-    families = {each.address.is_ipv6 for each in bad}
-    if len(families) == 1 and not families & {each.address.is_ipv6 for each in good}:
+def _some_addresses(seen: Evidence) -> str:
+    """Return which addresses of the name fail while others work."""
+    bad = [(each.address, each.failure) for each in seen.sessions if each.failure]
+    good = [each.address for each in seen.sessions if each.failure is None]
+    # Of addresses that cost time line 1 says which.
+    if not good or not bad or not (seen.phase or seen.kind in (Kind.PARTIAL, Kind.TOO_FEW)):
+        return ""
+    which = [
+        f"{address} ({why.kind.value}" + (f" in phase {why.phase.value})" if why.phase else ")")
+        for address, why in bad
+    ]
+    text = f"{len(bad)} of {len(bad) + len(good)} addresses of the name"
+    text += f" {'fails' if len(bad) == 1 else 'fail'}: {_some(which)}"
+    families = {address.is_ipv6 for address, _ in bad}
+    if len(families) == 1 and not families & {address.is_ipv6 for address in good}:
         text += f"; only {'IPv6' if families == {True} else 'IPv4'} is affected"
     return text
 
 
-def _some(texts: Iterable[str]) -> str:
+def _some(shown: list[str]) -> str:
     """Return the first three, and how many more there are."""
-    shown = list(texts)
     more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""
     return ", ".join(shown[:3]) + more
-
-
-def _outcome(session: Session) -> str:
-    failure = session.failure
-    if failure is None:
-        return "OK"
-    return failure.kind.value + (f" in phase {failure.phase.value}" if failure.phase else "")
-
-
-# --- resolve ---------------------------------------------------------------------------------
-
-_FAMILIES = {
-    Family.ANY: {"IPv4", "IPv6"},
-    Family.IPV4: {"IPv4"},
-    Family.IPV6: {"IPv6"},
-}
-
-
-def resolves_now(case: Case) -> str | None:
-    """The repeated lookup finds addresses."""
-    found = {each.family for each in case.findings.of(Lookup) if each.addresses}
-    wanted = _FAMILIES[case.settings.target.family]
-    if not found:
-        return None
-    if not found & wanted:
-        return f"the name has no {' or '.join(wanted)} address, only {' and '.join(sorted(found))}"
-    families = " and ".join(sorted(found & wanted))
-    return f"the name resolves now ({families}): the name servers were slow, or briefly down"
 
 
 _NO_ANSWER = {
@@ -145,282 +175,122 @@ _NO_ANSWER = {
 }
 
 
-def silent_name_servers(case: Case) -> str | None:
-    """Some name servers of this machine do not answer."""
-    asked = case.findings.of(NameServer)
-    if case.kind is Kind.UNRESOLVED and any(each.code for each in asked):
-        return None  # a server answers that the name does not exist
+def _silent_name_servers(seen: Evidence) -> str:
+    """Return which name servers do not answer, unless another one says that there is no name."""
+    asked = seen.name_servers
     silent = [each for each in asked if each.code is None]
-    if not silent:
-        return None
+    answering = ", ".join(f"{each.server} ({each.code})" for each in asked if each.code)
+    if not silent or (seen.kind is Kind.UNRESOLVED and answering):
+        return ""
     failure = silent[0].failure
-    how = _NO_ANSWER.get(failure.kind, "does not answer") if failure else "does not answer"
-    if len(asked) == 1:
-        return f"the only name server of this machine, {asked[0].server}, {how}"
+    how = _NO_ANSWER.get(failure.kind if failure else Kind.TIMEOUT, "does not answer")
     names = ", ".join(each.server for each in silent)
-    if len(silent) == len(asked):
+    if len(asked) == 1:
+        return f"the only name server of this machine, {names}, {how}"
+    if not answering:
         return f"none of the {len(asked)} name servers of this machine answers ({names})"
-    others = ", ".join(f"{each.server} ({each.code})" for each in asked if each.code)
-    return f"of the name servers of this machine {names} {how}; others do: {others}"
+    return f"of the name servers of this machine {names} {how}; others do: {answering}"
 
 
-def answering_name_servers(case: Case) -> str | None:
-    """A name server answers that it does not know the name, or cannot look it up."""
-    answers = [each for each in case.findings.of(NameServer) if each.code]
-    if not answers:
-        return None
-    name = sanitise(case.settings.target.connect_to or case.settings.target.hostname)
-    server = f"name server {answers[0].server}"
-    match answers[0].code:
-        case "NXDOMAIN":
-            return f"the name {name} does not exist, according to {server}"
-        case "SERVFAIL":
-            return (
-                f"{server} returned SERVFAIL: the name servers of the zone are down, or DNSSEC"
-                " validation failed"
-            )
-        case "REFUSED":
-            return f"{server} refuses to answer this machine"
-        case "NOERROR" if not answers[0].records:
-            return f"the name {name} exists, but has no such address, according to {server}"
-        case "NOERROR":
-            return (
-                f"{server} resolves the name: the resolver of this machine uses a different server"
-                " (nsswitch, resolved?)"
-            )
-    return f"{server} answers {answers[0].code}"
+def _disagreement(seen: Evidence) -> str:
+    answers = {f"{each.server} {each.code}": each.code for each in seen.name_servers if each.code}
+    return ", ".join(answers) if len(set(answers.values())) > 1 else ""
 
 
-# --- connect ---------------------------------------------------------------------------------
+def _answer(code: str, records: bool | None = None) -> Callable[[Evidence], object]:
+    """Return the condition that a name server gives this answer, with or without records."""
+
+    def finds(seen: Evidence) -> object:
+        answers = [each for each in seen.name_servers if each.code == code]
+        fits = [each.server for each in answers if records in (None, bool(each.records))]
+        return fits[:1]
+
+    return finds
 
 
-def connects_now(case: Case) -> str | None:
-    """Connections to all addresses work now."""
-    again = case.connections()
-    if again and all(each.failure is None for each in again):
-        return "connections work now: the failure was temporary"
-    return None
+def _silent_ports(seen: Evidence) -> str:
+    ports = sorted({str(each.address.port) for each in seen.other_ports})
+    ping = ", nor does ping" if 1 in seen.ping else ""
+    return f"{' and '.join(ports)} does not answer either{ping}" if ports else ""
 
 
-def some_connections(case: Case) -> str | None:
-    """Some addresses accept connections, though the check did not try them."""
-    again = case.connections()
-    bad = [str(each.address) for each in again if each.failure]
-    if len(bad) == len(again):
-        return None
-    return f"only {len(bad)} of {len(again)} addresses cannot be connected to: {_some(bad)}"
+def _slow_phase(seen: Evidence) -> str:
+    if seen.slowest in (None, Phase.FAILED):
+        return ""
+    taken, whole = max(seen.seconds.values()), sum(seen.seconds.values())
+    return f"{taken:.3f} of {whole:.3f} s were spent in phase {seen.slowest.value}"
 
 
-def service_down(case: Case) -> str | None:
-    """The port refuses connections, and another port of the host accepts them."""
-    working = [each for each in case.connections_to_other_ports() if each.failure is None]
-    if case.kind is not Kind.REFUSED or not working:
-        return None
-    return (
-        f"only port {case.port} is affected: port {working[0].address.port} of the host accepts"
-        " connections"
-    )
+# --- the table ---------------------------------------------------------------------------------
 
+_CONNECTS = "connections work now: the failure was temporary"
+_PLAIN = "the server speaks plain text on port {seen.port}"
+_HANGS = "the server on port {seen.port} hangs: it accepts connections and sends nothing{seen.how}"
+_DROPPED = "a device drops a large ClientHello (post-quantum key share)"
+_PROXY = "a PROXY protocol header (HAProxy accept-proxy, nginx proxy_protocol, Dovecot haproxy)"
+_RESOLVE, _CONNECT, _TLS, _GREETING = (
+    (phase,) for phase in (Phase.RESOLVE, Phase.CONNECT, Phase.TLS, Phase.GREETING)
+)
+_REFUSED, _LATE, _SLOW, _NO_STLS = (
+    (kind,) for kind in (Kind.REFUSED, Kind.TIMEOUT, Kind.SLOW, Kind.NO_STLS)
+)
+_LOST, _ALERTS = (Kind.TIMEOUT, Kind.CLOSED), (Kind.TLS, Kind.OLD_TLS)
 
-def rejected(case: Case) -> str | None:
-    """The network reports the host as unreachable, and the host is alive."""
-    alive = case.sign_of_life()
-    if case.kind is not Kind.UNREACHABLE or not alive:
-        return None
-    return f"a packet filter rejects connections to port {case.port}: {alive}"
-
-
-def filtered(case: Case) -> str | None:
-    """The port is silent, and the host is alive."""
-    alive = case.sign_of_life()
-    if case.kind is not Kind.TIMEOUT or not alive:
-        return None
-    return (
-        f"port {case.port} is filtered, or the service has stopped accepting connections: {alive}"
-    )
-
-
-def host_down(case: Case) -> str | None:
-    """No port of the host answers."""
-    others = case.connections_to_other_ports()
-    if case.kind is not Kind.TIMEOUT or not others:
-        return None
-    ports = " and ".join(str(port) for port in sorted({each.address.port for each in others}))
-    ping = ", nor does ping" if 1 in case.ping_codes() else ""
-    return f"host down or unreachable: port {ports} does not answer either{ping}"
-
-
-# --- TLS -------------------------------------------------------------------------------------
-
-
-def plain_text(case: Case) -> str | None:
-    """The port speaks plain text, but the check wants TLS from the first byte."""
-    answer = case.greeting()
-    if case.settings.tls.security is not Security.IMPLICIT or answer is None:
-        return None
-    if answer.greeting is None:
-        if answer.failure and answer.failure.kind is Kind.GARBLED:
-            return f"another service on port {case.port}: it {answer.failure.message}"
-        return None
-    text = f"the server speaks plain text on port {case.port}"
-    if "STLS" in (answer.capabilities or ()):
-        return f"{text} and offers STLS: use --starttls with -p {case.port} in place of -S"
-    tls_port = case.tls_port()
-    if tls_port:
-        return f"{text}; TLS is on port {tls_port}"
-    return f"{text} and offers no STLS: TLS is not configured there"
-
-
-def old_tls(case: Case) -> str | None:
-    """The server accepts only versions or ciphers that are too old."""
-    accepted = [each.number for each in case.findings.of(Version) if each.cipher]
-    minimum = case.settings.tls.minimum
-    if not accepted:
-        return None
-    newest = max(accepted)
-    if newest < minimum:
-        return (
-            f"the server speaks nothing newer than TLS {newest}, and the minimum accepted here is"
-            f" TLS {minimum}"
-        )
-    if case.kind is Kind.OLD_TLS:
-        return f"TLS {newest} is accepted, but only with ciphers that are too weak"
-    return None
-
-
-def large_packets(case: Case) -> str | None:
-    """The server answers some handshakes, and what is lost of the others is large."""
-    if case.kind not in _LOST:
-        return None
-    offered = sorted(case.findings.of(Version), key=lambda each: each.number)
-    accepted = [each.number for each in offered if each.cipher]
-    alerts = [each.number for each in offered if each.failure and each.failure.kind in _ALERTS]
-    lost = [each.number for each in offered if each.failure and each.failure.kind in _LOST]
-    device = "a device drops a large ClientHello (post-quantum key share)"
-    if accepted and not lost:
-        versions = " and ".join(accepted)
-        return f"handshakes of TLS {versions} succeed now: the failure was temporary, or {device}"
-    if not lost or not (accepted or alerts):
-        return None
-    outcome = "succeed" if accepted else "end with a small alert"
-    text = f"handshakes of TLS {' and '.join(accepted or alerts)} {outcome}, those of TLS"
-    text += f" {' and '.join(lost)} {'fail' if accepted else 'fail without one'}: "
-    # An accepted version has carried the certificate, which is larger than any ClientHello.
-    return text + (device if accepted else f"large packets are lost (path MTU), or {device}")
-
-
-_LOST = (Kind.TIMEOUT, Kind.CLOSED)
-_ALERTS = (Kind.TLS, Kind.OLD_TLS)
-
-
-def silent(case: Case) -> str | None:
-    """The port accepts connections and then sends nothing, neither in plain text nor in TLS."""
-    spoken: list[Greeting | Handshake] = [
-        *case.findings.of(Greeting),
-        *case.findings.of(Handshake),
-    ]
-    tried = [each for each in spoken if each.address.port == case.port]
-    is_silent = all(each.failure and each.failure.kind is Kind.TIMEOUT for each in tried)
-    has_spoken = any(each.cipher for each in case.findings.of(Version))
-    if case.kind is not Kind.TIMEOUT or not tried or not is_silent or has_spoken:
-        return None
-    text = (
-        f"the server on port {case.port} hangs: it accepts connections and sends nothing, neither"
-        " in plain text nor in TLS"
-    )
-    working = [each for each in spoken if each.address.port != case.port and not each.failure]
-    if not working:
-        return text
-    if isinstance(working[0], Greeting):
-        return f"{text}; port {working[0].address.port} works"
-    # Dovecot completes handshakes without its authentication process, but greets only with it.
-    port = f"port {working[0].address.port} completes TLS handshakes"
-    return f"{text}; {port}: is the authentication process stopped?"
-
-
-def silent_after_tls(case: Case) -> str | None:
-    """No port greets, though the handshake succeeds."""
-    others = [each for each in case.findings.of(Greeting) if each.address.port != case.port]
-    is_silent = any(each.failure and each.failure.kind is Kind.TIMEOUT for each in others)
-    if case.settings.tls.security is not Security.IMPLICIT or not is_silent:
-        return None
-    return (
-        f"TLS works, and port {others[0].address.port} does not greet either: is the"
-        " authentication process stopped, or the server overloaded?"
-    )
-
-
+# With other kinds the server has sent its certificate, or asked for the client's.
 _WITHOUT_HANDSHAKE = (Kind.TLS, Kind.OLD_TLS, Kind.CLOSED, Kind.TIMEOUT, Kind.GARBLED)
-"""With other kinds the server has sent its certificate, or asked for the client's."""
 
+# fmt: off
+RULES = (
+    Rule("only {0}", _some_addresses),
 
-def no_version(case: Case) -> str | None:
-    """No TLS version is accepted."""
-    if case.kind not in _WITHOUT_HANDSHAKE:
-        return None
-    tried = [each for each in case.findings.of(Version) if each.failure or each.cipher]
-    if not tried or any(each.cipher for each in tried):
-        return None
-    return "every TLS version fails: the TLS service is misconfigured"
+    Rule("the name has no {seen.wanted} address, only {0}", lambda seen: not any(each in seen.wanted for each in seen.families) and seen.families, _RESOLVE),
+    Rule("the name resolves now ({0}): the name servers were slow, or briefly down", lambda seen: [each for each in seen.families if each in seen.wanted], _RESOLVE),
+    Rule("{0}", _silent_name_servers, _RESOLVE),
+    Rule("the name servers of this machine disagree: {0}", _disagreement, _RESOLVE),
+    Rule("the name {seen.name} does not exist, according to name server {0}", _answer("NXDOMAIN"), _RESOLVE),
+    Rule("name server {0} returned SERVFAIL: the name servers of the zone are down, or DNSSEC validation failed", _answer("SERVFAIL"), _RESOLVE),
+    Rule("name server {0} refuses to answer this machine", _answer("REFUSED"), _RESOLVE),
+    Rule("the name {seen.name} exists, but has no such address, according to name server {0}", _answer("NOERROR", records=False), _RESOLVE),
+    Rule("name server {0} resolves the name: the resolver of this machine uses a different server (nsswitch, resolved?)", _answer("NOERROR", records=True), _RESOLVE),
+    Rule("name server {0}", lambda seen: [f"{each.server} answers {each.code}" for each in seen.name_servers if each.code][:1], _RESOLVE),
 
+    Rule(_CONNECTS, lambda seen: seen.again and not seen.failed, _CONNECT),
+    Rule("only {0} of {seen.tried} addresses cannot be connected to: {seen.some_failed}", lambda seen: len(seen.failed) < seen.tried and len(seen.failed), _CONNECT),
+    Rule("only port {seen.port} is affected: port {0} of the host accepts connections", lambda seen: _ports(seen.other_ports)[:1], _CONNECT, _REFUSED),
+    Rule("the host is up, but its POP3 server is not running: port {0} refuses connections, too", lambda seen: _ports(seen.other_ports, Kind.REFUSED)[:1], _CONNECT, _REFUSED),
+    Rule("a packet filter rejects connections to port {seen.port}: {0}", lambda seen: seen.sign_of_life, _CONNECT, (Kind.UNREACHABLE,)),
+    Rule("port {seen.port} is filtered, or the service has stopped accepting connections: {0}", lambda seen: seen.sign_of_life, _CONNECT, _LATE),
+    Rule("host down or unreachable: port {0}", _silent_ports, _CONNECT, _LATE),
 
-# --- greeting and STLS -----------------------------------------------------------------------
+    Rule(_PLAIN + " and offers STLS: use --starttls with -p {seen.port} in place of -S", lambda seen: seen.plain_text and "STLS" in (seen.plain_text.capabilities or ()), _TLS),
+    Rule(_PLAIN + "; TLS is on port {0}", lambda seen: seen.plain_text and seen.tls_ports, _TLS),
+    Rule(_PLAIN + " and offers no STLS: TLS is not configured there", lambda seen: seen.plain_text, _TLS),
+    Rule("another service on port {seen.port}: it {0}", lambda seen: [each.failure.message for each in seen.greetings if seen.is_tls and each.failure and each.failure.kind is Kind.GARBLED], _TLS),
+    Rule("the server speaks nothing newer than TLS {seen.newest}, and the minimum accepted here is TLS {seen.settings.tls.minimum}", lambda seen: "" < seen.newest < seen.settings.tls.minimum, _TLS),
+    Rule("TLS {0} is accepted, but only with ciphers that are too weak", lambda seen: seen.newest, _TLS, (Kind.OLD_TLS,)),
+    Rule("handshakes of TLS {seen.accepted} succeed, those of TLS {0} fail: " + _DROPPED, lambda seen: seen.accepted and seen.lost, _TLS, _LOST),
+    # An accepted version has carried the certificate, which is larger than any ClientHello.
+    Rule("handshakes of TLS {0} succeed now: the failure was temporary, or " + _DROPPED, lambda seen: seen.accepted, _TLS, _LOST),
+    Rule("handshakes of TLS {seen.alerted} end with a small alert, those of TLS {0} fail without one: large packets are lost (path MTU), or " + _DROPPED, lambda seen: seen.alerted and seen.lost, _TLS, _LOST),
 
+    Rule("the server speaks TLS from the first byte on port {seen.port}: use -S{seen.with_port}{seen.in_place}", lambda seen: any(each.version for each in seen.handshakes), _GREETING),
+    Rule("the server greets, but only after {0:.1f} s: it is overloaded", lambda seen: seen.greeting and seen.greeting.seconds >= seen.settings.limits.timeout and seen.greeting.seconds, _GREETING, _LATE),
+    Rule("the server greets now: the failure was temporary", lambda seen: seen.greeting and not seen.greeting.failure, _GREETING),
+    Rule("port {seen.port} sends nothing, and closes the connection when data arrives: does it expect " + _PROXY + "?", lambda seen: seen.closes_on_data, _GREETING),
+    Rule("every TLS version fails without an alert, and plain text without an answer: the TLS service is misconfigured, or the port expects " + _PROXY, lambda seen: seen.closes_on_data, _TLS),
+    Rule(_HANGS + "; port {0} works", lambda seen: seen.is_silent and _ports(seen.other_greetings)[:1], kinds=_LATE),
+    # Dovecot completes handshakes without its authentication process, but greets only with it.
+    Rule(_HANGS + "; port {0} completes TLS handshakes: is the authentication process stopped?", lambda seen: seen.is_silent and seen.tls_ports, kinds=_LATE),
+    Rule(_HANGS, lambda seen: seen.is_silent, kinds=_LATE),
+    Rule("TLS works, and port {0} does not greet either: is the authentication process stopped, or the server overloaded?", lambda seen: seen.is_tls and _ports(seen.other_greetings, Kind.TIMEOUT)[:1], _GREETING),
+    Rule("TLS works, and no greeting follows: is the authentication process stopped, or the server overloaded?", lambda seen: _kinds(seen.greetings_in_tls) == {Kind.TIMEOUT}, _GREETING),
+    Rule("every TLS version fails: the TLS service is misconfigured", lambda seen: seen.versions and not seen.accepted, _TLS, _WITHOUT_HANDSHAKE),
+    Rule("port {0} speaks TLS from the first byte: use -S in place of --starttls", lambda seen: seen.tls_ports, kinds=_NO_STLS),
 
-def tls_from_the_first_byte(case: Case) -> str | None:
-    """The port speaks TLS, but the check wants plain text first."""
-    handshakes = [each for each in case.findings.of(Handshake) if each.address.port == case.port]
-    if not handshakes or not handshakes[0].version:
-        return None
-    text = f"the server speaks TLS from the first byte on port {case.port}: use -S"
-    text += f" with -p {case.port}" if case.port != 995 else ""
-    is_stls = case.settings.tls.security is Security.STLS
-    return f"{text} in place of --starttls" if is_stls else text
-
-
-def greets_now(case: Case) -> str | None:
-    """The server greets a new connection."""
-    answer = case.greeting()
-    if not answer or not answer.greeting or answer.failure:
-        return None
-    if case.kind is Kind.TIMEOUT and answer.seconds >= case.settings.limits.timeout:
-        return f"the server greets, but only after {answer.seconds:.1f} s: it is overloaded"
-    return "the server greets now: the failure was temporary"
-
-
-def no_stls(case: Case) -> str | None:
-    """STLS is off, and another port speaks TLS."""
-    tls_port = case.tls_port()
-    if case.kind is not Kind.NO_STLS or tls_port is None:
-        return None
-    return f"port {tls_port} speaks TLS from the first byte: use -S in place of --starttls"
-
-
-# --- no phase --------------------------------------------------------------------------------
-
-
-def slow(case: Case) -> str | None:
-    """One phase took most of the time."""
-    seconds = case.report.seconds()
-    if case.kind is not Kind.SLOW or not seconds:
-        return None
-    longest = max((phase for phase in MEASURED if phase in seconds), key=seconds.__getitem__)
-    if longest is Phase.FAILED:
-        bad = [each for each in case.connections() if each.failure]
-        still = _some(str(each.address) for each in bad)
-        return f"{still} still cannot be connected to" if bad else connects_now(case)
-    whole = sum(taken for phase, taken in seconds.items() if phase in MEASURED)
-    return f"{seconds[longest]:.3f} of {whole:.3f} s were spent in phase {longest.value}"
-
-
-RULES: dict[Phase | None, tuple[Rule, ...]] = {
-    Phase.RESOLVE: (resolves_now, silent_name_servers, answering_name_servers),
-    Phase.CONNECT: (connects_now, some_connections, service_down, rejected, filtered, host_down),
-    Phase.TLS: (plain_text, old_tls, large_packets, silent, no_version),
-    Phase.GREETING: (tls_from_the_first_byte, greets_now, silent, silent_after_tls),
-    Phase.CAPA: (silent,),
-    Phase.STLS: (no_stls, silent),
-    None: (slow,),
-}
-"""By the phase that failed; None where nothing broke down. After a login has begun no connection
-is opened, so that there is nothing to find."""
+    Rule("{0}", _slow_phase, kinds=_SLOW),
+    Rule("{seen.some_failed} still cannot be connected to", lambda seen: seen.slowest is Phase.FAILED and seen.failed, kinds=_SLOW),
+    Rule(_CONNECTS, lambda seen: seen.slowest is Phase.FAILED and seen.again, kinds=_SLOW),
+)
+# fmt: on
+"""The first that applies wins. After a login has begun no connection is opened, so that there is
+nothing to find."""

@@ -61,13 +61,7 @@ HANDSHAKE = Step(
     "TLS on this port", Subject.TLS, 4.0, (Need.SERVER, Need.OPEN_QUESTION), steps.handshake
 )
 VERSIONS = Step("TLS versions", Subject.TLS, 4.0, (Need.SERVER, Need.TLS), steps.tls_versions)
-GREETING = Step(
-    "plain text on this port",
-    Subject.DIALOG,
-    4.0,
-    (Need.SERVER, Need.OPEN_QUESTION),
-    steps.greeting,
-)
+GREETING = Step("greeting of this port", Subject.DIALOG, 4.0, (Need.SERVER,), steps.greeting)
 PING = Step("ping", Subject.PING, 5.0, (Need.SERVER,), steps.program("ping"))
 TRACE = Step(
     "mtr or traceroute", Subject.TRACE, 12.0, (Need.SERVER,), steps.program("mtr", "traceroute")

@@ -66,7 +66,8 @@ def _connections(findings: Findings) -> Iterator[str]:
 
 def _greetings(findings: Findings) -> Iterator[str]:
     for fact in findings.of(Greeting):
-        yield f"plain text: {fact.address} {fact.greeting or _reason(fact.failure)}"
+        where = "inside TLS" if fact.is_in_tls else "plain text"
+        yield f"{where}: {fact.address} {fact.greeting or _reason(fact.failure)}"
         if fact.capabilities is not None:
             offered = ", ".join(fact.capabilities)[:_CAPABILITIES_LIMIT]
             yield f"capabilities: {fact.address} {offered}"

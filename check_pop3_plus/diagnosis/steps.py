@@ -8,8 +8,8 @@ or needs a secret.
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import TypeAlias
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.certificate import reader
 from check_pop3_plus.diagnosis import tools
 from check_pop3_plus.diagnosis.findings import (
@@ -23,10 +23,10 @@ from check_pop3_plus.diagnosis.findings import (
     Version,
 )
 from check_pop3_plus.model import sanitised_text
-from check_pop3_plus.model.failures import Failure, Kind, ProbeError, config_error
+from check_pop3_plus.model.failures import Failure, Kind, Phase, ProbeError, config_error
 from check_pop3_plus.model.report import Address, Chain, Report, Session
 from check_pop3_plus.model.sanitised_text import printable
-from check_pop3_plus.model.settings import Family
+from check_pop3_plus.model.settings import Family, Security
 from check_pop3_plus.net import client_hello, dns_query, resolve, tls, transport
 from check_pop3_plus.probe import side_probes
 from check_pop3_plus.probe.connection import Connection, read_capabilities, read_greeting
@@ -35,6 +35,9 @@ from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.support.programs import Programs
 
+if TYPE_CHECKING:
+    import ssl
+
 VERSIONS = ("1.0", "1.1", "1.2", "1.3")
 
 LINES_LIMIT = 24
@@ -42,7 +45,7 @@ LINES_LIMIT = 24
 
 RESOLV_CONF = "/etc/resolv.conf"
 
-Work: TypeAlias = Callable[[Deadline], Iterator[Fact]]
+Work = Callable[[Deadline], Iterator[Fact]]
 
 
 class Surroundings:
@@ -64,6 +67,14 @@ class Surroundings:
         """The address that failed."""
         assert self._session is not None  # noqa: S101 - `plan` asks for no such step without it
         return self._session.address
+
+    @property
+    def context(self) -> "ssl.SSLContext | None":
+        """The verifying context, where the session has failed inside TLS from the first byte."""
+        session, prerequisites = self._session, self.prerequisites
+        is_implicit = prerequisites.settings.tls.security is Security.IMPLICIT
+        is_inside = session and session.tls and session.timeline.failed is not Phase.TLS
+        return prerequisites.context if is_implicit and is_inside else None
 
     def probe(
         self, address: Address, limit: Deadline, work: Callable[[Connection], None]
@@ -142,8 +153,11 @@ def other_ports(around: Surroundings) -> Iterable[Work]:
 
 
 def greeting(around: Surroundings) -> Iterable[Work]:
-    """Read the greeting and the capabilities of the failed port in plain text."""
-    return [partial(_greet, around, around.address)]
+    """Read the greeting and the capabilities of the failed port.
+
+    In plain text, unless the check has completed its handshake before.
+    """
+    return [partial(_greet, around, around.address, context=around.context)]
 
 
 def handshake(around: Surroundings) -> Iterable[Work]:
@@ -173,17 +187,25 @@ def _try_port(around: Surroundings, address: Address, limit: Deadline) -> Iterat
             yield from (_shake_hands if address.port == 995 else _greet)(around, address, limit)
 
 
-def _greet(around: Surroundings, address: Address, limit: Deadline) -> Iterator[Fact]:
+def _greet(
+    around: Surroundings,
+    address: Address,
+    limit: Deadline,
+    context: "ssl.SSLContext | None" = None,
+) -> Iterator[Fact]:
     greeting, seconds, began = None, 0.0, Clock()
 
     def work(connection: Connection) -> None:
         nonlocal greeting, seconds
+        if context:
+            connection.start_tls(context)
         read_greeting(connection)
         greeting, seconds = connection.session.greeting_shown, Clock() - began
         read_capabilities(connection)
 
     session, failure = around.probe(address, limit, work)
-    yield Greeting(address, greeting, session.capabilities, failure, seconds or Clock() - began)
+    seconds = seconds or Clock() - began
+    yield Greeting(address, greeting, session.capabilities, failure, seconds, bool(context))
 
 
 def _shake_hands(around: Surroundings, address: Address, limit: Deadline) -> Iterator[Fact]:

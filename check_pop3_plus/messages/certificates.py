@@ -1,8 +1,8 @@
 """Sentences about certificates, for the status line and for the long output."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.messages.formats import count, date, named, span
 from check_pop3_plus.model.failures import Failure, Kind
 from check_pop3_plus.model.report import CertificateFacts, Chain
@@ -128,13 +128,19 @@ def issuer(facts: CertificateFacts, chain: Chain) -> str:
 def dates(facts: CertificateFacts, which: str, kind: Kind, now: "datetime") -> str:
     """Return when a certificate expires or expired, or from when it is valid."""
     if facts.not_after is None:
-        return f"details of the {which} are unreadable"
+        return f"dates of the {which} are unreadable"
     if kind is Kind.NOT_YET_VALID and facts.not_before and facts.not_before > now:
         until = span(facts.not_before - now)
         return f"{which} is not valid before {date(facts.not_before)}, in {until}"
     if facts.not_after <= now:
         return f"{which} expired {span(now - facts.not_after)} ago, on {date(facts.not_after)}"
     return f"{which} expires in {span(facts.not_after - now)}, on {date(facts.not_after)}"
+
+
+def unreadable(chain: Chain) -> str:
+    """Return which details of the chain cannot be read."""
+    details = dict.fromkeys(each for facts in chain.path for each in facts.unreadable)
+    return f"details of the certificate are unreadable: {', '.join(details)}"
 
 
 def outdated(leaf: CertificateFacts, deployed: tuple[CertificateFacts, ...]) -> str:

@@ -1,7 +1,6 @@
 """Dates, time spans, counts and names for people."""
 
-from typing import TYPE_CHECKING
-
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import Failure
 from check_pop3_plus.support.deadline import days
 

@@ -26,6 +26,8 @@ _SLOW_LOGIN = (
     " same address)"
 )
 
+_OR_PROXY = "or a PROXY protocol header from a proxy in front of it"
+
 _LONGEST_DELAYED_LOGIN = 20
 """Seconds: the longest delay, and the login itself."""
 
@@ -54,9 +56,9 @@ HINTS = {
         by_phase={
             Phase.CONNECT: "the host is down, or a packet filter drops the connection",
             Phase.GREETING: "the server hangs, or this port expects TLS from the first byte"
-            " (try -S)",
+            f" (try -S) {_OR_PROXY}",
             (Phase.GREETING, Security.STLS): "the server hangs, or this port expects TLS from the"
-            " first byte (try -S in place of --starttls)",
+            f" first byte (try -S in place of --starttls) {_OR_PROXY}",
             (Phase.GREETING, Security.IMPLICIT): "the server hangs after the TLS handshake, or its"
             " back end does; check its log",
             Phase.TLS: "the server hangs, or this is a plain-text port (try --starttls)",
@@ -69,7 +71,7 @@ HINTS = {
         "the server crashed, was restarted, or dropped the connection; check its log",
         by_phase={
             Phase.GREETING: "an access list, a connection limit, a failing back end of the server,"
-            " or it expects a PROXY protocol header",
+            " or it expects a PROXY protocol header (as HAProxy with accept-proxy does)",
             Phase.LOGIN: "the authentication back end of the server is slow or down",
             Phase.TLS: "a misconfigured TLS service, an access list, or a proxy in front: its back"
             " end is down, or only one side uses the PROXY protocol",
@@ -186,6 +188,21 @@ HINTS = {
     Kind.NO_MESSAGE: Hint(
         "no mail arrives, or all of it is fetched: --newest-... needs a mailbox that keeps mail"
     ),
+    Kind.SUBMISSION: Hint(
+        "the SMTP server takes no mail from this machine: check that it runs, its log, and the"
+        " options --smtp-..."
+    ),
+    Kind.SUBMISSION_TEMPORARY: Hint(
+        "temporary, according to the SMTP server (greylisting, load); check its log if it persists"
+    ),
+    Kind.UNDELIVERED: Hint(
+        "SMTP accepted the mail, and it is not in the mailbox: check the queue and the log of the"
+        " mail server, the quota, the spam folder, and forwarding of the recipient"
+    ),
+    Kind.NOT_DELETED: Hint(
+        "the server does not delete: check its log, and permissions and quota of the mailbox"
+    ),
+    Kind.DELAYED: Hint("check the queue of the mail server, its load and its content filters"),
     Kind.CONFIG: Hint(),
     Kind.BUG: Hint(),
     Kind.STOPPED: Hint(),

@@ -7,7 +7,7 @@ The kind of failure and the hint come first, then the facts.
 from collections.abc import Iterator
 
 from check_pop3_plus.messages import certificates, hints
-from check_pop3_plus.messages.formats import count, date, reason
+from check_pop3_plus.messages.formats import age, count, date, reason
 from check_pop3_plus.model.failures import MEASURED, Failure, Kind
 from check_pop3_plus.model.report import CertificateFacts, Chain, Report, Session
 from check_pop3_plus.model.sanitised_text import sanitise
@@ -43,6 +43,7 @@ def lines(
     yield from (f"note: {note}" for note in (*settings.notes, *report.notes))
     yield from _addresses(report)
     yield from chart(report) if is_diagnosed else _laps(report)
+    yield from _delivery(report, settings)
     session = _most_telling(report, kinds)
     if session:
         yield from _of_session(session, report, settings, kinds, is_diagnosed)
@@ -56,6 +57,25 @@ def lines(
         yield from (f"transcript: {line}" for line in session.transcript[-tail:])
 
 
+def _delivery(report: Report, settings: Settings) -> Iterator[str]:
+    """Yield the facts of a round trip."""
+    probes = next((each.probes for each in report.evaluated if each.probes), None)
+    if probes is None or settings.round_trip is None:
+        return
+    yield f"probes: {probes.found} found of {sanitise(settings.round_trip.id)}"
+    if probes.newest is not None:
+        accepted = ""
+        if probes.accepted is not None:
+            accepted = f", accepted {probes.accepted - probes.newest:+.0f} s later by its headers"
+        yield f"probes: newest sent {age(max(0, int(report.clock - probes.newest)))} ago{accepted}"
+    if probes.bounces:
+        yield f"probes: {count(probes.bounces, 'bounce')} in the mailbox, never deleted"
+    if probes.left_out:
+        yield f"probes: {count(probes.left_out, 'message')} not looked at, the oldest"
+    if report.delivery and report.delivery.note:
+        yield f"probes: {report.delivery.note}"
+
+
 def _failures(report: Report) -> list[Failure]:
     """Return the failures of the attempt and of the evaluated sessions."""
     failures = (report.failure, *(session.failure for session in report.evaluated))
@@ -64,7 +84,8 @@ def _failures(report: Report) -> list[Failure]:
 
 def cause(settings: Settings, report: Report, kinds: list[str]) -> Iterator[str]:
     """Yield each kind of finding, worst first, and what to try."""
-    ended = _failures(report)
+    submission = report.delivery.failure if report.delivery else None
+    ended = [*_failures(report), *([submission] if submission else [])]
     failures = {failure.kind.value: failure for failure in reversed(ended)}
     for kind in dict.fromkeys(kinds):
         failure = failures.get(kind)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from check_pop3_plus.messages import certificates
 from check_pop3_plus.messages.formats import age, count, date, named, span
 from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Phase
-from check_pop3_plus.model.report import Chain, MessageDates, Note, Report, Session
+from check_pop3_plus.model.report import Chain, DeliveryFacts, MessageDates, Note, Report, Session
 from check_pop3_plus.model.sanitised_text import printable, sanitise
 from check_pop3_plus.model.settings import Security, Settings, Verify
 
@@ -73,6 +73,10 @@ class StatusLine:
                 parts.append(count(session.mailbox.messages, "message"))
             if session.dates and session.dates.newest is not None:
                 parts.append(f"newest {age(max(0, int(report.clock - session.dates.newest)))} old")
+        if report.delivery and report.delivery.seconds is not None:
+            parts.append(f"probe delivered in {report.delivery.seconds:.1f} s")
+        elif report.delivery and report.delivery.age is not None:
+            parts.append(f"probe of {age(int(report.delivery.age))} ago delivered")
         return ", ".join(parts)
 
     def _addresses_used(self, good: Sequence[Session]) -> str:
@@ -128,6 +132,8 @@ class StatusLine:
                 return failure.message + late
             case Kind.UNREACHABLE:
                 return f"host unreachable: {failure.message}"
+        if failure.phase is Phase.SMTP:
+            return failure.message
         if failure.phase is Phase.LOGIN and failure.kind in _ABOUT_LOGIN:
             return failure.message
         if session and session.chain.leaf and failure.kind in certificates.REJECTIONS:
@@ -135,6 +141,15 @@ class StatusLine:
             return certificates.rejection(failure, session.chain, name, now)
         what, colon, quote = failure.message.partition(": ")
         return f"server {what}{_phase_unless_implied(failure, what)}{colon}{quote}"
+
+    def undelivered(self, delivery: DeliveryFacts) -> str:
+        """Return that no probe has arrived."""
+        if delivery.age is None:
+            return "probe has not arrived" if delivery.is_awaited else "no probe has arrived"
+        newest = age(int(delivery.age))
+        if delivery.is_awaited:
+            return f"probe has not arrived, the newest in the mailbox is {newest} old"
+        return f"newest probe in the mailbox is {newest} old"
 
     def note(self, note: Note) -> str:
         return note.text
@@ -174,6 +189,8 @@ class StatusLine:
                 return f"certificate was issued for {lifetime} (limit {wanted.max_validity:g} days)"
             case Kind.NOT_DEPLOYED:
                 return certificates.outdated(leaf, self._report.deployed)
+            case Kind.CERTIFICATE_UNREADABLE:
+                return certificates.unreadable(chain)
         issuer_facts = chain.first_issuer_to_end if is_issuer else None
         if issuer_facts:
             which = certificates.issuer(issuer_facts, chain)
@@ -210,6 +227,8 @@ class StatusLine:
                 return f"mailbox has {count(int(value), 'message')} (limit {crossed})"
             case "mailbox_size":
                 return f"mailbox has {value} bytes (limit {crossed})"
+            case "delivery":
+                return f"probe took {value:.1f} s to arrive (limit {crossed} s)"
             case "newest_age" | "oldest_age":
                 limit = age(int(crossed)) if crossed and crossed.isdigit() else f"{crossed} s"
                 which = name.removesuffix("_age")

@@ -25,6 +25,8 @@ class Phase(Enum):
     LOGIN = "login"
     STAT = "stat"
     TOP = "top"
+    SMTP = "smtp"
+    """Of a round trip; not part of `time`."""
     QUIT = "quit"
 
 
@@ -77,6 +79,10 @@ class Kind(Enum):
     LONG_LIVED = "long-lived"
     TOO_FEW = "too-few"
     NO_MESSAGE = "no-message"
+    SUBMISSION = "submission"
+    SUBMISSION_TEMPORARY = "submission-temporary"
+    UNDELIVERED = "undelivered"
+    NOT_DELETED = "not-deleted"
     # Thresholds that were crossed: they have a name to print, and no state of their own.
     SLOW = "slow"
     EXPIRING = "expiring"
@@ -84,6 +90,7 @@ class Kind(Enum):
     SIZE = "size"
     STALE = "stale"
     UNFETCHED = "unfetched"
+    DELAYED = "delayed"
     # Ours, not the server's: always UNKNOWN.
     CONFIG = "config"
     BUG = "bug"

@@ -5,8 +5,8 @@
 
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import Failure, Kind, Phase, ProbeError
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import Printable, printable
@@ -190,6 +190,44 @@ class MessageDates(Record):
     oldest: float | None = None
 
 
+class ProbeFacts(Record):
+    """The own probes in a mailbox."""
+
+    found: int
+    newest: float | None = None
+    """When the newest was sent, in seconds since the epoch."""
+    accepted: float | None = None
+    """When a server received it, by that server's clock."""
+    has_awaited: bool = False
+    bounces: int = 0
+    left_out: int = 0
+    """Number of messages that were not looked at."""
+
+
+class DeliveryFacts(Record):
+    """A round trip."""
+
+    clock: float
+    """Seconds since the epoch when the mailbox was looked through."""
+    newest: float | None = None
+    """When the newest probe found then was sent."""
+    smtp: Lap | None = None
+    failure: Failure | None = None
+    """Why no probe was submitted."""
+    is_sent: bool = False
+    is_judged: bool = False
+    """Whether the age of the newest probe is evaluated: not if none could be sent."""
+    is_awaited: bool = False
+    seconds: float | None = None
+    """From the submission of the probe of this run to the session that found it."""
+    note: Printable | None = None
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the newest probe found was sent."""
+        return None if self.newest is None else max(0.0, self.clock - self.newest)
+
+
 class Note(Record):
     """A fact to report that did not end the session."""
 
@@ -226,6 +264,8 @@ class Session:
         self.mailbox: MailboxFacts | None = None
         self.dates: MessageDates | None = None
         """None unless the age of messages is wanted."""
+        self.probes: ProbeFacts | None = None
+        """None unless a round trip is wanted."""
         self.login_began = False
         self.may_log_in_again = False
         """Whether the login failed, but not by its secret: none was sent, or a response code says
@@ -252,7 +292,15 @@ class Observation(Record):
     """One fact to evaluate, and the session that it comes from, if any."""
 
     session: Session | None
-    fact: Failure | Note | Chain | MessageDates | bytes | frozenset[tuple[str, str | None]]
+    fact: (
+        Failure
+        | Note
+        | Chain
+        | MessageDates
+        | DeliveryFacts
+        | bytes
+        | frozenset[tuple[str, str | None]]
+    )
 
 
 class Report(Record):
@@ -276,6 +324,7 @@ class Report(Record):
     """All addresses of the name, including those that were not tried."""
     notes: tuple[Printable, ...] = ()
     """Remarks on this machine's files and the secret."""
+    delivery: DeliveryFacts | None = None
 
     @property
     def now(self) -> "datetime":
@@ -313,4 +362,6 @@ class Report(Record):
         for session in self.evaluated:
             for phase, taken in seconds_by_phase(session.timeline.laps).items():
                 seconds[phase] = max(taken, seconds.get(phase, 0.0))
+        if self.delivery and self.delivery.smtp:
+            seconds[Phase.SMTP] = self.delivery.smtp.seconds
         return seconds

@@ -239,6 +239,34 @@ class Thresholds(Record):
         return RangePair() != self.newest or RangePair() != self.oldest
 
 
+class Smtp(Record):
+    """The server that takes the probes of a round trip."""
+
+    target: Target
+    sender: str
+    tls: TlsPolicy = TlsPolicy()
+    helo: str | None = None
+    """The name in EHLO; None: the address literal of the connection."""
+    login: Login | None = None
+
+
+class RoundTrip(Record):
+    """A round trip by SMTP and POP3."""
+
+    recipient: str
+    key_file: str
+    """A key that signs the probes, and in a second line an older one that only verifies."""
+    id: str
+    """Tells probes of several monitors apart."""
+    smtp: Smtp | None = None
+    """None if something else sends the probes."""
+    wait: float = 0.0
+    """Seconds to wait for the probe in every run."""
+    probe_age_warning: float = 900.0
+    probe_age_critical: float = 1800.0
+    delivery: RangePair = RangePair()
+
+
 class Settings(Record):
     target: Target
     tls: TlsPolicy = TlsPolicy()
@@ -247,6 +275,7 @@ class Settings(Record):
     thresholds: Thresholds = Thresholds()
     expect: Expectation = Expectation()
     assertions: Assertions = Assertions()
+    round_trip: RoundTrip | None = None
     states: Mapping[str, State] = {}
     """States that the user set for kinds of failure."""
     diagnosis: frozenset[Subject] | None = None
@@ -286,6 +315,7 @@ class Sweep(Record):
     common: Mapping[str, Sequence[str]] = {}
     """Values of the options on the command line, by long name; they apply to every service."""
     jobs: int = 128
+    jobs_per_address: int = 4
     run_timeout: float = 50.0
     submit_target: IcingaApi | CommandFile | JsonLines | None = None
     """Where each result is submitted; None if only the result of the sweep is printed."""

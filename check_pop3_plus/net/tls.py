@@ -7,8 +7,8 @@ Every flag that decides a verdict is set here.
 import stat
 import warnings
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import ProbeError, config_error
 from check_pop3_plus.model.settings import Security, TlsPolicy, Verify
 from check_pop3_plus.net import trust_store

@@ -5,8 +5,8 @@ it.
 """
 
 import re
-from typing import TYPE_CHECKING
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import (
     ISSUER_NOT_FOUND,
     CertificateRejected,

@@ -7,8 +7,8 @@ operating system are translated here, once.
 import errno
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import (
     DeadlineExceeded,
     Kind,

@@ -9,8 +9,8 @@ import re
 import stat
 from collections.abc import Callable
 from itertools import islice
-from typing import TYPE_CHECKING
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import ProbeError, config_error, is_shortage
 from check_pop3_plus.model.settings import TlsPolicy
 

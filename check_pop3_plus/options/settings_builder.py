@@ -18,6 +18,7 @@ from check_pop3_plus.model.settings import (
     Limits,
     Login,
     RangePair,
+    RoundTrip,
     SecretSource,
     Security,
     Settings,
@@ -29,7 +30,14 @@ from check_pop3_plus.model.settings import (
     Verify,
 )
 from check_pop3_plus.options import validators
-from check_pop3_plus.options.table import DEFAULT_JOBS, NEED_TLS, OF_SWEEPS, SENSITIVITIES, Given
+from check_pop3_plus.options.table import (
+    DEFAULT_JOBS,
+    DEFAULT_JOBS_PER_ADDRESS,
+    NEED_TLS,
+    OF_SWEEPS,
+    SENSITIVITIES,
+    Given,
+)
 from check_pop3_plus.options.validators import UsageError, invalid, shown
 
 DEFAULT_TIMEOUT = 10.0
@@ -52,6 +60,8 @@ def sweep(given: Given) -> Sweep:
         file=validators.path(given["--sweep"][-1], "--sweep"),
         common={option: values for option, values in given.items() if option not in own},
         jobs=given.checked("--jobs", validators.whole_number) or DEFAULT_JOBS,
+        jobs_per_address=given.checked("--jobs-per-address", validators.whole_number)
+        or DEFAULT_JOBS_PER_ADDRESS,
         run_timeout=validators.seconds(run_timeout, "--run-timeout"),
         submit_target=_submit_target(given),
         verbosity=_verbosity(given),
@@ -126,6 +136,7 @@ def settings(given: Given) -> Settings:
         thresholds=_thresholds(given),
         expect=Expectation(tuple(given.get("--expect", ())), "--all" in given),
         assertions=_assertions(given, security),
+        round_trip=_round_trip(given, target, tls),
         states=states,
         diagnosis=given.checked("--diagnose", validators.subjects),
         verbosity=_verbosity(given),
@@ -243,6 +254,8 @@ def _assertions(given: Given, security: Security) -> Assertions:
 
 # --- the login ---------------------------------------------------------------------------------
 
+TOKEN_METHODS = ("xoauth2", "oauthbearer")
+
 _SOURCES = ("--password-file", "--password-env", "--password-command", "--oauth-token-url")
 
 _MAILBOX_THRESHOLDS = (
@@ -256,6 +269,9 @@ _MAILBOX_THRESHOLDS = (
 def _login(given: Given, tls: TlsPolicy) -> Login | None:
     grant = _grant(given)
     sources = [option for option in _SOURCES if option in given]
+    if grant and given.last("--auth") not in TOKEN_METHODS:  # of the SMTP login alone
+        grant = None
+        sources.remove("--oauth-token-url")
     if "--username" not in given:
         if sources:
             raise UsageError("{} needs -U/--username", sources[0])
@@ -289,6 +305,18 @@ def _login(given: Given, tls: TlsPolicy) -> Login | None:
     return Login(username, SecretSource(file, env, command, grant), mechanism, is_insecure_allowed)
 
 
+def _round_trip(given: Given, target: Target, tls: TlsPolicy) -> RoundTrip | None:
+    if not any(each.startswith(("--round-trip-", "--smtp-", *_OF_PROBES)) for each in given):
+        return None
+    from check_pop3_plus.options import round_trip_builder
+
+    delivery = _pair(given, "delivery-", validators.range_spec)
+    return round_trip_builder.build(given, target, tls, _grant(given), delivery)
+
+
+_OF_PROBES = ("--probe-age-", "--delivery-")
+
+
 def _grant(given: Given) -> Grant | None:
     url, client_id = given.last("--oauth-token-url"), given.last("--oauth-client-id")
     secret = given.checked("--oauth-client-secret-file", validators.path)
@@ -300,7 +328,7 @@ def _grant(given: Given) -> Grant | None:
         return None
     endpoint = validators.https_url(url, "--oauth-token-url")
     # Not implied: only the user knows which of the two the server accepts.
-    if given.last("--auth") not in ("xoauth2", "oauthbearer"):
+    if not {given.last("--auth"), given.last("--smtp-auth")}.intersection(TOKEN_METHODS):
         raise UsageError("--oauth-token-url needs --auth xoauth2 or --auth oauthbearer")
     if client_id is None:
         raise UsageError("--oauth-token-url needs --oauth-client-id")
@@ -342,13 +370,16 @@ def _timeout(given: Given, states: dict[str, State]) -> float:
     return validators.seconds(seconds, "--timeout")
 
 
+_LONG_RUNS = ("--diagnose", "--sensitivity", "--rechecks", "--round-trip-to")
+
+
 def _limits(given: Given, timeout: float) -> Limits:
     rechecks = given.checked("--rechecks", validators.rechecks)
     if rechecks is None:
         rechecks = SENSITIVITIES.get(given.last("--sensitivity") or "", 0)
     run_timeout = given.checked("--run-timeout", validators.seconds)
     if run_timeout is None:
-        is_long = any(each in given for each in ("--diagnose", "--sensitivity", "--rechecks"))
+        is_long = any(each in given for each in _LONG_RUNS)
         run_timeout = max(timeout, LONG_RUN_TIMEOUT) if is_long else timeout
     return Limits(min(timeout, run_timeout), run_timeout, rechecks)
 

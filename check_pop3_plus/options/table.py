@@ -1,14 +1,15 @@
-"""The table of options. Parser, `--help`, README and Director basket are made from it."""
+"""The table of options. Parser, `--help`, documents and Director basket are made from it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import MEASURED
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.settings import LOGIN_METHODS, Subject, Verify
 
 PROGRAM = "check_pop3_plus"
 DEFAULT_JOBS = 128
+DEFAULT_JOBS_PER_ADDRESS = 4
 
 SENSITIVITIES = {"very-high": 0, "high": 2, "medium": 5, "low": 7, "very-low": 10}
 """Retries before a failure is reported (contract, section 6)."""
@@ -104,13 +105,37 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("--oldest-warning", "AGE", f"WARNING if the oldest message is older than AGE, so that no mail is fetched ({_AGE})"),
         Entry("--oldest-critical", "AGE", f"CRITICAL if the oldest message is older than AGE ({_AGE})"),
     ),
+    "round trip (after login)": (
+        Entry("--round-trip-to", "ADDRESS", "send a probe to this address in each run, and alert if none arrives in the mailbox of -U; own probes are deleted but the newest"),
+        Entry("--round-trip-key-file", "FILE", "sign the probes with the key in the first line of this file, at least 32 random bytes; a key in a second line only verifies; mode 0600 or 0640"),
+        Entry("--round-trip-id", "ID", "identifier of these probes; other probes are not touched; default: host name of this machine, and -H"),
+        Entry("--round-trip-wait", "N", "wait up to N seconds for the probe of this run; default 0: the next run judges it, unless the newest is too old"),
+        Entry("--round-trip-fetch-only", "", "send nothing: something else sends the probes, signed with the same key"),
+        Entry("--probe-age-warning", "AGE", "WARNING if the newest probe is older than AGE and that of this run does not arrive; default 15m"),
+        Entry("--probe-age-critical", "AGE", "CRITICAL if the newest probe is older than AGE and that of this run does not arrive; default 30m"),
+        Entry("--delivery-warning", "RANGE", "WARNING if a probe that was waited for took a time in seconds outside RANGE"),
+        Entry("--delivery-critical", "RANGE", "CRITICAL if a probe that was waited for took a time in seconds outside RANGE"),
+        Entry("--smtp-host", "NAME", "SMTP server that takes the probes"),
+        Entry("--smtp-port", "N", "SMTP port; default 25, 465 with --smtp-ssl, 587 with --smtp-starttls"),
+        Entry("--smtp-ssl", "", "SMTP with TLS from the first byte (port 465)"),
+        Entry("--smtp-starttls", "", "upgrade SMTP to TLS by STARTTLS; it must succeed"),
+        Entry("--smtp-connect-to", "ADDRESS", "connect to this address for SMTP; the certificate is still verified for --smtp-host"),
+        Entry("--smtp-ca-file", "FILE", "trust the CA certificates in this file (PEM) for SMTP; default as for POP3"),
+        Entry("--smtp-from", "ADDRESS", "sender of the probes, also in the envelope: bounces go there"),
+        Entry("--smtp-helo", "NAME", "name in EHLO; default: the address of this machine as [192.0.2.1]"),
+        Entry("--smtp-username", "NAME", "log in to the SMTP server as this user"),
+        Entry("--smtp-password-file", "FILE", "read the SMTP password from the first line of this file; mode 0600 or 0640"),
+        Entry("--smtp-password-env", "NAME", "read the SMTP password from this environment variable"),
+        Entry("--smtp-password-command", "CMD", "read the SMTP password from the first line that this command prints; no shell"),
+        Entry("--smtp-auth", "HOW", "SMTP login method: auto (the default: PLAIN, else LOGIN), plain, login, xoauth2, oauthbearer; the last two may use --oauth-...", choices=("auto", "plain", "login", "xoauth2", "oauthbearer")),
+    ),
     "response time and timeouts": (
         Entry("-w --warning", "RANGE", "WARNING if the response time in seconds is outside RANGE"),
         Entry("-c --critical", "RANGE", "CRITICAL if the response time in seconds is outside RANGE"),
         Entry("--phase-warning", "PHASE=RANGE", f"WARNING if the time of one phase in seconds is outside RANGE ({_PHASES}); repeatable", is_repeatable=True),
         Entry("--phase-critical", "PHASE=RANGE", f"CRITICAL if the time of one phase in seconds is outside RANGE ({_PHASES}); repeatable", is_repeatable=True),
         Entry("-t --timeout", "N[:STATE]", "timeout per attempt in seconds, DNS included; default 10; :STATE is short for --state timeout=STATE"),
-        Entry("--run-timeout", "N", "timeout of the whole run in seconds; default as -t, or 50 with --diagnose, --sensitivity, --rechecks or --sweep"),
+        Entry("--run-timeout", "N", "timeout of the whole run in seconds; default as -t, or 50 with --diagnose, --sensitivity, --rechecks, --round-trip-to or --sweep"),
     ),
     "greeting text": (
         Entry("-e --expect", "TEXT", "text that the greeting must contain, else WARNING; repeatable, one must match", is_repeatable=True),
@@ -135,6 +160,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
     _SWEEP: (
         Entry("--sweep", "FILE", "check every service [HOST!SERVICE] of this INI file; its keys are the long options; the section DEFAULT and other options on the command line apply to all services"),
         Entry("--jobs", "N", "parallel checks (default 128)"),
+        Entry("--jobs-per-address", "N", "parallel checks of servers at one address (default 4), and one login of each user there, so that the sweep does not cause the refusals that it reports"),
         Entry("--submit", "TO", "submit each result to icinga2:URL (API), nagios:FILE (command file), or print it as JSON (jsonl:-, one object per line); the exit code then reports the sweep itself"),
         Entry("--icinga-user", "NAME", "user of the Icinga 2 API"),
         Entry("--icinga-password-file", "FILE", "read the password of the Icinga 2 API from the first line of this file; mode 0600 or 0640"),
@@ -169,7 +195,10 @@ OF_SWEEPS = tuple(entry.name for entry in GROUPS[_SWEEP])
 
 NEED_TLS = tuple(entry.name for entry in ENTRIES if entry.needs_tls)
 
-_T = TypeVar("_T")
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    _T = TypeVar("_T")
 
 
 class Given(dict[str, list[str]]):
@@ -180,7 +209,7 @@ class Given(dict[str, list[str]]):
         values = self.get(option)
         return values[-1] if values else None
 
-    def checked(self, option: str, check: Callable[[str, str], _T]) -> _T | None:
+    def checked(self, option: str, check: "Callable[[str, str], _T]") -> "_T | None":
         """Return the validated last value of an option; None if it is not given."""
         values = self.get(option)
         return check(values[-1], option) if values else None

@@ -177,6 +177,35 @@ def username(value: str, option: str) -> str:
     return value
 
 
+_ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]"
+
+
+def mail_address(value: str, option: str) -> str:
+    """Return a mail address: the common part of RFC 5321 section 4.1.2, in ASCII."""
+    local, at, domain = value.rpartition("@")
+    if not at or not re.fullmatch(_ATOM + "{1,64}", local) or len(value) > 254:
+        raise invalid(option, value, "must be user@domain in ASCII")
+    return f"{local}@{host(domain, option)}"
+
+
+def identifier(value: str, option: str) -> str:
+    """Return an identifier of visible ASCII, as it stands in a header field."""
+    if not re.fullmatch(r"[A-Za-z0-9._:@/+-]{1,100}", value):
+        raise invalid(option, value, "must be 1 to 100 letters, digits or . _ : @ / + -")
+    return value
+
+
+def helo(value: str, option: str) -> str:
+    """Return the argument of EHLO: a host name or an address literal."""
+    is_literal = re.fullmatch(r"\[(IPv6:)?[0-9A-Fa-f:.]+\]", value)
+    return value if is_literal else host(value, option)
+
+
+def seconds_or_none(value: str, option: str) -> float:
+    """Return a number of seconds, 0 included."""
+    return 0.0 if value == "0" else seconds(value, option)
+
+
 def path(value: str, option: str) -> str:
     """Return a path that the system can take."""
     if not value or "\0" in value:

@@ -150,9 +150,10 @@ class BodyReader:
         return False
 
 
-_STATUS = re.compile(rb"(\+OK|-ERR)(?:[ \t]+(.*))?", re.DOTALL)
+# Patterns are compiled when first used: most runs need only the first.
+_STATUS = rb"(?s)(\+OK|-ERR)(?:[ \t]+(.*))?"
 # RFC 2449 section 8: at the start of the text; servers also send it without announcing it.
-_RESPONSE_CODE = re.compile(rb"\[([A-Za-z0-9/_.\-]{1,64})[^\]]{0,200}\]")
+_RESPONSE_CODE = rb"\[([A-Za-z0-9/_.\-]{1,64})[^\]]{0,200}\]"
 
 
 def parse_status(line: bytes) -> Reply | None:
@@ -161,11 +162,11 @@ def parse_status(line: bytes) -> Reply | None:
     The indicator is upper case (RFC 1939 section 3) and ends at a blank or the end of the line:
     `+OKAY` is not a reply.
     """
-    matched = _STATUS.fullmatch(line)
+    matched = re.fullmatch(_STATUS, line)
     if not matched:
         return None
     text = matched[2] or b""
-    code = _RESPONSE_CODE.match(text)
+    code = re.match(_RESPONSE_CODE, text) if text.startswith(b"[") else None
     return Reply(matched[1] == b"+OK", text, code[1].decode().upper() if code else None)
 
 
@@ -203,7 +204,7 @@ def protocol_warnings(lines: tuple[bytes, ...]) -> list[str]:
     return [predicate for is_true, predicate in found if is_true]
 
 
-_STAT = re.compile(rb"(\d{1,18})[ \t]+(\d{1,18})(?:[ \t].*)?", re.DOTALL)
+_STAT = rb"(?s)(\d{1,18})[ \t]+(\d{1,18})(?:[ \t].*)?"
 
 
 def parse_stat(text: bytes) -> tuple[int, int] | None:
@@ -211,7 +212,7 @@ def parse_stat(text: bytes) -> tuple[int, int] | None:
 
     Text after the two numbers is allowed. Eighteen digits are enough for any mailbox.
     """
-    matched = _STAT.fullmatch(text)
+    matched = re.fullmatch(_STAT, text)
     return (int(matched[1]), int(matched[2])) if matched else None
 
 
@@ -231,10 +232,13 @@ def command(verb: bytes, argument: bytes | None = None, shown: Printable | None 
     return Command(verb + b" " + argument + b"\r\n", printable("{} {}", verb, visible))
 
 
+def delete(number: int) -> Command:
+    """Build DELE, which `command` refuses: only `delivery/mailbox` deletes, and only own probes."""
+    return Command(b"DELE %d\r\n" % number, printable("DELE {}", number))
+
+
 _CODES = rb"\[(?:AUTH|IN-USE|LOGIN-DELAY|SYS/TEMP|SYS/PERM)\]"
-_STATUS_AND_CODE = re.compile(
-    rb"(?:(?:\+OK|-ERR|\+)(?=[ \t]|$)[ \t]*)?(?:" + _CODES + rb")?[ \t]*", re.I
-)
+_STATUS_AND_CODE = rb"(?i)(?:(?:\+OK|-ERR|\+)(?=[ \t]|$)[ \t]*)?(?:" + _CODES + rb")?[ \t]*"
 
 
 def only_code(foreign: bytes | str) -> Printable:
@@ -243,21 +247,21 @@ def only_code(foreign: bytes | str) -> Printable:
     A sanitiser for secrets that are too short to be masked.
     """
     line = foreign if isinstance(foreign, bytes) else foreign.encode("ascii", "replace")
-    matched = _STATUS_AND_CODE.match(line)
+    matched = re.match(_STATUS_AND_CODE, line)
     shown = matched[0] if matched else b""
     return sanitise(shown + b"***" if line[len(shown) :].strip() else shown)
 
 
 _OTHER_PROTOCOLS = (
-    (re.compile(rb"\* (OK|PREAUTH|BYE)", re.I), "IMAP"),
-    (re.compile(rb"220[ -].*(SMTP|mail|postfix|exim)", re.I | re.S), "SMTP"),
-    (re.compile(rb"220[ -]"), "SMTP or FTP"),
-    (re.compile(rb"SSH-"), "SSH"),
-    (re.compile(rb"HTTP/|<!DOCTYPE|<html", re.I), "HTTP"),
-    (re.compile(rb"\x00{0,2}[\x16\x15]"), "TLS"),
+    (rb"(?i)\* (OK|PREAUTH|BYE)", "IMAP"),
+    (rb"(?is)220[ -].*(SMTP|mail|postfix|exim)", "SMTP"),
+    (rb"220[ -]", "SMTP or FTP"),
+    (rb"SSH-", "SSH"),
+    (rb"(?i)HTTP/|<!DOCTYPE|<html", "HTTP"),
+    (rb"\x00{0,2}[\x16\x15]", "TLS"),
 )
 
 
 def guess_protocol(greeting: bytes) -> str | None:
     """Return the protocol that a greeting other than POP3 seems to belong to, or None."""
-    return next((name for pattern, name in _OTHER_PROTOCOLS if pattern.match(greeting)), None)
+    return next((name for pattern, name in _OTHER_PROTOCOLS if re.match(pattern, greeting)), None)

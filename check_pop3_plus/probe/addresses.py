@@ -43,7 +43,9 @@ def probe_addresses(prerequisites: Prerequisites, deadline: Deadline) -> Report:
     attempt = _Attempt(prerequisites, deadline)
     try:
         prerequisites.prepare(deadline)
-        run_with_deadline(attempt.probe, Deadline(deadline.at + _GRACE_SECONDS))
+        work = prerequisites.mailbox_work
+        last = max(deadline.at, work.end.at) if work else deadline.at
+        run_with_deadline(attempt.probe, Deadline(last + _GRACE_SECONDS))
     except DeadlineExceeded as error:
         if attempt.sessions:
             attempt.abandon()
@@ -78,6 +80,7 @@ class _Attempt:
         self.began = Clock()
         with self.timeline.phase(Phase.RESOLVE):
             self.addresses = resolve.look_up(self.settings.target, self.deadline)
+        self.prerequisites.admit(self.addresses)
         if self.settings.target.all_addresses:
             self._probe_in_parallel(self.addresses)
         else:

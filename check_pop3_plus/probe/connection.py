@@ -6,8 +6,8 @@ every reply is evaluated here, because the next step depends on it; states are d
 
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import (
     CertificateRejected,
     DeadlineExceeded,
@@ -21,7 +21,7 @@ from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable
 from check_pop3_plus.model.settings import Security, Settings
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.pop3 import grammar
-from check_pop3_plus.support.deadline import Clock
+from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.support.masking import also_masking
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class Connection:
         """What the server may repeat in a reply, and what is then not one of its own words."""
         self.has_read_mail = False
         """Whether a message was requested: what is no reply may then be part of one."""
+        self.update_by: Deadline | None = None
+        """Until when the reply to QUIT is awaited, if messages were marked as deleted."""
         self._lines = grammar.LineBuffer()
 
     def request(self, command: grammar.Command, has_body: bool = False) -> grammar.Reply:
@@ -376,9 +378,16 @@ def quit_session(connection: Connection) -> ProbeError | None:
     """Send QUIT, and return the error for data other than its reply, if there is any.
 
     It waits at most `QUIT_SECONDS` for the reply. Without one, and if QUIT is refused after a
-    login, there is only a note (nothing was deleted). Not part of the response time.
+    login, there is only a note (nothing was deleted); own probes that QUIT should delete are waited
+    for until `update_by`. Not part of the response time.
     """
-    connection.stream.deadline = connection.stream.deadline.within(QUIT_SECONDS)
+    update_by = connection.update_by
+    kind, of = (
+        (Kind.NOT_DELETED, ": own probes may still be there")
+        if update_by
+        else (Kind.GOODBYE, " (nothing was deleted)")
+    )
+    connection.stream.deadline = update_by or connection.stream.deadline.within(QUIT_SECONDS)
     session, command = connection.session, grammar.command(b"QUIT")
     has_login = session.logged_in_as is not None
     with session.timeline.phase(Phase.QUIT), suppress(ProbeError):
@@ -394,7 +403,8 @@ def quit_session(connection: Connection) -> ProbeError | None:
         if connection.unsolicited():
             return connection.unexpected()
         if not reply.ok:
-            add_note(connection, Kind.GOODBYE, "QUIT was refused (nothing was deleted)")
+            why = f": {connection.reason(reply)}" if update_by else ""
+            add_note(connection, kind, f"QUIT was refused{of}{why}")
         return None
     begun = connection.pending_line()
     statuses = (b"+OK", b"-ERR") if has_login else (b"+OK",)
@@ -402,7 +412,7 @@ def quit_session(connection: Connection) -> ProbeError | None:
         return connection.unexpected(begun)
     if connection.doubt and connection.doubt.if_closed:
         return connection.doubt.if_closed
-    add_note(connection, Kind.GOODBYE, "QUIT was not acknowledged (nothing was deleted)")
+    add_note(connection, kind, f"QUIT was not acknowledged{of}")
     return None
 
 

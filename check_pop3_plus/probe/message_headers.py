@@ -6,6 +6,7 @@ message is shown but its age. Loaded only where a header is read.
 
 import re
 import time
+from collections.abc import Sequence
 
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.report import MailboxFacts, MessageDates
@@ -16,6 +17,12 @@ AT_EACH_END = 3
 """Messages read: servers number by arrival, some the other way round, and neighbours may swap."""
 
 
+def require_top(known: grammar.Capabilities | None) -> None:
+    """Raise ProbeError (no-capability) if the capabilities are known, and lack TOP."""
+    if known is not None and not known.has("TOP"):
+        raise ProbeError(Kind.NO_CAPABILITY, "does not offer TOP, by which messages are dated")
+
+
 def read_dates(
     connection: Connection, mailbox: MailboxFacts, known: grammar.Capabilities | None
 ) -> MessageDates:
@@ -23,15 +30,15 @@ def read_dates(
 
     Raises ProbeError: no-capability, mailbox; what `Connection.request` raises.
     """
-    if known is not None and not known.has("TOP"):
-        raise ProbeError(Kind.NO_CAPABILITY, "does not offer TOP, by which messages are dated")
+    require_top(known)
     last = mailbox.messages
     numbers = sorted({*range(1, AT_EACH_END + 1), *range(last - AT_EACH_END + 1, last + 1)})
-    arrivals = []
-    for number in (each for each in numbers if 1 <= each <= last):
-        lines = read_header(connection, number)
-        if lines is not None:
-            arrivals.append(message.arrival(lines, time.time()))
+    headers = (read_header(connection, number) for number in numbers if 1 <= number <= last)
+    return dates_of([message.arrival(lines, time.time()) for lines in headers if lines is not None])
+
+
+def dates_of(arrivals: Sequence[float | None]) -> MessageDates:
+    """Return the latest and the earliest time at which messages arrived."""
     dated = [each for each in arrivals if each is not None]
     return MessageDates(
         len(arrivals),
@@ -54,6 +61,11 @@ def read_header(connection: Connection, number: int) -> tuple[bytes, ...] | None
         return connection.read_headers()
     if refusals.is_of_system(reply):
         raise ProbeError(Kind.MAILBOX, "cannot read a message: {}", connection.reason(reply))
-    if re.search(_IS_GONE, reply.text) or connection.has_read_mail:
+    if is_gone(reply) or connection.has_read_mail:
         return None
     raise ProbeError(Kind.NO_CAPABILITY, "refuses TOP: {}", connection.reason(reply))
+
+
+def is_gone(reply: grammar.Reply) -> bool:
+    """Return whether a refusal says that there is no such message."""
+    return bool(re.search(_IS_GONE, reply.text))

@@ -4,10 +4,11 @@ Prepared only once: the environment variable of a secret is removed, a password 
 side effects, a token costs a request.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import config_error
-from check_pop3_plus.model.report import CertificateFacts
+from check_pop3_plus.model.report import Address, CertificateFacts, MailboxFacts
 from check_pop3_plus.model.sanitised_text import Printable, Sanitiser
 from check_pop3_plus.model.settings import Secret, Security, Settings
 from check_pop3_plus.net import tls
@@ -19,17 +20,43 @@ from check_pop3_plus.support.masking import Masker, can_mask
 if TYPE_CHECKING:
     import ssl
 
+    from check_pop3_plus.pop3.grammar import Capabilities
+    from check_pop3_plus.probe.connection import Connection
+
+
+class MailboxWork:
+    """What is done in a mailbox after the login, if more than its size is wanted."""
+
+    end: Deadline
+    """When the run ends: until then the server may delete."""
+
+    def prepare(self, deadline: Deadline) -> None:
+        """Prepare everything once. Raises ProbeError (config)."""
+        raise NotImplementedError
+
+    def look_through(
+        self, connection: "Connection", mailbox: MailboxFacts, known: "Capabilities | None"
+    ) -> None:
+        """Do the work. Raises ProbeError."""
+        raise NotImplementedError
+
 
 class Prerequisites:
     """Resources shared by all attempts of a run."""
 
     def __init__(
-        self, settings: Settings, secret: Secret | None = None, masker: Masker | None = None
+        self,
+        settings: Settings,
+        secret: Secret | None = None,
+        masker: Masker | None = None,
+        admit: Callable[[Iterable[Address]], None] = lambda _: None,
     ) -> None:
         """Take a `secret` entered on the terminal; otherwise it is read from its source.
 
-        `masker` is shared by all sections of a sweep.
+        `masker` is shared by all sections of a sweep, which gives `admit`, too: it is called with
+        the addresses before the first connection, and raises to prevent it.
         """
+        self.admit = admit
         self.settings = settings
         self.secret = secret
         self.masker = masker or Masker()
@@ -40,6 +67,7 @@ class Prerequisites:
         self.deployed: tuple[CertificateFacts, ...] = ()
         self.notes: list[Printable] = []
         """Remarks on the secret and its file."""
+        self.mailbox_work: MailboxWork | None = None
         self._is_ready = False
 
     @property
@@ -68,11 +96,14 @@ class Prerequisites:
             self.is_maskable = can_mask(revealed[0])
             self.notes = list(password_source.remarks(login.source, revealed[0]))
         if self.settings.tls.security is not Security.PLAIN:
-            from check_pop3_plus.certificate import reader  # it loads cryptography
-
-            reader.prepare()
             self.context = tls.context(self.settings.tls)
+            if self.settings.assertions.issuer:
+                from check_pop3_plus.certificate import reader
+
+                reader.prepare()  # names decide the verdict
             self.deployed = _read_deployed(self.settings.assertions.deployed_file, self.sanitise)
+        if self.mailbox_work:
+            self.mailbox_work.prepare(deadline)
         self._is_ready = True
 
 

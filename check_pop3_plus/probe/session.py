@@ -7,8 +7,8 @@ and states are not known here.
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import (
     CertificateRejected,
     Kind,
@@ -73,13 +73,7 @@ def run_session(
         elif for_login or settings.assertions.capabilities:
             known = read_capabilities(connection)
         if settings.login and log_in(connection, prerequisites, known, may_log_in):
-            with phase(Phase.STAT):
-                mailbox = stat_mailbox(connection)
-            if settings.thresholds.need_headers:
-                from check_pop3_plus.probe import message_headers
-
-                with phase(Phase.TOP):
-                    session.dates = message_headers.read_dates(connection, mailbox, known)
+            _look_into_mailbox(connection, prerequisites, known)
     finally:
         unexpected = quit_session(connection) if connection.is_usable else None
     if unexpected and needs_replies(settings):
@@ -87,6 +81,22 @@ def run_session(
         raise unexpected
     if unexpected:
         session.notes.append(Note(unexpected.kind, unexpected.message))
+
+
+def _look_into_mailbox(
+    connection: Connection, prerequisites: Prerequisites, known: grammar.Capabilities | None
+) -> None:
+    """Read the size of the mailbox, and of messages what is wanted. Raises ProbeError."""
+    session = connection.session
+    with session.timeline.phase(Phase.STAT):
+        mailbox = stat_mailbox(connection)
+    if prerequisites.mailbox_work:
+        prerequisites.mailbox_work.look_through(connection, mailbox, known)
+    elif prerequisites.settings.thresholds.need_headers:
+        from check_pop3_plus.probe import message_headers
+
+        with session.timeline.phase(Phase.TOP):
+            session.dates = message_headers.read_dates(connection, mailbox, known)
 
 
 def upgrade(connection: Connection, context: "ssl.SSLContext") -> bool:

@@ -8,8 +8,8 @@ byte after a handshake with legacy TLS.
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import (
     DeadlineExceeded,
     Failure,
@@ -34,8 +34,9 @@ from check_pop3_plus.support.deadline import Deadline, run_with_deadline
 
 if TYPE_CHECKING:
     import ssl
+    from typing import TypeVar
 
-_T = TypeVar("_T")
+    _T = TypeVar("_T")
 
 LEGACY_SECONDS = 2.0
 """Longest second handshake, which tells an old server from a broken one."""
@@ -45,8 +46,8 @@ def on_separate_connection(
     address: Address,
     prerequisites: Prerequisites,
     limit: Deadline,
-    work: Callable[[Connection], _T],
-) -> _T:
+    work: "Callable[[Connection], _T]",
+) -> "_T":
     """Return the result of `work` with a new connection to an address.
 
     It runs in a thread, because a server can keep OpenSSL busy inside one call. At the limit the
@@ -60,7 +61,7 @@ def on_separate_connection(
         stream, prerequisites.settings, Session(address), prerequisites.sanitise
     )
 
-    def run() -> _T:
+    def run() -> "_T":
         try:
             return work(connection)
         finally:
@@ -197,7 +198,7 @@ class _AssertionTests:
             versions = " and ".join(sorted(accepted))
             self.notes.append(Note(kind, printable("still accepts {}", versions)))
 
-    def _result(self, kind: Kind, test: Callable[[Connection], _T]) -> _T | None:
+    def _result(self, kind: Kind, test: "Callable[[Connection], _T]") -> "_T | None":
         """Return the result of a side probe; None, and a note, if it fails."""
         try:
             return on_separate_connection(self._address, self._prerequisites, self._deadline, test)

@@ -6,8 +6,8 @@ All instants are `time.monotonic()`, which does not follow changes of the system
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import DeadlineExceeded, Kind, config_error
 
 if TYPE_CHECKING:
@@ -54,10 +54,13 @@ def pause(seconds: float) -> None:
     time.sleep(seconds)
 
 
-_T = TypeVar("_T")
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    _T = TypeVar("_T")
 
 
-def run_with_deadline(work: Callable[[], _T], deadline: Deadline) -> _T:
+def run_with_deadline(work: "Callable[[], _T]", deadline: Deadline) -> "_T":
     """Return what `work` returns, or raise what it raises, unless the deadline passes first.
 
     For what no socket timeout bounds: the system's resolver, a long computation. It runs in a
@@ -76,7 +79,7 @@ def run_with_deadline(work: Callable[[], _T], deadline: Deadline) -> _T:
     (result, error), helper.outcome = helper.outcome, (None, None)
     if error:
         raise error
-    return cast(_T, result)
+    return result
 
 
 def end_helper() -> None:

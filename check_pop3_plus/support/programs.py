@@ -4,8 +4,8 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import DeadlineExceeded, config_error
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.support import openssl_environment

@@ -30,7 +30,7 @@ def run_sweep(wanted: Sweep, started: float) -> int:
     if wanted.submit_target:
         checks_end = Deadline(end.at - min(_SUBMIT_SECONDS, wanted.run_timeout / 10))
         target = submission.open_target(wanted.submit_target, end)
-    run = sweep_run.Run(services, wanted.jobs, checks_end, target.senders if target else 0)
+    run = sweep_run.Run(services, wanted, checks_end, target.senders if target else 0)
     tally = Tally(services, wanted)
     is_json = isinstance(target, StandardOutput)
     progress = _Progress(tally, is_shown=os.isatty(1) and not is_json)
@@ -51,7 +51,7 @@ def run_sweep(wanted: Sweep, started: float) -> int:
     progress.clear()
     if target:
         tally.add_refused(target.finish())
-    verdict = tally.verdict(Clock() - started, is_stopped, run.shortage)
+    verdict = tally.verdict(Clock() - started, is_stopped, run.why_late)
     if isinstance(target, StandardOutput):
         return target.print_summary(verdict, tally)
     return files.emit(summary.as_text(verdict, tally), verdict.state)

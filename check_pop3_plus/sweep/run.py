@@ -8,18 +8,21 @@ import resource
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 
 from check_pop3_plus.check import run
 from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.failures import ProbeError, config_error, is_shortage
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.settings import Secret, SecretSource, Settings, State
+from check_pop3_plus.model.report import Address
+from check_pop3_plus.model.settings import Secret, SecretSource, Settings, State, Sweep
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline, end_helper
 from check_pop3_plus.support.masking import Masker
+from check_pop3_plus.support.places import Place, Places
 from check_pop3_plus.sweep.services import Service, options_of, password_variables, settings_of
 
 _PACE_SECONDS = 0.02
@@ -66,7 +69,10 @@ class Outcome(Record):
 class _Task:
     """A service in the queue."""
 
-    __slots__ = ("prerequisites", "service", "settings", "tries_alone")
+    __slots__ = (
+        *("held", "is_admitted", "prerequisites"),
+        *("service", "settings", "tries_alone", "waited_for"),
+    )
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -75,18 +81,34 @@ class _Task:
         self.prerequisites: Prerequisites | None = None
         """Kept for another try: a password command runs once."""
         self.tries_alone = 0
+        self.held: set[Place] = set()
+        """Places of the running check."""
+        self.is_admitted = False
+        """Whether the running check has opened a connection."""
+        self.waited_for: Place | None = None
+        """The place that was full when it was last due."""
+
+
+class _PlaceFull(Exception):
+    """The addresses that a name turned out to have are busy; no connection was opened."""
 
 
 class Run:
     """A running sweep: up to `jobs` threads take services from a queue and check them.
 
     `_waiting` holds the services to be done, `_ready` the next ones, with their sections parsed,
-    `_done` the outcomes that the main thread has not collected. The operations on a deque are
-    atomic.
+    `_parked` those whose address is busy, `_done` the outcomes that the main thread has not
+    collected. The operations on a deque are atomic.
+
+    No more than `jobs_per_address` checks are at one address at a time, whatever names it has, and
+    one login of a user there. A name counts as an address of its own until a check has looked it
+    up. The check itself then takes the addresses, all of them, before it opens a connection; if one
+    is full, it waits, with the addresses known, and looks the name up again when it is due. A
+    diagnosis opens more connections, only for a service that has failed.
     """
 
     def __init__(
-        self, services: list[Service], jobs: int, deadline: Deadline, senders: int = 0
+        self, services: list[Service], wanted: Sweep, deadline: Deadline, senders: int = 0
     ) -> None:
         """Read the password variables; no thread is started before `outcomes` is called.
 
@@ -95,11 +117,15 @@ class Run:
         """
         self._deadline = deadline
         each, others = _descriptors(services), _OTHER_DESCRIPTORS + senders
-        jobs = min(jobs, len(services))
+        jobs = min(wanted.jobs, len(services))
         allowed = _allowed(jobs * each + others)
         self._jobs = max(1, min(jobs, (allowed - others) // each))
         self._waiting = deque(map(_Task, services))
         self._ready: deque[_Task] = deque()
+        self._parked: dict[Place, deque[_Task]] = {}
+        self._places = Places(wanted.jobs_per_address)
+        self._addresses: dict[str, frozenset[str]] = {}
+        """The addresses of each name that was looked up."""
         self._lock = threading.Lock()
         self._done: deque[Outcome] = deque()
         self._left = len(services)
@@ -115,6 +141,15 @@ class Run:
         # The secrets of all sections are masked in every section.
         known = [each.reveal() for each in self._variables.values() if isinstance(each, Secret)]
         self._masker = Masker(known)
+
+    @property
+    def why_late(self) -> str:
+        """Why services are not done at the deadline, as far as that is known."""
+        if self.shortage:
+            return f"{self.shortage}; lower --jobs, or raise the limit (ulimit)"
+        if any(self._parked.values()):
+            return "others at the same address were busy; see --jobs-per-address"
+        return ""
 
     def outcomes(self) -> Iterator[Outcome]:
         """Yield each outcome when it is there, until all services are done or the deadline passes.
@@ -187,7 +222,12 @@ class Run:
                 if task is None:
                     return
                 began = time.time()
-                outcome = self._check(task)
+                try:
+                    outcome = self._check(task)
+                except _PlaceFull:
+                    self._leave(task, is_put_back=True)
+                    continue
+                self._leave(task)
                 if outcome.verdict.shortage and self._is_put_back(task, outcome.verdict):
                     return
                 self._done.append(outcome.replace(began=began, ended=time.time()))
@@ -206,7 +246,51 @@ class Run:
                     self._read_ahead()
                 except MemoryError:
                     self._hold("no memory to read a section")
-            return self._ready.popleft() if self._ready else None
+            while self._ready:
+                task = self._ready.popleft()
+                before, task.waited_for = task.waited_for, self._full_place(task)
+                if task.waited_for is None:
+                    return task
+                self._parked.setdefault(task.waited_for, deque()).append(task)
+                if before != task.waited_for:
+                    self._wake(before)
+            return None
+
+    def _full_place(self, task: _Task) -> Place | None:
+        """Take the places of a check as far as they are known; return one that is full instead."""
+        if isinstance(task.settings, ProbeError) or task.settings is None:
+            return None
+        name = _name(task.settings)
+        addresses = self._addresses.get(name, frozenset((name,)))
+        return self._places.take(task.held, _places(task.settings, addresses))
+
+    def _wake(self, place: Place | None) -> None:
+        """Make the next service that waits for a place the first in the queue."""
+        waiting = self._parked.get(place) if place is not None else None
+        if waiting:
+            self._ready.appendleft(waiting.popleft())
+
+    def _leave(self, task: _Task, is_put_back: bool = False) -> None:
+        """Give the places of a check to those who wait for them; it may be due again at once."""
+        with self._lock:
+            self._places.release(task.held)
+            for place in task.held:
+                self._wake(place)
+            task.held, task.is_admitted = set(), False
+            if is_put_back:
+                self._ready.append(task)
+
+    def _admit(self, task: _Task, settings: Settings, addresses: Iterable[Address]) -> None:
+        """Take the places of a check at the addresses that its name turned out to have.
+
+        A retry takes them in any case. Raises _PlaceFull.
+        """
+        found = frozenset(each.host for each in addresses)
+        with self._lock:
+            self._addresses[_name(settings)] = found
+            if self._places.take(task.held, _places(settings, found), task.is_admitted):
+                raise _PlaceFull
+            task.is_admitted = True
 
     def _read_ahead(self) -> None:
         """Parse the sections of the next services."""
@@ -229,7 +313,10 @@ class Run:
         return True
 
     def _check(self, task: _Task) -> Outcome:
-        """Check one service. Never raises: a bug makes one service UNKNOWN, not the sweep."""
+        """Check one service. A bug makes one service UNKNOWN, not the sweep.
+
+        Raises _PlaceFull alone.
+        """
         service, settings = task.service, task.settings
         assert settings is not None  # noqa: S101 - its section is parsed
         if isinstance(settings, ProbeError):
@@ -237,7 +324,12 @@ class Run:
             return Outcome(service, verdict, is_readable=False)
         try:
             if task.prerequisites is None:
-                task.prerequisites = Prerequisites(settings, self._secret(settings), self._masker)
+                task.prerequisites = Prerequisites(
+                    settings,
+                    self._secret(settings),
+                    self._masker,
+                    partial(self._admit, task, settings),
+                )
             return Outcome(service, run.run_check(settings, Clock(), task.prerequisites))
         except ProbeError as error:
             verdict = Verdict(State.UNKNOWN, f"{error.kind.value}: {error.message}")
@@ -251,6 +343,8 @@ class Run:
                 shortage=message if is_shortage(error) else "",
                 is_repeatable=settings.login is None,
             )
+        except _PlaceFull:
+            raise
         except BaseException as error:
             bug = f"internal error ({type(error).__name__})"
             verdict = Verdict(State.UNKNOWN, f"bug: {bug}", lines=("kind: bug",))
@@ -265,6 +359,18 @@ class Run:
         if isinstance(secret, ProbeError):
             raise secret
         return secret
+
+
+def _name(settings: Settings) -> str:
+    return (settings.target.connect_to or settings.target.hostname).lower()
+
+
+def _places(settings: Settings, addresses: frozenset[str]) -> frozenset[Place]:
+    """Return the places of a check: its addresses, and its user at each of them."""
+    if settings.login is None:
+        return addresses
+    user = settings.login.username.lower()
+    return addresses | {(address, user) for address in addresses}
 
 
 def _descriptors(services: list[Service]) -> int:

@@ -1,7 +1,6 @@
 """The result of a sweep: status line, a line per service that is not OK, and JSON objects."""
 
 import json
-from typing import TypeAlias
 
 from check_pop3_plus.check.verdict import SEVERITY, Figure, Verdict
 from check_pop3_plus.messages.formats import count
@@ -16,10 +15,7 @@ _NAMES = 3
 
 _NAME_LIMIT = 60
 
-_CURE = "lower --jobs, or raise the limit (ulimit)"
-"""Of a shortage of descriptors, threads or memory."""
-
-Line: TypeAlias = tuple[State, Service, str]
+Line = tuple[State, Service, str]
 """A line of the long output: state, service and message."""
 
 
@@ -73,14 +69,13 @@ class Tally:
     def _position(self, service: Service) -> int:
         return self._positions[id(service)]
 
-    def verdict(self, seconds: float, is_stopped: bool = False, shortage: str = "") -> Verdict:
-        """Return the result of the whole sweep; `shortage` is the last one, if there was any."""
+    def verdict(self, seconds: float, is_stopped: bool = False, why_late: str = "") -> Verdict:
+        """Return the result of the whole sweep; `why_late`: what may explain a missing result."""
         missing = [each for each in self.services if self._position(each) not in self._done]
         late = f"not done within {self.wanted.run_timeout:g} s"
         late = "not done, stopped from outside" if is_stopped else late
-        if shortage:
-            late += f" after a local shortage ({shortage}; {_CURE})"
-        own = {each: f"not done, {what}; {_CURE}" for each, what in self._shortages.items()}
+        late += f" ({why_late})" if why_late else ""
+        own = {each: f"not done ({what})" for each, what in self._shortages.items()}
         self.not_done = [(each, own.get(id(each), late)) for each in missing]
         lines = sorted(
             self._lines, key=lambda line: (-SEVERITY.index(line[0]), self._position(line[1]))
@@ -92,7 +87,7 @@ class Tally:
             status = f"stopped from outside: {status}"
         status += ": " + ", ".join(counted or ["none done"])
         if missing:
-            why = f" ({shortage})" if shortage else ""
+            why = f" ({why_late})" if why_late else ""
             status += f"; {len(missing)} not done{why}: {self._some(missing)}"
         if self._invalid:
             invalid = count(len(self._invalid), "invalid section")

@@ -332,7 +332,7 @@ def test_missing_module_is_named() -> None:
         script = (
             f"import sys, time; sys.modules[{module!r}] = None\n"
             "from check_pop3_plus import start\n"
-            "sys.exit(start.main(['-H', '127.0.0.1', '-p', '1', '-S'], time.monotonic()))"
+            "sys.exit(start.main(['-H', '127.0.0.1', '-S', '--issuer', 'x'], time.monotonic()))"
         )
         done = subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, check=False

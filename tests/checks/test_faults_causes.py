@@ -120,6 +120,17 @@ def test_late_greeting_is_found_by_the_retry_in_plain_text(mode: str, pki: Pki) 
     assert kinds(done) == ["timeout"]
 
 
+def test_late_greeting_inside_tls_is_found_by_the_retry_inside_tls(pki: Pki) -> None:
+    """In plain text such a port never greets."""
+    steps = [pause(1.5), GREETING, expect(), say(b"-ERR\r\n"), silence()]
+    with ScriptedServer(steps, tls=pki.server("good")) as server:
+        done = check(server, *flags("tls", pki), "-t", "1", "--diagnose")
+
+    assert kinds(done) == ["timeout"]
+    assert "likely cause: the server greets, but only after 1." in done.out
+    assert any(line.startswith("diagnosis: inside TLS: ") for line in done.long)
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.fault(95, case="stopped")
 def test_handshake_without_a_greeting_suggests_the_authentication_process(

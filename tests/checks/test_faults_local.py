@@ -197,10 +197,24 @@ def test_signal_ends_check_at_once(number: signal.Signals, mode: str, pki: Pki) 
 )
 @pytest.mark.threat("T24")
 def test_library_missing_is_named(module: str) -> None:
-    """The message names the missing module."""
-    done = script(f"sys.modules[{module!r}] = None", "-H", "127.0.0.1", "-p", "1", "-S")
+    """The message names the missing module; only names of certificates need cryptography."""
+    done = script(
+        f"sys.modules[{module!r}] = None",
+        *("-H", "127.0.0.1", "-p", "1", "-S", "--issuer", "Root"),
+    )
 
     assert kinds(done) == ["config"]
+
+
+@pytest.mark.fault(66, case="cryptography, not decisive")
+def test_library_missing_where_it_does_not_decide_is_a_note(pki: Pki) -> None:
+    """Trust, dates and keys need no library; with -v the long output says what is missing."""
+    with PoliteServer({}, tls=pki.server("good")) as server:
+        target = ("-H", "localhost", "--connect-to", "127.0.0.1", "-p", str(server.port))
+        more = ("-D", "1", "--min-key-bits", "2048", "-v")
+        done = script("sys.modules['cryptography'] = None", *target, *flags("tls", pki), *more)
+
+    assert done.code == 0, done.out
 
 
 @pytest.mark.fault(67)

@@ -114,16 +114,19 @@ def test_certificate_unusual_but_valid_is_ok(persona: str, mode: str, pki: Pki) 
 
 
 @pytest.mark.parametrize("mode", WITH_TLS)
-@pytest.mark.fault(38)
+@pytest.mark.fault(38, case="issuer")
 @pytest.mark.threat("T16")
 def test_certificate_unreadable_is_warning(mode: str, pki: Pki) -> None:
-    """OpenSSL has verified it but the library cannot read it: a warning without days."""
+    """OpenSSL has verified it but the library cannot read it: all but the names is known."""
     with with_certificate(mode, pki, "unreadable") as server:
-        done = check(server, *flags(mode, pki))
+        fine = check(server, *flags(mode, pki), "-D", "1", "--min-key-bits", "2048", "-v")
+        done = check(server, *flags(mode, pki), "--issuer", "Nobody")
 
+    assert fine.code == 0, fine.out
+    assert "certificate: unreadable: subject and issuer" in fine.long
     assert done.code == 1, done.out
     assert kinds(done) == ["certificate-unreadable"]
-    assert "cert_days" not in done.perfdata
+    assert "cert_days" in done.perfdata
     assert server.commands[-1] == b"QUIT"
 
 

@@ -323,7 +323,7 @@ MOMENTS = {
     "in an import of ours": ("import", "check_pop3_plus.options.validators"),
     "in an import of the judge": ("import", "nagiosplugin"),
     "in an import of TLS": ("import", "ssl"),
-    "in an import of certificates": ("import", "cryptography"),
+    "in an import of certificates": ("import", "check_pop3_plus.certificate.reader"),
     "before the password is read": ("open", "{folder}/password"),
     "in a look-up": ("socket.getaddrinfo", ""),
     "in connect": ("socket.connect", ""),
@@ -516,7 +516,7 @@ def test_broken_tls_dependency_fails_only_tls_sections(
     code: str, machine: Machine, tmp_path: Path
 ) -> None:
     """The other sections of a sweep are checked."""
-    (tmp_path / "cryptography.py").write_text(code)
+    (tmp_path / "ssl.py").write_text(code)
     one, sweep = machine.both(env={"PYTHONPATH": str(tmp_path)})
 
     assert honest(one).verdict.startswith("POP3 UNKNOWN - bug: internal error (")

@@ -42,6 +42,7 @@ STATES = ["ok", "warning", "WARN", "critical", "crit", "unknown", "fine", "", "0
 TEXTS = ["x", "", " ", "a|b=1", "\x1b[31m", "$(id)", "\u00e9", "--", "x" * 300]
 NUMBERS = ["1", "2048", "0", "-1", "x", "", "99999", "100000", "1.5"]
 SECONDS = ["5", "0.5", "3600", "0", "3601", "-1", "x", ""]
+MAIL = ["a@example.org", "a", "", "@x", "a@b c", "a b@x", "a\n@x", "\u00e9@x", "a@[192.0.2.1]"]
 LEVELS = ("warning", "critical")
 AGES = ["90s", "20m", "12h", "3d", "1h:2d", "3600", "@0:60", "1w", "5M", "x", "", "1.5h", "h"]
 URLS = [
@@ -90,6 +91,22 @@ VALUES = {
     "--size-warning": [*RANGES, "1K:2M", "1G", "1.5K", "1T", "K"],
     "--size-critical": [*RANGES, "1K:2M", "1G", "1.5K", "1T", "K"],
     **{f"--{which}-{level}": AGES for which in ("newest", "oldest") for level in LEVELS},
+    "--round-trip-to": MAIL,
+    "--round-trip-key-file": FILES,
+    "--round-trip-id": ["a/b", "a b", "", "x" * 101],
+    "--round-trip-wait": ["0", *SECONDS],
+    **{f"--probe-age-{level}": AGES for level in LEVELS},
+    **{f"--delivery-{level}": RANGES for level in LEVELS},
+    "--smtp-host": HOSTS,
+    "--smtp-port": ["1", "0", "x"],
+    "--smtp-connect-to": HOSTS,
+    "--smtp-ca-file": FILES,
+    "--smtp-from": MAIL,
+    "--smtp-helo": ["mx.example.org", "[192.0.2.1]", "a b", "", "[x]"],
+    "--smtp-username": ["monitor", "", "a\nb"],
+    "--smtp-password-file": FILES,
+    "--smtp-password-env": ["SECRET", ""],
+    "--smtp-auth": ["auto", "plain", "login", "xoauth2", "cram-md5", ""],
     "--warning": RANGES,
     "--critical": RANGES,
     "--phase-warning": PHASE_RANGES,
@@ -114,14 +131,23 @@ VALUES = {
 FLAGS = [
     *("--use-ipv4", "--use-ipv6", "--all-addresses", "--ssl", "--starttls", "--x509-strict"),
     *("--allow-insecure-login", "--all", "--refuse-cleartext-login", "--reject-legacy-tls"),
+    *("--round-trip-fetch-only", "--smtp-ssl", "--smtp-starttls"),
     *("--check-starttls-injection", "--verbose", "--verbose", "--verbose"),
 ]
 OF_OTHERS = {
     option for option in VALUES if option.startswith(("--sweep", "--jobs", "--submit", "--icinga"))
-} | {option for option in VALUES if option.startswith("--oauth")}
+} | {
+    option
+    for option in VALUES
+    if option.startswith(("--oauth", "--round-trip", "--smtp", "--probe", "--delivery"))
+}
 """Of little use alone: a command line with one of them is wrong, whatever else it has."""
 
-WITHHELD = {"--password-command": "it would run a program"}
+WITHHELD = {
+    "--password-command": "it would run a program",
+    "--smtp-password-command": "the same",
+    "--jobs-per-address": "it is read as --jobs is",
+}
 
 # What takes several options to be right.
 TOGETHER = [

@@ -65,6 +65,7 @@ def test_allow_list_has_only_commands_in_use() -> None:
     [
         # Not by the allow-list: base64 inside AUTH, and two allowed commands in one packet.
         (r"\bCommand\(", {"pop3.grammar", "pop3.sasl_exchange", "probe.side_probes"}),
+        (r"\bgrammar\.delete\(", {"delivery.mailbox"}),
         (r"stream\.send\(", {"probe.connection", "probe.side_probes"}),
         (r"\b(?:sock|socket|_socket|tls|_tls)\.(?:send|sendall|write)\(", {"net.transport"}),
     ],

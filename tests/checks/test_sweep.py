@@ -56,7 +56,9 @@ class File:
 
     def run(self, *arguments: str, env: dict[str, str] | None = None, timeout: float = 30) -> Run:
         self.path.write_text(self._text)
-        return run("--sweep", str(self.path), *arguments, env=env, timeout=timeout)
+        # All servers of these tests have one address.
+        many = ("--jobs-per-address", "1000", *arguments)
+        return run("--sweep", str(self.path), *many, env=env, timeout=timeout)
 
     def results(self, *arguments: str, env: dict[str, str] | None = None) -> Results:
         return Results(self.run("--submit", "jsonl:-", *arguments, env=env))
@@ -348,8 +350,9 @@ def test_sweep_with_a_bug_in_one_section_makes_that_unknown(
     monkeypatch.setattr(check_run, "run_check", broken)
     path = tmp_path / "sweep.ini"
     path.write_text("[a!b]\n")
-    [service] = services.read(Sweep(str(path)))
-    [outcome] = sweep_run.Run([service], 1, Deadline(time.monotonic() + 5)).outcomes()
+    wanted = Sweep(str(path))
+    [service] = services.read(wanted)
+    [outcome] = sweep_run.Run([service], wanted, Deadline(time.monotonic() + 5)).outcomes()
 
     assert render(outcome.verdict) == (
         "POP3 UNKNOWN - bug: internal error (ZeroDivisionError)\nkind: bug\n"
@@ -509,8 +512,9 @@ def test_sweep_runs_no_more_checks_than_descriptors_allow(file: File) -> None:
             file.add(f"h{number}!pop3", port=port)
         file.run("--run-timeout", "0.1")
         script = 'ulimit -n 96 && exec "$@"'
+        many = ["--jobs", "99", "--jobs-per-address", "99"]
         done = subprocess.run(
-            ["sh", "-c", script, "sh", COMMAND, "--sweep", file.path, "-t", "0.3", "--jobs", "99"],
+            ["sh", "-c", script, "sh", COMMAND, "--sweep", file.path, "-t", "0.3", *many],
             capture_output=True,
             check=False,
         )

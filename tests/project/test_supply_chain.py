@@ -13,7 +13,12 @@ from packaging.requirements import Requirement
 
 from tests.support.package import ROOT, modules
 
-FILES = ("requirements.txt", "tests/requirements.txt", "tests/fuzz/requirements.txt")
+FILES = (
+    "requirements.txt",
+    "tests/requirements.txt",
+    "packaging/requirements.txt",
+    "tests/fuzz/requirements.txt",
+)
 
 # Ends the interpreter at the first side effect, which no handler can hide.
 GUARD = """

@@ -106,8 +106,8 @@ def test_icinga_service_keys_are_known_and_unique() -> None:
     service_keys = [key for keys in found.values() for key in keys]
 
     assert set(found) == {
-        *("login", "availability", "certificate"),
-        *("not_login", "not_certificate"),
+        *("login", "delivery", "login_delivery", "availability", "certificate"),
+        *("not_login_delivery", "not_certificate"),
     }
     assert {"--" + key.replace("_", "-") for key in service_keys if key != "password"} <= FLAGS
     assert len({*own, *service_keys}) == len(own) + len(service_keys)

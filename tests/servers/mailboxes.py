@@ -133,7 +133,8 @@ def check(mailbox: Mailbox, pki: Pki, folder: Path, *, single: int, swept: int) 
         )
         file = folder / f"sweep-{mailbox.server}.ini"
         file.write_text("[DEFAULT]\n" + "\n".join(common) + "\n" + "".join(sections))
-        arguments = ("--jobs", str(mailbox.jobs), "--run-timeout", "500", "-v")
+        jobs = str(mailbox.jobs)
+        arguments = ("--jobs", jobs, "--jobs-per-address", jobs, "--run-timeout", "500", "-v")
         done = run("--sweep", str(file), *arguments, timeout=600)
         counts = {
             label: int(value.partition(";")[0])

@@ -196,6 +196,9 @@ class Server:
 
     speaks_pop3 = True
 
+    may_delete = False
+    """Whether it has own probes of the plugin, the only messages that may be deleted."""
+
     def __init__(
         self, *, tls: ssl.SSLContext | None = None, address: str = LOOPBACK, port: int = 0
     ) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Figure(NamedTuple):
-    """One line of the table in the README."""
+    """One line of the table in docs/robustness.md."""
 
     what: str
     """What was run: "mutated sessions in process"."""

@@ -1,4 +1,4 @@
-"""Run the soak tests, and write their figures to a table for the README.
+"""Run the soak tests, and write their figures to a table for docs/robustness.md.
 
 `make soak` runs all of them in full; `make soak SHARE=0.1` runs a tenth and writes nothing.
 """

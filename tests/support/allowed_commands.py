@@ -19,7 +19,11 @@ _HEADER_ONLY = re.compile(rb"TOP [1-9]\d* 0")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
 
 
-def forbidden(commands: Iterable[bytes]) -> list[bytes]:
+_DELETE = re.compile(rb"DELE [1-9]\d*")
+"""Of own probes; the servers of the tests see to it that no other message is deleted."""
+
+
+def forbidden(commands: Iterable[bytes], may_delete: bool = False) -> list[bytes]:
     """Return the lines of one connection that may not be sent.
 
     Lines may also be part of a TLS handshake or of a token request to a scripted server; from
@@ -31,7 +35,7 @@ def forbidden(commands: Iterable[bytes]) -> list[bytes]:
         verb, blank, argument = line.partition(b" ")
         if line.startswith(b"\x16\x03") or (number == 0 and line.startswith(b"POST /")):
             break
-        if verb in ALONE and not blank:
+        if (verb in ALONE and not blank) or (may_delete and _DELETE.fullmatch(line)):
             is_exchange = False
         elif verb == b"TOP" and not _HEADER_ONLY.fullmatch(line):
             found.append(line)

@@ -345,8 +345,10 @@ FAULTS = {
         WITH_TLS,
     ),
     38: Row(
-        "the certificate is unreadable, and TLS works",
-        {"": warning("certificate-unreadable", r" - details of the certificate are unreadable")},
+        "a fact that was asked for is unreadable, and TLS works",
+        {
+            "issuer": warning("certificate-unreadable", r" are unreadable: subject and issuer \("),
+        },
         WITH_TLS,
     ),
     39: Row(
@@ -556,6 +558,12 @@ FAULTS = {
         {
             name: unknown("config", f"config: missing Python module {name}$")
             for name in ("cryptography", "nagiosplugin")
+        }
+        | {
+            "cryptography, not decisive": ok(
+                "certificate valid for",
+                r"subject and issuer \(missing Python module cryptography\)",
+            )
         },
         ANY,
     ),
@@ -919,16 +927,17 @@ FAULTS = {
         {
             "descriptors": unknown(
                 None,
-                r": 1 OK; 1 not done \(password command cannot be run: Too many open files\): a!x",
-                r"^unknown: not done, password command cannot be run: .* \(ulimit\): a!x",
+                r": 1 OK; 1 not done \(password command cannot be run: Too many open files; lower"
+                r" --jobs, or raise the limit \(ulimit\)\): a!x; all submitted ",
+                r"^unknown: not done \(password command cannot be run: .*\): a!x",
             ),
             "threads": unknown(
                 None,
-                r": none done; 2 not done \(cannot start a thread\): a!x, b!y; all submitted",
-                r"^unknown: not done within 3 s after a local shortage \(cannot start a thread; ",
+                r": none done; 2 not done \(cannot start a thread; .*: a!x, b!y; all submitted",
+                r"^unknown: not done within 3 s \(cannot start a thread; ",
             ),
             "memory": unknown(
-                None, r"; 2 not done \(local error: MemoryError\): a!x, b!y; all submitted"
+                None, r"; 2 not done \(local error: MemoryError; .*: a!x, b!y; all submitted"
             ),
         },
         ANY,
@@ -1004,6 +1013,48 @@ FAULTS = {
             "message gone": ok(ANSWERED),
         },
     ),
+    110: Row(
+        "the mailbox of a round trip has probes",
+        {
+            "recent": ok(r", probe of 5 min \d+ s ago delivered", "^probes: 2 found of "),
+            "first run": ok(r", probe delivered in \d+\.\d s", "^probes: waited for the one of"),
+            "not our own": ok(r", 6 messages, probe of", "^probes: 1 found of "),
+            "old key": ok(r", probe of", "^probes: 4 found of "),
+            "many messages": ok(r", probe of 5 min \d+ s ago", "^probes: .* not looked at"),
+        },
+    ),
+    111: Row(
+        "a probe does not arrive: lost, in a queue, in the spam folder, over quota, forwarded",
+        {
+            "never any": warning("undelivered", " - probe has not arrived"),
+            "late": warning("undelivered", " - probe has not arrived, the newest .* 20 min"),
+            "no more": critical("undelivered", " - probe has not arrived, the newest .* 2 h"),
+        },
+    ),
+    112: Row(
+        "the SMTP server takes no probe",
+        {
+            "refused": critical("submission", r" - submission failed at \S+: 55[04] .*, at "),
+            "greylisted": warning(
+                "submission-temporary", " - submission refused for now by .*: 45"
+            ),
+            "no connection": critical("submission", "submission failed at .*: connection refused"),
+            "TLS": critical("submission", "submission failed at .* at the TLS handshake"),
+        },
+    ),
+    113: Row(
+        "own probes are not deleted",
+        {
+            "DELE": warning("not-deleted", " - server refuses to delete 1 own probes: no"),
+            "QUIT": warning("not-deleted", " - QUIT was refused: own probes may .*: disk full"),
+            "EOF": warning("not-deleted", " - QUIT was not acknowledged: own probes may"),
+            "silence": warning("not-deleted", " - QUIT was not acknowledged: own probes may"),
+            "too many": warning("not-deleted", " - 51 own probes in the mailbox .limit 50.: none"),
+        },
+    ),
+    114: Row(
+        "a probe takes too long", {"": warning("delayed", r" - probe took \d+\.\d s to arrive .li")}
+    ),
 }
 
 
@@ -1028,9 +1079,11 @@ THREATS = {
     "T16": Threat("an unusual certificate causes a crash", 10),
     "T17": Threat("a huge certificate or chain exhausts memory or time", 3),
     "T18": Threat("a line break in an argument becomes a command", 4),
-    "T19": Threat("the mailbox is changed, or of a message more is shown than its age", 20),
+    "T19": Threat(
+        "a message other than an own probe is changed, or more of it is shown than its age", 20
+    ),
     "T20": Threat("the mailbox stays locked", 4),
-    "T21": Threat("the account is locked by repeated logins", 4),
+    "T21": Threat("the account is locked by repeated logins, or mail is sent without end", 4),
     "T22": Threat("the environment changes the TLS policy", 1),
     "T23": Threat("modules from the working directory are imported", 1),
     "T24": Threat("an exit code outside 0 to 3, or a wrong one", 150),

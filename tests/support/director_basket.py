@@ -46,6 +46,21 @@ CAPTIONS = {
     "messages_critical": "Messages, CRITICAL",
     "size_warning": "Mailbox size in bytes, WARNING",
     "size_critical": "Mailbox size in bytes, CRITICAL",
+    "round_trip_to": "Round trip: recipient",
+    "round_trip_key_file": "Round trip: key file",
+    "round_trip_id": "Round trip: identifier",
+    "round_trip_wait": "Round trip: wait (seconds)",
+    "round_trip_fetch_only": "Round trip: send nothing",
+    "probe_age_warning": "Age of the newest probe, WARNING",
+    "probe_age_critical": "Age of the newest probe, CRITICAL",
+    "delivery_warning": "Delivery time, WARNING",
+    "delivery_critical": "Delivery time, CRITICAL",
+    "smtp_host": "SMTP server name",
+    "smtp_ssl": "SMTP: TLS (port 465)",
+    "smtp_starttls": "SMTP: STARTTLS (port 587)",
+    "smtp_from": "Sender of the probes",
+    "smtp_helo": "Name in EHLO",
+    "smtp_auth": "SMTP authentication",
     "newest_warning": "Age of the newest message, WARNING",
     "newest_critical": "Age of the newest message, CRITICAL",
     "oldest_warning": "Age of the oldest message, WARNING",
@@ -83,6 +98,7 @@ SPELLINGS = {
     "ipv4": "IPv4",
     "ipv6": "IPv6",
     "oauth": "OAuth",
+    "smtp": "SMTP",
     "sni": "SNI",
     "starttls": "STARTTLS",
     "tls": "TLS",
@@ -182,10 +198,10 @@ def service_filter(option: Option) -> str:
     """
     for name, keys in keys_by_service().items():
         if option.key in keys:
-            kind = name.removeprefix("not_")
-            if name == kind:
-                return f'macro("$pop3_kind$") in [ "", "{kind}" ]'
-            return f'macro("$pop3_kind$") != "{kind}"'
+            kinds = name.removeprefix("not_").split("_")
+            if name.startswith("not_"):
+                return f'!(macro("$pop3_kind$") in {json.dumps(kinds)})'
+            return f'macro("$pop3_kind$") in {json.dumps(["", *kinds])}'
     return ""
 
 
@@ -240,7 +256,7 @@ SPECIAL = {
     # A login service without a user name must not look as if it logged in: the plugin complains.
     "username": (
         'macro("$pop3_plus_username$")',
-        '(macro("$pop3_kind$") == "login" || !!macro("$pop3_plus_username$"))',
+        '(macro("$pop3_kind$") in [ "login", "delivery" ] || !!macro("$pop3_plus_username$"))',
     ),
 }
 """Options that are more than their variable: what is passed, and when."""
@@ -369,6 +385,15 @@ def service_templates(table: list[Option]) -> list[dict[str, Any]]:
             retry_interval="900",
             max_check_attempts="1",
             vars={"pop3_kind": "login", "pop3_timeout_default": 20},
+            fields=everyday("certificate"),
+        ),
+        template(
+            "pop3-delivery",
+            check_command=COMMAND,
+            check_interval="300",
+            retry_interval="300",
+            max_check_attempts="2",
+            vars={"pop3_kind": "delivery", "pop3_timeout_default": 20},
             fields=everyday("certificate"),
         ),
         template(

@@ -98,15 +98,17 @@ def rewritten(page: str, outputs: Iterator[str]) -> str:
 
 def outputs(pages: tuple[str, ...]) -> tuple[str, ...]:
     """Run every command of these pages, and return the outputs; skip the test if that fails."""
-    steps = [(each.scenario, each.command) for page in pages for each in shown(page)]
+    steps = [(each.scenario, each.command, "") for page in pages for each in shown(page)]
     order = sorted(range(len(steps)), key=lambda number: steps[number][0])
-    found = dict(zip(order, _run([steps[number] for number in order]), strict=True))
+    found = dict(zip(order, run([steps[number] for number in order]), strict=True))
     return tuple(found[number] for number in range(len(steps)))
 
 
-def _run(steps: list[tuple[str, str]]) -> list[str]:
+def run(steps: list[tuple[str, str, str]]) -> list[str]:
+    """Return the outputs of steps, each a scenario, a command and what is typed into it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        folder.chmod(0o755)
         shown_world.prepare(folder)
         again = shlex.join([sys.executable, "-m", "tests.support.shown_world"])
         done = subprocess.run(
@@ -131,3 +133,12 @@ def anchors(page: str) -> set[str]:
     without_code = re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE)
     headings = re.findall(r"^#+ (.+)$", without_code, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+def plugin_commands(page: str) -> Iterator[str]:
+    """Return every command line of the plugin on a page, in a block or in the text."""
+    code = "\n".join(re.findall(r"^ *```\n(.*?)^ *```$", page, re.DOTALL | re.MULTILINE))
+    lines = code.replace("\\\n", " ").splitlines()
+    for text in (*lines, *re.findall(r"`([^`\n]+)`", page)):
+        for found in re.finditer(r"(?:^|[\s/])(check_pop3_plus +-[^|]*)", text):
+            yield found[1].strip()

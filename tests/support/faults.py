@@ -32,11 +32,12 @@ _PERFDATA = re.compile(
 LABELS = (
     "time",
     *("time_resolve", "time_failed", "time_connect", "time_tls", "time_greeting"),
-    *("time_capa", "time_stls", "time_login", "time_stat", "time_top"),
+    *("time_capa", "time_stls", "time_login", "time_stat", "time_top", "time_smtp"),
     "cert_days",
     "chain_days",
     "messages",
     *("mailbox_size", "newest_age", "oldest_age"),
+    *("delivery", "probes_pending", "probes_lost"),
     # of a sweep
     *("services", "ok", "warning", "critical", "unknown", "not_done", "not_submitted"),
 )

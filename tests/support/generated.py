@@ -6,11 +6,13 @@ generated parts of the page of kinds, and the outputs of the commands that the d
 
 from __future__ import annotations
 
+import pytest
+
 from check_pop3_plus.options import help_text
 from tests.support import director_basket, documents, kinds_page, manual
 from tests.support.documents import PAGES
 
-OPTIONS = documents.PROJECT / "README.md"
+OPTIONS = documents.PROJECT / "docs" / "options.md"
 _BEGIN = "<!-- options: begin; made by `make generated` -->\n```\n"
 _END = "```\n<!-- options: end -->"
 
@@ -29,6 +31,10 @@ if __name__ == "__main__":
     manual.PAGE.write_text(manual.page())
     manual.COMPLETION.write_text(manual.completion())
     pages = tuple(path.read_text() for path in PAGES)
-    outputs = iter(documents.outputs(pages))
-    for path, page in zip(PAGES, pages, strict=True):
-        path.write_text(documents.rewritten(page, outputs))
+    try:
+        outputs = iter(documents.outputs(pages))
+    except pytest.skip.Exception as reason:  # no namespaces here
+        print(f"The outputs in the documents stay as they are: {reason}")
+    else:
+        for path, page in zip(PAGES, pages, strict=True):
+            path.write_text(documents.rewritten(page, outputs))

@@ -24,7 +24,8 @@ _SECTIONS = {
     "DESCRIPTION": """\
 Checks a POP3 server and prints one line with its state and performance data, as Nagios and Icinga
 read them. It connects, with TLS if wanted, reads the greeting, logs in if a user is given, and
-ends the session. No message is read, marked or deleted.
+ends the session. No message is read, marked or deleted; a round trip deletes the mails that it has
+sent itself.
 
 TLS is verified: an untrusted or expired certificate, or one for another name, is CRITICAL.
 No option takes a password; it is read from a file, the environment or a command.""",

@@ -86,6 +86,9 @@ _REPLACEMENTS = [
         (r" +\d+\.\d{3} s(?: #+(?=\n|$))?", " TIME s"),
         (r"\b\d+\.\d s\b", "TIME s"),
         (r"\bafter \d+ s\b", "after TIME s"),
+        (r"\b(delivery)=\d+\.\d+s", r"\1=TIMEs"),
+        (r"\b(?:\d+ (?:d|h|min|s) ){1,2}ago\b", "AGE ago"),
+        (r"\bmailbox is (?:\d+ (?:d|h|min|s) ){1,2}old\b", "mailbox is AGE old"),
         (r"\b((?:newest|oldest)_age)=\d+s", r"\1=AGEs"),
         (r"\b(newest|message is) (?:\d+ min )?\d+ s old", r"\1 AGE old"),
         # Dates, and time spans from now. Certificates created by the tests always have the same

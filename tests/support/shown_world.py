@@ -1,8 +1,9 @@
 """Servers behind the commands of the documents, in a network of their own.
 
-`python -m tests.support.shown_world` reads a JSON list of steps `[SCENARIO, COMMAND]` and prints a
-JSON list of outputs. `tests.support.documents` starts it in namespaces of its own, in which `/etc`
-is a folder with test files, pop.example.org is 192.0.2.25, and ports 110 and 995 are free.
+`python -m tests.support.shown_world` reads a JSON list of steps `[SCENARIO, COMMAND, INPUT]` and
+prints a JSON list of outputs. `tests.support.documents` starts it in namespaces of its own, in
+which `/etc` is a folder with test files, pop.example.org is 192.0.2.25, and ports 110 and 995 are
+free.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shlex
 import ssl
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
@@ -43,20 +45,32 @@ HOSTS = f"""\
 127.0.0.1 localhost
 {HERE} {NAME}
 {HERE} mail.example.org
+{HERE} pop7.example.org
 {POOL[0]} pool.example.org
 {POOL[1]} pool.example.org
 """
 SWEEP = """\
+# Applies to all sections.
 [DEFAULT]
 ssl =
-certificate = 60,7
+certificate = 25%,10%
 
-[pop.example.org!POP3 over TLS]
-hostname = pop.example.org
+[pop.example.org!POP3]
 
-[pop7.example.org!POP3 over TLS]
-hostname = pop.example.org
+[pop.example.org!POP3 login]
+username = monitor
+password-file = /etc/nagios/pop3.secret
+timeout = 20
+
+[pop7.example.org!POP3]
 port = 1995
+"""
+
+OPTIONS = """\
+[pop.example.org]
+hostname = pop.example.org
+ssl =
+certificate = 25%,10%
 """
 
 SETUP = f"""
@@ -88,11 +102,11 @@ class Certificates:
             not_before=now - datetime.timedelta(days=90 - left),
             not_after=now + datetime.timedelta(days=left),
         )
+        sent = leaf.cert_chain_pems if sends_issuer else leaf.cert_chain_pems[:1]
+        self.last = b"".join(each.bytes() for each in sent)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        if not sends_issuer:
-            leaf.cert_chain_pems[1:] = []
-        leaf.configure_cert(context)
-        self.last = leaf
+        with trustme.Blob(leaf.private_key_pem.bytes() + self.last).tempfile() as file:
+            context.load_cert_chain(file)
         return context
 
 
@@ -104,12 +118,16 @@ def prepare(folder: Path) -> None:
     (folder / "host.conf").write_text("multi on\n")
     (folder / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
     (folder / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")
-    for name in ("passwd", "group", "ld.so.cache", "ssl/openssl.cnf"):
+    users = (("root", 0), ("nagios", 2000), ("nobody", 65534))
+    (folder / "passwd").write_text("".join(f"{name}:x:{i}:{i}::/:/bin/sh\n" for name, i in users))
+    (folder / "group").write_text("".join(f"{name}:x:{i}:\n" for name, i in users))
+    for name in ("ld.so.cache", "ssl/openssl.cnf"):
         if (there := Path("/etc") / name).exists():
             (folder / name).write_bytes(there.read_bytes())
     secret = folder / "nagios/pop3.secret"
     secret.touch(mode=0o600)
     secret.write_text(USERS["monitor"] + "\n")
+    (folder / "nagios/pop3.ini").write_text(OPTIONS)
     (folder / "check_pop3_plus/pop3-sweep.ini").write_text(SWEEP)
 
 
@@ -121,11 +139,9 @@ class World:
         trusted = self.certificates.root.cert_pem.bytes()
         Path("/etc/ssl/certs/ca-certificates.crt").write_bytes(trusted)
         self.good = self.certificates.server(63.4)
-        served = self.certificates.last.cert_chain_pems[0].bytes()
         self.expiring = self.certificates.server(13.9)
-        renewed = self.certificates.last.cert_chain_pems[0].bytes()
-        Path("/etc/ssl/pop.pem").write_bytes(served)
-        Path("/etc/ssl/renewed.pem").write_bytes(renewed)
+        Path("/etc/ssl/example-ca.pem").write_bytes(trusted)
+        Path("/etc/ssl/renewed.pem").write_bytes(self.certificates.last)
 
     def polite(self, tls: ssl.SSLContext, address: str = HERE, **how: Any) -> list[Server]:
         how = {"users": USERS, "messages": 12, "octets": 34567, "address": address, **how}
@@ -206,31 +222,37 @@ def _nft(*rules: str) -> None:
         subprocess.run(["nft", rule], check=True)
 
 
-def run(command: str) -> str:
-    """Return the output of a command, which may continue behind a backslash."""
-    words = [str(COMMAND) if w == "check_pop3_plus" else w for w in shlex.split(command)]
+def run(command: str, typed: str = "") -> str:
+    """Return the output of a command; `typed` comes line by line, as by hand."""
+    words = [
+        str(COMMAND) if word.rpartition("/")[2] == COMMAND.name else word
+        for word in shlex.split(command)
+    ]
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(
+    with subprocess.Popen(
         words,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=60,
-        check=False,
-    )
-    return done.stdout.decode()
+    ) as process:
+        assert process.stdin
+        for line in typed.splitlines(keepends=True):
+            time.sleep(0.3)
+            process.stdin.write(line.encode())
+            process.stdin.flush()
+        return process.communicate(timeout=60)[0].decode()
 
 
 def main() -> None:
     world = World()
     outputs, open_name, stack = [], None, ExitStack()
-    for scenario, command in json.load(sys.stdin):
+    for scenario, command, typed in json.load(sys.stdin):
         if scenario != open_name:
             stack.close()
             stack.enter_context(world.scenario(scenario))
             open_name = scenario
-        outputs.append(run(command))
+        outputs.append(run(command, typed))
     stack.close()
     json.dump(outputs, sys.stdout)
 

@@ -222,11 +222,27 @@ def test_haproxy_proxy_protocol_on_one_side_is_closed(
     assert "PROXY protocol" in done.out
 
 
-def test_haproxy_waiting_for_proxy_header_is_timeout(check: Check, haproxy: Ports) -> None:
-    """HAProxy waits for the header, and the plugin for the greeting."""
-    done = check(haproxy["accept-proxy"], "-t", "2")
+@pytest.mark.parametrize("tls", [(), ("--starttls",)])
+def test_haproxy_waiting_for_proxy_header_is_the_likely_cause(
+    check: Check, haproxy: Ports, tls: tuple[str, ...]
+) -> None:
+    """HAProxy waits for the header, the plugin for the greeting; a ClientHello ends the wait."""
+    done = check(haproxy["accept-proxy"], *tls, "-t", "2", "--diagnose")
 
     assert_failed(done, 2, "timeout", "greeting")
+    causes = [line for line in done.long if line.startswith("diagnosis: likely cause: ")]
+    assert "does it expect a PROXY protocol header (HAProxy accept-proxy" in causes[0]
+    assert any("or a PROXY protocol header" in line for line in done.long if "try: " in line)
+
+
+def test_haproxy_tls_waiting_for_proxy_header_is_the_likely_cause(
+    check: Check, haproxy: Ports
+) -> None:
+    """HAProxy closes the connection at the ClientHello, whatever its version."""
+    done = check(haproxy["accept-proxy-tls"], "-S", "--diagnose")
+
+    causes = [line for line in done.long if line.startswith("diagnosis: likely cause: ")]
+    assert "or the port expects a PROXY protocol header (HAProxy accept-proxy" in causes[0]
 
 
 @pytest.mark.parametrize(

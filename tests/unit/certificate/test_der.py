@@ -1,16 +1,28 @@
 """The position of each field in a certificate."""
 
 import contextlib
+import datetime as dt
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from check_pop3_plus.certificate import der as certificate_der
-from tests.pki.certificate_parts import UNKNOWN, ec_key, extension, name, public
+from tests.pki.certificate_parts import UNKNOWN, ec_key, extension, name, public, validity
 from tests.pki.certificates import Pki
 from tests.pki.corpus import ROOT
-from tests.pki.der import BOOLEAN, OCTETS, integer, oid, sequence, tagged, tlv
+from tests.pki.der import (
+    BOOLEAN,
+    GENERALIZED,
+    OCTETS,
+    SEQUENCE,
+    UTC,
+    integer,
+    oid,
+    sequence,
+    tagged,
+    tlv,
+)
 
 
 def test_parse_returns_every_field() -> None:
@@ -19,7 +31,8 @@ def test_parse_returns_every_field() -> None:
 
     assert (fields.version, fields.issuer, fields.subject) == (2, ROOT.name, name("localhost"))
     assert fields.key == public(ec_key())
-    assert fields.key_kind == bytes.fromhex("2a8648ce3d0201")
+    assert certificate_der.integer(fields.serial) == 0x1234
+    assert fields.validity == validity()
     assert fields.algorithm == fields.outer_algorithm
     assert fields.extensions[certificate_der.BASIC_CONSTRAINTS].critical
     assert not fields.extensions[certificate_der.SUBJECT_KEY].critical
@@ -32,17 +45,6 @@ def test_parse_returns_every_field() -> None:
 def test_parse_version_is_the_encoded_number(version: bytes, number: int) -> None:
     """Version 1 is not encoded."""
     assert certificate_der.parse(ROOT.leaf(version=version)).version == number
-
-
-def test_without_names_changes_only_the_names(pki: Pki) -> None:
-    """Removing the names twice changes nothing."""
-    whole = pki.der("good")
-    nameless = certificate_der.without_names(whole)
-    fields, rest = certificate_der.parse(whole), certificate_der.parse(nameless)
-
-    assert rest.subject == rest.issuer == sequence()
-    assert rest == fields.replace(subject=sequence(), issuer=sequence())
-    assert certificate_der.without_names(nameless) == nameless
 
 
 @given(st.binary(max_size=200))
@@ -59,7 +61,7 @@ def test_parse_damaged_returns_or_raises_value_error(pki: Pki) -> None:
         for byte in (b"\x00", b"\x30", b"\x80", b"\x84", b"\xff", b""):
             damaged = whole[:position] + byte + whole[position + 1 :]
             with contextlib.suppress(ValueError):
-                assert certificate_der.parse(damaged).key_kind is not None
+                assert certificate_der.parse(damaged).key is not None
 
 
 @pytest.mark.parametrize(
@@ -161,24 +163,14 @@ def test_parse_minimum_number_of_fields() -> None:
             certificate_der.parse(of_fields(*short))
 
 
-def test_without_names_version_1() -> None:
-    """The names are found without a version field."""
-    six = [tlv(OCTETS, bytes((number,))) for number in range(6)]
-    nameless = [*six[:2], sequence(), six[3], sequence(), six[5]]
-
-    assert certificate_der.without_names(of_fields(*six)) == of_fields(*nameless)
-    assert certificate_der.without_names(of_fields(VERSION, *six)) == of_fields(VERSION, *nameless)
-
-
 @pytest.mark.parametrize("size", [0, 1, 126, 127, 128, 129, 255, 256, 65_535, 65_536])
 def test_values_lengths_round_trip(size: int) -> None:
     """Lengths have one byte up to 127, as few as possible above (X.690 section 10.1)."""
     content = b"x" * size
-    whole = certificate_der._sequence(content)
+    whole = sequence(content)
 
-    assert whole == sequence(content)
     assert list(certificate_der.values(whole + b"\x05\x00")) == [
-        certificate_der.Value(certificate_der.SEQUENCE, content, whole),
+        certificate_der.Value(SEQUENCE, content, whole),
         certificate_der.Value(5, b"", b"\x05\x00"),
     ]
     assert certificate_der.first(whole + b"\x05").content == content
@@ -209,3 +201,42 @@ def test_first_of_nothing_raises_value_error() -> None:
     assert list(certificate_der.values(b"")) == []
     with pytest.raises(ValueError, match=r"^no value$"):
         certificate_der.first(b"")
+
+
+@pytest.mark.parametrize(
+    ("tag", "text", "year"),
+    [
+        (UTC, "500101000000Z", 1950),
+        (UTC, "491231235959Z", 2049),
+        (GENERALIZED, "20500101000000Z", 2050),
+        (GENERALIZED, "99991231235959Z", 9999),
+    ],
+)
+def test_date_of_both_types_has_its_century(tag: int, text: str, year: int) -> None:
+    """RFC 5280 section 4.1.2.5.1: two digits from 50 on are of the twentieth century."""
+    end = tlv(tag, text.encode())
+
+    assert certificate_der.date(sequence(tlv(UTC, b"260203040506Z"), end), 1).year == year
+    assert certificate_der.date(sequence(end, tlv(UTC, b"260203040506Z")), 1) == dt.datetime(
+        2026, 2, 3, 4, 5, 6, tzinfo=dt.timezone.utc
+    )
+
+
+@pytest.mark.parametrize(
+    ("tag", "text"),
+    [
+        *((UTC, "260101000000"), (UTC, "2601010000Z"), (UTC, "260101000000+0200"), (UTC, "")),
+        *((UTC, "261301000000Z"), (UTC, "260230000000Z"), (UTC, "20260101000000Z")),
+        *((GENERALIZED, "260101000000Z"), (GENERALIZED, "20260101000000.5Z")),
+        *(
+            (GENERALIZED, "00000101000000Z"),
+            (GENERALIZED, "2026 101000000Z"),
+            (UTC, "26-01-01 00Z"),
+        ),
+        *((OCTETS, "20990101000000Z"), (UTC, "26\u0966101000000Z"), (UTC, "\u0662\u0666")),
+    ],
+)
+def test_date_in_another_form_raises_value_error(tag: int, text: str) -> None:
+    """OpenSSL rejects a certificate with such a date, and year 0 is none."""
+    with pytest.raises(ValueError, match=r"."):
+        certificate_der.date(sequence(tlv(tag, text.encode())), 0)

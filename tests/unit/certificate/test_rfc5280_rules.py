@@ -33,8 +33,10 @@ NAMES = Extension(False, sequence(tagged(2, b"localhost", primitive=True)))
 
 LEAF = Fields(
     version=2,
+    serial=b"\1",
     algorithm=b"sha256",
     issuer=name("Root"),
+    validity=b"",
     subject=name("localhost"),
     key=b"",
     extensions={AUTHORITY_KEY: KEY, ALTERNATIVE_NAMES: NAMES},

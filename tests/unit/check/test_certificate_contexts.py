@@ -83,6 +83,7 @@ def leaf(certificate: CertificateFacts, *issuers: CertificateFacts) -> Chain:
 
 
 FINE = (OK, None)
+UNREADABLE = (WARNING, "certificate-unreadable")
 
 
 @pytest.mark.parametrize(
@@ -264,10 +265,11 @@ def test_issuer_assertion_finds_part_of_a_name() -> None:
     assert asserted("issuer", chain, asserting(issuer="R\xf6ss")) == FINE
     assert asserted("issuer", chain, asserting(issuer="other")) == (CRITICAL, "issuer")
     assert asserted("issuer", chain, asserting()) == FINE
-    assert asserted("issuer", leaf(dates(-1, 1)), asserting(issuer="")) == (
-        CRITICAL,
-        "issuer",
-    )
+    assert asserted("issuer", leaf(dates(-1, 1)), asserting(issuer="")) == UNREADABLE
+    # One name that matches is enough.
+    one = leaf(dates(-1, 1, issuer=None), dates(-1, 1, issuer_names=("CN=Sub",)))
+    assert asserted("issuer", one, asserting(issuer="sub")) == FINE
+    assert asserted("issuer", one, asserting(issuer="other")) == UNREADABLE
 
 
 @pytest.mark.parametrize(
@@ -285,9 +287,14 @@ def test_key_assertion_requires_at_least_as_many_bits(
     bits: int | None, wanted: int | None, verdict: tuple[object, str | None]
 ) -> None:
     """A key that cannot be compared does not pass."""
-    chain = leaf(dates(-1, 1, key_bits=bits))
+    chain = leaf(dates(-1, 1, key=Printable("x"), key_bits=bits))
 
     assert asserted("key", chain, asserting(min_key_bits=wanted)) == verdict
+
+
+def test_key_assertion_about_an_unreadable_key_is_unreadable() -> None:
+    """It is not known to be short."""
+    assert asserted("key", leaf(dates(-1, 1)), asserting(min_key_bits=2048)) == UNREADABLE
 
 
 @pytest.mark.parametrize(
@@ -295,8 +302,8 @@ def test_key_assertion_requires_at_least_as_many_bits(
     [
         (-30, 60, 90, FINE),
         (-30, 60.001, 90, (CRITICAL, "long-lived")),
-        (None, 60, 1, FINE),
-        (-30, None, 1, FINE),
+        (None, 60, 1, UNREADABLE),
+        (-30, None, 1, UNREADABLE),
         (-30, 60, None, FINE),
     ],
 )
@@ -306,7 +313,7 @@ def test_validity_assertion_limits_the_lifetime(
     longest: float | None,
     verdict: tuple[object, str | None],
 ) -> None:
-    """Unreadable dates are reported elsewhere."""
+    """A lifetime that cannot be computed is reported as unreadable."""
     chain = leaf(dates(before, after))
 
     assert asserted("validity", chain, asserting(max_validity=longest)) == verdict

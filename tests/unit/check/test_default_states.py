@@ -5,7 +5,7 @@ from check_pop3_plus.model.failures import LOCAL, Kind
 from check_pop3_plus.model.settings import State
 
 THRESHOLDS = {
-    *(Kind.SLOW, Kind.EXPIRING, Kind.MESSAGES, Kind.SIZE, Kind.STALE, Kind.UNFETCHED),
+    *(Kind.SLOW, Kind.EXPIRING, Kind.MESSAGES, Kind.SIZE, Kind.STALE, Kind.UNFETCHED, Kind.DELAYED),
 }
 
 

@@ -4,6 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -130,18 +131,71 @@ def test_secret_file_directory_decides_who_can_replace_it(
     assert files.group_writable_directory(str(deep)) == expected
 
 
-def test_secret_file_of_a_container_is_read_through_its_links(place: Path) -> None:
-    """Kubernetes: password -> ..data/password, ..data -> ..2026; the volume is sticky."""
-    volume = place / "volume"
-    secret_in(volume)
-    (volume / "secret").rename(secret_in(volume / "..2026"))
-    (volume / "..data").symlink_to("..2026")
-    (volume / "secret").symlink_to("..data/secret")
-    volume.chmod(0o1777)
+@contextmanager
+def as_user(user: int, group: int) -> Iterator[None]:
+    """Have only the rights of this user and group inside the context."""
+    groups = os.getgroups()
+    os.setgroups([group])
+    os.seteuid(user)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setgroups(groups)
 
-    assert files.read_secret_file(str(volume / "secret"), "password file") == b"s3cret\n"
-    os.lchown(volume / "..data", NOBODY, 0)
-    assert f"everyone can write to its directory {volume}" in secret_refused(volume / "secret")
+
+def kubernetes_volume(volume: Path, mode: int, group: int) -> Path:
+    """Return a key of a mounted secret: secret -> ..data/secret, ..data -> ..2026; it is sticky."""
+    volume.mkdir()
+    (volume / "secret").symlink_to("..data/secret")
+    (volume / "..data").symlink_to("..2026")
+    file = secret_in(volume / "..2026")
+    (volume / "..2026").chmod(0o755)
+    file.chmod(mode)
+    for each in (volume, volume / "..2026", file):
+        os.chown(each, 0, group)
+    volume.chmod(0o1777)
+    return volume / "secret"
+
+
+def test_secret_file_of_a_container_is_read_through_its_links(place: Path) -> None:
+    """Kubernetes, with `defaultMode: 0440` and an `fsGroup`; its default mode 0644 is refused."""
+    group = 2000
+    path = kubernetes_volume(place / "volume", 0o440, group)
+    with as_user(NOBODY, group):
+        assert files.read_secret_file(str(path), "password file") == b"s3cret\n"
+
+    os.lchown(path.parent / "..data", NOBODY, 0)
+    assert f"everyone can write to its directory {path.parent}" in secret_refused(path)
+    lax = kubernetes_volume(place / "lax", 0o644, 0)
+    assert "must be mode 0600, or 0640 for a group; it is 0644" in secret_refused(lax)
+
+
+def test_secret_file_of_systemd_is_read(place: Path) -> None:
+    """LoadCredential: a directory of mode 0500 and a file of 0400, of the user of the service."""
+    path = secret_in(place / "credentials")
+    for each, mode in ((path, 0o400), (path.parent, 0o500)):
+        os.chown(each, NOBODY, 0)
+        each.chmod(mode)
+
+    with as_user(NOBODY, NOBODY):
+        assert files.read_secret_file(str(path), "password file") == b"s3cret\n"
+    with as_user(NOBODY - 1, NOBODY):
+        assert "Permission denied" in secret_refused(path)
+
+
+@pytest.mark.parametrize(("mode", "reason"), [(0o400, ""), (0o444, "must be mode 0600")])
+def test_secret_file_of_docker_needs_a_mode(place: Path, mode: int, reason: str) -> None:
+    """A secret in /run/secrets has mode 0444 unless the service asks for another."""
+    path = secret_in(place / "secrets")
+    os.chown(path, NOBODY, 0)
+    path.chmod(mode)
+
+    with as_user(NOBODY, NOBODY):
+        if reason:
+            assert reason in secret_refused(path)
+        else:
+            assert files.read_secret_file(str(path), "password file") == b"s3cret\n"
 
 
 def test_secret_file_link_through_an_unsafe_directory_is_refused(place: Path) -> None:

@@ -2,7 +2,11 @@
 
 import errno
 import socket
+import socketserver
 import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +14,12 @@ import pytest
 from check_pop3_plus.check import run as check_run
 from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.failures import Kind, ProbeError, config_error, is_shortage
+from check_pop3_plus.model.report import Address
 from check_pop3_plus.model.settings import Settings, State, Sweep, Target
 from check_pop3_plus.net import resolve
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline
+from check_pop3_plus.support.places import Place, Places
 from check_pop3_plus.sweep import run as sweep_run
 from check_pop3_plus.sweep import services
 from check_pop3_plus.sweep.run import Outcome, Run
@@ -45,7 +51,8 @@ def swept(
     patch.setattr(sweep_run, "_HOLD_SECONDS", 0.01)
     file = folder / "sweep.ini"
     file.write_text(text)
-    return list(Run(services.read(Sweep(str(file))), 1, Deadline(Clock() + 5)).outcomes())
+    wanted = Sweep(str(file), jobs=1)
+    return list(Run(services.read(wanted), wanted, Deadline(Clock() + 5)).outcomes())
 
 
 def test_service_that_lacked_resources_is_tried_again(
@@ -145,3 +152,134 @@ def test_look_up_without_descriptors_is_config(monkeypatch: pytest.MonkeyPatch) 
         resolve.look_up(Target("pop.example", 110), Deadline(Clock() + 1))
     assert caught.value.kind is Kind.CONFIG
     assert caught.value.message == "cannot resolve pop.example: Too many open files"
+
+
+# --- one address -------------------------------------------------------------------------------
+
+
+class Crowd(socketserver.ThreadingTCPServer):
+    """A server that greets late, and counts the connections and the logins at a time."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self) -> None:
+        super().__init__(("", 0), Visitor)
+        self.lock = threading.Lock()
+        self.now: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()
+        self.port: int = self.server_address[1]
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def count(self, what: str, change: int) -> None:
+        with self.lock:
+            self.now[what] += change
+            self.most[what] = max(self.most[what], self.now[what])
+
+
+class Visitor(socketserver.StreamRequestHandler):
+    server: Crowd
+
+    def handle(self) -> None:
+        user = ""
+        self.server.count("connections", 1)
+        time.sleep(0.05)
+        self.wfile.write(b"+OK ready\r\n")
+        for line in self.rfile:
+            if line.startswith(b"USER "):
+                user = line.split()[1].decode()
+                self.server.count(user, 1)
+                time.sleep(0.05)
+            # Before the answer: after QUIT the next check may come at once.
+            if line.startswith(b"QUIT"):
+                break
+            self.wfile.write(b"+OK 0 0\r\n" if not line.startswith(b"CAPA") else b"-ERR\r\n")
+        self.server.count("connections", -1)
+        if user:
+            self.server.count(user, -1)
+        self.wfile.write(b"+OK\r\n")
+
+
+@pytest.fixture
+def crowd() -> Iterator[Crowd]:
+    server = Crowd()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+ONE_NAME = ["hostname = 127.0.0.1"]
+MANY_NAMES = ["connect-to = name{0}.example"]
+
+
+@pytest.mark.parametrize("keys", [ONE_NAME, MANY_NAMES], ids=["one name", "many names"])
+@pytest.mark.parametrize("limit", [1, 3])
+def test_address_has_no_more_checks_than_allowed_and_no_fewer(
+    keys: list[str], limit: int, tmp_path: Path, crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where several names have the address, which no extra look-up has told."""
+    address = (Address("127.0.0.1", crowd.port),)
+    monkeypatch.setattr(resolve, "look_up", lambda *_: address)
+    lines = [f"[h{n}!x]\n" + "\n".join(keys).format(n) for n in range(24)]
+
+    outcomes = run_file(tmp_path, "\n".join(lines), jobs=24, jobs_per_address=limit)
+
+    assert [each.verdict.state for each in outcomes] == [State.OK] * 24
+    assert crowd.most["connections"] == limit
+
+
+def run_file(folder: Path, text: str, **wanted: int) -> list[Outcome]:
+    file = folder / "sweep.ini"
+    file.write_text(text)
+    sweep = Sweep(str(file), **wanted)  # type: ignore[arg-type]
+    return list(Run(services.read(sweep), sweep, Deadline(Clock() + 20)).outcomes())
+
+
+def test_user_has_one_login_at_a_time(
+    tmp_path: Path, crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mailbox is locked by its session (RFC 1939 section 8); other users go on."""
+    monkeypatch.setenv("CANARY", "s3cret")
+    default = "hostname = 127.0.0.1\npassword-env = CANARY\nallow-insecure-login =\nauth = user"
+    users = ("anna", "bert") * 4
+    sections = [f"[h{number}!x]\nusername = {user}" for number, user in enumerate(users)]
+    text = "\n".join([f"[DEFAULT]\nport = {crowd.port}", default, *sections])
+
+    outcomes = run_file(tmp_path, text, jobs=24, jobs_per_address=9)
+
+    assert [each.verdict.state for each in outcomes] == [State.OK] * 8
+    assert {user: crowd.most[user] for user in ("anna", "bert")} == {"anna": 1, "bert": 1}
+    assert crowd.most["connections"] == 2
+
+
+def test_service_waits_for_its_address_and_others_pass(
+    tmp_path: Path, crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy address stands in the way of no other; at the deadline its services are named."""
+    crowded = [f"[h{n}!x]\nhostname = 127.0.0.1\nport = {crowd.port}" for n in range(40)]
+    other = f"[other!x]\nhostname = 127.0.0.2\nport = {crowd.port}"
+    file = tmp_path / "sweep.ini"
+    file.write_text("\n".join([*crowded, other, ""]))
+    wanted = Sweep(str(file), jobs=8, jobs_per_address=1)
+    run = Run(services.read(wanted), wanted, Deadline(Clock() + 1))
+
+    done = [outcome.service.name for outcome in run.outcomes()]
+
+    assert "other!x" in done[:4]
+    assert len(done) < 30
+    assert run.why_late == "others at the same address were busy; see --jobs-per-address"
+
+
+def test_places_taken_by_force_are_given_back() -> None:
+    """A retry exceeds the limit rather than being given up."""
+    places, first, second = Places(1), set[Place](), set[Place]()
+
+    assert places.take(first, {"a", ("a", "u")}) is None
+    assert places.take(second, {"b", "a"}) == "a"
+    assert second == set()
+    assert places.take(second, {"b", "a"}, may_exceed=True) is None
+    places.release(first)
+    assert places.take(set(), {("a", "u")}) is None
+    assert places.take(set(), {"a"}) == "a"
+    places.release(second)
+    assert places.take(set(), {"a", "b"}) is None

@@ -1,8 +1,9 @@
-"""The wheel contains all modules; an editable install would hide a missing one."""
+"""The wheel and the source distribution; an editable install would hide what they miss."""
 
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,23 +17,27 @@ from tests.support.command import Run
 from tests.support.faults import honest, kinds
 from tests.support.package import PACKAGE, ROOT, modules, source
 
-SCRIPT = "bin/check_pop3_plus"
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the source distribution, and the wheel that was built from it, offline."""
+    directory = tmp_path_factory.mktemp("built")
+    subprocess.run([ROOT / "packaging/build-sdist", sys.executable, directory], check=True)
+    return directory
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built offline from a copy of what it is built from."""
-    directory = tmp_path_factory.mktemp("wheel")
-    copy = directory / "source"
-    listed = ["setup.cfg", "pyproject.toml", "README.md", "LICENSE", SCRIPT]
-    for file in [*(ROOT / name for name in listed), *PACKAGE.rglob("*.py"), PACKAGE / "py.typed"]:
-        target = copy / file.relative_to(ROOT)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(file.read_bytes())
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
-    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(directory)]
-    subprocess.run([*pip, *offline, str(copy)], check=True)
-    return next(directory.glob("*.whl"))
+def wheel(built: Path) -> Path:
+    return next(built.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def unpacked(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution, unpacked."""
+    directory = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
+        archive.extractall(directory, filter="data")
+    return next(directory.iterdir())
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +62,72 @@ def run(command: Path, arguments: Sequence[str], directory: Path) -> tuple[int, 
 
 
 def test_wheel_has_every_module_and_nothing_else(wheel: Path) -> None:
-    """It has each module of the package, py.typed and the command, but no test."""
+    """It has each module, py.typed, the command and, below share/, what an administrator copies."""
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     files = {str(source(module).relative_to(ROOT)) for module in modules()}
     packages = {str(path.relative_to(ROOT)) for path in PACKAGE.rglob("__init__.py")}
+    data = f"check_pop3_plus-{__version__}.data"
+    templates = (path for path in (ROOT / "icinga-templates").rglob("*") if path.is_file())
+    shared = {
+        "doc/check_pop3_plus/CHANGELOG.md",
+        "man/man1/check_pop3_plus.1",
+        "bash-completion/completions/check_pop3_plus.bash",
+        *(f"check_pop3_plus/{path.relative_to(ROOT / 'icinga-templates')}" for path in templates),
+    }
+    more = {f"{data}/scripts/check_pop3_plus", *(f"{data}/data/share/{name}" for name in shared)}
 
-    script = f"check_pop3_plus-{__version__}.data/scripts/check_pop3_plus"
-    assert names == files | packages | {"check_pop3_plus/py.typed", script}
+    assert names == files | packages | {"check_pop3_plus/py.typed"} | more
+
+
+def test_source_distribution_has_every_file_of_the_repository(unpacked: Path) -> None:
+    """Templates, documents, tests with their helpers, and everything that a package is built of."""
+    git = ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard", "-z"]
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no checkout, but a source distribution")
+    listed = set(subprocess.run(git, capture_output=True, check=True).stdout.decode().split("\0"))
+    has = {str(path.relative_to(unpacked)) for path in unpacked.rglob("*") if path.is_file()}
+
+    metadata = {name for name in has if name.startswith("check_pop3_plus.egg-info/")}
+    assert has - metadata - {"PKG-INFO"} == listed - {""}
+
+
+def test_source_distribution_runs_its_own_tests(unpacked: Path) -> None:
+    """Those of a folder pass, with the code and the helpers of the distribution."""
+    pytest_ = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    done = subprocess.run(
+        [*pytest_, "tests/unit/model"],
+        cwd=unpacked,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+
+
+def test_distributions_are_built_the_same_again(built: Path, tmp_path: Path) -> None:
+    """Whoever doubts a release can build it and compare."""
+    subprocess.run([ROOT / "packaging/build-sdist", sys.executable, tmp_path], check=True)
+
+    first, second = ({p.name: p.read_bytes() for p in d.iterdir()} for d in (built, tmp_path))
+    assert first == second
+
+
+def test_metadata_pass_the_strict_check_of_twine(built: Path) -> None:
+    """They have author and changelog, and a package index can show them."""
+    pytest.importorskip("twine")
+    files = sorted(str(path) for path in built.iterdir())
+    done = subprocess.run(
+        [sys.executable, "-m", "twine", "--no-color", "check", "--strict", *files],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.count("PASSED") == len(files) == 2, done.stdout + done.stderr
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as archive:
+        text = archive.read(f"check_pop3_plus-{__version__}.dist-info/METADATA").decode()
+    assert "\nAuthor: the check_pop3_plus authors\n" in text
+    assert "\n# Changelog\n" in text
+    assert "Home-page" not in text
 
 
 def test_installed_wheel_does_not_import_the_checkout(installed: Path, tmp_path: Path) -> None:

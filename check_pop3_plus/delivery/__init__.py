@@ -1,0 +1,1 @@
+"""The round trip: send a probe by SMTP, and find it in the mailbox."""

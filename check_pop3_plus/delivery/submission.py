@@ -1,0 +1,63 @@
+"""Submit a probe: the login at the SMTP server, by the SASL mechanisms of POP3."""
+
+from collections.abc import Generator
+
+from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.model.settings import Secret, Security, Smtp
+from check_pop3_plus.net import smtp, tls
+from check_pop3_plus.pop3.grammar import only_code
+from check_pop3_plus.pop3.sasl_exchange import Identity, Malformed, Refused
+from check_pop3_plus.pop3.sasl_mechanisms import MECHANISMS
+from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.support.masking import Masker, can_mask
+
+_BY_AUTO = ("PLAIN", "LOGIN")
+
+
+def submit(
+    settings: Smtp, mail: smtp.Mail, secret: Secret | None, masker: Masker, deadline: Deadline
+) -> None:
+    """Send a message. Raises ProbeError: submission, submission-temporary, config."""
+    has_tls = settings.tls.security is not Security.PLAIN
+    context = tls.context(settings.tls) if has_tls else None
+    sanitise = masker.sanitise
+    if secret and not can_mask(secret.reveal()):
+        sanitise = only_code
+
+    def begin_login(offered: tuple[str, ...]) -> tuple[str, smtp.Responses]:
+        assert settings.login is not None  # noqa: S101 - checked by the caller
+        assert secret is not None  # noqa: S101 - prepared
+        wanted = settings.login.mechanism
+        acceptable = _BY_AUTO if wanted == "auto" else (wanted.upper(),)
+        name = next((each for each in acceptable if each in offered), None)
+        if name is None:
+            names = " or ".join(acceptable)
+            known = " ".join(offered) or "none"
+            raise ProbeError(Kind.NO_MECHANISM, "offers no {} (only: {})", names, known)
+        identity = Identity(
+            settings.login.username.encode("utf-8", "surrogateescape"),
+            secret.reveal(),
+            settings.target.hostname,
+            settings.target.port,
+            b"",
+        )
+        return name, _answers(MECHANISMS[name](identity))
+
+    login = begin_login if settings.login else None
+    smtp.Submission(settings, context, login, sanitise).send(mail, deadline)
+
+
+def _answers(responses: smtp.Responses) -> Generator[bytes | None, bytes, None]:
+    """Yield the responses of a mechanism; a refused token is answered, and the server ends it."""
+    answer = next(responses)
+    while True:
+        challenge = yield answer
+        try:
+            answer = responses.send(challenge)
+        except Refused as refused:
+            yield refused.answer
+            return
+        except Malformed as error:
+            raise ProbeError(Kind.GARBLED, "sent a malformed challenge: {}", error) from error
+        except StopIteration:
+            return

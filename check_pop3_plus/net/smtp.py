@@ -1,0 +1,235 @@
+"""Submit one message by SMTP (RFC 5321, RFC 6409), within a deadline.
+
+smtplib has the dialogue. Connection, TLS and their errors are those of this package, and the whole
+of it runs in a thread that is abandoned when it is late: the time limits of smtplib are per call,
+so that a server could drip. No message is sent twice: after the connection no other address is
+tried. Loaded only where a message is sent.
+"""
+
+import smtplib
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING
+
+from check_pop3_plus.model.failures import DeadlineExceeded, Kind, ProbeError
+from check_pop3_plus.model.record import Record
+from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable
+from check_pop3_plus.model.settings import Security, Smtp
+from check_pop3_plus.net import resolve, transport
+from check_pop3_plus.support.deadline import Deadline, run_with_deadline
+
+if TYPE_CHECKING:
+    import ssl
+
+TOTAL_LIMIT = 256 * 1024
+"""Bytes received from one server; real dialogues have about 2 KiB."""
+
+QUIT_SECONDS = 1.0
+"""Longest wait for the reply to QUIT, after the message was accepted."""
+
+_LONGEST_RESPONSE = 400
+"""Characters of an initial response in the AUTH command (RFC 5321 section 4.5.3.1.4: 512)."""
+
+Responses = Generator[bytes | None, bytes, None]
+"""A SASL mechanism: yields responses, is sent challenges, all without base64."""
+
+
+class Mail(Record):
+    """One message and its envelope."""
+
+    sender: str
+    recipient: str
+    content: bytes
+    """With CRLF at the ends of lines."""
+
+
+class Submission:
+    """The submission of one message."""
+
+    def __init__(
+        self,
+        smtp: Smtp,
+        context: "ssl.SSLContext | None",
+        begin_login: Callable[[tuple[str, ...]], tuple[str, Responses]] | None,
+        sanitise: Sanitiser,
+    ) -> None:
+        """Take the login as a function from the mechanisms offered to the one used."""
+        self._smtp = smtp
+        self._context = context
+        self._begin_login = begin_login
+        self._sanitise = sanitise
+        self._stream: transport.Stream | None = None
+        self._client = smtplib.SMTP(local_hostname="")
+        self._step = "the connection"
+
+    def send(self, mail: Mail, deadline: Deadline) -> None:
+        """Send a message. Raises ProbeError: submission, submission-temporary, config."""
+        host, port = self._smtp.target.hostname, self._smtp.target.port
+        place = printable("[{}]:{}" if ":" in host else "{}:{}", host, port)
+        try:
+            run_with_deadline(lambda: self._run(mail, deadline), deadline)
+        except ProbeError as error:
+            if error.kind is Kind.CONFIG:
+                raise
+            is_temporary = error.kind is Kind.SUBMISSION_TEMPORARY
+            late = " in time" if isinstance(error, DeadlineExceeded) else ""
+            raise ProbeError(
+                Kind.SUBMISSION_TEMPORARY if is_temporary else Kind.SUBMISSION,
+                "{} {}: {}" + late + ", at {}",
+                "submission refused for now by" if is_temporary else "submission failed at",
+                *(place, error.message, self._step),
+            ) from error
+        finally:
+            if self._stream:
+                self._stream.abort()
+                self._client.close()
+                self._stream.close()
+
+    def _run(self, mail: Mail, deadline: Deadline) -> None:
+        try:
+            self._connect(deadline)
+            self._say_hello(deadline)
+            if self._smtp.tls.security is Security.STLS:
+                self._start_tls(deadline)
+            if self._begin_login:
+                self._log_in(self._begin_login)
+            self._transfer(mail)
+        except smtplib.SMTPResponseException as error:
+            raise self._refused(error.smtp_code, error.smtp_error) from error
+        except smtplib.SMTPServerDisconnected as error:
+            if isinstance(error.__context__, TimeoutError):
+                raise DeadlineExceeded(Kind.TIMEOUT, "no answer") from error
+            raise ProbeError(Kind.CLOSED, "closed the connection") from error
+        except OSError as error:
+            raise transport.network_error(error) from error
+        with suppress(Exception):
+            self._arm(deadline.within(QUIT_SECONDS))
+            self._client.quit()
+
+    def _connect(self, deadline: Deadline) -> None:
+        """Connect to the first address that accepts; each gets an equal share of the time left."""
+        found = resolve.look_up(self._smtp.target, deadline)[: transport.ADDRESS_LIMIT]
+        failure = ProbeError(Kind.UNRESOLVED, "has no address")
+        for position, address in enumerate(found):
+            try:
+                self._stream = transport.connect(
+                    address, None, deadline.share(len(found) - position)
+                )
+                break
+            except ProbeError as error:
+                failure = error
+        if self._stream is None:
+            raise failure
+        self._arm(deadline)
+        if self._smtp.tls.security is Security.IMPLICIT:
+            self._step = "the TLS handshake"
+            self._encrypt()
+        self._use_socket()
+        own = self._stream.sock.getsockname()[0]
+        literal = f"[IPv6:{own}]" if ":" in own else f"[{own}]"
+        self._client.local_hostname = self._smtp.helo or literal
+        self._step = "the greeting"
+        self._require(220, *self._client.getreply())
+
+    def _arm(self, deadline: Deadline) -> None:
+        assert self._stream is not None  # noqa: S101 - connected
+        self._stream.arm(deadline)
+
+    def _encrypt(self) -> None:
+        assert self._stream is not None  # noqa: S101 - connected
+        assert self._context is not None  # noqa: S101 - with TLS
+        self._stream.start_tls(self._context, self._smtp.tls.name)
+
+    def _use_socket(self) -> None:
+        """Let smtplib use the socket, with nothing that was received or learned before."""
+        assert self._stream is not None  # noqa: S101 - connected
+        if self._client.file:
+            self._client.file.close()
+        self._client.sock = self._stream.sock
+        self._client.file = _Lines(self._stream.sock.makefile("rb"))
+        self._client.ehlo_resp = self._client.helo_resp = None
+        self._client.esmtp_features = {}
+
+    def _say_hello(self, deadline: Deadline) -> None:
+        self._step = "EHLO"
+        self._arm(deadline)
+        code, text = self._client.ehlo()
+        if code == 502 or (code == 500 and self._begin_login is None):
+            code, text = self._client.helo()
+        self._require(250, code, text)
+
+    def _start_tls(self, deadline: Deadline) -> None:
+        self._step = "STARTTLS"
+        if not self._client.has_extn("starttls"):
+            raise ProbeError(Kind.NO_STLS, "does not offer STARTTLS")
+        self._require(220, *self._client.docmd("STARTTLS"))
+        self._encrypt()
+        self._use_socket()
+        self._say_hello(deadline)
+
+    def _log_in(self, begin: Callable[[tuple[str, ...]], tuple[str, Responses]]) -> None:
+        self._step = "AUTH"
+        name, responses = begin(tuple(self._client.esmtp_features.get("auth", "").upper().split()))
+        answer = next(responses)
+        encoded = None if answer is None else b64encode(answer).decode() or "="
+        if encoded is not None and len(encoded) <= _LONGEST_RESPONSE:
+            code, text = self._client.docmd("AUTH", f"{name} {encoded}")
+        else:
+            code, text = self._client.docmd("AUTH", name)
+            if code == 334 and encoded is not None:
+                code, text = self._client.docmd(encoded)
+        while code == 334:
+            try:
+                answer = responses.send(b64decode(text + b"==="))
+            except (StopIteration, ValueError) as error:
+                raise ProbeError(Kind.GARBLED, "sent a malformed challenge") from error
+            code, text = self._client.docmd(b64encode(answer or b"").decode())
+        self._require(235, code, text)
+
+    def _transfer(self, mail: Mail) -> None:
+        self._step = "MAIL FROM"
+        self._require(250, *self._client.mail(mail.sender))
+        self._step = "RCPT TO"
+        # A bounce would fill another mailbox (RFC 3461 section 4.1).
+        options = ["NOTIFY=NEVER"] if self._client.has_extn("dsn") else []
+        code, text = self._client.rcpt(mail.recipient, options)
+        self._require(250, 250 if code == 251 else code, text)
+        self._step = "DATA"
+        self._require(250, *self._client.data(mail.content))
+
+    def _require(self, wanted: int, code: int, text: bytes) -> None:
+        if code != wanted:
+            raise self._refused(code, text)
+
+    def _refused(self, code: int, text: bytes | str) -> ProbeError:
+        """Return the error for a reply; 4xx is temporary (RFC 5321 section 4.2.1)."""
+        data = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
+        reply = self._shown(code, data)
+        if 400 <= code < 500:
+            return ProbeError(Kind.SUBMISSION_TEMPORARY, "{}", reply)
+        if code < 0:
+            return ProbeError(Kind.SUBMISSION, "no SMTP reply: {}", reply)
+        return ProbeError(Kind.SUBMISSION, "{}", reply)
+
+    def _shown(self, code: int, text: bytes) -> Printable:
+        number = b"%d " % code if code > 0 else b""
+        return self._sanitise(number + text.replace(b"\n", b" ")) or printable("(nothing)")
+
+
+class _Lines:
+    """The lines of a server, with a limit on their bytes."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._left = TOTAL_LIMIT
+
+    def readline(self, limit: int) -> bytes:
+        line = self._file.readline(limit)
+        self._left -= len(line)
+        if self._left < 0:
+            raise ProbeError(Kind.OVERSIZED, "sends without end")
+        return line
+
+    def close(self) -> None:
+        self._file.close()

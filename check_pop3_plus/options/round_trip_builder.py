@@ -1,0 +1,130 @@
+"""Build the settings of a round trip from the given options."""
+
+import os
+import re
+
+from check_pop3_plus.model.settings import (
+    Grant,
+    Login,
+    RangePair,
+    RoundTrip,
+    SecretSource,
+    Security,
+    Smtp,
+    Target,
+    TlsPolicy,
+    Verify,
+)
+from check_pop3_plus.options import validators
+from check_pop3_plus.options.table import Given
+from check_pop3_plus.options.validators import UsageError, invalid
+
+_PORTS = {Security.IMPLICIT: 465, Security.STLS: 587, Security.PLAIN: 25}
+
+_PREFIXES = ("--round-trip-", "--smtp-", "--probe-age-", "--delivery-")
+
+_PASSWORDS = ("--smtp-password-file", "--smtp-password-env", "--smtp-password-command")
+
+
+def build(
+    given: Given, target: Target, tls: TlsPolicy, grant: Grant | None, delivery: RangePair
+) -> RoundTrip | None:
+    """Return the round trip, or None without one. Raises UsageError."""
+    ours = (each for each in given if each.startswith(_PREFIXES) and each != "--smtp-auth")
+    first = next(ours, None)
+    if "--round-trip-to" not in given:
+        if first:
+            raise UsageError("{} needs --round-trip-to", first)
+        return None
+    is_fetch_only = "--round-trip-fetch-only" in given
+    needed = ["--username", "--round-trip-key-file"]
+    needed += [] if is_fetch_only else ["--smtp-host", "--smtp-from"]
+    for option in needed:
+        if option not in given:
+            raise UsageError("--round-trip-to needs {}", option)
+    unused = next((each for each in given if each.startswith("--smtp-")), None)
+    if is_fetch_only and unused:
+        raise UsageError("--round-trip-fetch-only sends nothing: leave out {}", unused)
+    recipient = validators.mail_address(given["--round-trip-to"][-1], "--round-trip-to")
+    identifier = given.checked("--round-trip-id", validators.identifier)
+    warning, critical = (_age(given, level) for level in ("warning", "critical"))
+    if (warning or 900) > (critical or max(1800, warning or 0)):
+        raise UsageError("--probe-age-critical must not be below --probe-age-warning")
+    return RoundTrip(
+        recipient=recipient,
+        key_file=validators.path(given["--round-trip-key-file"][-1], "--round-trip-key-file"),
+        id=identifier or _default_identifier(target.hostname),
+        smtp=None if is_fetch_only else _smtp(given, target, tls, grant),
+        wait=given.checked("--round-trip-wait", validators.seconds_or_none) or 0.0,
+        probe_age_warning=warning or 900.0,
+        probe_age_critical=critical or max(1800.0, warning or 0.0),
+        delivery=delivery,
+    )
+
+
+def _default_identifier(hostname: str) -> str:
+    return re.sub("[^A-Za-z0-9._:@-]", "-", os.uname().nodename) + "/" + hostname
+
+
+def _age(given: Given, level: str) -> float | None:
+    option = f"--probe-age-{level}"
+    spec = given.checked(option, validators.age_range)
+    limit = validators.upper_limit(spec)
+    if spec is not None and not limit:
+        raise invalid(option, given[option][-1], "must be an age above 0, such as 15m")
+    return limit
+
+
+def _smtp(given: Given, target: Target, pop3_tls: TlsPolicy, grant: Grant | None) -> Smtp:
+    if "--smtp-ssl" in given and "--smtp-starttls" in given:
+        raise UsageError("--smtp-ssl and --smtp-starttls cannot be combined")
+    security = Security.PLAIN
+    if "--smtp-ssl" in given:
+        security = Security.IMPLICIT
+    elif "--smtp-starttls" in given:
+        security = Security.STLS
+    host = validators.host(given["--smtp-host"][-1], "--smtp-host")
+    tls = TlsPolicy(
+        security=security,
+        verify=pop3_tls.verify,
+        name=host,
+        minimum=pop3_tls.minimum,
+        ca_file=given.checked("--smtp-ca-file", validators.path) or pop3_tls.ca_file,
+        ca_path=None if "--smtp-ca-file" in given else pop3_tls.ca_path,
+        strict=pop3_tls.strict,
+    )
+    return Smtp(
+        target=Target(
+            host,
+            given.checked("--smtp-port", validators.port) or _PORTS[security],
+            target.family,
+            given.checked("--smtp-connect-to", validators.host),
+        ),
+        sender=validators.mail_address(given["--smtp-from"][-1], "--smtp-from"),
+        tls=tls,
+        helo=given.checked("--smtp-helo", validators.helo),
+        login=_login(given, tls, grant),
+    )
+
+
+def _login(given: Given, tls: TlsPolicy, grant: Grant | None) -> Login | None:
+    sources = [option for option in _PASSWORDS if option in given]
+    if "--smtp-username" not in given:
+        unused = next(iter([*sources, *(["--smtp-auth"] if "--smtp-auth" in given else [])]), None)
+        if unused:
+            raise UsageError("{} needs --smtp-username", unused)
+        return None
+    mechanism = given.last("--smtp-auth") or "auto"
+    has_token = grant is not None and mechanism in ("xoauth2", "oauthbearer") and not sources
+    if len(sources) + has_token != 1:
+        raise UsageError("--smtp-username needs one of {}", ", ".join(_PASSWORDS))
+    is_safe = tls.security is not Security.PLAIN and tls.verify is Verify.FULL
+    if not is_safe and "--allow-insecure-login" not in given:
+        raise UsageError(
+            "no password is sent to the SMTP server without verified TLS; use --smtp-ssl or"
+            " --smtp-starttls with --verify full, or --allow-insecure-login"
+        )
+    file, env, command = (given.checked(option, validators.filled) for option in _PASSWORDS)
+    username = validators.username(given["--smtp-username"][-1], "--smtp-username")
+    source = SecretSource(file, env, command, grant if has_token else None)
+    return Login(username, source, mechanism, "--allow-insecure-login" in given)
