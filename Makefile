@@ -41,6 +41,9 @@ else
 unexport HOST
 endif
 
+# The Python versions (3.N) of Debian's development branch that `make test-sid` tests.
+SID := 14 15
+
 SHARE ?= 1
 PARTS ?=
 SECONDS ?= 60
@@ -56,6 +59,8 @@ help:
 	@echo 'make test           style, types and all tests; skips what needs a missing server'
 	@echo 'make record         after an intended change of output: rewrite the recorded output'
 	@echo 'make test-systems   test inside real monitoring systems, and against more servers'
+	@echo 'make test-sid       as root on Debian: test on Python 3.14 and 3.15, before every release'
+	@echo 'make test-debian12  unit tests and checks with the libraries of Debian 12 (or test-debian13)'
 	@echo 'make coverage       branch coverage of the tests, including the installed command'
 	@echo 'make mutants        mutation tests; MODULES="grammar scram" selects modules'
 	@echo 'make soak           long runs against hostile servers; SHARE=0.1 runs a tenth,'
@@ -106,6 +111,10 @@ lock:
 		--output-file packaging/requirements.txt setup.cfg
 	@$(LOCK) --extra fuzz --constraint tests/requirements.txt \
 		--output-file tests/fuzz/requirements.txt setup.cfg
+	@printf '%s\n' nagiosplugin==1.3.2 cryptography==38.0.4 setuptools==66.1.1 wheel==0.38.4 | \
+		$(LOCK) --output-file tests/debian12-requirements.txt -
+	@printf '%s\n' nagiosplugin==1.3.2 cryptography==43.0.0 setuptools==78.1.1 | \
+		$(LOCK) --output-file tests/debian13-requirements.txt -
 
 # Check every pinned version against the advisory databases (online).
 audit: $(STAMP)
@@ -131,6 +140,21 @@ quick: lint
 
 test: servers lint $(VENV)/.packaging
 	$(PYTEST) --ignore=tests/systems tests
+
+# What needs no real server, on the newest Pythons of Debian: before every release.
+test-sid:
+	tests/debian-root sid sh -ec 'tests/install-servers $(foreach minor,$(SID),python3.$(minor)-venv); \
+		for minor in $(SID); do make simulated PYTHON=python3.$$minor VENV=.venv-3.$$minor; done'
+
+simulated: $(STAMP)
+	$(PYTEST) -m 'not real' --ignore=tests/systems tests
+
+# With the libraries of Debian 12, which are the lower bounds of setup.cfg, or of Debian 13.
+test-debian12 test-debian13: test-%:
+	@$(MAKE) --no-print-directory venv VENV=.venv-$*
+	@$(subst $(VENV),.venv-$*,$(PIP)) --require-hashes --requirement tests/$*-requirements.txt
+	@$(subst $(VENV),.venv-$*,$(PIP)) --no-index --no-deps --no-build-isolation --editable .
+	$(subst $(VENV),.venv-$*,$(PYTEST)) -q -m 'not real' tests/unit tests/checks
 
 # Rewrite the recorded output of the fault and threat tests; git diff shows the changes.
 record: servers $(STAMP)

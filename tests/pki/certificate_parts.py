@@ -49,6 +49,10 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha384": hashes.SHA384(),
     "sha512": hashes.SHA512(),
 }
+# Older libraries than cryptography 43 sign with ECDSA anew in every run.
+_REPRODUCIBLE = (
+    {"deterministic_signing": True} if hasattr(ec.ECDSA, "deterministic_signing") else {}
+)
 
 
 # --- keys --------------------------------------------------------------------------------------
@@ -133,7 +137,7 @@ def algorithm(key: Key, digest: str = "sha256") -> bytes:
 def sign(key: Key, body: bytes, digest: str = "sha256") -> bytes:
     match key:
         case ec.EllipticCurvePrivateKey():
-            return key.sign(body, ec.ECDSA(_HASHES[digest], deterministic_signing=True))
+            return key.sign(body, ec.ECDSA(_HASHES[digest], **_REPRODUCIBLE))
         case rsa.RSAPrivateKey():
             return key.sign(body, padding.PKCS1v15(), _HASHES[digest])
         case _:

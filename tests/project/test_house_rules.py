@@ -357,6 +357,9 @@ NEVER = {
     "inspect",
     "smtplib",
 }
+if sys.version_info >= (3, 14):
+    # nagiosplugin imports logging, which imports traceback, which loads these for its colours.
+    NEVER -= {"dataclasses", "inspect"}
 
 
 @pytest.mark.cost

@@ -36,6 +36,7 @@ popuseimapflags: yes
 sasl_mech_list: PLAIN LOGIN CRAM-MD5 SCRAM-SHA-1 SCRAM-SHA-256
 tls_server_cert: /etc/cyrus.pem
 tls_server_key: /etc/cyrus.pem
+allowstarttls: on
 """
 _FOLDERS = (
     *("run/cyrus", "run/cyrus/proc", "run/cyrus/lock", "run/cyrus/socket"),

@@ -107,8 +107,14 @@ class Director:
         self.run(kind, "create", name, "--json", json.dumps(properties))
 
     def count(self, table: str) -> int:
-        """Return how many rows a table of the database has."""
-        return int(_query(self._folder, f"SELECT COUNT(*) FROM director.{table}"))
+        """Return how many rows a table of the database has, without log entries of no change."""
+        # Director 1.11 logs such an entry of the service set at each restore.
+        where = (
+            " WHERE NOT old_properties <=> new_properties"
+            if table == "director_activity_log"
+            else ""
+        )
+        return int(_query(self._folder, f"SELECT COUNT(*) FROM director.{table}{where}"))
 
     def tables(self) -> list[str]:
         return _query(self._folder, "SHOW TABLES FROM director").split()
