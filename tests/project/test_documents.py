@@ -20,6 +20,7 @@ from check_pop3_plus.check.figures import LABELS
 from check_pop3_plus.model.failures import Kind
 from check_pop3_plus.model.settings import State
 from check_pop3_plus.options import parser
+from check_pop3_plus.output.prometheus_text import _HELP as METRICS
 from tests.pki.certificates import Pki
 from tests.servers.dovecot import Dovecot
 from tests.support import documents, faults, generated, kinds_page, shown_world
@@ -289,8 +290,9 @@ def test_shell_blocks_have_no_syntax_error() -> None:
 FOREIGN = {
     *("--rootcert", "--selfsigned", "--noauth", "--ignore-host-cn", "--resolve"),
     *("--fingerprint", "--maximum-validity", "--require-no-tls1", "--require-no-tls1_1"),
+    "--collector.textfile.directory",
 }
-"""Options of check_ssl_cert that the README translates."""
+"""Options of check_ssl_cert that the README translates, and of node_exporter."""
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
@@ -320,6 +322,13 @@ def test_page_of_metrics_lists_every_label_with_its_unit() -> None:
     for label, unit in measured:
         name = re.sub(r"(?<=time_|days_)\d+_.+", "<address>", label)
         assert units[name] == unit, label
+
+
+def test_page_of_formats_lists_every_metric_of_prometheus() -> None:
+    """Each metric stands there with its HELP text."""
+    page = (PROJECT / "docs" / "json.md").read_text()
+
+    assert dict(re.findall(r"^\| `(pop3_.+?)` \| (.+) \|$", page, re.MULTILINE)) == METRICS
 
 
 def test_pages_show_the_files_that_are_read() -> None:

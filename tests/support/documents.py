@@ -39,6 +39,9 @@ _VARYING = (
     (re.compile(r"\d+(\.\d+)? ?ms\b"), "MS"),
     (re.compile(r"[0-9A-Fa-f:]{24,}|\bserial \S+"), "HEX"),
     (re.compile(r"\bin \d+\.\d s"), "in TIME s"),
+    # JSON and metrics.
+    (re.compile(r"\d{4}-\d\d-\d\dT[\d:]+Z|DATET[\d:]+Z"), "DATE"),
+    (re.compile(r"(seconds(\{.*\})?:?\"?:? |\"value\": )\d+\.\d+"), r"\1NUMBER"),
     (re.compile(r" +#*(?=\n|$)"), ""),
 )
 
