@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from check_pop3_plus.check import run
+from check_pop3_plus.check.default_states import POLICIES
 from check_pop3_plus.check.verdict import STATUS_LIMIT, Figure, Verdict
 from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Phase
 from check_pop3_plus.model.report import (
@@ -131,7 +132,7 @@ def sessions(draw: st.DrawFn) -> Session:
 
 def _has_state(kind: Kind) -> bool:
     """Return whether a kind can be a failure, and not only a crossed threshold."""
-    return kind not in (Kind.SLOW, Kind.EXPIRING, Kind.MESSAGES, Kind.SIZE)
+    return POLICIES[kind].state is not None
 
 
 @st.composite
