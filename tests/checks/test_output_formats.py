@@ -23,7 +23,8 @@ from tests.servers.scripted_server import PoliteServer, ScriptedServer, dead_por
 from tests.support.command import COMMAND, Run, run
 from tests.support.faults import CANARY, assert_no_canary
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schema-1.json").read_text())
+ROOT = Path(__file__).parents[2]
+SCHEMA = json.loads((ROOT / "docs" / "schema-1.json").read_text())
 
 
 def assert_described(value: object) -> None:
@@ -343,3 +344,16 @@ def test_status_line_in_the_metrics_is_one_comment() -> None:
 
     assert done.out.startswith("# POP3 CRITICAL - ")
     assert all("{target=" in name for name in series(done.out))
+
+
+def test_alert_rules_use_metrics_that_exist() -> None:
+    """Each is one that the page describes, and promtool accepts the rules."""
+    rules = ROOT / "icinga-templates/prometheus/check_pop3_plus.rules.yml"
+    used = set(re.findall(r"\bpop3_[a-z_]+", rules.read_text()))
+
+    described = re.findall(r"^\| `(pop3_[a-z_]+)`", (ROOT / "docs/json.md").read_text(), re.M)
+    assert used <= set(described)
+    promtool = shutil.which("promtool")
+    if promtool:
+        done = subprocess.run([promtool, "check", "rules", rules], capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
