@@ -116,8 +116,8 @@ def test_recent_probe_is_ok_and_replaced(mode: str, pki: Pki, play: Play) -> Non
     assert done.perfdata["messages"] == "1;;;0"
     assert done.perfdata["probes_pending"] == "1;;;0"
     assert "delivery" not in done.perfdata
-    assert "rcpt TO:<monitor@example.test> NOTIFY=NEVER" in [
-        each.decode() for each in smtp.commands
+    assert "rcpt to:<monitor@example.test> notify=never" in [
+        each.decode().lower() for each in smtp.commands
     ]
 
 
