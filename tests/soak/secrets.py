@@ -158,6 +158,6 @@ def _depends(case: tuple[str, str, str, int]) -> list[str]:
         with EchoingServer(said, place) as server:
             argv = secret_search.arguments(server, how, *_VERBOSITIES[verbosity])
             out = secret_search.shown(argv, secret.encode())
-        outputs[re.sub(r"\d+\.\d+|(?<=:)\d+", "N", out)] = secret
+        outputs[re.sub(r"\d+\.\d+|(?<=:)\d+|(?<= -p )\d+", "N", out)] = secret
     more = len(outputs) - 1
     return [f"{case}: differs for {sorted(outputs.values())}"] * more
