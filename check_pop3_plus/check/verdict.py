@@ -1,9 +1,14 @@
 """The result of a check or of a sweep, before it is rendered."""
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import ProbeError
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import CertificateFacts
+from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STATUS_LIMIT = 200
 """Characters of line 1 before the performance data (contract, section 3)."""
@@ -79,6 +84,28 @@ class Verdict(Record):
         line = f"POP3 {self.state.name} - {self.status}"
         limit = STATUS_LIMIT - len(self.suffix)
         return (line if len(line) <= limit else line[: limit - 3].rstrip() + "...") + self.suffix
+
+    def masked(self, mask: "Callable[[str], str]") -> "Verdict":
+        """Return it with `mask` applied to every text that may repeat what a server said."""
+        return self.replace(
+            status=mask(self.status),
+            suffix=mask(self.suffix),
+            lines=tuple(map(mask, self.lines)),
+            addresses=tuple(
+                each.replace(reason=each.reason and mask(each.reason)) for each in self.addresses
+            ),
+            certificate=self.certificate and _masked(self.certificate, mask),
+            intermediate=self.intermediate and _masked(self.intermediate, mask),
+            attempts=tuple((state, mask(status)) for state, status in self.attempts),
+        )
+
+
+def _masked(facts: CertificateFacts, mask: "Callable[[str], str]") -> CertificateFacts:
+    return facts.replace(
+        subject=facts.subject and sanitise(mask(facts.subject)),
+        issuer=facts.issuer and sanitise(mask(facts.issuer)),
+        names=tuple(sanitise(mask(name)) for name in facts.names),
+    )
 
 
 def of_error(error: ProbeError) -> Verdict:

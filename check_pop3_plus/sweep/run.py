@@ -178,14 +178,7 @@ class Run:
         """Mask the secrets that were learnt elsewhere after a check began with `sanitise`."""
         if sanitise is self._masker.sanitise:
             return outcome
-        verdict = outcome.verdict
-        return outcome.replace(
-            verdict=verdict.replace(
-                status=self.mask(verdict.status),
-                suffix=self.mask(verdict.suffix),
-                lines=tuple(map(self.mask, verdict.lines)),
-            )
-        )
+        return outcome.replace(verdict=outcome.verdict.masked(self.mask))
 
     def _start_adding(self) -> None:
         """Start a thread that starts the others, unless there is one or it has nothing to do."""
