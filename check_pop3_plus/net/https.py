@@ -12,7 +12,7 @@ from functools import partial
 from check_pop3_plus import __version__
 from check_pop3_plus.model.failures import Kind, ProbeError, config_error
 from check_pop3_plus.model.settings import HttpsEndpoint, Security, Target, TlsPolicy
-from check_pop3_plus.net import resolve, tls, transport
+from check_pop3_plus.net import tls, transport
 from check_pop3_plus.support.deadline import Deadline, run_with_deadline
 
 BODY_LIMIT = 64 * 1024
@@ -69,22 +69,11 @@ class _Connection(http.client.HTTPSConnection):
         self._opening: transport.Stream | None = None
 
     def connect(self) -> None:
-        """Connect to the first address that accepts; each gets an equal share of the time left."""
-        found = resolve.look_up(Target(self.host, self.port), self.deadline)
-        tried = found[: transport.ADDRESS_LIMIT]
-        failure = ProbeError(Kind.UNRESOLVED, "has no address")
-        for position, address in enumerate(tried):
-            share = self.deadline.share(len(tried) - position)
-            try:
-                stream = self._opening = transport.connect(address, None, share)
-            except ProbeError as error:
-                failure = error
-            else:
-                stream.arm(self.deadline)
-                stream.start_tls(tls.context(self._policy), self._policy.name)
-                self._stream, self.sock = stream, stream.sock
-                return
-        raise failure
+        """Connect, with a complete handshake."""
+        stream = transport.connect_to_first(Target(self.host, self.port), self.deadline)
+        self._opening = stream
+        stream.start_tls(tls.context(self._policy), self._policy.name)
+        self._stream, self.sock = stream, stream.sock
 
     def post(self, path: str, body: bytes, fields: Mapping[str, str]) -> tuple[int, bytes]:
         """Send a request and read its reply. Raises ProbeError."""

@@ -16,7 +16,7 @@ from check_pop3_plus.model.failures import DeadlineExceeded, Kind, ProbeError
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable
 from check_pop3_plus.model.settings import Security, Smtp
-from check_pop3_plus.net import resolve, transport
+from check_pop3_plus.net import transport
 from check_pop3_plus.support.deadline import Deadline, run_with_deadline
 
 if TYPE_CHECKING:
@@ -108,20 +108,8 @@ class Submission:
             self._client.quit()
 
     def _connect(self, deadline: Deadline) -> None:
-        """Connect to the first address that accepts; each gets an equal share of the time left."""
-        found = resolve.look_up(self._smtp.target, deadline)[: transport.ADDRESS_LIMIT]
-        failure = ProbeError(Kind.UNRESOLVED, "has no address")
-        for position, address in enumerate(found):
-            try:
-                self._stream = transport.connect(
-                    address, None, deadline.share(len(found) - position)
-                )
-                break
-            except ProbeError as error:
-                failure = error
-        if self._stream is None:
-            raise failure
-        self._arm(deadline)
+        """Connect, and read the greeting."""
+        self._stream = transport.connect_to_first(self._smtp.target, deadline)
         if self._smtp.tls.security is Security.IMPLICIT:
             self._step = "the TLS handshake"
             self._encrypt()

@@ -17,6 +17,8 @@ from check_pop3_plus.model.failures import (
     is_shortage,
 )
 from check_pop3_plus.model.report import Address, TlsFacts
+from check_pop3_plus.model.settings import Target
+from check_pop3_plus.net import resolve
 from check_pop3_plus.net.tls_errors import (
     is_eof,
     is_want_read,
@@ -63,6 +65,25 @@ def connect(address: Address, source: str | None, deadline: Deadline) -> "Stream
         sock.close()
         raise
     return Stream(sock, deadline)
+
+
+def connect_to_first(target: Target, deadline: Deadline) -> "Stream":
+    """Open a connection to the first address of a target that accepts, with the whole deadline.
+
+    Each address gets an equal share of the time left. Raises what `look_up` raises, and the error
+    of the last address.
+    """
+    found = resolve.look_up(target, deadline)[:ADDRESS_LIMIT]
+    failure = ProbeError(Kind.UNRESOLVED, "has no address")
+    for position, address in enumerate(found):
+        try:
+            stream = connect(address, None, deadline.share(len(found) - position))
+        except ProbeError as error:
+            failure = error
+        else:
+            stream.arm(deadline)
+            return stream
+    raise failure
 
 
 def _bind(sock: socket.socket, source: str) -> None:
