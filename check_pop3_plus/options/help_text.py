@@ -55,7 +55,7 @@ def render(width: int) -> str:
 
 
 def version(is_verbose: bool) -> str:
-    """Return the version, and with -v whether each run compiles the package anew."""
+    """Return the version, and with -v whether the package is compiled to bytecode."""
     shown = f"{PROGRAM} {__version__}"
     if not is_verbose:
         return shown

@@ -116,7 +116,7 @@ class LineBuffer:
         return line.removesuffix(b"\r")
 
     def begin_message(self) -> None:
-        """Count the bytes received anew: each message has a limit of its own."""
+        """Restart the count of bytes received: each message has a limit of its own."""
         self._received = len(self._data)
 
     @property

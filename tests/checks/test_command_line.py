@@ -15,7 +15,7 @@ import pytest
 
 from tests.pki.certificates import Pki
 from tests.servers.scripted_server import PoliteServer, ScriptedServer, Step, expect, say, silence
-from tests.support.command import COMMAND, Run, run
+from tests.support.command import COMMAND, Run, run, run_broken_check
 from tests.support.faults import CANARY, assert_no_canary, check, flags, honest
 
 INSTALL = Path(__file__).parent.parent.parent / "docs" / "install.md"
@@ -349,17 +349,7 @@ def test_missing_module_is_named() -> None:
 @pytest.mark.parametrize("verbosity", [0, 3])
 def test_internal_error_is_one_line_without_its_text(verbosity: int) -> None:
     """Fault 67: type and, with -vvv, place are shown; the text may quote a secret."""
-    script = (
-        "import sys, time\n"
-        "from check_pop3_plus import start\n"
-        "from check_pop3_plus.check import run\n"
-        "def broken(*_): raise KeyError('s3cret | \\n')\n"
-        "run.run_check = broken\n"
-        f"sys.exit(start.main(['-H', 'x'] + ['-vvv'] * {verbosity // 3}, time.monotonic()))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
+    done = run_broken_check("-H", "x", *["-vvv"] * (verbosity // 3))
 
     assert done.returncode == 3
     assert done.stdout.startswith("POP3 UNKNOWN - bug: internal error (KeyError)\nkind: bug\n")

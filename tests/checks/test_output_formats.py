@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ import pytest
 from check_pop3_plus.model.failures import Phase
 from tests.pki.certificates import Pki
 from tests.servers.scripted_server import PoliteServer, ScriptedServer, dead_port, say, silence
-from tests.support.command import COMMAND, Run, run
+from tests.support.command import COMMAND, Run, run, run_broken_check
 from tests.support.faults import CANARY, assert_no_canary
 
 ROOT = Path(__file__).parents[2]
@@ -155,17 +154,7 @@ def test_sweep_with_a_format_is_a_usage_error() -> None:
 @pytest.mark.parametrize("form", ["json", "prometheus"])
 def test_internal_error_obeys_the_format(form: str) -> None:
     """The last safety net prints what the reader expects, too."""
-    script = (
-        "import sys, time\n"
-        "from check_pop3_plus import start\n"
-        "from check_pop3_plus.check import run\n"
-        "def broken(*_): raise KeyError('s3cret')\n"
-        "run.run_check = broken\n"
-        f"sys.exit(start.main(['-H', 'x', '--output', '{form}'], time.monotonic()))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
+    done = run_broken_check("-H", "x", "--output", form)
 
     assert done.returncode == 3
     assert "s3cret" not in done.stdout
@@ -313,7 +302,7 @@ def test_metrics_file_that_cannot_work_is_a_usage_error(
 
 
 def test_metrics_file_that_cannot_be_written_is_critical(sweep: Path, tmp_path: Path) -> None:
-    """Nobody is told by Prometheus then."""
+    """Prometheus cannot report it then."""
     file = tmp_path / "taken.prom"
     file.mkdir()
     (file / "x").touch()

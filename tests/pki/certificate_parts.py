@@ -49,7 +49,7 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha384": hashes.SHA384(),
     "sha512": hashes.SHA512(),
 }
-# Older libraries than cryptography 43 sign with ECDSA anew in every run.
+# Before cryptography 43 each ECDSA signature is a different one.
 _REPRODUCIBLE = (
     {"deterministic_signing": True} if hasattr(ec.ECDSA, "deterministic_signing") else {}
 )

@@ -130,3 +130,17 @@ def timed(*args: str, env: Mapping[str, str] | None = None, limit: int = 30) -> 
 def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
     known = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     return {**known, "LC_ALL": "C.UTF-8", **(more or {})}
+
+
+def run_broken_check(*argv: str) -> subprocess.CompletedProcess[str]:
+    """Run the plugin with a bug in the check; the text of the exception quotes a secret."""
+    script = (
+        "import sys, time\n"
+        "from check_pop3_plus import start\n"
+        "from check_pop3_plus.check import run\n"
+        "def broken(*_): raise KeyError('s3cret | \\n')\n"
+        "run.run_check = broken\n"
+        "sys.exit(start.main(sys.argv[1:], time.monotonic()))"
+    )
+    command = [sys.executable, "-c", script, *argv]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
