@@ -179,7 +179,7 @@ def _at(key: str | None, error: UsageError) -> UsageError:
     """Return an error with the place of a key in an INI file."""
     if not isinstance(key, ini.Key):
         return error
-    return UsageError("{}, line {}: {}", key.path, key.line, error.message)
+    return UsageError("{} ({}, line {})", error.message, key.path, key.line)
 
 
 def _help_or_version(name: str, is_verbose: bool) -> str:

@@ -54,6 +54,9 @@ _TRIES_ALONE = 3
 _READ_AHEAD = 32
 """Sections parsed in one batch."""
 
+CURE = "; lower --jobs, or raise the limit (ulimit)"
+"""Of a shortage."""
+
 _ROUND_SECONDS = 0.02
 """How long results are collected: each wake-up of the main thread contends for the GIL."""
 
@@ -150,7 +153,7 @@ class Run:
     def why_late(self) -> str:
         """Why services are not done at the deadline, as far as that is known."""
         if self.shortage:
-            return f"{self.shortage}; lower --jobs, or raise the limit (ulimit)"
+            return self.shortage + CURE
         if any(self._parked.values()):
             return "others at the same address were busy; see --jobs-per-address"
         return ""

@@ -53,8 +53,8 @@ def read(wanted: Sweep) -> list[Service]:
     common: ini.Section = []
     for part in ini.parts(content, wanted.file):
         if part.name != COMMON and part.name.upper() == COMMON:
-            message = "{}, line {}: section [{}]: did you mean [DEFAULT]?"
-            raise UsageError(message, wanted.file, part.line, part.name)
+            message = "section [{}]: did you mean [DEFAULT]? ({}, line {})"
+            raise UsageError(message, part.name, wanted.file, part.line)
         if part.name != COMMON:
             found.append(part)
         elif part.errors:
