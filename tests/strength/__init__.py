@@ -76,6 +76,7 @@ UNITS = (
     "properties/test_grammar.py",
     "properties/test_options.py",
     "properties/test_output.py",
+    "properties/test_reader_comparison.py",
     "properties/test_text.py",
 )
 """The unit tests of each of these modules."""
