@@ -21,8 +21,8 @@ from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.support.places import Place, Places
 from check_pop3_plus.sweep import run as sweep_run
-from check_pop3_plus.sweep import services
-from check_pop3_plus.sweep.run import Outcome, Run
+from check_pop3_plus.sweep.outcome import Outcome
+from tests.support.sweeps import run_of
 
 LACKING = Verdict(State.UNKNOWN, "config: no descriptor", shortage="no descriptor")
 FINE = Verdict(State.OK, "answered")
@@ -51,8 +51,7 @@ def swept(
     patch.setattr(sweep_run, "_HOLD_SECONDS", 0.01)
     file = folder / "sweep.ini"
     file.write_text(text)
-    wanted = Sweep(str(file), jobs=1)
-    return list(Run(services.read(wanted), wanted, Deadline(Clock() + 5)).outcomes())
+    return list(run_of(Sweep(str(file), jobs=1)).outcomes())
 
 
 def test_service_that_lacked_resources_is_tried_again(
@@ -232,7 +231,7 @@ def run_file(folder: Path, text: str, **wanted: int) -> list[Outcome]:
     file = folder / "sweep.ini"
     file.write_text(text)
     sweep = Sweep(str(file), **wanted)  # type: ignore[arg-type]
-    return list(Run(services.read(sweep), sweep, Deadline(Clock() + 20)).outcomes())
+    return list(run_of(sweep, 20).outcomes())
 
 
 def test_user_has_one_login_at_a_time(
@@ -260,8 +259,7 @@ def test_service_waits_for_its_address_and_others_pass(
     other = f"[other!x]\nhostname = 127.0.0.2\nport = {crowd.port}"
     file = tmp_path / "sweep.ini"
     file.write_text("\n".join([*crowded, other, ""]))
-    wanted = Sweep(str(file), jobs=8, jobs_per_address=1)
-    run = Run(services.read(wanted), wanted, Deadline(Clock() + 1))
+    run = run_of(Sweep(str(file), jobs=8, jobs_per_address=1), 1)
 
     done = [outcome.service.name for outcome in run.outcomes()]
 
