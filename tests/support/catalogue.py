@@ -966,7 +966,7 @@ FAULTS = {
     ),
     103: Row(
         "an empty value of an option in an INI file",
-        {"": unknown(None, r"config: /.*, line 2: --expect needs a value")},
+        {"": unknown(None, r"config: --expect needs a value \(/.*, line 2\)")},
         ANY,
     ),
     104: Row(
