@@ -367,9 +367,10 @@ class Run:
 
         Raises ProbeError (config) where there is none.
         """
-        secret = self._secrets.get(settings.login.source) if settings.login else None
-        if isinstance(secret, ProbeError):
-            raise secret
+        source = settings.login.source if settings.login else SecretSource()
+        secret = self._secrets.get(source)
+        if isinstance(secret, ProbeError):  # of any section
+            raise secret.at(source.env or source.file)
         return secret
 
 
@@ -431,10 +432,10 @@ def _read_secrets(
 
     def read_files() -> None:
         for file in values_of(services, "--password-file"):
-            read(SecretSource(file=file))
+            read(SecretSource(file=str(file)))
 
     for name in values_of(services, "--password-env"):
-        read(SecretSource(env=name))
+        read(SecretSource(env=str(name)))
     with suppress(ProbeError):
         run_with_deadline(read_files, deadline.within(_FILES_SECONDS))
     return dict(secrets)
