@@ -162,6 +162,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("--sweep", "FILE", "check every service [HOST!SERVICE] of this INI file; its keys are the long options; the section DEFAULT and other options on the command line apply to all services"),
         Entry("--jobs", "N", "parallel checks (default 128)"),
         Entry("--jobs-per-address", "N", "parallel checks of servers at one address (default 4), and one login of each user there, so that the sweep does not cause the refusals that it reports"),
+        Entry("--workers", "N", "processes that share the checks and --jobs (default 1; from 500 services on one per processor); the services of one host name have the same one"),
         Entry("--submit", "TO", "submit each result to icinga2:URL (API), nagios:FILE (command file), write it as metrics to prometheus:FILE (of the textfile collector of node_exporter; FILE ends in .prom), or print it as JSON (jsonl:-, one object per line); the exit code then reports the sweep itself"),
         Entry("--icinga-user", "NAME", "user of the Icinga 2 API"),
         Entry("--icinga-password-file", "FILE", "read the password of the Icinga 2 API from the first line of this file; mode 0600 or 0640"),
