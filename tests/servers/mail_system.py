@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from tests.pki.certificates import Pki
 from tests.servers.chroots import DAEMON, MAIL, PASSWORD, Server
+from tests.servers.dovecot_settings import in_syntax_of
 
 DOMAIN = "example.test"
 ADDRESS = f"monitor@{DOMAIN}"
@@ -134,8 +135,8 @@ class MailSystem(Server):
     queue: ClassVar[str] = _QUEUE
     restrictions: ClassVar[str] = "permit_mynetworks,reject"
 
-    def __init__(self, root: Path, version: tuple[int, ...], ports: list[int]) -> None:
-        super().__init__(root, version, ports[:5])
+    def __init__(self, root: Path, ports: list[int]) -> None:
+        super().__init__(root, ports[:5])
         self.tls, self.smtp, self.submission, self.smtps = ports[1:5]
         self.policy = ports[5]
 
@@ -167,7 +168,8 @@ class MailSystem(Server):
         self.write("etc/dovecot/key.pem", key, mode=0o600)
         self.write("etc/dovecot/passwd", f"monitor:{{PLAIN}}{PASSWORD}::::::\n", DAEMON, 0o600)
         text = _DOVECOT.replace("%PLAIN%", str(self.plain)).replace("%TLS%", str(self.tls))
-        self.write("etc/dovecot/dovecot.conf", text.replace("%UID%", str(MAIL)))
+        text = in_syntax_of(self.version("dovecot-core"), text.replace("%UID%", str(MAIL)))
+        self.write("etc/dovecot/dovecot.conf", text)
         for part in ("", "/cur", "/new", "/tmp"):
             self.folder(f"{MAILDIR}{part}", MAIL, 0o700)
         self.own("home/monitor", MAIL, 0o700)
