@@ -137,7 +137,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 quick: lint
-	$(PYTEST) -q tests/unit
+	$(PYTEST) -q --hypothesis-profile quick tests/unit
 
 test: servers lint $(VENV)/.packaging
 	$(PYTEST) --ignore=tests/systems tests

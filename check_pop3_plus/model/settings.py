@@ -3,8 +3,12 @@
 from collections.abc import Mapping, Sequence
 from enum import Enum
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import Printable
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 
 class Secret:
@@ -217,6 +221,13 @@ class Remaining(Record):
 
     days: float | None = None
     share: float | None = None
+
+    def in_days(self, lifetime: "timedelta | None") -> float | None:
+        """Return it in days for a certificate of this lifetime; if unknown, without the share."""
+        limits = [] if self.days is None else [self.days]
+        if self.share is not None and lifetime is not None:
+            limits.append(self.share * (lifetime.total_seconds() / 86400))
+        return min(limits, default=None)
 
 
 class RangePair(Record):

@@ -7,11 +7,13 @@ from check_pop3_plus.model.settings import Sweep
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Clock, Deadline
-from check_pop3_plus.sweep import run as sweep_run
 from check_pop3_plus.sweep import services as sweep_services
-from check_pop3_plus.sweep import submission, summary
-from check_pop3_plus.sweep.json_target import StandardOutput
+from check_pop3_plus.sweep import summary
+from check_pop3_plus.sweep.known_secrets import KnownSecrets
+from check_pop3_plus.sweep.run import Run
 from check_pop3_plus.sweep.summary import Tally
+from check_pop3_plus.sweep.targets import submission
+from check_pop3_plus.sweep.targets.json_target import StandardOutput
 
 _SUBMIT_SECONDS = 5.0
 """Reserved from the run timeout for the last results; at most a tenth of it."""
@@ -32,7 +34,9 @@ def run_sweep(wanted: Sweep, started: float) -> int:
     if wanted.submit_target:
         checks_end = Deadline(end.at - min(_SUBMIT_SECONDS, wanted.run_timeout / 10))
         target = submission.open_target(wanted.submit_target, end)
-    run = sweep_run.Run(services, wanted, checks_end, target.senders if target else 0)
+    secrets = KnownSecrets(services, checks_end)
+    senders = target.senders if target else 0
+    run = Run(services, wanted, checks_end, secrets, senders)
     tally = Tally(services, wanted)
     is_json = isinstance(target, StandardOutput)
     progress = _Progress(tally, is_shown=os.isatty(1) and not is_json)

@@ -21,8 +21,6 @@ from check_pop3_plus.model.failures import ProbeError
 from check_pop3_plus.model.settings import Sweep
 from check_pop3_plus.options import ini
 from check_pop3_plus.output.plugin_text import render
-from check_pop3_plus.support.deadline import Deadline
-from check_pop3_plus.sweep import run as sweep_run
 from check_pop3_plus.sweep import services
 from tests.pki.certificates import Pki
 from tests.servers.network import network
@@ -39,6 +37,7 @@ from tests.servers.scripted_server import (
 )
 from tests.support.command import COMMAND, Run, run
 from tests.support.faults import CANARY, assert_no_canary
+from tests.support.sweeps import run_of
 
 GREETING = b"+OK ready\r\n"
 
@@ -351,8 +350,7 @@ def test_sweep_with_a_bug_in_one_section_makes_that_unknown(
     path = tmp_path / "sweep.ini"
     path.write_text("[a!b]\n")
     wanted = Sweep(str(path))
-    [service] = services.read(wanted)
-    [outcome] = sweep_run.Run([service], wanted, Deadline(time.monotonic() + 5)).outcomes()
+    [outcome] = run_of(wanted).outcomes()
 
     assert render(outcome.verdict) == (
         "POP3 UNKNOWN - bug: internal error (ZeroDivisionError)\nkind: bug\n"

@@ -50,9 +50,8 @@ class Server(ABC):
     """Also the name of its directory."""
     port_count: ClassVar[int]
 
-    def __init__(self, root: Path, version: tuple[int, ...], ports: list[int]) -> None:
+    def __init__(self, root: Path, ports: list[int]) -> None:
         self.root = root
-        self.version = version
         self.ports = ports
         self.plain = ports[0]
 
@@ -90,6 +89,13 @@ class Server(ABC):
             check=True,
         )
         return done.stdout
+
+    def version(self, package: str) -> tuple[int, ...]:
+        """Return the upstream version from the file name of an unpacked package."""
+        packages = (UNPACKED / self.package / "packages").read_text()
+        found = re.search(rf"^{package}_(?:\d+%3a)?(\d+(?:\.\d+)*)", packages, re.M)
+        assert found, packages
+        return tuple(map(int, found[1].split(".")))
 
     def write(self, path: str, text: str | bytes, owner: int = 0, mode: int = 0o644) -> None:
         file = self.root / path
@@ -131,7 +137,7 @@ class Server(ABC):
         root = Path(tempfile.mkdtemp(prefix=f"{cls.package}.run.", dir=UNPACKED))
         try:
             _link(unpacked / "root", root)
-            server = cls(root, _version(unpacked, cls.package), free_ports(cls.port_count))
+            server = cls(root, free_ports(cls.port_count))
             server.furnish(pki)
             with _syslog(root), _started(server):
                 server.settle()
@@ -151,8 +157,8 @@ class TlsServer(Server):
     rejection: ClassVar[str]
     """The text that it logs once for each rejected login."""
 
-    def __init__(self, root: Path, version: tuple[int, ...], ports: list[int]) -> None:
-        super().__init__(root, version, ports)
+    def __init__(self, root: Path, ports: list[int]) -> None:
+        super().__init__(root, ports)
         self.tls, self.strict = ports[1:3]
         """`strict` is a plain-text port that refuses passwords before TLS."""
 
@@ -173,14 +179,6 @@ def _unpacked(package: str) -> Path:
         asked_for = os.environ.get("CI") == "true" or os.environ.get("INSTALL") == "1"
         (pytest.fail if asked_for else pytest.skip)(f"{package} {problem}")
     return folder
-
-
-def _version(unpacked: Path, package: str) -> tuple[int, ...]:
-    """Return the upstream version from the file name of the package."""
-    packages = (unpacked / "packages").read_text()
-    found = re.search(rf"^{package}_(?:\d+%3a)?(\d+(?:\.\d+)*)", packages, re.M)
-    assert found, packages
-    return tuple(map(int, found[1].split(".")))
 
 
 def _link(unpacked: Path, root: Path) -> None:

@@ -35,9 +35,9 @@ from tests.servers.dovecot_settings import (
     MECHANISMS,
     OAUTH2,
     OPENSSL,
+    USERS,
     VARIANTS,
     in_syntax_of,
-    users,
 )
 from tests.support import command
 from tests.support.command import Run
@@ -255,7 +255,7 @@ def _configuration(folder: Path, pki: Pki, variant: str, plain: int, tls: int) -
     pki.expiring(5, 90)
     account = _account()
     certificate, key = pki.files("good")
-    text = (CONFIGURATION + users(version())).format(
+    text = (CONFIGURATION + USERS).format(
         folder=folder,
         mechanisms=MECHANISMS,
         addresses=", ".join(persona.address for persona in PERSONAS.values()),

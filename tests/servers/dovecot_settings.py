@@ -110,7 +110,7 @@ issuers = https://issuer.example.test
 
 MECHANISMS = "plain login cram-md5 apop scram-sha-1 scram-sha-256 external xoauth2 oauthbearer"
 
-_USERS = """
+USERS = """
 passdb {{
   driver = passwd-file
   args = {folder}/passwd
@@ -133,46 +133,26 @@ userdb {{
 }}
 """
 
-_USERS_2_4 = """
-passdb passwd-file {{
-  default_password_scheme = PLAIN
-  passwd_file_path = {folder}/passwd
-  mechanisms_filter = plain login cram-md5 apop scram-sha-1 scram-sha-256
-}}
-passdb static {{
-  mechanisms_filter = external
-  fields {{
-    nopassword = y
-  }}
-}}
-oauth2 {{
+_OAUTH2_2_4 = r"""oauth2 {
   introspection_mode = local
   username_attribute = email
   issuers = https://issuer.example.test
-}}
-oauth2_local_validation {{
-  dict fs {{
-    fs posix {{
-      prefix = {folder}/keys/
-    }}
-  }}
-}}
-userdb static {{
-  fields {{
-    uid = {uid}
-    gid = {gid}
-    home = {folder}/mail/%{{user}}
-  }}
-}}
+}
+oauth2_local_validation {
+  dict fs {
+    fs posix {
+      prefix = \1/keys/
+    }
+  }
+}
 """
 
 # https://doc.dovecot.org/2.4.1/installation/upgrade/2.3-to-2.4.html
 _CHANGED_IN_2_4 = {
-    r"^base_dir =": "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\nbase_dir =",
-    r"^protocols = pop3": "protocols {\n  pop3 = yes\n}",
-    r"^mail_location = maildir:(.*)/%u": (
-        r"mail_driver = maildir\nmail_path = \1/%{user}\nmail_home = \1/%{user}"
-    ),
+    r"\A": "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n",
+    r"^mail_location = maildir:(.*)": r"mail_driver = maildir\nmail_path = \1",
+    r"^auth_username_format = %n": "auth_username_format = %{user | username}",
+    r"%u$": "%{user}",
     r"disable_plaintext_auth = no": "auth_allow_cleartext = yes",
     r"disable_plaintext_auth = yes": "auth_allow_cleartext = no",
     r"ssl_cert = <": "ssl_server_cert_file = ",
@@ -186,17 +166,18 @@ _CHANGED_IN_2_4 = {
     r"^    address =": "    listen =",
     r"service_count = 0": "restart_request_count = unlimited",
     r"import_environment = (.*)": r"import_environment {\n  \1\n}",
+    r"^passdb \{\n  driver = oauth2\n.*\n  args = (.*)/oauth2\n\}\n": _OAUTH2_2_4,
+    r"^(passdb|userdb) \{\n  driver = (.*)": r"\1 \2 {",
+    r"^  mechanisms =": "  mechanisms_filter =",
+    r"^  args = (/.*)": r"  default_password_scheme = PLAIN\n  passwd_file_path = \1",
+    r"^  args = (nopassword)=y": r"  fields {\n    \1 = y\n  }",
+    r"^  args = (uid=\d+) (gid=\d+) (home=.*)": r"  fields {\n    \1\n    \2\n    \3\n  }",
 }
 
 LOGGED_BY_2_4 = {
     "Logged in: user=": "Login: user=",
     "Login aborted: Logged out (": "Aborted login by logging out (",
 }
-
-
-def users(version: tuple[int, ...]) -> str:
-    """Return the template of the user databases."""
-    return _USERS if version < (2, 4) else _USERS_2_4
 
 
 def in_syntax_of(version: tuple[int, ...], settings: str) -> str:

@@ -12,8 +12,12 @@ from typing import ClassVar
 
 from tests.pki.certificates import Pki
 from tests.servers.chroots import DAEMON, MAIL, PASSWORD, Server
+<<<<<<< HEAD
 from tests.servers.dovecot import TOKEN_KEY
-from tests.servers.dovecot_settings import OAUTH2
+from tests.servers.dovecot_settings import OAUTH2, in_syntax_of
+=======
+from tests.servers.dovecot_settings import in_syntax_of
+>>>>>>> main
 
 DOMAIN = "example.test"
 ADDRESS = f"monitor@{DOMAIN}"
@@ -181,8 +185,8 @@ class MailSystem(Server):
     dovecot: ClassVar[str] = _FOR_POSTFIX
     """Added to dovecot.conf."""
 
-    def __init__(self, root: Path, version: tuple[int, ...], ports: list[int]) -> None:
-        super().__init__(root, version, ports[:5])
+    def __init__(self, root: Path, ports: list[int]) -> None:
+        super().__init__(root, ports[:5])
         self.tls, self.smtp, self.submission, self.smtps = ports[1:5]
         self.policy = ports[5]
 
@@ -196,7 +200,9 @@ class MailSystem(Server):
         self.write("etc/dovecot/key.pem", key, mode=0o600)
         self.write("etc/dovecot/passwd", f"monitor:{{PLAIN}}{PASSWORD}::::::\n", DAEMON, 0o600)
         text = _DOVECOT.replace("%PLAIN%", str(self.plain)).replace("%TLS%", str(self.tls))
-        self.write("etc/dovecot/dovecot.conf", text.replace("%UID%", str(MAIL)) + self.dovecot)
+        text = text.replace("%UID%", str(MAIL)) + self.dovecot
+        text = in_syntax_of(self.version("dovecot-core"), text)
+        self.write("etc/dovecot/dovecot.conf", text)
         for part in ("", "/cur", "/new", "/tmp"):
             self.folder(f"{MAILDIR}{part}", MAIL, 0o700)
         self.own("home/monitor", MAIL, 0o700)
@@ -221,6 +227,7 @@ class MailSystem(Server):
         self.folder("var/spool/postfix/public", postfix, 0o710)
         self.folder("var/spool/postfix/maildrop", postfix, 0o730)
         self.folder("var/lib/postfix", postfix, 0o700)
+<<<<<<< HEAD
         self.folder("var/lib/postgrey", _USERS["postgrey"])
 
     def configure(self, more: str) -> None:
@@ -230,6 +237,22 @@ class MailSystem(Server):
 
     transfer: ClassVar[tuple[str, ...]] = ("/usr/lib/postfix/sbin/master",)
     """The command of the mail transfer agent."""
+=======
+        self.folder("var/lib/postgrey", DAEMON + 12)
+        self.write("etc/dovecot/certificate.pem", certificate)
+        self.write("etc/dovecot/key.pem", key, mode=0o600)
+        self.write("etc/dovecot/passwd", f"monitor:{{PLAIN}}{PASSWORD}::::::\n", DAEMON, 0o600)
+        text = _DOVECOT.replace("%PLAIN%", str(self.plain)).replace("%TLS%", str(self.tls))
+        text = in_syntax_of(self.version("dovecot-core"), text.replace("%UID%", str(MAIL)))
+        self.write("etc/dovecot/dovecot.conf", text)
+        for part in ("", "/cur", "/new", "/tmp"):
+            self.folder(f"{MAILDIR}{part}", MAIL, 0o700)
+        self.own("home/monitor", MAIL, 0o700)
+        for number in range(FOREIGN):
+            flags = ("", "S", "RS")[number]
+            text = f"From: a@example.test\nX-Number: {number}\n\n.dot line {number}\n"
+            self.write(f"{MAILDIR}/cur/170000000{number}.M{number}P1.host:2,{flags}", text, MAIL)
+>>>>>>> main
 
     def script(self) -> str:
         commands = (("/usr/sbin/dovecot", "-F"), self.transfer, *self.others())
@@ -336,8 +359,8 @@ class WithExim(MailSystem):
     dovecot = ""
     transfer = ("/usr/sbin/exim4", "-bdf")
 
-    def __init__(self, root: Path, version: tuple[int, ...], ports: list[int]) -> None:
-        super().__init__(root, version, ports)
+    def __init__(self, root: Path, ports: list[int]) -> None:
+        super().__init__(root, ports)
         self.ports = [self.plain, self.tls, self.smtp]
 
     def furnish_transfer(self, pem: bytes) -> None:

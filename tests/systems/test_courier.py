@@ -56,7 +56,7 @@ def test_stls_pipelined_command_is_answered_before_1_1_5(check: Check, courier: 
     """CVE-2021-38084: versions before 1.1.5 answer them inside TLS."""
     done = check(courier.plain, "--starttls", "--check-starttls-injection")
 
-    if courier.version < (1, 1, 5):
+    if courier.version("courier-pop") < (1, 1, 5):
         assert_failed(done, 2, "injectable")
         assert "answers a command from before TLS inside it: +OK Here" in done.verdict
     else:

@@ -318,15 +318,22 @@ def test_submission_port_takes_a_token_that_was_fetched(
     how: str, is_shared: bool, pki: Pki, options: Options, tmp_path: Path
 ) -> None:
     """From a token endpoint, once, for SMTP alone or for both servers."""
-    (tmp_path / "password").write_text("not a password")
+    secret = tmp_path / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text("of the client")
     with (
         mail_system.WithTokens.running(pki) as system,
         TokenEndpoint(granted(token("monitor")), tls=pki.server("good")) as endpoint,
     ):
-        login = ("--smtp-starttls", "--smtp-username", "monitor", "--smtp-auth", how)
-        grant = ("--oauth-token-url", endpoint.url, "--oauth-client-id", "a client")
-        secret = ("--oauth-client-secret-file", str(tmp_path / "password"))
-        chosen = options(system, *login, *grant, *secret, port=system.submission)
+        chosen = options(
+            *(system, "--smtp-starttls", "--smtp-username", "monitor", "--smtp-auth", how),
+            *("--oauth-token-url", endpoint.url, "--oauth-client-id", "a client"),
+            *("--oauth-client-secret-file", str(secret)),
+            port=system.submission,
+        )
+        if is_shared:
+            at = chosen.index("--password-file")
+            chosen[at : at + 2] = ["--auth", how]
         done = faults.honest(run(*chosen))
         log = system.log()
 
