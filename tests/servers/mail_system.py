@@ -12,12 +12,8 @@ from typing import ClassVar
 
 from tests.pki.certificates import Pki
 from tests.servers.chroots import DAEMON, MAIL, PASSWORD, Server
-<<<<<<< HEAD
 from tests.servers.dovecot import TOKEN_KEY
 from tests.servers.dovecot_settings import OAUTH2, in_syntax_of
-=======
-from tests.servers.dovecot_settings import in_syntax_of
->>>>>>> main
 
 DOMAIN = "example.test"
 ADDRESS = f"monitor@{DOMAIN}"
@@ -60,6 +56,7 @@ _MASTER = """
 127.0.0.1:{smtps} inet n - n - - smtpd
   -o smtpd_tls_wrappermode=yes -o smtpd_sasl_auth_enable=yes
   -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject
+pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 tlsmgr unix - - n 1000? 1 tlsmgr
 rewrite unix - - n - - trivial-rewrite
@@ -108,8 +105,13 @@ maildir:
 
 _POSTDROP = DAEMON + 11
 _USERS = {
-    **{"root": 0, "postfix": DAEMON + 10, "dovecot": DAEMON, "monitor": MAIL, "nobody": 65534},
-    **{"postgrey": DAEMON + 12, "Debian-exim": DAEMON + 13},
+    "root": 0,
+    "postfix": DAEMON + 10,
+    "dovecot": DAEMON,
+    "monitor": MAIL,
+    "nobody": 65534,
+    "postgrey": DAEMON + 12,
+    "Debian-exim": DAEMON + 13,
 }
 
 _QUEUE = "qmgr unix n - n 300 1 qmgr"
@@ -227,7 +229,6 @@ class MailSystem(Server):
         self.folder("var/spool/postfix/public", postfix, 0o710)
         self.folder("var/spool/postfix/maildrop", postfix, 0o730)
         self.folder("var/lib/postfix", postfix, 0o700)
-<<<<<<< HEAD
         self.folder("var/lib/postgrey", _USERS["postgrey"])
 
     def configure(self, more: str) -> None:
@@ -237,22 +238,6 @@ class MailSystem(Server):
 
     transfer: ClassVar[tuple[str, ...]] = ("/usr/lib/postfix/sbin/master",)
     """The command of the mail transfer agent."""
-=======
-        self.folder("var/lib/postgrey", DAEMON + 12)
-        self.write("etc/dovecot/certificate.pem", certificate)
-        self.write("etc/dovecot/key.pem", key, mode=0o600)
-        self.write("etc/dovecot/passwd", f"monitor:{{PLAIN}}{PASSWORD}::::::\n", DAEMON, 0o600)
-        text = _DOVECOT.replace("%PLAIN%", str(self.plain)).replace("%TLS%", str(self.tls))
-        text = in_syntax_of(self.version("dovecot-core"), text.replace("%UID%", str(MAIL)))
-        self.write("etc/dovecot/dovecot.conf", text)
-        for part in ("", "/cur", "/new", "/tmp"):
-            self.folder(f"{MAILDIR}{part}", MAIL, 0o700)
-        self.own("home/monitor", MAIL, 0o700)
-        for number in range(FOREIGN):
-            flags = ("", "S", "RS")[number]
-            text = f"From: a@example.test\nX-Number: {number}\n\n.dot line {number}\n"
-            self.write(f"{MAILDIR}/cur/170000000{number}.M{number}P1.host:2,{flags}", text, MAIL)
->>>>>>> main
 
     def script(self) -> str:
         commands = (("/usr/sbin/dovecot", "-F"), self.transfer, *self.others())
@@ -299,8 +284,8 @@ class MailSystem(Server):
         return {name.rpartition("/")[2]: text for name, text in self.files(MAILDIR).items()}
 
     def messages(self) -> list[bytes]:
-        found = self.mailbox()
-        return [text for name, text in found.items() if "," in name or name[0].isdigit()]
+        found = {**self.files(f"{MAILDIR}/cur"), **self.files(f"{MAILDIR}/new")}
+        return list(found.values())
 
     def foreign(self) -> dict[str, bytes]:
         """The messages that are no probes, by file name with flags."""

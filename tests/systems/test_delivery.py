@@ -22,8 +22,9 @@ from tests.servers.dovecot import token
 from tests.servers.mail_system import FOREIGN, MAILDIR, MailSystem
 from tests.servers.scripted_server import dead_port
 from tests.servers.token_endpoint import TokenEndpoint, granted
+from tests.soak import roundtrip
 from tests.support import faults
-from tests.support.command import COMMAND, Run, run
+from tests.support.command import COMMAND, run
 
 pytestmark = pytest.mark.real
 
@@ -133,7 +134,7 @@ def test_mail_that_does_not_arrive_is_reported_and_bounces_nowhere(
     with kind.running(pki) as system:
         before = system.foreign()
         first = faults.honest(run(*options(system, *HASTY)))
-        assert logged in system.log()
+        system.log_since("", logged)
         assert len(system.queued()) == queued
         old = aged_probe(tmp_path, 7200)
         system.put(old)
@@ -142,8 +143,8 @@ def test_mail_that_does_not_arrive_is_reported_and_bounces_nowhere(
         assert system.foreign() == before
         assert [text for text in system.messages() if text not in before.values()] == [old]
         assert "non-delivery notification" not in system.log()
-        in_junk = list((system.root / MAILDIR).glob(".Junk/*/*:2,*"))
-        assert len(in_junk) == 2 * (kind is mail_system.SpamFolder)
+        in_junk = [path for path in (system.root / MAILDIR).glob(".Junk/[cn]*/*") if path.is_file()]
+        assert bool(in_junk) is (kind is mail_system.SpamFolder)
 
     assert faults.kinds(first) == faults.kinds(second) == [expected], first.out + second.out
     by_kind = {"undelivered": [1, 2], "submission": [2, 2], "submission-temporary": [1, 1]}
@@ -187,9 +188,7 @@ def test_mail_delivered_twice_leaves_one_probe(pki: Pki, options: Options) -> No
         assert system.foreign() == before
 
 
-def test_forged_probe_is_foreign_mail(
-    system: MailSystem, options: Options, tmp_path: Path
-) -> None:
+def test_forged_probe_is_foreign_mail(system: MailSystem, options: Options, tmp_path: Path) -> None:
     """Threat T19: of another key, by the same way; neither counted nor deleted."""
     key = tmp_path / "key"
     own = key.read_text()
@@ -252,17 +251,17 @@ def test_two_monitors_share_a_mailbox(system: MailSystem, options: Options) -> N
 def test_outage_of_pop3_sends_no_mail(system: MailSystem, options: Options) -> None:
     """Down or hanging; after the recovery one probe is sent, and waited for if need be."""
     before = system.foreign()
-    for number in range(20):
-        is_down = number < 10
-        if number == 10:
+    for number in range(10):
+        is_down = number < 6
+        if number == 6:
             hung = system.processes("dovecot", "pop3-login", "pop3")
-            assert len(hung) > 1
+            assert hung
             for process in hung:
                 os.kill(process, signal.SIGSTOP)
         with dead_port() if is_down else nullcontext(system.tls) as port:
-            done = faults.honest(run(*options(system, "-t", "1", "-p", str(port))))
+            done = faults.honest(run(*options(system, "-t", "3", "-p", str(port))))
         assert faults.kinds(done) == ["refused" if is_down else "timeout"], done.out
-    assert "postfix/smtpd" not in system.log()
+    assert ": client=" not in system.log()
     for process in hung:
         os.kill(process, signal.SIGCONT)
 
@@ -328,7 +327,7 @@ def test_submission_port_takes_a_token_that_was_fetched(
         chosen = options(
             *(system, "--smtp-starttls", "--smtp-username", "monitor", "--smtp-auth", how),
             *("--oauth-token-url", endpoint.url, "--oauth-client-id", "a client"),
-            *("--oauth-client-secret-file", str(secret)),
+            *("--oauth-client-secret-file", str(secret), "--oauth-ca-file", str(pki.ca_file)),
             port=system.submission,
         )
         if is_shared:
@@ -340,6 +339,14 @@ def test_submission_port_takes_a_token_that_was_fetched(
     assert done.code == 0, done.out + log
     assert f"sasl_method={how.upper()}, sasl_username=monitor" in log
     assert len(endpoint.requests) == 1
+
+
+def test_round_trips_change_no_other_mail(tmp_path: Path) -> None:
+    """Threat T19: two monitors and new mail; `make soak PARTS=roundtrip` runs a thousand."""
+    figure = roundtrip.measure("", 12, tmp_path)
+
+    assert figure.defects == 0, figure.result
+    assert figure.result.endswith("0 changes in 114 other messages, byte for byte")
 
 
 def test_run_killed_at_any_moment_leaves_other_mail_unchanged(
