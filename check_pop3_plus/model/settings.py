@@ -351,6 +351,8 @@ class Sweep(Record):
     """Values of the options on the command line, by long name; they apply to every service."""
     jobs: int = 128
     jobs_per_address: int = 4
+    workers: int | None = None
+    """Processes; None for as many as the number of services is worth."""
     run_timeout: float = 50.0
     submit_target: SubmitTarget | None = None
     """Where each result is submitted; None if only the result of the sweep is printed."""

@@ -5,7 +5,7 @@ from contextlib import suppress
 from check_pop3_plus.model.failures import ProbeError
 from check_pop3_plus.model.settings import Secret, SecretSource, Settings
 from check_pop3_plus.probe import password_source
-from check_pop3_plus.support.deadline import Deadline, run_with_deadline
+from check_pop3_plus.support.deadline import Deadline, end_helper, run_with_deadline
 from check_pop3_plus.support.masking import Masker
 from check_pop3_plus.sweep.services import Service, values_of
 
@@ -33,6 +33,7 @@ class KnownSecrets:
         if files:
             with suppress(ProbeError):
                 run_with_deadline(read_files, deadline.within(_FILES_SECONDS))
+            end_helper()
         found = list(self._found.values())
         self.masker = Masker([each.reveal() for each in found if isinstance(each, Secret)])
 

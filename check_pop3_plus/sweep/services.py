@@ -89,6 +89,15 @@ def _service(
     return Service(name if name.isprintable() else sanitise(name), error=error)
 
 
+def address_of(service: Service) -> str:
+    """Return the name or address that a service is checked at, as far as its options are valid."""
+    for option in ("--connect-to", "--hostname"):
+        for layer in (service.commanded, _parse(service.section), service.default):
+            if not isinstance(layer, ProbeError) and layer.get(option):
+                return layer[option][-1].lower()
+    return service.host.lower()
+
+
 def settings_of(service: Service) -> Settings | ProbeError:
     """Return the settings of a service, or why it has none."""
     if service.error:

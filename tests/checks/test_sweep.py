@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -35,51 +32,11 @@ from tests.servers.scripted_server import (
     say,
     silence,
 )
-from tests.support.command import COMMAND, Run, run
+from tests.support.command import COMMAND, run
 from tests.support.faults import CANARY, assert_no_canary
-from tests.support.sweeps import run_of
+from tests.support.sweeps import File, dead_end, run_of
 
 GREETING = b"+OK ready\r\n"
-
-
-class File:
-    """Writes the INI file of a sweep."""
-
-    def __init__(self, folder: Path, default: str = "") -> None:
-        self.path = folder / "sweep.ini"
-        self._text = f"[DEFAULT]\nhostname = 127.0.0.1\n{default}\n"
-
-    def add(self, name: str, *keys: str, port: int | None = None) -> None:
-        lines = [f"[{name}]", *keys, *([f"port = {port}"] if port else [])]
-        self._text += "\n".join(lines) + "\n"
-
-    def run(self, *arguments: str, env: dict[str, str] | None = None, timeout: float = 30) -> Run:
-        self.path.write_text(self._text)
-        # All servers of these tests have one address.
-        many = ("--jobs-per-address", "1000", *arguments)
-        return run("--sweep", str(self.path), *many, env=env, timeout=timeout)
-
-    def results(self, *arguments: str, env: dict[str, str] | None = None) -> Results:
-        return Results(self.run("--submit", "jsonl:-", *arguments, env=env))
-
-
-class Results:
-    """The JSON output of a sweep."""
-
-    def __init__(self, done: Run) -> None:
-        self.run = done
-        *results, self.summary = [json.loads(line) for line in done.out.splitlines()]
-        self.by_name = {f"{each['host']}!{each['service']}": each for each in results}
-        assert len(self.by_name) == len(results)
-        assert done.err == ""
-
-    def __getitem__(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.by_name[name]
-        return found
-
-    @property
-    def states(self) -> dict[str, str]:
-        return {name: each["state"] for name, each in self.by_name.items()}
 
 
 @pytest.fixture
@@ -491,13 +448,6 @@ def test_sweep_with_hostile_servers_delays_no_other_service(file: File, pki: Pki
     good = [each for name, each in results.by_name.items() if name.startswith("good")]
     assert max(each["ended"] for each in good) - began < 8
     assert results.run.seconds < 9
-
-
-@contextmanager
-def dead_end() -> Iterator[int]:
-    """Return a silent port, which accepts connections only by its backlog."""
-    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
-        yield listener.getsockname()[1]
 
 
 def test_sweep_of_a_thousand_silent_servers_ends_in_time(file: File) -> None:
