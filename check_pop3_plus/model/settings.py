@@ -160,6 +160,11 @@ class Login(Record):
         return self.mechanism != "external"
 
     @property
+    def lacks_source(self) -> bool:
+        """Whether no source of a secret is given that is needed."""
+        return self.needs_secret and self.source == SecretSource()
+
+    @property
     def needs_capabilities(self) -> bool:
         """Whether the method depends on the capabilities of the server."""
         return self.mechanism not in POP3_METHODS
@@ -351,6 +356,8 @@ class Sweep(Record):
     """Values of the options on the command line, by long name; they apply to every service."""
     jobs: int = 128
     jobs_per_address: int = 4
+    workers: int | None = None
+    """Processes; None for as many as the number of services is worth."""
     run_timeout: float = 50.0
     submit_target: SubmitTarget | None = None
     """Where each result is submitted; None if only the result of the sweep is printed."""

@@ -75,6 +75,7 @@ def sweep(given: Given) -> Sweep:
         jobs=given.checked("--jobs", validators.whole_number) or DEFAULT_JOBS,
         jobs_per_address=given.checked("--jobs-per-address", validators.whole_number)
         or DEFAULT_JOBS_PER_ADDRESS,
+        workers=given.checked("--workers", validators.whole_number),
         run_timeout=validators.seconds(run_timeout, "--run-timeout"),
         submit_target=_submit_target(given),
         verbosity=_verbosity(given),

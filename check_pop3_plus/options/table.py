@@ -167,6 +167,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("--sweep", "FILE", "check every service [HOST!SERVICE] of this INI file; its keys are the long options; the section DEFAULT and other options on the command line apply to all services"),
         Entry("--jobs", "N", "parallel checks of a sweep (default 128)"),
         Entry("--jobs-per-address", "N", "parallel checks of a sweep at one address (default 4), and one login of each user there, so that the sweep does not cause the refusals that it reports"),
+        Entry("--workers", "N", "processes that share the checks of a sweep and --jobs (default 1; from 500 services on one per processor); the services of one host name have the same one"),
         Entry("--submit", "TO", "submit each result of a sweep to icinga2:URL (API), nagios:FILE (command file), write it as metrics to prometheus:FILE (of the textfile collector of node_exporter; FILE ends in .prom), or print it as JSON (jsonl:-, one object per line); the exit code then reports the sweep itself"),
         Entry("--icinga-user", "NAME", "user of the Icinga 2 API for --submit icinga2:URL"),
         Entry("--icinga-password-file", "FILE", "read the password of the Icinga 2 API from the first line of this file; mode 0600 or 0640"),
@@ -217,19 +218,6 @@ if TYPE_CHECKING:
 class Given(dict[str, list[str]]):
     """The values of each given option by its long name, in order; "" for each use of a flag."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.keys_in_files: dict[str, str] = {}
-        """The key of the last value of an option, if that is in an INI file."""
-
-    def add(self, option: str, values: Sequence[str], key: str | None) -> None:
-        """Add values, with their key in an INI file; None for the command line."""
-        self.setdefault(option, []).extend(values)
-        if key is not None:
-            self.keys_in_files[option] = key
-        else:
-            self.keys_in_files.pop(option, None)
-
     def last(self, option: str) -> str | None:
         """Return the last value of an option, which overrides the others; None if it is not given."""
         values = self.get(option)
@@ -246,6 +234,5 @@ def merge(*layers: Mapping[str, Sequence[str]]) -> Given:
     merged = Given()
     for layer in layers:
         for option, values in layer.items():
-            keys = layer.keys_in_files if isinstance(layer, Given) else {}
-            merged.add(option, values, keys.get(option))
+            merged.setdefault(option, []).extend(values)
     return merged

@@ -5,7 +5,7 @@ from contextlib import suppress
 from check_pop3_plus.model.failures import ProbeError
 from check_pop3_plus.model.settings import Secret, SecretSource, Settings
 from check_pop3_plus.probe import password_source
-from check_pop3_plus.support.deadline import Deadline, run_with_deadline
+from check_pop3_plus.support.deadline import Deadline, end_helper, run_with_deadline
 from check_pop3_plus.support.masking import Masker
 from check_pop3_plus.sweep.services import Service, values_of
 
@@ -26,13 +26,14 @@ class KnownSecrets:
 
         def read_files() -> None:
             for file in files:
-                self._read(SecretSource(file=file), deadline)
+                self._read(SecretSource(file=str(file)), deadline)
 
         for name in values_of(services, "--password-env"):
-            self._read(SecretSource(env=name), deadline)
+            self._read(SecretSource(env=str(name)), deadline)
         if files:
             with suppress(ProbeError):
                 run_with_deadline(read_files, deadline.within(_FILES_SECONDS))
+            end_helper()
         found = list(self._found.values())
         self.masker = Masker([each.reveal() for each in found if isinstance(each, Secret)])
 
@@ -47,7 +48,8 @@ class KnownSecrets:
 
         Raises ProbeError (config) where there is none.
         """
-        secret = self._found.get(settings.login.source) if settings.login else None
-        if isinstance(secret, ProbeError):
-            raise secret
+        source = settings.login.source if settings.login else SecretSource()
+        secret = self._found.get(source)
+        if isinstance(secret, ProbeError):  # of the first section with this source
+            raise secret.at(source.env or source.file)
         return secret

@@ -7,7 +7,7 @@ exit and wait for the slowest. Checks that are late when the sweep's time is up 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 
 from check_pop3_plus.check import run
@@ -87,16 +87,25 @@ class Run:
             return "others at the same address were busy; see --jobs-per-address"
         return ""
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self) -> Generator[Outcome, None, None]:
         """Yield each outcome when it is there, until all services are done or the deadline passes.
 
         One whose verdict has a `shortage` is no result: the service is not done.
         """
+        for _ in self.rounds():
+            yield from self.finished()
+
+    def finished(self) -> Iterator[Outcome]:
+        """Yield the outcomes that are there, with all secrets masked that are known now."""
+        while self._done:
+            self._left -= 1
+            yield self._masked(*self._done.popleft())
+
+    def rounds(self) -> Iterator[None]:
+        """Yield when there may be outcomes, until all are `finished` or the deadline passes."""
         limits.load_while_there_is_memory()
         while True:
-            while self._done:
-                self._left -= 1
-                yield self._masked(*self._done.popleft())
+            yield
             if not self._left or not self._deadline.left():
                 return
             self._start_adding()
