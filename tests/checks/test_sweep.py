@@ -593,14 +593,14 @@ def test_wrong_value_in_a_file_is_reported_with_its_line(tmp_path: Path) -> None
     ]
     for header, text, said in sections:
         lines += [header, *filter(None, text.format(tmp_path).split("; "))]
-        expected[f" ({path}, line {len(lines)})"] = f"POP3 UNKNOWN - config: {said}"
+        expected[f" ({path}, line {len(lines)})"] = said
     path.write_text("\n".join(lines))
 
     done = run("--sweep", str(path), "--submit", "jsonl:-")
 
     results = [json.loads(line).get("output", "") for line in done.out.splitlines()]
     for place, said in expected.items():
-        found = [each for each in results if each.startswith(said)]
+        found = [each for each in results if said in each]
         # The end of a long line is cut off.
         assert any(each.endswith((place, "...")) for each in found), (place, found)
 
