@@ -1,13 +1,14 @@
 """Read the INI file of a sweep: one service per section, its options parsed when it is due."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from check_pop3_plus.model.failures import ProbeError
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import sanitise
-from check_pop3_plus.model.settings import Settings, Sweep
-from check_pop3_plus.options import ini, parser, settings_builder
-from check_pop3_plus.options.table import Given, merge
+from check_pop3_plus.model.settings import Family, Settings, Sweep
+from check_pop3_plus.options import ini, parser, settings_builder, validators
+from check_pop3_plus.options.table import PROGRAM, Given, merge
 from check_pop3_plus.options.validators import UsageError
 from check_pop3_plus.support import files
 
@@ -100,19 +101,74 @@ def address_of(service: Service) -> str:
 
 def settings_of(service: Service) -> Settings | ProbeError:
     """Return the settings of a service, or why it has none."""
-    if service.error:
-        return service.error
-    own = _parse(service.section)
-    if isinstance(own, ProbeError):
-        return own
-    host = {"--hostname": [service.host]}
-    given = merge(host, service.default, own, service.commanded)
+    return Builder().settings_of(service)
+
+
+class Builder:
+    """Builds settings, once for sections that differ in the name of the host alone."""
+
+    def __init__(self) -> None:
+        self._built: dict[object, tuple[Settings, Given, Service]] = {}
+
+    def settings_of(self, service: Service) -> Settings | ProbeError:
+        """Return the settings of a service, or why it has none."""
+        if service.error:
+            return service.error
+        names = [value for key, value in service.section if key in _HOSTNAME]
+        others = tuple(each for each in service.section if each[0] not in _HOSTNAME)
+        key = id(service.default), id(service.commanded), others
+        if key in self._built:
+            settings, given, _ = self._built[key]
+            name = (names or service.default.get("--hostname") or [service.host])[-1]
+            if found := _renamed(settings, given, name):
+                return found
+        own = _parse(service.section)
+        if isinstance(own, ProbeError):
+            return own
+        given = merge({"--hostname": [service.host]}, service.default, own, service.commanded)
+        try:
+            settings = settings_builder.settings(given)
+        except UsageError as error:
+            return parser.placed(error, given)
+        except ProbeError as error:
+            return error
+        if len(self._built) >= _DISTINCT:
+            self._built.clear()
+        if own.get("--hostname", []) == names:  # not where a key is written in another way
+            self._built[key] = settings, given, service  # kept, so that its parts keep their ids
+        return settings
+
+
+_DISTINCT = 64
+"""Settings that are kept; files with more distinct ones gain nothing."""
+
+_HOSTNAME = ("hostname", "--hostname", "H", "-H")
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9._:-]+")
+"""Others are written in another way in the command that repeats the check."""
+
+
+def _renamed(settings: Settings, given: Given, name: str) -> Settings | None:
+    """Return the settings of the same options with another host name; None to build them anew."""
+    before = given["--hostname"][-1]
+    target = settings.target
+    if not (_PLAIN_NAME.fullmatch(name) and _PLAIN_NAME.fullmatch(before)) or (
+        target.family is not Family.ANY and target.connect_to is None
+    ):
+        return None
     try:
-        return settings_builder.settings(given)
-    except UsageError as error:
-        return parser.placed(error, given)
-    except ProbeError as error:
-        return error
+        host = validators.host(name, "--hostname")
+    except UsageError:
+        return None
+    trip, begin = settings.round_trip, f"{PROGRAM} -H "
+    if trip and "--round-trip-id" not in given:  # the default one ends with the name
+        trip = trip.replace(id=trip.id.removesuffix(target.hostname) + host)
+    return settings.replace(
+        target=target.replace(hostname=host),
+        tls=settings.tls if "--sni" in given else settings.tls.replace(name=host),
+        round_trip=trip,
+        command=settings.command and begin + name + settings.command[len(begin + before) :],
+    )
 
 
 def _parse(section: Sequence[tuple[str, str]]) -> Given | ProbeError:

@@ -131,3 +131,52 @@ def test_value_of_the_command_line_has_no_place(tmp_path: Path) -> None:
 
     assert isinstance(error, ProbeError)
     assert error.message.startswith("invalid --port x")
+
+
+HOSTS = (
+    *("a.example", "B.example", "b.example.", "192.0.2.1", "2001:db8::1", "[2001:db8::1]"),
+    *("bücher.example", "under_score.example", "not a host", "300.1.1.1", "-x", "a/b"),
+)
+
+TRIP = (
+    "ssl\nusername = u\npassword-file = /p\nround-trip-to = u@a.example\nround-trip-key-file = /k\n"
+    "smtp-host = a.example\nsmtp-from = u@a.example\n"
+)
+
+OPTIONS = {
+    "none": "",
+    "TLS": "ssl\ncertificate = 30\nca-file = /ca.pem\n",
+    "sni": "ssl\nsni = other.example\n",
+    "sni of a host": "ssl\nsni = a.example\n",
+    "connect-to": "connect-to = 192.0.2.7\n4\n",
+    "IPv4": "use-ipv4\n",
+    "IPv6": "6\n",
+    "quotes": "expect = two words\n",
+    "thresholds": "w = 1\nc = 2\nrechecks = 3\nstate = refused=ok\n",
+    "round trip": TRIP,
+    "round trip with an identifier": TRIP + "round-trip-id = site-a.example\n",
+    "invalid": "port = x\n",
+    "joined": "Hjoined.example\n",
+    "joined to a flag": "4Hjoined.example\n",
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("key", ["", "hostname = ", "H = ", "--hostname = "])
+@pytest.mark.parametrize("default", ["", "[DEFAULT]\nhostname = default.example\n"])
+def test_settings_are_the_same_when_built_once_for_many_hosts(
+    tmp_path: Path, options: str, key: str, default: str
+) -> None:
+    """Sections that differ in the host alone share their settings."""
+    lines = (f"{key}{host}\n" if key else "" for host in HOSTS)
+    sections = [f"[{host}!x]\n{line}{options}" for host, line in zip(HOSTS, lines, strict=True)]
+    listed = found(tmp_path, default + "".join(sections))
+    builder = services.Builder()
+
+    for service in listed:
+        shared, own = builder.settings_of(service), services.settings_of(service)
+        if isinstance(own, ProbeError):
+            assert isinstance(shared, ProbeError)
+            assert shared.message == own.message
+        else:
+            assert shared == own
