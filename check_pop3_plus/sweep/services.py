@@ -3,13 +3,13 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from check_pop3_plus.model.failures import ProbeError
+from check_pop3_plus.model.failures import ProbeError, at_place_of
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Family, Settings, Sweep
 from check_pop3_plus.options import ini, parser, settings_builder, validators
-from check_pop3_plus.options.table import PROGRAM, Given, merge
-from check_pop3_plus.options.validators import UsageError
+from check_pop3_plus.options.table import ENTRIES, PROGRAM, Given, merge
+from check_pop3_plus.options.validators import UsageError, no_password
 from check_pop3_plus.support import files
 
 FILE_LIMIT = 16 * 1024 * 1024
@@ -54,8 +54,7 @@ def read(wanted: Sweep) -> list[Service]:
     common: ini.Section = []
     for part in ini.parts(content, wanted.file):
         if part.name != COMMON and part.name.upper() == COMMON:
-            message = "{}, line {}: section [{}]: did you mean [DEFAULT]?"
-            raise UsageError(message, wanted.file, part.line, part.name)
+            raise UsageError("section [{}]: did you mean [DEFAULT]?", part.name)
         if part.name != COMMON:
             found.append(part)
         elif part.errors:
@@ -79,9 +78,9 @@ def _service(
     host, _, description = name.partition("!")
     error = part.errors[0] if part.errors else None
     if error is None and not (host and description and name.isprintable()):
-        error = UsageError("section name is not HOST!SERVICE (or DEFAULT)")
+        error = UsageError("section name is not HOST!SERVICE (or DEFAULT)").at(name)
     if error is None and name in seen:
-        error = UsageError("duplicate section")
+        error = UsageError("duplicate section").at(name)
     if error is None:
         seen.add(name)
         if not isinstance(default, ProbeError):
@@ -114,44 +113,63 @@ class Builder:
         """Return the settings of a service, or why it has none."""
         if service.error:
             return service.error
-        names = [value for key, value in service.section if key in _HOSTNAME]
         others = tuple(each for each in service.section if each[0] not in _HOSTNAME)
+        if any(key not in _SHARED for key, _ in others):
+            return _built(service)[0]
         key = id(service.default), id(service.commanded), others
         if key in self._built:
             settings, given, _ = self._built[key]
-            name = (names or service.default.get("--hostname") or [service.host])[-1]
-            if found := _renamed(settings, given, name):
-                return found
-        own = _parse(service.section)
-        if isinstance(own, ProbeError):
-            return own
-        given = merge({"--hostname": [service.host]}, service.default, own, service.commanded)
-        try:
-            settings = settings_builder.settings(given)
-        except UsageError as error:
-            return parser.placed(error, given)
-        except ProbeError as error:
-            return error
-        if len(self._built) >= _DISTINCT:
-            self._built.clear()
-        if own.get("--hostname", []) == names:  # not where a key is written in another way
-            self._built[key] = settings, given, service  # kept, so that its parts keep their ids
-        return settings
+            if renamed := _renamed(settings, given, service):
+                return renamed
+        built, given = _built(service)
+        if isinstance(built, Settings):
+            if len(self._built) >= _DISTINCT:
+                self._built.clear()
+            self._built[key] = built, given, service  # so that its parts keep their ids
+        return built
 
 
 _DISTINCT = 64
-"""Settings that are kept; files with more distinct ones gain nothing."""
+"""Settings that are kept; a file with more distinct ones gains nothing."""
 
 _HOSTNAME = ("hostname", "--hostname", "H", "-H")
+
+_SHARED = frozenset(
+    key
+    for entry in ENTRIES
+    if entry.value not in ("FILE", "DIR", "CMD", "NAME", "ADDRESS", "URL")
+    for flag in entry.flags.split()
+    for key in (flag, flag.lstrip("-"))
+)
+"""Keys that sections may share; a check may report a file or name with the line where it stands."""
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._:-]+")
 """Others are written in another way in the command that repeats the check."""
 
 
-def _renamed(settings: Settings, given: Given, name: str) -> Settings | None:
-    """Return the settings of the same options with another host name; None to build them anew."""
-    before = given["--hostname"][-1]
-    target = settings.target
+def _built(service: Service) -> tuple[Settings | ProbeError, Given]:
+    """Return the settings of a service, or why it has none; and its options."""
+    own = _parse(service.section)
+    if isinstance(own, ProbeError):
+        return own, Given()
+    host = {"--hostname": [at_place_of(service.name, service.host)]}
+    given = merge(host, service.default, own, service.commanded)
+    try:
+        settings = settings_builder.settings(given)
+    except UsageError as error:
+        return parser.placed(error, given), given
+    except ProbeError as error:
+        return error, given
+    login = settings.login
+    return no_password(login.username) if login and login.lacks_source else settings, given
+
+
+def _renamed(settings: Settings, given: Given, service: Service) -> Settings | None:
+    """Return the settings of the same options for a service; None to build them anew."""
+    names = [value for key, value in service.section if key in _HOSTNAME]
+    names = names or list(service.default.get("--hostname", ()))
+    name = names[-1] if names else at_place_of(service.name, service.host)
+    before, target = given["--hostname"][-1], settings.target
     if not (_PLAIN_NAME.fullmatch(name) and _PLAIN_NAME.fullmatch(before)) or (
         target.family is not Family.ANY and target.connect_to is None
     ):
@@ -175,7 +193,8 @@ def _parse(section: Sequence[tuple[str, str]]) -> Given | ProbeError:
     try:
         given = parser.read_section(section)
         if "--output" in given:
-            raise UsageError("--output is only allowed for a single check")
+            message = "--output is only allowed for a single check"
+            raise UsageError(message).at(given.last("--output"))
         return given
     except parser.HelpRequested:
         return UsageError("--help and --version are only allowed on the command line")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from check_pop3_plus.model.failures import ProbeError
+from check_pop3_plus.model.failures import Placed, ProbeError
+from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.settings import Settings, Sweep
 from check_pop3_plus.options import parser
 from check_pop3_plus.sweep import services
@@ -133,6 +134,15 @@ def test_value_of_the_command_line_has_no_place(tmp_path: Path) -> None:
     assert error.message.startswith("invalid --port x")
 
 
+def places(value: object) -> list[tuple[str, int]]:
+    """Return where the values in settings stand, in order."""
+    if isinstance(value, Placed):
+        return [(value.path, value.line)]
+    parts = vars(value).values() if isinstance(value, Record) else ()
+    parts = value if isinstance(value, (tuple, list)) else parts
+    return [place for part in parts for place in places(part)]
+
+
 HOSTS = (
     *("a.example", "B.example", "b.example.", "192.0.2.1", "2001:db8::1", "[2001:db8::1]"),
     *("bücher.example", "under_score.example", "not a host", "300.1.1.1", "-x", "a/b"),
@@ -155,6 +165,7 @@ OPTIONS = {
     "thresholds": "w = 1\nc = 2\nrechecks = 3\nstate = refused=ok\n",
     "round trip": TRIP,
     "round trip with an identifier": TRIP + "round-trip-id = site-a.example\n",
+    "addresses": "source-address = 192.0.2.9\nconnect-to = 192.0.2.8\n",
     "invalid": "port = x\n",
     "joined": "Hjoined.example\n",
     "joined to a flag": "4Hjoined.example\n",
@@ -179,4 +190,6 @@ def test_settings_are_the_same_when_built_once_for_many_hosts(
             assert isinstance(shared, ProbeError)
             assert shared.message == own.message
         else:
+            assert isinstance(shared, Settings)
             assert shared == own
+            assert places(shared) == places(own)
