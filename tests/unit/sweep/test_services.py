@@ -6,7 +6,7 @@ import pytest
 
 from check_pop3_plus.model.failures import Placed, ProbeError
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.settings import Settings, Sweep
+from check_pop3_plus.model.settings import Expectation, Settings, Sweep, Thresholds
 from check_pop3_plus.options import parser
 from check_pop3_plus.sweep import services
 from check_pop3_plus.sweep.services import Service
@@ -138,8 +138,10 @@ def places(value: object) -> list[tuple[str, int]]:
     """Return where the values in settings stand, in order."""
     if isinstance(value, Placed):
         return [(value.path, value.line)]
-    parts = vars(value).values() if isinstance(value, Record) else ()
-    parts = value if isinstance(value, (tuple, list)) else parts
+    if isinstance(value, (Expectation, Thresholds)):  # no check reports one as wrong
+        return []
+    parts = list(vars(value).values()) if isinstance(value, Record) else value
+    parts = parts if isinstance(parts, (tuple, list)) else []
     return [place for part in parts for place in places(part)]
 
 
