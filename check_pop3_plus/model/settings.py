@@ -160,6 +160,11 @@ class Login(Record):
         return self.mechanism != "external"
 
     @property
+    def lacks_source(self) -> bool:
+        """Whether no source of a secret is given that is needed."""
+        return self.needs_secret and self.source == SecretSource()
+
+    @property
     def needs_capabilities(self) -> bool:
         """Whether the method depends on the capabilities of the server."""
         return self.mechanism not in POP3_METHODS

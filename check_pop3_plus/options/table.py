@@ -213,19 +213,6 @@ if TYPE_CHECKING:
 class Given(dict[str, list[str]]):
     """The values of each given option by its long name, in order; "" for each use of a flag."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.keys_in_files: dict[str, str] = {}
-        """The key of the last value of an option, if that is in an INI file."""
-
-    def add(self, option: str, values: Sequence[str], key: str | None) -> None:
-        """Add values, with their key in an INI file; None for the command line."""
-        self.setdefault(option, []).extend(values)
-        if key is not None:
-            self.keys_in_files[option] = key
-        else:
-            self.keys_in_files.pop(option, None)
-
     def last(self, option: str) -> str | None:
         """Return the last value of an option, which overrides the others; None if it is not given."""
         values = self.get(option)
@@ -242,6 +229,5 @@ def merge(*layers: Mapping[str, Sequence[str]]) -> Given:
     merged = Given()
     for layer in layers:
         for option, values in layer.items():
-            keys = layer.keys_in_files if isinstance(layer, Given) else {}
-            merged.add(option, values, keys.get(option))
+            merged.setdefault(option, []).extend(values)
     return merged

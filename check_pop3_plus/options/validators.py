@@ -38,6 +38,12 @@ def invalid(option: str, value: str, reason: str, *foreign: object) -> UsageErro
     return UsageError("invalid {} {}: " + reason + _of_ini(value), option, shown(value), *foreign)
 
 
+def no_password(username: str) -> ProbeError:
+    """Return the error for a login without a source of its password."""
+    message = "no password given: use --password-file, --password-env or --password-command"
+    return UsageError(message).at(username)
+
+
 def _of_ini(value: str) -> str:
     """Return what is often wrong with a value in an INI file, apart from its meaning."""
     if re.search(r"(^|\s)[#;]", value):

@@ -26,10 +26,10 @@ class KnownSecrets:
 
         def read_files() -> None:
             for file in files:
-                self._read(SecretSource(file=file), deadline)
+                self._read(SecretSource(file=str(file)), deadline)
 
         for name in values_of(services, "--password-env"):
-            self._read(SecretSource(env=name), deadline)
+            self._read(SecretSource(env=str(name)), deadline)
         if files:
             with suppress(ProbeError):
                 run_with_deadline(read_files, deadline.within(_FILES_SECONDS))
@@ -48,7 +48,8 @@ class KnownSecrets:
 
         Raises ProbeError (config) where there is none.
         """
-        secret = self._found.get(settings.login.source) if settings.login else None
-        if isinstance(secret, ProbeError):
-            raise secret
+        source = settings.login.source if settings.login else SecretSource()
+        secret = self._found.get(source)
+        if isinstance(secret, ProbeError):  # of the first section with this source
+            raise secret.at(source.env or source.file)
         return secret

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
@@ -408,7 +409,7 @@ def test_sweep_never_prompts_for_a_password(file: File) -> None:
     file.add("a!b", "ssl =", "username = x")
     results = file.results()
 
-    assert "no source of the password" in results["a!b"]["output"]
+    assert "no password given" in results["a!b"]["output"]
 
 
 # --- time ------------------------------------------------------------------------------------
@@ -559,3 +560,61 @@ def test_sweep_progress_is_shown_on_a_terminal_only(file: File) -> None:
 
     assert "1 of 2 services done" in shown
     assert "\r\x1b[KPOP3 CRITICAL - 2 services in " in shown
+
+
+_WRONG_VALUES = (
+    ("username = u", "no password given: use --password-file"),
+    ("username = u; password-env = UNSET", "environment variable UNSET is not set"),
+    (
+        "username = u; password-env = no variable",
+        "the environment variable of --password-env is not set",
+    ),
+    ("username = u; password-file = /missing/file", "cannot open password file /missing/file"),
+    ("username = u; password-file = {0}/empty", "password file "),
+    ("username = u; password-command = false", "password command failed with exit code 1"),
+    ("ca-file = {0}/empty", "CA file "),
+    ("ca-path = {0}", "no usable CA certificate in CA directory"),
+    ("client-cert = {0}/empty", "cannot load client certificate"),
+    ("expect-cert-file = {0}/empty", "no certificate in PEM in certificate file"),
+    ("source-address = 192.0.2.77", "cannot use source address"),
+    ("state = x=ok", "unknown kind of failure x"),
+    ("starttls = maybe", "--starttls takes no value"),
+    ("output = json", "--output is only allowed for a single check"),
+)
+"""Lines of a section, and what is wrong with the value in the last; `{0}` is a directory."""
+
+
+def test_wrong_value_in_a_file_is_reported_with_its_line(tmp_path: Path) -> None:
+    """Whatever finds it: the parser, the reader of a secret, or OpenSSL."""
+    (tmp_path / "empty").touch(mode=0o600)
+    path, lines, expected = tmp_path / "sweep.ini", ["[DEFAULT]", "ssl"], {}
+    sections = [(f"[127.0.0.1!{number}]", *row) for number, row in enumerate(_WRONG_VALUES)]
+    sections += [
+        ("[127.0.0.1:995!x]", "", "invalid --hostname 127.0.0.1:995: not a host name"),
+        ("[none]", "", "section name is not HOST!SERVICE (or DEFAULT)"),
+        ("[127.0.0.1!0]", "", "duplicate section"),
+    ]
+    for header, text, said in sections:
+        lines += [header, *filter(None, text.format(tmp_path).split("; "))]
+        expected[f"POP3 UNKNOWN - config: {path}, line {len(lines)}: "] = said
+    path.write_text("\n".join(lines))
+
+    done = run("--sweep", str(path), "--submit", "jsonl:-")
+
+    results = [json.loads(line).get("output", "") for line in done.out.splitlines()]
+    for place, said in expected.items():
+        assert any(each.startswith(place) and said in each for each in results), (place, results)
+
+
+def test_wrong_value_in_an_options_file_is_reported_with_its_line(tmp_path: Path) -> None:
+    """The file of `--extra-opts` is no different; a value of the command line has no place."""
+    path = tmp_path / "options.ini"
+    path.write_text("[login]\nusername = u\npassword-env = UNSET\n")
+    check = ("-H", "127.0.0.1", "-S", f"--extra-opts=login@{path}")
+
+    in_file = run(*check)
+    on_command_line = run(*check, "--password-env", "UNSET")
+
+    said = "environment variable UNSET is not set\n"
+    assert in_file.out.startswith(f"POP3 UNKNOWN - config: {path}, line 3: {said}")
+    assert on_command_line.out.startswith(f"POP3 UNKNOWN - config: {said}")
