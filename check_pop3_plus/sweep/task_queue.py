@@ -3,8 +3,8 @@
 No more than `jobs_per_address` checks are at one address at a time, whatever names it has, and one
 login of a user there. A name counts as an address of its own until a check has looked it up. The
 check itself then takes the addresses, all of them, before it opens a connection; if one is full, it
-waits, with the addresses known, and looks the name up again when it is due. A diagnosis opens more
-connections, only for a service that has failed.
+waits, with the addresses known, and looks the name up again when it is due. Its diagnosis belongs
+to it, and opens one connection after another.
 """
 
 import threading
@@ -16,7 +16,7 @@ from check_pop3_plus.model.report import Address
 from check_pop3_plus.model.settings import Settings
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.places import Place, Places
-from check_pop3_plus.sweep.services import Service, settings_of
+from check_pop3_plus.sweep.services import Builder, Service
 
 _READ_AHEAD = 32
 """Sections parsed in one batch."""
@@ -58,6 +58,7 @@ class TaskQueue:
         self._waiting = deque(map(Task, services))
         self._ready: deque[Task] = deque()
         self._parked: dict[Place, deque[Task]] = {}
+        self._builder = Builder()
         self._places = Places(jobs_per_address)
         self._addresses: dict[str, frozenset[str]] = {}
         """The addresses of each name that was looked up."""
@@ -118,7 +119,7 @@ class TaskQueue:
         """Parse the sections of the next services."""
         for _ in range(min(_READ_AHEAD, len(self._waiting))):
             task = self._waiting[0]
-            task.settings = task.settings or settings_of(task.service)
+            task.settings = task.settings or self._builder.settings_of(task.service)
             self._ready.append(self._waiting.popleft())
 
     def _full_place(self, task: Task) -> Place | None:
