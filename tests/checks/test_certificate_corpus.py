@@ -123,7 +123,8 @@ def test_corpus_tls_1_1_rejects_weak_certificates(family: str, stand: Stand) -> 
     assert wrong == {}
 
 
-_NO_DATE = tlv(UTC, b"someday")
+# OpenSSL 3.5 cannot decode other characters, but any digits.
+_NO_DATE = tlv(UTC, b"991332000000Z")
 
 
 @pytest.mark.parametrize(
