@@ -25,7 +25,8 @@ PEERS := monitoring-plugins-basic prometheus-blackbox-exporter wrk valgrind moni
 COURIER := courier-pop courier-authlib-userdb
 CYRUS := cyrus-pop3d sasl2-bin libsasl2-modules
 POPA3D := popa3d libpam-modules ucspi-tcp
-POSTFIX := postfix dovecot-core dovecot-pop3d dovecot-lmtpd postgrey
+POSTFIX := postfix dovecot-core dovecot-pop3d dovecot-lmtpd dovecot-sieve postgrey
+EXIM := exim4-daemon-light dovecot-pop3d dovecot-lmtpd
 MAILUTILS := mailutils-pop3d libpam-modules ucspi-tcp
 # Packages for the pictures of the README.
 SCREENSHOTS := icinga2-bin icinga2-common icingadb redis-server mariadb-client-core \
@@ -136,7 +137,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 quick: lint
-	$(PYTEST) -q tests/unit
+	$(PYTEST) -q --hypothesis-profile quick tests/unit
 
 test: servers lint $(VENV)/.packaging
 	$(PYTEST) --ignore=tests/systems tests
@@ -245,6 +246,7 @@ systems:
 	@tests/unpack-server .servers/cyrus-pop3d $(CYRUS)
 	@tests/unpack-server .servers/popa3d $(POPA3D)
 	@tests/unpack-server .servers/postfix $(POSTFIX)
+	@tests/unpack-server .servers/exim4-daemon-light $(EXIM)
 	@tests/unpack-server .servers/mailutils-pop3d $(MAILUTILS)
 endif
 

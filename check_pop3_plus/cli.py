@@ -7,10 +7,9 @@ from check_pop3_plus.check import run
 from check_pop3_plus.check.verdict import Verdict, of_error
 from check_pop3_plus.model.failures import ProbeError
 from check_pop3_plus.model.sanitised_text import sanitise
-from check_pop3_plus.model.settings import Output, Secret, SecretSource, Settings, State, Sweep
-from check_pop3_plus.options import parser
+from check_pop3_plus.model.settings import Output, Secret, Settings, State, Sweep
+from check_pop3_plus.options import parser, validators
 from check_pop3_plus.options.table import Given
-from check_pop3_plus.options.validators import UsageError
 from check_pop3_plus.output import plugin_text
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.probe.prerequisites import Prerequisites
@@ -81,10 +80,8 @@ def render_error(message: str, kind: str, lines: str) -> str:
 def _prompt_for_password(settings: Settings, started: float) -> tuple[Secret | None, float]:
     """Prompt for the password if no source is given; return it and the instant after the prompt."""
     login = settings.login
-    if login is None or not login.needs_secret or login.source != SecretSource():
+    if login is None or not login.lacks_source:
         return None, started
     if not sys.stdin or not sys.stdin.isatty():
-        raise UsageError(
-            "no password given: use --password-file, --password-env or --password-command"
-        )
+        raise validators.no_password(login.username)
     return password_source.prompt(login.username), Clock()

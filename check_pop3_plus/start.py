@@ -17,7 +17,7 @@ import warnings  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 
 from check_pop3_plus import TYPE_CHECKING  # noqa: E402
-from check_pop3_plus.model.stopped import Stopped  # noqa: E402
+from check_pop3_plus.model.stopped import Stopped, uncaught  # noqa: E402
 from check_pop3_plus.support import openssl_environment  # noqa: E402
 
 if TYPE_CHECKING:
@@ -68,19 +68,13 @@ def main(
         from check_pop3_plus import cli
 
         return cli.main(argv, started, set_watchdog)
-    except ImportError as error:
-        return _print_final_line(
-            f"config: missing Python module {error.name or 'unknown'}", "config"
-        )
-    except (OSError, MemoryError) as error:  # no descriptor for an import, no memory
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        return _print_final_line(f"config: local error: {reason}", "config")
     except Stopped:  # by a signal outside of the attempt
         seconds = time.monotonic() - started
         return _print_final_line(f"stopped from outside after {seconds:.0f} s", "stopped")
     except BaseException as error:  # SystemExit, or a panic in Rust, is not an Exception
-        trace = _trace(error) if any(argument.startswith("-vvv") for argument in argv) else ""
-        return _print_final_line(f"bug: internal error ({type(error).__name__})", "bug", trace)
+        kind, message = uncaught(error)
+        is_traced = kind == "bug" and any(argument.startswith("-vvv") for argument in argv)
+        return _print_final_line(f"{kind}: {message}", kind, _trace(error) if is_traced else "")
 
 
 def _set_watchdog(at: float) -> None:

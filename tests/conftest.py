@@ -14,6 +14,7 @@ from tests.support import allowed_commands, claims, command, recorded
 
 # The time of an example depends on the load of the machine.
 settings.register_profile("project", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=10)
 settings.load_profile("project")
 
 

@@ -45,8 +45,8 @@ class DaysContext(KindContext):
             # Rounded down, as in the status line: 12.999 days are not 13.
             floor(left * 100) / 100,
             "",
-            _at_least(in_days(limits.certificate_warning, chain.leaf)),
-            _at_least(in_days(limits.certificate_critical, chain.leaf)),
+            _at_least(limits.certificate_warning, chain.leaf),
+            _at_least(limits.certificate_critical, chain.leaf),
         )
 
 
@@ -81,7 +81,7 @@ class CertificateContext(KindContext):
             (limits.certificate_critical, State.CRITICAL),
             (limits.certificate_warning, State.WARNING),
         ):
-            threshold = in_days(remaining, leaf)
+            threshold = remaining.in_days(leaf.lifetime) if remaining else None
             if threshold is not None and left < threshold:
                 return self.result(Kind.EXPIRING, metric, state)
         return self.fine(metric)
@@ -144,10 +144,8 @@ def _has_long_key(chain: Chain, bits: int, _: Report) -> bool | None:
 
 def _has_short_lifetime(chain: Chain, longest: float, _: Report) -> bool | None:
     """Return whether the leaf was issued for so many days at most."""
-    leaf = chain.leaf
-    if leaf is None or leaf.not_before is None or leaf.not_after is None:
-        return None
-    return days(leaf.not_after - leaf.not_before) <= longest
+    lifetime = chain.leaf.lifetime if chain.leaf else None
+    return None if lifetime is None else days(lifetime) <= longest
 
 
 def _is_deployed(chain: Chain, _: str, report: Report) -> bool:
@@ -164,15 +162,7 @@ ASSERTIONS = (
 )
 
 
-def in_days(remaining: Remaining | None, leaf: CertificateFacts) -> float | None:
-    """Return a certificate threshold in days; a share refers to the leaf's lifetime."""
-    if remaining is None:
-        return None
-    limits = [] if remaining.days is None else [remaining.days]
-    if remaining.share is not None and leaf.not_before and leaf.not_after:
-        limits.append(remaining.share * days(leaf.not_after - leaf.not_before))
-    return min(limits, default=None)
-
-
-def _at_least(threshold: float | None) -> str | None:
+def _at_least(remaining: Remaining | None, leaf: CertificateFacts) -> str | None:
+    """Return a certificate threshold as a range of days."""
+    threshold = remaining.in_days(leaf.lifetime) if remaining else None
     return None if threshold is None else f"{threshold:.2f}".rstrip("0").rstrip(".") + ":"

@@ -1,11 +1,12 @@
 """The result of a check or of a sweep, before it is rendered."""
 
 from check_pop3_plus import TYPE_CHECKING
-from check_pop3_plus.model.failures import ProbeError
+from check_pop3_plus.model.failures import Kind, ProbeError, is_shortage
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import CertificateFacts
-from check_pop3_plus.model.sanitised_text import sanitise
+from check_pop3_plus.model.sanitised_text import printable, sanitise
 from check_pop3_plus.model.settings import State
+from check_pop3_plus.model.stopped import uncaught
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,7 +109,16 @@ def _masked(facts: CertificateFacts, mask: "Callable[[str], str]") -> Certificat
     )
 
 
-def of_error(error: ProbeError) -> Verdict:
+def of_error(error: BaseException) -> Verdict:
     """Return the verdict on an error that is about us: UNKNOWN."""
-    kind = error.kind.value
-    return Verdict(State.UNKNOWN, f"{kind}: {error.message}", kinds=(kind,))
+    if isinstance(error, ProbeError):
+        kind = error.kind.value
+        return Verdict(State.UNKNOWN, f"{kind}: {error.message}", kinds=(kind,))
+    kind, message = uncaught(error)
+    return Verdict(
+        State.UNKNOWN,
+        printable("{}: {}", kind, message),
+        lines=(f"kind: {kind}",),
+        shortage=sanitise(message) if kind == Kind.CONFIG.value and is_shortage(error) else "",
+        kinds=(kind,),
+    )

@@ -11,7 +11,7 @@ from check_pop3_plus.messages.formats import count
 from check_pop3_plus.model.failures import MEASURED, Failure, Kind, Phase
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
-from check_pop3_plus.model.settings import Remaining, Security, Settings
+from check_pop3_plus.model.settings import Security, Settings
 from check_pop3_plus.support.deadline import days
 
 _RENEW = (
@@ -347,14 +347,12 @@ def _early_threshold(settings: Settings, report: Report) -> str:
     """Return that a limit of -D reports a certificate before its renewal is due, or nothing."""
     limits = settings.thresholds
     for leaf in (session.chain.leaf for session in report.evaluated):
-        if leaf is None or leaf.not_before is None or leaf.not_after is None:
+        if leaf is None or leaf.not_after is None or leaf.lifetime is None:
             continue
-        lifetime, left = days(leaf.not_after - leaf.not_before), days(leaf.not_after - report.now)
-        crossed = [
-            limit
-            for each in (limits.certificate_critical, limits.certificate_warning)
-            if each and (limit := _in_days(each, lifetime)) > left
-        ]
+        lifetime, left = days(leaf.lifetime), days(leaf.not_after - report.now)
+        wanted = (limits.certificate_critical, limits.certificate_warning)
+        in_days = [each.in_days(leaf.lifetime) for each in wanted if each]
+        crossed = [limit for limit in in_days if limit is not None and limit > left]
         if crossed and crossed[0] > lifetime * _RENEWAL_SHARE:
             due = "" if left > lifetime * _RENEWAL_SHARE else "; its renewal is due, too"
             return (
@@ -363,11 +361,6 @@ def _early_threshold(settings: Settings, report: Report) -> str:
                 f" use -D 25%,10%{due}"
             )
     return ""
-
-
-def _in_days(limit: Remaining, lifetime: float) -> float:
-    share = lifetime * limit.share if limit.share is not None else None
-    return min(each for each in (limit.days, share) if each is not None)
 
 
 def wrong_port(failure: Failure, settings: Settings) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from check_pop3_plus.messages import certificates, hints
 from check_pop3_plus.messages.formats import age, count, date, reason
 from check_pop3_plus.model.failures import MEASURED, Failure, Kind
-from check_pop3_plus.model.report import Report, Session
+from check_pop3_plus.model.report import Report, Session, first_to_end
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Security, Settings, Verify
 
@@ -152,12 +152,8 @@ class Evidence:
         for session in good:
             if {note.kind for note in session.notes} & set(self._kinds):
                 return session
-        dated = [
-            (leaf.not_after, session)
-            for session in good
-            if (leaf := session.chain.leaf) and leaf.not_after
-        ]
-        return min(dated, key=lambda pair: pair[0])[1] if dated else next(iter(good[-1:]), None)
+        first = first_to_end((session, session.chain.leaf) for session in good)
+        return first or next(iter(good[-1:]), None)
 
     def _of_session(self, session: Session) -> Iterator[str]:
         verbosity, kinds = self._settings.verbosity, set(self._kinds)

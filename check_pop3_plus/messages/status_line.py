@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from check_pop3_plus.messages import certificates
 from check_pop3_plus.messages.formats import age, count, date, named, span
 from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Phase
-from check_pop3_plus.model.report import Chain, DeliveryFacts, MessageDates, Note, Report, Session
+from check_pop3_plus.model.report import (
+    Chain,
+    DeliveryFacts,
+    MessageDates,
+    Note,
+    Report,
+    Session,
+    first_to_end,
+)
 from check_pop3_plus.model.sanitised_text import printable, sanitise
 from check_pop3_plus.model.settings import Security, Settings, Verify
 
@@ -91,12 +99,8 @@ class StatusLine:
     def _certificate(self, good: Sequence[Session]) -> list[str]:
         """Return how long the certificate is valid; of several the one that expires first."""
         shaken = [each for session in good for each in (session, *session.of_other_types)]
-        leaves = [session.chain.leaf for session in shaken if session.chain.leaf]
-        dated = [(leaf.not_after, leaf) for leaf in leaves if leaf.not_after]
-        parts = []
-        if dated:
-            first = min(dated, key=lambda pair: pair[0])[1]
-            parts.append(certificates.validity(first, self._report.now))
+        leaf = first_to_end((each.chain.leaf, each.chain.leaf) for each in shaken)
+        parts = [certificates.validity(leaf, self._report.now)] if leaf else []
         if self._settings.tls.verify is Verify.NONE:
             parts.append("not verified")
         elif self._settings.tls.verify is Verify.CHAIN:
@@ -185,8 +189,8 @@ class StatusLine:
             case Kind.WEAK:
                 wish = f"RSA {wanted.min_key_bits} or as strong"
                 return f"key of the certificate is too short: {named(leaf.key)}, not {wish}"
-            case Kind.LONG_LIVED if leaf.not_before and leaf.not_after:
-                lifetime = span(leaf.not_after - leaf.not_before)
+            case Kind.LONG_LIVED if leaf.lifetime:
+                lifetime = span(leaf.lifetime)
                 return f"certificate was issued for {lifetime} (limit {wanted.max_validity:g} days)"
             case Kind.NOT_DEPLOYED:
                 return certificates.outdated(leaf, self._report.deployed)

@@ -145,6 +145,27 @@ def is_shortage(error: BaseException | None) -> bool:
     return False
 
 
+class Placed(str):
+    """A value that stands in a file."""
+
+    __slots__ = ("line", "path")
+
+    path: str
+    line: int
+
+    @classmethod
+    def at(cls, path: str, line: int, value: str) -> "Placed":
+        """Return a value that stands in this line of a file."""
+        placed = cls(value)
+        placed.path, placed.line = path, line
+        return placed
+
+
+def at_place_of(source: str | None, value: str) -> str:
+    """Return a value with the place of another one, if that has one."""
+    return Placed.at(source.path, source.line, value) if isinstance(source, Placed) else value
+
+
 class ProbeError(Exception):
     """One attempt failed.
 
@@ -161,15 +182,38 @@ class ProbeError(Exception):
     is_late = False
     reason: Printable | None = None
     verify_code: int | None = None
+    _is_placed = False
 
     def __init__(
         self, kind: Kind, template: str, *foreign: object, cure: str | None = None
     ) -> None:
-        """Take our own text as `cure`: what to try in place of the hint of the kind."""
+        """Take our own text as `cure`: what to try in place of the hint of the kind.
+
+        A message about our side begins with the place of the first argument that has one.
+        """
         self.kind = kind
         self.message = printable(template, *foreign)
         self.cure = None if cure is None else printable(cure)
         super().__init__(self.message)
+        for value in foreign:
+            self._place(value)
+
+    def at(self, value: str | None) -> "ProbeError":
+        """Return a copy with the place of the value that it is about, if that has one.
+
+        A shortage is not about a value.
+        """
+        placed = type(self).__new__(type(self))
+        vars(placed).update(vars(self))
+        if not is_shortage(self):
+            placed._place(value)
+        placed.args = (placed.message,)
+        return placed
+
+    def _place(self, value: object) -> None:
+        if isinstance(value, Placed) and self.kind is Kind.CONFIG and not self._is_placed:
+            self.message = printable("{}, line {}: {}", value.path, value.line, self.message)
+            self._is_placed = True
 
     def failure(self, phase: Phase | None = None) -> Failure:
         """Return the immutable record of the error, which was raised in `phase`."""

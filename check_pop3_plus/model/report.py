@@ -12,7 +12,10 @@ from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import Printable, printable
 
 if TYPE_CHECKING:  # loaded only for certificates (about 1.5 ms)
-    from datetime import datetime
+    from datetime import datetime, timedelta
+    from typing import TypeVar
+
+    _T = TypeVar("_T")
 
 
 Clock = time.monotonic
@@ -107,6 +110,11 @@ class CertificateFacts(Record):
     unreadable: tuple[Printable, ...] = ()
     """The attributes that could not be read."""
 
+    @property
+    def lifetime(self) -> "timedelta | None":
+        """The time for which it was issued; None where a date is unreadable."""
+        return self.not_after - self.not_before if self.not_after and self.not_before else None
+
 
 class Chain(Record):
     """The certificates of one handshake."""
@@ -140,16 +148,17 @@ class Chain(Record):
     @property
     def first_issuer_to_end(self) -> CertificateFacts | None:
         """The CA certificate of the chain that expires first."""
-        return _first_to_end(self.path[1:])
+        return first_to_end((each, each) for each in self.path[1:])
 
     @property
     def first_intermediate_to_end(self) -> CertificateFacts | None:
         """The same without the root, which the server's administrator cannot renew."""
-        return _first_to_end(each for each in self.path[1:] if not each.is_self_issued)
+        return first_to_end((each, each) for each in self.path[1:] if not each.is_self_issued)
 
 
-def _first_to_end(certificates: Iterable[CertificateFacts]) -> CertificateFacts | None:
-    dated = [(each.not_after, each) for each in certificates if each.not_after]
+def first_to_end(owners: "Iterable[tuple[_T, CertificateFacts | None]]") -> "_T | None":
+    """Return the owner of the certificate that expires first, of those with a readable date."""
+    dated = [(facts.not_after, owner) for owner, facts in owners if facts and facts.not_after]
     return min(dated, key=lambda pair: pair[0])[1] if dated else None
 
 
@@ -363,20 +372,12 @@ class Report(Record):
         return next(iter(found + [note.text for note in notes if note.is_shortage]), None)
 
     def first_to_end(self) -> "tuple[Session | None, Session | None]":
-        """Return the session whose server certificate expires first, and the same of
-        intermediates."""
-        leaves, intermediates = [], []
-        for session in self.with_certificates:
-            leaf, intermediate = session.chain.leaf, session.chain.first_intermediate_to_end
-            if leaf and leaf.not_after:
-                leaves.append((leaf.not_after, session))
-            if intermediate and intermediate.not_after:
-                intermediates.append((intermediate.not_after, session))
-        first, second = (
-            min(ends, key=lambda pair: pair[0])[1] if ends else None
-            for ends in (leaves, intermediates)
+        """Return the sessions whose server certificate and whose intermediate expire first."""
+        chains = [(session, session.chain) for session in self.with_certificates]
+        return (
+            first_to_end((session, chain.leaf) for session, chain in chains),
+            first_to_end((session, chain.first_intermediate_to_end) for session, chain in chains),
         )
-        return first, second
 
     def seconds(self) -> dict[Phase, float]:
         """Return the seconds of each phase reached; of several addresses the slowest."""

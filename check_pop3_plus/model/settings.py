@@ -3,8 +3,12 @@
 from collections.abc import Mapping, Sequence
 from enum import Enum
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import Printable
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 
 class Secret:
@@ -156,6 +160,11 @@ class Login(Record):
         return self.mechanism != "external"
 
     @property
+    def lacks_source(self) -> bool:
+        """Whether no source of a secret is given that is needed."""
+        return self.needs_secret and self.source == SecretSource()
+
+    @property
     def needs_capabilities(self) -> bool:
         """Whether the method depends on the capabilities of the server."""
         return self.mechanism not in POP3_METHODS
@@ -217,6 +226,13 @@ class Remaining(Record):
 
     days: float | None = None
     share: float | None = None
+
+    def in_days(self, lifetime: "timedelta | None") -> float | None:
+        """Return it in days for a certificate of this lifetime; if unknown, without the share."""
+        limits = [] if self.days is None else [self.days]
+        if self.share is not None and lifetime is not None:
+            limits.append(self.share * (lifetime.total_seconds() / 86400))
+        return min(limits, default=None)
 
 
 class RangePair(Record):
@@ -340,6 +356,8 @@ class Sweep(Record):
     """Values of the options on the command line, by long name; they apply to every service."""
     jobs: int = 128
     jobs_per_address: int = 4
+    workers: int | None = None
+    """Processes; None for as many as the number of services is worth."""
     run_timeout: float = 50.0
     submit_target: SubmitTarget | None = None
     """Where each result is submitted; None if only the result of the sweep is printed."""

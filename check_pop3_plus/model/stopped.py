@@ -1,8 +1,22 @@
-"""The end that a signal asks for.
+"""How a run ends otherwise than by a verdict: by a signal, or by an error of ours.
 
-In a module of its own, with no imports, so that a signal at any time finds it whole.
+In a module of its own, with no imports, so that a signal at any time finds it whole, and an error
+can be named where no descriptor or memory is left.
 """
 
 
 class Stopped(BaseException):
     """A signal asked the run to end. Not an Exception, so that no guard swallows it."""
+
+
+def uncaught(error: BaseException) -> tuple[str, str]:
+    """Return the kind and the message of an error that no check expects.
+
+    Without the text of the exception, which may quote a secret.
+    """
+    if isinstance(error, ImportError):
+        return "config", f"missing Python module {error.name or 'unknown'}"
+    if isinstance(error, (OSError, MemoryError)):  # no descriptor for an import, no memory
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        return "config", f"local error: {reason}"
+    return "bug", f"internal error ({type(error).__name__})"

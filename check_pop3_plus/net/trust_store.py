@@ -43,7 +43,10 @@ def load(made: "ssl.SSLContext", policy: TlsPolicy) -> None:
     try:
         made.load_verify_locations(cafile, capath)
     except OSError as error:
-        raise config_error("cannot load CA file {}", cafile or capath, cause=error) from error
+        if not hasattr(error, "library"):  # not an ssl.SSLError, about its content
+            raise config_error("cannot load CA file {}", cafile or capath, cause=error) from error
+        message = "CA file {} holds no certificate in PEM, or an invalid one"
+        raise config_error(message, cafile or capath) from error
     if cafile and not made.cert_store_stats()["x509"]:
         raise config_error("no usable CA certificate in CA file {}", cafile)
 

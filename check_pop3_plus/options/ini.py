@@ -7,27 +7,11 @@ comment line. The reader of the standard library does not support repeated keys.
 import os
 from collections.abc import Iterator
 
-from check_pop3_plus.model.failures import ProbeError, config_error
+from check_pop3_plus.model.failures import Placed, ProbeError, config_error
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.support import files
 
 Section = list[tuple[str, str]]
-
-
-class Key(str):
-    """The name of an option, and where it stands."""
-
-    __slots__ = ("line", "path")
-
-    path: str
-    line: int
-
-    @classmethod
-    def at(cls, path: str, line: int, name: str) -> "Key":
-        """Return a name that stands in this line of a file."""
-        key = cls(name)
-        key.path, key.line = path, line
-        return key
 
 
 class Part(Record):
@@ -37,8 +21,6 @@ class Part(Record):
     options: Section
     errors: list[ProbeError]
     """One for each line that is invalid."""
-    line: int = 0
-    """Of its header."""
 
 
 SEARCH_PATH = (
@@ -109,13 +91,14 @@ def parts(content: str, path: str) -> Iterator[Part]:
         if stripped[0] == "[":
             if part:
                 yield part
-            part = Part(stripped[1:].removesuffix("]").strip(), [], [], number)
+            name = stripped[1:].removesuffix("]").strip()
+            part = Part(Placed.at(path, number, name), [], [])
             if stripped[-1] != "]":
                 part.errors.append(_wrong(path, number))
         elif part is None:
             raise _wrong(path, number)
         elif key:
-            part.options.append((Key.at(path, number, key.strip()), value.strip()))
+            part.options.append((key.strip(), Placed.at(path, number, value.strip())))
         else:
             part.errors.append(_wrong(path, number))
     if part:

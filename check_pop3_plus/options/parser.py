@@ -4,6 +4,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 
+from check_pop3_plus.model.failures import ProbeError, at_place_of
 from check_pop3_plus.model.settings import Settings, Sweep
 from check_pop3_plus.options import ini, settings_builder, validators
 from check_pop3_plus.options.table import BY_FLAG, PROGRAM, Entry, Given
@@ -31,12 +32,11 @@ def read(argv: Sequence[str], given: Given | None = None) -> Settings | Sweep:
         raise placed(error, given) from None
 
 
-def placed(error: UsageError, given: Given) -> UsageError:
+def placed(error: ProbeError, given: Given) -> ProbeError:
     """Return an error with the place of the first option in it that stands in an INI file."""
     for flag in re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", error.message):
-        key = given.keys_in_files.get(BY_FLAG[flag].name) if flag in BY_FLAG else None
-        if key:
-            return _at(key, error)
+        if flag in BY_FLAG:
+            error = error.at(given.last(BY_FLAG[flag].name))
     return error
 
 
@@ -88,9 +88,9 @@ class _Reader:
         self._given = given
         self._unknown: tuple[str, str] | None = None
         """The first unknown argument, and the flag before it."""
-        self._key: str | None = None
-        """That of the current line of an INI file."""
-        self._unknown_key: str | None = None
+        self._line: str | None = None
+        """The value in the current line of an INI file."""
+        self._unknown_line: str | None = None
         self._is_verbose = False
         """Whether -v is in the command line, before or after --version."""
 
@@ -101,7 +101,7 @@ class _Reader:
 
             has_host = "--hostname" in self._given
             error = UsageError("{}", mistakes.unknown_argument(*self._unknown, has_host))
-            raise _at(self._unknown_key, error)
+            raise error.at(self._unknown_line)
         return self._given
 
     def read_arguments(self, argv: Iterable[str]) -> None:
@@ -124,7 +124,7 @@ class _Reader:
             entry = BY_FLAG.get(flag)
             if entry is None:
                 if self._unknown is None:
-                    self._unknown, self._unknown_key = (argument, previous), self._key
+                    self._unknown, self._unknown_line = (argument, previous), self._line
             elif separator:
                 self._add(entry, flag, value)
             elif entry.value and not entry.is_optional and arguments:
@@ -136,12 +136,12 @@ class _Reader:
     def read_lines(self, section: Iterable[tuple[str, str]]) -> None:
         """Read the lines of an INI section: an empty value counts as none, one letter is short."""
         for key, value in section:
-            self._key = key
+            self._line = value
             try:
                 self._read_line(key, value)
             except UsageError as error:
-                raise _at(key, error) from None
-        self._key = None
+                raise error.at(value) from None
+        self._line = None
 
     def _read_line(self, key: str, value: str) -> None:
         flag = key if key.startswith("-") else f"-{key}" if len(key) == 1 else f"--{key}"
@@ -172,14 +172,7 @@ class _Reader:
             raise HelpRequested(_help_or_version(entry.name, self._is_verbose))
         if entry.choices and (value or not entry.is_optional):
             validators.choice(value or "", entry.name, entry.choices)
-        self._given.add(entry.name, [value or ""], self._key)
-
-
-def _at(key: str | None, error: UsageError) -> UsageError:
-    """Return an error with the place of a key in an INI file."""
-    if not isinstance(key, ini.Key):
-        return error
-    return UsageError("{}, line {}: {}", key.path, key.line, error.message)
+        self._given.setdefault(entry.name, []).append(at_place_of(self._line, value or ""))
 
 
 def _help_or_version(name: str, is_verbose: bool) -> str:

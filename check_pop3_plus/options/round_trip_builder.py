@@ -16,12 +16,10 @@ from check_pop3_plus.model.settings import (
     Verify,
 )
 from check_pop3_plus.options import validators
-from check_pop3_plus.options.table import Given
+from check_pop3_plus.options.table import OF_ROUND_TRIP, Given
 from check_pop3_plus.options.validators import UsageError, invalid
 
 _PORTS = {Security.IMPLICIT: 465, Security.STLS: 587, Security.PLAIN: 25}
-
-_PREFIXES = ("--round-trip-", "--smtp-", "--probe-age-", "--delivery-")
 
 _PASSWORDS = ("--smtp-password-file", "--smtp-password-env", "--smtp-password-command")
 
@@ -30,7 +28,7 @@ def build(
     given: Given, target: Target, tls: TlsPolicy, grant: Grant | None, delivery: RangePair
 ) -> RoundTrip | None:
     """Return the round trip, or None without one. Raises UsageError."""
-    ours = (each for each in given if each.startswith(_PREFIXES) and each != "--smtp-auth")
+    ours = (each for each in given if each in OF_ROUND_TRIP and each != "--smtp-auth")
     first = next(ours, None)
     if "--round-trip-to" not in given:
         if first:
@@ -76,8 +74,6 @@ def _age(given: Given, level: str) -> float | None:
 
 
 def _smtp(given: Given, target: Target, pop3_tls: TlsPolicy, grant: Grant | None) -> Smtp:
-    if "--smtp-ssl" in given and "--smtp-starttls" in given:
-        raise UsageError("--smtp-ssl and --smtp-starttls cannot be combined")
     security = Security.PLAIN
     if "--smtp-ssl" in given:
         security = Security.IMPLICIT

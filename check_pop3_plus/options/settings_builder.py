@@ -4,7 +4,7 @@ Every mistake in the options is reported here, before anything is opened.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 from check_pop3_plus.model.failures import LOCAL, MEASURED, Kind
 from check_pop3_plus.model.sanitised_text import Printable, printable
@@ -35,10 +35,12 @@ from check_pop3_plus.model.settings import (
 )
 from check_pop3_plus.options import validators
 from check_pop3_plus.options.table import (
+    BY_FLAG,
     DEFAULT_JOBS,
     DEFAULT_JOBS_PER_ADDRESS,
     ENTRIES,
-    NEED_TLS,
+    OF_MAILBOX,
+    OF_ROUND_TRIP,
     OF_SWEEPS,
     PROGRAM,
     SENSITIVITIES,
@@ -53,16 +55,17 @@ LONG_RUN_TIMEOUT = 50.0
 # --- a sweep ---------------------------------------------------------------------------------
 
 
+_NOT_WITH_SWEEP = {
+    "--hostname": "the file of the sweep names the hosts",
+    "--output": "use --submit jsonl:- or prometheus:FILE",
+}
+
+
 def sweep(given: Given) -> Sweep:
     """Return the settings of a sweep. Raises UsageError."""
-    if "--hostname" in given:
-        raise UsageError(
-            "--hostname and --sweep cannot be combined: the file of the sweep names the hosts"
-        )
-    if "--output" in given:
-        raise UsageError(
-            "--output and --sweep cannot be combined: use --submit jsonl:- or prometheus:FILE"
-        )
+    for option, cure in _NOT_WITH_SWEEP.items():
+        if option in given:
+            raise UsageError("{} and --sweep cannot be combined: " + cure, option)
     own = (*OF_SWEEPS, "--run-timeout")
     # An empty value has always meant the default here.
     run_timeout = given.last("--run-timeout") or str(LONG_RUN_TIMEOUT)
@@ -72,6 +75,7 @@ def sweep(given: Given) -> Sweep:
         jobs=given.checked("--jobs", validators.whole_number) or DEFAULT_JOBS,
         jobs_per_address=given.checked("--jobs-per-address", validators.whole_number)
         or DEFAULT_JOBS_PER_ADDRESS,
+        workers=given.checked("--workers", validators.whole_number),
         run_timeout=validators.seconds(run_timeout, "--run-timeout"),
         submit_target=_submit_target(given),
         verbosity=_verbosity(given),
@@ -123,11 +127,18 @@ def _icinga_api(given: Given, url: str) -> IcingaApi:
 
 
 _EXCLUSIVE = (
-    ("--ssl", "--starttls", "-S and --starttls", ": use TLS from the first byte, or STLS"),
-    ("--use-ipv4", "--use-ipv6", "-4 and -6", ""),
-    ("--sensitivity", "--rechecks", "--sensitivity and --rechecks", ""),
+    ("-S", "--starttls", ": use TLS from the first byte, or STLS"),
+    ("-4", "-6", ""),
+    ("--sensitivity", "--rechecks", ""),
+    ("--x509-strict", "--verify none", ""),
+    ("--reject-legacy-tls", "--tls-min 1.1", ""),
+    (
+        *("--cert-type", "--tls-min 1.3"),
+        ": only TLS 1.2 lets a client choose the type of the certificate",
+    ),
+    ("--smtp-ssl", "--smtp-starttls", ""),
 )
-"""Two options that cannot be combined, their names in the message, and the cure."""
+"""Two options, or options with this value, that cannot be combined, and the cure."""
 
 
 def settings(given: Given) -> Settings:
@@ -138,20 +149,22 @@ def settings(given: Given) -> Settings:
             raise UsageError("{} " + how + " on the command line", option)
     if "--hostname" not in given:
         raise UsageError("-H/--hostname is required; see --help")
-    for first, second, names, cure in _EXCLUSIVE:
-        if first in given and second in given:
-            raise UsageError(names + " cannot be combined" + cure)
+    for first, second, cure in _EXCLUSIVE:
+        if _is_given(given, first) and _is_given(given, second):
+            raise UsageError(f"{first} and {second} cannot be combined{cure}")
     security = _security(given)
     target = _target(given, security)
     states = _states(given)
     limits = _limits(given, _timeout(given, states))
     tls = _tls(given, security, target.hostname)
+    login, thresholds = _login(given, tls), _thresholds(given)
+    _check_needs(given)
     return Settings(
         target=target,
         tls=tls,
-        login=_login(given, tls),
+        login=login,
         limits=limits,
-        thresholds=_thresholds(given),
+        thresholds=thresholds,
         expect=Expectation(tuple(given.get("--expect", ())), "--all" in given),
         assertions=_assertions(given, security),
         round_trip=_round_trip(given, target, tls),
@@ -164,10 +177,22 @@ def settings(given: Given) -> Settings:
     )
 
 
-def _require(given: Given, option: str, needed: str) -> None:
+def _check_needs(given: Given) -> None:
     """Raise UsageError if an option is given without the one that it needs."""
-    if option in given and needed not in given:
-        raise UsageError("{} needs {}", option, needed)
+    for entry in ENTRIES:
+        if not entry.needs or entry.name not in given:
+            continue
+        if not any(_is_given(given, flag) for flag in entry.needs.split(" or ")):
+            raise UsageError("{} needs {}", entry.name, entry.needs)
+
+
+def _is_given(given: Given, words: str) -> bool:
+    """Return whether a flag is given, or implied; with its value, if there is one in `words`."""
+    flag, _, value = words.partition(" ")
+    option = BY_FLAG[flag].name
+    if value:
+        return given.last(option) == value
+    return option in given or (option == "--ssl" and _security(given) is Security.IMPLICIT)
 
 
 def _verbosity(given: Given) -> int:
@@ -220,7 +245,6 @@ def _target(given: Given, security: Security) -> Target:
     if validators.is_numeric(host) and family not in (Family.ANY, validators.family_of(host)):
         raise UsageError("{} is not an {} address", host, _FAMILY_NAMES[family])
     min_addresses = given.checked("--min-addresses", validators.whole_number)
-    _require(given, "--min-addresses", "--all-addresses")
     return Target(
         hostname=hostname,
         port=port or (995 if security is Security.IMPLICIT else 110),
@@ -251,9 +275,6 @@ def _family(given: Given, source: str | None) -> Family:
 
 def _tls(given: Given, security: Security, hostname: str) -> TlsPolicy:
     verify = Verify(given.last("--verify") or "full")
-    _require(given, "--client-key", "--client-cert")
-    if "--x509-strict" in given and verify is Verify.NONE:
-        raise UsageError("--x509-strict and --verify none cannot be combined")
     return TlsPolicy(
         security=security,
         verify=verify,
@@ -269,18 +290,7 @@ def _tls(given: Given, security: Security, hostname: str) -> TlsPolicy:
 
 
 def _assertions(given: Given, security: Security) -> Assertions:
-    for option in NEED_TLS:
-        if option in given and security is Security.PLAIN:
-            raise UsageError("{} needs -S or --starttls", option)
-    if "--reject-legacy-tls" in given and given.last("--tls-min") == "1.1":
-        raise UsageError("--reject-legacy-tls and --tls-min 1.1 cannot be combined")
     cert_type = given.last("--cert-type")
-    if cert_type and given.last("--tls-min") == "1.3":
-        raise UsageError(
-            "--cert-type and --tls-min 1.3 cannot be combined: only TLS 1.2 lets a client choose"
-            " the type of the certificate"
-        )
-    _require(given, "--check-starttls-injection", "--starttls")
     if "--refuse-cleartext-login" in given:
         if security is Security.IMPLICIT:
             raise UsageError(
@@ -308,13 +318,6 @@ TOKEN_METHODS = ("xoauth2", "oauthbearer")
 
 _SOURCES = ("--password-file", "--password-env", "--password-command", "--oauth-token-url")
 
-_MAILBOX_THRESHOLDS = (
-    *("--messages-warning", "--messages-critical"),
-    *("--size-warning", "--size-critical"),
-    *("--newest-warning", "--newest-critical"),
-    *("--oldest-warning", "--oldest-critical"),
-)
-
 
 def _login(given: Given, tls: TlsPolicy) -> Login | None:
     grant = _grant(given)
@@ -325,7 +328,7 @@ def _login(given: Given, tls: TlsPolicy) -> Login | None:
     if "--username" not in given:
         if sources:
             raise UsageError("{} needs -U/--username", sources[0])
-        if any(given.last(option) for option in _MAILBOX_THRESHOLDS):
+        if any(given.last(option) for option in OF_MAILBOX):
             raise UsageError("mailbox thresholds need a login: use -U/--username")
         return None
     if len(sources) > 1:
@@ -356,15 +359,12 @@ def _login(given: Given, tls: TlsPolicy) -> Login | None:
 
 
 def _round_trip(given: Given, target: Target, tls: TlsPolicy) -> RoundTrip | None:
-    if not any(each.startswith(("--round-trip-", "--smtp-", *_OF_PROBES)) for each in given):
+    if not any(option in given for option in OF_ROUND_TRIP):
         return None
     from check_pop3_plus.options import round_trip_builder
 
     delivery = _pair(given, "delivery-", validators.range_spec)
     return round_trip_builder.build(given, target, tls, _grant(given), delivery)
-
-
-_OF_PROBES = ("--probe-age-", "--delivery-")
 
 
 def _grant(given: Given) -> Grant | None:
@@ -437,29 +437,14 @@ def _limits(given: Given, timeout: float) -> Limits:
 # --- thresholds ------------------------------------------------------------------------------
 
 
+_LEVELS = ("warning", "critical")
+
+
 def _thresholds(given: Given) -> Thresholds:
-    phases: dict[str, RangePair] = {}
-    known = [phase.value for phase in MEASURED]
-    for option, level in (("--phase-warning", "warning"), ("--phase-critical", "critical")):
-        for assignment in given.get(option, ()):
-            phase, separator, spec = assignment.partition("=")
-            if not separator or phase not in known:
-                reason = "must be PHASE=RANGE, with a phase of {}"
-                raise invalid(option, assignment, reason, printable(", ".join(known)))
-            pair = phases.get(phase, RangePair())
-            phases[phase] = pair.replace(**{level: validators.range_spec(spec, option)})
-    for phase, pair in phases.items():
-        names = "--phase-warning", "--phase-critical"
-        values = (pair.warning, pair.critical)
-        _check_order(
-            {name: [f"{phase}={value}"] for name, value in zip(names, values, strict=True)},
-            *names,
-            *values,
-        )
     limits = given.checked("--certificate", validators.certificate_limits) or (None, None)
     return Thresholds(
         time=_pair(given, "", validators.range_spec),
-        phases=phases,
+        phases=_phases(given),
         messages=_pair(given, "messages-", validators.range_spec),
         size=_pair(given, "size-", validators.size_range),
         newest=_pair(given, "newest-", validators.age_range),
@@ -469,31 +454,48 @@ def _thresholds(given: Given) -> Thresholds:
     )
 
 
+def _phases(given: Given) -> dict[str, RangePair]:
+    phases: dict[str, RangePair] = {}
+    known = [phase.value for phase in MEASURED]
+    for level in _LEVELS:
+        option = f"--phase-{level}"
+        for assignment in given.get(option, ()):
+            phase, separator, spec = assignment.partition("=")
+            if not separator or phase not in known:
+                reason = "must be PHASE=RANGE, with a phase of {}"
+                raise invalid(option, assignment, reason, printable(", ".join(known)))
+            pair = phases.get(phase, RangePair())
+            phases[phase] = pair.replace(**{level: validators.range_spec(spec, option)})
+    for phase, pair in phases.items():
+        _check_order(pair, "phase-", f"{phase}={pair.warning}", f"{phase}={pair.critical}")
+    return phases
+
+
 def _pair(given: Given, prefix: str, check: Callable[[str, str], str]) -> RangePair:
-    names = f"--{prefix}warning", f"--{prefix}critical"
-    warning, critical = (given.checked(name, check) for name in names)
-    _check_order(given, *names, warning, critical)
-    return RangePair(warning, critical)
+    names = [f"--{prefix}{level}" for level in _LEVELS]
+    pair = RangePair(*(given.checked(name, check) for name in names))
+    warning, critical = (given.last(name) or "" for name in names)
+    _check_order(pair, prefix, warning, critical, may_be_days="--certificate" not in given)
+    return pair
 
 
 def _check_order(
-    given: Mapping[str, Sequence[str]],
-    low: str,
-    high: str,
-    warning: str | None,
-    critical: str | None,
+    pair: RangePair, prefix: str, warning: str, critical: str, may_be_days: bool = False
 ) -> None:
-    """Raise UsageError if a critical upper limit is below the warning one: it wins at once."""
-    warn, crit = (validators.upper_limit(each) for each in (warning, critical))
+    """Raise UsageError if a critical upper limit is below the warning one: it wins at once.
+
+    `warning` and `critical` are the values as written.
+    """
+    warn, crit = validators.upper_limit(pair.warning), validators.upper_limit(pair.critical)
     if warn is None or crit is None or crit >= warn:
         return
-    of_warn, of_crit = given[low][-1], given[high][-1]
-    cure = printable("did you mean {} {} {} {}?", low, of_crit, high, of_warn)
+    low, high = (f"--{prefix}{level}" for level in _LEVELS)
+    cure = printable("did you mean {} {} {} {}?", low, critical, high, warning)
     # As of `-w 60 -c 14`: nobody waits longer than a week for seconds.
-    is_days = low == "--warning" and crit >= LEAST_DAYS and "--certificate" not in given
-    if is_days and of_warn.isdigit() and of_crit.isdigit():
-        cure = printable("response times in seconds; meant as days? -D {},{}", of_warn, of_crit)
-    raise UsageError("{} {} is below {} {}; {}", high, of_crit, low, of_warn, cure)
+    is_plain = not prefix and warning.isdigit() and critical.isdigit()
+    if may_be_days and is_plain and crit >= LEAST_DAYS:
+        cure = printable("response times in seconds; meant as days? -D {},{}", warning, critical)
+    raise UsageError("{} {} is below {} {}; {}", high, critical, low, warning, cure)
 
 
 LEAST_DAYS = 7

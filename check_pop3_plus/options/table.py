@@ -29,7 +29,8 @@ class Entry(Record):
     is_optional: bool = False
     """Whether the value may be omitted; if given, it is joined by `=`."""
     is_counted: bool = False
-    needs_tls: bool = False
+    needs: str = ""
+    """Flags joined by ` or `: without one of them the option is an error."""
     unsupported: str = ""
     """The reason for which an option of check_pop is refused."""
 
@@ -45,6 +46,10 @@ _SUBJECTS = ", ".join(subject.value for subject in Subject)
 
 _AGE = "seconds, or with a unit: 90s, 20m, 12h, 3d; read by TOP"
 
+_TLS = "-S or --starttls"
+
+_MAILBOX = "mailbox thresholds (after login)"
+_ROUND_TRIP = "round trip (after login)"
 _SWEEP = "sweep (many services in one run)"
 
 # fmt: off
@@ -57,7 +62,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("--connect-to", "ADDRESS", "connect to this address; the certificate is still verified for the name of -H or --sni"),
         Entry("--source-address", "ADDRESS", "connect from this local address"),
         Entry("--all-addresses", "", "check every address of the host in parallel; the worst result counts; the login uses the first address that works"),
-        Entry("--min-addresses", "N", "with --all-addresses: OK if at least N addresses work"),
+        Entry("--min-addresses", "N", "with --all-addresses: OK if at least N addresses work", needs="--all-addresses"),
     ),
     "TLS": (
         Entry("-S --ssl", "", "TLS from the first byte (port 995)"),
@@ -68,17 +73,17 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("--ca-path", "DIR", "trust the CA certificates in this hashed directory instead of the system trust store"),
         Entry("--tls-min", "VERSION", "minimum TLS version: 1.1, 1.2 (the default), 1.3", choices=("1.1", "1.2", "1.3")),
         Entry("--client-cert", "FILE", "client certificate (PEM)"),
-        Entry("--client-key", "FILE", "private key of the client certificate (PEM), if it is in another file"),
-        Entry("--x509-strict", "", "also enforce RFC 5280 rules that most clients ignore", needs_tls=True),
+        Entry("--client-key", "FILE", "private key of the client certificate (PEM), if it is in another file", needs="--client-cert"),
+        Entry("--x509-strict", "", "also enforce RFC 5280 rules that most clients ignore", needs=_TLS),
     ),
     "certificate requirements": (
         Entry("-D --certificate", "WARN[,CRIT]", "alert when the certificate expires in less than this: days (60), hours (12h), a share of its lifetime (33%), or the smaller of two (30d/33%); implies -S unless --starttls is given"),
-        Entry("--pin", "sha256:HASH", "SHA-256 hash that the certificate or its public key must have, in hexadecimal or base64; nothing is sent to another server; repeatable, one must match", is_repeatable=True, needs_tls=True),
-        Entry("--issuer", "TEXT", "some issuer in the chain must contain TEXT", needs_tls=True),
-        Entry("--expect-cert-file", "FILE", "the server must send the certificate in this file (PEM); finds a server that was not reloaded", needs_tls=True),
-        Entry("--min-key-bits", "N", "minimum key strength in RSA bits (EC 256 counts as RSA 3072)", needs_tls=True),
-        Entry("--max-validity", "DAYS", "maximum lifetime of the certificate in days", needs_tls=True),
-        Entry("--cert-type", "TYPE", "also check the certificate of this key type: rsa, ecdsa, or both as far as the server has them; each with TLS 1.2 on a separate connection", choices=("rsa", "ecdsa", "both"), needs_tls=True),
+        Entry("--pin", "sha256:HASH", "SHA-256 hash that the certificate or its public key must have, in hexadecimal or base64; nothing is sent to another server; repeatable, one must match", is_repeatable=True, needs=_TLS),
+        Entry("--issuer", "TEXT", "some issuer in the chain must contain TEXT", needs=_TLS),
+        Entry("--expect-cert-file", "FILE", "the server must send the certificate in this file (PEM); finds a server that was not reloaded", needs=_TLS),
+        Entry("--min-key-bits", "N", "minimum key strength in RSA bits (EC 256 counts as RSA 3072)", needs=_TLS),
+        Entry("--max-validity", "DAYS", "maximum lifetime of the certificate in days", needs=_TLS),
+        Entry("--cert-type", "TYPE", "also check the certificate of this key type: rsa, ecdsa, or both as far as the server has them; each with TLS 1.2 on a separate connection", choices=("rsa", "ecdsa", "both"), needs=_TLS),
     ),
     "login": (
         Entry("-U --username", "NAME", "log in as this user"),
@@ -96,7 +101,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("--oauth-scope", "SCOPE", "scope of the token request"),
         Entry("--oauth-ca-file", "FILE", "trust the CA certificates in this file (PEM) for the token URL instead of the system trust store"),
     ),
-    "mailbox thresholds (after login)": (
+    _MAILBOX: (
         Entry("--messages-warning", "RANGE", "WARNING if the number of messages is outside RANGE"),
         Entry("--messages-critical", "RANGE", "CRITICAL if the number of messages is outside RANGE"),
         Entry("--size-warning", "RANGE", "WARNING if the mailbox size in bytes is outside RANGE; K, M, G are powers of 1024"),
@@ -106,7 +111,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("--oldest-warning", "AGE", f"WARNING if the oldest message is older than AGE, so that no mail is fetched ({_AGE})"),
         Entry("--oldest-critical", "AGE", f"CRITICAL if the oldest message is older than AGE ({_AGE})"),
     ),
-    "round trip (after login)": (
+    _ROUND_TRIP: (
         Entry("--round-trip-to", "ADDRESS", "send a probe to this address in each run, and alert if none arrives in the mailbox of -U; own probes are deleted but the newest"),
         Entry("--round-trip-key-file", "FILE", "sign the probes with the key in the first line of this file, at least 32 random bytes; a key in a second line only verifies; mode 0600 or 0640"),
         Entry("--round-trip-id", "ID", "identifier of these probes; other probes are not touched; default: host name of this machine, and -H"),
@@ -145,8 +150,8 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
     "server requirements": (
         Entry("--require-capa", "LIST", "capabilities that the server must offer, inside TLS if it is used: UIDL,SASL=PLAIN"),
         Entry("--refuse-cleartext-login", "[=try]", "the plain-text port must not offer a login by password before TLS, or, with =try, not accept one of a non-existent user either; on a separate connection", choices=("try",), is_optional=True),
-        Entry("--check-starttls-injection", "", "a command sent together with STLS must not be answered inside TLS; tested on a separate connection"),
-        Entry("--reject-legacy-tls", "", "the server must reject handshakes that offer only TLS 1.0 or 1.1; tested on separate connections", needs_tls=True),
+        Entry("--check-starttls-injection", "", "a command sent together with STLS must not be answered inside TLS; tested on a separate connection", needs="--starttls"),
+        Entry("--reject-legacy-tls", "", "the server must reject handshakes that offer only TLS 1.0 or 1.1; tested on separate connections", needs=_TLS),
     ),
     "state of failures": (
         Entry("--state", "KIND=STATE", "state of one kind of failure: ok, warning, critical, unknown; repeatable", is_repeatable=True),
@@ -162,6 +167,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("--sweep", "FILE", "check every service [HOST!SERVICE] of this INI file; its keys are the long options; the section DEFAULT and other options on the command line apply to all services"),
         Entry("--jobs", "N", "parallel checks (default 128)"),
         Entry("--jobs-per-address", "N", "parallel checks of servers at one address (default 4), and one login of each user there, so that the sweep does not cause the refusals that it reports"),
+        Entry("--workers", "N", "processes that share the checks and --jobs (default 1; from 500 services on one per processor); the services of one host name have the same one"),
         Entry("--submit", "TO", "submit each result to icinga2:URL (API), nagios:FILE (command file), write it as metrics to prometheus:FILE (of the textfile collector of node_exporter; FILE ends in .prom), or print it as JSON (jsonl:-, one object per line); the exit code then reports the sweep itself"),
         Entry("--icinga-user", "NAME", "user of the Icinga 2 API"),
         Entry("--icinga-password-file", "FILE", "read the password of the Icinga 2 API from the first line of this file; mode 0600 or 0640"),
@@ -192,10 +198,11 @@ ENTRIES = tuple(entry for entries in GROUPS.values() for entry in entries)
 
 BY_FLAG = {flag: entry for entry in (*ENTRIES, *UNSUPPORTED) for flag in entry.flags.split()}
 
-OF_SWEEPS = tuple(entry.name for entry in GROUPS[_SWEEP])
-"""Options that only `--sweep` uses."""
+OF_MAILBOX, OF_ROUND_TRIP, OF_SWEEPS = (
+    tuple(entry.name for entry in GROUPS[group]) for group in (_MAILBOX, _ROUND_TRIP, _SWEEP)
+)
+"""The long names of the options of three groups; the last ones are used by `--sweep` alone."""
 
-NEED_TLS = tuple(entry.name for entry in ENTRIES if entry.needs_tls)
 
 if TYPE_CHECKING:
     from typing import TypeVar
@@ -205,19 +212,6 @@ if TYPE_CHECKING:
 
 class Given(dict[str, list[str]]):
     """The values of each given option by its long name, in order; "" for each use of a flag."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.keys_in_files: dict[str, str] = {}
-        """The key of the last value of an option, if that is in an INI file."""
-
-    def add(self, option: str, values: Sequence[str], key: str | None) -> None:
-        """Add values, with their key in an INI file; None for the command line."""
-        self.setdefault(option, []).extend(values)
-        if key is not None:
-            self.keys_in_files[option] = key
-        else:
-            self.keys_in_files.pop(option, None)
 
     def last(self, option: str) -> str | None:
         """Return the last value of an option, which overrides the others; None if it is not given."""
@@ -235,6 +229,5 @@ def merge(*layers: Mapping[str, Sequence[str]]) -> Given:
     merged = Given()
     for layer in layers:
         for option, values in layer.items():
-            keys = layer.keys_in_files if isinstance(layer, Given) else {}
-            merged.add(option, values, keys.get(option))
+            merged.setdefault(option, []).extend(values)
     return merged

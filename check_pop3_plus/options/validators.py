@@ -5,7 +5,7 @@ raises UsageError. Patterns are compiled when first used: most runs need few of 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.sanitised_text import Printable, printable, sanitise
@@ -38,6 +38,12 @@ def invalid(option: str, value: str, reason: str, *foreign: object) -> UsageErro
     return UsageError("invalid {} {}: " + reason + _of_ini(value), option, shown(value), *foreign)
 
 
+def no_password(username: str) -> ProbeError:
+    """Return the error for a login without a source of its password."""
+    message = "no password given: use --password-file, --password-env or --password-command"
+    return UsageError(message).at(username)
+
+
 def _of_ini(value: str) -> str:
     """Return what is often wrong with a value in an INI file, apart from its meaning."""
     if re.search(r"(^|\s)[#;]", value):
@@ -63,9 +69,51 @@ def choice(value: str, option: str, choices: Sequence[str]) -> str:
     return value
 
 
+# --- texts and numbers -----------------------------------------------------------------------
+
+
 def _is_number(text: str, digits: int) -> bool:
     """Return whether a text is one to `digits` ASCII digits."""
     return text.isascii() and text.isdigit() and len(text) <= digits
+
+
+def _text(is_valid: Callable[[str], bool], reason: str) -> Callable[[str, str], str]:
+    """Return a validator for texts; one that is not valid is not shown."""
+
+    def check(value: str, option: str) -> str:
+        if not is_valid(value):
+            raise UsageError("invalid {}: " + reason, option)
+        return value
+
+    return check
+
+
+def _number(low: int, high: int, reason: str) -> Callable[[str, str], int]:
+    """Return a validator for numbers in ASCII digits from `low` to `high`."""
+
+    def check(value: str, option: str) -> int:
+        if not _is_number(value, len(str(high))) or not low <= int(value) <= high:
+            raise invalid(option, value, f"{reason} from {low} to {high}")
+        return int(value)
+
+    return check
+
+
+filled = _text(lambda text: text.strip() != "", "empty")
+path = _text(lambda text: text != "" and "\0" not in text, "empty, or not a path")
+username = _text(
+    lambda text: text != "" and not any(char < " " or char == "\x7f" for char in text),
+    "empty, or with control characters",  # they would end a command
+)
+visible = _text(
+    lambda text: text.isascii() and text.isprintable() and text != "",
+    "must be visible ASCII and not empty",
+)
+"""A client's identifier or a scope (RFC 6749 appendix A)."""
+
+port = _number(1, 65535, "must be")
+whole_number = _number(1, 99999, "must be a whole number")
+rechecks = _number(0, MOST_RECHECKS, "must be a whole number")
 
 
 def _is_decimal(text: str) -> bool:
@@ -73,6 +121,15 @@ def _is_decimal(text: str) -> bool:
     whole, point, fraction = text.partition(".")
     return _is_number(whole, 6) and (not point or _is_number(fraction, 6))
 
+
+def identifier(value: str, option: str) -> str:
+    """Return an identifier of visible ASCII, as it stands in a header field."""
+    if not re.fullmatch(r"[A-Za-z0-9._:@/+-]{1,100}", value):
+        raise invalid(option, value, "must be 1 to 100 letters, digits or . _ : @ / + -")
+    return value
+
+
+# --- hosts and addresses ---------------------------------------------------------------------
 
 _LABEL_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 
@@ -163,20 +220,6 @@ def address(value: str, option: str) -> str:
     return value
 
 
-def port(value: str, option: str) -> int:
-    """Return a port from 1 to 65535."""
-    if not _is_number(value, 5) or not 1 <= int(value) <= 65535:
-        raise invalid(option, value, "must be from 1 to 65535")
-    return int(value)
-
-
-def username(value: str, option: str) -> str:
-    """Return a user name without control characters, which would end a command."""
-    if not value or any(char < " " or char == "\x7f" for char in value):
-        raise UsageError("invalid {}: empty, or with control characters", option)
-    return value
-
-
 _ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]"
 
 
@@ -188,13 +231,6 @@ def mail_address(value: str, option: str) -> str:
     return f"{local}@{host(domain, option)}"
 
 
-def identifier(value: str, option: str) -> str:
-    """Return an identifier of visible ASCII, as it stands in a header field."""
-    if not re.fullmatch(r"[A-Za-z0-9._:@/+-]{1,100}", value):
-        raise invalid(option, value, "must be 1 to 100 letters, digits or . _ : @ / + -")
-    return value
-
-
 def helo(value: str, option: str) -> str:
     """Return the argument of EHLO: a host name or an address literal."""
     is_literal = re.fullmatch(r"\[(IPv6:)?[0-9A-Fa-f:.]+\]", value)
@@ -204,13 +240,6 @@ def helo(value: str, option: str) -> str:
 def seconds_or_none(value: str, option: str) -> float:
     """Return a number of seconds, 0 included."""
     return 0.0 if value == "0" else seconds(value, option)
-
-
-def path(value: str, option: str) -> str:
-    """Return a path that the system can take."""
-    if not value or "\0" in value:
-        raise UsageError("invalid {}: empty, or not a path", option)
-    return value
 
 
 _URL = (
@@ -233,18 +262,11 @@ def https_url(url: str, option: str) -> HttpsEndpoint:
     matched = re.fullmatch(_URL, url)
     if not matched:
         raise UsageError("invalid {}: must be https://HOST[:PORT]/PATH", option)
-    port = int(matched["port"] or 443)
-    if not 1 <= port <= 65535:
+    number = int(matched["port"] or 443)
+    if not 1 <= number <= 65535:
         raise UsageError("invalid {}: port must be from 1 to 65535", option)
-    path = matched["path"] or "/"
-    return HttpsEndpoint(host(matched["host"], option), port, "/" * (path[0] == "?") + path)
-
-
-def visible(value: str, option: str) -> str:
-    """Check a client's identifier or a scope (RFC 6749 appendix A)."""
-    if not re.fullmatch("[ -~]+", value):
-        raise UsageError("invalid {}: must be visible ASCII and not empty", option)
-    return value
+    where = matched["path"] or "/"
+    return HttpsEndpoint(host(matched["host"], option), number, "/" * (where[0] == "?") + where)
 
 
 def state(value: str, option: str) -> State:
@@ -263,20 +285,6 @@ def seconds(value: str, option: str) -> float:
     return seconds
 
 
-def whole_number(value: str, option: str) -> int:
-    """Return a number from 1 to 99999."""
-    if not _is_number(value, 5) or int(value) < 1:
-        raise invalid(option, value, "must be a whole number from 1 to 99999")
-    return int(value)
-
-
-def rechecks(value: str, option: str) -> int:
-    """Return a number of retries, 0 to `MOST_RECHECKS`."""
-    if not _is_number(value, 3) or int(value) > MOST_RECHECKS:
-        raise invalid(option, value, "must be a whole number from 0 to {}", MOST_RECHECKS)
-    return int(value)
-
-
 def subjects(value: str, option: str) -> frozenset[Subject]:
     """Return the topics that a list such as `dns,ping` names; empty for an empty value."""
     known = {subject.value: subject for subject in Subject}
@@ -292,13 +300,6 @@ def days(value: str, option: str) -> float:
     if not _is_decimal(number) or not float(number):
         raise invalid(option, value, "must be a number of days above 0")
     return float(number)
-
-
-def filled(text: str, option: str) -> str:
-    """Return a text that is not empty."""
-    if not text.strip():
-        raise UsageError("invalid {}: empty", option)
-    return text
 
 
 def pin(value: str) -> str:

@@ -26,15 +26,14 @@ def read(source: SecretSource, deadline: Deadline) -> Secret:
     forbid_core_dumps()
     if source.file is not None:
         return read_file(source.file, "password file")
-    if source.env is not None:
-        value, what = _take_variable(source.env), printable("variable {}", source.env)
-        # A login with only the first line would fail, and could lock the account.
-        if b"\n" in value.removesuffix(b"\n"):
-            raise config_error("{} has more than one line", what)
-        return _checked(value, what)
-    if source.command is not None:
-        output = _run(source.command, deadline)
-        return _checked(output, printable("output of the password command"))
+    try:
+        if source.env is not None:
+            return _read_variable(source.env)
+        if source.command is not None:
+            output = _run(source.command, deadline)
+            return _checked(output, printable("output of the password command"))
+    except ProbeError as error:
+        raise error.at(source.env or source.command) from error
     raise config_error("no source of the password given")
 
 
@@ -56,7 +55,11 @@ def read_file(path: str, what: str) -> Secret:
 
     Raises ProbeError (config), also for a file that others can read or write.
     """
-    return _checked(read_secret_file(path, what), printable("{} {}", what, path))
+    content = read_secret_file(path, what)
+    try:
+        return _checked(content, printable("{} {}", what, path))
+    except ProbeError as error:
+        raise error.at(path) from error
 
 
 def remarks(source: SecretSource, secret: bytes) -> Iterator[Printable]:
@@ -95,6 +98,14 @@ def _checked(content: bytes, what: Printable) -> Secret:
     if any(byte < 0x20 or byte == 0x7F for byte in line):
         raise config_error("{} has control characters in its first line", what)
     return Secret(line)
+
+
+def _read_variable(name: str) -> Secret:
+    value, what = _take_variable(name), printable("variable {}", name)
+    # A login with only the first line would fail, and could lock the account.
+    if b"\n" in value.removesuffix(b"\n"):
+        raise config_error("{} has more than one line", what)
+    return _checked(value, what)
 
 
 def _take_variable(name: str) -> bytes:

@@ -37,7 +37,10 @@ class Masker:
         self._forms: _Forms = {}
         self.sanitise: Sanitiser = sanitise
         """Another function after each new secret, so that nothing cached with it is shown."""
+        self.learnt: set[bytes] = set()
+        """Those that were added since."""
         self.add(secrets)
+        self.learnt.clear()
 
     def add(self, secrets: Iterable[bytes]) -> None:
         """Mask these from now on, also in sanitisers taken earlier; too short ones never."""
@@ -45,6 +48,7 @@ class Masker:
         if not new:
             return
         self._secrets |= new
+        self.learnt |= new
         for secret in new:
             _add(self._forms, _encoded(secret))
         self.sanitise = _masking(self._forms)

@@ -2,16 +2,20 @@
 
 import gc
 import os
+from contextlib import closing
 
 from check_pop3_plus.model.settings import Sweep
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Clock, Deadline
-from check_pop3_plus.sweep import run as sweep_run
 from check_pop3_plus.sweep import services as sweep_services
-from check_pop3_plus.sweep import submission, summary
-from check_pop3_plus.sweep.json_target import StandardOutput
+from check_pop3_plus.sweep import summary, workers
+from check_pop3_plus.sweep.known_secrets import KnownSecrets
+from check_pop3_plus.sweep.run import Run
 from check_pop3_plus.sweep.summary import Tally
+from check_pop3_plus.sweep.targets import submission
+from check_pop3_plus.sweep.targets.json_target import StandardOutput
+from check_pop3_plus.sweep.workers import Workers
 
 _SUBMIT_SECONDS = 5.0
 """Reserved from the run timeout for the last results; at most a tenth of it."""
@@ -32,19 +36,27 @@ def run_sweep(wanted: Sweep, started: float) -> int:
     if wanted.submit_target:
         checks_end = Deadline(end.at - min(_SUBMIT_SECONDS, wanted.run_timeout / 10))
         target = submission.open_target(wanted.submit_target, end)
-    run = sweep_run.Run(services, wanted, checks_end, target.senders if target else 0)
+    secrets = KnownSecrets(services, checks_end)
+    senders = target.senders if target else 0
+    shares = workers.shares_of(services, wanted)
+    run = (
+        Run(services, wanted, checks_end, secrets, senders)
+        if len(shares) == 1
+        else Workers(shares, services, wanted, checks_end, secrets, senders)
+    )
     tally = Tally(services, wanted)
     is_json = isinstance(target, StandardOutput)
     progress = _Progress(tally, is_shown=os.isatty(1) and not is_json)
     is_stopped = False
     try:
-        for outcome in run.outcomes():
-            # A shortage is no result at all.
-            is_result = not outcome.verdict.shortage
-            if target and is_result and (outcome.is_readable or target.takes_invalid):
-                target.submit(outcome)
-            tally.add(outcome)
-            progress.show()
+        with closing(run.outcomes()) as outcomes:
+            for outcome in outcomes:
+                # A shortage is no result at all.
+                is_result = not outcome.verdict.shortage
+                if target and is_result and (outcome.is_readable or target.takes_invalid):
+                    target.submit(outcome)
+                tally.add(outcome)
+                progress.show()
         if target:
             target.wait(end)
             target.complete(len(services) - tally.done())

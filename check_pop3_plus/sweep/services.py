@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from check_pop3_plus.model.failures import ProbeError
+from check_pop3_plus.model.failures import ProbeError, at_place_of
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Settings, Sweep
 from check_pop3_plus.options import ini, parser, settings_builder
 from check_pop3_plus.options.table import Given, merge
-from check_pop3_plus.options.validators import UsageError
+from check_pop3_plus.options.validators import UsageError, no_password
 from check_pop3_plus.support import files
 
 FILE_LIMIT = 16 * 1024 * 1024
@@ -53,8 +53,7 @@ def read(wanted: Sweep) -> list[Service]:
     common: ini.Section = []
     for part in ini.parts(content, wanted.file):
         if part.name != COMMON and part.name.upper() == COMMON:
-            message = "{}, line {}: section [{}]: did you mean [DEFAULT]?"
-            raise UsageError(message, wanted.file, part.line, part.name)
+            raise UsageError("section [{}]: did you mean [DEFAULT]?", part.name)
         if part.name != COMMON:
             found.append(part)
         elif part.errors:
@@ -78,15 +77,24 @@ def _service(
     host, _, description = name.partition("!")
     error = part.errors[0] if part.errors else None
     if error is None and not (host and description and name.isprintable()):
-        error = UsageError("section name is not HOST!SERVICE (or DEFAULT)")
+        error = UsageError("section name is not HOST!SERVICE (or DEFAULT)").at(name)
     if error is None and name in seen:
-        error = UsageError("duplicate section")
+        error = UsageError("duplicate section").at(name)
     if error is None:
         seen.add(name)
         if not isinstance(default, ProbeError):
             return Service(name, part.options, default, commanded)
         error = default
     return Service(name if name.isprintable() else sanitise(name), error=error)
+
+
+def address_of(service: Service) -> str:
+    """Return the name or address that a service is checked at, as far as its options are valid."""
+    for option in ("--connect-to", "--hostname"):
+        for layer in (service.commanded, _parse(service.section), service.default):
+            if not isinstance(layer, ProbeError) and layer.get(option):
+                return layer[option][-1].lower()
+    return service.host.lower()
 
 
 def settings_of(service: Service) -> Settings | ProbeError:
@@ -96,10 +104,12 @@ def settings_of(service: Service) -> Settings | ProbeError:
     own = _parse(service.section)
     if isinstance(own, ProbeError):
         return own
-    host = {"--hostname": [service.host]}
+    host = {"--hostname": [at_place_of(service.name, service.host)]}
     given = merge(host, service.default, own, service.commanded)
     try:
-        return settings_builder.settings(given)
+        settings = settings_builder.settings(given)
+        login = settings.login
+        return no_password(login.username) if login and login.lacks_source else settings
     except UsageError as error:
         return parser.placed(error, given)
     except ProbeError as error:
@@ -110,7 +120,8 @@ def _parse(section: Sequence[tuple[str, str]]) -> Given | ProbeError:
     try:
         given = parser.read_section(section)
         if "--output" in given:
-            raise UsageError("--output is only allowed for a single check")
+            message = "--output is only allowed for a single check"
+            raise UsageError(message).at(given.last("--output"))
         return given
     except parser.HelpRequested:
         return UsageError("--help and --version are only allowed on the command line")

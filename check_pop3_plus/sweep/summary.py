@@ -9,7 +9,7 @@ from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import State, Sweep
 from check_pop3_plus.output import json_text
 from check_pop3_plus.output.plugin_text import render
-from check_pop3_plus.sweep.run import Outcome
+from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
 
 _NAMES = 3

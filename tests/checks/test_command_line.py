@@ -281,8 +281,8 @@ def test_environment_does_not_affect_tls(tmp_path: Path, pki: Pki) -> None:
     [
         (["--ca-file", "/nonexistent"], "cannot load CA file /nonexistent: No such file"),
         (["--ca-file", "/dev/null"], "cannot load CA file /dev/null: not of the right"),
-        (["--ca-file", "{empty}"], "cannot load CA file"),
-        (["--ca-file", "{garbage}"], "cannot load CA file"),
+        (["--ca-file", "{empty}"], "holds no certificate in PEM, or an invalid one"),
+        (["--ca-file", "{garbage}"], "holds no certificate in PEM, or an invalid one"),
         (["--ca-path", "/nonexistent"], "cannot load CA directory"),
         (["--ca-path", "{garbage}"], "cannot load CA directory"),
         (["--client-cert", "/nonexistent"], "cannot load client certificate"),

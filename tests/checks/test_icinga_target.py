@@ -16,9 +16,9 @@ import pytest
 from check_pop3_plus.check.verdict import Figure, Verdict
 from check_pop3_plus.model.settings import HttpsEndpoint, IcingaApi, State
 from check_pop3_plus.support.deadline import Deadline
-from check_pop3_plus.sweep import icinga_target, submission
-from check_pop3_plus.sweep.run import Outcome
+from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
+from check_pop3_plus.sweep.targets import icinga_target, submission
 from tests.pki.certificates import Pki
 from tests.servers.icinga_api import Answer, Api, Cut, refused, taken
 from tests.servers.scripted_server import PoliteServer, dead_port

@@ -19,10 +19,10 @@ import pytest
 from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.settings import JsonLines, State, Sweep
 from check_pop3_plus.support.deadline import Deadline
-from check_pop3_plus.sweep import json_target
-from check_pop3_plus.sweep.run import Outcome
+from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
 from check_pop3_plus.sweep.summary import Tally
+from check_pop3_plus.sweep.targets import json_target
 from tests.servers.scripted_server import dead_port
 from tests.support import claims
 from tests.support.command import COMMAND, Run

@@ -15,9 +15,9 @@ from check_pop3_plus.check.verdict import Figure, Verdict
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.settings import CommandFile, State
 from check_pop3_plus.support.deadline import Deadline
-from check_pop3_plus.sweep import nagios_target, submission
-from check_pop3_plus.sweep.run import Outcome
+from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
+from check_pop3_plus.sweep.targets import nagios_target, submission
 from tests.servers.scripted_server import PoliteServer, dead_port
 from tests.support.command import run
 from tests.support.submission import refusals

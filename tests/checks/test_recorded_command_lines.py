@@ -148,6 +148,7 @@ WITHHELD = {
     "--password-command": "it would run a program",
     "--smtp-password-command": "the same",
     "--jobs-per-address": "it is read as --jobs is",
+    "--workers": "it is read as --jobs is",
 }
 
 # What takes several options to be right.

@@ -6,13 +6,11 @@ import json
 import os
 import pty
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,8 +19,6 @@ from check_pop3_plus.model.failures import ProbeError
 from check_pop3_plus.model.settings import Sweep
 from check_pop3_plus.options import ini
 from check_pop3_plus.output.plugin_text import render
-from check_pop3_plus.support.deadline import Deadline
-from check_pop3_plus.sweep import run as sweep_run
 from check_pop3_plus.sweep import services
 from tests.pki.certificates import Pki
 from tests.servers.network import network
@@ -37,50 +33,11 @@ from tests.servers.scripted_server import (
     say,
     silence,
 )
-from tests.support.command import COMMAND, Run, run
+from tests.support.command import COMMAND, run
 from tests.support.faults import CANARY, assert_no_canary
+from tests.support.sweeps import File, dead_end, run_of
 
 GREETING = b"+OK ready\r\n"
-
-
-class File:
-    """Writes the INI file of a sweep."""
-
-    def __init__(self, folder: Path, default: str = "") -> None:
-        self.path = folder / "sweep.ini"
-        self._text = f"[DEFAULT]\nhostname = 127.0.0.1\n{default}\n"
-
-    def add(self, name: str, *keys: str, port: int | None = None) -> None:
-        lines = [f"[{name}]", *keys, *([f"port = {port}"] if port else [])]
-        self._text += "\n".join(lines) + "\n"
-
-    def run(self, *arguments: str, env: dict[str, str] | None = None, timeout: float = 30) -> Run:
-        self.path.write_text(self._text)
-        # All servers of these tests have one address.
-        many = ("--jobs-per-address", "1000", *arguments)
-        return run("--sweep", str(self.path), *many, env=env, timeout=timeout)
-
-    def results(self, *arguments: str, env: dict[str, str] | None = None) -> Results:
-        return Results(self.run("--submit", "jsonl:-", *arguments, env=env))
-
-
-class Results:
-    """The JSON output of a sweep."""
-
-    def __init__(self, done: Run) -> None:
-        self.run = done
-        *results, self.summary = [json.loads(line) for line in done.out.splitlines()]
-        self.by_name = {f"{each['host']}!{each['service']}": each for each in results}
-        assert len(self.by_name) == len(results)
-        assert done.err == ""
-
-    def __getitem__(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.by_name[name]
-        return found
-
-    @property
-    def states(self) -> dict[str, str]:
-        return {name: each["state"] for name, each in self.by_name.items()}
 
 
 @pytest.fixture
@@ -351,8 +308,7 @@ def test_sweep_with_a_bug_in_one_section_makes_that_unknown(
     path = tmp_path / "sweep.ini"
     path.write_text("[a!b]\n")
     wanted = Sweep(str(path))
-    [service] = services.read(wanted)
-    [outcome] = sweep_run.Run([service], wanted, Deadline(time.monotonic() + 5)).outcomes()
+    [outcome] = run_of(wanted).outcomes()
 
     assert render(outcome.verdict) == (
         "POP3 UNKNOWN - bug: internal error (ZeroDivisionError)\nkind: bug\n"
@@ -453,7 +409,7 @@ def test_sweep_never_prompts_for_a_password(file: File) -> None:
     file.add("a!b", "ssl =", "username = x")
     results = file.results()
 
-    assert "no source of the password" in results["a!b"]["output"]
+    assert "no password given" in results["a!b"]["output"]
 
 
 # --- time ------------------------------------------------------------------------------------
@@ -493,13 +449,6 @@ def test_sweep_with_hostile_servers_delays_no_other_service(file: File, pki: Pki
     good = [each for name, each in results.by_name.items() if name.startswith("good")]
     assert max(each["ended"] for each in good) - began < 8
     assert results.run.seconds < 9
-
-
-@contextmanager
-def dead_end() -> Iterator[int]:
-    """Return a silent port, which accepts connections only by its backlog."""
-    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
-        yield listener.getsockname()[1]
 
 
 def test_sweep_of_a_thousand_silent_servers_ends_in_time(file: File) -> None:
@@ -611,3 +560,61 @@ def test_sweep_progress_is_shown_on_a_terminal_only(file: File) -> None:
 
     assert "1 of 2 services done" in shown
     assert "\r\x1b[KPOP3 CRITICAL - 2 services in " in shown
+
+
+_WRONG_VALUES = (
+    ("username = u", "no password given: use --password-file"),
+    ("username = u; password-env = UNSET", "environment variable UNSET is not set"),
+    (
+        "username = u; password-env = no variable",
+        "the environment variable of --password-env is not set",
+    ),
+    ("username = u; password-file = /missing/file", "cannot open password file /missing/file"),
+    ("username = u; password-file = {0}/empty", "password file "),
+    ("username = u; password-command = false", "password command failed with exit code 1"),
+    ("ca-file = {0}/empty", "CA file "),
+    ("ca-path = {0}", "no usable CA certificate in CA directory"),
+    ("client-cert = {0}/empty", "cannot load client certificate"),
+    ("expect-cert-file = {0}/empty", "no certificate in PEM in certificate file"),
+    ("source-address = 192.0.2.77", "cannot use source address"),
+    ("state = x=ok", "unknown kind of failure x"),
+    ("starttls = maybe", "--starttls takes no value"),
+    ("output = json", "--output is only allowed for a single check"),
+)
+"""Lines of a section, and what is wrong with the value in the last; `{0}` is a directory."""
+
+
+def test_wrong_value_in_a_file_is_reported_with_its_line(tmp_path: Path) -> None:
+    """Whatever finds it: the parser, the reader of a secret, or OpenSSL."""
+    (tmp_path / "empty").touch(mode=0o600)
+    path, lines, expected = tmp_path / "sweep.ini", ["[DEFAULT]", "ssl"], {}
+    sections = [(f"[127.0.0.1!{number}]", *row) for number, row in enumerate(_WRONG_VALUES)]
+    sections += [
+        ("[127.0.0.1:995!x]", "", "invalid --hostname 127.0.0.1:995: not a host name"),
+        ("[none]", "", "section name is not HOST!SERVICE (or DEFAULT)"),
+        ("[127.0.0.1!0]", "", "duplicate section"),
+    ]
+    for header, text, said in sections:
+        lines += [header, *filter(None, text.format(tmp_path).split("; "))]
+        expected[f"POP3 UNKNOWN - config: {path}, line {len(lines)}: "] = said
+    path.write_text("\n".join(lines))
+
+    done = run("--sweep", str(path), "--submit", "jsonl:-")
+
+    results = [json.loads(line).get("output", "") for line in done.out.splitlines()]
+    for place, said in expected.items():
+        assert any(each.startswith(place) and said in each for each in results), (place, results)
+
+
+def test_wrong_value_in_an_options_file_is_reported_with_its_line(tmp_path: Path) -> None:
+    """The file of `--extra-opts` is no different; a value of the command line has no place."""
+    path = tmp_path / "options.ini"
+    path.write_text("[login]\nusername = u\npassword-env = UNSET\n")
+    check = ("-H", "127.0.0.1", "-S", f"--extra-opts=login@{path}")
+
+    in_file = run(*check)
+    on_command_line = run(*check, "--password-env", "UNSET")
+
+    said = "environment variable UNSET is not set\n"
+    assert in_file.out.startswith(f"POP3 UNKNOWN - config: {path}, line 3: {said}")
+    assert on_command_line.out.startswith(f"POP3 UNKNOWN - config: {said}")

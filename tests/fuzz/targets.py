@@ -40,9 +40,10 @@ from check_pop3_plus.pop3.grammar import Reply
 from check_pop3_plus.probe import oauth_token
 from check_pop3_plus.support import files
 from check_pop3_plus.support.masking import Masker
-from check_pop3_plus.sweep import icinga_target, nagios_target, summary
 from check_pop3_plus.sweep import services as sweep_services
-from check_pop3_plus.sweep.run import Outcome
+from check_pop3_plus.sweep import summary
+from check_pop3_plus.sweep.outcome import Outcome
+from check_pop3_plus.sweep.targets import icinga_target, nagios_target
 from tests.pki.expected_verdicts import FIRST, deserves_ok
 from tests.support import http_replies
 from tests.support.command import Run

@@ -1,1 +1,1 @@
-"""Properties of parsers and output, by hypothesis."""
+"""Properties of parsers and output over many inputs: by hypothesis, or over a corpus."""

@@ -112,7 +112,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(password_source, "prompt", lambda *_: pytest.fail("there is no terminal"))
     monkeypatch.setattr("check_pop3_plus.options.ini.SEARCH_PATH", ("/nonexistent.ini",))
     # Submission waits for a target that does not accept results.
-    monkeypatch.setattr("check_pop3_plus.sweep.submission.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("check_pop3_plus.sweep.targets.submission.PATIENCE_SECONDS", 0.0)
 
 
 in_process = settings(

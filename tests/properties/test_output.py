@@ -36,10 +36,10 @@ from check_pop3_plus.options.validators import UsageError
 from check_pop3_plus.output import plugin_text
 from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.probe import addresses
-from check_pop3_plus.sweep import icinga_target, nagios_target
 from check_pop3_plus.sweep import summary as sweep_summary
-from check_pop3_plus.sweep.run import Outcome
+from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
+from check_pop3_plus.sweep.targets import icinga_target, nagios_target
 from tests.support import output_parsers
 from tests.support.faults import LABELS, STATES
 from tests.support.settings_from import check_settings

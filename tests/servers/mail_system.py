@@ -1,13 +1,19 @@
-"""A private Postfix that delivers to a private Dovecot, in a root of its own."""
+"""A private Postfix or Exim that delivers to a private Dovecot, in a root of its own."""
 
 from __future__ import annotations
 
+import base64
+import os
+import signal
+import smtplib
+import time
 from pathlib import Path
 from typing import ClassVar
 
 from tests.pki.certificates import Pki
 from tests.servers.chroots import DAEMON, MAIL, PASSWORD, Server
-from tests.servers.dovecot_settings import in_syntax_of
+from tests.servers.dovecot import TOKEN_KEY
+from tests.servers.dovecot_settings import OAUTH2, in_syntax_of
 
 DOMAIN = "example.test"
 ADDRESS = f"monitor@{DOMAIN}"
@@ -50,6 +56,7 @@ _MASTER = """
 127.0.0.1:{smtps} inet n - n - - smtpd
   -o smtpd_tls_wrappermode=yes -o smtpd_sasl_auth_enable=yes
   -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject
+pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 tlsmgr unix - - n 1000? 1 tlsmgr
 rewrite unix - - n - - trivial-rewrite
@@ -66,6 +73,46 @@ lmtp unix - - n - - lmtp
 anvil unix - - n - 1 anvil
 {queue}
 """
+
+_EXIM = """
+spool_directory = /var/spool/exim4
+log_file_path = syslog
+primary_hostname = mx.example.test
+local_interfaces = 127.0.0.1
+daemon_smtp_ports = {port}
+acl_smtp_rcpt = only_ours
+begin acl
+only_ours:
+  accept domains = example.test
+  deny
+begin routers
+ours:
+  driver = accept
+  transport = maildir
+begin transports
+maildir:
+  driver = appendfile
+  maildir_format
+  directory = /home/monitor/Maildir
+  create_directory = false
+  user = monitor
+  group = monitor
+  mode = 0600
+  delivery_date_add
+  envelope_to_add
+  return_path_add
+"""
+
+_POSTDROP = DAEMON + 11
+_USERS = {
+    "root": 0,
+    "postfix": DAEMON + 10,
+    "dovecot": DAEMON,
+    "monitor": MAIL,
+    "nobody": 65534,
+    "postgrey": DAEMON + 12,
+    "Debian-exim": DAEMON + 13,
+}
 
 _QUEUE = "qmgr unix n - n 300 1 qmgr"
 
@@ -93,16 +140,6 @@ service anvil {
     mode = 0
   }
 }
-service auth {
-  unix_listener /var/spool/postfix/private/auth {
-    mode = 0666
-  }
-}
-service lmtp {
-  unix_listener /var/spool/postfix/private/dovecot-lmtp {
-    mode = 0666
-  }
-}
 service pop3-login {
   chroot =
   inet_listener pop3 {
@@ -123,6 +160,19 @@ userdb {
 }
 """
 
+_FOR_POSTFIX = """
+service auth {
+  unix_listener /var/spool/postfix/private/auth {
+    mode = 0666
+  }
+}
+service lmtp {
+  unix_listener /var/spool/postfix/private/dovecot-lmtp {
+    mode = 0666
+  }
+}
+"""
+
 
 class MailSystem(Server):
     """Postfix with local delivery by LMTP; subclasses break it."""
@@ -134,6 +184,8 @@ class MailSystem(Server):
     """Added to main.cf."""
     queue: ClassVar[str] = _QUEUE
     restrictions: ClassVar[str] = "permit_mynetworks,reject"
+    dovecot: ClassVar[str] = _FOR_POSTFIX
+    """Added to dovecot.conf."""
 
     def __init__(self, root: Path, ports: list[int]) -> None:
         super().__init__(root, ports[:5])
@@ -141,34 +193,17 @@ class MailSystem(Server):
         self.policy = ports[5]
 
     def furnish(self, pki: Pki) -> None:
-        postfix, postdrop = DAEMON + 10, DAEMON + 11
-        users = {"root": 0, "postfix": postfix, "dovecot": DAEMON, "monitor": MAIL}
-        users |= {"nobody": 65534, "postgrey": DAEMON + 12}
-        lines = [f"{name}:x:{uid}:{uid}::/:/bin/false\n" for name, uid in users.items()]
+        lines = [f"{name}:x:{uid}:{uid}::/:/bin/false\n" for name, uid in _USERS.items()]
         self.write("etc/passwd", "".join(lines))
-        groups = {**users, "postdrop": postdrop}
+        groups = {**_USERS, "postdrop": _POSTDROP}
         self.write("etc/group", "".join(f"{name}:x:{gid}:\n" for name, gid in groups.items()))
         certificate, key = (path.read_bytes() for path in pki.files("good"))
-        more = self.settings.format(uid=MAIL)
-        restrictions = self.restrictions.format(policy=self.policy)
-        self.write("etc/postfix/main.cf", _MAIN.format(restrictions=restrictions, more=more))
-        ports = {"smtp": self.smtp, "submission": self.submission, "smtps": self.smtps}
-        self.write("etc/postfix/master.cf", _MASTER.format(queue=self.queue, **ports))
-        self.write("etc/postfix/tls.pem", key + certificate, mode=0o600)
-        queues = "active bounce corrupt defer deferred flush hold incoming private saved trace"
-        self.folder("var/spool/postfix")
-        self.folder("var/spool/postfix/pid")
-        for name in queues.split():
-            self.folder(f"var/spool/postfix/{name}", postfix, 0o700)
-        self.folder("var/spool/postfix/public", postfix, 0o710)
-        self.folder("var/spool/postfix/maildrop", postfix, 0o730)
-        self.folder("var/lib/postfix", postfix, 0o700)
-        self.folder("var/lib/postgrey", DAEMON + 12)
         self.write("etc/dovecot/certificate.pem", certificate)
         self.write("etc/dovecot/key.pem", key, mode=0o600)
         self.write("etc/dovecot/passwd", f"monitor:{{PLAIN}}{PASSWORD}::::::\n", DAEMON, 0o600)
         text = _DOVECOT.replace("%PLAIN%", str(self.plain)).replace("%TLS%", str(self.tls))
-        text = in_syntax_of(self.version("dovecot-core"), text.replace("%UID%", str(MAIL)))
+        text = text.replace("%UID%", str(MAIL)) + self.dovecot
+        text = in_syntax_of(self.version("dovecot-core"), text)
         self.write("etc/dovecot/dovecot.conf", text)
         for part in ("", "/cur", "/new", "/tmp"):
             self.folder(f"{MAILDIR}{part}", MAIL, 0o700)
@@ -177,32 +212,92 @@ class MailSystem(Server):
             flags = ("", "S", "RS")[number]
             text = f"From: a@example.test\nX-Number: {number}\n\n.dot line {number}\n"
             self.write(f"{MAILDIR}/cur/170000000{number}.M{number}P1.host:2,{flags}", text, MAIL)
+        self.furnish_transfer(key + certificate)
+
+    def furnish_transfer(self, pem: bytes) -> None:
+        """Write the configuration of the mail transfer agent."""
+        postfix = _USERS["postfix"]
+        self.configure(self.settings.format(uid=MAIL))
+        ports = {"smtp": self.smtp, "submission": self.submission, "smtps": self.smtps}
+        self.write("etc/postfix/master.cf", _MASTER.format(queue=self.queue, **ports))
+        self.write("etc/postfix/tls.pem", pem, mode=0o600)
+        queues = "active bounce corrupt defer deferred flush hold incoming private saved trace"
+        self.folder("var/spool/postfix")
+        self.folder("var/spool/postfix/pid")
+        for name in queues.split():
+            self.folder(f"var/spool/postfix/{name}", postfix, 0o700)
+        self.folder("var/spool/postfix/public", postfix, 0o710)
+        self.folder("var/spool/postfix/maildrop", postfix, 0o730)
+        self.folder("var/lib/postfix", postfix, 0o700)
+        self.folder("var/lib/postgrey", _USERS["postgrey"])
+
+    def configure(self, more: str) -> None:
+        """Write main.cf."""
+        restrictions = self.restrictions.format(policy=self.policy)
+        self.write("etc/postfix/main.cf", _MAIN.format(restrictions=restrictions, more=more))
+
+    transfer: ClassVar[tuple[str, ...]] = ("/usr/lib/postfix/sbin/master",)
+    """The command of the mail transfer agent."""
 
     def script(self) -> str:
-        return "\n".join(
-            f"{self.command(*words)} &"
-            for words in (
-                ("/usr/sbin/dovecot", "-F"),
-                ("/usr/lib/postfix/sbin/master",),
-                *self.others(),
-            )
-        )
+        commands = (("/usr/sbin/dovecot", "-F"), self.transfer, *self.others())
+        return "\n".join(f"{self.command(*words)} &" for words in commands)
 
     def others(self) -> list[tuple[str, ...]]:
         """Return the commands of other servers."""
         return []
 
+    def processes(self, *names: str) -> list[int]:
+        """Return the processes of this system with one of these names."""
+        return [
+            int(folder.name)
+            for folder in Path("/proc").iterdir()
+            if folder.name.isdigit()
+            and _read(folder / "comm").strip() in names
+            and os.path.realpath(folder / "root") == str(self.root)
+        ]
+
+    def queued(self) -> list[Path]:
+        """Return the files of the mail in the queue."""
+        names = ("maildrop", "incoming", "active", "deferred", "hold")
+        folders = [self.root / "var/spool/postfix" / name for name in names]
+        return [path for each in folders for path in each.rglob("*") if path.is_file()]
+
+    def repair(self) -> None:
+        """Deliver as without the settings of the class, and what is queued."""
+        self.configure("")
+        for process in self.processes("master"):
+            os.kill(process, signal.SIGHUP)
+        time.sleep(1)
+        self.run("/usr/sbin/postqueue", "-f")
+
+    def put(self, message: bytes) -> None:
+        """Put a message into the mailbox."""
+        self.write(f"{MAILDIR}/new/{time.time_ns()}.M1P1.host", message, MAIL, 0o600)
+
+    def send(self, message: bytes) -> None:
+        """Send a message through the mail transfer agent."""
+        with smtplib.SMTP("127.0.0.1", self.smtp, local_hostname="other.example.test") as client:
+            client.sendmail("other@example.test", ADDRESS, message)
+
     def mailbox(self) -> dict[str, bytes]:
         return {name.rpartition("/")[2]: text for name, text in self.files(MAILDIR).items()}
 
     def messages(self) -> list[bytes]:
-        found = self.mailbox()
-        return [text for name, text in found.items() if "," in name or name[0].isdigit()]
+        found = {**self.files(f"{MAILDIR}/cur"), **self.files(f"{MAILDIR}/new")}
+        return list(found.values())
 
     def foreign(self) -> dict[str, bytes]:
         """The messages that are no probes, by file name with flags."""
         found = self.mailbox()
         return {name: text for name, text in found.items() if b"X-Number: " in text}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):  # it has ended
+        return ""
 
 
 class WithVirtual(MailSystem):
@@ -240,3 +335,118 @@ class Greylisting(MailSystem):
         options = ("--delay=3600", "--dbdir=/var/lib/postgrey")
         whitelists = ("--whitelist-clients=/dev/null", "--whitelist-recipients=/dev/null")
         return [("/usr/sbin/postgrey", f"--inet=127.0.0.1:{self.policy}", *options, *whitelists)]
+
+
+class WithExim(MailSystem):
+    """Exim with delivery into the maildir, which adds fields above those of the probe."""
+
+    package = "exim4-daemon-light"
+    dovecot = ""
+    transfer = ("/usr/sbin/exim4", "-bdf")
+
+    def __init__(self, root: Path, ports: list[int]) -> None:
+        super().__init__(root, ports)
+        self.ports = [self.plain, self.tls, self.smtp]
+
+    def furnish_transfer(self, pem: bytes) -> None:
+        self.write("etc/exim4/exim4.conf", _EXIM.format(port=self.smtp))
+        for part in ("spool", "log"):
+            self.folder(f"var/{part}/exim4", _USERS["Debian-exim"], 0o750)
+
+
+_QUOTA = """
+mail_plugins = quota
+plugin {
+  quota = count:User quota
+  quota_vsizes = yes
+  quota_rule = *:messages=%COUNT%
+  quota_status_success = DUNNO
+  quota_status_nouser = DUNNO
+  quota_status_overquota = 552 5.2.2 Mailbox is full
+}
+service quota-status {
+  executable = quota-status -p postfix
+  client_limit = 1
+  unix_listener /var/spool/postfix/private/quota-status {
+    mode = 0666
+  }
+}
+""".replace("%COUNT%", str(FOREIGN))
+
+
+class OverQuota(MailSystem):
+    """Other mail fills the mailbox: its delivery is refused for good."""
+
+    dovecot = _FOR_POSTFIX + _QUOTA
+
+
+class OverQuotaForNow(OverQuota):
+    """The mail stays in the queue of Postfix."""
+
+    dovecot = OverQuota.dovecot + "quota_full_tempfail = yes\n"
+
+
+class RefusedByQuota(OverQuota):
+    """Postfix asks Dovecot before it accepts the mail."""
+
+    restrictions = "check_policy_service unix:private/quota-status, permit_mynetworks, reject"
+
+
+class SpamFolder(MailSystem):
+    """A filter moves the probes into a folder that POP3 does not show."""
+
+    dovecot = (
+        _FOR_POSTFIX
+        + """
+protocol lmtp {
+  mail_plugins = sieve
+}
+plugin {
+  sieve_before = /etc/dovecot/spam.sieve
+}
+"""
+    )
+
+    def furnish(self, pki: Pki) -> None:
+        super().furnish(pki)
+        script = 'require ["fileinto", "mailbox"];\nfileinto :create "Junk";\n'
+        self.write("etc/dovecot/spam.sieve", script)
+
+
+class Slow(MailSystem):
+    """Postfix waits between two deliveries."""
+
+    settings = "local_destination_rate_delay = 8s"
+
+
+class Duplicating(MailSystem):
+    """Each mail is delivered twice."""
+
+    settings = "always_bcc = monitor+copy@example.test"
+
+
+class Losing(MailSystem):
+    """Each mail is accepted and thrown away."""
+
+    settings = "header_checks = static:DISCARD"
+
+
+class WithTokens(MailSystem):
+    """Dovecot verifies the tokens of both protocols itself, with the key of the tests."""
+
+    dovecot = (
+        _FOR_POSTFIX
+        + """
+auth_mechanisms = plain xoauth2 oauthbearer
+passdb {
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = /etc/dovecot/oauth2
+}
+"""
+    )
+
+    def furnish(self, pki: Pki) -> None:
+        super().furnish(pki)
+        self.write("etc/dovecot/oauth2", OAUTH2.format(folder="/etc/dovecot"))
+        self.write("etc/dovecot/keys/default/HS256/default", base64.b64encode(TOKEN_KEY))

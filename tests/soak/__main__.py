@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.soak import Figure
 
-PARTS = ("dialogues", "secrets", "mailboxes", "properties", "chaos", "stalls")
+PARTS = ("dialogues", "secrets", "mailboxes", "roundtrip", "properties", "chaos", "stalls")
 
 TABLE = Path(__file__).with_name("figures.md")
 

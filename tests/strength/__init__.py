@@ -15,7 +15,10 @@ MODULES = {
     "sasl_mechanisms": "pop3.sasl_mechanisms",
     "scram": "pop3.scram",
     "password_source": "probe.password_source",
+    "refusals": "pop3.refusals",
     "tls": "net.tls",
+    "tls_errors": "net.tls_errors",
+    "rejection_reasons": "certificate.rejection_reasons",
     "reader": "certificate.reader",
     "rfc5280_rules": "certificate.rfc5280_rules",
     "der": "certificate.der",
@@ -24,32 +27,46 @@ MODULES = {
     "sanitised_text": "model.sanitised_text",
     "masking": "support.masking",
     "sweep_run": "sweep.run",
+    "task_queue": "sweep.task_queue",
     "services": "sweep.services",
     "summary": "sweep.summary",
     "sweep_main": "sweep.main",
-    "submission": "sweep.submission",
-    "icinga_target": "sweep.icinga_target",
-    "nagios_target": "sweep.nagios_target",
-    "json_target": "sweep.json_target",
+    "submission": "sweep.targets.submission",
+    "icinga_target": "sweep.targets.icinga_target",
+    "nagios_target": "sweep.targets.nagios_target",
+    "json_target": "sweep.targets.json_target",
+    "prometheus_target": "sweep.targets.prometheus_target",
     "https": "net.https",
     "tools": "diagnosis.tools",
     "likely_cause": "diagnosis.likely_cause",
+    "programs": "support.programs",
+    "files": "support.files",
     "validators": "options.validators",
     "ini": "options.ini",
     "settings_builder": "options.settings_builder",
+    "mistakes": "options.mistakes",
 }
 """The measured modules, by their names in reports."""
 
 GROUPS = {
     "grammar": ("grammar",),
     "session": ("session", "connection"),
-    "login": ("login", "sasl_exchange", "sasl_mechanisms", "scram", "password_source"),
-    "TLS evaluation": ("tls", "reader", "rfc5280_rules", "strength", "certificate_contexts", "der"),
+    "login": (
+        *("login", "refusals", "sasl_exchange", "sasl_mechanisms", "scram", "password_source"),
+    ),
+    "TLS evaluation": (
+        *("tls", "tls_errors", "reader", "rejection_reasons", "rfc5280_rules", "strength"),
+        *("certificate_contexts", "der"),
+    ),
     "sanitised text": ("sanitised_text", "masking"),
-    "sweep": ("sweep_run", "services", "summary", "sweep_main"),
-    "submission": ("submission", "icinga_target", "nagios_target", "json_target", "https"),
+    "sweep": ("sweep_run", "task_queue", "services", "summary", "sweep_main"),
+    "submission": (
+        *("submission", "icinga_target", "nagios_target", "json_target", "prometheus_target"),
+        "https",
+    ),
     "diagnosis": ("tools", "likely_cause"),
-    "options": ("validators", "ini", "settings_builder"),
+    "programs and files": ("programs", "files"),
+    "options": ("validators", "ini", "settings_builder", "mistakes"),
 }
 """The modules that parse untrusted input, that evaluate it, and that read what the user writes."""
 
@@ -60,7 +77,7 @@ UNITS = (
     "unit/certificate",
     "unit/check/test_certificate_contexts.py",
     "unit/model",
-    "unit/support/test_masking.py",
+    "unit/support",
     "unit/sweep",
     "unit/diagnosis",
     "unit/options",
@@ -75,6 +92,7 @@ UNITS = (
     "properties/test_grammar.py",
     "properties/test_options.py",
     "properties/test_output.py",
+    "properties/test_reader_comparison.py",
     "properties/test_text.py",
 )
 """The unit tests of each of these modules."""

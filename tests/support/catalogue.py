@@ -542,7 +542,7 @@ FAULTS = {
         "an unusable CA file",
         {
             "unreadable": unknown("config", "cannot load CA file .*: No such file"),
-            "empty": unknown("config", "cannot load CA file "),
+            "empty": unknown("config", "CA file .* holds no certificate in PEM"),
         },
         ANY,
     ),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from check_pop3_plus.support.deadline import Deadline
-from check_pop3_plus.sweep.run import Outcome
-from check_pop3_plus.sweep.submission import Target
+from check_pop3_plus.sweep.outcome import Outcome
+from check_pop3_plus.sweep.targets.submission import Target
 
 
 def refusals(target: Target, *outcomes: Outcome) -> list[str | None]:

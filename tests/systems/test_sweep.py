@@ -15,10 +15,10 @@ import pytest
 from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.settings import HttpsEndpoint, IcingaApi, State
 from check_pop3_plus.support.deadline import Deadline
-from check_pop3_plus.sweep import submission
-from check_pop3_plus.sweep.run import Outcome
+from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
-from check_pop3_plus.sweep.submission import Target
+from check_pop3_plus.sweep.targets import submission
+from check_pop3_plus.sweep.targets.submission import Target
 from tests.pki.certificates import Pki
 from tests.servers.icinga2 import AGENT, MASTER, TEMPLATES, Icinga, Node, dsl, private_icinga
 from tests.servers.icinga_api import Api, Cut

@@ -15,7 +15,6 @@ from check_pop3_plus.check.certificate_contexts import (
     CertificateContext,
     ChainContext,
     DaysContext,
-    in_days,
 )
 from check_pop3_plus.check.default_states import KindContext
 from check_pop3_plus.check.figures import figure
@@ -89,7 +88,6 @@ UNREADABLE = (WARNING, "certificate-unreadable")
 @pytest.mark.parametrize(
     ("remaining", "certificate", "days"),
     [
-        (None, dates(-30, 60), None),
         (Remaining(60), dates(-30, 60), 60),
         (Remaining(0.5), dates(None, None), 0.5),
         (Remaining(0), dates(-30, 60), 0),
@@ -103,10 +101,10 @@ UNREADABLE = (WARNING, "certificate-unreadable")
     ],
 )
 def test_in_days_of_days_and_share_is_the_smaller(
-    remaining: Remaining | None, certificate: CertificateFacts, days: float | None
+    remaining: Remaining, certificate: CertificateFacts, days: float | None
 ) -> None:
     """A share refers to the lifetime; of two limits the smaller holds."""
-    assert in_days(remaining, certificate) == days
+    assert remaining.in_days(certificate.lifetime) == days
 
 
 @pytest.mark.parametrize(

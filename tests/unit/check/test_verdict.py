@@ -1,8 +1,12 @@
 """The result that all formats of `output` are made from."""
 
+import errno
 import json
 
-from check_pop3_plus.check.verdict import AddressResult, Verdict
+import pytest
+
+from check_pop3_plus.check.verdict import AddressResult, Verdict, of_error
+from check_pop3_plus.model.failures import config_error
 from check_pop3_plus.model.report import CertificateFacts
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import State
@@ -35,3 +39,28 @@ def test_masked_leaves_the_secret_in_no_field_of_the_json() -> None:
     assert json.dumps(json_text.result(verdict)).count(SECRET) == 11
     assert SECRET not in text
     assert text.count("***") == 11
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "shortage"),
+    [
+        (config_error("no file {}", "x"), "config: no file x", ""),
+        (ImportError("s3cret", name="x'y"), "config: missing Python module x?y", ""),
+        (OSError(errno.ENOSPC, "No space left"), "config: local error: No space left", ""),
+        (
+            OSError(errno.EMFILE, "Too many"),
+            "config: local error: Too many",
+            "local error: Too many",
+        ),
+        (MemoryError(), "config: local error: MemoryError", "local error: MemoryError"),
+        (RuntimeError("s3cret"), "bug: internal error (RuntimeError)", ""),
+    ],
+)
+def test_error_of_ours_is_unknown_without_its_text(
+    error: BaseException, status: str, shortage: str
+) -> None:
+    """A single run and a sweep say the same about it; the text may quote a secret."""
+    verdict = of_error(error)
+
+    assert (verdict.state, verdict.status) == (State.UNKNOWN, status)
+    assert verdict.shortage == shortage

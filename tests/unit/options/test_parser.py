@@ -1,12 +1,9 @@
 """Reading command lines and INI sections into settings."""
 
-import contextlib
 import py_compile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.settings import (
@@ -676,51 +673,6 @@ def test_extra_opts_in_a_file_is_refused(tmp_path: Path) -> None:
 
 
 # --- any command line ------------------------------------------------------------------------
-
-arguments = st.one_of(
-    st.sampled_from(
-        [
-            "-H",
-            "x",
-            "-p",
-            "-S",
-            "-D",
-            "-w",
-            "-c",
-            "-t",
-            "-U",
-            "-4",
-            "-6",
-            "-v",
-            "--verify",
-            "-e",
-            "--state",
-            "--phase-warning",
-            "5",
-            "-5:10",
-            "=",
-            "--",
-            "-",
-            "-SvD5",
-            "--starttls=x",
-        ]
-    ),
-    st.text(max_size=12),
-)
-
-
-@given(st.lists(arguments, max_size=8))
-def test_any_command_line_gives_settings_or_one_message(argv: list[str]) -> None:
-    """Never a traceback, never more than one line."""
-    with contextlib.suppress(HelpRequested):
-        try:
-            check_settings(argv)
-        except ProbeError as error:
-            line = error.failure()
-        else:
-            return
-        assert line.kind is Kind.CONFIG
-        assert line.message.isprintable()
 
 
 @pytest.mark.parametrize("arguments", [["-vSw=-5:10"], ["-vSw-5:10"], ["-vSw", "-5:10"]])

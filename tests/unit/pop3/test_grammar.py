@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.sanitised_text import Printable
@@ -36,16 +34,6 @@ def lines_of(chunks: Iterator[bytes]) -> list[bytes]:
         while (line := buffer.next_line()) is not None:
             lines.append(line)
     return lines
-
-
-@given(st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"")), max_size=8))
-def test_line_buffer_any_split_gives_same_lines(lines: list[bytes]) -> None:
-    """The lines do not depend on the pieces in which they arrive."""
-    data = b"".join(line + b"\r\n" for line in lines)
-
-    assert lines_of(iter([data])) == lines
-    assert lines_of(bytes([byte]) for byte in data) == lines
-    assert lines_of(iter([data, b"tail"])) == lines
 
 
 def test_line_buffer_bare_lf_ends_line() -> None:

@@ -18,11 +18,13 @@ def shell(script: str, seconds: float = 5, limit: int = 100, **options: bool) ->
 
 
 def is_gone(pid: Path) -> bool:
-    number = int(pid.read_text())
+    """Return whether a process ends soon; a zombie has, and waits for its new parent."""
+    status = Path(f"/proc/{pid.read_text().strip()}/status")
     for _ in range(100):
         try:
-            os.kill(number, 0)
-        except ProcessLookupError:
+            if "State:\tZ" in status.read_text():
+                return True
+        except (FileNotFoundError, ProcessLookupError):
             return True
         time.sleep(0.02)
     return False

@@ -21,8 +21,8 @@ from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.support.places import Place, Places
 from check_pop3_plus.sweep import run as sweep_run
-from check_pop3_plus.sweep import services
-from check_pop3_plus.sweep.run import Outcome, Run
+from check_pop3_plus.sweep.outcome import Outcome
+from tests.support.sweeps import run_of
 
 LACKING = Verdict(State.UNKNOWN, "config: no descriptor", shortage="no descriptor")
 FINE = Verdict(State.OK, "answered")
@@ -51,8 +51,7 @@ def swept(
     patch.setattr(sweep_run, "_HOLD_SECONDS", 0.01)
     file = folder / "sweep.ini"
     file.write_text(text)
-    wanted = Sweep(str(file), jobs=1)
-    return list(Run(services.read(wanted), wanted, Deadline(Clock() + 5)).outcomes())
+    return list(run_of(Sweep(str(file), jobs=1)).outcomes())
 
 
 def test_service_that_lacked_resources_is_tried_again(
@@ -169,7 +168,7 @@ class Crowd(socketserver.ThreadingTCPServer):
         self.now: Counter[str] = Counter()
         self.most: Counter[str] = Counter()
         self.port: int = self.server_address[1]
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def count(self, what: str, change: int) -> None:
         with self.lock:
@@ -220,11 +219,11 @@ def test_address_has_no_more_checks_than_allowed_and_no_fewer(
     """Also where several names have the address, which no extra look-up has told."""
     address = (Address("127.0.0.1", crowd.port),)
     monkeypatch.setattr(resolve, "look_up", lambda *_: address)
-    lines = [f"[h{n}!x]\n" + "\n".join(keys).format(n) for n in range(24)]
+    lines = [f"[h{n}!x]\n" + "\n".join(keys).format(n) for n in range(12)]
 
-    outcomes = run_file(tmp_path, "\n".join(lines), jobs=24, jobs_per_address=limit)
+    outcomes = run_file(tmp_path, "\n".join(lines), jobs=12, jobs_per_address=limit)
 
-    assert [each.verdict.state for each in outcomes] == [State.OK] * 24
+    assert [each.verdict.state for each in outcomes] == [State.OK] * 12
     assert crowd.most["connections"] == limit
 
 
@@ -232,7 +231,7 @@ def run_file(folder: Path, text: str, **wanted: int) -> list[Outcome]:
     file = folder / "sweep.ini"
     file.write_text(text)
     sweep = Sweep(str(file), **wanted)  # type: ignore[arg-type]
-    return list(Run(services.read(sweep), sweep, Deadline(Clock() + 20)).outcomes())
+    return list(run_of(sweep, 20).outcomes())
 
 
 def test_user_has_one_login_at_a_time(
@@ -260,8 +259,7 @@ def test_service_waits_for_its_address_and_others_pass(
     other = f"[other!x]\nhostname = 127.0.0.2\nport = {crowd.port}"
     file = tmp_path / "sweep.ini"
     file.write_text("\n".join([*crowded, other, ""]))
-    wanted = Sweep(str(file), jobs=8, jobs_per_address=1)
-    run = Run(services.read(wanted), wanted, Deadline(Clock() + 1))
+    run = run_of(Sweep(str(file), jobs=8, jobs_per_address=1), 1)
 
     done = [outcome.service.name for outcome in run.outcomes()]
 

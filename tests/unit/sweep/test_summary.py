@@ -7,7 +7,7 @@ import pytest
 
 from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.settings import CommandFile, State, Sweep
-from check_pop3_plus.sweep.run import Outcome
+from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
 from check_pop3_plus.sweep.summary import Tally, as_text, summary_as_json
 

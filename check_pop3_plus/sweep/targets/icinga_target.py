@@ -18,8 +18,8 @@ from check_pop3_plus.output.plugin_text import perfdata, render
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.support.masking import Masker, can_mask
-from check_pop3_plus.sweep.run import Outcome
-from check_pop3_plus.sweep.submission import NotDelivered, Target
+from check_pop3_plus.sweep.outcome import Outcome
+from check_pop3_plus.sweep.targets.submission import NotDelivered, Target
 
 REPLY_SECONDS = 4.0
 """Time limit of one answer: several fit into the patience of `submission`."""

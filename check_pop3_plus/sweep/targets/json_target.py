@@ -10,8 +10,8 @@ from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import JsonLines, State
 from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.sweep import summary
-from check_pop3_plus.sweep.run import Outcome
-from check_pop3_plus.sweep.submission import Target
+from check_pop3_plus.sweep.outcome import Outcome
+from check_pop3_plus.sweep.targets.submission import Target
 
 _SUMMARY_SECONDS = 1.0
 """How long the summary may take after the run timeout; the watchdog waits longer."""

@@ -14,8 +14,8 @@ from check_pop3_plus.model.settings import MetricsFile
 from check_pop3_plus.output import prometheus_text
 from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Deadline
-from check_pop3_plus.sweep.run import Outcome
-from check_pop3_plus.sweep.submission import Target
+from check_pop3_plus.sweep.outcome import Outcome
+from check_pop3_plus.sweep.targets.submission import Target
 
 
 def open_target(wanted: MetricsFile, deadline: Deadline) -> "Metrics":

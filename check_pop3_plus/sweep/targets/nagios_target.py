@@ -13,8 +13,8 @@ from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import CommandFile
 from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.support.deadline import Deadline
-from check_pop3_plus.sweep.run import Outcome
-from check_pop3_plus.sweep.submission import NotDelivered, Target
+from check_pop3_plus.sweep.outcome import Outcome
+from check_pop3_plus.sweep.targets.submission import NotDelivered, Target
 
 LINE_LIMIT = select.PIPE_BUF
 """Bytes that a pipe takes atomically if several processes write to it (4,096 on Linux)."""

@@ -17,7 +17,7 @@ from check_pop3_plus.model.settings import (
     SubmitTarget,
 )
 from check_pop3_plus.support.deadline import Clock, Deadline, end_helper
-from check_pop3_plus.sweep.run import Outcome
+from check_pop3_plus.sweep.outcome import Outcome
 
 PATIENCE_SECONDS = 10.0
 """How long a receiver may fail: a reload of a large Icinga configuration and a restart of Nagios
@@ -159,6 +159,6 @@ class Target:
 
 def open_target(wanted: SubmitTarget, deadline: Deadline) -> Target:
     """Return the wanted target. Raises ProbeError (config) when it cannot be used."""
-    module = import_module(f"check_pop3_plus.sweep.{_MODULES[type(wanted)]}")
+    module = import_module(f"check_pop3_plus.sweep.targets.{_MODULES[type(wanted)]}")
     target: Target = module.open_target(wanted, deadline)
     return target

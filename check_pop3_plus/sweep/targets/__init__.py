@@ -1,0 +1,1 @@
+"""Receivers of the results of a sweep."""
