@@ -136,8 +136,9 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# Unit tests wait for nothing: one worker a processor.
 quick: lint
-	$(PYTEST) -q --hypothesis-profile quick tests/unit
+	$(PYTEST) -n auto -q --hypothesis-profile quick tests/unit
 
 test: servers lint $(VENV)/.packaging
 	$(PYTEST) --ignore=tests/systems tests

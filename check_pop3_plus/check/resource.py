@@ -29,13 +29,12 @@ class Pop3(nagiosplugin.Resource):
 
     def attempt(self) -> Report:
         """Probe the service once."""
-        return self.take(addresses.probe_addresses(self._prerequisites, self._deadline))
+        return addresses.probe_addresses(self._prerequisites, self._deadline)
 
-    def take(self, report: Report) -> Report:
-        """Take the report of an attempt, or the same one completed."""
+    def take(self, report: Report) -> None:
+        """Take the report of an attempt, completed where a round trip has gone on."""
         self.report = report
         self._metrics = list(_metrics(report, self.settings))
-        return report
 
     def context_names(self) -> set[str]:
         """Return the names of the contexts that evaluate the metrics of the attempt."""

@@ -17,6 +17,7 @@ from check_pop3_plus.diagnosis.findings import (
     ToolOutput,
     Version,
 )
+from check_pop3_plus.messages.formats import listed
 from check_pop3_plus.model.failures import MEASURED, Kind, Phase
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
@@ -72,7 +73,7 @@ class Evidence:
         self.again = [each for each in tcp if each.address.port == port]
         self.tried = len(self.again)
         self.failed = [str(each.address) for each in self.again if each.failure]
-        self.some_failed: str = _some(self.failed)
+        self.some_failed = listed(self.failed, 3)
         greetings = [each for each in plain if each.address.port == port]
         self.greetings = [each for each in greetings if not each.is_in_tls]
         self.greetings_in_tls = [each for each in greetings if each.is_in_tls]
@@ -156,17 +157,11 @@ def _some_addresses(seen: Evidence) -> str:
         for address, why in bad
     ]
     text = f"{len(bad)} of {len(bad) + len(good)} addresses of the name"
-    text += f" {'fails' if len(bad) == 1 else 'fail'}: {_some(which)}"
+    text += f" {'fails' if len(bad) == 1 else 'fail'}: {listed(which, 3)}"
     families = {address.is_ipv6 for address, _ in bad}
     if len(families) == 1 and not families & {address.is_ipv6 for address in good}:
         text += f"; only {'IPv6' if families == {True} else 'IPv4'} is affected"
     return text
-
-
-def _some(shown: list[str]) -> str:
-    """Return the first three, and how many more there are."""
-    more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""
-    return ", ".join(shown[:3]) + more
 
 
 _NO_ANSWER = {

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from check_pop3_plus import TYPE_CHECKING
-from check_pop3_plus.messages.formats import count, date, named, span
+from check_pop3_plus.messages.formats import count, date, listed, named, span
 from check_pop3_plus.model.failures import Failure, Kind
 from check_pop3_plus.model.report import CertificateFacts, Chain
 from check_pop3_plus.model.sanitised_text import sanitise
@@ -47,10 +47,9 @@ def rejection(failure: Failure, chain: Chain, name: str, now: "datetime") -> str
     if kind is Kind.NAME:
         if not leaf.names:
             return "certificate has no subject alternative name (mail clients refuse it)"
-        more = leaf.names_left_out + len(leaf.names[2:])
-        names = ", ".join(leaf.names[:2]) + (f" and {more} more" if more else "")
         # A long list must not displace the expected name.
-        return f"certificate is not for {sanitise(name, 60)} but for {sanitise(names, 80)}"
+        names = sanitise(listed(leaf.names, 2, leaf.names_left_out), 80)
+        return f"certificate is not for {sanitise(name, 60)} but for {names}"
     if kind is Kind.WEAK:
         return _weak(failure, chain, now)
     if kind is Kind.PIN:
@@ -178,10 +177,8 @@ def description(facts: CertificateFacts, known: str) -> Iterator[str]:
         ends = date(facts.not_after)
         begins = f"{facts.not_before:%Y-%m-%d %H:%M}"
         yield f"valid: from {begins}" + (" UTC" if ends in known else f" to {ends}")
-    names = ", ".join(facts.names)
-    if names and names not in known:
-        more = f" and {facts.names_left_out} more" if facts.names_left_out else ""
-        yield f"names: {names}{more}"
+    if facts.names and ", ".join(facts.names) not in known:
+        yield f"names: {listed(facts.names, len(facts.names), facts.names_left_out)}"
     if facts.unreadable:
         yield f"certificate: unreadable: {', '.join(facts.unreadable)}"
 

@@ -1,5 +1,7 @@
 """Dates, time spans, counts and names for people."""
 
+from collections.abc import Sequence
+
 from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import Failure
 from check_pop3_plus.support.deadline import days
@@ -40,6 +42,12 @@ def age(seconds: int) -> str:
 
 def date(instant: "datetime") -> str:
     return f"{instant:%Y-%m-%d %H:%M} UTC"
+
+
+def listed(items: Sequence[str], most: int, more: int = 0) -> str:
+    """Return the first `most` items, and the number of the others, `more` included."""
+    more += len(items[most:])
+    return ", ".join(items[:most]) + (f" and {more} more" if more else "")
 
 
 def count(number: int, noun: str) -> str:

@@ -6,7 +6,7 @@ The reason comes first; the place is added once, behind all sentences.
 from collections.abc import Sequence
 
 from check_pop3_plus.messages import certificates
-from check_pop3_plus.messages.formats import age, count, date, named, span
+from check_pop3_plus.messages.formats import age, count, date, listed, named, span
 from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Phase
 from check_pop3_plus.model.report import (
     Chain,
@@ -242,23 +242,17 @@ class StatusLine:
 
     def _lost(self) -> str:
         """Return which addresses failed first, and what they cost."""
-        report = self._report
-        if Phase.FAILED not in report.seconds():
+        seconds = self._report.seconds()
+        if Phase.FAILED not in seconds:
             return ""
-        failed = [
-            f"{each.address} {each.failure.kind.value}"
-            for each in report.failed_before
-            if each.failure
-        ]
-        more = f" and {len(failed) - 2} more" if len(failed) > 2 else ""
-        lost = report.seconds()[Phase.FAILED]
-        return f", {lost:.3f} s of it lost on {', '.join(failed[:2])}{more}"
+        sessions = self._report.failed_before
+        failed = [f"{each.address} {each.failure.kind.value}" for each in sessions if each.failure]
+        return f", {seconds[Phase.FAILED]:.3f} s of it lost on {listed(failed, 2)}"
 
     def at(self, sessions: Sequence[Session]) -> str:
         """Return the addresses that have a finding, which others do not have."""
-        shown = list(_hosts(sessions))
-        more = f" and {len(shown) - 2} more" if len(shown) > 2 else ""
-        return f" at {', '.join(shown[:2])}{more}" if shown else ""
+        shown = listed(list(_hosts(sessions)), 2)
+        return f" at {shown}" if shown else ""
 
     # --- the place ----------------------------------------------------------------------------
 
@@ -266,11 +260,8 @@ class StatusLine:
         """Return host, port and the addresses of the sessions in parentheses."""
         hosts = _hosts(sessions)
         hosts.pop(self._where.rpartition(":")[0], None)  # an address that the user gave
-        shown = list(hosts)
-        for number in range(min(len(shown), _ADDRESSES_SHOWN), 0, -1):
-            left_out = len(shown) - number
-            more = f" and {left_out} more" if left_out else ""
-            place = f" ({self._where}: {', '.join(shown[:number])}{more})"
+        for number in range(min(len(hosts), _ADDRESSES_SHOWN), 0, -1):
+            place = f" ({self._where}: {listed(list(hosts), number)})"
             if len(place) <= _PLACE_LIMIT:
                 return place
         return f" ({self._where})"

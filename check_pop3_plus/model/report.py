@@ -354,14 +354,13 @@ class Report(Record):
     @property
     def failed_before(self) -> list[Session]:
         """The sessions that failed before another one got an answer, so that they cost time."""
-        if not self.evaluated or self.evaluated[-1].ended is None:
+        last = self.evaluated[-1] if self.evaluated else None
+        if last is None or last.ended is None or len(self.evaluated) == len(self.sessions):
             return []
-        began = self.evaluated[-1].began or 0.0
-        return (
-            [each for each in self.sessions if each.failure and each.began and each.began < began]
-            if len(self.evaluated) < len(self.sessions)
-            else []
-        )
+        began = last.began or 0.0
+        return [
+            each for each in self.sessions if each.failure and each.began and each.began < began
+        ]
 
     @property
     def shortage(self) -> Printable | None:

@@ -374,6 +374,13 @@ def _capabilities(connection: Connection, reply: grammar.Reply) -> grammar.Capab
     return known
 
 
+def request_stls(connection: Connection) -> None:
+    """Send STLS (RFC 2595 section 4). Raises ProbeError (no-stls) if it is refused."""
+    reply = connection.request(grammar.command(b"STLS"))
+    if not reply.ok:
+        raise ProbeError(Kind.NO_STLS, "refuses STLS: {}", connection.reason(reply))
+
+
 def quit_session(connection: Connection) -> ProbeError | None:
     """Send QUIT, and return the error for data other than its reply, if there is any.
 

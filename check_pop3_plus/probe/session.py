@@ -28,6 +28,7 @@ from check_pop3_plus.probe.connection import (
     read_capabilities,
     read_capabilities_in_tls,
     read_greeting,
+    request_stls,
 )
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Deadline, run_with_deadline
@@ -110,9 +111,7 @@ def upgrade(connection: Connection, context: "ssl.SSLContext") -> bool:
     with connection.session.timeline.phase(Phase.STLS):
         if offered is not None and not offered.has("STLS"):
             raise ProbeError(Kind.NO_STLS, "does not offer STLS")
-        reply = connection.request(grammar.command(b"STLS"))
-        if not reply.ok:
-            raise ProbeError(Kind.NO_STLS, "refuses STLS: {}", connection.reason(reply))
+        request_stls(connection)
         # Data after the reply is not protected, and would be read as if received inside TLS.
         if connection.unsolicited():
             connection.is_usable = False

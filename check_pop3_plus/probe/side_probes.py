@@ -28,6 +28,7 @@ from check_pop3_plus.probe.connection import (
     quit_session,
     read_capabilities,
     read_greeting,
+    request_stls,
 )
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.probe.session import require_certificate
@@ -146,9 +147,7 @@ def _prepare_handshake(connection: Connection) -> None:
     """Send STLS before the handshake if the settings demand it (RFC 2595 section 4)."""
     if connection.settings.tls.security is Security.STLS:
         read_greeting(connection)
-        reply = connection.request(grammar.command(b"STLS"))
-        if not reply.ok:
-            raise ProbeError(Kind.NO_STLS, "refuses STLS: {}", connection.reason(reply))
+        request_stls(connection)
 
 
 # --- assertions ---------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
 """Read the INI file of a sweep: one service per section, its options parsed when it is due."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from check_pop3_plus.model.failures import ProbeError, at_place_of
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import sanitise
-from check_pop3_plus.model.settings import Settings, Sweep
-from check_pop3_plus.options import ini, parser, settings_builder
-from check_pop3_plus.options.table import Given, merge
+from check_pop3_plus.model.settings import Family, Settings, Sweep
+from check_pop3_plus.options import ini, parser, settings_builder, validators
+from check_pop3_plus.options.table import ENTRIES, PROGRAM, Given, merge
 from check_pop3_plus.options.validators import UsageError, no_password
 from check_pop3_plus.support import files
 
@@ -99,21 +100,93 @@ def address_of(service: Service) -> str:
 
 def settings_of(service: Service) -> Settings | ProbeError:
     """Return the settings of a service, or why it has none."""
-    if service.error:
-        return service.error
+    return Builder().settings_of(service)
+
+
+class Builder:
+    """Builds settings, once for sections that differ in the name of the host alone."""
+
+    def __init__(self) -> None:
+        self._built: dict[object, tuple[Settings, Given, Service]] = {}
+
+    def settings_of(self, service: Service) -> Settings | ProbeError:
+        """Return the settings of a service, or why it has none."""
+        if service.error:
+            return service.error
+        others = tuple(each for each in service.section if each[0] not in _HOSTNAME)
+        if any(key not in _SHARED for key, _ in others):
+            return _built(service)[0]
+        key = id(service.default), id(service.commanded), others
+        if key in self._built:
+            settings, given, _ = self._built[key]
+            if renamed := _renamed(settings, given, service):
+                return renamed
+        built, given = _built(service)
+        if isinstance(built, Settings):
+            if len(self._built) >= _DISTINCT:
+                self._built.clear()
+            self._built[key] = built, given, service  # so that its parts keep their ids
+        return built
+
+
+_DISTINCT = 64
+"""Settings that are kept; a file with more distinct ones gains nothing."""
+
+_HOSTNAME = ("hostname", "--hostname", "H", "-H")
+
+_SHARED = frozenset(
+    key
+    for entry in ENTRIES
+    if entry.value not in ("FILE", "DIR", "CMD", "NAME", "ADDRESS", "URL")
+    for flag in entry.flags.split()
+    for key in (flag, flag.lstrip("-"))
+)
+"""Keys that sections may share; a check may report a file or name with the line where it stands."""
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9._:-]+")
+"""Others are written in another way in the command that repeats the check."""
+
+
+def _built(service: Service) -> tuple[Settings | ProbeError, Given]:
+    """Return the settings of a service, or why it has none; and its options."""
     own = _parse(service.section)
     if isinstance(own, ProbeError):
-        return own
+        return own, Given()
     host = {"--hostname": [at_place_of(service.name, service.host)]}
     given = merge(host, service.default, own, service.commanded)
     try:
         settings = settings_builder.settings(given)
-        login = settings.login
-        return no_password(login.username) if login and login.lacks_source else settings
     except UsageError as error:
-        return parser.placed(error, given)
+        return parser.placed(error, given), given
     except ProbeError as error:
-        return error
+        return error, given
+    login = settings.login
+    return no_password(login.username) if login and login.lacks_source else settings, given
+
+
+def _renamed(settings: Settings, given: Given, service: Service) -> Settings | None:
+    """Return the settings of the same options for a service; None to build them anew."""
+    names = [value for key, value in service.section if key in _HOSTNAME]
+    names = names or list(service.default.get("--hostname", ()))
+    name = names[-1] if names else at_place_of(service.name, service.host)
+    before, target = given["--hostname"][-1], settings.target
+    if not (_PLAIN_NAME.fullmatch(name) and _PLAIN_NAME.fullmatch(before)) or (
+        target.family is not Family.ANY and target.connect_to is None
+    ):
+        return None
+    try:
+        host = validators.host(name, "--hostname")
+    except UsageError:
+        return None
+    trip, begin = settings.round_trip, f"{PROGRAM} -H "
+    if trip and "--round-trip-id" not in given:  # the default one ends with the name
+        trip = trip.replace(id=trip.id.removesuffix(target.hostname) + host)
+    return settings.replace(
+        target=target.replace(hostname=host),
+        tls=settings.tls if "--sni" in given else settings.tls.replace(name=host),
+        round_trip=trip,
+        command=settings.command and begin + name + settings.command[len(begin + before) :],
+    )
 
 
 def _parse(section: Sequence[tuple[str, str]]) -> Given | ProbeError:

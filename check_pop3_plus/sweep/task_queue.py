@@ -16,7 +16,7 @@ from check_pop3_plus.model.report import Address
 from check_pop3_plus.model.settings import Settings
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.places import Place, Places
-from check_pop3_plus.sweep.services import Service, settings_of
+from check_pop3_plus.sweep.services import Builder, Service
 
 _READ_AHEAD = 32
 """Sections parsed in one batch."""
@@ -58,6 +58,7 @@ class TaskQueue:
         self._waiting = deque(map(Task, services))
         self._ready: deque[Task] = deque()
         self._parked: dict[Place, deque[Task]] = {}
+        self._builder = Builder()
         self._places = Places(jobs_per_address)
         self._addresses: dict[str, frozenset[str]] = {}
         """The addresses of each name that was looked up."""
@@ -118,7 +119,7 @@ class TaskQueue:
         """Parse the sections of the next services."""
         for _ in range(min(_READ_AHEAD, len(self._waiting))):
             task = self._waiting[0]
-            task.settings = task.settings or settings_of(task.service)
+            task.settings = task.settings or self._builder.settings_of(task.service)
             self._ready.append(self._waiting.popleft())
 
     def _full_place(self, task: Task) -> Place | None:

@@ -15,10 +15,8 @@ import pytest
 
 from tests.pki.certificates import Pki
 from tests.servers.scripted_server import PoliteServer, ScriptedServer, Step, expect, say, silence
-from tests.support.command import COMMAND, Run, run, run_broken_check
+from tests.support.command import COMMAND, Run, run, run_broken_check, write_launcher
 from tests.support.faults import CANARY, assert_no_canary, check, flags, honest
-
-INSTALL = Path(__file__).parent.parent.parent / "docs" / "install.md"
 
 GREETED = [say(b"+OK ready\r\n"), expect(b"QUIT"), say(b"+OK bye\r\n")]
 
@@ -442,11 +440,7 @@ def test_endless_reply_uses_bounded_memory() -> None:
 @pytest.mark.threat("T23")
 def test_launcher_ignores_environment_and_directory(tmp_path: Path) -> None:
     """The launcher of docs/install.md ignores working directory, variables and user packages."""
-    shown = re.search(r"(#!\S+ -I\n.*?)END\n", INSTALL.read_text(), re.DOTALL)
-    assert shown
-    launcher = tmp_path / "check_pop3_plus"
-    launcher.write_text(re.sub("#!.*? ", f"#!{sys.executable} ", shown[1]))
-    launcher.chmod(0o755)
+    launcher = write_launcher(tmp_path)
     hostile = tmp_path / "hostile"
     hostile.mkdir()
     for module in ("argparse", "socket", "check_pop3_plus", "sitecustomize", "usercustomize"):

@@ -249,18 +249,24 @@ def test_flood_inside_one_openssl_call_ends_at_deadline() -> None:
     assert within(done, LIMIT, LATE), done.seconds
 
 
+def stopped_in_flood(server: ScriptedServer, *options: str) -> str:
+    """Return the output of a run that is told to end while a server floods it."""
+    command = [str(COMMAND), "-H", "127.0.0.1", "-t", "20", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    while not server.flooded:
+        time.sleep(0.02)
+    process.terminate()
+    printed, _ = process.communicate(timeout=5)
+    assert process.returncode == 3
+    assert printed.startswith("POP3 UNKNOWN - stopped from outside after ")
+    return printed
+
+
 def test_signal_during_openssl_flood_ends_the_run() -> None:
     """A flood does not delay a signal from Icinga."""
     with ScriptedServer([hears_hello, HELLO_REQUESTS]) as server:
-        command = [str(COMMAND), "-H", "127.0.0.1", "-p", str(server.port), "-S", "-t", "20"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        while not server.flooded:
-            time.sleep(0.02)
-        process.terminate()
-        printed, _ = process.communicate(timeout=5)
+        printed = stopped_in_flood(server, "-p", str(server.port), "-S")
 
-    assert process.returncode == 3
-    assert printed.startswith("POP3 UNKNOWN - stopped from outside after ")
     assert " during the TLS handshake" in printed
 
 
@@ -270,18 +276,12 @@ def test_signal_during_token_endpoint_flood_ends_the_run(pki: Pki, tmp_path: Pat
     secret.touch(mode=0o600)
     secret.write_text("x")
     with ScriptedServer([hears_hello, HELLO_REQUESTS]) as endpoint:
-        command = [str(COMMAND), "-H", "127.0.0.1", "-S", "-t", "20", "-U", "monitor"]
-        command += ["--auth", "xoauth2", "--oauth-client-id", "x"]
-        command += ["--oauth-token-url", f"https://localhost:{endpoint.port}/"]
-        command += ["--oauth-client-secret-file", str(secret)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        while not endpoint.flooded:
-            time.sleep(0.02)
-        process.terminate()
-        printed, _ = process.communicate(timeout=5)
-
-    assert process.returncode == 3
-    assert printed.startswith("POP3 UNKNOWN - stopped from outside after ")
+        stopped_in_flood(
+            endpoint,
+            *("-S", "-U", "monitor", "--auth", "xoauth2", "--oauth-client-id", "x"),
+            *("--oauth-token-url", f"https://localhost:{endpoint.port}/"),
+            *("--oauth-client-secret-file", str(secret)),
+        )
 
 
 def test_flood_after_failure_keeps_the_failure(pki: Pki) -> None:

@@ -16,6 +16,7 @@ from tests.servers.scripted_server import (
     start_tls,
 )
 from tests.support.catalogue import MODES
+from tests.support.command import Run
 from tests.support.faults import (
     BYE,
     CANARY,
@@ -270,6 +271,11 @@ def test_capa_refused_inside_tls_is_a_refusal(
     with ScriptedServer(steps) as server:
         done = check(server, *flags(mode, pki, login=login))
 
+    assert_refused(done, server, said, kind)
+
+
+def assert_refused(done: Run, server: ScriptedServer, said: bytes, kind: str) -> None:
+    """Assert that a run is CRITICAL with the words of the server, and sent it no password."""
     assert done.code == 2, done.out
     assert kinds(done) == [kind]
     assert said.decode().removeprefix("-ERR ") in done.line
@@ -288,10 +294,7 @@ def test_refusal_unasked_inside_tls_is_the_same_refusal(
     with ScriptedServer(steps) as server:
         done = check(server, *flags(mode, pki, login=login))
 
-    assert done.code == 2, done.out
-    assert kinds(done) == [kind]
-    assert said.decode().removeprefix("-ERR ") in done.line
-    assert CANARY.encode() not in server.received
+    assert_refused(done, server, said, kind)
 
 
 @pytest.mark.parametrize("is_known_before", [False, True])

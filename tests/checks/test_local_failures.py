@@ -23,13 +23,12 @@ import pytest
 from tests.pki.certificates import Pki
 from tests.servers.network import unshare_mounts
 from tests.servers.scripted_server import PoliteServer, ScriptedServer, dead_port, say, silence
-from tests.support.command import COMMAND, Run
+from tests.support.command import COMMAND, Run, write_launcher
 from tests.support.faults import CANARY, honest, kinds
 
 pytestmark = pytest.mark.threat("T24")
 
 ROOT = Path(__file__).parent.parent.parent
-INSTALL = ROOT / "docs" / "install.md"
 PYTHON = COMMAND.read_text().partition("\n")[0].removeprefix("#!").split()
 
 
@@ -471,12 +470,7 @@ def test_launcher_ignores_python_variables(
     env: dict[str, str], machine: Machine, tmp_path: Path
 ) -> None:
     """The launcher of docs/install.md ignores variables that end Python before it starts."""
-    shown = re.search(r"(#!\S+ -I\n.*?)END\n", INSTALL.read_text(), re.DOTALL)
-    assert shown
-    launcher = tmp_path / "check_pop3_plus"
-    launcher.write_text(re.sub("#!.*? ", f"#!{sys.executable} ", shown[1]))
-    launcher.chmod(0o755)
-
+    launcher = write_launcher(tmp_path)
     done = honest(machine.run(machine.one, env=env, command=[str(launcher)]))
     assert done.code == 0
 

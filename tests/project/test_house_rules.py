@@ -99,23 +99,24 @@ def test_every_folder_has_a_level() -> None:
     assert {folder(module) for module in modules()} <= set(LEVEL)
 
 
-@pytest.mark.parametrize("module", modules())
-def test_imports_go_down(module: str) -> None:
+def test_imports_go_down() -> None:
     """A module imports only from its own folder and from lower levels."""
-    upwards = {
-        name
+    upwards = [
+        f"{module} imports {name}"
+        for module in modules()
         for name in own_imports(module)
         if folder(name) != folder(module) and LEVEL[folder(name)] >= LEVEL[folder(module)]
+    ]
+
+    assert upwards == []
+
+
+def test_no_import_cycle_within_a_folder() -> None:
+    """Only there can one be, because all other imports go down."""
+    remaining = {
+        module: {name for name in own_imports(module) - {module} if folder(name) == folder(module)}
+        for module in modules()
     }
-
-    assert not upwards
-
-
-@pytest.mark.parametrize("name", sorted({folder(module) for module in modules()}))
-def test_no_import_cycle_within_a_folder(name: str) -> None:
-    """The imports within a folder have no cycle."""
-    inside = {module for module in modules() if folder(module) == name}
-    remaining = {module: own_imports(module) & inside - {module} for module in inside}
     while remaining:
         free = {module for module, needed in remaining.items() if not needed & set(remaining)}
         assert free, f"cycle among {sorted(remaining)}"
@@ -129,22 +130,23 @@ def test_folders_hold_at_most_nine_modules() -> None:
     assert {name: size for name, size in sizes.items() if size > MODULES_LIMIT} == {}
 
 
-@pytest.mark.parametrize("module", modules())
-def test_functions_over_fifty_lines_state_a_reason(module: str) -> None:
+def test_functions_over_fifty_lines_state_a_reason() -> None:
     """A comment directly above the function, or in it, says why: `# Long because ...`."""
-    lines = source(module).read_text().splitlines()
-    unexplained = {
-        function.name
+    unexplained = [
+        f"{module}: {function.name}"
+        for module in modules()
         for function in ast.walk(tree(module))
         if isinstance(function, ast.FunctionDef)
         and (function.end_lineno or 0) - function.lineno >= FUNCTION_LINES_LIMIT
         and not any(
             line.lstrip().startswith("# Long")
-            for line in lines[function.lineno - 3 : function.end_lineno]
+            for line in source(module)
+            .read_text()
+            .splitlines()[function.lineno - 3 : function.end_lineno]
         )
-    }
+    ]
 
-    assert not unexplained
+    assert unexplained == []
 
 
 def public_functions(module: str) -> set[str]:
@@ -156,10 +158,9 @@ def public_functions(module: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("module", modules())
-def test_module_has_no_function_of_its_own_name(module: str) -> None:
+def test_module_has_no_function_of_its_own_name() -> None:
     """A call would read `resolve.resolve`."""
-    assert module.rpartition(".")[2] not in public_functions(module)
+    assert not [each for each in modules() if each.rpartition(".")[2] in public_functions(each)]
 
 
 INTERCHANGEABLE = ("_target", "_text")
@@ -176,12 +177,16 @@ def test_public_function_names_are_unique_in_a_folder() -> None:
     assert {name: found for name, found in homes.items() if len(found) > 1} == {}
 
 
-@pytest.mark.parametrize("module", modules())
-def test_records_have_one_form(module: str) -> None:
+def test_records_have_one_form() -> None:
     """`model.record.Record` alone: a NamedTuple costs five times as much at import."""
-    names = {node.id for node in ast.walk(tree(module)) if isinstance(node, ast.Name)}
+    other = [
+        f"{module}: {node.id}"
+        for module in modules()
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Name) and node.id in ("NamedTuple", "namedtuple", "dataclass")
+    ]
 
-    assert not names & {"NamedTuple", "namedtuple", "dataclass"}
+    assert other == []
 
 
 def is_number(node: ast.AST) -> bool:
@@ -189,42 +194,40 @@ def is_number(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and type(node.value) in (int, float) and node.value != 0
 
 
-@pytest.mark.parametrize("module", modules())
-def test_timeouts_are_no_literals(module: str) -> None:
+def test_timeouts_are_no_literals() -> None:
     """A limit in a call comes from the deadline, or is a constant with a reason."""
-    for call in (node for node in ast.walk(tree(module)) if isinstance(node, ast.Call)):
-        assert not any(word.arg == "timeout" and is_number(word.value) for word in call.keywords)
+    nodes = [node for module in modules() for node in ast.walk(tree(module))]
+    for call in (node for node in nodes if isinstance(node, ast.Call)):
+        limits = [word.value for word in call.keywords if word.arg == "timeout"]
         if isinstance(call.func, ast.Attribute) and call.func.attr in ("settimeout", "join"):
-            assert not any(map(is_number, call.args)), ast.unparse(call)
+            limits += call.args
+        assert not any(map(is_number, limits)), ast.unparse(call)
 
 
-@pytest.mark.parametrize("module", modules())
-def test_output_texts_hold_no_quoting_characters(module: str) -> None:
+def test_output_texts_hold_no_quoting_characters() -> None:
     """A notification shell may read our own words too; help and patterns are not among them."""
-    if module in ("options.table", "options.help_text"):
-        return
-    docstrings = {id(node.value) for node in ast.walk(tree(module)) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree(module)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            of_pattern = "\\b" in node.value
-            apostrophe = re.search(r"\w'\w|s' ", node.value)
-            assert id(node) in docstrings or of_pattern or not apostrophe, node.value
+    for module in set(modules()) - {"options.table", "options.help_text"}:
+        nodes = list(ast.walk(tree(module)))
+        docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        for node in nodes:
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                of_pattern = "\\b" in node.value
+                apostrophe = re.search(r"\w'\w|s' ", node.value)
+                assert id(node) in docstrings or of_pattern or not apostrophe, node.value
 
 
-@pytest.mark.parametrize(
-    "file", sorted(TESTS.rglob("test_*.py")), ids=lambda file: str(file.relative_to(TESTS))
-)
-def test_test_files_import_no_test_file(file: Path) -> None:
+def test_test_files_import_no_test_file() -> None:
     """What two of them need is in a helper."""
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            imported = [node.module or "", *(alias.name for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            imported = [alias.name for alias in node.names]
-        else:
-            continue
-        names = {part for name in imported for part in name.split(".")}
-        assert not names & TEST_FILES, ast.unparse(node)
+    for file in TESTS.rglob("test_*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                imported = [node.module or "", *(alias.name for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                imported = [alias.name for alias in node.names]
+            else:
+                continue
+            names = {part for name in imported for part in name.split(".")}
+            assert not names & TEST_FILES, f"{file}: {ast.unparse(node)}"
 
 
 @pytest.mark.parametrize("module", ["check.summary", "diagnosis.likely_cause"])

@@ -132,6 +132,17 @@ def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
     return {**known, "LC_ALL": "C.UTF-8", **(more or {})}
 
 
+def write_launcher(folder: Path) -> Path:
+    """Return the launcher that docs/install.md shows, for the Python of the tests."""
+    page = Path(__file__).parent.parent.parent / "docs" / "install.md"
+    shown = re.search(r"(#!\S+ -I\n.*?)END\n", page.read_text(), re.DOTALL)
+    assert shown
+    launcher = folder / "check_pop3_plus"
+    launcher.write_text(re.sub("#!.*? ", f"#!{sys.executable} ", shown[1]))
+    launcher.chmod(0o755)
+    return launcher
+
+
 def run_broken_check(*argv: str) -> subprocess.CompletedProcess[str]:
     """Run the plugin with a bug in the check; the text of the exception quotes a secret."""
     script = (

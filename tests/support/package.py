@@ -10,10 +10,11 @@ ROOT = Path(__file__).parent.parent.parent
 PACKAGE = ROOT / "check_pop3_plus"
 
 
-def modules() -> list[str]:
+@cache
+def modules() -> tuple[str, ...]:
     """Return the dotted names of all modules below the package: `net.tls`, `start`."""
     names = (path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py"))
-    return sorted(".".join(name.parts) for name in names if name.name != "__init__")
+    return tuple(sorted(".".join(name.parts) for name in names if name.name != "__init__"))
 
 
 def source(module: str) -> Path:

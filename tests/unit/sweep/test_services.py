@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from check_pop3_plus.model.failures import ProbeError
-from check_pop3_plus.model.settings import Settings, Sweep
+from check_pop3_plus.model.failures import Placed, ProbeError
+from check_pop3_plus.model.record import Record
+from check_pop3_plus.model.settings import Expectation, Settings, Sweep, Thresholds
 from check_pop3_plus.options import parser
 from check_pop3_plus.sweep import services
 from check_pop3_plus.sweep.services import Service
@@ -131,3 +132,66 @@ def test_value_of_the_command_line_has_no_place(tmp_path: Path) -> None:
 
     assert isinstance(error, ProbeError)
     assert error.message.startswith("invalid --port x")
+
+
+def places(value: object) -> list[tuple[str, int]]:
+    """Return where the values in settings stand, in order."""
+    if isinstance(value, Placed):
+        return [(value.path, value.line)]
+    if isinstance(value, (Expectation, Thresholds)):  # no check reports one as wrong
+        return []
+    parts = list(vars(value).values()) if isinstance(value, Record) else value
+    parts = parts if isinstance(parts, (tuple, list)) else []
+    return [place for part in parts for place in places(part)]
+
+
+HOSTS = (
+    *("a.example", "B.example", "b.example.", "192.0.2.1", "2001:db8::1", "[2001:db8::1]"),
+    *("bücher.example", "under_score.example", "not a host", "300.1.1.1", "-x", "a/b"),
+)
+
+TRIP = (
+    "ssl\nusername = u\npassword-file = /p\nround-trip-to = u@a.example\nround-trip-key-file = /k\n"
+    "smtp-host = a.example\nsmtp-from = u@a.example\n"
+)
+
+OPTIONS = {
+    "none": "",
+    "TLS": "ssl\ncertificate = 30\nca-file = /ca.pem\n",
+    "sni": "ssl\nsni = other.example\n",
+    "sni of a host": "ssl\nsni = a.example\n",
+    "connect-to": "connect-to = 192.0.2.7\n4\n",
+    "IPv4": "use-ipv4\n",
+    "IPv6": "6\n",
+    "quotes": "expect = two words\n",
+    "thresholds": "w = 1\nc = 2\nrechecks = 3\nstate = refused=ok\n",
+    "round trip": TRIP,
+    "round trip with an identifier": TRIP + "round-trip-id = site-a.example\n",
+    "addresses": "source-address = 192.0.2.9\nconnect-to = 192.0.2.8\n",
+    "invalid": "port = x\n",
+    "joined": "Hjoined.example\n",
+    "joined to a flag": "4Hjoined.example\n",
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("key", ["", "hostname = ", "H = ", "--hostname = "])
+@pytest.mark.parametrize("default", ["", "[DEFAULT]\nhostname = default.example\n"])
+def test_settings_are_the_same_when_built_once_for_many_hosts(
+    tmp_path: Path, options: str, key: str, default: str
+) -> None:
+    """Sections that differ in the host alone share their settings."""
+    lines = (f"{key}{host}\n" if key else "" for host in HOSTS)
+    sections = [f"[{host}!x]\n{line}{options}" for host, line in zip(HOSTS, lines, strict=True)]
+    listed = found(tmp_path, default + "".join(sections))
+    builder = services.Builder()
+
+    for service in listed:
+        shared, own = builder.settings_of(service), services.settings_of(service)
+        if isinstance(own, ProbeError):
+            assert isinstance(shared, ProbeError)
+            assert shared.message == own.message
+        else:
+            assert isinstance(shared, Settings)
+            assert shared == own
+            assert places(shared) == places(own)
