@@ -279,7 +279,7 @@ def test_metrics_file_stays_when_a_signal_ends_the_sweep(tmp_path: Path) -> None
         out = process.communicate(timeout=20)[0]
 
     assert "stopped from outside" in out
-    assert "not submitted: the sweep ended first: a!x" in out
+    assert "not submitted: the sweep ended first (a!x)" in out
     assert file.read_text() == "old"
 
 
