@@ -169,7 +169,8 @@ HAS_DOVECOT_2_4 = PATH="$$PATH:/usr/sbin" dovecot --version 2>/dev/null | grep -
 test-systems: systems $(STAMP)
 	$(PYTEST) tests/systems
 	$(HAS_DOVECOT_2_4) || DOVECOT_ROOT=$(CURDIR)/.servers/dovecot-2.4/root $(PYTEST) \
-		tests/checks/test_dovecot.py tests/systems/test_proxies.py
+		tests/checks/test_dovecot.py tests/systems/test_proxies.py tests/systems/test_mailboxes.py
+	$(HAS_DOVECOT_2_4) || SERVERS=.servers/trixie $(PYTEST) tests/systems/test_delivery.py
 
 screenshots: programs $(STAMP)
 	$(BIN)/python -m tests.support.screenshots
@@ -248,6 +249,8 @@ systems:
 	@tests/unpack-server .servers/popa3d $(POPA3D)
 	@tests/unpack-server .servers/postfix $(POSTFIX)
 	@tests/unpack-server .servers/exim4-daemon-light $(EXIM)
+	@RELEASE=trixie tests/unpack-server .servers/trixie/postfix $(POSTFIX)
+	@RELEASE=trixie tests/unpack-server .servers/trixie/exim4-daemon-light $(EXIM)
 	@tests/unpack-server .servers/mailutils-pop3d $(MAILUTILS)
 endif
 
