@@ -249,8 +249,8 @@ systems:
 	@tests/unpack-server .servers/popa3d $(POPA3D)
 	@tests/unpack-server .servers/postfix $(POSTFIX)
 	@tests/unpack-server .servers/exim4-daemon-light $(EXIM)
-	@RELEASE=trixie tests/unpack-server .servers/trixie/postfix $(POSTFIX)
-	@RELEASE=trixie tests/unpack-server .servers/trixie/exim4-daemon-light $(EXIM)
+	@$(HAS_DOVECOT_2_4) || RELEASE=trixie tests/unpack-server .servers/trixie/postfix $(POSTFIX)
+	@$(HAS_DOVECOT_2_4) || RELEASE=trixie tests/unpack-server .servers/trixie/exim4-daemon-light $(EXIM)
 	@tests/unpack-server .servers/mailutils-pop3d $(MAILUTILS)
 endif
 
