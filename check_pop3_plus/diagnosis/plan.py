@@ -39,6 +39,11 @@ class Step(Record):
     needs: tuple[Need, ...]
     work: Callable[[Surroundings], Iterable[Work]]
 
+    @property
+    def connects(self) -> bool:
+        """Whether its pieces connect to the server."""
+        return self.topic in (Subject.TCP, Subject.TLS, Subject.DIALOG)
+
 
 LOOKUPS = Step(
     "lookup of each address family",

@@ -1,11 +1,13 @@
 """Run the steps that fit a failed check within the time that is left.
 
-All steps run side by side, in daemon threads, each with a limit of its own within the deadline; a
-step that is late is left behind and named. Loaded only after a failure.
+All steps run side by side, in daemon threads, each with a limit of its own within the deadline; in
+a sweep those that connect take turns. A step that is late is left behind and named. Loaded only
+after a failure.
 """
 
 import threading
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 
 from check_pop3_plus.diagnosis import plan
 from check_pop3_plus.diagnosis.findings import Fact, Findings, LocalClock, Problem
@@ -29,7 +31,7 @@ def run(
     problem = plan.problem_of(report, kinds)
     steps = plan.steps_for(prerequisites.settings, report, problem)
     surroundings = Surroundings(prerequisites, report, problem.session)
-    diagnosis = _Diagnosis(surroundings, deadline)
+    diagnosis = _Diagnosis(surroundings, deadline, prerequisites.is_limited)
     if problem.kind in plan.ABOUT_DATES:
         diagnosis.add(LocalClock(report.now))
     if not deadline.left():
@@ -48,8 +50,11 @@ def run(
 class _Diagnosis:
     """The running steps of one diagnosis."""
 
-    def __init__(self, surroundings: Surroundings, deadline: Deadline) -> None:
+    def __init__(self, surroundings: Surroundings, deadline: Deadline, is_limited: bool) -> None:
         self._surroundings = surroundings
+        self._turn: AbstractContextManager[object]
+        self._turn = threading.Lock() if is_limited else nullcontext()
+        """Held by a step that connects, so that a sweep keeps to its `--jobs-per-address`."""
         self._deadline = deadline
         self._facts: list[Fact] = []
         self._skipped: list[Printable] = []
@@ -105,8 +110,10 @@ class _Diagnosis:
     def _do(self, step: Step, work: Work) -> None:
         """Do one piece of work; no error in it changes the verdict."""
         try:
-            for fact in work(Deadline(self._deadline.at - _GRACE_SECONDS).within(step.seconds)):
-                self.add(fact)
+            with self._turn if step.connects else nullcontext():
+                limit = Deadline(self._deadline.at - _GRACE_SECONDS).within(step.seconds)
+                for fact in work(limit):
+                    self.add(fact)
         except ProbeError as error:
             self.skip((step,), self._surroundings.sanitise(error.message))
         except BaseException as error:  # signals reach only the main thread

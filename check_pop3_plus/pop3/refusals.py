@@ -43,17 +43,24 @@ _WRONG = (
 )
 _SAYS_NO = _WRONG + rb"|fail(ed|ure)|denied|rejected|incorrect"
 _ACCOUNT_CLOSED = (
-    rb"locked([ -]?out)?|lockout|disabled|suspended|blocked|deactivated|inactive|barred"
+    rb"locked([ -]?out)?|lockout|disabled|suspended|blocked|deactivated|inactive|barred|frozen"
+    rb"|not (active|enabled)"
 )
 # "Plain-text login disabled" is not about a user, nor is a command that is disabled.
 _ABOUT_METHOD = (
     rb"tls|ssl|(plain|clear)[- ]?text|encrypt\w*|commands?|mechanisms?|methods?|verb"
     rb"|basic auth\w*|or( \w+){0,4} (locked|disabled|suspended|blocked)"
+    rb"|will be \w+( \w+)? (after|if)"
 )
 _REQUIRED = (
     rb"requir(e|es|ed|ing|ement)|must|only|need(s|ed)?|mandatory|disallow(s|ed)?"
     rb"|not (be )?(allow|permit|support)(ed)?|(un)?permitted|forbidden|prohibited|before|without"
     rb"|until|first|(use|enable) (an? |the )?(start ?tls|stls|tls|ssl|encrypt\w*|secured?)"
+    rb"|use( \w+){1,3} (with|over) (tls|ssl)"
+)
+_CANNOT = rb"(cannot|can ?not|can't|couldn't|(could|can) not|unable to|failed to)( \w+)?"
+_NOT_SUPPORTED = (
+    rb"not (implemented|supported|recogni[sz]ed|understood|available|allowed|enabled|known)"
 )
 _UNKNOWN = rb"unknown|invalid|not valid|bad|unrecogni[sz]ed|unsupported|unimplemented|disabled"
 _METHOD = rb"commands?|mechanisms?|methods?|verbs?|authentication (type|scheme)"
@@ -91,7 +98,8 @@ TABLE = (
         Kind.IN_USE,
         (
             rb"(mailbox|maildrop|mail ?drop)( \w+){0,2} (in[ -]use|used by|busy)"
-            rb"|already logged[ -]?(in|on)",
+            rb"|already logged[ -]?(in|on)"
+            rb"|another (process|session|client|connection|program)|only one session",
         ),
         _WRONG + rb"|not in use",
     ),
@@ -111,14 +119,19 @@ TABLE = (
         (
             rb"too (often|frequent(ly)?)|rate[ -]?limit(s|ed|ing)?|exceeded the (login|logon)"
             rb"|(login|logon)s?( \w+)? (limit|rate|frequency|interval|delay)|logins per"
-            rb"|too many( \w+)? attempts",
+            rb"|too many( \w+)? (attempts|requests)"
+            rb"|between( \w+)? (logins?|logons?|sessions)|too soon|interval is"
+            rb"|(wait|every) [0-9]+ (s|sec\w*|min\w*)",
         ),
         _WRONG,
     ),
     # Courier, Mailu, Dovecot's older versions, Gmail; not "TLS 1.2 or later"
     Words(
         Kind.TEMPORARY,
-        (rb"temporar(y|ily)(?! passw)|(?<!or )later(?! version)",),
+        (
+            rb"temporar(y|ily)(?! passw| file| dir)|(server|system)( is)?( too)? busy"
+            rb"|(?<!or )later(?! version)",
+        ),
         _WRONG,
     ),
     Words(Kind.TEMPORARY, (rb"try( it)? again|retry",), _SAYS_NO),
@@ -127,13 +140,14 @@ TABLE = (
         Kind.BACKEND,
         (
             rb"internal( \w+){0,2} (error|failure|problem)|(un|not )available|unreachable"
-            rb"|(cannot|can ?not|can't|couldn't|(could|can) not|unable to|failed to)( \w+)?"
-            rb" (contact|connect|reach)(?! from)"
-            rb"|no( \w+)? space|out of memory|disk( is)? full|back[ -]?end"
-            rb"|(system|server|service|database|sql|ldap|configuration)( \w+)?"
+            rb"|" + _CANNOT + rb" (contact|connect|reach|write|allocate)(?! from)"
+            rb"|no( \w+)? space|out of memory|disk( is)? full|back[ -]?end|i/?o error|read-only"
+            rb"|lost connection|not reachable|maintenance|crash(ed)?|not respond(ing)?"
+            rb"|time(d)?[ -]?out|temporary (file|dir\w*)|query failed"
+            rb"|(system|server|service|daemon|database|(my)?sql|ldap|configuration)( \w+)?"
             rb" (error|failure|problem|down)",
         ),
-        _WRONG,
+        _WRONG + rb"|(mechanisms?|commands?|apop)( is| are)? not available",
     ),
     # nginx, Dovecot
     Words(
@@ -144,14 +158,19 @@ TABLE = (
     # Zimbra, hMailServer, Stalwart, Dovecot, Courier, Kerio
     Words(
         Kind.CLEARTEXT_REFUSED,
-        (rb"tls|ssl|stls|start ?tls|starttls|encrypt(ion|ed)?", _REQUIRED),
+        (rb"tls|ssl|stls|start ?tls|starttls|encrypt(ion|ed)?|privacy", _REQUIRED),
         rb"(ssl|tls) (user|account|password)s?",
+    ),
+    Words(
+        Kind.CLEARTEXT_REFUSED,
+        (rb"(not|non)[ -](secured?|encrypted)|insecure|unencrypted",),
+        _WRONG + rb"|(insecure|not secure) passw\w*|passw\w*( \w+)? (insecure|not secure)",
     ),
     Words(
         Kind.CLEARTEXT_REFUSED,
         (
             rb"(plain|clear)[ -]?text|(?<!less )secured?(?! apps?| password)",
-            _REQUIRED + rb"|disabled",
+            _REQUIRED + rb"|disabled|over",
         ),
         _WRONG,
     ),
@@ -162,9 +181,19 @@ TABLE = (
         Kind.NO_MECHANISM,
         (
             rb"(" + _UNKNOWN + rb")(\W+(?!user|pass)[\w-]+){0,2}?\W+(" + _METHOD + rb")"
-            rb"|(" + _METHOD + rb")(\W+(?!user|pass)[\w-]+){0,3}?\W+(" + _UNKNOWN + rb""
-            rb"|not (implemented|supported|recogni[sz]ed|available|allowed|enabled|known))",
+            rb"|(" + _METHOD + rb")(\W+(?!user|pass)[\w-]+){0,3}?"
+            rb"\W+(" + _UNKNOWN + rb"|" + _NOT_SUPPORTED + rb")"
+            rb"|(auth [a-z0-9-]+|apop)( is| are)? " + _NOT_SUPPORTED,
         ),
+    ),
+    # UW, qmail, Courier: about one mailbox, and not about the password
+    Words(
+        Kind.LOGIN_REFUSED,
+        (
+            rb"maildir|inbox|mail ?(box|drop|file|spool)s?",
+            _CANNOT + rb" (open|read|access|scan|find)|chdir|no|missing|not exist|failed|corrupt",
+        ),
+        _WRONG,
     ),
     Words(
         Kind.CREDENTIALS,

@@ -47,14 +47,16 @@ class Prerequisites:
         settings: Settings,
         secret: Secret | None = None,
         masker: Masker | None = None,
-        admit: Callable[[Iterable[Address]], None] = lambda _: None,
+        admit: Callable[[Iterable[Address]], None] | None = None,
     ) -> None:
         """Take a `secret` entered on the terminal; otherwise it is read from its source.
 
         `masker` is shared by all sections of a sweep, which gives `admit`, too: it is called with
         the addresses before the first connection, and raises to prevent it.
         """
-        self.admit = admit
+        self.admit = admit or (lambda _: None)
+        self.is_limited = admit is not None
+        """Whether the check may have no more than one connection to an address at a time."""
         self.settings = settings
         self.secret = secret
         self.masker = masker or Masker()

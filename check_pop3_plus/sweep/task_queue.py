@@ -3,8 +3,8 @@
 No more than `jobs_per_address` checks are at one address at a time, whatever names it has, and one
 login of a user there. A name counts as an address of its own until a check has looked it up. The
 check itself then takes the addresses, all of them, before it opens a connection; if one is full, it
-waits, with the addresses known, and looks the name up again when it is due. A diagnosis opens more
-connections, only for a service that has failed.
+waits, with the addresses known, and looks the name up again when it is due. Its diagnosis belongs
+to it, and opens one connection after another.
 """
 
 import threading

@@ -54,7 +54,7 @@ def all_cases() -> dict[str, list[Case]]:
 
 
 def what_is_wrong(case: Case, stand: Stand) -> Iterator[str]:
-    """Yield what the plugin says otherwise than OpenSSL."""
+    """Yield how the verdict of the plugin differs from that of OpenSSL."""
     outcome = stand.show(case)
     verdict, seconds = stand.plugin(case, "-v")
     yield from other_verdict(outcome, verdict)
@@ -71,7 +71,7 @@ def what_is_wrong(case: Case, stand: Stand) -> Iterator[str]:
         notes = [line for line in verdict.lines if line.startswith("note: not-strict")]
         if bool(notes) == (strict == ACCEPTED):
             yield f"strictly {strict}, noted {notes}"
-    # Where the strict mode changes nothing, one of a few will do.
+    # Where the strict mode changes nothing, a fifth of the cases is enough.
     if strict != outcome or len(case.sent[0]) % 5 == 0:
         yield from other_verdict(strict, stand.plugin(case, "--x509-strict")[0])
 

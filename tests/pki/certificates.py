@@ -237,7 +237,7 @@ class Pki:
                 subject = certificate_parts.name("*.example.test", tag=der.PRINTABLE)
                 return self._by_hand(self._hand_root.leaf(HAND_KEY, subject=subject))
             case "unreadable":
-                # There is no version 9; OpenSSL does not mind.
+                # There is no version 9; OpenSSL accepts it.
                 version = der.tagged(0, der.integer(8))
                 return self._by_hand(self._hand_root.leaf(HAND_KEY, version=version))
             case "sha1_root":
