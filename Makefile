@@ -166,7 +166,8 @@ record: servers $(STAMP)
 test-systems: systems $(STAMP)
 	$(PYTEST) tests/systems
 	DOVECOT_ROOT=$(CURDIR)/.servers/dovecot-2.4/root $(PYTEST) \
-		tests/checks/test_dovecot.py tests/systems/test_proxies.py
+		tests/checks/test_dovecot.py tests/systems/test_proxies.py tests/systems/test_mailboxes.py
+	SERVERS=.servers/trixie $(PYTEST) tests/systems/test_delivery.py
 
 screenshots: programs $(STAMP)
 	$(BIN)/python -m tests.support.screenshots
@@ -245,6 +246,8 @@ systems:
 	@tests/unpack-server .servers/popa3d $(POPA3D)
 	@tests/unpack-server .servers/postfix $(POSTFIX)
 	@tests/unpack-server .servers/exim4-daemon-light $(EXIM)
+	@RELEASE=trixie tests/unpack-server .servers/trixie/postfix $(POSTFIX)
+	@RELEASE=trixie tests/unpack-server .servers/trixie/exim4-daemon-light $(EXIM)
 	@tests/unpack-server .servers/mailutils-pop3d $(MAILUTILS)
 endif
 
