@@ -194,7 +194,7 @@ def assert_local_failure_or_ok(done: Run) -> None:
 
 
 def limited_threads(number: int) -> list[str]:
-    """Return the prefix of a command that runs with at most so many processes and threads."""
+    """Return the prefix of a command that limits its number of processes and threads."""
     prefix = ["prlimit", f"--nproc={number}:{number}"]
     if os.geteuid() == 0:  # root has no such limit
         user = str(61_000 + os.getpid() % 4000)
