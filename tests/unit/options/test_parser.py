@@ -1,6 +1,7 @@
 """Reading command lines and INI sections into settings."""
 
 import py_compile
+import string
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,10 @@ from tests.support.settings_from import check_settings
 HOST = ("-H", "pop.example.test")
 TOKEN_URL = ("--oauth-token-url", "https://id.example.test/token")
 FETCH = (*TOKEN_URL, "--oauth-client-id", "me", "--oauth-client-secret-file", "s")
+
+
+PLAIN = string.ascii_letters + string.digits + "_./:=,@%+-"
+"""The characters of a command that is shown to be repeated."""
 
 
 def parsed(*argv: str) -> Settings:
@@ -485,6 +490,44 @@ def test_verbose_version_names_missing_bytecode(
     py_compile.compile(str(tmp_path / "b.py"))
     with pytest.raises(parser.HelpRequested, match=r"\nbytecode: complete$"):
         parser.read(argv)
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("--certificate", "25%,10%"), "-D 25%,10%"),
+        (
+            ("-U", "monitor@example.org", "--password-file", "/x"),
+            "-U monitor@example.org --password-file /x",
+        ),
+        (("-U", "a", "--password-env", "NAME"), "-U a --password-env NAME"),
+        (("-e", "one", "-e", "two"), "-e one -e two"),
+        (("-p", "1", "-p", "2"), "-p 2"),
+        (("--diagnose=dns,tcp",), "--diagnose=dns,tcp"),
+        (("--pin", f"sha256:{'A' * 43}="), f"--pin sha256:{'A' * 43}="),
+    ],
+)
+def test_command_of_plain_words_repeats_the_check(argv: tuple[str, ...], words: str) -> None:
+    """In the order of --help; of a secret it has the file or the variable."""
+    secure = ("-S",) if "-e" not in argv and "-p" not in argv else ()
+
+    assert words in parsed(*HOST, *secure, *argv).command
+    assert parsed(*HOST, *secure, *argv).command.startswith("check_pop3_plus -H ")
+
+
+@pytest.mark.parametrize("character", [*sorted(set(map(chr, range(32, 127))) - set(PLAIN)), "\xe4"])
+def test_command_with_another_character_is_left_out(character: str) -> None:
+    """A shell, a mail client or a web page would change it, or it would need quotes."""
+    assert parsed(*HOST, "-e", f"a{character}b").command == ""
+    assert parsed(*HOST, "-e", f"a{PLAIN}b").command != ""
+
+
+def test_command_with_a_password_command_is_left_out_where_it_has_arguments() -> None:
+    """It has blanks; the name of a program alone is plain."""
+    login = (*HOST, "-S", "-U", "a", "--password-command")
+
+    assert parsed(*login, "/usr/bin/secret --of a").command == ""
+    assert parsed(*login, "/usr/bin/secret").command.endswith(" --password-command /usr/bin/secret")
 
 
 def test_help_and_version_raise_help_requested() -> None:
