@@ -155,10 +155,6 @@ class Row(NamedTuple):
         )
 
 
-SWEEP = ("--jobs-per-address", "128", "--run-timeout", "300", "--sweep")
-"""All servers have one address here; a real sweep opens four connections to it at a time."""
-
-
 class Bench:
     """The measured installation and servers."""
 
@@ -466,7 +462,7 @@ def with_dead_servers(bench: Bench) -> str:
     return (
         f"20,000 plain services, {dead:,} of them silent, with `-t 5` and `--jobs {jobs}`:"
         f" {mixed.elapsed:.1f} s (the silent ones alone need {dead * 5 / jobs:.1f} s),"
-        f" {mixed.cpu / 20:.2f} ms CPU per check, {most:.0f} MiB"
+        f" {mixed.cpu / 20:.2f} ms CPU per check, {most:.0f} MiB in the largest process"
     )
 
 
@@ -505,11 +501,16 @@ def plot(
     return svg(lines, f"CPU per check, by number of services ({time.strftime('%Y-%m-%d')})"), table
 
 
+PARTS = ("single", "counted", "sweeps", "plot", "dead")
+"""What can be measured by itself: all of it takes about half an hour on an idle machine."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=9, help="rounds; default 9")
-    parser.add_argument("--quick", action="store_true", help="no plot, and no dead servers")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="only these are printed")
     chosen = parser.parse_args()
+    wanted = chosen.parts or PARTS
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.chmod(0o755)
@@ -519,18 +520,32 @@ def main() -> None:
         for each in kinds.values():
             stack.enter_context(each.served())
         bench = Bench(folder, server, pki, kinds)
-        parts = [[machine()], single_runs(bench, 2 * chosen.rounds), counted(bench)]
-        swept = sweeps(bench, chosen.rounds)
-        parts.append(swept.lines)
-        if not chosen.quick:
-            numbers = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
-            picture, table = plot(bench, swept.of_peers, numbers, min(3, chosen.rounds))
-            (HERE / "cpu.svg").write_text(picture)
-            parts += [table, [with_dead_servers(bench)]]
-        text = "\n\n".join("\n".join(part) for part in parts) + "\n"
-        print(text)
-        if not chosen.quick:
-            (HERE / "table.md").write_text(text)
+        text = ""
+        for part in measured(bench, wanted, chosen.rounds):
+            text += "\n".join(part) + "\n\n"
+            print(*part, "", sep="\n", flush=True)
+        if not chosen.parts:
+            (HERE / "table.md").write_text(text.rstrip() + "\n")
+
+
+def measured(bench: Bench, wanted: Sequence[str], rounds: int) -> Iterator[list[str]]:
+    """Yield the lines of each wanted part, when it is measured."""
+    yield [machine()]
+    if "single" in wanted:
+        yield single_runs(bench, 2 * rounds)
+    if "counted" in wanted:
+        yield counted(bench)
+    of_peers: dict[tuple[str, str], float] = {}
+    if "sweeps" in wanted:
+        lines, of_peers = sweeps(bench, rounds)
+        yield lines
+    if "plot" in wanted:
+        numbers = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
+        picture, table = plot(bench, of_peers, numbers, min(3, rounds))
+        (HERE / "cpu.svg").write_text(picture)
+        yield table
+    if "dead" in wanted:
+        yield [with_dead_servers(bench)]
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from check_pop3_plus.model.settings import Output, Secret, Settings, State, Swee
 from check_pop3_plus.options import parser, validators
 from check_pop3_plus.options.table import Given
 from check_pop3_plus.output import plugin_text
-from check_pop3_plus.probe import password_source
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock
 from check_pop3_plus.support.files import emit
@@ -84,4 +83,6 @@ def _prompt_for_password(settings: Settings, started: float) -> tuple[Secret | N
         return None, started
     if not sys.stdin or not sys.stdin.isatty():
         raise validators.no_password(login.username)
+    from check_pop3_plus.probe import password_source
+
     return password_source.prompt(login.username), Clock()

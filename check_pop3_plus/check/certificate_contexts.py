@@ -143,7 +143,7 @@ def _has_long_key(chain: Chain, bits: int, _: Report) -> bool | None:
 
 
 def _has_short_lifetime(chain: Chain, longest: float, _: Report) -> bool | None:
-    """Return whether the leaf was issued for so many days at most."""
+    """Return whether the lifetime of the leaf is at most `longest` days."""
     lifetime = chain.leaf.lifetime if chain.leaf else None
     return None if lifetime is None else days(lifetime) <= longest
 

@@ -212,7 +212,7 @@ class ProbeError(Exception):
 
     def _place(self, value: object) -> None:
         if isinstance(value, Placed) and self.kind is Kind.CONFIG and not self._is_placed:
-            self.message = printable("{}, line {}: {}", value.path, value.line, self.message)
+            self.message = printable("{} ({}, line {})", self.message, value.path, value.line)
             self._is_placed = True
 
     def failure(self, phase: Phase | None = None) -> Failure:

@@ -210,7 +210,7 @@ class ProbeFacts(Record):
     has_awaited: bool = False
     bounces: int = 0
     left_out: int = 0
-    """Number of messages that were not looked at."""
+    """Number of messages that were not read."""
 
 
 class DeliveryFacts(Record):

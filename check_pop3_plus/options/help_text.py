@@ -1,13 +1,14 @@
 """The text of `--help`, wrapped at the width of the terminal."""
 
 import os
+import shutil
 import sys
 import textwrap
 from importlib.util import cache_from_source
 
 from check_pop3_plus import __file__ as package
 from check_pop3_plus import __version__
-from check_pop3_plus.options.table import GROUPS, PROGRAM, Entry
+from check_pop3_plus.options.table import BY_FLAG, COMMON, GROUPS, PROGRAM, Entry
 
 WIDTH = 80
 """Columns if standard output is not a terminal."""
@@ -15,43 +16,61 @@ WIDTH = 80
 _COLUMN = 26
 """The column at which the help of an option begins; it begins a line below longer flags."""
 
-_INTRODUCTION = f"""\
-usage: {PROGRAM} -H NAME [options]
+_NARROW = 60
+"""Columns below which the help of an option always begins a line below its flags."""
 
-Check a POP3 server: availability, response time, login, and the validity and
-remaining lifetime of its certificate.
-"""
+_INDENT = 6
 
-_CLOSING = """\
-RANGE is that of the plugin guidelines, [@][start:][end]: alert outside of it,
-with @ inside of it; ~ is minus infinity. KIND is the name on the `kind:` line
-of a result that is not OK.
+_EXAMPLES = (
+    ("up and answering", ""),
+    ("login works", " -S -U monitor --password-file FILE"),
+    ("certificate verified", " -S"),
+    (
+        "WARNING at a quarter of the lifetime of the certificate, CRITICAL at a tenth",
+        " -S -D 25%,10%",
+    ),
+)
 
-examples:
-  up and answering:             check_pop3_plus -H pop.example.org
-  login works:                  check_pop3_plus -H pop.example.org -S \\
-                                  -U monitor --password-file FILE
-  certificate verified:         check_pop3_plus -H pop.example.org -S
-  WARNING 60 days before expiry: check_pop3_plus -H pop.example.org -S -D 60
-
-Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; 3 for --help and --version."""
+_CLOSING = (
+    "RANGE is that of the plugin guidelines, [@][start:][end]: alert outside of it, with @ inside"
+    " of it; ~ is minus infinity.",
+    "Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; 3 for --help and --version.",
+)
 
 
 def terminal_width() -> int:
-    """Return the columns of standard output if it is a terminal, else `WIDTH`."""
-    try:
-        return max(os.get_terminal_size(1).columns, 60)
-    except OSError:
-        return WIDTH
+    """Return the columns as argparse does: COLUMNS, those of the terminal, or else `WIDTH`."""
+    return shutil.get_terminal_size((WIDTH, 24)).columns
 
 
 def render(width: int) -> str:
-    """Return the whole text, its entries wrapped at `width` columns."""
-    groups = (
-        f"{title}:\n" + "".join(_entry(entry, width) for entry in entries)
+    """Return the whole text, wrapped at `width` columns."""
+    common = {"common options": [BY_FLAG[name] for name in COMMON]}
+    others = {
+        title: [entry for entry in entries if entry.name not in COMMON]
         for title, entries in GROUPS.items()
+    }
+    examples = "".join(
+        f"{_wrapped(f'{purpose}:', width, 2)}\n"
+        f"{_wrapped(f'{PROGRAM} -H pop.example.org{options}', width, 4)}\n"
+        for purpose, options in _EXAMPLES
     )
-    return "\n".join((_INTRODUCTION, *groups, _CLOSING))
+    parts = (
+        _wrapped(f"usage: {PROGRAM} -H NAME [options]", width),
+        _wrapped(
+            "Check a POP3 server: availability, response time, login, and the validity and"
+            " remaining lifetime of its certificate.",
+            width,
+        ),
+        *(
+            f"{_wrapped(f'{title}:', width)}\n{''.join(_entry(each, width) for each in entries)}"
+            for title, entries in (common | others).items()
+            if entries
+        ),
+        f"examples:\n{examples}",
+        *(_wrapped(text, width) for text in _CLOSING),
+    )
+    return "\n\n".join(part.rstrip("\n") for part in parts)
 
 
 def version(is_verbose: bool) -> str:
@@ -84,6 +103,21 @@ def invocation(entry: Entry) -> str:
 
 def _entry(entry: Entry, width: int) -> str:
     flags = f"  {invocation(entry)}"
-    lines = textwrap.wrap(entry.help, width - _COLUMN, break_on_hyphens=False)
-    first = flags.ljust(_COLUMN) + lines.pop(0) if len(flags) <= _COLUMN - 2 else flags
-    return "\n".join((first, *(" " * _COLUMN + line for line in lines))) + "\n"
+    if width < _NARROW:
+        return f"{_wrapped(flags, width)}\n{_wrapped(entry.help, width, _INDENT)}\n"
+    text = _wrapped(entry.help, width, _COLUMN)
+    if len(flags) <= _COLUMN - 2:
+        return f"{flags}{text[len(flags) :]}\n"
+    return f"{flags}\n{text}\n"
+
+
+def _wrapped(text: str, width: int, indent: int = 0) -> str:
+    margin = " " * indent
+    return textwrap.fill(
+        text,
+        max(width, indent + 10),
+        initial_indent=margin,
+        subsequent_indent=margin,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )

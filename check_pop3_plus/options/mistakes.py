@@ -142,11 +142,6 @@ def _typographic(argument: str) -> Printable:
     )
 
 
-def single_dash(flag: str) -> Printable:
-    """Return the message about a long option with one dash."""
-    return printable("unknown option {}; did you mean -{}?", flag, flag)
-
-
 # --- host names ------------------------------------------------------------------------------
 
 

@@ -28,11 +28,10 @@ def build(
     given: Given, target: Target, tls: TlsPolicy, grant: Grant | None, delivery: RangePair
 ) -> RoundTrip | None:
     """Return the round trip, or None without one. Raises UsageError."""
-    ours = (each for each in given if each in OF_ROUND_TRIP and each != "--smtp-auth")
-    first = next(ours, None)
     if "--round-trip-to" not in given:
-        if first:
-            raise UsageError("{} needs --round-trip-to", first)
+        for option in given:
+            if option in OF_ROUND_TRIP and option != "--smtp-auth":
+                raise UsageError("{} needs --round-trip-to", option)
         return None
     is_fetch_only = "--round-trip-fetch-only" in given
     needed = ["--username", "--round-trip-key-file"]
@@ -74,11 +73,8 @@ def _age(given: Given, level: str) -> float | None:
 
 
 def _smtp(given: Given, target: Target, pop3_tls: TlsPolicy, grant: Grant | None) -> Smtp:
-    security = Security.PLAIN
-    if "--smtp-ssl" in given:
-        security = Security.IMPLICIT
-    elif "--smtp-starttls" in given:
-        security = Security.STLS
+    wanted = {"--smtp-ssl": Security.IMPLICIT, "--smtp-starttls": Security.STLS}
+    security = next((wanted[option] for option in wanted if option in given), Security.PLAIN)
     host = validators.host(given["--smtp-host"][-1], "--smtp-host")
     tls = TlsPolicy(
         security=security,
@@ -106,9 +102,9 @@ def _smtp(given: Given, target: Target, pop3_tls: TlsPolicy, grant: Grant | None
 def _login(given: Given, tls: TlsPolicy, grant: Grant | None) -> Login | None:
     sources = [option for option in _PASSWORDS if option in given]
     if "--smtp-username" not in given:
-        unused = next(iter([*sources, *(["--smtp-auth"] if "--smtp-auth" in given else [])]), None)
-        if unused:
-            raise UsageError("{} needs --smtp-username", unused)
+        for unused in (*_PASSWORDS, "--smtp-auth"):
+            if unused in given:
+                raise UsageError("{} needs --smtp-username", unused)
         return None
     mechanism = given.last("--smtp-auth") or "auto"
     has_token = grant is not None and mechanism in ("xoauth2", "oauthbearer") and not sources

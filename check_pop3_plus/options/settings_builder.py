@@ -91,21 +91,19 @@ def _submit_target(given: Given) -> SubmitTarget | None:
         return None
     if len(given["--submit"]) > 1:
         raise UsageError("--submit {} is one too many: it can be given only once", wanted)
-    if kind == "nagios" and location:
-        return CommandFile(validators.path(location, "--submit"))
-    if kind == "jsonl" and location == "-":
-        return JsonLines()
-    if kind == "icinga2":
-        return _icinga_api(given, location)
-    if kind == "prometheus" and location:
-        if not location.endswith(".prom"):
-            raise invalid(
-                "--submit", wanted, "must end in .prom: node_exporter reads no other file"
-            )
-        return MetricsFile(validators.path(location, "--submit"))
-    raise invalid(
-        "--submit", wanted, "must be icinga2:URL, nagios:FILE, prometheus:FILE or jsonl:-"
-    )
+    reason = "must be icinga2:URL, nagios:FILE, prometheus:FILE or jsonl:-"
+    match kind:
+        case "icinga2":
+            return _icinga_api(given, location)
+        case "nagios" if location:
+            return CommandFile(validators.path(location, "--submit"))
+        case "jsonl" if location == "-":
+            return JsonLines()
+        case "prometheus" if location.endswith(".prom"):
+            return MetricsFile(validators.path(location, "--submit"))
+        case "prometheus" if location:
+            reason = "must end in .prom: node_exporter reads no other file"
+    raise invalid("--submit", wanted, reason)
 
 
 def _icinga_api(given: Given, url: str) -> IcingaApi:

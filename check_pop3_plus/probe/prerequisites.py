@@ -11,8 +11,6 @@ from check_pop3_plus.model.failures import DeadlineExceeded, config_error
 from check_pop3_plus.model.report import Address, CertificateFacts, MailboxFacts
 from check_pop3_plus.model.sanitised_text import Printable, Sanitiser
 from check_pop3_plus.model.settings import Secret, Security, Settings
-from check_pop3_plus.net import tls
-from check_pop3_plus.probe import password_source
 from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Deadline, run_with_deadline
 from check_pop3_plus.support.masking import Masker, can_mask
@@ -86,6 +84,8 @@ class Prerequisites:
             return
         login = self.settings.login
         if login and login.needs_secret:
+            from check_pop3_plus.probe import password_source  # it loads programs
+
             if login.source.grant:
                 from check_pop3_plus.probe import oauth_token  # it loads HTTP
 
@@ -110,6 +110,8 @@ class Prerequisites:
 
     def _tls_context(self, deadline: Deadline) -> "ssl.SSLContext":
         """Return the context. In a thread: no signal interrupts OpenSSL while it reads files."""
+        from check_pop3_plus.net import tls
+
         try:
             return run_with_deadline(lambda: tls.context(self.settings.tls), deadline)
         except DeadlineExceeded as error:

@@ -1,4 +1,4 @@
-"""Limits on what is done at the same time: so many checks at one address, one login of a user."""
+"""Limits on what runs in parallel: the checks at one address, and the logins of one user."""
 
 from collections import Counter
 from collections.abc import Set

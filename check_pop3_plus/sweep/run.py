@@ -35,6 +35,9 @@ _HOLD_SECONDS = 1.0
 _TRIES_ALONE = 3
 """How often a service is tried for which resources are short although no other check runs."""
 
+CURE = "; lower --jobs, or raise the limit (ulimit)"
+"""Of a shortage."""
+
 _ROUND_SECONDS = 0.02
 """How long results are collected: each wake-up of the main thread contends for the GIL."""
 
@@ -79,7 +82,7 @@ class Run:
     def why_late(self) -> str:
         """Why services are not done at the deadline, as far as that is known."""
         if self.shortage:
-            return f"{self.shortage}; lower --jobs, or raise the limit (ulimit)"
+            return self.shortage + CURE
         if self._queue.is_parked():
             return "others at the same address were busy; see --jobs-per-address"
         return ""

@@ -1,24 +1,43 @@
 """The result of a sweep: status line, a line per service that is not OK, and JSON objects."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from check_pop3_plus.check.verdict import SEVERITY, Figure, Verdict
 from check_pop3_plus.messages.formats import count
-from check_pop3_plus.model.sanitised_text import sanitise
+from check_pop3_plus.model.record import Record
+from check_pop3_plus.model.sanitised_text import sanitise, shorten
 from check_pop3_plus.model.settings import State, Sweep
 from check_pop3_plus.output import json_text
-from check_pop3_plus.output.plugin_text import render
+from check_pop3_plus.output.plugin_text import VERBOSE_OUTPUT_LIMIT, render
 from check_pop3_plus.sweep.outcome import Outcome
+from check_pop3_plus.sweep.run import CURE
 from check_pop3_plus.sweep.services import Service
 
 _NAMES = 3
-"""Services named on the first line."""
+"""Services named behind one reason on the first line."""
 
 _NAME_LIMIT = 60
+_REASON_LIMIT = 80
 
-Line = tuple[State, Service, str]
-"""A line of the long output: state, service and message."""
+_LABELS = ("likely cause", "try", "kind")
+"""The lines of a check that the sweep shows with its status."""
+
+Reason = tuple[Service, str]
+"""A service, and what is wrong with it."""
+
+Group = tuple[str, list[Service]]
+"""What is wrong with several services."""
+
+
+class Line(Record):
+    """A line of the long output."""
+
+    state: State
+    service: Service
+    status: str
+    advice: tuple[str, ...] = ()
+    """Cause, hint and kind of each finding."""
 
 
 class Tally:
@@ -33,12 +52,13 @@ class Tally:
         """The positions of the finished services."""
         self._lines: list[Line] = []
         """A line for each service that is not OK."""
-        self._invalid: list[Service] = []
+        self._invalid: set[int] = set()
+        """The positions of the services whose section is invalid."""
         self._shortages: dict[int, str] = {}
         """What was short for a service, by its identity."""
-        self.refused: list[tuple[Service, str]] = []
+        self.refused: list[Reason] = []
         """The services whose results the submit target did not accept, and why."""
-        self.not_done: list[tuple[Service, str]] = []
+        self.not_done: list[Reason] = []
         """The services without a result, and why; known after `verdict`."""
 
     def add(self, outcome: Outcome) -> None:
@@ -50,10 +70,11 @@ class Tally:
         self._done.add(self._position(service))
         self.counts[state] += 1
         if not outcome.is_readable:
-            self._invalid.append(service)
+            self._invalid.add(self._position(service))
         is_own = self.wanted.submit_target is None or not outcome.is_readable
         if (is_own and state is not State.OK) or self.wanted.verbosity:
-            self._lines.append((state, service, outcome.verdict.status))
+            lines = [each for each in outcome.verdict.lines if each.partition(":")[0] in _LABELS]
+            self._lines.append(Line(state, service, outcome.verdict.status, tuple(lines)))
 
     def add_refused(self, refused: list[tuple[Outcome, str]]) -> None:
         """Count the outcomes that the submit target did not accept, with the reason of each.
@@ -84,34 +105,30 @@ class Tally:
         """
         missing = [each for each in self.services if self._position(each) not in self._done]
         late = f"not done within {self.wanted.run_timeout:g} s"
-        late = "not done, stopped from outside" if is_stopped else late
-        late += f" ({why_late})" if why_late else ""
-        own = {each: f"not done ({what})" for each, what in self._shortages.items()}
+        late = "not done" if is_stopped else late
+        late += f": {why_late}" if why_late else ""
+        own = {each: f"not done: {what}{CURE}" for each, what in self._shortages.items()}
         self.not_done = [(each, own.get(id(each), late)) for each in missing]
         lines = sorted(
-            ((state, service, mask(text)) for state, service, text in self._lines),
-            key=lambda line: (-SEVERITY.index(line[0]), self._position(line[1])),
+            (self._masked(line, mask) for line in self._lines),
+            key=lambda line: (-SEVERITY.index(line.state), self._position(line.service)),
         )
-        state = self._state(bool(missing), is_stopped)
+        groups = (_grouped(self.not_submitted), self._worst(lines), _grouped(self.not_done))
+        shown = [_shortened(*each) for of_reason in groups for each in of_reason]
+        shown = ["stopped from outside", *shown] if is_stopped else shown
         counted = [f"{number} {each.name}" for each, number in self.counts.items() if number]
-        status = f"{count(len(self.services), 'service')} in {seconds:.1f} s"
-        if is_stopped:
-            status = f"stopped from outside: {status}"
-        status += ": " + ", ".join(counted or ["none done"])
-        if missing:
-            why = f" ({why_late})" if why_late else ""
-            status += f"; {len(missing)} not done{why}: {self._some(missing)}"
-        if self._invalid:
-            invalid = count(len(self._invalid), "invalid section")
-            status += f"; {invalid}: {self._some(self._invalid)}"
-        status += self._submission() if self.wanted.submit_target else self._worst(lines)
-        return Verdict(
-            state,
-            status,
+        counted += [f"{len(missing)} not done"] if missing else []
+        counted += [f"{len(self.refused)} not submitted"] if self.refused else []
+        total = f"{count(len(self.services), 'service')} in {seconds:.1f} s: {', '.join(counted)}"
+        total += "; all submitted" if self.wanted.submit_target and not self.refused else ""
+        verdict = Verdict(
+            self._state(bool(missing), is_stopped),
+            "; ".join(shown) or total,
             self._figures(seconds, len(missing)),
-            tuple(f"{state.name.lower()}: {named(each)}: {text}" for state, each, text in lines),
+            suffix=f"; {total}" if shown else "",
             is_verbose=True,
         )
+        return verdict.replace(lines=_long_output(lines, verdict.line))
 
     def _state(self, are_missing: bool, is_stopped: bool) -> State:
         """Return the worst state, or the state of the sweep itself where results are submitted."""
@@ -122,40 +139,69 @@ class Tally:
             states |= {state for state, number in self.counts.items() if number}
         return max(states, key=SEVERITY.index)
 
-    def _submission(self) -> str:
-        if not self.refused:
-            return "; all submitted"
-        failed = [service for service, _ in self.refused]
-        return f"; {len(failed)} not submitted: {self._some(failed)}"
+    @property
+    def not_submitted(self) -> list[Reason]:
+        return [(service, f"not submitted: {reason}") for service, reason in self.refused]
 
-    def _worst(self, lines: list[Line]) -> str:
-        """Return the names of the worst services; of a single one also its message."""
-        worst = [line for line in lines if line[0] is lines[0][0] and line[0] is not State.OK]
-        if not worst:
-            return ""
-        if len(worst) > 1:
-            return f"; worst: {self._some([service for _, service, _ in worst])}"
-        return f"; worst: {named(worst[0][1])}: {worst[0][2]}"
+    def _worst(self, lines: list[Line]) -> list[Group]:
+        """Return the worst services, unless their results are submitted, then invalid sections."""
+        worst = lines[0].state if lines and self.wanted.submit_target is None else State.OK
+        found: dict[bool, list[Reason]] = {True: [], False: []}
+        for line in lines:
+            is_worst = line.state is worst and worst is not State.OK
+            if is_worst or self._position(line.service) in self._invalid:
+                found[is_worst].append((line.service, line.status))
+        return [*_grouped(found[True]), *_grouped(found[False])]
 
-    def _some(self, services: list[Service]) -> str:
-        """Return the names of the first services of the file, and how many more there are."""
-        more = f" and {len(services) - _NAMES} more" if len(services) > _NAMES else ""
-        first = sorted(services, key=self._position)[:_NAMES]
-        return ", ".join(map(named, first)) + more
+    @staticmethod
+    def _masked(line: Line, mask: Callable[[str], str]) -> Line:
+        return line.replace(status=mask(line.status), advice=tuple(map(mask, line.advice)))
 
     def _figures(self, seconds: float, missing: int) -> tuple[Figure, ...]:
-        counts = {"services": len(self.services)}
-        counts |= {state.name.lower(): number for state, number in self.counts.items()}
-        counts["not_done"] = missing
-        if self.wanted.submit_target:
-            counts["not_submitted"] = len(self.refused)
+        """Return the time, the number of services, and the other counts that are not 0."""
+        counts = {state.name.lower(): number for state, number in self.counts.items()}
+        counts |= {"not_done": missing, "not_submitted": len(self.refused)}
+        total = len(self.services)
         return (
             Figure("time", seconds, "s", min=0, max=self.wanted.run_timeout),
+            Figure("services", total, min=0, max=total),
             *(
-                Figure(label, number, min=0, max=len(self.services))
+                Figure(label, number, min=0, max=total)
                 for label, number in counts.items()
+                if number
             ),
         )
+
+
+def _long_output(lines: list[Line], head: str) -> tuple[str, ...]:
+    """Return a line for each service, without a status that `head` has.
+
+    Where there is no space for all of them, the hints are left out.
+    """
+    for labels in (_LABELS, ("kind",)):
+        found = []
+        for line in lines:
+            advice = [each for each in line.advice if each.partition(":")[0] in labels]
+            parts = [*([] if advice and line.status in head else [line.status]), *advice]
+            found.append(f"{line.state.name.lower()}: {named(line.service)}: {'; '.join(parts)}")
+        if sum(map(len, found)) + len(found) < VERBOSE_OUTPUT_LIMIT - 1024:  # for line 1
+            break
+    return tuple(found)
+
+
+def _grouped(services: Iterable[Reason]) -> list[Group]:
+    """Return each reason with its services, the one of most services first."""
+    found: dict[str, list[Service]] = {}
+    for service, reason in services:
+        found.setdefault(reason, []).append(service)
+    return sorted(found.items(), key=lambda each: -len(each[1]))
+
+
+def _shortened(reason: str, services: list[Service]) -> str:
+    """Return a reason, the first of its services, and how many more there are."""
+    more = f" and {len(services) - _NAMES} more" if len(services) > _NAMES else ""
+    names = ", ".join(map(named, services[:_NAMES])) + more
+    return f"{shorten(reason, _REASON_LIMIT)} ({names})"
 
 
 def named(service: Service) -> str:
@@ -166,26 +212,20 @@ def named(service: Service) -> str:
 def as_text(verdict: Verdict, tally: Tally) -> str:
     """Return the plugin's output, with all services that have no result or whose is not submitted.
 
-    They are named in addition to the limited output: nothing else reports them.
+    Those that line 1 does not name are named in addition to the limited output: nothing else
+    reports them.
     """
     head, _, rest = render(verdict).partition("\n")
-    refused = [(service, f"not submitted: {reason}") for service, reason in tally.refused]
-    return "\n".join(
-        (
-            head,
-            *_grouped(verdict.state.name.lower(), refused),
-            *_grouped("unknown", tally.not_done),
-            rest,
+    named_in_full = [
+        (state, f"{reason} ({', '.join(map(named, services))})")
+        for state, found in (
+            (verdict.state.name.lower(), tally.not_submitted),
+            ("unknown", tally.not_done),
         )
-    )
-
-
-def _grouped(state: str, services: list[tuple[Service, str]]) -> list[str]:
-    """Return one line per reason, which names all its services."""
-    names: dict[str, list[str]] = {}
-    for service, reason in services:
-        names.setdefault(reason, []).append(named(service))
-    return [f"{state}: {reason}: {', '.join(found)}" for reason, found in names.items()]
+        for reason, services in _grouped(found)
+    ]
+    more = [f"{state}: {text}" for state, text in named_in_full if text not in verdict.line]
+    return "\n".join((head, *more, rest))
 
 
 def as_json(outcome: Outcome) -> str:

@@ -389,7 +389,7 @@ def test_perfdata_of_hundred_addresses_is_limited() -> None:
 
 
 def test_all_addresses_with_different_findings_names_the_address_of_each(pool: Pool) -> None:
-    """Whoever is woken knows which server to look at."""
+    """The administrator sees which server to examine."""
     pool.dead(1)
     pool.polite(2, "expired")
     pool.polite(3)

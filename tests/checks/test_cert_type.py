@@ -64,7 +64,7 @@ def days(done: Run) -> float:
 def test_certificate_of_each_wanted_type_is_verified(
     names: tuple[str, ...], wanted: str, kind: str | None, text: str, mode: str, pki: Pki
 ) -> None:
-    """The worse decides, and the one that expires first gives the days."""
+    """The worse result decides, and the first to expire gives the days."""
     with server_with(mode, certificates(pki, *names)) as server:
         done = check(server, *flags(mode, pki, login=True), "--cert-type", wanted, "-v")
 

@@ -54,7 +54,7 @@ def all_cases() -> dict[str, list[Case]]:
 
 
 def what_is_wrong(case: Case, stand: Stand) -> Iterator[str]:
-    """Yield what the plugin says otherwise than OpenSSL."""
+    """Yield how the verdict of the plugin differs from that of OpenSSL."""
     outcome = stand.show(case)
     verdict, seconds = stand.plugin(case, "-v")
     yield from other_verdict(outcome, verdict)
@@ -71,7 +71,7 @@ def what_is_wrong(case: Case, stand: Stand) -> Iterator[str]:
         notes = [line for line in verdict.lines if line.startswith("note: not-strict")]
         if bool(notes) == (strict == ACCEPTED):
             yield f"strictly {strict}, noted {notes}"
-    # Where the strict mode changes nothing, one of a few will do.
+    # Where the strict mode changes nothing, a fifth of the cases is enough.
     if strict != outcome or len(case.sent[0]) % 5 == 0:
         yield from other_verdict(strict, stand.plugin(case, "--x509-strict")[0])
 
@@ -123,7 +123,8 @@ def test_corpus_tls_1_1_rejects_weak_certificates(family: str, stand: Stand) -> 
     assert wrong == {}
 
 
-_NO_DATE = tlv(UTC, b"someday")
+# OpenSSL 3.5 cannot decode other characters, but any digits.
+_NO_DATE = tlv(UTC, b"991332000000Z")
 
 
 @pytest.mark.parametrize(
@@ -204,8 +205,8 @@ def test_corpus_installed_command_prints_one_status_line(family: str, stand: Sta
     [
         ("serials", "-2^159", 0, "certificate valid for 89 days"),
         ("serials", "2^700000", 0, "certificate valid for 89 days"),
-        ("subjects", "markup in printable", 0, "certificate valid for 89 days"),
-        ("subjects", "latin-1 in printable", 0, "certificate valid for 89 days"),
+        ("subjects", "markup in utf8", 0, "certificate valid for 89 days"),
+        ("subjects", "latin-1 in ia5", 0, "certificate valid for 89 days"),
         ("subjects", "10000 small attributes", 0, "certificate valid for 89 days"),
         ("alternatives", "10000 names", 0, "certificate valid for 89 days"),
         ("alternatives", "10000 addresses", 0, "certificate valid for 89 days"),

@@ -250,7 +250,7 @@ def test_flood_inside_one_openssl_call_ends_at_deadline() -> None:
 
 
 def stopped_in_flood(server: ScriptedServer, *options: str) -> str:
-    """Return the output of a run that is told to end while a server floods it."""
+    """Return the output of a run that a signal ends while a server floods it."""
     command = [str(COMMAND), "-H", "127.0.0.1", "-t", "20", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     while not server.flooded:

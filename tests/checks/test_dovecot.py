@@ -646,7 +646,7 @@ def test_certificate_assertions_met_are_ok_and_violated_critical(
 def test_expired_rsa_certificate_behind_a_good_one_is_found_by_its_type(
     check: Check, login: Login, how: tuple[str, ...]
 ) -> None:
-    """Dovecot sends its ECDSA certificate to whoever accepts both (ssl_alt_cert)."""
+    """Dovecot sends its ECDSA certificate to clients that accept both (ssl_alt_cert)."""
     assert check("expired-rsa", *login(), *how, tls=not how).code == 0
     assert check("expired-rsa", "--cert-type", "ecdsa", *how, tls=not how).code == 0
     for wanted in ("rsa", "both"):

@@ -90,7 +90,7 @@ def test_sweep_removes_a_line_in_part_and_names_its_service(tmp_path: Path, mode
     claims.seen.append(Run(done.returncode, content[len(before) :].decode(), "", 0))
     assert content.startswith(before)
     [summary] = parsed(content[len(before) :])
-    assert "1 not submitted: a!b" in summary["output"]
+    assert " (a!b); 1 service in " in summary["output"]
 
 
 def test_submit_of_lines_longer_than_a_pipe_is_whole(stdout: StandardOutput) -> None:

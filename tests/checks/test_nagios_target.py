@@ -229,7 +229,8 @@ def test_sweep_writes_all_results_of_valid_sections(
         done = run("--sweep", str(path), "--submit", f"nagios:{fifo}")
 
     assert done.code == 3
-    assert "1 invalid section: c!wrong; all submitted" in done.verdict
+    assert " (c!wrong); 3 services in " in done.verdict
+    assert "; all submitted" in done.verdict
     assert [line.partition(";")[2].split(";")[:3] for line in sorted(reader.commands())] == [
         ["a", "good", "0"],
         ["b", "dead", "2"],
@@ -245,8 +246,8 @@ def test_sweep_without_a_reader_is_critical(fifo: Path, tmp_path: Path) -> None:
 
     assert done.code == 2
     assert done.seconds < 2
-    assert "1 OK; 1 not submitted: a!good" in done.verdict
-    assert done.long == [f"critical: not submitted: no process reads {fifo}: a!good"]
+    assert ": 1 OK, 1 not submitted" in done.verdict
+    assert done.long == [f"critical: not submitted: no process reads {fifo} (a!good)"]
     assert done.perfdata["not_submitted"] == "1;;;0;1"
 
 

@@ -430,7 +430,7 @@ FAILURES: dict[str, tuple[list[Step], str]] = {
 
 @pytest.fixture
 def mail() -> Iterator[ScriptedServer]:
-    """A mail server that nobody may connect to."""
+    """A mail server that no test connects to."""
     with ScriptedServer([silence()]) as server:
         yield server
         assert server.connections == 0

@@ -137,7 +137,7 @@ def test_usage_error_obeys_the_format_that_was_read(arguments: list[str]) -> Non
 
 
 def test_usage_error_before_the_format_is_plain() -> None:
-    """What was not read is not obeyed."""
+    """An --output behind the error is not read."""
     assert run("--verify", "x", "--output", "json").out.startswith("POP3 UNKNOWN - config: ")
 
 
@@ -167,7 +167,7 @@ def test_internal_error_obeys_the_format(form: str) -> None:
 
 
 def test_metrics_of_a_login_are_gauges_with_labels_of_ours(pki: Pki) -> None:
-    """Nothing that a server says is in a label; dates are instants."""
+    """No label holds text of a server; dates are seconds since the epoch."""
     with PoliteServer({"monitor": CANARY}, tls=pki.server("good")) as server:
         done = run(
             *("-H", "localhost", "--connect-to", "127.0.0.1", "-p", str(server.port), "-S"),
@@ -199,7 +199,7 @@ def test_metrics_of_a_login_are_gauges_with_labels_of_ours(pki: Pki) -> None:
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Iterator[Path]:
-    """A sweep of a good service, a dead one, an invalid section and one that stands twice."""
+    """A sweep of a good service, a dead one, an invalid section and a duplicate."""
     with PoliteServer({}) as server, dead_port() as dead:
         file = tmp_path / "sweep.ini"
         file.write_text(
@@ -249,7 +249,7 @@ def test_metrics_file_of_a_sweep_replaces_the_old_one(sweep: Path, tmp_path: Pat
 
 
 def test_metrics_file_counts_services_that_were_not_done(tmp_path: Path) -> None:
-    """They have no metrics, so that a number has to tell."""
+    """They have no metrics of their own, so their number is one."""
     ini, file = tmp_path / "sweep.ini", tmp_path / "pop3.prom"
     with ScriptedServer([silence()]) as server:
         ini.write_text(f"[slow!pop3]\nhostname = 127.0.0.1\nport = {server.port}\n")
@@ -279,7 +279,7 @@ def test_metrics_file_stays_when_a_signal_ends_the_sweep(tmp_path: Path) -> None
         out = process.communicate(timeout=20)[0]
 
     assert "stopped from outside" in out
-    assert "not submitted: the sweep ended first: a!x" in out
+    assert "not submitted: the sweep ended first (a!x)" in out
     assert file.read_text() == "old"
 
 

@@ -15,12 +15,12 @@ from check_pop3_plus.delivery import mailbox, probe_message, round_trip
 from check_pop3_plus.model.settings import RoundTrip, Secret, Smtp, Target
 from tests.pki.certificates import Pki
 from tests.servers.mailbox_server import MailboxServer
-from tests.servers.scripted_server import dead_port
+from tests.servers.scripted_server import ScriptedServer, Step, dead_port, drop, expect, say
 from tests.servers.smtp_server import SmtpServer
 from tests.support import faults
 from tests.support.catalogue import MODES
 from tests.support.command import Run, run_in_process
-from tests.support.faults import CANARY, flags, kinds
+from tests.support.faults import CANARY, GREETING, LOGGED_IN, flags, kinds
 
 SENDER, RECIPIENT = "probe@example.test", "monitor@example.test"
 KEY, OLD_KEY = os.urandom(32).hex(), os.urandom(32).hex()
@@ -459,3 +459,45 @@ def test_failed_session_sends_no_mail(login: bytes, pki: Pki, play: Play) -> Non
 
     assert done.code != 0
     assert smtp.connections == 0
+
+
+WEEKEND = 48 * 12
+"""Runs in two days, one every five minutes."""
+
+_OPEN = [GREETING, expect(b"CAPA"), say(b"+OK\r\nUSER\r\nTOP\r\n.\r\n")]
+_AT_STAT = [*_OPEN, *LOGGED_IN, expect(b"STAT")]
+
+OUTAGES: list[list[Step]] = [
+    [],
+    [say(b"-ERR [SYS/TEMP] down\r\n")],
+    [drop()],
+    [*_OPEN, *LOGGED_IN[:3], say(b"-ERR [AUTH] no\r\n")],
+    [*_AT_STAT, say(b"-ERR [SYS/TEMP] no mailbox\r\n")],
+    [*_AT_STAT, drop()],
+    [*_AT_STAT, say(b"+OK 1 90\r\n"), expect(b"TOP"), drop()],
+]
+"""What the server does until it fails; at first nothing listens."""
+
+
+@pytest.mark.threat("T19", "T21")
+def test_weekend_of_pop3_outage_sends_no_mail(pki: Pki, options: list[str], play: Play) -> None:
+    """No connection, no login, no mailbox: nothing is sent; after the recovery one probe."""
+
+    with serving("plain", pki, [probe(2 * 86400)]) as server, SmtpServer(server.deliver) as smtp:
+        for steps in OUTAGES:
+            with ScriptedServer(steps) if steps else dead_port() as broken:
+                port = broken if isinstance(broken, int) else broken.port
+                for _ in range(WEEKEND // len(OUTAGES) + 1):
+                    done = run_in_process(
+                        *("-H", "localhost", "--connect-to", "127.0.0.1", "-p", str(port)),
+                        *(*flags("plain", pki, login=True), *options),
+                        *("--smtp-port", str(smtp.port)),
+                        env={"CANARY": CANARY},
+                    )
+                    assert len(kinds(done)) == 1, done.out
+        assert smtp.connections == 0
+        done = play(server, smtp, "plain")
+
+    assert done.code == 0, done.out
+    assert len(smtp.mail) == 1
+    assert "waited for the one of this run" in done.out

@@ -68,7 +68,7 @@ def test_secret_in_any_reply_and_encoding_is_masked(place: str) -> None:
     names = list(echoes(SECRET))
     for name, secret in zip(names, rotating(), strict=False):
         said = echoes(secret).get(name)
-        # A number that stands where a number is due is one: the server has so many messages.
+        # A number where a number is expected is one, such as the number of messages.
         if said is None or (secret.isdigit() and place == "malformed stat"):
             continue
         with EchoingServer(said, place) as server:

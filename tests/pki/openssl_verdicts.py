@@ -54,7 +54,7 @@ class Outcome(NamedTuple):
 
     @property
     def kind(self) -> str | None:
-        """What the plugin has to call it."""
+        """The kind that the plugin must report."""
         if self.code:
             return _KINDS.get(self.code, "untrusted")
         if "EOF" in self.broken:
@@ -83,7 +83,7 @@ class Showcase(Server):
 
 
 def server_hello(sent: tuple[bytes, ...]) -> bytes:
-    """Return what a TLS 1.2 server says up to its certificates, whatever these are.
+    """Return what a TLS 1.2 server sends up to and with its certificates, valid or not.
 
     RFC 5246 section 7.4; RFC 5746 section 3.6 for the one extension, which OpenSSL insists on.
     """
@@ -116,7 +116,8 @@ class Stand:
     def show(self, case: Case) -> Outcome:
         """Serve the case from now on, and return what OpenSSL says of it.
 
-        What OpenSSL would not send itself, or not finish, is sent to where the client judges it.
+        Where OpenSSL would not send the chain, or not finish the handshake, the handshake is served
+        up to the certificates only.
         """
         self.server.sent, self.server.context = case.sent, self._context(case)
         outcome = self.openssl(case)
@@ -179,7 +180,7 @@ class Stand:
                 return None
 
     def s_client(self, case: Case, strict: bool = False) -> Outcome:
-        """Let OpenSSL's own client look at what is shown, by the command that the README has."""
+        """Verify the served certificate by `openssl s_client`, as the README shows it."""
         name = "-verify_ip" if _is_address(case.host) else "-verify_hostname"
         done = subprocess.run(
             [
@@ -205,7 +206,7 @@ class Stand:
     def plugin(self, case: Case, *more: str) -> tuple[Verdict, float]:
         """Return the verdict, and the seconds of judging, from the last byte on the wire on.
 
-        Seconds of the processor: those of the clock would tell how busy the machine is.
+        CPU seconds: elapsed time would depend on the load of the machine.
         """
         self._judging_began = float("inf")
         settings = _settings(*self.arguments(case), *more)

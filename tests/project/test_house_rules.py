@@ -422,11 +422,13 @@ def test_successful_check_loads_no_login_sweep_or_date_modules(pki: Pki) -> None
         for name in ("login", "sasl_exchange", "scram", "sasl_mechanisms")
     }
     of_tls = {f"check_pop3_plus.certificate.{name}" for name in ("reader", "der", "rfc5280_rules")}
+    no_plain = ("net.tls", "net.trust_store", "probe.password_source", "support.programs")
     sweeps = {
         f"check_pop3_plus.sweep.{name}"
         for name in ("run", "targets.submission", "targets.icinga_target", "targets.nagios_target")
     }
     assert not loaded & (NEVER | methods | sweeps | of_tls)
+    assert not loaded & {f"check_pop3_plus.{name}" for name in no_plain}
     assert not loaded & {"ssl", "datetime", "cryptography", "base64"}
     assert not with_tls & (
         NEVER | methods | sweeps | {"cryptography", "hashlib", "encodings.idna", "subprocess"}

@@ -196,7 +196,7 @@ def test_any_ini_text_is_read_or_refused_by_line(content: bytes) -> None:
     text = content.decode("utf-8", "surrogateescape")
     first = next((line.strip() for line in text.split("\n") if _counts(line)), "[")
     if not first.startswith("["):
-        with pytest.raises(ProbeError, match=r"x\.ini, line [0-9]+: neither"):
+        with pytest.raises(ProbeError, match=r"neither .* \(x\.ini, line [0-9]+\)"):
             list(ini.parts(text, "x.ini"))
         return
     for part in ini.parts(text, "x.ini"):
@@ -206,7 +206,7 @@ def test_any_ini_text_is_read_or_refused_by_line(content: bytes) -> None:
             assert "\n" not in key + value
             assert key in text
             assert value in text
-        assert all(error.message.startswith("x.ini, line ") for error in part.errors)
+        assert all(" (x.ini, line " in error.message for error in part.errors)
 
 
 @pytest.mark.usefixtures("no_network")
@@ -246,8 +246,8 @@ def test_any_file_of_a_sweep_counts_each_section(
         read = {metric.label: metric.value for metric in metrics}
         assert read["services"] == len(sections)
         states = ("ok", "warning", "critical", "unknown")
-        assert sum(read[state] for state in states) == len(sections)
-        assert read["not_done"] == 0
+        assert sum(read.get(state, 0) for state in states) == len(sections)
+        assert "not_done" not in read
 
 
 WORST = [

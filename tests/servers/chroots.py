@@ -30,7 +30,7 @@ from typing_extensions import Self
 from tests.pki.certificates import Pki
 from tests.servers.dovecot import PATIENCE, PORTS
 
-UNPACKED = Path(__file__).parent.parent.parent / ".servers"
+UNPACKED = Path(__file__).parent.parent.parent / os.environ.get("SERVERS", ".servers")
 
 NAME = "pop.example.test"
 PASSWORD = "s3cret pass"

@@ -167,6 +167,12 @@ _CHANGED_IN_2_4 = {
     r"service_count = 0": "restart_request_count = unlimited",
     r"import_environment = (.*)": r"import_environment {\n  \1\n}",
     r"^passdb \{\n  driver = oauth2\n.*\n  args = (.*)/oauth2\n\}\n": _OAUTH2_2_4,
+    r"^plugin \{\n  quota = .*\n  .*\n  quota_rule = \*:messages=(\d+)\n((?:  .*\n)*)\}": (
+        r'quota "User quota" {\n  driver = count\n}\nquota_message_count = \1\n\2'
+    ),
+    r"^plugin \{\n  sieve_before = (.*)\n\}": (
+        r"sieve_script before {\n  type = before\n  path = \1\n}"
+    ),
     r"^(passdb|userdb) \{\n  driver = (.*)": r"\1 \2 {",
     r"^  mechanisms =": "  mechanisms_filter =",
     r"^  args = (/.*)": r"  default_password_scheme = PLAIN\n  passwd_file_path = \1",

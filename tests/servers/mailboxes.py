@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from email.utils import formatdate
 from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
@@ -107,19 +108,23 @@ def services(mailbox: Mailbox, count: int) -> Iterator[list[str]]:
         yield method
 
 
+def login(mailbox: Mailbox, pki: Pki, folder: Path) -> list[str]:
+    """Return the options of a login, without their dashes."""
+    secret = folder / f"password-{mailbox.server}"
+    secret.touch(mode=0o600)
+    secret.write_text(f"{mailbox.password}\n")
+    return [
+        *(f"connect-to={mailbox.address}", f"ca-file={pki.ca_file}"),
+        *(f"username={USER}", f"password-file={secret}"),
+    ]
+
+
 def check(mailbox: Mailbox, pki: Pki, folder: Path, *, single: int, swept: int) -> tuple[int, int]:
     """Log in by single runs and by a sweep; return the numbers of successful logins and `in-use`.
 
     Raises AssertionError for any other outcome.
     """
-    secret = folder / f"password-{mailbox.server}"
-    secret.touch(mode=0o600)
-    secret.write_text(f"{mailbox.password}\n")
-    common = [
-        *(f"connect-to={mailbox.address}", f"ca-file={pki.ca_file}"),
-        *(f"username={USER}", f"password-file={secret}"),
-        *("oldest-warning=99999d", "state=no-message=ok"),  # by TOP; the mail has no date
-    ]
+    common = [*login(mailbox, pki, folder), "oldest-warning=99999d", "state=no-message=ok"]
     worked = in_use = 0
     for method in services(mailbox, single):
         done = run("-H", NAME, *(f"--{word}" for word in (*common, *method)))
@@ -153,6 +158,9 @@ def check(mailbox: Mailbox, pki: Pki, folder: Path, *, single: int, swept: int) 
 FLAGS = ("", "S", "RS", "FS", "", "")
 """Seen, replied to, flagged; by number. The last two were never listed."""
 
+FIRST_ARRIVAL = 1_700_000_000
+"""Of the first message; the others arrived an hour apart."""
+
 
 def _fill(folder: Path) -> None:
     """Add mail with flags, and mail that was never listed."""
@@ -162,7 +170,8 @@ def _fill(folder: Path) -> None:
     for number, flags in enumerate(FLAGS):
         name = f"170000000{number}.M{number}P1.host"
         file = folder / (f"cur/{name}:2,{flags}" if number < 4 else f"new/{name}")
-        file.write_text(f"X-Number: {number}\n{text}")
+        received = f"Received: from a by b; {formatdate(FIRST_ARRIVAL + 3600 * number)}\n"
+        file.write_text(f"{received}X-Number: {number}\n{text}")
     owner = folder.stat()
     for path in (folder / "cur", *folder.glob("*/*")):
         os.chown(path, owner.st_uid, owner.st_gid)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.pki.certificates import Pki
 from tests.servers import mailboxes
+from tests.servers.chroots import NAME
 from tests.servers.mailboxes import MAILBOXES
+from tests.support.command import run
+from tests.support.faults import kinds
 
 pytestmark = pytest.mark.real
 
@@ -39,6 +43,25 @@ def test_logins_change_no_mailbox_file(name: str, pki: Pki, tmp_path: Path) -> N
     messages = [text for text in contents(arrived) if b"three of these" in text]
     assert messages
     assert set(messages) <= set(contents(after))
+
+
+@pytest.mark.parametrize("name", ["dovecot", "courier"])
+def test_message_ages_are_read_without_a_trace(name: str, pki: Pki, tmp_path: Path) -> None:
+    """Threat T19: the newest and the oldest message, read or not; no byte or flag changes."""
+    with MAILBOXES[name](pki) as mailbox:
+        mailboxes.settle(mailbox, pki, tmp_path)
+        before = mailbox.snapshot()
+        options = [f"--{word}" for word in mailboxes.login(mailbox, pki, tmp_path)]
+        limits = ("--newest-critical", "20m", "--oldest-critical", "30m")
+        done = run("-H", NAME, "-p", str(mailbox.plain), "--starttls", *options, *limits)
+        now = time.time()
+        assert mailbox.differences(before, mailbox.snapshot()) == []
+        assert mailbox.flags() == FLAGS[name]
+
+    assert kinds(done) == ["stale", "unfetched"], done.out
+    for end, number in (("oldest", 0), ("newest", len(mailboxes.FLAGS) - 1)):
+        age = int(done.perfdata[f"{end}_age"].partition("s")[0])
+        assert abs(now - age - mailboxes.FIRST_ARRIVAL - 3600 * number) < 5
 
 
 def contents(snapshot: mailboxes.Snapshot) -> list[bytes]:

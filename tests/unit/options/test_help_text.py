@@ -1,19 +1,28 @@
 """The text of --help."""
 
 import os
+import re
 
 import pytest
 
 from check_pop3_plus.options import help_text
-from check_pop3_plus.options.table import BY_FLAG, ENTRIES, UNSUPPORTED
+from check_pop3_plus.options.table import BY_FLAG, COMMON, ENTRIES, UNSUPPORTED
 
 
-@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("width", [38, 60, 80, 120])
 def test_help_fits_the_width(width: int) -> None:
-    """Entries are wrapped; the examples fit 80 columns."""
+    """All of it is wrapped; only a word may be longer than a narrow line."""
     lines = help_text.render(width).splitlines()
 
-    assert max(map(len, lines)) <= max(width, 80)
+    assert all(len(line) <= width or " " not in line.strip() for line in lines)
+    assert max(map(len, lines)) > width - 10
+
+
+def test_help_shows_common_options_first() -> None:
+    """What the four common uses need stands on the first screen of 40 lines, before the rest."""
+    first = "\n".join(help_text.render(80).splitlines()[:40])
+
+    assert [name for name in COMMON if f"{name} " not in first.partition("server and")[0]] == []
 
 
 def test_help_has_each_entry_once() -> None:
@@ -34,13 +43,22 @@ def test_help_entries_are_one_line_and_unique_flags() -> None:
     assert all(entry.help and "\n" not in entry.help for entry in ENTRIES)
 
 
-def test_terminal_width_without_terminal_is_80(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a pipe; with a terminal it is that of the terminal."""
+def test_help_entry_is_complete_in_itself() -> None:
+    """The Director shows each alone: none refers to its neighbour."""
+    for entry in ENTRIES:
+        assert not re.search(r"\b(the last two|above|below|same as)\b", entry.help), entry
+
+
+def test_terminal_width_is_that_of_argparse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """COLUMNS first, then the terminal, then 80, as in a pipe."""
 
     def no_terminal(_: int) -> os.terminal_size:
         raise OSError
 
+    monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setattr(os, "get_terminal_size", no_terminal)
     assert help_text.terminal_width() == 80
     monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((132, 40)))
     assert help_text.terminal_width() == 132
+    monkeypatch.setenv("COLUMNS", "38")
+    assert help_text.terminal_width() == 38

@@ -135,7 +135,7 @@ DEVIATIONS = {
 @pytest.mark.parametrize("option", ["-H", "--connect-to", "--sni", "URL"])
 @pytest.mark.parametrize("name", DEVIATIONS)
 def test_host_that_depends_on_the_idna_version_is_refused(name: str, option: str) -> None:
-    """IDNA 2003 and 2008 have different domains: the user writes the one that is meant."""
+    """IDNA 2003 and 2008 map it to different domains: the user must write the one intended."""
     argv = (option, name)
     if option == "URL":
         argv = ("--oauth-token-url", f"https://{name}/token")

@@ -65,7 +65,7 @@ EXCHANGES: list[tuple[str, Identity, list[bytes], list[bytes | None]]] = [
         [b"<1972.987654321@curl>"],
         [None, b"user 7031725599fdbb5d412689aa323e3e0b"],
     ),
-    # Ruby net-imap: no message identifier, and the usual clients do not mind
+    # Ruby net-imap: no message identifier, which the usual clients accept
     (
         "CRAM-MD5",
         identity(b"username", b"password"),

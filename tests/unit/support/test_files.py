@@ -259,7 +259,7 @@ def test_options_file_that_starts_commands_is_ours(
 
 
 def test_emit_unwritable_output_is_unknown(capfd: pytest.CaptureFixture[str]) -> None:
-    """Text is written as ASCII; nobody takes an OK for granted that could not be written."""
+    """Text is written as ASCII; an OK that could not be written is reported as UNKNOWN."""
     assert files.emit("fine: \u00e9\n", State.OK) == 0
     assert capfd.readouterr().out == "fine: ?\n"
     saved = os.dup(1)

@@ -219,7 +219,7 @@ MANY_NAMES = ["connect-to = name{0}.example"]
 def test_address_has_no_more_checks_than_allowed_and_no_fewer(
     keys: list[str], limit: int, tmp_path: Path, crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where several names have the address, which no extra look-up has told."""
+    """Also where several names have the address, which is known only after the look-up."""
     address = (Address("127.0.0.1", crowd.port),)
     monkeypatch.setattr(resolve, "look_up", lambda *_: address)
     lines = [f"[h{n}!x]\n" + "\n".join(keys).format(n) for n in range(12)]

@@ -40,24 +40,24 @@ def test_verdict_does_not_depend_on_the_order_of_completion(
     assert all(each == found[0] for each in found)
     of_services = [line.split(": ")[1] for line in found[0].lines]
     assert of_services == ([] if refusal and is_readable else list(NAMES))
-    assert "d!pop, b!pop, c!pop and 1 more" in found[0].status
+    assert "(d!pop, b!pop, c!pop and 1 more)" in found[0].status
 
 
 def test_verdict_orders_lines_by_state_first() -> None:
     """The worst services come first."""
     states = (State.WARNING, State.UNKNOWN, State.CRITICAL)
     outcomes = [
-        Outcome(service, Verdict(state, "x"))
+        Outcome(service, Verdict(state, f"{state.name} x", lines=("kind: y", "see: z")))
         for service, state in zip(SERVICES, states, strict=False)
     ]
 
     lines = verdict(outcomes).lines
 
-    assert [line.rpartition(":")[0] for line in lines] == [
-        "critical: c!pop",
-        "warning: d!pop",
-        "unknown: b!pop",
-    ]
+    assert lines == (
+        "critical: c!pop: kind: y",
+        "warning: d!pop: WARNING x; kind: y",
+        "unknown: b!pop: UNKNOWN x; kind: y",
+    )
 
 
 def test_text_names_every_service_without_a_submitted_result() -> None:
@@ -73,11 +73,15 @@ def test_text_names_every_service_without_a_submitted_result() -> None:
 
     head, refused, silent, not_done, first, *_ = as_text(made, tally).split("\n")
     names = [each.name for each in services]
-    assert head.startswith("POP3 CRITICAL - 3000 services in 1.0 s: 2000 CRITICAL; 1000 not done: ")
-    assert "; 1000 not submitted: host0!pop3, host1!pop3, host2!pop3 and 997 more" in head
-    assert refused == f"critical: not submitted: HTTP 404: {', '.join(names[:900])}"
-    assert silent == f"critical: not submitted: no answer: {', '.join(names[900:1000])}"
-    assert not_done == f"unknown: not done within 50 s: {', '.join(names[2000:])}"
+    wrong, _, total = head.partition(" | ")[0].rpartition("; ")
+    assert wrong.startswith(
+        "POP3 CRITICAL - not submitted: HTTP 404 (host0!pop3, host1!pop3, host2!pop3 and 897 more);"
+    )
+    counts = "2000 CRITICAL, 1000 not done, 1000 not submitted"
+    assert total == f"3000 services in 1.0 s: {counts}"
+    assert refused == f"critical: not submitted: HTTP 404 ({', '.join(names[:900])})"
+    assert silent == f"critical: not submitted: no answer ({', '.join(names[900:1000])})"
+    assert not_done == f"unknown: not done within 50 s ({', '.join(names[2000:])})"
     assert first == "critical: host0!pop3: down"
     lists = json.loads(summary_as_json(made, tally))
     assert lists["not_submitted"][899:901] == [
@@ -89,13 +93,58 @@ def test_text_names_every_service_without_a_submitted_result() -> None:
 
 
 def test_service_whose_submission_was_stopped_is_named_once() -> None:
-    """It is not submitted, and not also not done."""
+    """It is not submitted, and not also not done; line 1 names all, so no other line does."""
     tally = Tally(SERVICES[:2], Sweep("x.ini", submit_target=CommandFile("/cmd")))
     tally.add_refused([(Outcome(SERVICES[0], Verdict(State.OK, "x")), "the sweep ended first")])
     made = tally.verdict(1.0, is_stopped=True)
 
-    assert as_text(made, tally).split("\n")[1:] == [
-        "unknown: not submitted: the sweep ended first: d!pop",
-        "unknown: not done, stopped from outside: b!pop",
-        "",
+    head, *others = as_text(made, tally).split("\n")
+    assert head.partition(" | ")[0] == (
+        "POP3 UNKNOWN - stopped from outside; not submitted: the sweep ended first (d!pop);"
+        " not done (b!pop); 2 services in 1.0 s: 1 not done, 1 not submitted"
+    )
+    assert others == [""]
+
+
+def test_reason_of_most_services_comes_first() -> None:
+    """An outage of many servers has one reason, and the first characters name it."""
+    messages = ("no greeting within 10 s", *["connection refused"] * 3)
+    outcomes = [
+        Outcome(service, Verdict(State.CRITICAL, text, suffix=" (mail.example.org:995)"))
+        for service, text in zip(SERVICES, messages, strict=True)
     ]
+
+    assert verdict(outcomes).line == (
+        "POP3 CRITICAL - connection refused (b!pop, c!pop, a!pop); no greeting within 10 s (d!pop);"
+        " 4 services in 1.0 s: 4 CRITICAL"
+    )
+
+
+def test_reason_that_is_long_leaves_space_for_names_and_counts() -> None:
+    """The line of the service then has it in full."""
+    long = "login of monitor rejected: [AUTH] " + "Authentication failed. " * 5
+    made = verdict([Outcome(SERVICES[0], Verdict(State.CRITICAL, long, lines=("kind: x",)))])
+
+    assert "... (d!pop); not done within 50 s (b!pop, c!pop, a!pop)" in made.line
+    assert made.line.endswith("; 4 services in 1.0 s: 1 CRITICAL, 3 not done")
+    assert made.lines == (f"critical: d!pop: {long}; kind: x",)
+
+
+def test_long_output_without_space_for_hints_names_all_services() -> None:
+    """A hint that is left out can be looked up by its kind; a service cannot."""
+    services = [Service(f"host{number}!pop3") for number in range(200)]
+    tally = Tally(services, Sweep("x.ini"))
+    lines = ("try: " + "look here " * 20, "kind: refused")
+    for each in services:
+        tally.add(Outcome(each, Verdict(State.CRITICAL, "down", lines=lines)))
+
+    assert tally.verdict(1.0).lines == tuple(
+        f"critical: {each.name}: kind: refused" for each in services
+    )
+
+
+def test_perfdata_has_only_the_counts_that_are_not_zero() -> None:
+    """And always the number of services."""
+    figures = verdict([Outcome(each, Verdict(State.OK, "x")) for each in SERVICES]).figures
+
+    assert {each.label: each.value for each in figures} == {"time": 1.0, "services": 4, "ok": 4}
