@@ -280,6 +280,17 @@ def test_nagios_command_is_cut_at_a_figure(tmp_path: Path) -> None:
         assert re.search(r" x[0-9]{3}=1\n$", line), line[-20:]
 
 
+def test_nagios_command_longer_by_its_line_break_is_cut(tmp_path: Path) -> None:
+    """A pipe takes the limit at once, not a byte more."""
+    head = len("[13] PROCESS_SERVICE_CHECK_RESULT;a;;0;POP3 OK - t | x=1")
+    name = "a!" + "b" * (nagios_target.LINE_LIMIT - head)
+    verdict = Verdict(State.OK, "t", (Figure("x", 1),))
+
+    [line] = commands(tmp_path, Outcome(Service(name), verdict, ended=12.6))
+
+    assert line.endswith(" - t |\n")
+
+
 def test_nagios_command_has_as_many_whole_lines_as_fit(tmp_path: Path) -> None:
     """The lines after the first that does not fit are left out, also short ones."""
     head = len("[13] PROCESS_SERVICE_CHECK_RESULT;a;b;0;POP3 OK - t\\n")
