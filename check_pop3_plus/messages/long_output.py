@@ -88,8 +88,8 @@ class Evidence:
     def _cure(self, failure: Failure) -> str | None:
         """Return what to try where more is known than the kind of the failure."""
         report = self._report
-        shaken = (*report.sessions, *report.with_certificates)
-        chain = next((each.chain for each in shaken if each.failure == failure), None)
+        handshakes = (*report.sessions, *report.with_certificates)
+        chain = next((each.chain for each in handshakes if each.failure == failure), None)
         found = certificates.cure(failure, chain, report.now) if chain else None
         return failure.cure if found is None else found
 

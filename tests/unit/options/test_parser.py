@@ -25,6 +25,7 @@ from check_pop3_plus.model.settings import (
 )
 from check_pop3_plus.options import help_text, parser, validators
 from check_pop3_plus.options.parser import HelpRequested
+from check_pop3_plus.options.table import BY_FLAG, ENTRIES, Entry
 from check_pop3_plus.options.validators import UsageError
 from tests.support.settings_from import check_settings
 
@@ -138,7 +139,6 @@ def test_host_invalid_is_refused(host: str) -> None:
         ((*HOST, "--verify", "maybe"), "invalid --verify maybe: must be one of full, chain, none"),
         ((*HOST, "--tls-min", "1.0"), "invalid --tls-min 1.0: must be one of 1.1, 1.2, 1.3"),
         ((*HOST, "--auth", "x"), "invalid --auth x"),
-        ((*HOST, "--client-key", "k"), "--client-key needs --client-cert"),
         ((*HOST, "--ca-file", ""), "invalid --ca-file"),
         (
             (*HOST, "-U", "u", "-S", "--password-file", "a", "--password-env", "b"),
@@ -787,3 +787,26 @@ def test_section_flag_takes_true_and_false(tmp_path: Path, value: str, security:
     file.write_text(f"[check_pop3_plus]\nssl = {value}\n")
 
     assert check_settings([*HOST, f"--extra-opts=@{file}"]).tls.security is security
+
+
+NEEDY = [entry for entry in ENTRIES if entry.needs]
+
+VALUES = {"N": "1024", "FILE": "/x", "TEXT": "x", "DAYS": "90", "TYPE": "rsa"}
+VALUES["sha256:HASH"] = "sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize("entry", NEEDY, ids=lambda entry: entry.name)
+def test_option_without_the_one_that_it_needs_is_refused(entry: Entry) -> None:
+    """The row in the table says which one; any of several is enough."""
+    argv = ["-H", "x", entry.name, *([VALUES[entry.value]] if entry.value else [])]
+    with pytest.raises(UsageError) as caught:
+        check_settings(argv)
+
+    assert caught.value.message == f"{entry.name} needs {entry.needs}"
+    for flag in entry.needs.split(" or "):
+        assert check_settings([*argv, flag, *(["/y"] if BY_FLAG[flag].value else [])])
+
+
+def test_expiry_threshold_is_enough_for_options_that_need_tls() -> None:
+    """-D implies -S."""
+    assert check_settings(["-H", "x", "-D", "14", "--issuer", "x"]).assertions.issuer == "x"
