@@ -104,6 +104,8 @@ _REPLACEMENTS = [
         (r"\bsha256:[0-9a-f]{64}", "sha256:HASH"),
         # Places in the source.
         (r"(?<=trace: )(\S+, line )\d+", r"\1NUMBER"),
+        # The paths of the system trust store.
+        (r"(the system trust store \()[^)]*", r"\1PATHS"),
         # Ports chosen by the system.
         (r"(?<=:)\d{5}\b", "PORT"),
         (r"\bport \d{5}\b", "port PORT"),
