@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _MANY = 500
 """Services from which on more processes gain more than they cost."""
 
+_MOST = 128
+"""Workers; their number is sent as one byte."""
+
 _GRACE_SECONDS = 0.2
 """How long after the deadline a worker may take to send what is finished."""
 
@@ -258,7 +261,7 @@ def shares_of(services: list[Service], wanted: Sweep) -> list[list[Service]]:
     number = wanted.workers
     if number is None:
         number = len(os.sched_getaffinity(0)) if len(services) >= _MANY else 1
-    number = min(number, wanted.jobs)
+    number = min(number, wanted.jobs, _MOST)
     if number == 1:
         return [services]
     shares: list[list[Service]] = [[] for _ in range(number)]

@@ -263,6 +263,7 @@ def test_services_of_one_name_have_one_worker(tmp_path: Path) -> None:
         (600, {"workers": 1}, [600]),
         (7, {"workers": 3}, [3, 2, 2]),
         (2, {"workers": 9}, [1, 1]),
+        (256, {"workers": 999, "jobs": 999}, [2] * 128),
     ],
 )
 def test_many_services_have_a_worker_for_each_processor(
