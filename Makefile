@@ -19,6 +19,8 @@ SYSTEMS += icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrp
 # The Icinga Director. php-cgi comes first, so that php brings no web server along.
 SYSTEMS += php-cgi php-cli php-mysql icingacli icingaweb2-module-director
 SYSTEMS += mariadb-client-core mariadb-server-core
+# Prometheus and the collector of node_exporter that reads the metrics of a sweep.
+SYSTEMS += prometheus prometheus-node-exporter
 # Tools for comparison in the benchmark.
 PEERS := monitoring-plugins-basic prometheus-blackbox-exporter wrk valgrind monitoring-plugins-contrib bind9-host
 # These conflict with Dovecot and each other: each is unpacked into its own root directory.
@@ -163,11 +165,14 @@ record: servers $(STAMP)
 	RECORD=all $(PYTEST) -m 'fault or threat' --ignore=tests/systems tests
 	RECORD=some $(BIN)/python -m pytest tests/checks/test_recorded_command_lines.py
 
+# Where it is the installed one, the tests need no other.
+HAS_DOVECOT_2_4 = PATH="$$PATH:/usr/sbin" dovecot --version 2>/dev/null | grep -q '^2\.4'
+
 test-systems: systems $(STAMP)
 	$(PYTEST) tests/systems
-	DOVECOT_ROOT=$(CURDIR)/.servers/dovecot-2.4/root $(PYTEST) \
+	$(HAS_DOVECOT_2_4) || DOVECOT_ROOT=$(CURDIR)/.servers/dovecot-2.4/root $(PYTEST) \
 		tests/checks/test_dovecot.py tests/systems/test_proxies.py tests/systems/test_mailboxes.py
-	SERVERS=.servers/trixie $(PYTEST) tests/systems/test_delivery.py
+	$(HAS_DOVECOT_2_4) || SERVERS=.servers/trixie $(PYTEST) tests/systems/test_delivery.py
 
 screenshots: programs $(STAMP)
 	$(BIN)/python -m tests.support.screenshots
@@ -240,14 +245,14 @@ programs:
 
 systems:
 	@tests/install-servers $(SERVERS) $(SYSTEMS)
-	@RELEASE=trixie tests/unpack-server .servers/dovecot-2.4 dovecot-pop3d
+	@$(HAS_DOVECOT_2_4) || RELEASE=trixie tests/unpack-server .servers/dovecot-2.4 dovecot-pop3d
 	@tests/unpack-server .servers/courier-pop $(COURIER)
 	@tests/unpack-server .servers/cyrus-pop3d $(CYRUS)
 	@tests/unpack-server .servers/popa3d $(POPA3D)
 	@tests/unpack-server .servers/postfix $(POSTFIX)
 	@tests/unpack-server .servers/exim4-daemon-light $(EXIM)
-	@RELEASE=trixie tests/unpack-server .servers/trixie/postfix $(POSTFIX)
-	@RELEASE=trixie tests/unpack-server .servers/trixie/exim4-daemon-light $(EXIM)
+	@$(HAS_DOVECOT_2_4) || RELEASE=trixie tests/unpack-server .servers/trixie/postfix $(POSTFIX)
+	@$(HAS_DOVECOT_2_4) || RELEASE=trixie tests/unpack-server .servers/trixie/exim4-daemon-light $(EXIM)
 	@tests/unpack-server .servers/mailutils-pop3d $(MAILUTILS)
 endif
 

@@ -123,7 +123,8 @@ def test_corpus_tls_1_1_rejects_weak_certificates(family: str, stand: Stand) -> 
     assert wrong == {}
 
 
-_NO_DATE = tlv(UTC, b"someday")
+# OpenSSL 3.5 cannot decode other characters, but any digits.
+_NO_DATE = tlv(UTC, b"991332000000Z")
 
 
 @pytest.mark.parametrize(
@@ -204,8 +205,8 @@ def test_corpus_installed_command_prints_one_status_line(family: str, stand: Sta
     [
         ("serials", "-2^159", 0, "certificate valid for 89 days"),
         ("serials", "2^700000", 0, "certificate valid for 89 days"),
-        ("subjects", "markup in printable", 0, "certificate valid for 89 days"),
-        ("subjects", "latin-1 in printable", 0, "certificate valid for 89 days"),
+        ("subjects", "markup in utf8", 0, "certificate valid for 89 days"),
+        ("subjects", "latin-1 in ia5", 0, "certificate valid for 89 days"),
         ("subjects", "10000 small attributes", 0, "certificate valid for 89 days"),
         ("alternatives", "10000 names", 0, "certificate valid for 89 days"),
         ("alternatives", "10000 addresses", 0, "certificate valid for 89 days"),

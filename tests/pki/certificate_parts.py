@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias
+from unittest import mock
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
@@ -97,7 +98,11 @@ def longest_rsa_key() -> rsa.RSAPrivateKey:
     d = pow(65537, -1, (p - 1) * (q - 1))
     public = rsa.RSAPublicNumbers(65537, p * q)
     numbers = rsa.RSAPrivateNumbers(p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), public)
-    return numbers.private_key(unsafe_skip_rsa_key_validation=True)
+    try:
+        return numbers.private_key(unsafe_skip_rsa_key_validation=True)
+    except TypeError:  # Before cryptography 39; the validation takes a minute.
+        with mock.patch("cryptography.hazmat.backends.openssl.backend._rsa_skip_check_key", True):
+            return numbers.private_key()
 
 
 def public(key: Key) -> bytes:

@@ -233,8 +233,8 @@ class Pki:
             case "md5":
                 return self._by_hand(self._hand_root.leaf(HAND_KEY, digest="md5"))
             case "bad_name":
-                # `*` has no place in a PrintableString.
-                subject = certificate_parts.name("*.example.test", tag=der.PRINTABLE)
+                # Latin-1 has no place in an IA5String.
+                subject = certificate_parts.name(b"B\xfccher", tag=der.IA5)
                 return self._by_hand(self._hand_root.leaf(HAND_KEY, subject=subject))
             case "unreadable":
                 # There is no version 9; OpenSSL accepts it.

@@ -108,9 +108,9 @@ class Director:
 
     def count(self, table: str) -> int:
         """Return how many rows a table of the database has, without log entries of no change."""
-        # Director 1.11 logs such an entry of the service set at each restore.
+        # Director 1.11 logs such an entry of the service set at each restore, in another order.
         where = (
-            " WHERE NOT old_properties <=> new_properties"
+            " WHERE NOT JSON_NORMALIZE(old_properties) <=> JSON_NORMALIZE(new_properties)"
             if table == "director_activity_log"
             else ""
         )

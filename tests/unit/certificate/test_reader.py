@@ -90,16 +90,16 @@ def test_read_chain_reads_ten_certificates(pki: Pki) -> None:
     )
 
 
-def test_read_invalid_characters_in_name_hides_only_the_names() -> None:
-    """Fault 39: old wildcard certificates have `*` in a PrintableString."""
-    subject = certificate_parts.name("*.example.test", tag=tests_der.PRINTABLE)
+def test_read_invalid_characters_in_name_hides_only_the_name() -> None:
+    """Fault 39: old certificates have Latin-1 in an IA5String."""
+    subject = certificate_parts.name(b"B\xfccher", tag=tests_der.IA5)
     facts = certificate_reader.read(ROOT.leaf(subject=subject), sanitise)
 
     assert facts.subject is None
     assert facts.not_after is not None
     assert facts.names == ("localhost", "127.0.0.1")
     assert facts.key == "EC 256"
-    assert facts.unreadable == ("subject and issuer",)
+    assert facts.unreadable == ("subject",)
 
 
 def test_read_malformed_extension_keeps_names() -> None:
