@@ -173,9 +173,9 @@ class Workers:
         os.close(worker.pipe)
         self._why_late.append(worker.why_late)
         code = os.waitstatus_to_exitcode(os.waitpid(worker.pid, 0)[1])
-        reason = f"its worker process failed with exit code {code}; use --workers 1"
+        reason = f"its worker process failed with exit code {code}, use --workers 1"
         if code < 0:
-            reason = f"its worker process was killed by signal {-code}; see the kernel log"
+            reason = f"its worker process was killed by signal {-code}, see the kernel log"
         for service in worker.left.values() if code else ():
             yield Outcome(service, Verdict(State.UNKNOWN, reason, shortage=reason))
 
