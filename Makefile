@@ -19,6 +19,8 @@ SYSTEMS += icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrp
 # The Icinga Director. php-cgi comes first, so that php brings no web server along.
 SYSTEMS += php-cgi php-cli php-mysql icingacli icingaweb2-module-director
 SYSTEMS += mariadb-client-core mariadb-server-core
+# Prometheus and the collector of node_exporter that reads the metrics of a sweep.
+SYSTEMS += prometheus prometheus-node-exporter
 # Tools for comparison in the benchmark.
 PEERS := monitoring-plugins-basic prometheus-blackbox-exporter wrk valgrind monitoring-plugins-contrib bind9-host
 # These conflict with Dovecot and each other: each is unpacked into its own root directory.

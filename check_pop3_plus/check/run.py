@@ -92,7 +92,9 @@ def _verdict(
     is_problem = last.state is not State.OK
     likely, found = _diagnosis(prerequisites, last, end) if is_problem else ("", ())
     is_diagnosed = bool(likely or found)
-    written = long_output.Evidence(settings, last.report, last.kinds, verdict.line, is_diagnosed)
+    written = long_output.Evidence(
+        settings, last.report, last.kinds, verdict.line, is_diagnosed, _system_store
+    )
     return verdict.replace(
         lines=(
             *written.cause(likely),
@@ -102,6 +104,13 @@ def _verdict(
         ),
         is_verbose=is_diagnosed or settings.verbosity >= 2,
     )
+
+
+def _system_store() -> str:
+    """Return the paths of the system trust store."""
+    from check_pop3_plus.net import trust_store  # a check without TLS does not need it
+
+    return trust_store.described()
 
 
 _SERVICES = {

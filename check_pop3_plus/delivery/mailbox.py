@@ -7,7 +7,6 @@ connection is lost before, the server keeps everything.
 import re
 import time
 from collections.abc import Callable, Iterator
-from itertools import chain
 
 from check_pop3_plus.delivery.probe_message import Probe
 from check_pop3_plus.model.failures import Kind, Phase
@@ -16,6 +15,7 @@ from check_pop3_plus.pop3 import grammar, message
 from check_pop3_plus.probe.connection import Connection, add_note
 from check_pop3_plus.probe.message_headers import (
     AT_EACH_END,
+    at_ends,
     dates_of,
     is_gone,
     read_header,
@@ -119,16 +119,12 @@ def _headers(connection: Connection, count: int) -> Iterator[tuple[int, tuple[by
     """
     deadline = connection.stream.deadline
     end = deadline.within(deadline.left() * SCAN_SHARE)
-    at_ends = sorted({*range(1, AT_EACH_END + 1), *range(count - AT_EACH_END + 1, count + 1)})
-    at_ends = [number for number in at_ends if 1 <= number <= count]
-    ends = {number: read_header(connection, number) for number in at_ends}
-    is_descending = _latest(ends[each] for each in at_ends[:AT_EACH_END]) > _latest(
-        ends[each] for each in at_ends[-AT_EACH_END:]
-    )
+    ends = {number: read_header(connection, number) for number in at_ends(count)}
+    headers = list(ends.values())
+    is_descending = _latest(headers[:AT_EACH_END]) > _latest(headers[-AT_EACH_END:])
     between = range(AT_EACH_END + 1, count - AT_EACH_END + 1)
-    ordered = at_ends if is_descending else reversed(at_ends)
-    rest = (between if is_descending else between[::-1])[: SCAN_LIMIT - len(at_ends)]
-    for number in chain(ordered, rest):
+    order = 1 if is_descending else -1
+    for number in [*list(ends)[::order], *between[::order][: SCAN_LIMIT - len(ends)]]:
         if number not in ends and not end.left():
             return
         lines = ends[number] if number in ends else read_header(connection, number)
@@ -136,7 +132,7 @@ def _headers(connection: Connection, count: int) -> Iterator[tuple[int, tuple[by
             yield number, lines
 
 
-def _latest(headers: Iterator[tuple[bytes, ...] | None]) -> float:
+def _latest(headers: list[tuple[bytes, ...] | None]) -> float:
     now = time.time()
     return max((message.arrival(lines, now) or 0.0 for lines in headers if lines), default=0.0)
 

@@ -169,17 +169,18 @@ def validity(facts: CertificateFacts, now: "datetime") -> str:
 
 
 def description(facts: CertificateFacts, known: str) -> Iterator[str]:
-    """Yield names and dates of the server certificate that the text `known` does not have."""
+    """Yield what the text `known` does not have of the server certificate."""
     if named(facts.subject) not in known:
         yield f"certificate: {named(facts.subject)}"
-    yield f"issuer: {named(facts.issuer)}"
+    if named(facts.issuer) not in known:
+        yield f"issuer: {named(facts.issuer)}"
     if facts.not_before and facts.not_after:
         ends = date(facts.not_after)
         begins = f"{facts.not_before:%Y-%m-%d %H:%M}"
         yield f"valid: from {begins}" + (" UTC" if ends in known else f" to {ends}")
     if facts.names and ", ".join(facts.names) not in known:
         yield f"names: {listed(facts.names, len(facts.names), facts.names_left_out)}"
-    if facts.unreadable:
+    if facts.unreadable and ", ".join(facts.unreadable) not in known:
         yield f"certificate: unreadable: {', '.join(facts.unreadable)}"
 
 

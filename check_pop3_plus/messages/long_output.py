@@ -4,7 +4,7 @@ Every line begins with a label and a colon, so that untrusted text cannot pass f
 What line 1 has is not repeated.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from check_pop3_plus.messages import certificates, hints
 from check_pop3_plus.messages.formats import age, count, date, reason
@@ -46,11 +46,14 @@ class Evidence:
         kinds: Sequence[Kind],
         line: str,
         is_diagnosed: bool = False,
+        system_store: Callable[[], str] = str,
     ) -> None:
         """Take the kinds of all findings, worst first, and line 1.
 
         With a diagnosis also the whole chain and transcript, and a chart of the times.
+        `system_store` returns the paths of the system trust store.
         """
+        self._system_store = system_store
         self._settings = settings
         self._report = report
         self._kinds = tuple(dict.fromkeys(kinds))
@@ -85,8 +88,8 @@ class Evidence:
     def _cure(self, failure: Failure) -> str | None:
         """Return what to try where more is known than the kind of the failure."""
         report = self._report
-        shaken = (*report.sessions, *report.with_certificates)
-        chain = next((each.chain for each in shaken if each.failure == failure), None)
+        handshakes = (*report.sessions, *report.with_certificates)
+        chain = next((each.chain for each in handshakes if each.failure == failure), None)
         found = certificates.cure(failure, chain, report.now) if chain else None
         return failure.cure if found is None else found
 
@@ -205,7 +208,8 @@ class Evidence:
 
     def _trust(self) -> str:
         tls = self._settings.tls
-        return sanitise(tls.ca_file or tls.ca_path or "the system trust store")
+        named = tls.ca_file or tls.ca_path
+        return sanitise(named or f"the system trust store ({self._system_store()})")
 
     def _times(self) -> Iterator[str]:
         """Yield the time of each phase: as a chart in a diagnosis, where it was slow."""

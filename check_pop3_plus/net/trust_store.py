@@ -86,6 +86,14 @@ def system() -> tuple[str | None, str | None]:
     return bundle, fullest if usable[fullest] else None
 
 
+def described() -> str:
+    """Return the paths of the system's CA file and directory that `system` chooses."""
+    try:
+        return " and ".join(filter(None, system()))
+    except ProbeError:
+        return "none found"
+
+
 def _usable(directory: str) -> int:
     """Return how many hashed files can be read, as far as that makes a whole store.
 

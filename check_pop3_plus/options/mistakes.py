@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from check_pop3_plus.model.sanitised_text import Printable, printable, sanitise
 from check_pop3_plus.options.table import BY_FLAG
 
-_LONG = tuple(flag for flag in BY_FLAG if flag.startswith("--"))
+_LONG = tuple(
+    flag for flag, entry in BY_FLAG.items() if flag.startswith("--") and not entry.unsupported
+)
 
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
 """What word processors and web pages make of a hyphen."""
@@ -50,6 +52,8 @@ _CURES = {
     **dict.fromkeys(("--cafile", "--cacert", "--ca", "--ca-cert"), "use --ca-file"),
     "--capath": "use --ca-path",
     "--string": "use -e or --expect",
+    "--json": "use --output json",
+    "--prometheus": "use --output prometheus",
 }
 """Options of other plugins and tools, without `-` inside where `nearest` would find them."""
 
@@ -66,8 +70,11 @@ def nearest(value: str, known: Iterable[str]) -> Printable:
     """Return `; did you mean ...?` for a typing mistake, else an empty text."""
     import difflib
 
-    found = difflib.get_close_matches(value.lower().replace("_", "-"), known, 1)
-    return printable("; did you mean {}?", found[0]) if found else printable("")
+    # Without the dashes, which all options share; one number is never meant for another.
+    by_word = {name.lstrip("-"): name for name in known}
+    word = value.lower().replace("_", "-").lstrip("-")
+    found = difflib.get_close_matches(word, by_word, 1) if word.strip("0123456789.") else ()
+    return printable("; did you mean {}?", by_word[found[0]]) if found else printable("")
 
 
 # --- arguments -------------------------------------------------------------------------------
@@ -79,8 +86,12 @@ def unknown_argument(argument: str, previous: str, has_host: bool) -> Printable:
     It is shown only if it begins with a dash: any other might be a password. `previous` is the
     flag before it, and `has_host` tells whether -H is given.
     """
-    if argument and argument[0] in _DASHES:
+    if not argument:
+        return printable("empty argument {} (an unset variable or macro?)", _place_of(previous))
+    if argument[0] in _DASHES:
         return _typographic(argument)
+    if re.match(r"-\w*\s", argument):
+        return printable("options and values need an argument each, not one in quotes together")
     if argument.startswith("-"):
         name = re.split(r"[=\s]", argument)[0]
         shown = sanitise(name, 60)
@@ -96,20 +107,23 @@ def unknown_argument(argument: str, previous: str, has_host: bool) -> Printable:
     return _positional(previous, has_host)
 
 
+def _place_of(previous: str) -> Printable:
+    return sanitise(f"after {previous}", 66) if previous else printable("at the beginning")
+
+
 def _positional(previous: str, has_host: bool) -> Printable:
     entry = BY_FLAG.get(previous)
-    hidden = "(not shown, might be a password)"
+    hidden = printable("(not shown, might be a password)")
     if entry is None:
-        where = sanitise(f"after {previous}", 66) if previous else "at the beginning"
         cure = "see --help" if has_host else "a host name needs -H: -H NAME"
-        return printable("unexpected argument {} {}; {}", where, printable(hidden), cure)
+        return printable("unexpected argument {} {}; {}", _place_of(previous), hidden, cure)
     takes = _TAKES_ONE.get(entry.name)
     if takes is None and not entry.value:
         takes = "no value"
     if takes is None:
         takes = "one value; put one with blanks in quotes"
     return printable(
-        "unexpected argument after {} {}; {} takes {}", previous, printable(hidden), previous,
+        "unexpected argument after {} {}; {} takes {}", previous, hidden, previous,
         printable(takes),
     )  # fmt: skip
 
@@ -144,7 +158,7 @@ def _not_a_host(name: str) -> tuple[str, ...]:
         tls = "; for pop3s add -S" if url[1].lower() in ("pop3s", "pops") else ""
         return (f"it is a URL; write only the host name{tls}",)
     if "$" in name:
-        return ("it contains a dollar sign (unresolved macro?)",)
+        return ("it contains a dollar sign",)
     if "@" in name:
         return ("it contains @; write only the host name, the user name goes to -U",)
     if re.search(r"\s", name.strip()) or "," in name:
@@ -163,7 +177,7 @@ def _not_a_host(name: str) -> tuple[str, ...]:
         return ("not a host name; a wildcard cannot be connected to",)
     if re.fullmatch(r"[0-9.]+", name):
         return ("not a host name or address: an IPv4 address has four numbers from 0 to 255",)
-    if ".." in name or name.startswith("."):
+    if ".." in f"{name}." or name.startswith("."):
         return ("not a host name or address: nothing between two dots",)
     if any(len(label) > 63 for label in name.split(".")):
         return ("not a host name or address: more than 63 characters between two dots",)

@@ -402,8 +402,12 @@ def _states(given: Given) -> dict[str, State]:
         name, separator, state_name = assignment.partition("=")
         if not separator:
             raise invalid("--state", assignment, "must be KIND=STATE")
-        if name not in {kind.value for kind in Kind} - {kind.value for kind in LOCAL}:
-            raise UsageError("invalid --state: unknown kind of failure {}", shown(name))
+        known = [kind.value for kind in Kind if kind not in LOCAL]
+        if name not in known:
+            from check_pop3_plus.options import mistakes
+
+            near = mistakes.nearest(name, known)
+            raise UsageError("invalid --state: unknown kind of failure {}{}", shown(name), near)
         states[name] = validators.state(state_name, "--state")
     return states
 

@@ -44,8 +44,14 @@ def no_password(username: str) -> ProbeError:
     return UsageError(message).at(username)
 
 
+_MACRO = r"\$\w[\w.:]*\$"
+"""A macro of Icinga or Nagios that nobody has replaced."""
+
+
 def _of_ini(value: str) -> str:
-    """Return what is often wrong with a value in an INI file, apart from its meaning."""
+    """Return what is often wrong with a value, above all in an INI file, apart from its meaning."""
+    if "$" in value:
+        return " (unresolved macro?)"
     if re.search(r"(^|\s)[#;]", value):
         return "; in an INI file a comment needs a line of its own"
     if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
@@ -100,8 +106,9 @@ def _number(low: int, high: int, reason: str) -> Callable[[str, str], int]:
 
 
 filled = _text(lambda text: text.strip() != "", "empty")
-path = _text(lambda text: text != "" and "\0" not in text, "empty, or not a path")
-username = _text(
+_macro = _text(lambda text: not re.search(_MACRO, text), "contains an unresolved macro")
+_path = _text(lambda text: text != "" and "\0" not in text, "empty, or not a path")
+_username = _text(
     lambda text: text != "" and not any(char < " " or char == "\x7f" for char in text),
     "empty, or with control characters",  # they would end a command
 )
@@ -110,6 +117,17 @@ visible = _text(
     "must be visible ASCII and not empty",
 )
 """A client's identifier or a scope (RFC 6749 appendix A)."""
+
+
+def path(value: str, option: str) -> str:
+    """Return a path that the system can take."""
+    return _path(_macro(value, option), option)
+
+
+def username(value: str, option: str) -> str:
+    """Return a user name that does not end a command."""
+    return _username(_macro(value, option), option)
+
 
 port = _number(1, 65535, "must be")
 whole_number = _number(1, 99999, "must be a whole number")
@@ -177,6 +195,8 @@ def _ascii_form(name: str, option: str) -> str:
     import stringprep
     import unicodedata
 
+    if any(unicodedata.category(char) in ("Pi", "Pf", "Ps", "Pe") for char in name):
+        raise invalid(option, name, "it contains typographic quotes or brackets")
     if any(
         char in _IDNA_DEVIATIONS or stringprep.in_table_a1(char)  # unknown to IDNA 2003
         for char in name + unicodedata.normalize("NFKC", name)
@@ -338,12 +358,17 @@ _RANGE = rf"@?(?:(?P<start>~|{_NUMBER})?:)?(?P<end>{_NUMBER})?"
 
 def range_spec(spec: str, option: str) -> str:
     """Check a range of the plugin guidelines: `[@][start:][end]`, start not above end."""
+    return _range(spec, spec, option, "must be as 5, 0.5 or 2:5")
+
+
+def _range(spec: str, given: str, option: str, form: str) -> str:
+    """Return a range without units, which was `given` with units as in `form`."""
     matched = re.fullmatch(_RANGE, spec)
     if not matched or spec in ("", "@"):
-        raise UsageError("invalid range for {}: {}", option, shown(spec))
+        raise UsageError("invalid range for {}: {}; " + form, option, shown(given))
     start, end = matched["start"], matched["end"]
     if end is not None and start != "~" and float(start or 0) > float(end):
-        raise UsageError("invalid range for {}: {} (start above end)", option, shown(spec))
+        raise UsageError("invalid range for {}: {} (start above end)", option, shown(given))
     return spec
 
 
@@ -360,22 +385,23 @@ _AGES = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def size_range(spec: str, option: str) -> str:
     """Check a range of sizes, and turn K, M and G (powers of 1024) into bytes."""
-    return _range_with_units(spec, option, _SIZES)
+    return _range_with_units(spec, option, _SIZES, "must be as 5M, 500K or 1K:2G")
 
 
 def age_range(spec: str, option: str) -> str:
     """Check a range of ages, and turn s, m, h and d into seconds."""
-    return _range_with_units(spec, option, _AGES)
+    return _range_with_units(spec, option, _AGES, "must be as 90s, 20m, 12h or 3d")
 
 
-def _range_with_units(spec: str, option: str, units: Mapping[str, int]) -> str:
+def _range_with_units(spec: str, option: str, units: Mapping[str, int], form: str) -> str:
     def number(matched: re.Match[str]) -> str:
         try:
             return str(int(float(matched[1]) * units[matched[2]]))
         except ValueError as error:
-            raise UsageError("invalid range for {}: {}", option, shown(spec)) from error
+            raise UsageError("invalid range for {}: {}; " + form, option, shown(spec)) from error
 
-    return range_spec(re.sub(f"([0-9.]+)([{''.join(units)}])", number, spec), option)
+    plain = re.sub(f"([0-9.]+)([{''.join(units)}])", number, spec)
+    return _range(plain, spec, option, form)
 
 
 def certificate_limits(spec: str, option: str) -> tuple[Remaining, Remaining | None]:

@@ -23,6 +23,12 @@ def require_top(known: grammar.Capabilities | None) -> None:
         raise ProbeError(Kind.NO_CAPABILITY, "does not offer TOP, by which messages are dated")
 
 
+def at_ends(count: int) -> list[int]:
+    """Return the numbers of the first and the last messages of `count`."""
+    numbers = range(1, count + 1)
+    return sorted({*numbers[:AT_EACH_END], *numbers[-AT_EACH_END:]})
+
+
 def read_dates(
     connection: Connection, mailbox: MailboxFacts, known: grammar.Capabilities | None
 ) -> MessageDates:
@@ -31,9 +37,7 @@ def read_dates(
     Raises ProbeError: no-capability, mailbox; what `Connection.request` raises.
     """
     require_top(known)
-    last = mailbox.messages
-    numbers = sorted({*range(1, AT_EACH_END + 1), *range(last - AT_EACH_END + 1, last + 1)})
-    headers = (read_header(connection, number) for number in numbers if 1 <= number <= last)
+    headers = (read_header(connection, number) for number in at_ends(mailbox.messages))
     return dates_of([message.arrival(lines, time.time()) for lines in headers if lines is not None])
 
 

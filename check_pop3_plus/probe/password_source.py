@@ -113,7 +113,9 @@ def _take_variable(name: str) -> bytes:
     value = os.environb.pop(os.fsencode(name), None)
     if value is None:
         if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):  # possibly the password itself
-            raise config_error("the environment variable of --password-env is not set")
+            raise config_error(
+                "--password-env needs the name of an environment variable, not its value"
+            )
         raise config_error("environment variable {} is not set", name)
     return value
 

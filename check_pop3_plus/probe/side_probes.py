@@ -215,27 +215,23 @@ def add_certificates(session: Session, prerequisites: Prerequisites, deadline: D
     """
     wanted = prerequisites.settings.assertions.cert_types
     for each in wanted:
-        other = _shaken(session.address, each, prerequisites, deadline)
+        other = _handshake_for(each, session.address, prerequisites, deadline)
+        # The same certificate is evaluated once.
+        is_same = session.tls and other.tls and session.tls.sent[:1] == other.tls.sent[:1]
         if other.failure and other.failure.kind is Kind.OLD_TLS and len(wanted) > 1:
             text = printable("{} key type: server {}", each.upper(), other.failure.message)
             session.notes.append(Note(Kind.OLD_TLS, text))
-        elif other.failure or not session.tls or not other.tls or not _same(session, other):
+        elif other.failure or not is_same:
             session.of_other_types.append(other)
 
 
-def _same(session: Session, other: Session) -> bool:
-    """Return whether both have the same server certificate, which is evaluated once."""
-    leaves = [each.tls.sent[:1] for each in (session, other) if each.tls]
-    return leaves[0] == leaves[1]
-
-
-def _shaken(
-    address: Address, cert_type: str, prerequisites: Prerequisites, deadline: Deadline
+def _handshake_for(
+    cert_type: str, address: Address, prerequisites: Prerequisites, deadline: Deadline
 ) -> Session:
     """Return the session of a handshake with certificates of one key type."""
     found = Session(address)
 
-    def shake(connection: Connection) -> None:
+    def work(connection: Connection) -> None:
         nonlocal found
         found = connection.session
         _prepare_handshake(connection)
@@ -245,7 +241,7 @@ def _shaken(
             require_certificate(connection)
 
     try:
-        on_separate_connection(address, prerequisites, deadline, shake)
+        on_separate_connection(address, prerequisites, deadline, work)
     except ProbeError as error:
         is_handshake = found.timeline.failed is Phase.TLS and found.tls is None
         if is_handshake and error.kind in (Kind.TLS, Kind.OLD_TLS, Kind.CLOSED):

@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from check_pop3_plus.certificate import rfc5280_rules
 from check_pop3_plus.certificate.der import parse
 from check_pop3_plus.model.sanitised_text import sanitise
+from check_pop3_plus.net import trust_store
 from check_pop3_plus.options import validators
 from tests.pki.certificates import INTERMEDIATE_DAYS, Pki
 from tests.servers.scripted_server import PoliteServer, ScriptedServer, expect, say
-from tests.support.command import Run
+from tests.support.command import Run, run
 from tests.support.faults import CANARY, check, flags, kinds
 
 MODES = ("tls", "stls")
@@ -170,8 +171,20 @@ def test_intermediate_missing_is_named(pki: Pki) -> None:
     assert kinds(done) == ["untrusted"]
     assert " unknown, server sent 1 certificate (" in done.verdict
     issuer = sanitise(loaded(pki, "nochain").issuer.rfc4514_string())
-    assert said(done, "issuer") == [f"issuer: {issuer}"]
-    assert len(said(done, "trust store")) == 1
+    assert f"not trusted: issuer {issuer} unknown" in done.verdict
+    assert said(done, "issuer") == []
+    assert said(done, "trust store") == [f"trust store: {pki.ca_file}"]
+
+
+def test_certificate_untrusted_by_the_system_names_its_store(pki: Pki) -> None:
+    """The file or directory that was searched, as it differs between distributions and Pythons."""
+    with PoliteServer({}, tls=pki.server("good")) as server:
+        done = run("-H", "127.0.0.1", "-p", str(server.port), "-S")
+
+    assert kinds(done) == ["untrusted"]
+    [line] = said(done, "trust store")
+    assert line == f"trust store: the system trust store ({trust_store.described()})"
+    assert "(/" in line
 
 
 def test_intermediate_from_trust_store_is_named(pki: Pki, tmp_path: Path) -> None:

@@ -173,6 +173,9 @@ REFUSALS = {
 }
 
 
+STEPS = {"greeting": "the greeting", "MAIL": "MAIL FROM", "RCPT": "RCPT TO", "message": "DATA"}
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     "verb",
@@ -193,8 +196,9 @@ def test_submission_refused_is_by_the_first_digit(
         done = play(server, smtp, mode)
 
     assert kinds(done) == [kind]
-    assert reply.decode().strip() in done.line
+    assert f": {reply.decode().strip()}, at {STEPS.get(verb, verb)}" in done.line
     assert len(server.logins) == 1
+    assert smtp.commands[:1] in ([], [b"ehlo [127.0.0.1]"])
 
 
 @pytest.mark.parametrize(
@@ -220,6 +224,9 @@ def test_submission_at_a_hostile_server_is_submission(
     assert kinds(done) == ["submission"]
     assert done.seconds < 6
     assert "submission failed at localhost:" in done.line
+    is_late = replies == {"EHLO": None}
+    assert ("no answer in time, at EHLO" in done.line) is is_late
+    assert (" in time, at " in done.line) is is_late
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -230,6 +237,7 @@ def test_submission_without_a_connection_is_critical(mode: str, pki: Pki, play: 
         done = play(server, port, mode)
 
     assert kinds(done) == ["submission"]
+    assert f"localhost:{port}: connection refused, at the connection" in done.line
 
 
 LOGIN = ("--smtp-username", "sender", "--smtp-password-env", "SMTP")
@@ -252,6 +260,8 @@ def test_submission_with_tls_logs_in(how: str, link: str, pki: Pki, play: Play) 
 
         assert kinds(done) == expected, done.out
         assert smtp.logins == [b"sender"]
+        assert (", at AUTH" in done.line) is bool(expected)
+        assert expected or smtp.commands[-1].lower() == b"quit"
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -277,7 +287,7 @@ def test_submission_without_starttls_offered_sends_nothing(pki: Pki, play: Play)
         done = play(server, smtp, "plain", "--smtp-starttls", *LOGIN)
 
     assert kinds(done) == ["submission"]
-    assert "does not offer STARTTLS" in done.line
+    assert "does not offer STARTTLS, at STARTTLS" in done.line
     assert [each.split()[0].lower() for each in smtp.commands] == [b"ehlo"]
 
 

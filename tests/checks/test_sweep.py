@@ -564,7 +564,7 @@ _WRONG_VALUES = (
     ("username = u; password-env = UNSET", "environment variable UNSET is not set"),
     (
         "username = u; password-env = no variable",
-        "the environment variable of --password-env is not set",
+        "--password-env needs the name of an environment variable, not its value",
     ),
     ("username = u; password-file = /missing/file", "cannot open password file /missing/file"),
     ("username = u; password-file = {0}/empty", "password file "),

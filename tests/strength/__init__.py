@@ -45,6 +45,13 @@ MODULES = {
     "ini": "options.ini",
     "settings_builder": "options.settings_builder",
     "mistakes": "options.mistakes",
+    "message": "pop3.message",
+    "message_headers": "probe.message_headers",
+    "probe_message": "delivery.probe_message",
+    "delivery_mailbox": "delivery.mailbox",
+    "round_trip": "delivery.round_trip",
+    "delivery_submission": "delivery.submission",
+    "smtp": "net.smtp",
 }
 """The measured modules, by their names in reports."""
 
@@ -66,6 +73,10 @@ GROUPS = {
     ),
     "diagnosis": ("tools", "likely_cause"),
     "programs and files": ("programs", "files"),
+    "delivery": (
+        *("message", "message_headers", "probe_message", "delivery_mailbox", "round_trip"),
+        *("delivery_submission", "smtp"),
+    ),
     "options": ("validators", "ini", "settings_builder", "mistakes"),
 }
 """The modules that parse untrusted input, that evaluate it, and that read what the user writes."""
@@ -79,6 +90,7 @@ UNITS = (
     "unit/model",
     "unit/support",
     "unit/sweep",
+    "unit/delivery",
     "unit/diagnosis",
     "unit/options",
     "checks/test_sweep.py",
@@ -89,6 +101,8 @@ UNITS = (
     "checks/test_password_command.py",
     "checks/test_secrets.py",
     "checks/test_transcript.py",
+    "checks/test_message_age.py",
+    "checks/test_round_trip.py",
     "properties/test_grammar.py",
     "properties/test_options.py",
     "properties/test_output.py",

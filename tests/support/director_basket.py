@@ -108,7 +108,7 @@ SPELLINGS = {
 
 REMARKS = {
     "hostname": "Default: the address of the host.",
-    "certificate": "The certificate service uses 30d/33%,7d/10% if this is empty.",
+    "certificate": "The certificate service uses 25%,10% if this is empty.",
     "username": "Only the login service uses it.",
     "timeout": "The login service uses 20 if this is empty.",
     "password_file": "It is read by the Icinga user on the machine that runs the check.",
@@ -405,7 +405,7 @@ def service_templates(table: list[Option]) -> list[dict[str, Any]]:
             max_check_attempts="3",
             vars={
                 "pop3_kind": "certificate",
-                "pop3_certificate_default": "30d/33%,7d/10%",
+                "pop3_certificate_default": "25%,10%",
             },
             fields=everyday("username", "password_file"),
         ),

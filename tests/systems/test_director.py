@@ -146,7 +146,7 @@ def test_service_set_of_healthy_server_is_ok(
     mine = {
         "POP3": {"--all-addresses", "--diagnose", "--expect +OK", "--warning 9"},
         "POP3 certificate": {
-            *("--all-addresses", "--certificate 30d/33%,7d/10%", "--min-key-bits 2048"),
+            *("--all-addresses", "--certificate 25%,10%", "--min-key-bits 2048"),
         },
         "POP3 login": {
             *("--messages-warning 100", "--username monitor", "--warning 9", "--timeout 20"),

@@ -184,7 +184,7 @@ def test_full_entry_gives_three_services(icinga: Icinga, hosted: Hosted) -> None
     }
     only = set().union(*mine.values())
     assert {name: given & only for name, given in options.items()} == mine
-    assert "30d/33%,7d/10%" in options["pop!Mailbox certificate"]
+    assert "25%,10%" in options["pop!Mailbox certificate"]
     assert PASSWORDS["monitor"] not in str([services, results])
 
 

@@ -84,6 +84,15 @@ def test_system_trust_missing_is_config(compiled: Path) -> None:
     )
 
 
+def test_system_trust_is_described_by_its_paths(compiled: Path) -> None:
+    """The long output of an untrusted certificate names what was searched."""
+    assert trust_store.described() == "none found"
+    (compiled / "bundle.pem").write_text(PEM)
+    directory = hash_some(compiled, 1)
+
+    assert trust_store.described() == f"{compiled / 'bundle.pem'} and {directory}"
+
+
 def test_system_trust_thirty_hashed_certificates_are_a_store(compiled: Path) -> None:
     """Distributions trust over a hundred."""
     (compiled / "bundle.pem").write_text(PEM)

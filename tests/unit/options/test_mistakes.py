@@ -9,6 +9,29 @@ HOST = ("-H", "pop.example.test")
 LONG_DASH, MINUS = "\u2013", "\u2212"
 
 MISTAKES = [
+    ((*HOST, "--json"), "use --output json"),
+    ((*HOST, "--perfdata"), "unknown option --perfdata; see --help"),
+    ((*HOST, "--quiet"), "unknown option --quiet; see --help"),
+    ((*HOST, "--tls-min", "1.0"), "must be one of 1.1, 1.2, 1.3"),
+    ((*HOST, "--tls-min", "TLSv1.2"), "did you mean 1.2?"),
+    ((*HOST, "--state", "timout=ok"), "unknown kind of failure timout; did you mean timeout?"),
+    ((*HOST, "-w", "2s"), "invalid range for --warning: 2s; must be as 5, 0.5 or 2:5"),
+    (
+        (*HOST, "-U", "u", "--allow-insecure-login", "--size-warning", "5MB"),
+        "invalid range for --size-warning: 5MB; must be as 5M, 500K or 1K:2G",
+    ),
+    (
+        (*HOST, "-U", "u", "--allow-insecure-login", "--oldest-warning", "1week"),
+        "invalid range for --oldest-warning: 1week; must be as 90s, 20m, 12h or 3d",
+    ),
+    ((*HOST, "-S", "-U", "$USER1$"), "invalid --username: contains an unresolved macro"),
+    ((*HOST, "-S", "--ca-file", "$x.y$/ca"), "invalid --ca-file: contains an unresolved macro"),
+    ((*HOST, "-p", "$port$"), "must be from 1 to 65535 (unresolved macro?)"),
+    ((*HOST, ""), "empty argument after -H (an unset variable or macro?)"),
+    (("",), "empty argument at the beginning (an unset variable or macro?)"),
+    ((*HOST, "-S -D 30"), "options and values need an argument each, not one in quotes together"),
+    (("-H", "\u201cpop.example\u201d"), "it contains typographic quotes or brackets"),
+    (("-H", "pop.example.."), "nothing between two dots"),
     ((*HOST, "--starttsl"), "unknown option --starttsl; did you mean --starttls?"),
     ((*HOST, "--passwordfile", "f"), "did you mean --password-file?"),
     ((*HOST, "--password_file", "f"), "did you mean --password-file?"),

@@ -1,6 +1,7 @@
 """Reading command lines and INI sections into settings."""
 
 import py_compile
+import string
 from pathlib import Path
 
 import pytest
@@ -24,12 +25,17 @@ from check_pop3_plus.model.settings import (
 )
 from check_pop3_plus.options import help_text, parser, validators
 from check_pop3_plus.options.parser import HelpRequested
+from check_pop3_plus.options.table import BY_FLAG, ENTRIES, Entry
 from check_pop3_plus.options.validators import UsageError
 from tests.support.settings_from import check_settings
 
 HOST = ("-H", "pop.example.test")
 TOKEN_URL = ("--oauth-token-url", "https://id.example.test/token")
 FETCH = (*TOKEN_URL, "--oauth-client-id", "me", "--oauth-client-secret-file", "s")
+
+
+PLAIN = string.ascii_letters + string.digits + "_./:=,@%+-"
+"""The characters of a command that is shown to be repeated."""
 
 
 def parsed(*argv: str) -> Settings:
@@ -133,7 +139,6 @@ def test_host_invalid_is_refused(host: str) -> None:
         ((*HOST, "--verify", "maybe"), "invalid --verify maybe: must be one of full, chain, none"),
         ((*HOST, "--tls-min", "1.0"), "invalid --tls-min 1.0: must be one of 1.1, 1.2, 1.3"),
         ((*HOST, "--auth", "x"), "invalid --auth x"),
-        ((*HOST, "--client-key", "k"), "--client-key needs --client-cert"),
         ((*HOST, "--ca-file", ""), "invalid --ca-file"),
         (
             (*HOST, "-U", "u", "-S", "--password-file", "a", "--password-env", "b"),
@@ -487,6 +492,44 @@ def test_verbose_version_names_missing_bytecode(
         parser.read(argv)
 
 
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("--certificate", "25%,10%"), "-D 25%,10%"),
+        (
+            ("-U", "monitor@example.org", "--password-file", "/x"),
+            "-U monitor@example.org --password-file /x",
+        ),
+        (("-U", "a", "--password-env", "NAME"), "-U a --password-env NAME"),
+        (("-e", "one", "-e", "two"), "-e one -e two"),
+        (("-p", "1", "-p", "2"), "-p 2"),
+        (("--diagnose=dns,tcp",), "--diagnose=dns,tcp"),
+        (("--pin", f"sha256:{'A' * 43}="), f"--pin sha256:{'A' * 43}="),
+    ],
+)
+def test_command_of_plain_words_repeats_the_check(argv: tuple[str, ...], words: str) -> None:
+    """In the order of --help; of a secret it has the file or the variable."""
+    secure = ("-S",) if "-e" not in argv and "-p" not in argv else ()
+
+    assert words in parsed(*HOST, *secure, *argv).command
+    assert parsed(*HOST, *secure, *argv).command.startswith("check_pop3_plus -H ")
+
+
+@pytest.mark.parametrize("character", [*sorted(set(map(chr, range(32, 127))) - set(PLAIN)), "\xe4"])
+def test_command_with_another_character_is_left_out(character: str) -> None:
+    """A shell, a mail client or a web page would change it, or it would need quotes."""
+    assert parsed(*HOST, "-e", f"a{character}b").command == ""
+    assert parsed(*HOST, "-e", f"a{PLAIN}b").command != ""
+
+
+def test_command_with_a_password_command_is_left_out_where_it_has_arguments() -> None:
+    """It has blanks; the name of a program alone is plain."""
+    login = (*HOST, "-S", "-U", "a", "--password-command")
+
+    assert parsed(*login, "/usr/bin/secret --of a").command == ""
+    assert parsed(*login, "/usr/bin/secret").command.endswith(" --password-command /usr/bin/secret")
+
+
 def test_help_and_version_raise_help_requested() -> None:
     """Both are text to print, not an error."""
     with pytest.raises(HelpRequested, match=r"^check_pop3_plus \d+\.\d+\.\d+$"):
@@ -744,3 +787,26 @@ def test_section_flag_takes_true_and_false(tmp_path: Path, value: str, security:
     file.write_text(f"[check_pop3_plus]\nssl = {value}\n")
 
     assert check_settings([*HOST, f"--extra-opts=@{file}"]).tls.security is security
+
+
+NEEDY = [entry for entry in ENTRIES if entry.needs]
+
+VALUES = {"N": "1024", "FILE": "/x", "TEXT": "x", "DAYS": "90", "TYPE": "rsa"}
+VALUES["sha256:HASH"] = "sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize("entry", NEEDY, ids=lambda entry: entry.name)
+def test_option_without_the_one_that_it_needs_is_refused(entry: Entry) -> None:
+    """The row in the table says which one; any of several is enough."""
+    argv = ["-H", "x", entry.name, *([VALUES[entry.value]] if entry.value else [])]
+    with pytest.raises(UsageError) as caught:
+        check_settings(argv)
+
+    assert caught.value.message == f"{entry.name} needs {entry.needs}"
+    for flag in entry.needs.split(" or "):
+        assert check_settings([*argv, flag, *(["/y"] if BY_FLAG[flag].value else [])])
+
+
+def test_expiry_threshold_is_enough_for_options_that_need_tls() -> None:
+    """-D implies -S."""
+    assert check_settings(["-H", "x", "-D", "14", "--issuer", "x"]).assertions.issuer == "x"

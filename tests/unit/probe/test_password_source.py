@@ -214,7 +214,10 @@ def test_variable_with_two_lines_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("name", ["", "a=b", "a\0b"])
 def test_variable_impossible_name_is_refused(name: str) -> None:
     """An impossible name, possibly the password itself, is not shown."""
-    assert refused(env=name) == "the environment variable of --password-env is not set"
+    assert (
+        refused(env=name)
+        == "--password-env needs the name of an environment variable, not its value"
+    )
 
 
 def test_no_source_is_refused() -> None:

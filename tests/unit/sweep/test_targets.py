@@ -1,0 +1,321 @@
+"""The submit targets that write to a file, a pipe or standard output."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from check_pop3_plus.check.verdict import Figure, Verdict
+from check_pop3_plus.model.failures import ProbeError
+from check_pop3_plus.model.settings import CommandFile, JsonLines, MetricsFile, State, Sweep
+from check_pop3_plus.support.deadline import Deadline
+from check_pop3_plus.sweep import summary
+from check_pop3_plus.sweep.outcome import Outcome
+from check_pop3_plus.sweep.services import Service
+from check_pop3_plus.sweep.targets import (
+    json_target,
+    nagios_target,
+    submission,
+)
+from tests.support.submission import refusals
+
+
+def outcome(
+    name: str = "a!b", state: State = State.OK, text: str = "fine", is_readable: bool = True
+) -> Outcome:
+    return Outcome(Service(name), Verdict(state, text), is_readable, ended=12.6)
+
+
+def soon() -> Deadline:
+    return Deadline(time.monotonic() + 5)
+
+
+# --- prometheus ------------------------------------------------------------------------------
+
+
+def metrics_of(path: Path) -> dict[str, str]:
+    """Return the values of a file, by their names with labels."""
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    return dict(line.rsplit(" ", 1) for line in lines)
+
+
+def states_of(path: Path) -> list[str]:
+    """Return the states of all services in a file, sorted."""
+    held = [key for key, value in metrics_of(path).items() if value == "1"]
+    found = [re.search('state="([^"]*)"', key, re.IGNORECASE) for key in held]
+    return sorted(each[1].upper() for each in found if each)
+
+
+def opened(path: Path) -> submission.Target:
+    return submission.open_target(MetricsFile(str(path)), soon())
+
+
+def test_metrics_of_a_complete_sweep_replace_the_file(tmp_path: Path) -> None:
+    """With the time of the sweep and the number of services without a result."""
+    path = tmp_path / "pop3.prom"
+    path.write_text("old\n")
+    target = opened(path)
+    before = time.time()
+
+    for each in (outcome(), outcome("c!d", State.CRITICAL)):
+        target.submit(each)
+    assert path.read_text() == "old\n"
+    target.complete(3)
+
+    assert target.finish() == []
+    found = metrics_of(path)
+    assert states_of(path) == ["CRITICAL", "OK"]
+    own = f'{{sweep="{path}"}}'
+    assert float(found[f"pop3_sweep_not_done_services{own}"]) == 3
+    assert abs(float(found[f"pop3_sweep_last_run_timestamp_seconds{own}"]) - before) < 5
+    assert os.listdir(tmp_path) == ["pop3.prom"]
+
+
+def test_metrics_of_two_sections_with_one_name_are_of_the_valid_one(tmp_path: Path) -> None:
+    """In any order: node_exporter refuses duplicate series."""
+    valid, invalid = outcome(), outcome(state=State.UNKNOWN, is_readable=False)
+    for order in ((valid, invalid), (invalid, valid)):
+        target = opened(tmp_path / "pop3.prom")
+        assert target.takes_invalid
+        for each in order:
+            target.submit(each)
+        target.complete(0)
+        assert states_of(tmp_path / "pop3.prom") == ["OK"]
+
+
+def test_metrics_of_an_interrupted_sweep_leave_the_old_file(tmp_path: Path) -> None:
+    """Every service is named: without their metrics the alerts of the missing ones would end."""
+    path = tmp_path / "pop3.prom"
+    path.write_text("old\n")
+    target = opened(path)
+    one = outcome()
+
+    target.submit(one)
+
+    assert target.finish() == [(one, "the sweep ended first")]
+    assert path.read_text() == "old\n"
+
+
+def test_metrics_file_not_written_names_every_service(tmp_path: Path) -> None:
+    """With the reason of the system."""
+    path = tmp_path / "gone" / "pop3.prom"
+    path.parent.mkdir()
+    target, one = opened(path), outcome()
+    path.parent.rmdir()
+
+    target.submit(one)
+    target.complete(0)
+
+    assert target.finish() == [(one, f"cannot write {path}: No such file or directory")]
+
+
+def test_metrics_directory_that_cannot_be_written_is_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the effective user; before any check. A bare file name is in the working directory."""
+    missing = tmp_path / "missing"
+    with pytest.raises(ProbeError, match=f"^cannot write to directory {missing} of --submit$"):
+        opened(missing / "pop3.prom")
+    asked = []
+
+    def access(directory: str, mode: int, *, effective_ids: bool) -> bool:
+        asked.append((directory, mode, effective_ids))
+        return True
+
+    monkeypatch.setattr(os, "access", access)
+    opened(Path("pop3.prom"))
+
+    assert asked == [(".", os.W_OK | os.X_OK, True)]
+
+
+# --- JSON lines --------------------------------------------------------------------------------
+
+
+@contextmanager
+def as_standard_output(descriptor: int) -> Iterator[None]:
+    """Let descriptor 1 be another one."""
+    saved = os.dup(1)
+    os.dup2(descriptor, 1)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+
+
+def standard_output() -> submission.Target:
+    return submission.open_target(JsonLines(), soon())
+
+
+def test_json_line_is_whole_and_of_invalid_sections_too(tmp_path: Path) -> None:
+    """One object a line."""
+    file = os.open(tmp_path / "out", os.O_RDWR | os.O_CREAT)
+    target = standard_output()
+    assert target.takes_invalid
+    with as_standard_output(file):
+        said = refusals(target, outcome(), outcome("c!d"))
+
+    assert said == [None, None]
+    lines = (tmp_path / "out").read_text().splitlines()
+    assert [json.loads(line)["host"] for line in lines] == ["a", "c"]
+
+
+class Disk:
+    """A file system that takes so many bytes, then none, then all again."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+        self.room = room
+        self._write = os.write
+        monkeypatch.setattr(os, "write", self.write)
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        if not self.room:
+            self.room = 1 << 20
+            raise OSError(28, "No space left on device")
+        written = self._write(descriptor, data[: self.room])
+        self.room -= written
+        return written
+
+
+@pytest.mark.parametrize("room", [0, 1, 20])
+def test_json_line_written_in_part_is_removed_from_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """What was there before stays, and the next line is readable."""
+    path = tmp_path / "out"
+    path.write_text("before\n")
+    file = os.open(path, os.O_RDWR)
+    os.lseek(file, 0, os.SEEK_END)
+    Disk(monkeypatch, room)
+    with as_standard_output(file):
+        said = refusals(standard_output(), outcome(), outcome("c!d"))
+
+    assert said == ["cannot write to standard output: No space left on device", None]
+    first, second = path.read_text().splitlines()
+    assert first == "before"
+    assert json.loads(second)["host"] == "c"
+
+
+def test_json_line_written_in_part_to_a_longer_file_is_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind it stands what is not ours: nothing is removed, and no line follows."""
+    path = tmp_path / "out"
+    path.write_text("x" * 500)
+    file = os.open(path, os.O_RDWR)
+    Disk(monkeypatch, 20)
+    with as_standard_output(file):
+        said = refusals(standard_output(), outcome(), outcome("c!d"))
+
+    assert said[1] == "the line before it is incomplete"
+    assert len(path.read_text()) == 500
+
+
+def test_json_line_written_in_part_to_a_pipe_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe takes nothing back."""
+    reader, writer = os.pipe()
+    Disk(monkeypatch, 1)
+    with as_standard_output(writer):
+        said = refusals(standard_output(), outcome(), outcome("c!d"))
+    os.close(writer)
+
+    assert said[1] == "the line before it is incomplete"
+    assert os.read(reader, 100) == b"{"
+    os.close(reader)
+
+
+def test_json_lines_that_nobody_reads_end_at_the_deadline() -> None:
+    """The summary has a second of its own, after the deadline of the results."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    while select.select([], [writer], [], 0)[1]:
+        os.write(writer, bytes(select.PIPE_BUF))
+    target = json_target.open_target(JsonLines(), Deadline(time.monotonic() + 0.3))
+    tally = summary.Tally([], Sweep("f"))
+    with as_standard_output(writer):
+        began = time.monotonic()
+        assert target.send(outcome(), 0) == "standard output is not read"
+        assert 0.2 < time.monotonic() - began < 0.8
+        assert target.print_summary(Verdict(State.OK, "done"), tally) == 3
+        assert 1.2 < time.monotonic() - began < 1.9
+        os.read(reader, 1 << 20)
+        assert target.print_summary(Verdict(State.WARNING, "done"), tally) == 1
+    os.close(writer)
+    os.close(reader)
+
+
+# --- Nagios ------------------------------------------------------------------------------------
+
+
+def commands(tmp_path: Path, *outcomes: Outcome) -> list[str]:
+    """Return the external commands for some outcomes."""
+    path = tmp_path / "nagios.cmd"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    assert refusals(submission.open_target(CommandFile(str(path)), soon()), *outcomes) == [
+        None for _ in outcomes
+    ]
+    text = os.read(reader, 1 << 20).decode()
+    os.close(reader)
+    return text.splitlines(keepends=True)
+
+
+def test_nagios_command_is_cut_at_a_figure(tmp_path: Path) -> None:
+    """Half a number is another number; the line break counts."""
+    figures = tuple(Figure(f"x{n:03}", 1) for n in range(250))
+    for length in range(2300, 2308):  # wherever the limit falls inside a figure
+        verdict = Verdict(State.OK, "t", figures)
+        folder = tmp_path / str(length)
+        folder.mkdir()
+        [line] = commands(folder, Outcome(Service("a!" + "b" * length), verdict, ended=12.6))
+        assert nagios_target.LINE_LIMIT - 8 < len(line) <= nagios_target.LINE_LIMIT
+        assert re.search(r" x[0-9]{3}=1\n$", line), line[-20:]
+
+
+def test_nagios_command_longer_by_its_line_break_is_cut(tmp_path: Path) -> None:
+    """A pipe takes the limit at once, not a byte more."""
+    head = len("[13] PROCESS_SERVICE_CHECK_RESULT;a;;0;POP3 OK - t | x=1")
+    name = "a!" + "b" * (nagios_target.LINE_LIMIT - head)
+    verdict = Verdict(State.OK, "t", (Figure("x", 1),))
+
+    [line] = commands(tmp_path, Outcome(Service(name), verdict, ended=12.6))
+
+    assert line.endswith(" - t |\n")
+
+
+def test_nagios_command_has_as_many_whole_lines_as_fit(tmp_path: Path) -> None:
+    """The lines after the first that does not fit are left out, also short ones."""
+    head = len("[13] PROCESS_SERVICE_CHECK_RESULT;a;b;0;POP3 OK - t\\n")
+    for spare, is_in in ((1, True), (0, False)):
+        folder = tmp_path / str(spare)
+        folder.mkdir()
+        lines = ("y" * (nagios_target.LINE_LIMIT - head - spare), "short")
+        verdict = Verdict(State.OK, "t", lines=lines, is_verbose=True)
+        [line] = commands(folder, Outcome(Service("a!b"), verdict, ended=12.6))
+        assert ("y" in line) == is_in, len(line)
+        assert "short" not in line
+        assert line.endswith("\n")
+
+
+def test_nagios_pipe_replaced_by_a_file_is_not_written(tmp_path: Path) -> None:
+    """It is checked again after it is opened, is no terminal of the process, and is closed."""
+    path = tmp_path / "nagios.cmd"
+    os.mkfifo(path)
+    target = nagios_target.open_target(CommandFile(str(path)), soon())
+    path.unlink()
+    path.touch()
+    before = os.listdir("/proc/self/fd")
+
+    with pytest.raises(submission.NotDelivered, match=f"^cannot write to {path}: not a FIFO$"):
+        target.send(outcome(), 0)
+
+    assert path.read_bytes() == b""
+    assert os.listdir("/proc/self/fd") == before
