@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _MANY = 500
 """Services from which on more processes gain more than they cost."""
 
+_MOST = 128
+"""Workers; their number is sent as one byte."""
+
 _GRACE_SECONDS = 0.2
 """How long after the deadline a worker may take to send what is finished."""
 
@@ -170,9 +173,9 @@ class Workers:
         os.close(worker.pipe)
         self._why_late.append(worker.why_late)
         code = os.waitstatus_to_exitcode(os.waitpid(worker.pid, 0)[1])
-        reason = f"its worker process failed with exit code {code}; use --workers 1"
+        reason = f"its worker process failed with exit code {code}, use --workers 1"
         if code < 0:
-            reason = f"its worker process was killed by signal {-code}; see the kernel log"
+            reason = f"its worker process was killed by signal {-code}, see the kernel log"
         for service in worker.left.values() if code else ():
             yield Outcome(service, Verdict(State.UNKNOWN, reason, shortage=reason))
 
@@ -258,7 +261,7 @@ def shares_of(services: list[Service], wanted: Sweep) -> list[list[Service]]:
     number = wanted.workers
     if number is None:
         number = len(os.sched_getaffinity(0)) if len(services) >= _MANY else 1
-    number = min(number, wanted.jobs)
+    number = min(number, wanted.jobs, _MOST)
     if number == 1:
         return [services]
     shares: list[list[Service]] = [[] for _ in range(number)]

@@ -101,7 +101,9 @@ def longest_rsa_key() -> rsa.RSAPrivateKey:
     try:
         return numbers.private_key(unsafe_skip_rsa_key_validation=True)
     except TypeError:  # Before cryptography 39; the validation takes a minute.
-        with mock.patch("cryptography.hazmat.backends.openssl.backend._rsa_skip_check_key", True):
+        with mock.patch(
+            "cryptography.hazmat.backends.openssl.backend.backend._rsa_skip_check_key", True
+        ):
             return numbers.private_key()
 
 

@@ -156,7 +156,7 @@ PASSIVE = """
 object Host "swept" {
   check_command = "dummy"
   vars.names = []
-  for (number in range(1000)) { vars.names += [ "pop3-" + number ] }
+  for (number in range(5000)) { vars.names += [ "pop3-" + number ] }
 }
 apply Service for (name in host.vars.names) {
   check_command = "passive"
@@ -183,18 +183,18 @@ def outcomes(count: int, state: State = State.CRITICAL) -> list[Outcome]:
     return [Outcome(Service(name), verdict, began=now - 1, ended=now) for name in names]
 
 
-def test_icinga_receives_1000_results_in_under_5_s(icinga: Icinga) -> None:
-    """All of them arrive, over several connections."""
+def test_icinga_receives_5000_results_in_under_15_s(icinga: Icinga) -> None:
+    """All of them arrive, over several connections: as fast as a sweep of one processor checks."""
     with icinga.node(PASSIVE) as node:
         target = api_of(node, icinga.ports[MASTER], node.folder / "DataDir/certs/ca.crt")
         began = time.monotonic()
-        refused = set(refusals(target, *outcomes(1000)))
+        refused = set(refusals(target, *outcomes(5000)))
         seconds = time.monotonic() - began
         states = [each["attrs"]["state"] for each in node._request("objects/services")]
 
     assert refused == {None}
-    assert seconds < 5
-    assert states == [2] * 1000
+    assert seconds < 15
+    assert states == [2] * 5000
 
 
 def test_icinga_counts_a_result_with_a_lost_answer_once(icinga: Icinga, pki: Pki) -> None:
