@@ -319,3 +319,30 @@ def test_nagios_pipe_replaced_by_a_file_is_not_written(tmp_path: Path) -> None:
 
     assert path.read_bytes() == b""
     assert os.listdir("/proc/self/fd") == before
+
+
+# --- patience ----------------------------------------------------------------------------------
+
+
+class Flaky(submission.Target):
+    """Fails as often as it is told, then accepts one result, and so on."""
+
+    longest_pause = 0.05
+
+    def __init__(self, failures: list[int]) -> None:
+        super().__init__(soon())
+        self._failures = failures
+
+    def send(self, outcome: Outcome, resends: int) -> str | None:
+        if resends < self._failures[0]:
+            raise submission.NotDelivered("down")
+        self._failures.pop(0)
+        return None
+
+
+def test_patience_begins_anew_after_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two short failures of a receiver are not one long failure."""
+    monkeypatch.setattr(submission, "PATIENCE_SECONDS", 0.4)
+
+    assert refusals(Flaky([5, 5, 5]), *(outcome(f"h{n}!x") for n in range(3))) == [None] * 3
+    assert refusals(Flaky([99]), outcome()) == ["down"]
