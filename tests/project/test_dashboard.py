@@ -63,12 +63,13 @@ def test_phase_stack_has_every_phase() -> None:
 
 @pytest.mark.parametrize("panel", ["Days left", "Days left over time"])
 def test_colours_change_at_the_default_thresholds(panel: str) -> None:
-    """At the default thresholds of the certificate service."""
+    """At the default thresholds of the certificate service, for a lifetime of 90 days."""
     template = (TEMPLATES / "icinga2" / "pop3_templates.conf").read_text()
-    warning, critical = re.findall(r'pop3_plus_certificate = "(\d+)d/\d+%,(\d+)d/', template)[0]
+    shares = re.findall(r'pop3_plus_certificate = "(\d+)%,(\d+)%"', template)[0]
+    warning, critical = (90 * int(share) / 100 for share in shares)
     steps = PANELS[panel]["fieldConfig"]["defaults"]["thresholds"]["steps"]
 
-    assert [step["value"] for step in steps] == [None, int(critical), int(warning)]
+    assert [step["value"] for step in steps] == [None, critical, warning]
 
 
 def test_dashboard_file_is_normalised() -> None:
