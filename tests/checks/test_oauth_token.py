@@ -670,7 +670,7 @@ def test_token_endpoint_unknown_name_is_config(net: Network, options: Options) -
 
     assert done.verdict.startswith(
         "POP3 UNKNOWN - config: token endpoint nobody.example.test:"
-        " cannot resolve nobody.example.test: "
+        " name lookup failed: "
     )
 
 
