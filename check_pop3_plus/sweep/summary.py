@@ -1,10 +1,12 @@
 """The result of a sweep: status line, a line per service that is not OK, and JSON objects."""
 
 import json
+import re
 from collections.abc import Callable, Iterable
 
 from check_pop3_plus.check.verdict import SEVERITY, Figure, Verdict
 from check_pop3_plus.messages.formats import count
+from check_pop3_plus.model.failures import Kind
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import sanitise, shorten
 from check_pop3_plus.model.settings import State, Sweep
@@ -19,6 +21,9 @@ _NAMES = 3
 
 _NAME_LIMIT = 60
 _REASON_LIMIT = 80
+
+_PLACED = re.compile(r"(.*)( \(.*, (line [0-9]+)\))")
+"""A reason with its place in a file, which is not cut off."""
 
 _LABELS = ("likely cause", "try", "kind")
 """The lines of a check that the sweep shows with its status."""
@@ -74,7 +79,7 @@ class Tally:
         is_own = self.wanted.submit_target is None or not outcome.is_readable
         if (is_own and state is not State.OK) or self.wanted.verbosity:
             lines = [each for each in outcome.verdict.lines if each.partition(":")[0] in _LABELS]
-            self._lines.append(Line(state, service, outcome.verdict.status, tuple(lines)))
+            self._lines.append(Line(state, service, _status(outcome.verdict), tuple(lines)))
 
     def add_refused(self, refused: list[tuple[Outcome, str]]) -> None:
         """Count the outcomes that the submit target did not accept, with the reason of each.
@@ -173,6 +178,12 @@ class Tally:
         )
 
 
+def _status(verdict: Verdict) -> str:
+    """Return the status of a service, which says where it is; of our own, the place in the file."""
+    is_own = verdict.kinds[:1] == (Kind.CONFIG.value,)
+    return verdict.status + (verdict.suffix if is_own else "")
+
+
 def _long_output(lines: list[Line], head: str) -> tuple[str, ...]:
     """Return a line for each service, without a status that `head` has.
 
@@ -201,7 +212,11 @@ def _shortened(reason: str, services: list[Service]) -> str:
     """Return a reason, the first of its services, and how many more there are."""
     more = f" and {len(services) - _NAMES} more" if len(services) > _NAMES else ""
     names = ", ".join(map(named, services[:_NAMES])) + more
-    return f"{shorten(reason, _REASON_LIMIT)} ({names})"
+    matched = _PLACED.fullmatch(reason)
+    text, place, line = matched.groups() if matched else (reason, "", "")
+    if len(place) > _REASON_LIMIT // 2:  # the long output has it, and the user has named the file
+        place = f" ({line})"
+    return f"{shorten(text, _REASON_LIMIT - len(place))}{place} ({names})"
 
 
 def named(service: Service) -> str:
