@@ -13,7 +13,6 @@ from check_pop3_plus.model.settings import State, Sweep
 from check_pop3_plus.output import json_text
 from check_pop3_plus.output.plugin_text import VERBOSE_OUTPUT_LIMIT, render
 from check_pop3_plus.sweep.outcome import Outcome
-from check_pop3_plus.sweep.run import CURE
 from check_pop3_plus.sweep.services import Service
 
 _NAMES = 3
@@ -112,7 +111,7 @@ class Tally:
         late = f"not done within {self.wanted.run_timeout:g} s"
         late = "not done" if is_stopped else late
         late += f": {why_late}" if why_late else ""
-        own = {each: f"not done: {what}{CURE}" for each, what in self._shortages.items()}
+        own = {each: f"not done: {what}" for each, what in self._shortages.items()}
         self.not_done = [(each, own.get(id(each), late)) for each in missing]
         lines = sorted(
             (self._masked(line, mask) for line in self._lines),
