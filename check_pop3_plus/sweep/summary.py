@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 
 from check_pop3_plus.check.verdict import SEVERITY, Figure, Verdict
 from check_pop3_plus.messages.formats import count
-from check_pop3_plus.model.failures import Kind
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import sanitise, shorten
 from check_pop3_plus.model.settings import State, Sweep
@@ -178,9 +177,9 @@ class Tally:
 
 
 def _status(verdict: Verdict) -> str:
-    """Return the status of a service, which says where it is; of our own, the place in the file."""
-    is_own = verdict.kinds[:1] == (Kind.CONFIG.value,)
-    return verdict.status + (verdict.suffix if is_own else "")
+    """Return the status of a service, with a place in a file; host and port are in its name."""
+    placed = _PLACED.fullmatch(verdict.suffix)
+    return verdict.status + (placed[2] if placed else "")
 
 
 def _long_output(lines: list[Line], head: str) -> tuple[str, ...]:
