@@ -147,7 +147,7 @@ test: servers lint $(VENV)/.packaging
 
 # What needs no real server, on the newest Pythons of Debian: before every release.
 test-sid:
-	tests/debian-root sid sh -ec 'tests/install-servers $(foreach minor,$(SID),python3.$(minor)-venv); \
+	tests/debian-root sid sh -ec 'tests/install-servers $(foreach minor,$(SID),python3.$(minor)-venv) iproute2 openssl; \
 		for minor in $(SID); do make simulated PYTHON=python3.$$minor VENV=.venv-3.$$minor || exit; done'
 
 simulated: $(STAMP)

@@ -43,13 +43,18 @@ _UTC_TIME, _GENERALIZED_TIME = 0x17, 0x18
 _VERSION, _EXTENSIONS = 0xA0, 0xA3
 
 
-class Value(Record):
-    """One value of DER."""
+class Value:
+    """One value of DER; `whole` is its content with tag and length.
 
-    tag: int
-    content: bytes
-    whole: bytes
-    """With tag and length."""
+    No record: a chain has hundreds of them, and a record takes six times the instructions.
+    """
+
+    __slots__ = ("content", "tag", "whole")
+
+    def __init__(self, tag: int, content: bytes, whole: bytes) -> None:
+        self.tag = tag
+        self.content = content
+        self.whole = whole
 
 
 class Extension(Record):
@@ -80,6 +85,10 @@ class Fields(Record):
     """Whether OpenSSL rejects it for a critical extension (RFC 5280 section 4.2)."""
     outer_algorithm: bytes
     """Of the signature, as it is outside the signed part."""
+
+    # By identity, which is quick: `reader` keeps one for each certificate.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
 def parse(certificate: bytes) -> Fields:

@@ -6,7 +6,9 @@ OpenSSL 3.0 to 3.5, not all of RFC 5280: a verified chain has defects here exact
 rejects it. They need no library that has to understand the rest of the certificate.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import lru_cache
 from itertools import islice
 
 from check_pop3_plus.certificate.der import (
@@ -162,14 +164,16 @@ def defects(path: Sequence[Fields | None]) -> tuple[Printable, ...]:
     return tuple(map(printable, found))
 
 
-def _broken(fields: Fields, rules: tuple[_Group, ...]) -> Iterator[str]:
-    try:
+# In a sweep most servers have one of a few issuers.
+@lru_cache(maxsize=256)
+def _broken(fields: Fields, rules: tuple[_Group, ...]) -> tuple[str, ...]:
+    found: list[str] = []
+    with suppress(ValueError):  # not DER, so OpenSSL does not verify it either
         certificate = _examine(fields)
         for group in rules:
             broken = (text for is_broken, text in group if is_broken(certificate))
-            yield from islice(broken, 1)
-    except ValueError:  # not DER, so OpenSSL does not verify it either
-        return
+            found += islice(broken, 1)
+    return tuple(found)
 
 
 def _examine(fields: Fields) -> _Certificate:

@@ -36,16 +36,14 @@ class Record:
         """Raises TypeError for a field that is missing, unknown or given twice."""
         # Without a loop: a check creates hundreds of records.
         fields = self.__dict__
-        fields.update(self._defaults)
-        fields.update(zip(self._fields, values, strict=False))
-        fields.update(named)
-        if len(values) > len(self._fields) or named.keys() & self._fields[: len(values)]:
-            raise TypeError(f"{type(self).__name__}: too many values")
-        if not self._field_names.issuperset(named):
-            raise TypeError(f"{type(self).__name__}: unknown field")
-        if len(fields) < len(self._fields):
-            missing = ", ".join(name for name in self._fields if name not in fields)
-            raise TypeError(f"{type(self).__name__}: {missing} is missing")
+        fields.update(self._defaults, **named)
+        if values:
+            if len(values) > len(self._fields) or named.keys() & self._fields[: len(values)]:
+                raise TypeError(f"{type(self).__name__}: too many values")
+            fields.update(zip(self._fields, values, strict=False))
+        if fields.keys() != self._field_names:
+            wrong = ", ".join(sorted(fields.keys() ^ self._field_names))
+            raise TypeError(f"{type(self).__name__}: {wrong} is missing or unknown")
 
     def replace(self: "_R", **changes: "Any") -> "_R":
         """Return a copy with some fields changed."""

@@ -188,7 +188,8 @@ def internationalised(name: str) -> Printable:
     """Return the message about a name that IDNA 2003 and IDNA 2008 read differently."""
     modern = ".".join(_a_label(label) for label in re.split("[.\u3002\uff0e\uff61]", name))
     try:
-        old = name.encode("idna").decode("ascii")
+        # IDNA 2003 has no lower case for newer capitals, nor has Python from 3.14 on.
+        old = name.lower().encode("idna").decode("ascii")
     except UnicodeError:
         old = ""
     either = printable(" or {}", sanitise(old, 60)) if old and old != modern else ""

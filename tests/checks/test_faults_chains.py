@@ -56,7 +56,7 @@ def played(name: str, mode: str, pki: Pki, folder: Path, in_directory: bool = Fa
     store = ["--ca-file", str(file)]
     if in_directory:
         store = ["--ca-path", str(hashed(folder, trusted))]
-    with serving_tls(mode, pki.by_hand(name, *sent)) as server:
+    with serving_tls(mode, pki.by_hand(*sent)) as server:
         return check(server, "-S" if mode == "tls" else "--starttls", *store)
 
 

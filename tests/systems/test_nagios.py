@@ -106,7 +106,7 @@ def test_checks_and_notifications_of_three_servers(
     perfdata = [status["performance_data"] for status in good]
     assert perfdata[0].startswith("time=")
     assert " messages=3;" in perfdata[1]
-    assert re.search(r" cert_days=36\d\.\d\d;30:;7:", perfdata[2])
+    assert re.search(r" cert_days=36\d\.\d\d;9\d\.\d+:;3\d\.\d+:", perfdata[2])
     assert "login of monitor rejected" in login["plugin_output"]
     assert "kind: credentials" in login["long_plugin_output"]
     assert "expires in 4 days" in certificate["plugin_output"]

@@ -157,7 +157,8 @@ def test_parse_minimum_number_of_fields() -> None:
 
     assert (fields.version, fields.algorithm, fields.issuer) == (0, six[1], six[2])
     assert (fields.subject, fields.key) == (six[4], six[5])
-    assert certificate_der.parse(of_fields(VERSION, *six)) == fields.replace(version=2)
+    of_version_3 = certificate_der.parse(of_fields(VERSION, *six))
+    assert vars(of_version_3) == vars(fields.replace(version=2))
     for short in (six[:5], [VERSION, *six[:5]]):
         with pytest.raises(ValueError, match=r"^not a certificate$"):
             certificate_der.parse(of_fields(*short))
@@ -169,9 +170,10 @@ def test_values_lengths_round_trip(size: int) -> None:
     content = b"x" * size
     whole = sequence(content)
 
-    assert list(certificate_der.values(whole + b"\x05\x00")) == [
-        certificate_der.Value(SEQUENCE, content, whole),
-        certificate_der.Value(5, b"", b"\x05\x00"),
+    found = certificate_der.values(whole + b"\x05\x00")
+    assert [(each.tag, each.content, each.whole) for each in found] == [
+        (SEQUENCE, content, whole),
+        (5, b"", b"\x05\x00"),
     ]
     assert certificate_der.first(whole + b"\x05").content == content
 

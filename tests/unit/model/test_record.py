@@ -52,7 +52,7 @@ def test_record_assignment_raises() -> None:
         ((), {}, "x is missing"),
         ((1, 2, 3), {}, "too many values"),
         ((1,), {"x": 1}, "too many values"),
-        ((1,), {"z": 1}, "unknown field"),
+        ((1,), {"z": 1}, "z is missing or unknown"),
     ],
 )
 def test_record_wrong_fields_raise(
