@@ -12,7 +12,6 @@ from check_pop3_plus.model.settings import State, Sweep
 from check_pop3_plus.output import json_text
 from check_pop3_plus.output.plugin_text import VERBOSE_OUTPUT_LIMIT, render
 from check_pop3_plus.sweep.outcome import Outcome
-from check_pop3_plus.sweep.run import CURE
 from check_pop3_plus.sweep.services import Service
 
 _NAMES = 3
@@ -20,6 +19,9 @@ _NAMES = 3
 
 _NAME_LIMIT = 60
 _REASON_LIMIT = 80
+
+_PLACED = re.compile(r"(.*)( \(.*, (line [0-9]+)\))")
+"""A reason with its place in a file, which is not cut off."""
 
 _LABELS = ("likely cause", "try", "kind")
 """The lines of a check that the sweep shows with its status."""
@@ -38,7 +40,7 @@ class Line(Record):
     service: Service
     status: str
     suffix: str
-    """Failed attempts, an insecure login, and the place."""
+    """Failed attempts, an insecure login, and the place where it is not in the name."""
     advice: tuple[str, ...] = ()
     """Cause, hint and kind of each finding."""
 
@@ -77,7 +79,7 @@ class Tally:
         is_own = self.wanted.submit_target is None or not outcome.is_readable
         if (is_own and state is not State.OK) or self.wanted.verbosity:
             lines = [each for each in outcome.verdict.lines if each.partition(":")[0] in _LABELS]
-            status, suffix = outcome.verdict.status, outcome.verdict.suffix
+            status, suffix = _status(service, outcome.verdict)
             self._lines.append(Line(state, service, status, suffix, tuple(lines)))
 
     def add_refused(self, refused: list[tuple[Outcome, str]]) -> None:
@@ -111,7 +113,7 @@ class Tally:
         late = f"not done within {self.wanted.run_timeout:g} s"
         late = "not done" if is_stopped else late
         late += f": {why_late}" if why_late else ""
-        own = {each: f"not done: {what}{CURE}" for each, what in self._shortages.items()}
+        own = {each: f"not done: {what}" for each, what in self._shortages.items()}
         self.not_done = [(each, own.get(id(each), late)) for each in missing]
         lines = sorted(
             (self._masked(line, mask) for line in self._lines),
@@ -181,6 +183,18 @@ class Tally:
         )
 
 
+def _status(service: Service, verdict: Verdict) -> tuple[str, str]:
+    """Return the status of a service, with a place in a file, and its suffix.
+
+    The place of the server is left out where the name of the service has the host.
+    """
+    if placed := _PLACED.fullmatch(verdict.suffix):
+        return verdict.status + placed[2], ""
+    others, _, place = verdict.suffix.rpartition(" (")
+    is_named = place.startswith(f"{service.host}:")
+    return verdict.status, others if is_named else verdict.suffix
+
+
 def _long_output(lines: list[Line], head: str) -> tuple[str, ...]:
     """Return a line for each service, without a status that `head` has.
 
@@ -212,7 +226,11 @@ def _shortened(reason: str, services: list[Service]) -> str:
     """Return a reason, the first of its services, and how many more there are."""
     more = f" and {len(services) - _NAMES} more" if len(services) > _NAMES else ""
     names = ", ".join(map(named, services[:_NAMES])) + more
-    return f"{shorten(reason, _REASON_LIMIT)} ({names})"
+    matched = _PLACED.fullmatch(reason)
+    text, place, line = matched.groups() if matched else (reason, "", "")
+    if len(place) > _REASON_LIMIT // 2:  # the long output has it, and the user has named the file
+        place = f" ({line})"
+    return f"{shorten(text, _REASON_LIMIT - len(place))}{place} ({names})"
 
 
 def named(service: Service) -> str:

@@ -61,10 +61,13 @@ def test_verdict_orders_lines_by_state_first() -> None:
 
 
 def test_line_of_a_service_ends_its_status_as_a_check_does() -> None:
-    """Attempts, an insecure login and the place follow, where line 1 has the status, too."""
-    place = " (mail.example.org:110)"
-    failed = f"3 of 3 attempts failed, cleartext login{place}"
-    suffixes = (f", {failed}", place)
+    """Attempts and an insecure login follow, and the place, unless the name has the host."""
+    failed = "3 of 3 attempts failed, cleartext login"
+    suffixes = (
+        f", {failed} (mail.example.org:110)",
+        " (mail.example.org:110)",
+        f", {failed} (c:1)",
+    )
     outcomes = [
         Outcome(
             service, Verdict(state, f"{state.name} x", suffix=suffix, lines=("try: x", "kind: y"))
@@ -74,10 +77,12 @@ def test_line_of_a_service_ends_its_status_as_a_check_does() -> None:
     ]
 
     assert verdict(outcomes).lines == (
-        f"critical: d!pop: {failed}; try: x; kind: y",
-        f"critical: b!pop{place}: try: x; kind: y",
-        f"warning: d!pop: WARNING x, {failed}; try: x; kind: y",
-        f"warning: b!pop: WARNING x{place}; try: x; kind: y",
+        f"critical: d!pop: {failed} (mail.example.org:110); try: x; kind: y",
+        "critical: b!pop (mail.example.org:110): try: x; kind: y",
+        f"critical: c!pop: {failed}; try: x; kind: y",
+        f"warning: d!pop: WARNING x, {failed} (mail.example.org:110); try: x; kind: y",
+        "warning: b!pop: WARNING x (mail.example.org:110); try: x; kind: y",
+        f"warning: c!pop: WARNING x, {failed}; try: x; kind: y",
     )
 
 
