@@ -55,7 +55,9 @@ class Summary(nagiosplugin.Summary):
         if self._differ(results):  # they are said beside each sentence
             sessions = []
         place = self._sentences.place(sessions) if is_remote else ""
-        return self._sentences.insecure() + place
+        facts = map(_fact, findings)
+        in_file = next((each.place for each in facts if isinstance(each, Failure)), "")
+        return self._sentences.insecure() + (place or in_file)
 
     def _differ(self, results: Results) -> bool:
         """Return whether several addresses have different findings."""

@@ -113,7 +113,8 @@ def of_error(error: BaseException) -> Verdict:
     """Return the verdict on an error that is about us: UNKNOWN."""
     if isinstance(error, ProbeError):
         kind = error.kind.value
-        return Verdict(State.UNKNOWN, f"{kind}: {error.message}", kinds=(kind,))
+        status = f"{kind}: {error.message}"
+        return Verdict(State.UNKNOWN, status, suffix=error.place, kinds=(kind,))
     kind, message = uncaught(error)
     return Verdict(
         State.UNKNOWN,

@@ -121,6 +121,8 @@ class Failure(Record):
     """What to try, where the error tells more than its kind; empty: nothing in general."""
     is_shortage: bool = False
     """Whether this machine lacked descriptors, threads or memory; see `is_shortage`."""
+    place: Printable = printable("")
+    """Where the value stands that a message about our side is about: ` (FILE, line 3)`."""
 
 
 _SHORTAGE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS)
@@ -182,21 +184,27 @@ class ProbeError(Exception):
     is_late = False
     reason: Printable | None = None
     verify_code: int | None = None
-    _is_placed = False
+    place = printable("")
+    """Where the value stands in a file that the error is about: ` (FILE, line 3)`."""
 
     def __init__(
         self, kind: Kind, template: str, *foreign: object, cure: str | None = None
     ) -> None:
         """Take our own text as `cure`: what to try in place of the hint of the kind.
 
-        A message about our side begins with the place of the first argument that has one.
+        An error about our side has the place of the first argument that has one.
         """
         self.kind = kind
         self.message = printable(template, *foreign)
         self.cure = None if cure is None else printable(cure)
-        super().__init__(self.message)
         for value in foreign:
             self._place(value)
+        super().__init__(self.placed_message)
+
+    @property
+    def placed_message(self) -> Printable:
+        """The message with the place, for where it is not the end of the status line."""
+        return printable("{}{}", self.message, self.place)
 
     def at(self, value: str | None) -> "ProbeError":
         """Return a copy with the place of the value that it is about, if that has one.
@@ -207,13 +215,12 @@ class ProbeError(Exception):
         vars(placed).update(vars(self))
         if not is_shortage(self):
             placed._place(value)
-        placed.args = (placed.message,)
+        placed.args = (placed.placed_message,)
         return placed
 
     def _place(self, value: object) -> None:
-        if isinstance(value, Placed) and self.kind is Kind.CONFIG and not self._is_placed:
-            self.message = printable("{} ({}, line {})", self.message, value.path, value.line)
-            self._is_placed = True
+        if isinstance(value, Placed) and self.kind is Kind.CONFIG and not self.place:
+            self.place = printable(" ({}, line {})", value.path, value.line)
 
     def failure(self, phase: Phase | None = None) -> Failure:
         """Return the immutable record of the error, which was raised in `phase`."""
@@ -226,6 +233,7 @@ class ProbeError(Exception):
             self.verify_code,
             self.cure,
             is_shortage(self),
+            self.place,
         )
 
 

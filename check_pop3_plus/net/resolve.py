@@ -1,5 +1,6 @@
 """Look up the addresses of a host name by the system's resolver, within a deadline."""
 
+import re
 import socket
 
 from check_pop3_plus.model.failures import (
@@ -31,9 +32,11 @@ def look_up(target: Target, deadline: Deadline) -> tuple[Address, ...]:
     """Return the addresses of a target in the system's order (RFC 6724), without duplicates.
 
     Raises ProbeError: unresolved (the name does not exist or has no address of this family),
-    resolver (the DNS lookup failed); DeadlineExceeded (resolver).
+    resolver (the DNS lookup failed), config (the zone of an address); DeadlineExceeded (resolver).
     """
     host = target.connect_to or target.hostname
+    # The zone of a source address holds for both.
+    check_zone(host, is_needed="%" not in (target.source_address or ""))
     try:
         return _addresses(host, target, socket.AI_NUMERICHOST)
     except socket.gaierror:
@@ -41,16 +44,35 @@ def look_up(target: Target, deadline: Deadline) -> tuple[Address, ...]:
     try:
         return run_with_deadline(lambda: _addresses(host, target, 0), deadline)
     except DeadlineExceeded as error:
-        raise DeadlineExceeded(Kind.RESOLVER, "no answer while resolving {}", host) from error
+        raise DeadlineExceeded(Kind.RESOLVER, "no answer to the name lookup") from error
     except OSError as error:
         if is_shortage(error):
             raise config_error("cannot resolve {}", host, cause=error) from error
         if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
             family = "" if target.family is Family.ANY else f"{target.family.value} "
-            kind, reason = Kind.UNRESOLVED, f"name unknown or no {family}address"
-        else:
-            kind, reason = Kind.RESOLVER, error.strerror or "unknown error"
-        raise ProbeError(kind, "cannot resolve {}: {}", host, reason) from error
+            unknown = f"host name unknown or without {family}address"
+            raise ProbeError(Kind.UNRESOLVED, unknown) from error
+        reason = error.strerror or "unknown error"
+        raise ProbeError(Kind.RESOLVER, "name lookup failed: {}", reason) from error
+
+
+def check_zone(address: str, is_needed: bool = True) -> None:
+    """Refuse an address without the zone that it needs, or with one that is no interface here.
+
+    The C library would report a name that does not exist, or an invalid argument.
+    """
+    numeric, has_zone, zone = address.partition("%")
+    if has_zone:
+        try:
+            socket.if_indextoname(int(zone)) if zone.isdigit() else socket.if_nametoindex(zone)
+        except (OSError, OverflowError) as error:
+            message = "network interface {} of {} does not exist; see ip link"
+            raise config_error(message, zone, address) from error
+    is_local = re.match("(?i)fe[89ab][0-9a-f]:", numeric)
+    if is_local and is_needed and not has_zone:
+        raise config_error("{} is link-local: add the interface, as in {}%eth0", address, address)
+    if has_zone and not is_local and numeric[:2].lower() != "ff":  # multicast has scopes, too
+        raise config_error("{} is not link-local: leave out %{}", address, zone)
 
 
 def _addresses(host: str, target: Target, flags: int) -> tuple[Address, ...]:

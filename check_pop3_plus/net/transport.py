@@ -87,6 +87,7 @@ def connect_to_first(target: Target, deadline: Deadline) -> "Stream":
 
 
 def _bind(sock: socket.socket, source: str) -> None:
+    resolve.check_zone(source)
     try:
         sock.bind((source, 0))
     except OSError as error:

@@ -106,4 +106,4 @@ def parts(content: str, path: str) -> Iterator[Part]:
 
 
 def _wrong(path: str, number: int) -> ProbeError:
-    return config_error("neither [section] nor key = value ({}, line {})", path, number)
+    return config_error("neither [section] nor key = value").at(Placed.at(path, number, ""))

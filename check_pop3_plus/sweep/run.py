@@ -182,9 +182,13 @@ class Run:
                 except PlaceFull:
                     self._queue.put_back(task, is_due=True)
                     continue
-                if outcome.verdict.shortage and self._may_try_again(task, outcome.verdict):
+                shortage = outcome.verdict.shortage
+                if shortage and self._may_try_again(task, outcome.verdict):
                     self._queue.put_back(task, is_due=False)
                     return
+                if shortage:
+                    verdict = outcome.verdict.replace(shortage=shortage + CURE)
+                    outcome = outcome.replace(verdict=verdict)
                 self._queue.leave(task)
                 outcome = outcome.replace(began=began, ended=time.time())
                 self._done.append((outcome, sanitise))

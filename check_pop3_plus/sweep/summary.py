@@ -1,6 +1,7 @@
 """The result of a sweep: status line, a line per service that is not OK, and JSON objects."""
 
 import json
+import re
 from collections.abc import Callable, Iterable
 
 from check_pop3_plus.check.verdict import SEVERITY, Figure, Verdict
@@ -11,7 +12,6 @@ from check_pop3_plus.model.settings import State, Sweep
 from check_pop3_plus.output import json_text
 from check_pop3_plus.output.plugin_text import VERBOSE_OUTPUT_LIMIT, render
 from check_pop3_plus.sweep.outcome import Outcome
-from check_pop3_plus.sweep.run import CURE
 from check_pop3_plus.sweep.services import Service
 
 _NAMES = 3
@@ -19,6 +19,9 @@ _NAMES = 3
 
 _NAME_LIMIT = 60
 _REASON_LIMIT = 80
+
+_PLACED = re.compile(r"(.*)( \(.*, (line [0-9]+)\))")
+"""A reason with its place in a file, which is not cut off."""
 
 _LABELS = ("likely cause", "try", "kind")
 """The lines of a check that the sweep shows with its status."""
@@ -36,6 +39,8 @@ class Line(Record):
     state: State
     service: Service
     status: str
+    suffix: str
+    """Failed attempts, an insecure login, and the place where it is not in the name."""
     advice: tuple[str, ...] = ()
     """Cause, hint and kind of each finding."""
 
@@ -74,7 +79,8 @@ class Tally:
         is_own = self.wanted.submit_target is None or not outcome.is_readable
         if (is_own and state is not State.OK) or self.wanted.verbosity:
             lines = [each for each in outcome.verdict.lines if each.partition(":")[0] in _LABELS]
-            self._lines.append(Line(state, service, outcome.verdict.status, tuple(lines)))
+            status, suffix = _status(service, outcome.verdict)
+            self._lines.append(Line(state, service, status, suffix, tuple(lines)))
 
     def add_refused(self, refused: list[tuple[Outcome, str]]) -> None:
         """Count the outcomes that the submit target did not accept, with the reason of each.
@@ -107,7 +113,7 @@ class Tally:
         late = f"not done within {self.wanted.run_timeout:g} s"
         late = "not done" if is_stopped else late
         late += f": {why_late}" if why_late else ""
-        own = {each: f"not done: {what}{CURE}" for each, what in self._shortages.items()}
+        own = {each: f"not done: {what}" for each, what in self._shortages.items()}
         self.not_done = [(each, own.get(id(each), late)) for each in missing]
         lines = sorted(
             (self._masked(line, mask) for line in self._lines),
@@ -155,7 +161,11 @@ class Tally:
 
     @staticmethod
     def _masked(line: Line, mask: Callable[[str], str]) -> Line:
-        return line.replace(status=mask(line.status), advice=tuple(map(mask, line.advice)))
+        return line.replace(
+            status=mask(line.status),
+            suffix=mask(line.suffix),
+            advice=tuple(map(mask, line.advice)),
+        )
 
     def _figures(self, seconds: float, missing: int) -> tuple[Figure, ...]:
         """Return the time, the number of services, and the other counts that are not 0."""
@@ -173,17 +183,32 @@ class Tally:
         )
 
 
+def _status(service: Service, verdict: Verdict) -> tuple[str, str]:
+    """Return the status of a service, with a place in a file, and its suffix.
+
+    The place of the server is left out where the name of the service has the host.
+    """
+    if placed := _PLACED.fullmatch(verdict.suffix):
+        return verdict.status + placed[2], ""
+    others, _, place = verdict.suffix.rpartition(" (")
+    is_named = place.startswith(f"{service.host}:")
+    return verdict.status, others if is_named else verdict.suffix
+
+
 def _long_output(lines: list[Line], head: str) -> tuple[str, ...]:
     """Return a line for each service, without a status that `head` has.
 
-    Where there is no space for all of them, the hints are left out.
+    Where there is no space for all of them, the hints and places are left out.
     """
     for labels in (_LABELS, ("kind",)):
         found = []
         for line in lines:
             advice = [each for each in line.advice if each.partition(":")[0] in labels]
-            parts = [*([] if advice and line.status in head else [line.status]), *advice]
-            found.append(f"{line.state.name.lower()}: {named(line.service)}: {'; '.join(parts)}")
+            said = "" if advice and line.status in head else f": {line.status}"
+            said += line.suffix if labels is _LABELS else ""
+            said = re.sub("^, ", ": ", said)
+            said = "; ".join((said, *advice)) if said[:1] == ":" else f"{said}: {'; '.join(advice)}"
+            found.append(f"{line.state.name.lower()}: {named(line.service)}{said}")
         if sum(map(len, found)) + len(found) < VERBOSE_OUTPUT_LIMIT - 1024:  # for line 1
             break
     return tuple(found)
@@ -201,7 +226,11 @@ def _shortened(reason: str, services: list[Service]) -> str:
     """Return a reason, the first of its services, and how many more there are."""
     more = f" and {len(services) - _NAMES} more" if len(services) > _NAMES else ""
     names = ", ".join(map(named, services[:_NAMES])) + more
-    return f"{shorten(reason, _REASON_LIMIT)} ({names})"
+    matched = _PLACED.fullmatch(reason)
+    text, place, line = matched.groups() if matched else (reason, "", "")
+    if len(place) > _REASON_LIMIT // 2:  # the long output has it, and the user has named the file
+        place = f" ({line})"
+    return f"{shorten(text, _REASON_LIMIT - len(place))}{place} ({names})"
 
 
 def named(service: Service) -> str:

@@ -574,17 +574,20 @@ _WRONG_VALUES = (
     ("client-cert = {0}/empty", "cannot load client certificate"),
     ("expect-cert-file = {0}/empty", "no certificate in PEM in certificate file"),
     ("source-address = 192.0.2.77", "cannot use source address"),
-    ("state = x=ok", "unknown kind of failure x"),
+    ("state = x=ok", "invalid --state: unknown kind of failure x"),
     ("starttls = maybe", "--starttls takes no value"),
     ("output = json", "--output is only allowed for a single check"),
 )
 """Lines of a section, and what is wrong with the value in the last; `{0}` is a directory."""
 
 
-def test_wrong_value_in_a_file_is_reported_with_its_line(tmp_path: Path) -> None:
+def test_wrong_value_in_a_file_is_reported_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever finds it: the parser, the reader of a secret, or OpenSSL."""
-    (tmp_path / "empty").touch(mode=0o600)
-    path, lines, expected = tmp_path / "sweep.ini", ["[DEFAULT]", "ssl"], {}
+    monkeypatch.chdir(tmp_path)
+    Path("empty").touch(mode=0o600)
+    path, lines, expected = Path("sweep.ini"), ["[DEFAULT]", "ssl"], {}
     sections = [(f"[127.0.0.1!{number}]", *row) for number, row in enumerate(_WRONG_VALUES)]
     sections += [
         ("[127.0.0.1:995!x]", "", "invalid --hostname 127.0.0.1:995: not a host name"),
@@ -592,17 +595,29 @@ def test_wrong_value_in_a_file_is_reported_with_its_line(tmp_path: Path) -> None
         ("[127.0.0.1!0]", "", "duplicate section"),
     ]
     for header, text, said in sections:
-        lines += [header, *filter(None, text.format(tmp_path).split("; "))]
-        expected[f" ({path}, line {len(lines)})"] = said
+        lines += [header, *filter(None, text.format(".").split("; "))]
+        expected[f" ({path}, line {len(lines)})"] = f"POP3 UNKNOWN - config: {said}"
     path.write_text("\n".join(lines))
 
     done = run("--sweep", str(path), "--submit", "jsonl:-")
 
     results = [json.loads(line).get("output", "") for line in done.out.splitlines()]
     for place, said in expected.items():
-        found = [each for each in results if said in each]
-        # The end of a long line is cut off.
-        assert any(each.endswith((place, "...")) for each in found), (place, found)
+        found = [each for each in results if each.startswith(said)]
+        assert any(each.endswith(place) for each in found), (place, found)
+
+
+def test_cut_line_keeps_the_place_in_a_file(tmp_path: Path) -> None:
+    """What does not fit into 200 characters is cut from the fault, not from the place."""
+    path = tmp_path / "options.ini"
+    path.write_text(f"[x]\nssl\nca-file = {tmp_path}/{'long' * 20}.pem\n")
+
+    done = run("-H", "127.0.0.1", f"--extra-opts=x@{path}")
+
+    line = done.out.splitlines()[0]
+    assert line.startswith("POP3 UNKNOWN - config: cannot ")
+    assert line.endswith(f"... ({path}, line 3)")
+    assert len(line) <= 200
 
 
 def test_wrong_value_in_an_options_file_is_reported_with_its_line(tmp_path: Path) -> None:

@@ -113,8 +113,8 @@ def test_services_of_a_killed_worker_are_named(file: File) -> None:
     assert "7 services in 3." in out
     assert ": 1 OK, 4 CRITICAL, 2 not done | " in out
     reason = "not done: its worker process was killed by signal 9, see the kernel log"
-    [line] = [each for each in out.splitlines() if each.startswith(f"unknown: {reason}")]
-    assert line.endswith(" (127.0.0.1!x, 127.0.0.4!x)")
+    [line] = [each for each in out.splitlines() if each.startswith("unknown: not done")]
+    assert line == f"unknown: {reason} (127.0.0.1!x, 127.0.0.4!x)"
     assert_reaped(pids)
 
 

@@ -46,7 +46,7 @@ def refused(*argv: str) -> str:
     with pytest.raises(ProbeError) as caught:
         check_settings(argv)
     assert caught.value.kind is Kind.CONFIG
-    return caught.value.message
+    return caught.value.placed_message
 
 
 def test_settings_with_only_a_host_have_the_defaults() -> None:

@@ -75,7 +75,7 @@ def test_service_that_lacks_resources_alone_is_given_up(
 
     [outcome] = swept(checks, tmp_path, monkeypatch)
 
-    assert outcome.verdict.shortage == "no descriptor"
+    assert outcome.verdict.shortage == "no descriptor; lower --jobs, or raise the limit (ulimit)"
     assert len(checks.prerequisites) == 3
 
 

@@ -29,7 +29,7 @@ def read(tmp_path: Path, text: str, *arguments: str) -> list[Settings]:
 def refused(tmp_path: Path, text: str) -> list[str]:
     """Return the error messages of all services."""
     read = [services.settings_of(service) for service in found(tmp_path, text)]
-    return [error.message for error in read if isinstance(error, ProbeError)]
+    return [error.placed_message for error in read if isinstance(error, ProbeError)]
 
 
 TEXT = "[a!b]\ntimeout = 3\nexpect = two\n[DEFAULT]\ntimeout = 9\nexpect = one\n"
@@ -191,7 +191,7 @@ def test_settings_are_the_same_when_built_once_for_many_hosts(
         shared, own = builder.settings_of(service), services.settings_of(service)
         if isinstance(own, ProbeError):
             assert isinstance(shared, ProbeError)
-            assert shared.message == own.message
+            assert shared.placed_message == own.placed_message
         else:
             assert isinstance(shared, Settings)
             assert shared == own
