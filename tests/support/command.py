@@ -145,11 +145,11 @@ def write_launcher(folder: Path) -> Path:
     return launcher
 
 
-def run_on_terminal(typed: bytes, delay: float, *argv: object) -> tuple[int, bytes]:
+def run_on_terminal(typed: bytes, delay: float, *argv: str) -> tuple[int, bytes]:
     """Answer the prompt after `delay` seconds; return the exit code and what the terminal shows."""
     terminal, end = pty.openpty()
     # Not pty.fork: tests have threads, of which Python 3.15 warns then.
-    command = ["setsid", "--ctty", COMMAND, *map(str, argv)]
+    command = ["setsid", "--ctty", str(COMMAND), *argv]
     with subprocess.Popen(command, stdin=end, stdout=end, stderr=end) as child:
         os.close(end)
         shown = b""
