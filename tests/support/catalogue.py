@@ -559,16 +559,30 @@ FAULTS = {
         },
     ),
     66: Row(
-        "a library is missing",
+        "a library is missing, or too old",
         {
             name: unknown("config", f"config: missing Python module {name}$")
             for name in ("cryptography", "nagiosplugin")
         }
         | {
+            case: unknown(
+                "config", f"config: Python module {name} is too old or broken: update it$"
+            )
+            for case, name in {
+                "cryptography, too old": "cryptography",
+                "nagiosplugin, too old": "nagiosplugin",
+                "nagiosplugin, too old, found late": "nagiosplugin",
+            }.items()
+        }
+        | {
             "cryptography, not decisive": ok(
                 "certificate valid for",
                 r"subject and issuer \(missing Python module cryptography\)",
-            )
+            ),
+            "cryptography, too old, not decisive": ok(
+                "certificate valid for",
+                r"subject and issuer \(Python module cryptography is too old or broken",
+            ),
         },
         ANY,
     ),
