@@ -104,7 +104,7 @@ def _weak(failure: Failure, chain: Chain, now: "datetime") -> str:
     """Return which certificate of the chain is too weak."""
     culprit = _culprit(failure, chain, now)
     if culprit is None:
-        return f"certificate too weak: {failure.reason or failure.message}"
+        return failure.reason or failure.message
     which = "certificate" if culprit == chain.leaf else issuer(culprit, chain)
     return f"{which} too weak: {culprit.weakness}"
 

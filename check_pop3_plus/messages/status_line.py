@@ -29,7 +29,7 @@ _AWAITED = {Phase.CONNECT: "connection", Phase.GREETING: "greeting"}
 """What is missing where a server is silent, if not an answer."""
 
 _DURING = {
-    Phase.RESOLVE: "name resolution",
+    Phase.RESOLVE: "the name lookup",
     Phase.CONNECT: "the connection attempt",
     Phase.TLS: "the TLS handshake",
     Phase.GREETING: "the greeting",
@@ -211,7 +211,7 @@ class StatusLine:
         if kind is Kind.CONFIG:
             return self._implausible_clock("ages of messages")
         if not dates.read:
-            return "mailbox is empty, without a newest message"
+            return "mailbox is empty: there is no newest message"
         return f"no usable date in the headers of {count(dates.read, 'message')}"
 
     # --- numbers ------------------------------------------------------------------------------

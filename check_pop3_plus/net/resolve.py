@@ -44,16 +44,16 @@ def look_up(target: Target, deadline: Deadline) -> tuple[Address, ...]:
     try:
         return run_with_deadline(lambda: _addresses(host, target, 0), deadline)
     except DeadlineExceeded as error:
-        raise DeadlineExceeded(Kind.RESOLVER, "no answer while resolving {}", host) from error
+        raise DeadlineExceeded(Kind.RESOLVER, "no answer to the name lookup") from error
     except OSError as error:
         if is_shortage(error):
             raise config_error("cannot resolve {}", host, cause=error) from error
         if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
             family = "" if target.family is Family.ANY else f"{target.family.value} "
-            kind, reason = Kind.UNRESOLVED, f"name unknown or no {family}address"
-        else:
-            kind, reason = Kind.RESOLVER, error.strerror or "unknown error"
-        raise ProbeError(kind, "cannot resolve {}: {}", host, reason) from error
+            unknown = f"host name unknown or without {family}address"
+            raise ProbeError(Kind.UNRESOLVED, unknown) from error
+        reason = error.strerror or "unknown error"
+        raise ProbeError(Kind.RESOLVER, "name lookup failed: {}", reason) from error
 
 
 def check_zone(address: str, is_needed: bool = True) -> None:

@@ -74,11 +74,13 @@ class Submission:
                 raise
             is_temporary = error.kind is Kind.SUBMISSION_TEMPORARY
             late = " in time" if isinstance(error, DeadlineExceeded) else ""
+            is_named = self._step.removeprefix("the ") in error.message
+            step = "" if is_named else f", at {self._step}"
             raise ProbeError(
                 Kind.SUBMISSION_TEMPORARY if is_temporary else Kind.SUBMISSION,
-                "{} {}: {}" + late + ", at {}",
+                "{} {}: {}" + late + step,
                 "submission refused for now by" if is_temporary else "submission failed at",
-                *(place, error.message, self._step),
+                *(place, error.message),
             ) from error
         finally:
             if self._stream:

@@ -54,12 +54,13 @@ def _chain(tls: "ssl.SSLSocket", method: str) -> tuple[bytes, ...]:
 # gives.
 _IS = "certificate is {}"
 _REISSUE = "reissue the certificate, or have the certificate of its issuer corrected"
+_TRUST_IT = "install a certificate of a CA, or trust this one with --ca-file"
 _ADD_ROOT = "add the root certificate of the CA to the trust store (--ca-file)"
 _REJECTIONS = {
     2: (Kind.UNTRUSTED, "{}", "root of the trusted intermediate is missing", _ADD_ROOT),
     9: (Kind.NOT_YET_VALID, _IS, "not yet valid", None),
     10: (Kind.EXPIRED, "certificate {}", "has expired", None),
-    18: (Kind.UNTRUSTED, _IS, "self-signed", None),
+    18: (Kind.UNTRUSTED, _IS, "self-signed", _TRUST_IT),
     19: (Kind.UNTRUSTED, "{}", "root certificate in the chain is not trusted", None),
     20: (Kind.UNTRUSTED, "{}", "issuer is not trusted", None),
     21: (Kind.UNTRUSTED, "{}", "issuer is not trusted", None),

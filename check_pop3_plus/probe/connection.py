@@ -277,10 +277,13 @@ def read_greeting(connection: Connection) -> None:
     reply = grammar.parse_status(line)
     if reply is None and line[:3] == b"+ok":
         # Some servers send it; clients that compare without case accept it.
-        add_note(connection, Kind.GARBLED, "greeting in lower case")
         reply = grammar.parse_status(b"+OK" + line[3:])
+        if reply:
+            add_note(connection, Kind.GARBLED, "server sent its greeting in lower case")
     if reply is None:
         quoted, guess = connection.quote(line), grammar.guess_protocol(line)
+        if guess == "TLS":  # its bytes are not printable
+            raise ProbeError(Kind.GARBLED, "is not POP3, looks like TLS")
         if guess:
             raise ProbeError(Kind.GARBLED, "is not POP3, looks like {}: {}", guess, quoted)
         raise ProbeError(Kind.GARBLED, "sent a malformed greeting: {}", quoted)

@@ -17,7 +17,7 @@ from check_pop3_plus.model.failures import (
     config_error,
 )
 from check_pop3_plus.model.report import MailboxFacts, Note, Session
-from check_pop3_plus.model.sanitised_text import sanitise
+from check_pop3_plus.model.sanitised_text import printable, sanitise
 from check_pop3_plus.model.settings import Security, Verify
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.pop3 import grammar
@@ -81,7 +81,7 @@ def run_session(
         session.timeline.failed = Phase.QUIT
         raise unexpected
     if unexpected:
-        session.notes.append(Note(unexpected.kind, unexpected.message))
+        session.notes.append(Note(unexpected.kind, printable("server {}", unexpected.message)))
 
 
 def _look_into_mailbox(

@@ -39,6 +39,8 @@ class Line(Record):
     state: State
     service: Service
     status: str
+    suffix: str
+    """Failed attempts, an insecure login, and the place where it is not in the name."""
     advice: tuple[str, ...] = ()
     """Cause, hint and kind of each finding."""
 
@@ -77,7 +79,8 @@ class Tally:
         is_own = self.wanted.submit_target is None or not outcome.is_readable
         if (is_own and state is not State.OK) or self.wanted.verbosity:
             lines = [each for each in outcome.verdict.lines if each.partition(":")[0] in _LABELS]
-            self._lines.append(Line(state, service, _status(outcome.verdict), tuple(lines)))
+            status, suffix = _status(service, outcome.verdict)
+            self._lines.append(Line(state, service, status, suffix, tuple(lines)))
 
     def add_refused(self, refused: list[tuple[Outcome, str]]) -> None:
         """Count the outcomes that the submit target did not accept, with the reason of each.
@@ -158,7 +161,11 @@ class Tally:
 
     @staticmethod
     def _masked(line: Line, mask: Callable[[str], str]) -> Line:
-        return line.replace(status=mask(line.status), advice=tuple(map(mask, line.advice)))
+        return line.replace(
+            status=mask(line.status),
+            suffix=mask(line.suffix),
+            advice=tuple(map(mask, line.advice)),
+        )
 
     def _figures(self, seconds: float, missing: int) -> tuple[Figure, ...]:
         """Return the time, the number of services, and the other counts that are not 0."""
@@ -176,23 +183,32 @@ class Tally:
         )
 
 
-def _status(verdict: Verdict) -> str:
-    """Return the status of a service, with a place in a file; host and port are in its name."""
-    placed = _PLACED.fullmatch(verdict.suffix)
-    return verdict.status + (placed[2] if placed else "")
+def _status(service: Service, verdict: Verdict) -> tuple[str, str]:
+    """Return the status of a service, with a place in a file, and its suffix.
+
+    The place of the server is left out where the name of the service has the host.
+    """
+    if placed := _PLACED.fullmatch(verdict.suffix):
+        return verdict.status + placed[2], ""
+    others, _, place = verdict.suffix.rpartition(" (")
+    is_named = place.startswith(f"{service.host}:")
+    return verdict.status, others if is_named else verdict.suffix
 
 
 def _long_output(lines: list[Line], head: str) -> tuple[str, ...]:
     """Return a line for each service, without a status that `head` has.
 
-    Where there is no space for all of them, the hints are left out.
+    Where there is no space for all of them, the hints and places are left out.
     """
     for labels in (_LABELS, ("kind",)):
         found = []
         for line in lines:
             advice = [each for each in line.advice if each.partition(":")[0] in labels]
-            parts = [*([] if advice and line.status in head else [line.status]), *advice]
-            found.append(f"{line.state.name.lower()}: {named(line.service)}: {'; '.join(parts)}")
+            said = "" if advice and line.status in head else f": {line.status}"
+            said += line.suffix if labels is _LABELS else ""
+            said = re.sub("^, ", ": ", said)
+            said = "; ".join((said, *advice)) if said[:1] == ":" else f"{said}: {'; '.join(advice)}"
+            found.append(f"{line.state.name.lower()}: {named(line.service)}{said}")
         if sum(map(len, found)) + len(found) < VERBOSE_OUTPUT_LIMIT - 1024:  # for line 1
             break
     return tuple(found)

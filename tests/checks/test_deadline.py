@@ -46,8 +46,7 @@ def test_resolver_silent_ends_at_deadline(net: Network) -> None:
     done = honest(net.run("-H", "slow.example.test", "-t", "1", server=SILENT_NAME_SERVER))
 
     assert done.line.startswith(
-        "POP3 CRITICAL - no answer while resolving slow.example.test within 1 s"
-        " (slow.example.test:110) | "
+        "POP3 CRITICAL - no answer to the name lookup within 1 s (slow.example.test:110) | "
     )
     assert kinds(done) == ["resolver"]
     assert within(done, 1, LATE)

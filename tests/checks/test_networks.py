@@ -302,20 +302,20 @@ with PoliteServer({{}}, port=110):
 LIES = {
     "good": ("OK", "", "answered"),
     "nobody": ("CRITICAL", "unresolved", "name unknown"),
-    "no-address": ("CRITICAL", "unresolved", "no address"),
-    "fails": ("CRITICAL", "resolver", "cannot resolve"),
-    "refuses": ("CRITICAL", "resolver", "cannot resolve"),
-    "silent": ("CRITICAL", "resolver", "resolv"),
-    "late": ("CRITICAL", "resolver", "resolv"),
-    "wrong-number": ("CRITICAL", "resolver", "resolv"),
-    "wrong-question": ("CRITICAL", "resolver", "resolv"),
-    "garbage": ("CRITICAL", "resolver", "resolv"),
-    "short": ("CRITICAL", "resolver", "resolv"),
-    "cut": ("CRITICAL", "resolver", "resolv"),
-    "loop": ("CRITICAL", None, "resolv"),
+    "no-address": ("CRITICAL", "unresolved", "without address"),
+    "fails": ("CRITICAL", "resolver", "lookup failed"),
+    "refuses": ("CRITICAL", "resolver", "lookup failed"),
+    "silent": ("CRITICAL", "resolver", "name lookup"),
+    "late": ("CRITICAL", "resolver", "name lookup"),
+    "wrong-number": ("CRITICAL", "resolver", "name lookup"),
+    "wrong-question": ("CRITICAL", "resolver", "name lookup"),
+    "garbage": ("CRITICAL", "resolver", "name lookup"),
+    "short": ("CRITICAL", "resolver", "name lookup"),
+    "cut": ("CRITICAL", "resolver", "name lookup"),
+    "loop": ("CRITICAL", None, "name"),
     "many-promised": (None, None, ""),
     "long-address": ("CRITICAL", None, ""),
-    "truncated": ("CRITICAL", "resolver", "resolv"),
+    "truncated": ("CRITICAL", "resolver", "name lookup"),
     "many": ("CRITICAL", "refused", "and 29 more"),
 }
 
@@ -374,7 +374,6 @@ def test_lookup_with_silent_name_servers_ends_at_the_timeout(net: Network) -> No
     done = honest(net.run("-H", "good.example.test", "-t", "1"))
 
     assert done.verdict == (
-        "POP3 CRITICAL - no answer while resolving good.example.test within 1 s"
-        " (good.example.test:110)"
+        "POP3 CRITICAL - no answer to the name lookup within 1 s (good.example.test:110)"
     )
     assert within(done, 1, LATE), done.seconds

@@ -83,11 +83,11 @@ ANSWERED = r" answered in \d+\.\d{3} s"
 FAULTS = {
     1: Row(
         "the host name does not exist",
-        {"": critical("unresolved", r" - cannot resolve \S+: name unknown")},
+        {"": critical("unresolved", r" - host name unknown")},
     ),
     2: Row(
         "the resolver does not answer before the deadline",
-        {"": critical("resolver", r" - no answer while resolving \S+ within \S+ s")},
+        {"": critical("resolver", r" - no answer to the name lookup within \S+ s")},
     ),
     3: Row(
         "every address refuses the connection",
@@ -559,16 +559,30 @@ FAULTS = {
         },
     ),
     66: Row(
-        "a library is missing",
+        "a library is missing, or too old",
         {
             name: unknown("config", f"config: missing Python module {name}$")
             for name in ("cryptography", "nagiosplugin")
         }
         | {
+            case: unknown(
+                "config", f"config: Python module {name} is too old or broken: update it$"
+            )
+            for case, name in {
+                "cryptography, too old": "cryptography",
+                "nagiosplugin, too old": "nagiosplugin",
+                "nagiosplugin, too old, found late": "nagiosplugin",
+            }.items()
+        }
+        | {
             "cryptography, not decisive": ok(
                 "certificate valid for",
                 r"subject and issuer \(missing Python module cryptography\)",
-            )
+            ),
+            "cryptography, too old, not decisive": ok(
+                "certificate valid for",
+                r"subject and issuer \(Python module cryptography is too old or broken",
+            ),
         },
         ANY,
     ),
@@ -1004,7 +1018,7 @@ FAULTS = {
     108: Row(
         "there is no message that has an age",
         {
-            "empty, newest": warning("no-message", " - mailbox is empty, without a newest message"),
+            "empty, newest": warning("no-message", " - mailbox is empty: there is no newest"),
             "empty, oldest": ok(ANSWERED),
             "undated": warning("no-message", " - no usable date in the headers of 3 messages"),
             "some undated": ok(ANSWERED, "^note: 2 of 3 messages read without a usable date"),
@@ -1013,7 +1027,7 @@ FAULTS = {
     109: Row(
         "the server has no TOP",
         {
-            "CAPA": critical("no-capability", " - server does not offer TOP, by which"),
+            "CAPA": critical("no-capability", " - server does not offer TOP, needed"),
             "-ERR": critical("no-capability", " - server refuses TOP: unknown command"),
             "system": critical("mailbox", r" - server cannot read a message: \[SYS/PERM\] I/O"),
             "message gone": ok(ANSWERED),

@@ -126,6 +126,7 @@ def test_checks_and_notifications_of_three_servers(
     ]
     for mail, (reason, _, _) in zip(mails, subjects, strict=True):
         assert mail.get_content().startswith(f"{reason}\nservice: ")
+        assert "comment by" not in mail.get_content()
     texts = {mail["Subject"].partition(": POP3 ")[2]: mail.get_content() for mail in mails}
     rejected = texts["login on bad.example.org is CRITICAL"]
     assert any(line.startswith("kind: credentials") for line in rejected.splitlines()[:9])

@@ -507,7 +507,7 @@ def test_greeting_lower_case_is_a_note() -> None:
 
     assert error is None
     assert [(note.kind, note.text) for note in session.notes] == [
-        (Kind.GARBLED, "greeting in lower case")
+        (Kind.GARBLED, "server sent its greeting in lower case")
     ]
 
 
@@ -527,7 +527,7 @@ def test_greeting_with_more_data_fails_before_commands(wanted: Settings, is_fail
         assert (error.kind, error.message) == (Kind.GARBLED, UNASKED)
     else:
         assert error is None
-        assert found[0] == (Kind.GARBLED, UNASKED)
+        assert found[0] == (Kind.GARBLED, f"server {UNASKED}")
     assert stream.sent == [b"QUIT"]  # its reply cannot be told from the unsolicited data
 
 

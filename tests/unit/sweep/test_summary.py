@@ -60,6 +60,32 @@ def test_verdict_orders_lines_by_state_first() -> None:
     )
 
 
+def test_line_of_a_service_ends_its_status_as_a_check_does() -> None:
+    """Attempts and an insecure login follow, and the place, unless the name has the host."""
+    failed = "3 of 3 attempts failed, cleartext login"
+    suffixes = (
+        f", {failed} (mail.example.org:110)",
+        " (mail.example.org:110)",
+        f", {failed} (c:1)",
+    )
+    outcomes = [
+        Outcome(
+            service, Verdict(state, f"{state.name} x", suffix=suffix, lines=("try: x", "kind: y"))
+        )
+        for state in (State.CRITICAL, State.WARNING)
+        for service, suffix in zip(SERVICES, suffixes, strict=False)
+    ]
+
+    assert verdict(outcomes).lines == (
+        f"critical: d!pop: {failed} (mail.example.org:110); try: x; kind: y",
+        "critical: b!pop (mail.example.org:110): try: x; kind: y",
+        f"critical: c!pop: {failed}; try: x; kind: y",
+        f"warning: d!pop: WARNING x, {failed} (mail.example.org:110); try: x; kind: y",
+        "warning: b!pop: WARNING x (mail.example.org:110); try: x; kind: y",
+        f"warning: c!pop: WARNING x, {failed}; try: x; kind: y",
+    )
+
+
 def test_text_names_every_service_without_a_submitted_result() -> None:
     """However many there are, one line per reason, in the order of the file; so does JSON."""
     services = [Service(f"host{number}!pop3") for number in range(3000)]
