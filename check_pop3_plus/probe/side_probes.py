@@ -359,6 +359,4 @@ def try_injection(connection: Connection, context: "ssl.SSLContext") -> Printabl
         if error.kind in (Kind.CLOSED, Kind.TLS):
             return None
         raise
-    return connection.sanitise(
-        b"executes a command sent before TLS: " + first + b" " + second
-    )
+    return connection.sanitise(b"executes a command sent before TLS: " + first + b" " + second)
