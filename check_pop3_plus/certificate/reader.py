@@ -29,7 +29,7 @@ from check_pop3_plus.certificate.rejection_reasons import Link
 from check_pop3_plus.model.failures import ISSUER_NOT_FOUND
 from check_pop3_plus.model.report import CertificateFacts, Chain
 from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable
-from check_pop3_plus.model.stopped import Stopped
+from check_pop3_plus.model.stopped import Stopped, library_fault
 
 if TYPE_CHECKING:
     from typing import Any
@@ -60,11 +60,12 @@ def prepare() -> None:
     It warns of unusual certificates. The warnings are ignored, so that PYTHONWARNINGS cannot turn
     them into errors, which would change the verdict. Never undone: threads share the filters.
 
-    Raises ImportError when the library is missing, and MemoryError.
+    Raises ImportError when the library is missing or too old, and MemoryError.
     """
     if "cryptography.x509" not in sys.modules:
         _require_memory()
     from cryptography import x509  # noqa: F401
+    from cryptography.x509 import load_der_x509_certificate  # noqa: F401  (too old without it)
 
     warnings.simplefilter("ignore", UserWarning)  # the library's own category is one
 
@@ -192,11 +193,10 @@ class _Fact:
             value = self._read(facts)
         except Stopped:
             raise
-        except ImportError as error:
-            missing = "{} (missing Python module {})"
-            unreadable = printable(missing, self._attribute, error.name or "unknown")
-        except BaseException:  # a panic of the library, which is written in Rust, is no Exception
-            unreadable = printable(self._attribute)
+        except BaseException as error:  # a panic of the library, written in Rust, is no Exception
+            library = library_fault(error)
+            whose = (self._attribute, library) if library else (self._attribute,)
+            unreadable = printable("{} ({})" if library else "{}", *whose)
         if unreadable:
             facts.failed[self._name] = unreadable
         # Found there from now on. Another thread that reads it at the same time gets the same.

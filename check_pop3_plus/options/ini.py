@@ -87,23 +87,34 @@ def parts(content: str, path: str) -> Iterator[Part]:
         stripped = line.strip()
         if not stripped or stripped[0] in "#;":
             continue
-        key, _, value = stripped.partition("=")
         if stripped[0] == "[":
             if part:
                 yield part
             name = stripped[1:].removesuffix("]").strip()
             part = Part(Placed.at(path, number, name), [], [])
-            if stripped[-1] != "]":
-                part.errors.append(_wrong(path, number))
-        elif part is None:
-            raise _wrong(path, number)
-        elif key:
+        mistake = _mistake(stripped, part is not None)
+        if mistake:
+            error = config_error(mistake).at(Placed.at(path, number, ""))
+            if part is None:
+                raise error
+            part.errors.append(error)
+        elif part and stripped[0] != "[":
+            key, _, value = stripped.partition("=")
             part.options.append((key.strip(), Placed.at(path, number, value.strip())))
-        else:
-            part.errors.append(_wrong(path, number))
     if part:
         yield part
 
 
-def _wrong(path: str, number: int) -> ProbeError:
-    return config_error("neither [section] nor key = value").at(Placed.at(path, number, ""))
+def _mistake(line: str, is_in_section: bool) -> str:
+    """Return why a line is neither a section header nor an option; empty if it is one."""
+    if "\0" in line:
+        return "a NUL byte; save the file as text in UTF-8"
+    if line[0] == "[":
+        if line[-1] == "]":
+            return "" if line[1:-1].strip() else "section header without a name"
+        comment = "; a comment needs a line of its own" if "]" in line else ""
+        return "section header does not end with ]" + comment
+    if line[0] != "=" and is_in_section:
+        return ""
+    is_option = line[0] != "=" and "=" in line
+    return "option before the first [section]" if is_option else "neither [section] nor key = value"

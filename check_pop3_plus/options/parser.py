@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from check_pop3_plus.model.failures import ProbeError, at_place_of
+from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import Settings, Sweep
 from check_pop3_plus.options import ini, settings_builder, validators
 from check_pop3_plus.options.table import BY_FLAG, PROGRAM, Entry, Given
@@ -77,7 +78,8 @@ def _find_section(locator: str) -> ini.Section:
         from check_pop3_plus.options import mistakes
 
         near = mistakes.nearest(name or PROGRAM, sections)
-        raise UsageError("no section [{}] in {}{}", name or PROGRAM, path, near)
+        known = printable("; it has {}", ", ".join(f"[{each}]" for each in sections) or "none")
+        raise UsageError("no section [{}] in {}{}", name or PROGRAM, path, near or known)
     return section
 
 
@@ -149,8 +151,20 @@ class _Reader:
             raise UsageError("extra-opts is only allowed on the command line")
         entry = BY_FLAG.get(flag)
         is_flag = entry is not None and (not entry.value or entry.is_optional)
-        if re.search(r"\s[#;]", key) or (is_flag and value[:1] in ("#", ";")):
+        has_path = entry is not None and entry.value in ("FILE", "DIR")
+        if (
+            re.search(r"\s[#;]", key)
+            or (is_flag and value[:1] in ("#", ";"))
+            or (has_path and re.search(r"\s[#;]", value))
+        ):
             raise UsageError("a comment needs a line of its own")
+        if entry is None and (name := re.match(r"(-*[\w-]+)(\s|\s*:)", key)):
+            words = name[1].lstrip("-")
+            if f"--{words}" in BY_FLAG:
+                raise UsageError("no equals sign behind {}: write {} = VALUE", words, words)
+        # The shell syntax of a command has quotes of its own.
+        if entry and entry.value != "CMD" and re.fullmatch("\"[^\"]*\"|'[^']*'", value):
+            raise UsageError("invalid {}: an INI file needs no quotes around a value", flag)
         if is_flag and value.lower() in _NO:
             return
         if entry:

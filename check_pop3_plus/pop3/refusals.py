@@ -99,7 +99,7 @@ TABLE = (
         (
             rb"(mailbox|maildrop|mail ?drop)( \w+){0,2} (in[ -]use|used by|busy)"
             rb"|already logged[ -]?(in|on)"
-            rb"|another (process|session|client|connection|program)|only one session",
+            rb"|another( \w+)? (process|session|client|connection|program)|only one session",
         ),
         _WRONG + rb"|not in use",
     ),
@@ -130,7 +130,7 @@ TABLE = (
         Kind.TEMPORARY,
         (
             rb"temporar(y|ily)(?! passw| file| dir)|(server|system)( is)?( too)? busy"
-            rb"|(?<!or )later(?! version)",
+            rb"|(?<!or )later(?! version)|shutting down|restarting",
         ),
         _WRONG,
     ),
@@ -183,7 +183,7 @@ TABLE = (
             rb"(" + _UNKNOWN + rb")(\W+(?!user|pass)[\w-]+){0,2}?\W+(" + _METHOD + rb")"
             rb"|(" + _METHOD + rb")(\W+(?!user|pass)[\w-]+){0,3}?"
             rb"\W+(" + _UNKNOWN + rb"|" + _NOT_SUPPORTED + rb")"
-            rb"|(auth [a-z0-9-]+|apop)( is| are)? " + _NOT_SUPPORTED,
+            rb"|(auth [a-z0-9-]+|apop)( is| are)? " + _NOT_SUPPORTED + rb"|(un|not )implemented",
         ),
     ),
     # UW, qmail, Courier: about one mailbox, and not about the password

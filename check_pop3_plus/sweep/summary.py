@@ -230,7 +230,7 @@ def _shortened(reason: str, services: list[Service]) -> str:
     text, place, line = matched.groups() if matched else (reason, "", "")
     if len(place) > _REASON_LIMIT // 2:  # the long output has it, and the user has named the file
         place = f" ({line})"
-    return f"{shorten(text, _REASON_LIMIT - len(place))}{place} ({names})"
+    return f"{shorten(text, _REASON_LIMIT)}{place} ({names})"
 
 
 def named(service: Service) -> str:

@@ -188,31 +188,49 @@ def test_signal_ends_check_at_once(number: signal.Signals, mode: str, pki: Pki) 
     assert "time_connect" in done.perfdata
 
 
+NO_READER = "from cryptography import x509; del x509.load_der_x509_certificate"
+"""As in a version of the library that does not have what is used."""
+
+
 @pytest.mark.parametrize(
-    "module",
+    "damage",
     [
-        pytest.param(name, marks=pytest.mark.fault(66, case=name))
-        for name in ("cryptography", "nagiosplugin")
+        pytest.param(damage, marks=pytest.mark.fault(66, case=case))
+        for case, damage in {
+            "cryptography": "sys.modules['cryptography'] = None",
+            "nagiosplugin": "sys.modules['nagiosplugin'] = None",
+            "cryptography, too old": NO_READER,
+            "nagiosplugin, too old": "import nagiosplugin; del nagiosplugin.Performance",
+            "nagiosplugin, too old, found late": "import nagiosplugin; del nagiosplugin.Check",
+        }.items()
     ],
 )
 @pytest.mark.threat("T24")
-def test_library_missing_is_named(module: str) -> None:
-    """The message names the missing module; only names of certificates need cryptography."""
-    done = script(
-        f"sys.modules[{module!r}] = None",
-        *("-H", "127.0.0.1", "-p", "1", "-S", "--issuer", "Root"),
-    )
+def test_library_missing_or_too_old_is_named(damage: str) -> None:
+    """The message names the module; only names of certificates need cryptography."""
+    done = script(damage, *("-H", "127.0.0.1", "-p", "1", "-S", "--issuer", "Root"))
 
     assert kinds(done) == ["config"]
 
 
-@pytest.mark.fault(66, case="cryptography, not decisive")
-def test_library_missing_where_it_does_not_decide_is_a_note(pki: Pki) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(
+            "sys.modules['cryptography'] = None",
+            marks=pytest.mark.fault(66, case="cryptography, not decisive"),
+        ),
+        pytest.param(
+            NO_READER, marks=pytest.mark.fault(66, case="cryptography, too old, not decisive")
+        ),
+    ],
+)
+def test_library_missing_where_it_does_not_decide_is_a_note(damage: str, pki: Pki) -> None:
     """Trust, dates and keys need no library; with -v the long output says what is missing."""
     with PoliteServer({}, tls=pki.server("good")) as server:
         target = ("-H", "localhost", "--connect-to", "127.0.0.1", "-p", str(server.port))
         more = ("-D", "1", "--min-key-bits", "2048", "-v")
-        done = script("sys.modules['cryptography'] = None", *target, *flags("tls", pki), *more)
+        done = script(damage, *target, *flags("tls", pki), *more)
 
     assert done.code == 0, done.out
 

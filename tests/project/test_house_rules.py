@@ -360,8 +360,9 @@ NEVER = {
     "inspect",
     "smtplib",
 }
-if sys.version_info >= (3, 14):
-    # nagiosplugin imports logging, which imports traceback, which loads these for its colours.
+if sys.version_info[:2] == (3, 14):
+    # nagiosplugin imports logging, which imports traceback, which loads these for its colours, but
+    # not from 3.15 on.
     NEVER -= {"dataclasses", "inspect"}
 
 

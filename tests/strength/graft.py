@@ -51,6 +51,8 @@ def _function(old: Any, new: Any, translated: Callable[[Any], Any]) -> None:
 
 def _class(old: Any, new: Any, translated: Callable[[Any], Any]) -> None:
     for name, value in vars(new).items():
+        if name.startswith("__annotate"):  # from Python 3.14 on a function; no mutant changes it
+            continue
         before = vars(old).get(name)
         match value:
             case FunctionType() if len(value.__code__.co_freevars) != len(

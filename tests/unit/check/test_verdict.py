@@ -3,6 +3,7 @@
 import errno
 import json
 
+import nagiosplugin
 import pytest
 
 from check_pop3_plus.check.verdict import AddressResult, Verdict, of_error
@@ -14,6 +15,7 @@ from check_pop3_plus.output import json_text
 from check_pop3_plus.support.masking import Masker
 
 SECRET = "S3cretWord"
+TOO_OLD = "is too old or broken: update it"
 
 
 def test_masked_leaves_the_secret_in_no_field_of_the_json() -> None:
@@ -45,7 +47,20 @@ def test_masked_leaves_the_secret_in_no_field_of_the_json() -> None:
     ("error", "status", "shortage"),
     [
         (config_error("no file {}", "x"), "config: no file x", ""),
-        (ImportError("s3cret", name="x'y"), "config: missing Python module x?y", ""),
+        (ModuleNotFoundError("s3cret", name="x'y"), "config: missing Python module x?y", ""),
+        (ImportError("s3cret", name="x'y"), f"config: Python module x?y {TOO_OLD}", ""),
+        (
+            AttributeError("s3cret", obj=nagiosplugin),
+            f"config: Python module nagiosplugin {TOO_OLD}",
+            "",
+        ),
+        (
+            AttributeError("s3cret", obj=nagiosplugin.Context),
+            f"config: Python module nagiosplugin {TOO_OLD}",
+            "",
+        ),
+        (AttributeError("s3cret", obj=errno), "bug: internal error (AttributeError)", ""),
+        (AttributeError("s3cret", obj=None), "bug: internal error (AttributeError)", ""),
         (OSError(errno.ENOSPC, "No space left"), "config: local error: No space left", ""),
         (
             OSError(errno.EMFILE, "Too many"),

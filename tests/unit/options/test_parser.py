@@ -594,13 +594,29 @@ def test_extra_opts_unreadable_is_refused(ini: Path, locator: str, message: str)
     assert message in refused(f"--extra-opts={locator.format(ini=ini)}")
 
 
-@pytest.mark.parametrize("content", ["key=value", "[a]\n=x", "nonsense\n[check_pop3_plus]"])
-def test_ini_file_invalid_line_is_named(tmp_path: Path, content: str) -> None:
-    """The message has the number of the line."""
+@pytest.mark.parametrize(
+    ("content", "said", "line"),
+    [
+        (b"key=value", "option before the first [section]", 1),
+        (b"# x\n\n[a]\n=x", "neither [section] nor key = value", 4),
+        (b"nonsense\n[check_pop3_plus]", "neither [section] nor key = value", 1),
+        (b"[a", "section header does not end with ]", 1),
+        (b"[a]\r\n[b] # x", "section header does not end with ]; a comment needs a line of its", 2),
+        (b"[a]\n[ ]", "section header without a name", 2),
+        (b"[a]\nport = 1\0", "a NUL byte; save the file as text in UTF-8", 2),
+        ("[a]\nport = 1".encode("utf-16"), "a NUL byte; save the file as text in UTF-8", 1),
+    ],
+)
+def test_ini_file_invalid_line_is_named(
+    tmp_path: Path, content: bytes, said: str, line: int
+) -> None:
+    """The message says what is wrong with it, and has the number of the line."""
     file = tmp_path / "x.ini"
-    file.write_text(content)
+    file.write_bytes(content)
 
-    assert "neither [section] nor key = value" in refused(f"--extra-opts=@{file}")
+    message = refused(f"--extra-opts=@{file}")
+    assert message.startswith(said)
+    assert message.endswith(f" ({file}, line {line})")
 
 
 @pytest.mark.parametrize(
@@ -613,7 +629,14 @@ def test_ini_file_invalid_line_is_named(tmp_path: Path, content: str) -> None:
         ("ssl = # TLS", "a comment needs a line of its own"),
         ("ssl = on", "--ssl takes no value; in an INI file write just ssl, or true or"),
         ("port = 995 # TLS", "in an INI file a comment needs a line of its own"),
-        ('port = "995"', "an INI file needs no quotes"),
+        ('port = "995"', "invalid --port: an INI file needs no quotes around a value"),
+        ("expect = 'ready'", "invalid --expect: an INI file needs no quotes"),
+        ('ca-file = "/etc/x.pem"', "invalid --ca-file: an INI file needs no quotes"),
+        ("ca-file = /etc/x.pem # ours", "a comment needs a line of its own"),
+        ("port 995", "no equals sign behind port: write port = VALUE"),
+        ("--port 995", "no equals sign behind port"),
+        ("port: 995", "no equals sign behind port"),
+        ("Port = 995", "unknown option --Port; did you mean --port?"),
         ("port = 995 ; TLS", "in an INI file a comment needs a line of its own"),
     ],
 )
@@ -646,6 +669,22 @@ def test_ini_file_wrong_section_names_the_near_one(tmp_path: Path) -> None:
     assert check_settings([*HOST, f"--extra-opts=@{file}"]).target.port == 111
     said = refused(*HOST, f"--extra-opts=check_pop3@{file}")
     assert said == f"no section [check_pop3] in {file}; did you mean check_pop3_plus?"
+    said = refused(*HOST, f"--extra-opts=mail@{file}")
+    assert said == f"no section [mail] in {file}; it has [check_pop3_plus]"
+
+
+def test_ini_file_quotes_inside_a_value_belong_to_it(tmp_path: Path) -> None:
+    """A command has quotes of its own, and a greeting may have some."""
+    file = tmp_path / "x.ini"
+    command = '"/opt/a b/secret"'
+    lines = ("ssl", "username = u", 'expect = the "best"', f"password-command = {command}")
+    file.write_text("\n".join(("[check_pop3_plus]", *lines)))
+
+    settings = check_settings([*HOST, f"--extra-opts=@{file}"])
+
+    assert settings.expect.texts == ('the "best"',)
+    assert settings.login
+    assert settings.login.source.command == command
 
 
 @pytest.mark.parametrize(
