@@ -12,7 +12,7 @@ LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.10 -
 
 # Debian packages of the tests: real servers, tools for network namespaces, OpenSSL as reference for
 # certificates, a system call tracer, a tool that fakes the clock, and a checker of manual pages.
-SERVERS := dovecot-pop3d iproute2 nftables openssl strace faketime mandoc
+SERVERS := dovecot-pop3d iproute2 iputils-ping nftables openssl strace faketime mandoc
 # Proxies in front of POP3.
 SYSTEMS := nginx libnginx-mod-mail haproxy perdition
 SYSTEMS += icinga2-bin icinga2-common nagios4-core nagios-nrpe-server nagios-nrpe-plugin influxdb
@@ -147,7 +147,8 @@ test: servers lint $(VENV)/.packaging
 
 # What needs no real server, on the newest Pythons of Debian: before every release.
 test-sid:
-	tests/debian-root sid sh -ec 'tests/install-servers $(foreach minor,$(SID),python3.$(minor)-venv) iproute2 openssl; \
+	tests/debian-root sid sh -ec 'tests/install-servers $(foreach minor,$(SID),python3.$(minor)-venv) \
+		$(filter-out dovecot%,$(SERVERS)); \
 		for minor in $(SID); do make simulated PYTHON=python3.$$minor VENV=.venv-3.$$minor || exit; done'
 
 simulated: $(STAMP)

@@ -147,5 +147,5 @@ def _delete(connection: Connection, numbers: list[int], run_end: Deadline) -> No
         if not reply.ok and not is_gone(reply):
             refused.append(connection.reason(reply))
     if refused:
-        text = f"server refuses to delete {len(refused)} own probes: {refused[0]}"
+        text = f"server refuses to delete own probes: {refused[0]}"
         add_note(connection, Kind.NOT_DELETED, text)

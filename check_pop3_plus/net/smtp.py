@@ -78,9 +78,9 @@ class Submission:
             step = "" if is_named else f", at {self._step}"
             raise ProbeError(
                 Kind.SUBMISSION_TEMPORARY if is_temporary else Kind.SUBMISSION,
-                "{} {}: {}" + late + step,
-                "submission refused for now by" if is_temporary else "submission failed at",
-                *(place, error.message),
+                "{}: {}" + late + step + " on {}",
+                "submission refused for now" if is_temporary else "submission failed",
+                *(error.message, place),
             ) from error
         finally:
             if self._stream:
@@ -102,7 +102,7 @@ class Submission:
         except smtplib.SMTPServerDisconnected as error:
             if isinstance(error.__context__, TimeoutError):
                 raise DeadlineExceeded(Kind.TIMEOUT, "no answer") from error
-            raise ProbeError(Kind.CLOSED, "closed the connection") from error
+            raise ProbeError(Kind.CLOSED, "server closed the connection") from error
         except OSError as error:
             raise transport.network_error(error) from error
         with suppress(Exception):
@@ -152,7 +152,7 @@ class Submission:
     def _start_tls(self, deadline: Deadline) -> None:
         self._step = "STARTTLS"
         if not self._client.has_extn("starttls"):
-            raise ProbeError(Kind.NO_STLS, "does not offer STARTTLS")
+            raise ProbeError(Kind.NO_STLS, "server does not offer STARTTLS")
         self._require(220, *self._client.docmd("STARTTLS"))
         self._encrypt()
         self._use_socket()
@@ -173,7 +173,7 @@ class Submission:
             try:
                 answer = responses.send(b64decode(text + b"==="))
             except (StopIteration, ValueError) as error:
-                raise ProbeError(Kind.GARBLED, "sent a malformed challenge") from error
+                raise ProbeError(Kind.GARBLED, "server sent a malformed challenge") from error
             code, text = self._client.docmd(b64encode(answer or b"").decode())
         self._require(235, code, text)
 
@@ -218,7 +218,7 @@ class _Lines:
         line = self._file.readline(limit)
         self._left -= len(line)
         if self._left < 0:
-            raise ProbeError(Kind.OVERSIZED, "sends without end")
+            raise ProbeError(Kind.OVERSIZED, "server sends without end")
         return line
 
     def close(self) -> None:

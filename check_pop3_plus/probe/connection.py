@@ -393,7 +393,7 @@ def quit_session(connection: Connection) -> ProbeError | None:
     """
     update_by = connection.update_by
     kind, of = (
-        (Kind.NOT_DELETED, ": own probes may still be there")
+        (Kind.NOT_DELETED, " (own probes may still be there)")
         if update_by
         else (Kind.GOODBYE, " (nothing was deleted)")
     )
@@ -414,7 +414,7 @@ def quit_session(connection: Connection) -> ProbeError | None:
             return connection.unexpected()
         if not reply.ok:
             why = f": {connection.reason(reply)}" if update_by else ""
-            add_note(connection, kind, f"QUIT was refused{of}{why}")
+            add_note(connection, kind, f"QUIT was refused{why}{of}")
         return None
     begun = connection.pending_line()
     statuses = (b"+OK", b"-ERR") if has_login else (b"+OK",)

@@ -181,7 +181,7 @@ class _AssertionTests:
         """Record the violation that `test` returns."""
         violation = self._result(kind, test)
         if violation:
-            self.notes.append(Note(kind, violation))
+            self.notes.append(Note(kind, printable("server {}", violation)))
 
     def run_legacy_tls(self) -> None:
         """Record the legacy TLS versions that the server accepts."""
@@ -196,7 +196,7 @@ class _AssertionTests:
                 accepted.add(answer)
         if accepted:
             versions = " and ".join(sorted(accepted))
-            self.notes.append(Note(kind, printable("still accepts {}", versions)))
+            self.notes.append(Note(kind, printable("server still accepts {}", versions)))
 
     def _result(self, kind: Kind, test: "Callable[[Connection], _T]") -> "_T | None":
         """Return the result of a side probe; None, and a note, if it fails."""
@@ -359,6 +359,4 @@ def try_injection(connection: Connection, context: "ssl.SSLContext") -> Printabl
         if error.kind in (Kind.CLOSED, Kind.TLS):
             return None
         raise
-    return connection.sanitise(
-        b"answers a command from before TLS inside it: " + first + b" " + second
-    )
+    return connection.sanitise(b"executes a command sent before TLS: " + first + b" " + second)

@@ -310,7 +310,7 @@ def test_assertions_are_tested_on_each_address(pool: Pool, pki: Pki) -> None:
     verdict = pool.attempt("--all-addresses --reject-legacy-tls")
 
     assert kinds(verdict) == ["legacy-tls"]
-    assert verdict.status == "still accepts TLS 1.0 and TLS 1.1"
+    assert verdict.status == "server still accepts TLS 1.0 and TLS 1.1"
     assert verdict.suffix == f" ({WHERE}: 127.0.0.2)"
 
 

@@ -491,4 +491,4 @@ def test_reject_legacy_tls_accepting_server_names_versions(mode: str, pki: Pki) 
         done = check(server, *flags(mode, pki), "--reject-legacy-tls")
 
     assert (done.code, kinds(done)) == (2, ["legacy-tls"])
-    assert done.verdict.partition(" - ")[2].startswith("still accepts TLS 1.0 and TLS 1.1 (")
+    assert done.verdict.partition(" - ")[2].startswith("server still accepts TLS 1.0 and TLS 1.1 (")

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -15,7 +14,14 @@ import pytest
 
 from tests.pki.certificates import Pki
 from tests.servers.scripted_server import PoliteServer, ScriptedServer, Step, expect, say, silence
-from tests.support.command import COMMAND, Run, run, run_broken_check, write_launcher
+from tests.support.command import (
+    COMMAND,
+    Run,
+    run,
+    run_broken_check,
+    run_on_terminal,
+    write_launcher,
+)
 from tests.support.faults import CANARY, assert_no_canary, check, flags, honest
 
 GREETED = [say(b"+OK ready\r\n"), expect(b"QUIT"), say(b"+OK bye\r\n")]
@@ -363,28 +369,13 @@ def test_prompt_on_terminal_is_not_timed(pki: Pki) -> None:
     """The prompt has no echo, is not on stdout, and its time does not count."""
     with PoliteServer({"monitor": "s3cret"}, tls=pki.server("good")) as server:
         arguments = ["-H", "127.0.0.1", "-p", str(server.port), *flags("tls", pki)]
-        child, terminal = pty.fork()
-        if child == 0:
-            os.execv(COMMAND, [str(COMMAND), *arguments, "-U", "monitor", "-t", "1"])
-        shown = b""
-        while b"Password of monitor:" not in shown:
-            shown += os.read(terminal, 1000)
-        time.sleep(1.2)  # longer than -t: the time of typing does not count
-        os.write(terminal, b"s3cret\n")
-        while chunk := _read(terminal):
-            shown += chunk
-        _, status = os.waitpid(child, 0)
+        # Longer than -t: the time of typing does not count.
+        code, shown = run_on_terminal(b"s3cret", 1.2, *arguments, "-U", "monitor", "-t", "1")
 
-    assert os.waitstatus_to_exitcode(status) == 0, shown
+    assert code == 0, shown
+    assert b"Password of monitor:" in shown
     assert b"user monitor logged in" in shown
     assert b"s3cret" not in shown
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 1000)
-    except OSError:  # Linux raises EIO if the other side is closed
-        return b""
 
 
 def test_no_terminal_needs_password_source(pki: Pki) -> None:

@@ -667,7 +667,7 @@ def test_reject_legacy_tls_reports_tls_1_0(check: Check, how: str) -> None:
     assert check("good", *options, tls=how == "tls").code == 0
     done = check("legacy-tls", *options, tls=how == "tls")
     assert_failed(done, 2, "legacy-tls")
-    assert done.verdict.startswith("POP3 CRITICAL - still accepts TLS 1.0 and TLS 1.1 (")
+    assert done.verdict.startswith("POP3 CRITICAL - server still accepts TLS 1.0 and TLS 1.1 (")
 
 
 # Several addresses.

@@ -196,7 +196,7 @@ def test_check_with_ipv6_rejected_uses_ipv4_at_once(net: Network) -> None:
         ("192.0.2.1", ["ip route replace blackhole 192.0.2.0/24"], "invalid argument"),
         ("192.0.2.1", ["ip route replace prohibit 192.0.2.0/24"], "permission denied"),
         ("192.0.2.1", ["ip route replace unreachable 192.0.2.0/24"], "no route to host"),
-        ("::1", ["sysctl -qw net.ipv6.conf.all.disable_ipv6=1"], "cannot assign|unreachable"),
+        ("::1", ["echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6"], "cannot assign|unreachable"),
     ],
 )
 def test_check_without_a_network_is_unreachable(

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from http import client
 from pathlib import Path
 
 import pytest
@@ -620,12 +621,17 @@ STALLS: dict[str, list[Step]] = {
 def test_token_reply_stalled_ends_at_deadline(
     stall: str, pki: Pki, options: Options, mail: ScriptedServer
 ) -> None:
-    """Threat T14: one deadline covers the whole request, however slowly the endpoint sends."""
+    """Threat T14: one deadline covers the whole request, however slowly the endpoint sends.
+
+    Newer Pythons, such as 3.14.10, give up after 100 interim responses.
+    """
     with TokenEndpoint(*STALLS[stall], tls=pki.server("good")) as endpoint:
         done = check(mail, *options(endpoint.url), "-t", str(LIMIT))
 
-    assert_failed(done, endpoint, " did not answer in time")
-    assert within(done, LIMIT, LATE), done.seconds
+    is_limited = stall == "endless 100" and hasattr(client, "_MAXINTERIMRESPONSES")
+    not_http = ": answered something that is not HTTP"
+    assert_failed(done, endpoint, not_http if is_limited else " did not answer in time")
+    assert within(done, LIMIT, LATE) or is_limited, done.seconds
 
 
 @pytest.mark.parametrize(

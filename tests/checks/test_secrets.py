@@ -12,7 +12,6 @@ import inspect
 import json
 import os
 import pickle
-import pty
 import re
 import shlex
 import signal
@@ -39,7 +38,7 @@ from tests.servers.icinga_api import Api, refused
 from tests.servers.scripted_server import PoliteServer, ScriptedServer, drop, expect, say, silence
 from tests.servers.token_endpoint import TokenEndpoint, granted
 from tests.support import secret_search
-from tests.support.command import COMMAND, Run, run
+from tests.support.command import COMMAND, Run, run, run_on_terminal
 from tests.support.package import modules
 from tests.support.secret_search import (
     CANARIES,
@@ -432,20 +431,7 @@ def test_diagnosis_tools_inherit_no_secret(monkeypatch: pytest.MonkeyPatch, pki:
 def test_prompt_does_not_echo_the_password(tmp_path: Path) -> None:
     """The password appears neither on the terminal nor in the output."""
     with EchoingServer(SECRET, "refused") as server:
-        child, terminal = pty.fork()
-        if child == 0:
-            os.execv(COMMAND, [str(COMMAND), *login(server)])
-        shown = b""
-        while b"Password of " not in shown:
-            shown += os.read(terminal, 4096)
-        time.sleep(0.1)  # until echo is off
-        os.write(terminal, SECRET + b"\n")
-        try:
-            while True:
-                shown += os.read(terminal, 4096)
-        except OSError:
-            pass
-        os.waitpid(child, 0)
+        _, shown = run_on_terminal(SECRET, 0.1, *login(server))  # until echo is off
         assert b"PASS " + SECRET in server.commands
 
     assert b"login of monitor rejected: [AUTH] no ***" in shown

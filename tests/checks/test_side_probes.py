@@ -190,12 +190,12 @@ INJECTION = [
     (
         "answers it",
         [say(b"+OK\r\nUSER\r\n.\r\n"), *BYE],
-        "answers a command from before TLS inside it",
+        "executes a command sent before TLS",
     ),
     (
         "answers it late",
         [expect(b"QUIT"), say(b"+OK\r\nUSER\r\n.\r\n+OK bye\r\n")],
-        "answers a command from before TLS inside it",
+        "executes a command sent before TLS",
     ),
 ]
 
@@ -286,7 +286,7 @@ def test_legacy_tls_one_version_is_named(version: str, pki: Pki) -> None:
     done = on_tls_port(pki, *([old, good] if version == "1.0" else [good, old]))
 
     assert (done.code, kinds(done)) == (2, ["legacy-tls"])
-    assert done.verdict.partition(" - ")[2].startswith(f"still accepts TLS {version} (")
+    assert done.verdict.partition(" - ")[2].startswith(f"server still accepts TLS {version} (")
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_legacy_tls_server_hello_is_enough(hello: Step, pki: Pki) -> None:
     done = on_tls_port(pki, [hears_hello, hello, silence()])
 
     assert (done.code, kinds(done)) == (2, ["legacy-tls"])
-    assert done.verdict.partition(" - ")[2].startswith("still accepts TLS 1.1 (")
+    assert done.verdict.partition(" - ")[2].startswith("server still accepts TLS 1.1 (")
 
 
 def test_legacy_tls_warning_alert_is_skipped(pki: Pki) -> None:

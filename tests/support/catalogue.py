@@ -1054,21 +1054,19 @@ FAULTS = {
     112: Row(
         "the SMTP server takes no probe",
         {
-            "refused": critical("submission", r" - submission failed at \S+: 55[04] .*, at "),
-            "greylisted": warning(
-                "submission-temporary", " - submission refused for now by .*: 45"
-            ),
-            "no connection": critical("submission", "submission failed at .*: connection refused"),
-            "TLS": critical("submission", "submission failed at .* at the TLS handshake"),
+            "refused": critical("submission", r" - submission failed: 55[04] .*, at .* on \S+:\d+"),
+            "greylisted": warning("submission-temporary", " - submission refused for now: 45"),
+            "no connection": critical("submission", "submission failed: connection refused on "),
+            "TLS": critical("submission", "submission failed: .* at the TLS handshake on "),
         },
     ),
     113: Row(
         "own probes are not deleted",
         {
-            "DELE": warning("not-deleted", " - server refuses to delete 1 own probes: no"),
-            "QUIT": warning("not-deleted", " - QUIT was refused: own probes may .*: disk full"),
-            "EOF": warning("not-deleted", " - QUIT was not acknowledged: own probes may"),
-            "silence": warning("not-deleted", " - QUIT was not acknowledged: own probes may"),
+            "DELE": warning("not-deleted", " - server refuses to delete own probes: no"),
+            "QUIT": warning("not-deleted", " - QUIT was refused: disk full .own probes may "),
+            "EOF": warning("not-deleted", " - QUIT was not acknowledged .own probes may"),
+            "silence": warning("not-deleted", " - QUIT was not acknowledged .own probes may"),
             "too many": warning("not-deleted", " - 51 own probes in the mailbox .limit 50.: none"),
         },
     ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -141,6 +143,25 @@ def write_launcher(folder: Path) -> Path:
     launcher.write_text(re.sub("#!.*? ", f"#!{sys.executable} ", shown[1]))
     launcher.chmod(0o755)
     return launcher
+
+
+def run_on_terminal(typed: bytes, delay: float, *argv: str) -> tuple[int, bytes]:
+    """Answer the prompt after `delay` seconds; return the exit code and what the terminal shows."""
+    terminal, end = pty.openpty()
+    # Not pty.fork: tests have threads, of which Python 3.15 warns then.
+    command = ["setsid", "--ctty", str(COMMAND), *argv]
+    with subprocess.Popen(command, stdin=end, stdout=end, stderr=end) as child:
+        os.close(end)
+        shown = b""
+        while b"Password of " not in shown:
+            shown += os.read(terminal, 4096)
+        time.sleep(delay)
+        os.write(terminal, typed + b"\n")
+        with contextlib.suppress(OSError):  # Linux raises EIO if the other side is closed
+            while chunk := os.read(terminal, 4096):
+                shown += chunk
+    os.close(terminal)
+    return child.returncode, shown
 
 
 def run_broken_check(*argv: str) -> subprocess.CompletedProcess[str]:

@@ -58,7 +58,7 @@ def test_stls_pipelined_command_is_answered_before_1_1_5(check: Check, courier: 
 
     if courier.version("courier-pop") < (1, 1, 5):
         assert_failed(done, 2, "injectable")
-        assert "answers a command from before TLS inside it: +OK Here" in done.verdict
+        assert "executes a command sent before TLS: +OK Here" in done.verdict
     else:
         assert done.code == 0, done.out
 
