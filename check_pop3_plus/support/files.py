@@ -192,7 +192,7 @@ def _check_commands(status: os.stat_result, content: bytes, path: str, what: str
 
 def _open(path: str) -> int:
     """Open a file without waiting: a FIFO must not hang the check."""
-    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _reason(error: Exception, path: str) -> Printable:

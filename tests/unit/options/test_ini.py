@@ -54,3 +54,9 @@ def test_cleartext_login_and_its_refusal_are_not_combined() -> None:
 
     with pytest.raises(ProbeError, match="--refuse-cleartext-login cannot be combined"):
         check_settings(("-H", "h", "--refuse-cleartext-login", *login))
+
+
+def test_zone_is_as_long_as_the_name_of_an_interface() -> None:
+    """At most 15 characters: IFNAMSIZ of linux/if.h, without the final NUL."""
+    assert validators.is_numeric("fe80::1%" + "e" * 15)
+    assert not validators.is_numeric("fe80::1%" + "e" * 16)

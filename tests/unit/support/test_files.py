@@ -270,3 +270,24 @@ def test_emit_unwritable_output_is_unknown(capfd: pytest.CaptureFixture[str]) ->
     finally:
         os.dup2(saved, 1)
         os.close(saved)
+
+
+def test_read_file_takes_no_terminal_and_leaves_no_descriptor_to_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal that is named as a file must not become the controlling one."""
+    path, found, open_ = tmp_path / "file", [], os.open
+    path.write_text("x")
+
+    def opened(name: str, flags: int) -> int:
+        descriptor = open_(name, flags)
+        found.append((flags, os.get_inheritable(descriptor)))
+        return descriptor
+
+    monkeypatch.setattr(os, "open", opened)
+
+    files.read_file(str(path), "options file")
+
+    [(flags, is_inheritable)] = found
+    assert flags & os.O_NOCTTY
+    assert not is_inheritable
