@@ -196,7 +196,7 @@ def test_any_ini_text_is_read_or_refused_by_line(content: bytes) -> None:
     text = content.decode("utf-8", "surrogateescape")
     first = next((line.strip() for line in text.split("\n") if _counts(line)), "[")
     if not first.startswith("["):
-        with pytest.raises(ProbeError, match=r"neither .* \(x\.ini, line [0-9]+\)"):
+        with pytest.raises(ProbeError, match=r" \(x\.ini, line [0-9]+\)"):
             list(ini.parts(text, "x.ini"))
         return
     for part in ini.parts(text, "x.ini"):
