@@ -5,8 +5,8 @@ In process, with a good server that answers at once; the worst command lines as 
 
 from __future__ import annotations
 
-import re
 import os
+import re
 import time
 from pathlib import Path
 
