@@ -23,6 +23,7 @@ import pytest
 from tests.pki.certificates import Pki
 from tests.servers.network import unshare_mounts
 from tests.servers.scripted_server import PoliteServer, ScriptedServer, dead_port, say, silence
+from tests.support import fake_clock
 from tests.support.command import COMMAND, Run, write_launcher
 from tests.support.faults import CANARY, honest, kinds
 
@@ -585,37 +586,13 @@ def test_missing_system_files_do_not_change_the_result(
 
 # --- the clock -------------------------------------------------------------------------------
 
-FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
-
-
-def at(date: str) -> dict[str, str]:
-    """Return the environment that sets all clocks of the process, including OpenSSL's."""
-    if FAKETIME is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("libfaketime is missing")
-        pytest.skip("libfaketime is missing")
-    return {
-        "LD_PRELOAD": str(FAKETIME),
-        "FAKETIME": f"@{date}",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-
-
-# libfaketime computes the sleep time from an instant that may have passed meanwhile.
-AWAKE = """
-import select, time
-time.sleep = lambda seconds: select.select([], [], [], seconds)
-from check_pop3_plus import start
-start.run()
-"""
-
 
 def both_at(date: str, machine: Machine) -> Pair:
     """Run a single check and a sweep at that time."""
-    env = at(date)
-    command = [*PYTHON, "-c", AWAKE]
+    env = fake_clock.showing(f"@{date}")
     return Pair(
-        machine.run(machine.one, env=env), machine.run(machine.sweep, env=env, command=command)
+        machine.run(machine.one, env=env),
+        machine.run(machine.sweep, env=env, command=fake_clock.AWAKE),
     )
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -61,13 +61,14 @@ def run(
     stdin: int | IO[bytes] = subprocess.DEVNULL,
     timeout: float = 30,
     cwd: str | os.PathLike[str] | None = None,
+    command: Sequence[str | os.PathLike[str]] = (COMMAND,),
 ) -> Run:
     """Run the plugin with a small, fixed environment. A hanging run fails the test."""
     if IN_PROCESS in os.environ and stdin == subprocess.DEVNULL and "--sweep" not in args:
         return run_in_process(*args, env=env, cwd=cwd)
     start = time.monotonic()
     done = subprocess.run(
-        [COMMAND, *args],
+        [*command, *args],
         env=_environment(env),
         stdin=stdin,
         capture_output=True,

@@ -17,13 +17,13 @@ from check_pop3_plus.delivery import mailbox, probe_message
 from check_pop3_plus.model.settings import RoundTrip, Secret, Smtp, Target
 from tests.pki.certificates import Pki
 from tests.servers import mail_system
-from tests.servers.chroots import NAME, PASSWORD
+from tests.servers.chroots import MAIL, NAME, PASSWORD
 from tests.servers.dovecot import token
 from tests.servers.mail_system import FOREIGN, MAILDIR, MailSystem
 from tests.servers.scripted_server import dead_port
 from tests.servers.token_endpoint import TokenEndpoint, granted
 from tests.soak import roundtrip
-from tests.support import faults
+from tests.support import fake_clock, faults
 from tests.support.command import COMMAND, run
 
 pytestmark = pytest.mark.real
@@ -243,6 +243,42 @@ def test_two_monitors_share_a_mailbox(system: MailSystem, options: Options) -> N
 
     assert len(system.messages()) == FOREIGN + 4
     assert system.foreign() == before
+
+
+@pytest.mark.parametrize("clock", ["+7200", "-7200"])
+def test_wrong_clock_of_the_monitor_raises_no_alarm(
+    clock: str, system: MailSystem, options: Options
+) -> None:
+    """Nor does its correction: a probe seems two hours old then, or to come from the future."""
+    for environment in ({}, fake_clock.showing(clock), {}, fake_clock.showing(clock)):
+        done = faults.honest(run(*options(system), env=environment, command=fake_clock.AWAKE))
+        assert done.code == 0, done.out
+        if "delivery" in done.perfdata:
+            assert float(done.perfdata["delivery"].partition("s")[0]) < 20
+    assert len(system.foreign()) == FOREIGN
+
+
+MANY = 100_000
+
+
+def test_large_mailbox_does_not_hide_the_probes(system: MailSystem, options: Options) -> None:
+    """The probes are found among 100,000 other messages, within the time limit of an attempt."""
+    first = system.root / MAILDIR / "cur" / "1600000000.M0P1.host,S=30,W=32:2,S"
+    for number in range(MANY):
+        if number % 50_000 == 0:  # file systems limit the links to one file
+            first = first.with_name(f"{1_600_000_000 + number}.M0P1.host,S=30,W=32:2,S")
+            system.write(f"{MAILDIR}/cur/{first.name}", "From: a@example.test\n\nX-Filler", MAIL)
+        else:
+            link = first.with_name(f"{1_600_000_000 + number}.M0P1.host,S=30,W=32:2,S")
+            link.hardlink_to(first)
+    for _ in range(3):
+        done = faults.honest(run(*options(system, "-t", "40"), timeout=60))
+        assert done.code == 0, done.out
+        time.sleep(1)
+
+    assert done.perfdata["messages"] == f"{MANY + FOREIGN};;;0"
+    assert done.perfdata["probes_pending"] == "1;;;0"
+    assert len(system.messages()) == MANY + FOREIGN + 2
 
 
 # --- outages -----------------------------------------------------------------------------------
