@@ -195,8 +195,8 @@ class _Fact:
             raise
         except BaseException as error:  # a panic of the library, written in Rust, is no Exception
             library = library_fault(error)
-            whose = (self._attribute, library) if library else (self._attribute,)
-            unreadable = printable("{} ({})" if library else "{}", *whose)
+            why = printable(" ({})", library) if library else ""
+            unreadable = printable("{}{}", self._attribute, why)
         if unreadable:
             facts.failed[self._name] = unreadable
         # Found there from now on. Another thread that reads it at the same time gets the same.

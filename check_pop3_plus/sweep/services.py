@@ -91,16 +91,12 @@ def _service(
 
 def address_of(service: Service) -> str:
     """Return the name or address that a service is checked at, as far as its options are valid."""
+    layers = (service.commanded, _parse(service.section), service.default)
     for option in ("--connect-to", "--hostname"):
-        for layer in (service.commanded, _parse(service.section), service.default):
+        for layer in layers:
             if not isinstance(layer, ProbeError) and layer.get(option):
                 return layer[option][-1].lower()
     return service.host.lower()
-
-
-def settings_of(service: Service) -> Settings | ProbeError:
-    """Return the settings of a service, or why it has none."""
-    return Builder().settings_of(service)
 
 
 class Builder:
@@ -165,7 +161,7 @@ def _built(service: Service) -> tuple[Settings | ProbeError, Given]:
 
 
 def _renamed(settings: Settings, given: Given, service: Service) -> Settings | None:
-    """Return the settings of the same options for a service; None to build them anew."""
+    """Return the settings for a service with the same options; None if they must be built."""
     names = [value for key, value in service.section if key in _HOSTNAME]
     names = names or list(service.default.get("--hostname", ()))
     name = names[-1] if names else at_place_of(service.name, service.host)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from check_pop3_plus.check.verdict import SEVERITY, Figure, Verdict
-from check_pop3_plus.messages.formats import count
+from check_pop3_plus.messages.formats import count, listed
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import sanitise, shorten
 from check_pop3_plus.model.settings import State, Sweep
@@ -224,8 +224,8 @@ def _grouped(services: Iterable[Reason]) -> list[Group]:
 
 def _shortened(reason: str, services: list[Service]) -> str:
     """Return a reason, the first of its services, and how many more there are."""
-    more = f" and {len(services) - _NAMES} more" if len(services) > _NAMES else ""
-    names = ", ".join(map(named, services[:_NAMES])) + more
+    first = [named(each) for each in services[:_NAMES]]
+    names = listed(first, _NAMES, len(services[_NAMES:]))
     matched = _PLACED.fullmatch(reason)
     text, place, line = matched.groups() if matched else (reason, "", "")
     if len(place) > _REASON_LIMIT // 2:  # the long output has it, and the user has named the file

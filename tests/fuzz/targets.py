@@ -254,7 +254,7 @@ def _swept(wanted: Sweep) -> None:
     for service in services[:20]:
         verdict = Verdict(State.OK, "fine")
         is_readable = False
-        settings = sweep_services.settings_of(service)
+        settings = sweep_services.Builder().settings_of(service)
         if isinstance(settings, ProbeError):
             _assert_usage_error(settings)
             verdict = Verdict(State.UNKNOWN, f"{settings.kind.value}: {settings.message}")

@@ -74,7 +74,7 @@ def test_sweep_example_is_valid() -> None:
     wanted = parser.read(["--sweep", str(path)])
     assert isinstance(wanted, Sweep)
 
-    settings = [services.settings_of(service) for service in services.read(wanted)]
+    settings = [services.Builder().settings_of(service) for service in services.read(wanted)]
 
     assert [isinstance(each, Settings) and each.target.hostname for each in settings] == [
         "pop.example.org",

@@ -22,13 +22,15 @@ def found(tmp_path: Path, text: str, *arguments: str) -> list[Service]:
 
 def read(tmp_path: Path, text: str, *arguments: str) -> list[Settings]:
     """Return the settings of all services."""
-    read = [services.settings_of(service) for service in found(tmp_path, text, *arguments)]
+    read = [
+        services.Builder().settings_of(service) for service in found(tmp_path, text, *arguments)
+    ]
     return [settings for settings in read if isinstance(settings, Settings)]
 
 
 def refused(tmp_path: Path, text: str) -> list[str]:
     """Return the error messages of all services."""
-    read = [services.settings_of(service) for service in found(tmp_path, text)]
+    read = [services.Builder().settings_of(service) for service in found(tmp_path, text)]
     return [error.placed_message for error in read if isinstance(error, ProbeError)]
 
 
@@ -129,7 +131,7 @@ def test_service_with_a_wrong_value_names_file_and_line(
 def test_value_of_the_command_line_has_no_place(tmp_path: Path) -> None:
     """It has replaced that of the section."""
     [service] = found(tmp_path, "[a!b]\nport = 1\n", "--port", "x")
-    error = services.settings_of(service)
+    error = services.Builder().settings_of(service)
 
     assert isinstance(error, ProbeError)
     assert error.message.startswith("invalid --port x")
@@ -188,7 +190,7 @@ def test_settings_are_the_same_when_built_once_for_many_hosts(
     builder = services.Builder()
 
     for service in listed:
-        shared, own = builder.settings_of(service), services.settings_of(service)
+        shared, own = builder.settings_of(service), services.Builder().settings_of(service)
         if isinstance(own, ProbeError):
             assert isinstance(shared, ProbeError)
             assert shared.placed_message == own.placed_message
