@@ -169,32 +169,32 @@ def test_json_line_is_whole_and_of_invalid_sections_too(tmp_path: Path) -> None:
 
 
 class Disk:
-    """A file system that takes so many bytes, then none, then all again."""
+    """A file system with `free` bytes, which is full once they are written, and then has space."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
-        self.room = room
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+        self.free = free
         self._write = os.write
         monkeypatch.setattr(os, "write", self.write)
 
     def write(self, descriptor: int, data: bytes) -> int:
-        if not self.room:
-            self.room = 1 << 20
+        if not self.free:
+            self.free = 1 << 20
             raise OSError(28, "No space left on device")
-        written = self._write(descriptor, data[: self.room])
-        self.room -= written
+        written = self._write(descriptor, data[: self.free])
+        self.free -= written
         return written
 
 
-@pytest.mark.parametrize("room", [0, 1, 20])
+@pytest.mark.parametrize("free", [0, 1, 20])
 def test_json_line_written_in_part_is_removed_from_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int
 ) -> None:
     """What was there before stays, and the next line is readable."""
     path = tmp_path / "out"
     path.write_text("before\n")
     file = os.open(path, os.O_RDWR)
     os.lseek(file, 0, os.SEEK_END)
-    Disk(monkeypatch, room)
+    Disk(monkeypatch, free)
     with as_standard_output(file):
         said = refusals(standard_output(), outcome(), outcome("c!d"))
 
@@ -325,7 +325,7 @@ def test_nagios_pipe_replaced_by_a_file_is_not_written(tmp_path: Path) -> None:
 
 
 class Flaky(submission.Target):
-    """Fails as often as it is told, then accepts one result, and so on."""
+    """Accepts each result after as many failures as `failures` has for it."""
 
     longest_pause = 0.05
 
@@ -340,7 +340,7 @@ class Flaky(submission.Target):
         return None
 
 
-def test_patience_begins_anew_after_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patience_after_a_success_starts_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two short failures of a receiver are not one long failure."""
     monkeypatch.setattr(submission, "PATIENCE_SECONDS", 0.4)
 
