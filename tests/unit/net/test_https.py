@@ -144,8 +144,10 @@ def test_reply_has_a_largest_size(is_larger: bool, pki: Pki) -> None:
     body = bytes(https.BODY_LIMIT + is_larger)
     steps = [read_request, say(http(body)), silence()]
     with ScriptedServer(steps, tls=pki.server("good")) as server:
+        link = link_to(server, pki)
         if is_larger:
             with pytest.raises(ProbeError, match=r"^answered more than 65536 bytes$"):
-                post(link_to(server, pki))
+                post(link)
         else:
-            assert post(link_to(server, pki)) == (200, body)
+            assert post(link) == (200, body)
+        link.close()
