@@ -83,7 +83,6 @@ class Api(Target):
         return refusal
 
     def close(self) -> None:
-        super().close()
         for link in list(self._idle):
             link.close()
 

@@ -108,16 +108,16 @@ class Target:
         with self._deciding:
             self._given_up = self._given_up or "the sweep ended first"
             late = [(outcome, self._given_up) for outcome in self._undecided.values()]
+        for _ in range(self._running):
+            self._queue.put(None)
         self.close()
         return self._refused + late
 
     def close(self) -> None:
-        """End the idle threads; a subclass also releases its connections or file."""
-        for _ in range(self._running):
-            self._queue.put(None)
+        """Release connections or a file."""
 
     def _work(self) -> None:
-        """Send results: a thread until `close`, the caller of `submit` until none is queued."""
+        """Send results: a thread until `finish`, the caller of `submit` until none is queued."""
         while self._running or not self._queue.empty():
             outcome = self._queue.get()
             if outcome is None:

@@ -13,16 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from check_pop3_plus.check.verdict import Figure, Verdict
+from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.failures import ProbeError
-from check_pop3_plus.model.settings import CommandFile, JsonLines, MetricsFile, State, Sweep
+from check_pop3_plus.model.settings import JsonLines, MetricsFile, State, Sweep
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.sweep import summary
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
 from check_pop3_plus.sweep.targets import (
     json_target,
-    nagios_target,
     submission,
 )
 from tests.support.submission import refusals
@@ -82,13 +81,17 @@ def test_metrics_of_a_complete_sweep_replace_the_file(tmp_path: Path) -> None:
 def test_metrics_of_two_sections_with_one_name_are_of_the_valid_one(tmp_path: Path) -> None:
     """In any order: node_exporter refuses duplicate series."""
     valid, invalid = outcome(), outcome(state=State.UNKNOWN, is_readable=False)
-    for order in ((valid, invalid), (invalid, valid)):
+    for order, state in (
+        ((valid, invalid), "OK"),
+        ((invalid, valid), "OK"),
+        ((invalid,), "UNKNOWN"),
+    ):
         target = opened(tmp_path / "pop3.prom")
         assert target.takes_invalid
         for each in order:
             target.submit(each)
         target.complete(0)
-        assert states_of(tmp_path / "pop3.prom") == ["OK"]
+        assert states_of(tmp_path / "pop3.prom") == [state]
 
 
 def test_metrics_of_an_interrupted_sweep_leave_the_old_file(tmp_path: Path) -> None:
@@ -250,75 +253,6 @@ def test_json_lines_that_nobody_reads_end_at_the_deadline() -> None:
         assert target.print_summary(Verdict(State.WARNING, "done"), tally) == 1
     os.close(writer)
     os.close(reader)
-
-
-# --- Nagios ------------------------------------------------------------------------------------
-
-
-def commands(tmp_path: Path, *outcomes: Outcome) -> list[str]:
-    """Return the external commands for some outcomes."""
-    path = tmp_path / "nagios.cmd"
-    os.mkfifo(path)
-    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    assert refusals(submission.open_target(CommandFile(str(path)), soon()), *outcomes) == [
-        None for _ in outcomes
-    ]
-    text = os.read(reader, 1 << 20).decode()
-    os.close(reader)
-    return text.splitlines(keepends=True)
-
-
-def test_nagios_command_is_cut_at_a_figure(tmp_path: Path) -> None:
-    """Half a number is another number; the line break counts."""
-    figures = tuple(Figure(f"x{n:03}", 1) for n in range(250))
-    for length in range(2300, 2308):  # wherever the limit falls inside a figure
-        verdict = Verdict(State.OK, "t", figures)
-        folder = tmp_path / str(length)
-        folder.mkdir()
-        [line] = commands(folder, Outcome(Service("a!" + "b" * length), verdict, ended=12.6))
-        assert nagios_target.LINE_LIMIT - 8 < len(line) <= nagios_target.LINE_LIMIT
-        assert re.search(r" x[0-9]{3}=1\n$", line), line[-20:]
-
-
-def test_nagios_command_longer_by_its_line_break_is_cut(tmp_path: Path) -> None:
-    """A pipe takes the limit at once, not a byte more."""
-    head = len("[13] PROCESS_SERVICE_CHECK_RESULT;a;;0;POP3 OK - t | x=1")
-    name = "a!" + "b" * (nagios_target.LINE_LIMIT - head)
-    verdict = Verdict(State.OK, "t", (Figure("x", 1),))
-
-    [line] = commands(tmp_path, Outcome(Service(name), verdict, ended=12.6))
-
-    assert line.endswith(" - t |\n")
-
-
-def test_nagios_command_has_as_many_whole_lines_as_fit(tmp_path: Path) -> None:
-    """The lines after the first that does not fit are left out, also short ones."""
-    head = len("[13] PROCESS_SERVICE_CHECK_RESULT;a;b;0;POP3 OK - t\\n")
-    for spare, is_in in ((1, True), (0, False)):
-        folder = tmp_path / str(spare)
-        folder.mkdir()
-        lines = ("y" * (nagios_target.LINE_LIMIT - head - spare), "short")
-        verdict = Verdict(State.OK, "t", lines=lines, is_verbose=True)
-        [line] = commands(folder, Outcome(Service("a!b"), verdict, ended=12.6))
-        assert ("y" in line) == is_in, len(line)
-        assert "short" not in line
-        assert line.endswith("\n")
-
-
-def test_nagios_pipe_replaced_by_a_file_is_not_written(tmp_path: Path) -> None:
-    """It is checked again after it is opened, is no terminal of the process, and is closed."""
-    path = tmp_path / "nagios.cmd"
-    os.mkfifo(path)
-    target = nagios_target.open_target(CommandFile(str(path)), soon())
-    path.unlink()
-    path.touch()
-    before = os.listdir("/proc/self/fd")
-
-    with pytest.raises(submission.NotDelivered, match=f"^cannot write to {path}: not a FIFO$"):
-        target.send(outcome(), 0)
-
-    assert path.read_bytes() == b""
-    assert os.listdir("/proc/self/fd") == before
 
 
 # --- patience ----------------------------------------------------------------------------------
