@@ -115,7 +115,7 @@ def _result(outcome: Outcome) -> bytes:
         "type": "Service",
         "service": outcome.service.name,
         "exit_status": verdict.state.value,
-        "plugin_output": render(verdict, with_perfdata=False).rstrip("\n"),
+        "plugin_output": render(verdict, with_perfdata=False).removesuffix("\n"),
         "performance_data": [perfdata(figure) for figure in verdict.figures],
         "check_source": os.uname().nodename,
         "execution_start": outcome.began,
