@@ -116,14 +116,18 @@ def test_submit_of_long_output_uses_all_the_space(size: int, fifo: Path, reader:
     assert len(command) == (select.PIPE_BUF - 2 + size if size < 2 else head - 2)
 
 
-def test_submit_of_a_command_longer_by_its_line_break_is_cut(fifo: Path, reader: Reader) -> None:
-    """A pipe takes the limit at once, not a byte more."""
-    head = len("[1700000000] PROCESS_SERVICE_CHECK_RESULT;a;;0;POP3 OK - fine | time=1")
-    name = "a!" + "b" * (select.PIPE_BUF - head)
+@pytest.mark.parametrize(("spare", "end"), [(1, " | time=1"), (0, " | time=1"), (-1, " - fine |")])
+def test_submit_of_a_command_that_just_fits_is_cut_behind_its_last_figure(
+    spare: int, end: str, fifo: Path, reader: Reader
+) -> None:
+    """A pipe takes the limit at once, the end of the line included."""
+    head = len("[1700000000] PROCESS_SERVICE_CHECK_RESULT;a;;0;POP3 OK - fine | time=1\n")
+    name = "a!" + "b" * (select.PIPE_BUF - head - spare)
+    verdict = Verdict(State.OK, "fine", (Figure("time", 1), Figure("x", 1)))
 
-    assert refusals(pipe(fifo), outcome(name=name)) == [None]
+    assert refusals(pipe(fifo), outcome(verdict, name)) == [None]
     [command] = reader.commands()
-    assert command.endswith(" - fine |")
+    assert command.endswith(end)
 
 
 @pytest.mark.parametrize("name", ["regular", "none"])

@@ -86,7 +86,7 @@ def _command(outcome: Outcome) -> bytes:
     first, *lines = render(verdict).encode().splitlines()
     command = head + first
     if len(command) >= LINE_LIMIT:  # figures of many addresses; half a number is another number
-        return command[: LINE_LIMIT - 1].rpartition(b" ")[0] + b"\n"
+        return command[:LINE_LIMIT].rpartition(b" ")[0] + b"\n"
     for line in lines:
         longer = command + b"\\n" + line
         if len(longer) >= LINE_LIMIT:

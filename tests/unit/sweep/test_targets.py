@@ -6,16 +6,19 @@ import json
 import os
 import re
 import select
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Semaphore
 
 import pytest
 
 from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.failures import ProbeError
 from check_pop3_plus.model.settings import JsonLines, MetricsFile, State, Sweep
+from check_pop3_plus.support import deadline
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.sweep import summary
 from check_pop3_plus.sweep.outcome import Outcome
@@ -198,10 +201,13 @@ def test_json_line_written_in_part_is_removed_from_a_file(
     file = os.open(path, os.O_RDWR)
     os.lseek(file, 0, os.SEEK_END)
     Disk(monkeypatch, free)
+    target = standard_output()
     with as_standard_output(file):
-        said = refusals(standard_output(), outcome(), outcome("c!d"))
+        refusal = target.send(outcome(), 0)
+        assert path.read_text() == "before\n"
+        assert target.send(outcome("c!d"), 0) is None
 
-    assert said == ["cannot write to standard output: No space left on device", None]
+    assert refusal == "cannot write to standard output: No space left on device"
     first, second = path.read_text().splitlines()
     assert first == "before"
     assert json.loads(second)["host"] == "c"
@@ -258,25 +264,129 @@ def test_json_lines_that_nobody_reads_end_at_the_deadline() -> None:
 # --- patience ----------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let the clock show the sum of all pauses, which take no time."""
+    made: list[float] = []
+    for module in (submission, deadline):
+        monkeypatch.setattr(module, "Clock", lambda: 100 + sum(made))
+    monkeypatch.setattr(time, "sleep", made.append)
+    return made
+
+
 class Flaky(submission.Target):
     """Accepts each result after as many failures as `failures` has for it."""
 
-    longest_pause = 0.05
-
-    def __init__(self, failures: list[int]) -> None:
-        super().__init__(soon())
-        self._failures = failures
+    def __init__(self, *failures: int, seconds: float = 100, is_final: bool = False) -> None:
+        super().__init__(Deadline(100 + seconds))
+        self._failures = [*failures]
+        self._is_final = is_final
+        self.tries = 0
 
     def send(self, outcome: Outcome, resends: int) -> str | None:
+        self.tries += 1
         if resends < self._failures[0]:
-            raise submission.NotDelivered("down")
+            raise submission.NotDelivered("down", self._is_final)
         self._failures.pop(0)
         return None
 
 
-def test_patience_after_a_success_starts_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two short failures of a receiver are not one long failure."""
-    monkeypatch.setattr(submission, "PATIENCE_SECONDS", 0.4)
+def test_pause_doubles_up_to_the_longest(pauses: list[float]) -> None:
+    """Each result begins with a short one."""
+    assert refusals(Flaky(7, 0, 1), *map(outcome, "abc")) == [None] * 3
+    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 2, 2, 0.1]
 
-    assert refusals(Flaky([5, 5, 5]), *(outcome(f"h{n}!x") for n in range(3))) == [None] * 3
-    assert refusals(Flaky([99]), outcome()) == ["down"]
+
+@pytest.mark.parametrize(
+    ("longest_pause", "seconds", "is_final", "count"),
+    [(0.0625, 100, False, 160), (0.0625, 1, False, 15), (2, 100, True, 0)],
+    ids=["patience", "end of the sweep", "final"],
+)
+def test_patience_ends_for_all_results(
+    longest_pause: float, seconds: float, is_final: bool, count: int, pauses: list[float]
+) -> None:
+    """After 10 s, where no other try fits before the deadline, or where none can help."""
+    target = Flaky(999, seconds=seconds, is_final=is_final)
+    target.longest_pause = longest_pause
+
+    assert refusals(target, outcome(), outcome()) == ["down", "down"]
+    assert pauses == [longest_pause] * count
+    assert target.tries == count + 1
+
+
+def test_patience_after_a_success_starts_again(pauses: list[float]) -> None:
+    """Several short failures of a receiver are not one long failure."""
+    target = Flaky(70, 70, 70)
+    target.longest_pause = 0.1
+
+    assert refusals(target, *map(outcome, "abc")) == [None] * 3
+    assert len(pauses) == 210
+
+
+class Busy(submission.Target):
+    """Takes its time for each result."""
+
+    senders = 2
+
+    def __init__(self) -> None:
+        super().__init__(soon())
+        self.begun = Semaphore(0)
+        self.release = {name: Semaphore(0) for name in ("a", "no", "b", "c", "d")}
+
+    def send(self, outcome: Outcome, resends: int) -> str | None:
+        name = outcome.service.host
+        self.begun.release()
+        self.release[name].acquire(timeout=5)
+        return "refused" if name == "no" else None
+
+
+def test_thread_is_started_where_results_queue_up() -> None:
+    """Up to `senders`; all end with the target. What is not sent then is named."""
+    target = Busy()
+    before = threading.active_count()
+    running = []
+    for name in target.release:
+        target.submit(outcome(f"{name}!x"))
+        running.append(threading.active_count() - before)
+        if name in ("a", "b"):
+            assert target.begun.acquire(timeout=5)
+    assert running == [1, 1, 2, 2, 2]
+
+    for name in ("a", "no"):
+        target.release[name].release()
+        assert target.begun.acquire(timeout=5)
+    named = {each.service.host: reason for each, reason in target.finish()}
+    for name in "bcd":
+        target.release[name].release()
+
+    assert named == {"no": "refused", **dict.fromkeys("bcd", "the sweep ended first")}
+    limit = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert threading.active_count() == before
+
+
+def test_thread_that_cannot_start_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until then the caller sends."""
+    start, refused = threading.Thread.start, [None]
+    senders = []
+
+    def limited(thread: threading.Thread) -> None:
+        if refused:
+            refused.pop()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    target = Busy()
+    monkeypatch.setattr(
+        target, "send", lambda *_: senders.append(threading.current_thread()), raising=True
+    )
+    here = threading.current_thread()
+
+    target.submit(outcome())
+    assert senders == [here]
+    began = time.monotonic()
+    assert refusals(target, outcome(), outcome()) == [None, None]
+    assert time.monotonic() - began < 0.9
+    assert here not in senders[1:]
