@@ -15,7 +15,7 @@ from check_pop3_plus.model.settings import HttpsEndpoint, Security, Target, TlsP
 from check_pop3_plus.net import tls, transport
 from check_pop3_plus.support.deadline import Deadline, run_with_deadline
 
-BODY_LIMIT = 64 * 1024
+BODY_LIMIT = 64 << 10
 """Bytes of the body of one reply; real ones have about 3,000."""
 
 _FIELDS = {"User-Agent": f"check_pop3_plus/{__version__}", "Accept": "application/json"}

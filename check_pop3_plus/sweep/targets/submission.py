@@ -42,7 +42,6 @@ class NotDelivered(Exception):
 
     def __init__(self, reason: str, is_final: bool = False) -> None:
         super().__init__(reason)
-        self.reason = reason
         self.is_final = is_final
         """Whether no retry can help, also not for other results."""
 
@@ -144,7 +143,7 @@ class Target:
                 self._failing_since = self._failing_since or Clock()
                 is_late = Clock() - self._failing_since >= PATIENCE_SECONDS
                 if error.is_final or is_late or self._deadline.left() <= pause:
-                    self._given_up = error.reason
+                    self._given_up = str(error)
                 else:
                     time.sleep(pause)
                     pause = min(2 * pause, self.longest_pause)

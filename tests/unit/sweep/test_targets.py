@@ -323,6 +323,16 @@ def test_patience_after_a_success_starts_again(pauses: list[float]) -> None:
     assert len(pauses) == 210
 
 
+def test_wait_lasts_as_long_as_a_result_is_undecided(pauses: list[float]) -> None:
+    """Or until the deadline."""
+    target = Flaky(0)
+    target.wait(Deadline(101))
+    assert pauses == []
+    target._undecided[0] = outcome()
+    target.wait(Deadline(100.05))
+    assert pauses == pytest.approx([0.02, 0.02, 0.01])
+
+
 class Busy(submission.Target):
     """Takes its time for each result."""
 
