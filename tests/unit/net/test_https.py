@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from check_pop3_plus import __version__
 from check_pop3_plus.model.failures import CertificateRejected, Kind, ProbeError
 from check_pop3_plus.model.settings import HttpsEndpoint
 from check_pop3_plus.net import https, transport
@@ -14,6 +15,7 @@ from tests.servers.scripted_server import (
     ScriptedServer,
     Step,
     drip,
+    drop,
     hears_hello,
     pause,
     say,
@@ -71,26 +73,41 @@ def test_rejected_certificate_receives_no_request(pki: Pki) -> None:
     assert server.received_in_tls == b""
 
 
-FAILURES: dict[str, tuple[bool, list[Step]]] = {
-    "no HTTP": (True, [read_request, say(b"SSH-2.0-x\r\n"), silence()]),
-    "no TLS": (False, [hears_hello, say(b"SSH-2.0-x\r\n"), silence()]),
-    "handshake that drips": (False, [hears_hello, drip(b"\x16\x03\x03\x20\x00" + bytes(99), 0.05)]),
-    "reply that drips": (True, [read_request, drip(http(bytes(99)), 0.05)]),
+FAILURES: dict[str, tuple[bool, list[Step], str]] = {
+    "no HTTP": (
+        *(True, [read_request, say(b"SSH-2.0-x\r\n"), silence()]),
+        "answered something that is not HTTP",
+    ),
+    "closed": (True, [read_request, drop()], "closed the connection without an answer"),
+    "no record of TLS": (
+        *(True, [read_request, lambda connection: connection.socket.sendall(bytes(99))]),
+        "answers in plain text, TLS expected",
+    ),
+    "no TLS": (
+        *(False, [hears_hello, say(b"SSH-2.0-x\r\n"), silence()]),
+        "answers in plain text, TLS expected",
+    ),
+    "handshake that drips": (
+        *(False, [hears_hello, drip(b"\x16\x03\x03\x20\x00" + bytes(99), 0.05)]),
+        "no answer",
+    ),
+    "reply that drips": (True, [read_request, drip(http(bytes(99)), 0.05)], "no answer"),
 }
 
 
-@pytest.mark.parametrize(("is_tls", "steps"), FAILURES.values(), ids=FAILURES)
+@pytest.mark.parametrize(("is_tls", "steps", "message"), FAILURES.values(), ids=FAILURES)
 def test_failed_connection_is_closed_and_not_used_again(
-    is_tls: bool, steps: list[Step], pki: Pki
+    is_tls: bool, steps: list[Step], message: str, pki: Pki
 ) -> None:
     """Also a late one, by the thread that is still in a call."""
     with ScriptedServer(steps, tls=pki.server("good") if is_tls else None) as server:
         link = link_to(server, pki)
         connection = link._connection
-        with pytest.raises(ProbeError):
+        with pytest.raises(ProbeError) as raised:
             post(link, 1)
         server.settle()
 
+        assert raised.value.message == message
         assert not server._open
         assert (connection.sock, connection._stream) == (None, None)
         assert link._connection is not connection
@@ -130,6 +147,11 @@ def test_connection_is_kept_with_a_new_deadline_until_one_side_closes(
 
         assert not server._open
         assert server.connections == connections
+    sent = server.received.splitlines()
+    assert sent[0] == b"POST / HTTP/1.1"
+    assert f"User-Agent: check_pop3_plus/{__version__}".encode() in sent
+    assert b"Accept: application/json" in sent
+    assert b"Authorization: s3cret" in sent
 
 
 def test_link_with_an_unreadable_ca_file_is_a_config_error() -> None:

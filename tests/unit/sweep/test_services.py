@@ -278,24 +278,59 @@ def test_settings_are_the_same_when_built_once_for_many_hosts(
             assert places(shared) == places(own)
 
 
-def test_settings_are_built_once_for_equal_options(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not more than some are kept."""
-    built: list[int] = []
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the ports of all settings that are built."""
+    ports: list[int] = []
     settings = settings_builder.settings
 
     def counted(given: Given) -> Settings:
         made = settings(given)
-        built.append(made.target.port)
+        ports.append(made.target.port)
         return made
 
     monkeypatch.setattr(settings_builder, "settings", counted)
+    return ports
+
+
+def test_settings_are_built_once_for_equal_options(
+    tmp_path: Path, built: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not more than some are kept; the name of the host is not one of these options."""
     monkeypatch.setattr(services, "_DISTINCT", 2)
-    ports = [1, 2, 1, 3, 3, 1]
-    text = "".join(f"[h{n}!x]\nH = name{n}\nport = {port}\n" for n, port in enumerate(ports))
+    rows = zip((1, 2, 1, 3, 3, 1), ("H", "-H", "hostname", "-H", "--hostname", "H"), strict=True)
+    text = "".join(f"[{n}!x]\n{key} = n{n}\np = {port}\n" for n, (port, key) in enumerate(rows))
     builder = services.Builder()
     made = [builder.settings_of(service) for service in found(tmp_path, text)]
 
-    assert [each.target.port for each in made if isinstance(each, Settings)] == ports
+    assert [each.target.port for each in made if isinstance(each, Settings)] == [1, 2, 1, 3, 3, 1]
+    assert [each.target.hostname[:1] for each in made if isinstance(each, Settings)] == ["n"] * 6
     assert built == [1, 2, 3, 1]
+
+
+LOGIN = "username = u\nallow-insecure-login\n"
+OAUTH = "auth = xoauth2\noauth-client-id = x\noauth-client-secret-file = /s\nssl\n"
+
+
+@pytest.mark.parametrize(
+    ("default", "line", "is_shared"),
+    [
+        *(("", line, True) for line in ("p = 1", "-p = 1", "port = 1", "--port = 1", "ssl")),
+        ("ssl", "ca-file = /f", False),
+        ("ssl", "ca-path = /d", False),
+        ("ssl", "sni = x.example", False),
+        ("", "connect-to = 192.0.2.1", False),
+        (LOGIN, "password-command = /c", False),
+        (LOGIN + OAUTH, "oauth-token-url = https://x/", False),
+    ],
+)
+def test_settings_that_a_check_names_with_their_line_are_not_shared(
+    default: str, line: str, is_shared: bool, tmp_path: Path, built: list[int]
+) -> None:
+    """They stand on another line in each section."""
+    text = f"[DEFAULT]\n{default}\n[a!x]\n{line}\n[b!x]\n{line}\n"
+    builder = services.Builder()
+    for service in found(tmp_path, text):
+        assert isinstance(builder.settings_of(service), Settings)
+
+    assert len(built) == 2 - is_shared

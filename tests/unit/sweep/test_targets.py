@@ -286,7 +286,9 @@ class Flaky(submission.Target):
     def send(self, outcome: Outcome, resends: int) -> str | None:
         self.tries += 1
         if resends < self._failures[0]:
-            raise submission.NotDelivered("down", self._is_final)
+            if self._is_final:
+                raise submission.NotDelivered("down", is_final=True)
+            raise submission.NotDelivered("down")
         self._failures.pop(0)
         return None
 
@@ -400,3 +402,4 @@ def test_thread_that_cannot_start_is_tried_again(monkeypatch: pytest.MonkeyPatch
     assert refusals(target, outcome(), outcome()) == [None, None]
     assert time.monotonic() - began < 0.9
     assert here not in senders[1:]
+    assert all(each.daemon for each in senders[1:])
