@@ -89,8 +89,9 @@ def test_service_key_with_an_empty_value_does_not_take_the_next_line(tmp_path: P
     ("line", "message"),
     [
         ("prot = 1", "unknown option --prot; did you mean --port?"),
-        ("extra-opts = x", "extra-opts is only allowed"),
+        ("extra-opts = x", "extra-opts is only allowed on the command line"),
         ("help", "--help and --version are only allowed on the command line"),
+        ("output = json", "--output is only allowed for a single check ({}, line 2)"),
     ],
 )
 def test_service_with_a_wrong_line_in_default_is_refused(
@@ -99,8 +100,8 @@ def test_service_with_a_wrong_line_in_default_is_refused(
     """DEFAULT is part of every section; a section that is wrong itself has its own message."""
     first, second = refused(tmp_path, f"[DEFAULT]\n{line}\n[a!b]\n[wrong]\n")
 
-    assert message in first
-    assert "HOST!SERVICE" in second
+    assert first.startswith(message.format(tmp_path / "sweep.ini"))
+    assert second.startswith("section name is not HOST!SERVICE")
 
 
 @pytest.mark.parametrize(
@@ -191,6 +192,7 @@ def test_values_of_an_option_come_from_all_layers(tmp_path: Path) -> None:
         ("[a!b]\nssl\nstarttls\n", "-S and --starttls cannot be combined", 2),
         ("[a!b]\npassword-file = x\n", "--password-file needs -U", 2),
         ("[a!b]\nc = 3\nw = 5\n", "--critical 3 is below --warning 5", 2),
+        ("[a!b]\nusername = u\nssl\n", "no password given: use --password-file", 2),
         ("[a!b]\n= 1\n= 2\n", "neither [section] nor key = value", 2),
         ("[a!b]\n[a!b]\n", "duplicate section", 2),
         ("[a!b]\n[x]\n", "section name is not HOST!SERVICE (or DEFAULT)", 2),
@@ -256,15 +258,20 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-@pytest.mark.parametrize("key", ["", "hostname = ", "H = ", "--hostname = "])
-@pytest.mark.parametrize("default", ["", "[DEFAULT]\nhostname = default.example\n"])
+@pytest.mark.parametrize("is_common", [False, True], ids=["", "common"])
+@pytest.mark.parametrize("default", ["", "hostname = default.example\n"], ids=["", "default"])
 def test_settings_are_the_same_when_built_once_for_many_hosts(
-    tmp_path: Path, options: str, key: str, default: str
+    tmp_path: Path, options: str, is_common: bool, default: str
 ) -> None:
     """Sections that differ in the host alone share their settings."""
-    lines = (f"{key}{host}\n" if key else "" for host in HOSTS)
-    sections = [f"[{host}!x]\n{line}{options}" for host, line in zip(HOSTS, lines, strict=True)]
-    listed = found(tmp_path, default + "".join(sections))
+    keys = ("", "hostname = {}\n", "H = {}\n", "--hostname = {}\n")
+    sections = (
+        f"[{host}!{number}]\n{key.format(host)}{'' if is_common else options}"
+        for number, key in enumerate(keys)
+        for host in HOSTS
+    )
+    common = f"[DEFAULT]\n{default}{options if is_common else ''}"
+    listed = found(tmp_path, common + "".join(sections))
     builder = services.Builder()
 
     for service in listed:
@@ -320,6 +327,8 @@ OAUTH = "auth = xoauth2\noauth-client-id = x\noauth-client-secret-file = /s\nssl
         ("ssl", "ca-path = /d", False),
         ("ssl", "sni = x.example", False),
         ("", "connect-to = 192.0.2.1", False),
+        ("connect-to = 192.0.2.1", "4", True),
+        ("", "4", False),
         (LOGIN, "password-command = /c", False),
         (LOGIN + OAUTH, "oauth-token-url = https://x/", False),
     ],
