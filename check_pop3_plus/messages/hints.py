@@ -46,6 +46,15 @@ class Hint(Record):
     """The kind in a few words, where its name does not say it."""
 
 
+class Advice(Record):
+    """What to do about one finding, in lines of the long output."""
+
+    kind: str
+    """`kind: refused, in phase connect`"""
+    hints: tuple[str, ...] = ()
+    """`likely cause: ...`, `try: ...`"""
+
+
 HINTS = {
     Kind.UNRESOLVED: Hint("check the spelling of the host name and its DNS zone"),
     Kind.RESOLVER: Hint("check the name servers of this machine (resolv.conf)"),
