@@ -72,13 +72,16 @@ class Evidence:
         delivery = self._report.delivery
         submission = delivery.failure if delivery else None
         failures = [*self._failures, *([submission] if submission else [])]
+        notes = {
+            each.kind: each.text for session in self._report.sessions for each in session.notes
+        }
         if likely:
             yield f"likely cause: {likely}"
         for number, kind in enumerate(self._kinds):
             failure = next((each for each in failures if each.kind is kind), None)
             phase = failure.phase if failure else None
             special = self._cure(failure) if failure else None
-            message = failure.message if failure else ""
+            message = failure.message if failure else notes.get(kind, "")
             general = hints.hint(kind, phase, self._settings, self._report, message)
             hint = general if special is None else special
             if hint and (special or number or not likely):

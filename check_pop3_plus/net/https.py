@@ -27,7 +27,6 @@ class Link:
     def __init__(self, endpoint: HttpsEndpoint, ca_file: str | None) -> None:
         """Raises ProbeError (config) for a CA file that cannot be loaded."""
         policy = TlsPolicy(Security.IMPLICIT, name=endpoint.host, ca_file=ca_file)
-        tls.context(policy)
         self._new_connection = partial(_Connection, endpoint, policy)
         self._connection = self._new_connection()
 

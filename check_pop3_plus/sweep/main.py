@@ -11,7 +11,7 @@ from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.sweep import services as sweep_services
 from check_pop3_plus.sweep import summary, workers
 from check_pop3_plus.sweep.known_secrets import KnownSecrets
-from check_pop3_plus.sweep.run import Run
+from check_pop3_plus.sweep.run import Run, Workload
 from check_pop3_plus.sweep.summary import Tally
 from check_pop3_plus.sweep.targets import submission
 from check_pop3_plus.sweep.targets.json_target import StandardOutput
@@ -37,13 +37,9 @@ def run_sweep(wanted: Sweep, started: float) -> int:
         checks_end = Deadline(end.at - min(_SUBMIT_SECONDS, wanted.run_timeout / 10))
         target = submission.open_target(wanted.submit_target, end)
     secrets = KnownSecrets(services, checks_end)
-    senders = target.senders if target else 0
+    load = Workload(services, wanted, checks_end, secrets, target.senders if target else 0)
     shares = workers.shares_of(services, wanted)
-    run = (
-        Run(services, wanted, checks_end, secrets, senders)
-        if len(shares) == 1
-        else Workers(shares, services, wanted, checks_end, secrets, senders)
-    )
+    run = Run(load) if len(shares) == 1 else Workers(shares, load)
     tally = Tally(services, wanted)
     is_json = isinstance(target, StandardOutput)
     progress = _Progress(tally, is_shown=os.isatty(1) and not is_json)

@@ -13,6 +13,7 @@ from functools import partial
 from check_pop3_plus.check import run
 from check_pop3_plus.check.verdict import Verdict, of_error
 from check_pop3_plus.model.failures import ProbeError
+from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import Sanitiser
 from check_pop3_plus.model.settings import Sweep
 from check_pop3_plus.probe.prerequisites import Prerequisites
@@ -42,6 +43,18 @@ _ROUND_SECONDS = 0.02
 """How long results are collected: each wake-up of the main thread contends for the GIL."""
 
 
+class Workload(Record):
+    """What a sweep, or one of its worker processes, has to do."""
+
+    services: list[Service]
+    wanted: Sweep
+    deadline: Deadline
+    """No check starts after it."""
+    secrets: KnownSecrets
+    senders: int = 0
+    """Threads that submit results; each needs a descriptor."""
+
+
 class Run:
     """A running sweep: up to `jobs` threads take services from a queue and check them.
 
@@ -49,22 +62,15 @@ class Run:
     atomic.
     """
 
-    def __init__(
-        self,
-        services: list[Service],
-        wanted: Sweep,
-        deadline: Deadline,
-        secrets: KnownSecrets,
-        senders: int = 0,
-    ) -> None:
+    def __init__(self, load: Workload) -> None:
         """Start no thread: `outcomes` does.
 
-        At most `jobs` checks run at a time, fewer where the limit on open files is lower. No check
-        starts after the deadline.
+        At most `jobs` checks run at a time, fewer where the limit on open files is lower.
         """
-        self._deadline = deadline
-        self._secrets = secrets
-        self._masker = secrets.masker
+        services, wanted = load.services, load.wanted
+        self._deadline = load.deadline
+        self._secrets = load.secrets
+        self._masker = load.secrets.masker
         self._queue = TaskQueue(services, wanted.jobs_per_address)
         self._lock = threading.Lock()
         self._done: deque[tuple[Outcome, Sanitiser]] = deque()
@@ -74,7 +80,7 @@ class Run:
         self._hold_until = 0.0
         """No thread is started before, because one could not be, or met a shortage."""
         self._jobs, self.shortage = limits.parallel_checks(
-            services, min(wanted.jobs, len(services)), senders
+            services, min(wanted.jobs, len(services)), load.senders
         )
         """The last shortage, for the services that are not done because of it."""
 

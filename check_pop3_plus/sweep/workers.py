@@ -20,9 +20,8 @@ from check_pop3_plus.model.settings import State, Sweep
 from check_pop3_plus.support import programs
 from check_pop3_plus.support.deadline import Clock, Deadline, pause
 from check_pop3_plus.sweep import limits
-from check_pop3_plus.sweep.known_secrets import KnownSecrets
 from check_pop3_plus.sweep.outcome import Outcome
-from check_pop3_plus.sweep.run import Run
+from check_pop3_plus.sweep.run import Run, Workload
 from check_pop3_plus.sweep.services import Service, address_of
 
 if TYPE_CHECKING:
@@ -70,23 +69,11 @@ class _Worker:
 class Workers:
     """A running sweep in several processes; used as `Run`."""
 
-    def __init__(
-        self,
-        shares: list[list[Service]],
-        services: list[Service],
-        wanted: Sweep,
-        deadline: Deadline,
-        secrets: KnownSecrets,
-        senders: int = 0,
-    ) -> None:
+    def __init__(self, shares: list[list[Service]], load: Workload) -> None:
         """Fork no process: `outcomes` does."""
         self._shares = shares
-        self._services = services
-        self._senders = senders
-        self._positions = {id(service): number for number, service in enumerate(services)}
-        self._wanted = wanted
-        self._deadline = deadline
-        self._secrets = secrets
+        self._load = load
+        self._positions = {id(service): number for number, service in enumerate(load.services)}
         self._workers: dict[int, _Worker] = {}
         """By their pipes."""
         self._why_late: list[str] = []
@@ -98,12 +85,13 @@ class Workers:
 
     def mask(self, text: str) -> str:
         """Mask all secrets that are known now, whichever worker has learnt them."""
-        return self._secrets.masker.mask(text)
+        return self._load.secrets.masker.mask(text)
 
     def outcomes(self) -> Generator[Outcome, None, None]:
         """Yield as `Run` does. Closing the iterator ends the workers."""
         # They inherit the raised limit; senders of results need descriptors here, too.
-        limits.parallel_checks(self._services, self._wanted.jobs, self._senders)
+        load = self._load
+        limits.parallel_checks(load.services, load.wanted.jobs, load.senders)
         limits.load_while_there_is_memory()
         _wait_for_threads()
         life, alive = os.pipe()
@@ -117,7 +105,7 @@ class Workers:
             for pipe in self._workers:
                 poll.register(pipe, select.POLLIN)
             while self._workers:
-                ready = poll.poll(1000 * (self._deadline.left() + _GRACE_SECONDS))
+                ready = poll.poll(1000 * (load.deadline.left() + _GRACE_SECONDS))
                 for pipe, _ in ready:
                     data = os.read(pipe, 1 << 16)
                     if data:
@@ -133,7 +121,7 @@ class Workers:
             self._end()
 
     def _run_here(self) -> Iterator[Outcome]:
-        run = Run(self._services, self._wanted, self._deadline, self._secrets, self._senders)
+        run = Run(self._load)
         yield from run.outcomes()
         self._why_late.append(run.why_late)
 
@@ -157,7 +145,7 @@ class Workers:
             worker.left = {self._positions[id(service)]: service for service in share}
 
     def _received(self, worker: _Worker, data: bytes) -> Iterator[Outcome]:
-        masker = self._secrets.masker
+        masker = self._load.secrets.masker
         for message in worker.messages(data):
             # Of our own process: nobody else writes to the pipe.
             done, learnt, worker.why_late = pickle.loads(message)  # noqa: S301
@@ -213,10 +201,11 @@ class Workers:
     def _run(self, number: int, count: int, life: int, pipe: int) -> None:
         """Run the share of one of `count` workers, until its parent ends."""
         share = _merged(self._shares, number, count)
-        jobs = self._wanted.jobs // count + (number < self._wanted.jobs % count)
-        wanted = self._wanted.replace(jobs=max(1, jobs))
-        run = Run(share, wanted, self._deadline, self._secrets)
-        masker = self._secrets.masker
+        wanted = self._load.wanted
+        jobs = wanted.jobs // count + (number < wanted.jobs % count)
+        wanted = wanted.replace(jobs=max(1, jobs))
+        run = Run(self._load.replace(services=share, wanted=wanted, senders=0))
+        masker = self._load.secrets.masker
         sent: set[bytes] = set()
         end = select.poll()
         end.register(life, 0)  # its end alone
@@ -225,7 +214,7 @@ class Workers:
             learnt = masker.learnt - sent
             sent |= learnt
             message = pickle.dumps((done, learnt, run.why_late), pickle.HIGHEST_PROTOCOL)
-            if done or learnt or not self._deadline.left():
+            if done or learnt or not self._load.deadline.left():
                 _write(pipe, len(message).to_bytes(_SIZE, "big") + message)
             if end.poll(0):
                 return

@@ -1,5 +1,6 @@
 """Diagnoses of failures on real servers and networks, as the long output shows them."""
 
+import dataclasses
 import os
 import re
 import shutil
@@ -373,13 +374,13 @@ def test_diagnosis_of_an_old_tls_server_lists_its_versions(pki: Pki) -> None:
 @pytest.mark.real
 def test_diagnosis_of_swapped_ports_suggests_the_right_option(dovecot: Dovecot, pki: Pki) -> None:
     """Plain text on the TLS port and TLS on the plain port are both recognised."""
-    plain = dovecot._replace(tls=dovecot.plain)
+    plain = dataclasses.replace(dovecot, tls=dovecot.plain)
     done = honest(check_at(plain, pki, "good", "--diagnose"))
     assert likely_cause(done).endswith(
         f" and offers STLS: use --starttls with -p {dovecot.plain} in place of -S"
     )
 
-    tls = dovecot._replace(plain=dovecot.tls)
+    tls = dataclasses.replace(dovecot, plain=dovecot.tls)
     done = honest(check_at(tls, pki, "good", "-t", "1", "--diagnose", tls=False))
     assert likely_cause(done).startswith("the server speaks TLS from the first byte on port ")
 

@@ -11,14 +11,12 @@ from pathlib import Path
 import pytest
 
 from check_pop3_plus.model.settings import Sweep
-from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.sweep import services
-from check_pop3_plus.sweep.known_secrets import KnownSecrets
 from check_pop3_plus.sweep.workers import Workers, shares_of
 from tests.servers.scripted_server import PoliteServer, ScriptedServer, dead_port, say
 from tests.support.command import COMMAND
 from tests.support.faults import CANARY, assert_no_canary
-from tests.support.sweeps import File, dead_end
+from tests.support.sweeps import File, dead_end, workload_of
 
 NAMES = tuple(f"127.0.0.{number}" for number in range(1, 7))
 """Of one machine; every worker gets two of them where there are three."""
@@ -224,14 +222,14 @@ def test_sweep_without_processes_runs_in_this_one(
 
     path = tmp_path / "sweep.ini"
     path.write_text("[a!x]\nport = x\n[b!x]\nport = x\n")
-    wanted, deadline = Sweep(str(path), workers=2), Deadline(Clock() + 5)
-    found = services.read(wanted)
-    shares = shares_of(found, wanted)
+    load = workload_of(Sweep(str(path), workers=2))
+    shares = shares_of(load.services, load.wanted)
     assert len(shares) == 2
     monkeypatch.setattr(os, "fork", refused)
-    run = Workers(shares, found, wanted, deadline, KnownSecrets(found, deadline))
 
-    assert {each.service.name for each in run.outcomes()} == {"a!x", "b!x"}
+    outcomes = list(Workers(shares, load).outcomes())
+
+    assert {each.service.name for each in outcomes} == {"a!x", "b!x"}
 
 
 def swept(tmp_path: Path, text: str, **wanted: int) -> list[list[str]]:

@@ -28,7 +28,7 @@ import pytest
 from typing_extensions import Self
 
 from tests.pki.certificates import Pki
-from tests.servers.dovecot import PATIENCE, PORTS
+from tests.servers.dovecot import PATIENCE, PORTS, LoggingServer
 
 UNPACKED = Path(__file__).parent.parent.parent / os.environ.get("SERVERS", ".servers")
 
@@ -43,7 +43,7 @@ DAEMON, MAIL = 61_000, 61_001
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
 
-class Server(ABC):
+class Server(LoggingServer, ABC):
     """A running server."""
 
     package: ClassVar[str]
@@ -63,7 +63,7 @@ class Server(ABC):
     def script(self) -> str:
         """Return shell commands that start it in the background, logging to standard error."""
 
-    def settle(self) -> None:  # noqa: B027  # most have nothing to do
+    def settle(self) -> None:  # most have nothing to do
         """Do what requires the running server."""
 
     @abstractmethod
@@ -119,14 +119,6 @@ class Server(ABC):
     def log(self) -> str:
         """The log of the server so far."""
         return (self.root / "log").read_text(errors="replace")
-
-    def log_since(self, before: str, expected: str) -> str:
-        """The log after `before`, as soon as it contains `expected`: logging is delayed."""
-        deadline = time.monotonic() + PATIENCE
-        while expected not in (new := self.log()[len(before) :]):
-            assert time.monotonic() < deadline, f"not in the log: {expected}\n{new}"
-            time.sleep(0.02)
-        return new
 
     @classmethod
     @contextmanager

@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -136,7 +137,24 @@ def token(user: str, lifetime: float = 3600) -> str:
     return f"{signed}.{part(hmac.digest(TOKEN_KEY, signed.encode(), 'sha256'))}"
 
 
-class Dovecot(NamedTuple):
+class LoggingServer:
+    """A server whose log is read."""
+
+    def log(self) -> str:
+        """The log of the server so far."""
+        raise NotImplementedError
+
+    def log_since(self, before: str, expected: str) -> str:
+        """The log after `before`, as soon as it contains `expected`: logging is delayed."""
+        deadline = time.monotonic() + PATIENCE
+        while expected not in (new := self.log()[len(before) :]):
+            assert time.monotonic() < deadline, f"not in the log: {expected}\n{new}"
+            time.sleep(0.02)
+        return new
+
+
+@dataclass(frozen=True)
+class Dovecot(LoggingServer):
     """A running instance."""
 
     folder: Path
@@ -154,14 +172,6 @@ class Dovecot(NamedTuple):
         for new, old in LOGGED_BY_2_4.items():
             log = log.replace(new, old)
         return log
-
-    def log_since(self, before: str, expected: str) -> str:
-        """The log after `before`, as soon as it contains `expected`: logging is delayed."""
-        deadline = time.monotonic() + PATIENCE
-        while expected not in (new := self.log()[len(before) :]):
-            assert time.monotonic() < deadline, f"not in the log: {expected}\n{new}"
-            time.sleep(0.02)
-        return new
 
 
 @pytest.fixture(scope="session")

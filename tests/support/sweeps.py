@@ -13,14 +13,19 @@ from check_pop3_plus.model.settings import Sweep
 from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.sweep import services
 from check_pop3_plus.sweep.known_secrets import KnownSecrets
-from check_pop3_plus.sweep.run import Run
+from check_pop3_plus.sweep.run import Run, Workload
 from tests.support import command
+
+
+def workload_of(wanted: Sweep, seconds: float = 5.0) -> Workload:
+    """Return what a sweep of its file has to do within this time."""
+    found, deadline = services.read(wanted), Deadline(Clock() + seconds)
+    return Workload(found, wanted, deadline, KnownSecrets(found, deadline))
 
 
 def run_of(wanted: Sweep, seconds: float = 5.0) -> Run:
     """Return a sweep of its file that may take this long, not started yet."""
-    found, deadline = services.read(wanted), Deadline(Clock() + seconds)
-    return Run(found, wanted, deadline, KnownSecrets(found, deadline))
+    return Run(workload_of(wanted, seconds))
 
 
 class File:
