@@ -9,7 +9,7 @@ import nagiosplugin
 
 from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.check import retries
-from check_pop3_plus.check.contexts import contexts_named
+from check_pop3_plus.check.contexts import context
 from check_pop3_plus.check.figures import measured
 from check_pop3_plus.check.resource import Pop3
 from check_pop3_plus.check.retries import Attempt
@@ -165,11 +165,13 @@ def _evaluated(resource: Pop3, report: Report) -> Attempt:
     resource.take(report)
     settings = resource.settings
     summary = Summary(settings, report)
-    check = nagiosplugin.Check(
-        resource, *contexts_named(settings, resource.context_names()), summary
+    # Not by nagiosplugin.Check, whose performance data, in its own format, nobody would read.
+    metrics = (
+        metric.replace(contextobj=context(metric.context), resource=resource)
+        for metric in resource.probe()
     )
-    check()
-    results = nagiosplugin.Results(*sorted(check.results.results, key=_severity, reverse=True))
+    found = [metric.evaluate() for metric in metrics]
+    results = nagiosplugin.Results(*sorted(found, key=_severity, reverse=True))
     state = _state(results[0]) if len(results) else State.UNKNOWN
     findings = [result for result in results.results if result.state != nagiosplugin.Ok]
     return Attempt(

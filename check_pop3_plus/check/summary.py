@@ -105,7 +105,7 @@ class Summary(nagiosplugin.Summary):
     def _about_number(self, result: Result, metric: Metric) -> str:
         if metric.name == "addresses":
             return self._sentences.too_few(metric.value)
-        ranges = result.context.ranges  # type: ignore[union-attr]
+        ranges = result.context.ranges(self._settings)  # type: ignore[union-attr]
         is_critical = result.state == nagiosplugin.Critical
         crossed = ranges.critical if is_critical else ranges.warning or ranges.critical
         return self._sentences.number(metric.name, metric.value, crossed)

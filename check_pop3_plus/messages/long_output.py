@@ -72,11 +72,14 @@ class Evidence:
         delivery = self._report.delivery
         submission = delivery.failure if delivery else None
         failures = [*self._failures, *([submission] if submission else [])]
+        notes = {
+            each.kind: each.text for session in self._report.sessions for each in session.notes
+        }
         for number, kind in enumerate(self._kinds):
             failure = next((each for each in failures if each.kind is kind), None)
             phase = failure.phase if failure else None
             special = self._cure(failure) if failure else None
-            message = failure.message if failure else ""
+            message = failure.message if failure else notes.get(kind, "")
             general = hints.hint(kind, phase, self._settings, self._report, message)
             hint = general if special is None else special
             cause = () if number or not likely else (f"likely cause: {likely}",)
