@@ -46,6 +46,15 @@ class Hint(Record):
     """The kind in a few words, where its name does not say it."""
 
 
+class Advice(Record):
+    """What to do about one finding, in lines of the long output."""
+
+    kind: str
+    """`kind: refused, in phase connect`"""
+    hints: tuple[str, ...] = ()
+    """`likely cause: ...`, `try: ...`"""
+
+
 HINTS = {
     Kind.UNRESOLVED: Hint("check the spelling of the host name and its DNS zone"),
     Kind.RESOLVER: Hint("check the name servers of this machine (resolv.conf)"),
@@ -264,9 +273,15 @@ HINTS = {
 """A row for each kind."""
 
 
-_ABOUT_LOGIN = (Phase.LOGIN, Phase.STAT)
+_ADDRESS_BLOCKED = r"\b(ip|host|address)( \w+){0,3} (blocked|banned|black-?listed|block-?listed)\b"
+_LIFT_BLOCK = (
+    "the server blocks the address of this machine: lift the block, and exempt this machine from it"
+    " (fail2ban: ignoreip)"
+)
+_USE_TLS = "use -S (port 995) or --starttls"
+_TOO_MANY = r"\b(too many|maximum|limit|exceed\w*)\b.*\b(connections|sessions)\b"
 
-_BY_WORDS = (
+_ABOUT_LOGIN = (
     # choose_mechanism
     (
         r"its mechanisms:( (NTLM|GSSAPI|GSS-SPNEGO|KERBEROS_V4))+$",
@@ -295,28 +310,70 @@ _BY_WORDS = (
     ),
     # Gmail, Zimbra, Exchange
     (
-        r"\bPOP3?( access| service| protocol)?\b.*\b(disabled|(not|isn't) (enabled|allowed)|off)\b"
-        r"|\b(not|isn't) (enabled|allowed) (for|to use) POP",
+        r"\bPOP3?( access| service| protocol)?\b.*\b"
+        r"(disabled|off|(not|isn't) (enabled|allowed|permitted|activated|authori[sz]ed))\b"
+        r"|\b(not|isn't) \w+( for| to use)? POP",
         "enable POP access for this mailbox on the server",
     ),
+    # fail2ban, cPanel, Plesk
+    (_ADDRESS_BLOCKED, _LIFT_BLOCK),
     # Dovecot, Courier, Exchange
     (
-        r"\b(too many|maximum|limit|exceed\w*)\b.*\b(connections|sessions)\b",
+        _TOO_MANY,
         "a limit of connections is reached: raise it on the server (Dovecot:"
         " mail_max_userip_connections), or close other clients of this user",
     ),
 )
-"""What to try after a login, by the words of the server and of this plugin."""
+
+_ABOUT_SERVICE = (
+    (_ADDRESS_BLOCKED + r"|\b(black|block)[- ]?list", _LIFT_BLOCK),
+    (_TOO_MANY, "a limit of connections is reached: raise it on the server, or find who uses them"),
+    (
+        r"^refuses .*(\b(access|host|address|client|ip|network|connections?)\b.*"
+        r"\b(denied|not (allowed|permitted|authori[sz]ed)|refused|rejected)\b|unauthori[sz]ed)",
+        "an access list of the server refuses this machine: allow its address there",
+    ),
+    (
+        r"^refuses (?!.*\bcert)(.*\b(tls|stls|ssl|starttls|encrypt\w*)\b.*"
+        r"\b(requir\w+|must|only|needed|first)\b"
+        r"|.*\b(requir\w+|must|only|need|use)\b.*\b(tls|stls|ssl|encrypt\w*)\b)",
+        _USE_TLS,
+    ),
+    (
+        "^no complete ",
+        "another service on this port, or the server hangs in the middle of a line",
+    ),
+)
+
+_ABOUT_UNEXPECTED = (
+    (
+        r"^server sent unexpected data .* \(PROXY protocol\?\)$",
+        "a proxy in front sends a PROXY protocol header that the server does not expect, or the"
+        " server answers a command that was not sent",
+    ),
+    (
+        r"^server sent unexpected data .*: (-ERR|\* BYE)\b",
+        "the server ended the session by itself, for the reason that it gives: check its log",
+    ),
+)
+
+_BY_WORDS = {
+    Phase.LOGIN: _ABOUT_LOGIN,
+    Phase.STAT: _ABOUT_LOGIN,
+    Phase.GREETING: _ABOUT_SERVICE,
+    None: _ABOUT_UNEXPECTED,
+}
+"""What to try by the words of the server and of this plugin."""
 
 
 def hint(
     kind: Kind, phase: Phase | None, settings: Settings, report: Report, message: str = ""
 ) -> str:
     """Return what to try, or an empty text; `message` quotes the server."""
-    if phase in _ABOUT_LOGIN:
-        for pattern, text in _BY_WORDS:
-            if re.search(pattern, message, re.I):
-                return text
+    for pattern, text in _BY_WORDS.get(phase, ()):
+        has_tls = settings.tls.security is not Security.PLAIN
+        if re.search(pattern, message, re.I) and not (text == _USE_TLS and has_tls):
+            return text
     if kind is Kind.EXPIRING and (text := _early_threshold(settings, report)):
         return text
     if kind is Kind.SLOW:

@@ -255,7 +255,7 @@ def only_code(foreign: bytes | str) -> Printable:
 _OTHER_PROTOCOLS = (
     (rb"(?i)\* (OK|PREAUTH|BYE)", "IMAP"),
     (rb"(?is)220[ -].*(SMTP|mail|postfix|exim)", "SMTP"),
-    (rb"220[ -]", "SMTP or FTP"),
+    (rb"(220|421|554)[ -]", "SMTP or FTP"),
     (rb"SSH-", "SSH"),
     (rb"(?i)HTTP/|<!DOCTYPE|<html", "HTTP"),
     (rb"\x00{0,2}[\x16\x15]", "TLS"),

@@ -143,7 +143,7 @@ def refusal_message(
         else "demands TLS before a login",
         Kind.CLIENT_CERTIFICATE: "demands a client certificate",
         Kind.NO_MECHANISM: "does not know this login method",
-        Kind.LOCKED_OUT: "account of {0} is locked",
+        Kind.LOCKED_OUT: "user {0} is locked out",
         Kind.BACKEND: "server trouble during the login of {0}",
         Kind.LOGIN_REFUSED: "login of {0} refused",
         Kind.IN_USE: "mailbox of {0} is in use",

@@ -44,12 +44,13 @@ _WRONG = (
 _SAYS_NO = _WRONG + rb"|fail(ed|ure)|denied|rejected|incorrect"
 _ACCOUNT_CLOSED = (
     rb"locked([ -]?out)?|lockout|disabled|suspended|blocked|deactivated|inactive|barred|frozen"
-    rb"|not (active|enabled)"
+    rb"|not (active|enabled)|banned|black-?listed|block-?listed|terminated|on hold"
 )
 # "Plain-text login disabled" is not about a user, nor is a command that is disabled.
+_NAMED_METHOD = rb"(user/pass|plain|login|basic|password|legacy|apop|cram-md5) auth\w*"
 _ABOUT_METHOD = (
     rb"tls|ssl|(plain|clear)[- ]?text|encrypt\w*|commands?|mechanisms?|methods?|verb"
-    rb"|basic auth\w*|or( \w+){0,4} (locked|disabled|suspended|blocked)"
+    rb"|" + _NAMED_METHOD + rb"|or( \w+){0,4} (locked|disabled|suspended|blocked)"
     rb"|will be \w+( \w+)? (after|if)"
 )
 _REQUIRED = (
@@ -63,7 +64,7 @@ _NOT_SUPPORTED = (
     rb"not (implemented|supported|recogni[sz]ed|understood|available|allowed|enabled|known)"
 )
 _UNKNOWN = rb"unknown|invalid|not valid|bad|unrecogni[sz]ed|unsupported|unimplemented|disabled"
-_METHOD = rb"commands?|mechanisms?|methods?|verbs?|authentication (type|scheme)"
+_METHOD = rb"commands?|mechanisms?|methods?|verbs?|auth(entication)? (type|scheme)"
 
 TABLE = (
     # Exchange Online, Yahoo, MDaemon, Zimbra, Kerio, Axigen
@@ -79,6 +80,17 @@ TABLE = (
         Kind.LOCKED_OUT,
         (rb"mailbox|maildrop", rb"locked", rb"administrat\w+|postmaster|too many logins"),
     ),
+    Words(
+        Kind.LOCKED_OUT,
+        (rb"accounts?( \w+){0,2} (closed|deleted|removed|expired)",),
+        _WRONG + rb"|passw\w*",
+    ),
+    # fail2ban, cPanel, Plesk: the address of this machine
+    Words(
+        Kind.LOCKED_OUT,
+        (rb"(ip|host|address)( \w+){0,3} (blocked|banned|black-?listed|block-?listed)",),
+        rb"temporarily",
+    ),
     # Stalwart, Axigen, CommuniGate, GroupWise
     Words(
         Kind.LOCKED_OUT,
@@ -90,15 +102,16 @@ TABLE = (
         Kind.IN_USE,
         (
             rb"lock(s|ed|ing)?",
-            rb"mailbox(es)?|maildrops?|mail ?drop|mail (file|spool)|another|session|process|busy",
+            rb"mailbox(es)?|maildrops?|mail ?drop|mail (file|spool)|folder|another|session"
+            rb"|process|busy",
         ),
         _WRONG,
     ),
     Words(
         Kind.IN_USE,
         (
-            rb"(mailbox|maildrop|mail ?drop)( \w+){0,2} (in[ -]use|used by|busy)"
-            rb"|already logged[ -]?(in|on)"
+            rb"(mailbox|maildrop|mail ?drop)( \w+){0,2} (in[ -]use|used by|busy|opened by)"
+            rb"|already (connected|logged[ -]?(in|on))|(concurrent|exclusive) access"
             rb"|another( \w+)? (process|session|client|connection|program)|only one session",
         ),
         _WRONG + rb"|not in use",
@@ -119,9 +132,9 @@ TABLE = (
         (
             rb"too (often|frequent(ly)?)|rate[ -]?limit(s|ed|ing)?|exceeded the (login|logon)"
             rb"|(login|logon)s?( \w+)? (limit|rate|frequency|interval|delay)|logins per"
-            rb"|too many( \w+)? (attempts|requests)"
-            rb"|between( \w+)? (logins?|logons?|sessions)|too soon|interval is"
-            rb"|(wait|every) [0-9]+ (s|sec\w*|min\w*)",
+            rb"|too many( \w+)? (attempts|requests|logins|logons)|log[io]ns? too (fast|quickly)"
+            rb"|between( \w+)? (checks|logins?|logons?|sessions)|too soon|interval is"
+            rb"|(wait|every) [0-9]+ (s|sec\w*|min\w*)|throttl(ed|ing)|less (often|frequently)",
         ),
         _WRONG,
     ),
@@ -130,6 +143,7 @@ TABLE = (
         Kind.TEMPORARY,
         (
             rb"temporar(y|ily)(?! passw| file| dir)|(server|system)( is)?( too)? busy"
+            rb"|overloaded|load( \w+)?( is)? too high"
             rb"|(?<!or )later(?! version)|shutting down|restarting",
         ),
         _WRONG,
@@ -140,19 +154,24 @@ TABLE = (
         Kind.BACKEND,
         (
             rb"internal( \w+){0,2} (error|failure|problem)|(un|not )available|unreachable"
-            rb"|" + _CANNOT + rb" (contact|connect|reach|write|allocate)(?! from)"
+            rb"|" + _CANNOT + rb" (contact|connect|reach|write|allocate|fork|retrieve)(?! from)"
             rb"|no( \w+)? space|out of memory|disk( is)? full|back[ -]?end|i/?o error|read-only"
+            rb"|fork failed|too many open files|offline|stale|not mounted|connection refused\W*\Z"
+            rb"|pam error|(proxy|upstream) error|error connecting"
             rb"|lost connection|not reachable|maintenance|crash(ed)?|not respond(ing)?"
             rb"|time(d)?[ -]?out|temporary (file|dir\w*)|query failed"
-            rb"|(system|server|service|daemon|database|(my)?sql|ldap|configuration)( \w+)?"
-            rb" (error|failure|problem|down)",
+            rb"|(system|server|service|daemon|database|db|(my)?sql|ldap|configuration)( \w+)?"
+            rb" (error|failure|problem|down|locked)",
         ),
         _WRONG + rb"|(mechanisms?|commands?|apop)( is| are)? not available",
     ),
     # nginx, Dovecot
     Words(
         Kind.CLIENT_CERTIFICATE,
-        (rb"(certificate|cert)s?", rb"requir(e|es|ed)|errors?|(in)?valid|need(s|ed)?"),
+        (
+            rb"(certificate|cert)s?",
+            rb"requir(e|es|ed)|errors?|(in)?valid|need(s|ed)?|no|not|expired|missing|verif\w+",
+        ),
         _WRONG,
     ),
     # Zimbra, hMailServer, Stalwart, Dovecot, Courier, Kerio
@@ -163,7 +182,7 @@ TABLE = (
     ),
     Words(
         Kind.CLEARTEXT_REFUSED,
-        (rb"(not|non)[ -](secured?|encrypted)|insecure|unencrypted",),
+        (rb"(not|non)[ -](secured?|encrypted)|non[ -]?(tls|ssl)|insecure|unencrypted",),
         _WRONG + rb"|(insecure|not secure) passw\w*|passw\w*( \w+)? (insecure|not secure)",
     ),
     Words(
@@ -183,10 +202,21 @@ TABLE = (
             rb"(" + _UNKNOWN + rb")(\W+(?!user|pass)[\w-]+){0,2}?\W+(" + _METHOD + rb")"
             rb"|(" + _METHOD + rb")(\W+(?!user|pass)[\w-]+){0,3}?"
             rb"\W+(" + _UNKNOWN + rb"|" + _NOT_SUPPORTED + rb")"
-            rb"|(auth [a-z0-9-]+|apop)( is| are)? " + _NOT_SUPPORTED + rb"|(un|not )implemented",
+            rb"|(auth( [a-z0-9-]+)?|apop)( is| are)? " + _NOT_SUPPORTED + rb"|(un|not )implemented"
+            rb"|" + _NAMED_METHOD + rb"( \w+){0,2}? (" + _UNKNOWN + rb"|" + _NOT_SUPPORTED + rb")"
+            rb"|syntax error",
         ),
     ),
-    # UW, qmail, Courier: about one mailbox, and not about the password
+    # Not about the password either: POP access of a user, the address of this machine
+    Words(
+        Kind.LOGIN_REFUSED,
+        (
+            rb"pop3?( access| service| protocol)?( is| was)? not \w+|not \w+( \w+)? pop3?"
+            rb"|(ip|host|country|network)( \w+){0,3} not (allowed|authori[sz]ed|permitted)",
+        ),
+        _WRONG,
+    ),
+    # UW, qmail, Courier: about one mailbox
     Words(
         Kind.LOGIN_REFUSED,
         (

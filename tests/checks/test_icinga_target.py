@@ -361,7 +361,7 @@ def test_sweep_submits_all_results_of_valid_sections(
         done = client.sweep(tmp_path, services, server.port)
 
     assert done.code == 3
-    assert " (c!wrong); 3 services in " in done.verdict
+    assert " (line 8: c!wrong); 3 services in " in done.verdict
     assert "1 OK, 1 CRITICAL, 1 UNKNOWN; all submitted" in done.verdict
     assert {each["service"]: each["exit_status"] for each in server.results} == {
         "a!good": 0,

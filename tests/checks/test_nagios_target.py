@@ -256,7 +256,7 @@ def test_sweep_writes_all_results_of_valid_sections(
         done = run("--sweep", str(path), "--submit", f"nagios:{fifo}")
 
     assert done.code == 3
-    assert " (c!wrong); 3 services in " in done.verdict
+    assert " (line 8: c!wrong); 3 services in " in done.verdict
     assert "; all submitted" in done.verdict
     assert [line.partition(";")[2].split(";")[:3] for line in sorted(reader.commands())] == [
         ["a", "good", "0"],

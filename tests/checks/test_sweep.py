@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import time
@@ -101,12 +102,14 @@ def test_section_with_an_error_is_unknown_and_others_continue(file: File) -> Non
         done = file.run("-vv")
 
     assert done.code == 3
-    assert done.verdict.startswith("POP3 UNKNOWN - config: --help and --version are only allowed ")
+    assert done.verdict.startswith("POP3 UNKNOWN - config: invalid --port x: ")
+    assert f" (kind config, {len(WRONG) + 1} services: no!port, no!option, " in done.verdict
     assert f"; {len(WRONG) + 4} services in " in done.verdict
     assert done.verdict.endswith(f": 3 OK, {len(WRONG) + 1} UNKNOWN")
     for name, (_, reason) in WRONG.items():
         shown = name.replace("\x1b[31m", "?")
-        [line] = [line for line in done.long if line.startswith(f"unknown: {shown}: config: ")]
+        begin = re.compile(rf"unknown: {re.escape(shown)}( \(line [0-9]+\))?: config: ")
+        [line] = filter(begin.match, done.long)
         assert reason in line
     assert any("duplicate section" in line for line in done.long)
     assert any(line.startswith("ok: good!one: 127.0.0.1:") for line in done.long)
@@ -271,7 +274,7 @@ def test_sweep_as_json_with_an_invalid_section_is_unknown(file: File) -> None:
     assert results.run.code == 3
     assert not results["wrong!pop3"]["readable"]
     assert "UNKNOWN - config: invalid --port x: " in results.summary["output"]
-    assert " (wrong!pop3); 1 service in " in results.summary["output"]
+    assert " (line 5: wrong!pop3); 1 service in " in results.summary["output"]
 
 
 def test_sweep_with_a_bug_in_one_section_makes_that_unknown(

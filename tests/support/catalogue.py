@@ -752,7 +752,7 @@ FAULTS = {
     85: Row(
         "the account is locked, or the login is refused for a reason that is not known here",
         {
-            "locked": critical("locked-out", "account of monitor is locked: "),
+            "locked": critical("locked-out", "user monitor is locked out: "),
             "other": critical("login-refused", "login of monitor refused: "),
         },
     ),

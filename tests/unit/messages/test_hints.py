@@ -144,3 +144,50 @@ def test_wrong_port_names_the_option_of_a_standard_port(
     settings = check_settings(f"-H pop.example.test {argv}".split())
 
     assert wrong_port(Failure(kind, phase, printable(message)), settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("phase", "message", "words"),
+    [
+        (Phase.LOGIN, "user x is locked out: your IP address has been banned", "ignoreip"),
+        (Phase.LOGIN, "login of x refused: POP access not permitted", "enable POP access"),
+        (Phase.LOGIN, "login of x refused: account does not include POP access", "enable POP"),
+        (Phase.GREETING, "refuses service: your host is blocked", "ignoreip"),
+        (Phase.GREETING, "refuses service: you are on a blacklist", "ignoreip"),
+        (Phase.GREETING, "refuses service: too many connections", "limit of connections"),
+        (Phase.GREETING, "refuses service: Access denied", "access list"),
+        (Phase.GREETING, "refuses service: unauthorized host", "access list"),
+        (Phase.GREETING, "refuses service: your network is not allowed", "access list"),
+        (Phase.GREETING, "refuses service: You must use TLS", "use -S"),
+        (Phase.GREETING, "refuses service: STLS required", "use -S"),
+        (Phase.GREETING, "refuses service: SSL first", "use -S"),
+        (Phase.GREETING, "no complete answer", "another service"),
+        (None, "server sent unexpected data after the greeting: -ERR bye", "ended the session"),
+        (None, "server sent unexpected data after the greeting: * BYE x", "ended the session"),
+        (
+            None,
+            "server sent unexpected data after the greeting: -ERR what (PROXY protocol?)",
+            "a proxy in front",
+        ),
+    ],
+)
+def test_hint_follows_words_of_the_message(phase: Phase | None, message: str, words: str) -> None:
+    """What the server says itself is better advice than the kind alone."""
+    settings = check_settings(["-H", "pop.example.test"])
+
+    assert words in hints.hint(Kind.GARBLED, phase, settings, report(), message)
+    assert words not in hints.hint(Kind.GARBLED, Phase.CAPA, settings, report(), message)
+
+
+@pytest.mark.parametrize(
+    ("words", "argv"), [("You must use TLS", ["-S"]), ("No required SSL certificate", [])]
+)
+def test_hint_advises_tls_only_where_it_helps(words: str, argv: list[str]) -> None:
+    """A proxy may end TLS in front of a server that wants it; a certificate is another matter."""
+    settings = check_settings(["-H", "pop.example.test", *argv])
+
+    text = hints.hint(
+        Kind.GREETING, Phase.GREETING, settings, report(), f"refuses service: {words}"
+    )
+
+    assert text == HINTS[Kind.GREETING].text

@@ -336,7 +336,7 @@ def test_choose_mechanism_message_names_wanted_and_offered(
         (Kind.PERMANENT, "login of a?b failed: no"),
         (Kind.CREDENTIALS, "login of a?b rejected: no"),
         (Kind.NO_MECHANISM, "does not know this login method: no"),
-        (Kind.LOCKED_OUT, "account of a?b is locked: no"),
+        (Kind.LOCKED_OUT, "user a?b is locked out: no"),
         (Kind.BACKEND, "server trouble during the login of a?b: no"),
         (Kind.LOGIN_REFUSED, "login of a?b refused: no"),
     ],
