@@ -133,6 +133,9 @@ class SecretSource(Record):
 POP3_METHODS = ("user", "apop")
 """Login methods older than CAPA, which do not depend on it."""
 
+TOKEN_METHODS = ("xoauth2", "oauthbearer")
+"""Login methods that send an OAuth token in place of a password."""
+
 LOGIN_METHODS = (
     *POP3_METHODS,
     "plain",
@@ -141,8 +144,7 @@ LOGIN_METHODS = (
     "scram-sha-1",
     "scram-sha-256",
     "external",
-    "xoauth2",
-    "oauthbearer",
+    *TOKEN_METHODS,
 )
 """All values of `--auth` except `auto`. Listed here because `pop3/sasl_mechanisms` is loaded only
 for a login; a test holds it equal to this list."""

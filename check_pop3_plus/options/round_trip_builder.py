@@ -4,6 +4,7 @@ import os
 import re
 
 from check_pop3_plus.model.settings import (
+    TOKEN_METHODS,
     Grant,
     Login,
     RangePair,
@@ -18,6 +19,8 @@ from check_pop3_plus.model.settings import (
 from check_pop3_plus.options import validators
 from check_pop3_plus.options.table import OF_ROUND_TRIP, Given
 from check_pop3_plus.options.validators import UsageError, invalid
+
+_SECURITIES = {"--smtp-ssl": Security.IMPLICIT, "--smtp-starttls": Security.STLS}
 
 _PORTS = {Security.IMPLICIT: 465, Security.STLS: 587, Security.PLAIN: 25}
 
@@ -42,14 +45,14 @@ def build(
     unused = next((each for each in given if each.startswith("--smtp-")), None)
     if is_fetch_only and unused:
         raise UsageError("--round-trip-fetch-only sends nothing: leave out {}", unused)
-    recipient = validators.mail_address(given["--round-trip-to"][-1], "--round-trip-to")
+    recipient = given.needed("--round-trip-to", validators.mail_address)
     identifier = given.checked("--round-trip-id", validators.identifier)
     warning, critical = (_age(given, level) for level in ("warning", "critical"))
     if (warning or 900) > (critical or max(1800, warning or 0)):
         raise UsageError("--probe-age-critical must not be below --probe-age-warning")
     return RoundTrip(
         recipient=recipient,
-        key_file=validators.path(given["--round-trip-key-file"][-1], "--round-trip-key-file"),
+        key_file=given.needed("--round-trip-key-file", validators.path),
         id=identifier or _default_identifier(target.hostname),
         smtp=None if is_fetch_only else _smtp(given, target, tls, grant),
         wait=given.checked("--round-trip-wait", validators.seconds_or_none) or 0.0,
@@ -73,9 +76,8 @@ def _age(given: Given, level: str) -> float | None:
 
 
 def _smtp(given: Given, target: Target, pop3_tls: TlsPolicy, grant: Grant | None) -> Smtp:
-    wanted = {"--smtp-ssl": Security.IMPLICIT, "--smtp-starttls": Security.STLS}
-    security = next((wanted[option] for option in wanted if option in given), Security.PLAIN)
-    host = validators.host(given["--smtp-host"][-1], "--smtp-host")
+    security = given.selected(_SECURITIES, Security.PLAIN)
+    host = given.needed("--smtp-host", validators.host)
     tls = TlsPolicy(
         security=security,
         verify=pop3_tls.verify,
@@ -92,7 +94,7 @@ def _smtp(given: Given, target: Target, pop3_tls: TlsPolicy, grant: Grant | None
             target.family,
             given.checked("--smtp-connect-to", validators.host),
         ),
-        sender=validators.mail_address(given["--smtp-from"][-1], "--smtp-from"),
+        sender=given.needed("--smtp-from", validators.mail_address),
         tls=tls,
         helo=given.checked("--smtp-helo", validators.helo),
         login=_login(given, tls, grant),
@@ -107,7 +109,7 @@ def _login(given: Given, tls: TlsPolicy, grant: Grant | None) -> Login | None:
                 raise UsageError("{} needs --smtp-username", unused)
         return None
     mechanism = given.last("--smtp-auth") or "auto"
-    has_token = grant is not None and mechanism in ("xoauth2", "oauthbearer") and not sources
+    has_token = grant is not None and mechanism in TOKEN_METHODS and not sources
     if len(sources) + has_token != 1:
         raise UsageError("--smtp-username needs one of {}", ", ".join(_PASSWORDS))
     is_safe = tls.security is not Security.PLAIN and tls.verify is Verify.FULL
@@ -117,6 +119,6 @@ def _login(given: Given, tls: TlsPolicy, grant: Grant | None) -> Login | None:
             " --smtp-starttls with --verify full, or --allow-insecure-login"
         )
     file, env, command = (given.checked(option, validators.filled) for option in _PASSWORDS)
-    username = validators.username(given["--smtp-username"][-1], "--smtp-username")
+    username = given.needed("--smtp-username", validators.username)
     source = SecretSource(file, env, command, grant if has_token else None)
     return Login(username, source, mechanism, "--allow-insecure-login" in given)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from check_pop3_plus.model.failures import LOCAL, MEASURED, Kind
 from check_pop3_plus.model.sanitised_text import Printable, printable
 from check_pop3_plus.model.settings import (
+    TOKEN_METHODS,
     Assertions,
     CommandFile,
     Expectation,
@@ -36,8 +37,6 @@ from check_pop3_plus.model.settings import (
 from check_pop3_plus.options import validators
 from check_pop3_plus.options.table import (
     BY_FLAG,
-    DEFAULT_JOBS,
-    DEFAULT_JOBS_PER_ADDRESS,
     ENTRIES,
     OF_MAILBOX,
     OF_ROUND_TRIP,
@@ -48,7 +47,6 @@ from check_pop3_plus.options.table import (
 )
 from check_pop3_plus.options.validators import UsageError, invalid, shown
 
-DEFAULT_TIMEOUT = 10.0
 LONG_RUN_TIMEOUT = 50.0
 """With retries, a diagnosis or a sweep: Icinga and Nagios end a plugin after 60 s."""
 
@@ -70,11 +68,11 @@ def sweep(given: Given) -> Sweep:
     # An empty value has always meant the default here.
     run_timeout = given.last("--run-timeout") or str(LONG_RUN_TIMEOUT)
     return Sweep(
-        file=validators.path(given["--sweep"][-1], "--sweep"),
+        file=given.needed("--sweep", validators.path),
         common={option: values for option, values in given.items() if option not in own},
-        jobs=given.checked("--jobs", validators.whole_number) or DEFAULT_JOBS,
+        jobs=given.checked("--jobs", validators.whole_number) or Sweep.jobs,
         jobs_per_address=given.checked("--jobs-per-address", validators.whole_number)
-        or DEFAULT_JOBS_PER_ADDRESS,
+        or Sweep.jobs_per_address,
         workers=given.checked("--workers", validators.whole_number),
         run_timeout=validators.seconds(run_timeout, "--run-timeout"),
         submit_target=_submit_target(given),
@@ -124,18 +122,18 @@ def _icinga_api(given: Given, url: str) -> IcingaApi:
 # --- one check -------------------------------------------------------------------------------
 
 
-_EXCLUSIVE = (
-    ("-S", "--starttls", ": use TLS from the first byte, or STLS"),
-    ("-4", "-6", ""),
-    ("--sensitivity", "--rechecks", ""),
-    ("--x509-strict", "--verify none", ""),
-    ("--reject-legacy-tls", "--tls-min 1.1", ""),
+_EXCLUSIVE = {
+    ("-S", "--starttls"): ": use TLS from the first byte, or STLS",
+    ("-4", "-6"): "",
+    ("--sensitivity", "--rechecks"): "",
+    ("--x509-strict", "--verify none"): "",
+    ("--reject-legacy-tls", "--tls-min 1.1"): "",
     (
-        *("--cert-type", "--tls-min 1.3"),
-        ": only TLS 1.2 lets a client choose the type of the certificate",
-    ),
-    ("--smtp-ssl", "--smtp-starttls", ""),
-)
+        "--cert-type",
+        "--tls-min 1.3",
+    ): ": only TLS 1.2 lets a client choose the type of the certificate",
+    ("--smtp-ssl", "--smtp-starttls"): "",
+}
 """Two options, or options with this value, that cannot be combined, and the cure."""
 
 
@@ -147,7 +145,7 @@ def settings(given: Given) -> Settings:
             raise UsageError("{} " + how + " on the command line", option)
     if "--hostname" not in given:
         raise UsageError("-H/--hostname is required; see --help")
-    for first, second, cure in _EXCLUSIVE:
+    for (first, second), cure in _EXCLUSIVE.items():
         if _is_given(given, first) and _is_given(given, second):
             raise UsageError(f"{first} and {second} cannot be combined{cure}")
     security = _security(given)
@@ -197,12 +195,15 @@ def _verbosity(given: Given) -> int:
     return min(len(given.get("--verbose", ())), 3)
 
 
+_SECURITIES = {
+    "--starttls": Security.STLS,
+    "--ssl": Security.IMPLICIT,
+    "--certificate": Security.IMPLICIT,
+}
+
+
 def _security(given: Given) -> Security:
-    if "--starttls" in given:
-        return Security.STLS
-    if "--ssl" in given or "--certificate" in given:
-        return Security.IMPLICIT
-    return Security.PLAIN
+    return given.selected(_SECURITIES, Security.PLAIN)
 
 
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:=,@%+-]+")
@@ -219,22 +220,21 @@ def _command(given: Given) -> str:
         values = given.get(entry.name, []) if entry.name != "--output" else []
         flag = entry.flags.partition(" ")[0]
         for value in values if entry.is_repeatable else values[-1:]:
-            if not entry.value or (entry.is_optional and not value):
-                words.append(flag)
-            elif entry.is_optional:
+            if entry.is_optional and value:
                 words.append(f"{flag}={value}")
             else:
-                words += [flag, value]
+                words += [flag, value] if entry.value and not entry.is_optional else [flag]
     return " ".join(words) if all(map(_PLAIN_WORD.fullmatch, words)) else ""
 
 
 # --- the target --------------------------------------------------------------------------------
 
+_FAMILIES = {"--use-ipv4": Family.IPV4, "--use-ipv6": Family.IPV6}
 _FAMILY_NAMES = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
 
 
 def _target(given: Given, security: Security) -> Target:
-    hostname = validators.host(given["--hostname"][-1], "--hostname")
+    hostname = given.needed("--hostname", validators.host)
     connect_to = given.checked("--connect-to", validators.host)
     source = given.checked("--source-address", validators.address)
     family = _family(given, source)
@@ -242,7 +242,6 @@ def _target(given: Given, security: Security) -> Target:
     host = connect_to or hostname
     if validators.is_numeric(host) and family not in (Family.ANY, validators.family_of(host)):
         raise UsageError("{} is not an {} address", host, _FAMILY_NAMES[family])
-    min_addresses = given.checked("--min-addresses", validators.whole_number)
     return Target(
         hostname=hostname,
         port=port or (995 if security is Security.IMPLICIT else 110),
@@ -250,14 +249,13 @@ def _target(given: Given, security: Security) -> Target:
         connect_to=connect_to,
         source_address=source,
         all_addresses="--all-addresses" in given,
-        min_addresses=min_addresses,
+        min_addresses=given.checked("--min-addresses", validators.whole_number),
     )
 
 
 def _family(given: Given, source: str | None) -> Family:
     """Return the address family that `-4`, `-6` or the source address selects."""
-    selected = {"--use-ipv4": Family.IPV4, "--use-ipv6": Family.IPV6}
-    family = next((selected[option] for option in selected if option in given), Family.ANY)
+    family = given.selected(_FAMILIES, Family.ANY)
     if source is None:
         return family
     own = validators.family_of(source)
@@ -312,8 +310,6 @@ def _assertions(given: Given, security: Security) -> Assertions:
 
 # --- the login ---------------------------------------------------------------------------------
 
-TOKEN_METHODS = ("xoauth2", "oauthbearer")
-
 _SOURCES = ("--password-file", "--password-env", "--password-command", "--oauth-token-url")
 
 
@@ -344,7 +340,7 @@ def _login(given: Given, tls: TlsPolicy) -> Login | None:
         raise UsageError(
             "the value of --password-file, --password-env or --password-command is empty"
         )
-    username = validators.username(given["--username"][-1], "--username")
+    username = given.needed("--username", validators.username)
     is_insecure_allowed = "--allow-insecure-login" in given
     is_plain = tls.security is Security.PLAIN
     if not is_insecure_allowed and (is_plain or tls.verify is not Verify.FULL):
@@ -415,7 +411,7 @@ def _states(given: Given) -> dict[str, State]:
 def _timeout(given: Given, states: dict[str, State]) -> float:
     value = given.last("--timeout")
     if value is None:
-        return DEFAULT_TIMEOUT
+        return Limits.timeout
     seconds, separator, state = value.partition(":")
     if separator:
         states.setdefault(Kind.TIMEOUT.value, validators.state(state, "--timeout"))
@@ -506,14 +502,10 @@ LEAST_DAYS = 7
 
 def _notes(given: Given, limits: Limits) -> tuple[Printable, ...]:
     """Return a remark on response time limits above the timeout: they can never alert."""
-    named = [("-w", given.last("--warning")), ("-c", given.last("--critical"))]
-    ends = [(flag, spec, validators.upper_limit(spec)) for flag, spec in named if spec]
-    if not ends or any(end is None or end <= limits.timeout for _, _, end in ends):
+    named = {"-w": given.last("--warning"), "-c": given.last("--critical")}
+    ends = [validators.upper_limit(spec) or 0.0 for spec in named.values() if spec]
+    if min(ends, default=0.0) <= limits.timeout:
         return ()
-    shown_limits = printable(", ".join(f"{flag} {spec}" for flag, spec, _ in ends))
-    return (
-        printable(
-            "{} can never alert: the timeout (-t) is {} s; certificate days are -D",
-            *(shown_limits, f"{limits.timeout:g}"),
-        ),
-    )
+    specs = printable(", ".join(f"{flag} {spec}" for flag, spec in named.items() if spec))
+    note = "{} can never alert: the timeout (-t) is {} s; certificate days are -D"
+    return (printable(note, specs, f"{limits.timeout:g}"),)

@@ -5,11 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import MEASURED
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.settings import LOGIN_METHODS, Output, Subject, Verify
+from check_pop3_plus.model.settings import (
+    LOGIN_METHODS,
+    TOKEN_METHODS,
+    Output,
+    Subject,
+    Sweep,
+    Verify,
+)
 
 PROGRAM = "check_pop3_plus"
-DEFAULT_JOBS = 128
-DEFAULT_JOBS_PER_ADDRESS = 4
 
 SENSITIVITIES = {"very-high": 0, "high": 2, "medium": 5, "low": 7, "very-low": 10}
 """Retries before a failure is reported (contract, section 6)."""
@@ -133,7 +138,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("--smtp-password-file", "FILE", "read the SMTP password from the first line of this file; mode 0600 or 0640"),
         Entry("--smtp-password-env", "NAME", "read the SMTP password from this environment variable"),
         Entry("--smtp-password-command", "CMD", "read the SMTP password from the first line that this command prints; no shell"),
-        Entry("--smtp-auth", "HOW", "SMTP login method: auto (the default: PLAIN, else LOGIN), plain, login, xoauth2, oauthbearer; xoauth2 and oauthbearer may use --oauth-...", choices=("auto", "plain", "login", "xoauth2", "oauthbearer")),
+        Entry("--smtp-auth", "HOW", "SMTP login method: auto (the default: PLAIN, else LOGIN), plain, login, xoauth2, oauthbearer; xoauth2 and oauthbearer may use --oauth-...", choices=("auto", "plain", "login", *TOKEN_METHODS)),
     ),
     "response time and timeouts": (
         Entry("-w --warning", "RANGE", "WARNING if the response time in seconds is outside RANGE (2, or 0.1:2)"),
@@ -165,8 +170,8 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
     ),
     _SWEEP: (
         Entry("--sweep", "FILE", "check every service [HOST!SERVICE] of this INI file; its keys are the long options; the section DEFAULT and other options on the command line apply to all services"),
-        Entry("--jobs", "N", "parallel checks of a sweep (default 128)"),
-        Entry("--jobs-per-address", "N", "parallel checks of a sweep at one address (default 4), and one login of each user there, so that the sweep does not cause the refusals that it reports"),
+        Entry("--jobs", "N", f"parallel checks of a sweep (default {Sweep.jobs})"),
+        Entry("--jobs-per-address", "N", f"parallel checks of a sweep at one address (default {Sweep.jobs_per_address}), and one login of each user there, so that the sweep does not cause the refusals that it reports"),
         Entry("--workers", "N", "processes that share the checks of a sweep and --jobs (default 1; from 500 services on one per processor); the services of one host name have the same one"),
         Entry("--submit", "TO", "submit each result of a sweep to icinga2:URL (API), nagios:FILE (command file), write it as metrics to prometheus:FILE (of the textfile collector of node_exporter; FILE ends in .prom), or print it as JSON (jsonl:-, one object per line); the exit code then reports the sweep itself"),
         Entry("--icinga-user", "NAME", "user of the Icinga 2 API for --submit icinga2:URL"),
@@ -225,8 +230,15 @@ class Given(dict[str, list[str]]):
 
     def checked(self, option: str, check: "Callable[[str, str], _T]") -> "_T | None":
         """Return the validated last value of an option; None if it is not given."""
-        values = self.get(option)
-        return check(values[-1], option) if values else None
+        return self.needed(option, check) if option in self else None
+
+    def needed(self, option: str, check: "Callable[[str, str], _T]") -> "_T":
+        """Return the validated last value of an option that is given."""
+        return check(self[option][-1], option)
+
+    def selected(self, choices: "Mapping[str, _T]", default: "_T") -> "_T":
+        """Return what the first of several flags selects that is given."""
+        return next((choices[option] for option in choices if option in self), default)
 
 
 def merge(*layers: Mapping[str, Sequence[str]]) -> Given:

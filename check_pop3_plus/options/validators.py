@@ -11,20 +11,6 @@ from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.sanitised_text import Printable, printable, sanitise
 from check_pop3_plus.model.settings import Family, HttpsEndpoint, Remaining, State, Subject
 
-LONGEST_TIMEOUT = 3600.0
-
-MOST_RECHECKS = 100
-"""A retry takes at least two seconds: no run is long enough for more."""
-
-_STATES = {
-    "ok": State.OK,
-    "warning": State.WARNING,
-    "warn": State.WARNING,
-    "critical": State.CRITICAL,
-    "crit": State.CRITICAL,
-    "unknown": State.UNKNOWN,
-}
-
 
 class UsageError(ProbeError):
     """A mistake in the options. The message names the option, the value and the cure."""
@@ -83,10 +69,20 @@ def _is_number(text: str, digits: int) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= digits
 
 
-def _text(is_valid: Callable[[str], bool], reason: str) -> Callable[[str, str], str]:
+def _is_decimal(text: str) -> bool:
+    """Return whether a text is a number with at most six digits before and after the point."""
+    whole, point, fraction = text.partition(".")
+    return _is_number(whole, 6) and (not point or _is_number(fraction, 6))
+
+
+def _text(
+    is_valid: Callable[[str], bool], reason: str, may_be_macro: bool = True
+) -> Callable[[str, str], str]:
     """Return a validator for texts; one that is not valid is not shown."""
 
     def check(value: str, option: str) -> str:
+        if not may_be_macro and re.search(_MACRO, value):
+            raise UsageError("invalid {}: contains an unresolved macro", option)
         if not is_valid(value):
             raise UsageError("invalid {}: " + reason, option)
         return value
@@ -105,39 +101,43 @@ def _number(low: int, high: int, reason: str) -> Callable[[str, str], int]:
     return check
 
 
+def _decimal(most: float, reason: str, unit: str = "") -> Callable[[str, str], float]:
+    """Return a validator for numbers above 0 and up to `most`, with or without the unit."""
+
+    def check(value: str, option: str) -> float:
+        number = value.removesuffix(unit)
+        if not _is_decimal(number) or not 0 < float(number) <= most:
+            raise invalid(option, value, reason)
+        return float(number)
+
+    return check
+
+
 filled = _text(lambda text: text.strip() != "", "empty")
-_macro = _text(lambda text: not re.search(_MACRO, text), "contains an unresolved macro")
-_path = _text(lambda text: text != "" and "\0" not in text, "empty, or not a path")
-_username = _text(
-    lambda text: text != "" and not any(char < " " or char == "\x7f" for char in text),
-    "empty, or with control characters",  # they would end a command
-)
 visible = _text(
     lambda text: text.isascii() and text.isprintable() and text != "",
     "must be visible ASCII and not empty",
 )
 """A client's identifier or a scope (RFC 6749 appendix A)."""
-
-
-def path(value: str, option: str) -> str:
-    """Return a path that the system can take."""
-    return _path(_macro(value, option), option)
-
-
-def username(value: str, option: str) -> str:
-    """Return a user name that does not end a command."""
-    return _username(_macro(value, option), option)
-
-
+path = _text(
+    lambda text: text != "" and "\0" not in text, "empty, or not a path", may_be_macro=False
+)
+username = _text(
+    lambda text: text != "" and not any(char < " " or char == "\x7f" for char in text),
+    "empty, or with control characters",  # they would end a command
+    may_be_macro=False,
+)
 port = _number(1, 65535, "must be")
 whole_number = _number(1, 99999, "must be a whole number")
-rechecks = _number(0, MOST_RECHECKS, "must be a whole number")
+rechecks = _number(0, 100, "must be a whole number")
+"""A retry takes at least two seconds: no run is long enough for more."""
+seconds = _decimal(3600, "must be a number of seconds, above 0 and at most 3600")
+days = _decimal(float("inf"), "must be a number of days above 0", "d")
 
 
-def _is_decimal(text: str) -> bool:
-    """Return whether a text is a number with at most six digits before and after the point."""
-    whole, point, fraction = text.partition(".")
-    return _is_number(whole, 6) and (not point or _is_number(fraction, 6))
+def seconds_or_none(value: str, option: str) -> float:
+    """Return a number of seconds, 0 included."""
+    return 0.0 if value == "0" else seconds(value, option)
 
 
 def identifier(value: str, option: str) -> str:
@@ -257,11 +257,6 @@ def helo(value: str, option: str) -> str:
     return value if is_literal else host(value, option)
 
 
-def seconds_or_none(value: str, option: str) -> float:
-    """Return a number of seconds, 0 included."""
-    return 0.0 if value == "0" else seconds(value, option)
-
-
 _URL = (
     r"(?i)https://(?P<host>\[[0-9A-Fa-f:.]+\]|[^/?:\[\]]+)(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<path>[/?][!-~]*)?"
@@ -282,11 +277,15 @@ def https_url(url: str, option: str) -> HttpsEndpoint:
     matched = re.fullmatch(_URL, url)
     if not matched:
         raise UsageError("invalid {}: must be https://HOST[:PORT]/PATH", option)
-    number = int(matched["port"] or 443)
-    if not 1 <= number <= 65535:
-        raise UsageError("invalid {}: port must be from 1 to 65535", option)
+    number = port(matched["port"] or "443", f"{option} port")
     where = matched["path"] or "/"
     return HttpsEndpoint(host(matched["host"], option), number, "/" * (where[0] == "?") + where)
+
+
+# --- what one option alone takes -------------------------------------------------------------
+
+_STATES = {state.name.lower(): state for state in State}
+_STATES |= {"warn": State.WARNING, "crit": State.CRITICAL}
 
 
 def state(value: str, option: str) -> State:
@@ -297,14 +296,6 @@ def state(value: str, option: str) -> State:
     return state
 
 
-def seconds(value: str, option: str) -> float:
-    """Return a number of seconds, above 0 and at most `LONGEST_TIMEOUT`."""
-    seconds = float(value) if _is_decimal(value) else 0.0
-    if not 0 < seconds <= LONGEST_TIMEOUT:
-        raise invalid(option, value, "must be a number of seconds, above 0 and at most 3600")
-    return seconds
-
-
 def subjects(value: str, option: str) -> frozenset[Subject]:
     """Return the topics that a list such as `dns,ping` names; empty for an empty value."""
     known = {subject.value: subject for subject in Subject}
@@ -312,14 +303,6 @@ def subjects(value: str, option: str) -> frozenset[Subject]:
     if not known.keys() >= set(names):
         raise invalid(option, value, "must be a list of {}", printable(",".join(known)))
     return frozenset(known[name] for name in names)
-
-
-def days(value: str, option: str) -> float:
-    """Return a number of days above 0: `90` or `90d`."""
-    number = value.removesuffix("d")
-    if not _is_decimal(number) or not float(number):
-        raise invalid(option, value, "must be a number of days above 0")
-    return float(number)
 
 
 def pin(value: str) -> str:
@@ -353,55 +336,46 @@ def capabilities(spec: str, option: str) -> tuple[tuple[str, str | None], ...]:
 
 # Fifteen digits are exact in a float, too, by which some compare.
 _NUMBER = r"-?(?:[0-9]{1,15}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})"
-_RANGE = rf"@?(?:(?P<start>~|{_NUMBER})?:)?(?P<end>{_NUMBER})?"
+_RANGE = rf"@?(?!\Z)(?:(?P<start>~|{_NUMBER})?:)?(?P<end>{_NUMBER})?"
 
 
-def range_spec(spec: str, option: str) -> str:
-    """Check a range of the plugin guidelines: `[@][start:][end]`, start not above end."""
-    return _range(spec, spec, option, "must be as 5, 0.5 or 2:5")
+def _range(form: str, units: Mapping[str, int]) -> Callable[[str, str], str]:
+    """Return a validator for ranges of the plugin guidelines, `[@][start:][end]`.
+
+    It returns them without the units. Start must not be above end.
+    """
+
+    def check(spec: str, option: str) -> str:
+        plain = spec
+        if units:
+            plain = re.sub(
+                f"(?<![0-9.])({_NUMBER})([{''.join(units)}])",
+                lambda found: str(int(float(found[1]) * units[found[2]])),
+                spec,
+            )
+        matched = re.fullmatch(_RANGE, plain)
+        if not matched:
+            raise UsageError("invalid range for {}: {}; must be as " + form, option, shown(spec))
+        start, end = matched["start"], matched["end"]
+        if end is not None and start != "~" and float(start or 0) > float(end):
+            raise UsageError("invalid range for {}: {} (start above end)", option, shown(spec))
+        return plain
+
+    return check
 
 
-def _range(spec: str, given: str, option: str, form: str) -> str:
-    """Return a range without units, which was `given` with units as in `form`."""
-    matched = re.fullmatch(_RANGE, spec)
-    if not matched or spec in ("", "@"):
-        raise UsageError("invalid range for {}: {}; " + form, option, shown(given))
-    start, end = matched["start"], matched["end"]
-    if end is not None and start != "~" and float(start or 0) > float(end):
-        raise UsageError("invalid range for {}: {} (start above end)", option, shown(given))
-    return spec
+_SIZES = {"K": 1024, "M": 1024**2, "G": 1024**3}
+_SIZES |= {unit.lower(): factor for unit, factor in _SIZES.items()}
+
+range_spec = _range("5, 0.5 or 2:5", {})
+size_range = _range("5M, 500K or 1K:2G", _SIZES)
+age_range = _range("90s, 20m, 12h or 3d", {"s": 1, "m": 60, "h": 3600, "d": 86400})
 
 
 def upper_limit(spec: str | None) -> float | None:
     """Return N of a checked range that is only an upper limit: `N`, `0:N` or `~:N`."""
     matched = re.fullmatch(r"(?:(?:0|~)?:)?([0-9.]+)", spec or "")
     return float(matched[1]) if matched else None
-
-
-_SIZES = {"K": 1024, "M": 1024**2, "G": 1024**3}
-_SIZES |= {unit.lower(): factor for unit, factor in _SIZES.items()}
-_AGES = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def size_range(spec: str, option: str) -> str:
-    """Check a range of sizes, and turn K, M and G (powers of 1024) into bytes."""
-    return _range_with_units(spec, option, _SIZES, "must be as 5M, 500K or 1K:2G")
-
-
-def age_range(spec: str, option: str) -> str:
-    """Check a range of ages, and turn s, m, h and d into seconds."""
-    return _range_with_units(spec, option, _AGES, "must be as 90s, 20m, 12h or 3d")
-
-
-def _range_with_units(spec: str, option: str, units: Mapping[str, int], form: str) -> str:
-    def number(matched: re.Match[str]) -> str:
-        try:
-            return str(int(float(matched[1]) * units[matched[2]]))
-        except ValueError as error:
-            raise UsageError("invalid range for {}: {}; " + form, option, shown(spec)) from error
-
-    plain = re.sub(f"([0-9.]+)([{''.join(units)}])", number, spec)
-    return _range(plain, spec, option, form)
 
 
 def certificate_limits(spec: str, option: str) -> tuple[Remaining, Remaining | None]:
@@ -418,19 +392,20 @@ def certificate_limits(spec: str, option: str) -> tuple[Remaining, Remaining | N
     return warn, crit
 
 
+_REMAINING = {"": ("days", 1), "d": ("days", 1), "h": ("days", 24), "%": ("share", 100)}
+"""By unit, the field of `Remaining` and how many of the unit are one there."""
+
+
 def _remaining(text: str, spec: str, option: str) -> Remaining:
-    days = share = None
+    limits: dict[str, float] = {}
     for part in text.split("/"):
-        unit = part[-1:] if part[-1:] in ("d", "h", "%") else ""
+        unit = part[-1:] if part[-1:] in _REMAINING else ""
         number = part.removesuffix(unit)
-        if not _is_decimal(number) or (share if unit == "%" else days) is not None:
+        field, divisor = _REMAINING[unit]
+        if not _is_decimal(number) or field in limits:
             reason = "must be WARN[,CRIT], each as 60, 60d, 12h, 33% or 30d/33%"
             raise invalid(option, spec, reason)
-        amount = float(number)
-        if unit == "%":
-            share = amount / 100
-        else:
-            days = amount / 24 if unit == "h" else amount
-    if share is not None and share > 1:
+        limits[field] = float(number) / divisor
+    if limits.get("share", 0) > 1:
         raise invalid(option, spec, "must not be more than 100%")
-    return Remaining(days, share)
+    return Remaining(**limits)

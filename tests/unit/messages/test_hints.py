@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from check_pop3_plus.messages import hints
-from check_pop3_plus.messages.hints import HINTS, wrong_port
+from check_pop3_plus.messages.hints import wrong_port
 from check_pop3_plus.model.failures import Failure, Kind, Phase
 from check_pop3_plus.model.report import Address, CertificateFacts, Chain, Lap, Report, Session
 from check_pop3_plus.model.sanitised_text import printable
@@ -32,13 +32,17 @@ def hint(kind: Kind, phase: Phase | None, argv: str = "", about: Report | None =
 
 def test_hints_have_a_row_for_every_kind() -> None:
     """A new kind needs a decision on its hint."""
-    assert set(HINTS) == set(Kind)
+    assert all(hints.explained(kind).split()[0] == kind.value for kind in Kind)
 
 
 def test_hint_of_a_phase_replaces_the_general_hint() -> None:
     """Other phases, and failures without a phase, get the general hint."""
     assert "-S" in hint(Kind.GARBLED, Phase.GREETING)
-    assert hint(Kind.GARBLED, Phase.CAPA) == hint(Kind.GARBLED, None) == HINTS[Kind.GARBLED].text
+    assert (
+        hint(Kind.GARBLED, Phase.CAPA)
+        == hint(Kind.GARBLED, None)
+        == ("a broken server, or a proxy or packet filter that changes the traffic")
+    )
 
 
 def test_hint_without_advice_is_empty() -> None:
@@ -192,7 +196,7 @@ def test_hint_advises_tls_only_where_it_helps(words: str, argv: list[str]) -> No
         Kind.GREETING, Phase.GREETING, settings, report(), f"refuses service: {words}"
     )
 
-    assert text == HINTS[Kind.GREETING].text
+    assert text == "the server is up but refuses service; check its log"
 
 
 @pytest.mark.parametrize(
@@ -206,4 +210,4 @@ def test_hint_about_the_name_of_an_address_is_to_check_by_name(host: str, is_add
     text = hints.hint(Kind.NAME, Phase.TLS, settings, report())
 
     assert (f"-H NAME --connect-to {host}" in text) is is_address
-    assert (text == HINTS[Kind.NAME].text) is not is_address
+    assert text.startswith("install a certificate that covers this name") is not is_address

@@ -323,8 +323,8 @@ def test_token_url_authority_has_port_unless_443() -> None:
         ("https://2001:db8::1/", "must be https://HOST[:PORT]/PATH"),
         ("https://[::g]/", "must be https://HOST[:PORT]/PATH"),
         ("https://[1.2.3.4]/", "brackets are only for IPv6"),
-        ("https://id.example.test:0/", "port must be from 1 to 65535"),
-        ("https://id.example.test:65536/", "port must be from 1 to 65535"),
+        ("https://id.example.test:0/", " port 0: must be from 1 to 65535"),
+        ("https://id.example.test:65536/", " port 65536: must be from 1 to 65535"),
         ("https://id..example/", "not a host name or address"),
     ],
 )
@@ -365,7 +365,8 @@ def test_size_suffix_is_a_power_of_1024() -> None:
     size = parsed(*login, "--size-warning", "1K:10M", "--size-critical", "1.5g").thresholds.size
 
     assert size == RangePair("1024:10485760", "1610612736")
-    assert "invalid range" in refused(*HOST, *login, "--size-warning", "1.2.3K")
+    for wrong in ("1.2.3K", "9" * 16 + "K", "9" * 400 + "K", "K", "1KM"):
+        assert "invalid range" in refused(*HOST, *login, "--size-warning", wrong)
 
 
 def test_phase_thresholds_are_pairs_by_phase() -> None:
