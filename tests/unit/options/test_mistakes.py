@@ -103,6 +103,12 @@ MISTAKES = [
     (("-H", "a" * 64 + ".test"), "more than 63 characters between two dots"),
     (("-H", "$HOSTADDRESS$"), "it contains a dollar sign (unresolved macro?)"),
     (("-H", ""), "empty (an unset variable or macro?)"),
+    ((*HOST, "-t", "10s"), "at most 3600; did you mean 10?"),
+    ((*HOST, "--run-timeout", "1.5m"), "did you mean 90?"),
+    ((*HOST, "-w", "500ms"), "must be as 5, 0.5 or 2:5; did you mean 0.5?"),
+    ((*HOST, "-c", "2 min"), "did you mean 120?"),
+    ((*HOST, "-w", "5,10"), "WARN and CRIT are two options"),
+    ((*HOST, "--state", "refused:ok"), "must be KIND=STATE, as refused=ok"),
 ]
 
 
@@ -121,6 +127,15 @@ def test_mistake_is_named_with_its_cure(argv: tuple[str, ...], cure: str) -> Non
     assert cure in message
     assert "s3cret" not in message
     assert len(message) < 180
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [("-t", "0s"), ("-t", "5x"), ("-S", "--max-validity", "90h"), ("-w", "5:x"), ("-t", "3601")],
+)
+def test_mistake_without_unit_of_time_gets_no_suggestion(argv: tuple[str, ...]) -> None:
+    """Nothing is suggested that is invalid, or in another unit."""
+    assert "did you mean" not in refused(*HOST, *argv)
 
 
 DEVIATIONS = {
