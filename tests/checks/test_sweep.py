@@ -126,28 +126,6 @@ def test_section_after_an_unclosed_header_is_the_only_invalid_one(file: File) ->
     assert "section header does not end" in results["a!bad"]["output"]
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("", "no section [HOST!SERVICE] in "),
-        ("[DEFAULT]\nssl =\n", "no section [HOST!SERVICE] in "),
-        ("[a!b]\n\n[default]\nssl =\n", "section [default]: did you mean [DEFAULT]? ("),
-        ("port = 1\n[a!b]\n", "config: option before the first [section] ("),
-        ("[DEFAULT]\n= 1\n[a!b]\n", "config: neither [section] nor key = value ("),
-    ],
-)
-def test_sweep_of_an_invalid_file_is_refused(tmp_path: Path, text: str, reason: str) -> None:
-    """Without a valid section there is nothing to check."""
-    path = tmp_path / "sweep.ini"
-    path.write_text(text)
-    done = run("--sweep", str(path))
-
-    assert (done.code, len(done.out.splitlines())) == (3, 1)
-    assert done.line.startswith("POP3 UNKNOWN - config: ")
-    assert reason in done.line
-    assert not text or f"{path}, line " in done.line or "no section" in reason
-
-
 def test_sweep_of_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     """A missing, special or too large file is refused in one line, without blocking."""
     fifo, large = tmp_path / "fifo", tmp_path / "large"
