@@ -72,13 +72,20 @@ def rejection(failure: Failure, chain: Chain, name: str, now: "datetime") -> str
 def cure(failure: Failure, chain: Chain, now: "datetime") -> str | None:
     """Return what to try about a rejected chain, or None if the hint of the kind fits."""
     culprit = _culprit(failure, chain, now)
-    if culprit and culprit != chain.leaf and chain.is_in_store(culprit):
-        return _REPLACE_WEAK if failure.kind is Kind.WEAK else _REPLACE
+    if culprit and culprit != chain.leaf:
+        if failure.kind is Kind.WEAK:
+            return _REPLACE_WEAK if chain.is_in_store(culprit) else _SEND_STRONG
+        if chain.is_in_store(culprit):
+            return _REPLACE
     return chain.cure
 
 
 _REPLACE = "replace it in the trust store of this machine (--ca-file, --ca-path, ca-certificates)"
 _REPLACE_WEAK = "use a CA with a longer key, on the server and in the trust store (--ca-file)"
+_SEND_STRONG = (
+    "install the current intermediate certificate of the CA on the server (longer key, SHA-256"
+    " signature), or a certificate of another CA"
+)
 
 
 def _culprit(failure: Failure, chain: Chain, now: "datetime") -> CertificateFacts | None:
@@ -215,7 +222,7 @@ def remarks(chain: Chain, now: "datetime", failure: Failure | None) -> Iterator[
     if top and code == _ROOT_MISSING and not top.is_self_issued and not chain.rejection:
         yield f"chain: issuer {named(top.issuer)} was not sent and is not trusted"
     if chain.is_verified:
-        for each in path[1:]:
+        for each in path:
             if each not in sent and not each.is_self_issued:
                 subject = named(each.subject)
                 yield f"chain: intermediate {subject} was not sent, other clients may lack it"
