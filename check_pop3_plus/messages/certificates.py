@@ -182,9 +182,9 @@ def description(facts: CertificateFacts, known: str) -> Iterator[str]:
     if named(facts.issuer) not in known:
         yield f"issuer: {named(facts.issuer)}"
     if facts.not_before and facts.not_after:
-        ends = date(facts.not_after)
-        begins = f"{facts.not_before:%Y-%m-%d %H:%M}"
-        yield f"valid: from {begins}" + (" UTC" if ends in known else f" to {ends}")
+        dates = (("from", facts.not_before), ("to", facts.not_after))
+        shown = [f"{word} {each:%Y-%m-%d %H:%M}" for word, each in dates if date(each) not in known]
+        yield f"valid: {' '.join(shown)} UTC"
     if facts.names and ", ".join(facts.names) not in known:
         yield f"names: {listed(facts.names, len(facts.names), facts.names_left_out)}"
     if facts.unreadable and ", ".join(facts.unreadable) not in known:
