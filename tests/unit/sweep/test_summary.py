@@ -234,12 +234,12 @@ INVALID = [
         (
             UNLIKE,
             "connection refused (mx0.example.org!POP3); certificate not trusted: issuer CN=Example"
-            " CA unknown,... (mx1.example.org!POP3); and 2 more services",
+            " CA u... (mx1.example.org!POP3); and 2 more services",
         ),
         (
             UNLIKE[:3],
             "connection refused (mx0.example.org!POP3); certificate not trusted: issuer CN=Example"
-            " CA unknown,... (mx1.example.org!POP3); and 1 more service",
+            " CA u... (mx1.example.org!POP3); and 1 more service",
         ),
         (
             SLOW,
@@ -250,6 +250,11 @@ INVALID = [
             [*SLOW[:3], UNLIKE[0]],
             "answered in 6.5 s (limit 5 s) (kind slow, 3 services: mx0.example.org!POP3, ...);"
             " connection refused (mx3.example.org!POP3)",
+        ),
+        (
+            UNLIKE[1:3],
+            "certificate not trusted: issuer CN=Ex... (mx0.example.org!POP3); login of monitor"
+            " rejected: [AUTH] Aut... (mx1.example.org!POP3)",
         ),
         (INVALID[:1], "config: no x (line 7: mx0.example.org!POP3)"),
         (INVALID[1:], "config: no x (/etc/other.ini, line 7: mx0.example.org!POP3)"),
@@ -275,7 +280,7 @@ def test_line_1_with_long_names_keeps_a_reason_and_the_counts() -> None:
     made = line_1_of(UNLIKE[1:2] * 9 + UNLIKE[:1], "m" * 70 + "{}!POP3")
 
     assert made == (
-        "POP3 CRITICAL - certificate not trusted: issuer CN=Exam... (9 services: "
+        "POP3 CRITICAL - certificate not trusted: issuer CN=Ex... (9 services: "
         f"{'m' * 57}..., ...);"
         " and 1 more service; 15 services in 10.0 s: 5 OK, 10 CRITICAL"
     )
