@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from check_pop3_plus.model.failures import ProbeError
-from check_pop3_plus.options import ini, parser, validators
+from check_pop3_plus.options import ini, validators
 from tests.support.settings_from import check_settings
 
 # lib/parse_ini.c of monitoring-plugins.
@@ -70,14 +70,6 @@ def test_host_of_more_than_253_characters_is_refused() -> None:
     assert validators.host(longest, "-H") == longest
     with pytest.raises(ProbeError, match="longer than 253 characters"):
         validators.host(f"{longest}a", "-H")
-
-
-def test_icinga_user_with_a_colon_is_refused() -> None:
-    """It would end the name in the header field."""
-    argv = ["--sweep", "f", "--submit", "icinga2:https://h", "--icinga-password-file", "p"]
-
-    with pytest.raises(ProbeError, match="must not contain a colon"):
-        parser.read([*argv, "--icinga-user", "a:b"])
 
 
 def test_cleartext_login_and_its_refusal_are_not_combined() -> None:
