@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from check_pop3_plus.model.failures import ProbeError
-from check_pop3_plus.options import ini, validators
-from tests.support.settings_from import check_settings
+from check_pop3_plus.options import ini
 
 # lib/parse_ini.c of monitoring-plugins.
 NAMES = ("monitoring-plugins.ini", "plugins.ini", "nagios-plugins.ini")
@@ -60,27 +59,3 @@ def test_options_file_that_starts_a_command_is_not_writable_by_others(tmp_path: 
 
     with pytest.raises(ProbeError, match="is writable by other users"):
         ini.read_sections(str(file))
-
-
-def test_host_of_more_than_253_characters_is_refused() -> None:
-    """The limit of a name in text form (RFC 1035 section 2.3.4)."""
-    longest = ".".join(["a" * 49] * 5) + ".aaa"
-    assert len(longest) == 253
-
-    assert validators.host(longest, "-H") == longest
-    with pytest.raises(ProbeError, match="longer than 253 characters"):
-        validators.host(f"{longest}a", "-H")
-
-
-def test_cleartext_login_and_its_refusal_are_not_combined() -> None:
-    """The login would succeed only where the other test fails."""
-    login = ("-U", "u", "--password-env", "X", "--allow-insecure-login")
-
-    with pytest.raises(ProbeError, match="--refuse-cleartext-login cannot be combined"):
-        check_settings(("-H", "h", "--refuse-cleartext-login", *login))
-
-
-def test_zone_is_as_long_as_the_name_of_an_interface() -> None:
-    """At most 15 characters: IFNAMSIZ of linux/if.h, without the final NUL."""
-    assert validators.is_numeric("fe80::1%" + "e" * 15)
-    assert not validators.is_numeric("fe80::1%" + "e" * 16)

@@ -132,7 +132,20 @@ def test_host_invalid_is_refused(host: str) -> None:
     [
         ((), "-H/--hostname is required; see --help"),
         ((*HOST, "-S", "--starttls"), "cannot be combined: use TLS from the first byte, or STLS"),
-        ((*HOST, "-4", "-6"), "cannot be combined"),
+        ((*HOST, "-4", "-6"), "-4 and -6 cannot be combined"),
+        ((*HOST, "--jobs", "5"), "--jobs needs --sweep on the command line"),
+        (
+            (*HOST, "-S", "--x509-strict", "--verify", "none"),
+            "--x509-strict and --verify none cannot be combined",
+        ),
+        (
+            (*HOST, "-S", "--reject-legacy-tls", "--tls-min", "1.1"),
+            "--reject-legacy-tls and --tls-min 1.1 cannot be combined",
+        ),
+        (
+            (*HOST, "-S", "--cert-type", "both", "--tls-min", "1.3"),
+            "only TLS 1.2 lets a client choose the type of the certificate",
+        ),
         ((*HOST, "-p", "0"), f"invalid --port 0: {PORTS}"),
         ((*HOST, "-p", "65536"), f"invalid --port 65536: {PORTS}"),
         ((*HOST, "-p", "\u0661\u0661\u0660"), f"invalid --port ???: {PORTS}"),
