@@ -169,6 +169,7 @@ def test_cleartext_login_and_its_refusal_are_not_combined() -> None:
         (("--messages-critical", "5", *LOGIN), "thresholds.messages.critical", "5"),
         (("--output", "json"), "output", Output.JSON),
         (("--output", "json"), "command", "check_pop3_plus -H h"),
+        (("-p", "1", "-p", "2"), "command", "check_pop3_plus -H h -p 2"),
         (("-vv",), "verbosity", 2),
         (("-vvvv",), "verbosity", 3),
     ],
