@@ -8,7 +8,7 @@ verification is off but the user gave `-D`, and the user's assertions.
 from collections.abc import Callable
 from math import floor
 
-from nagiosplugin import Metric, Performance, Resource, Result
+from nagiosplugin import Metric, Resource, Result
 
 from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.check.default_states import (
@@ -16,7 +16,9 @@ from check_pop3_plus.check.default_states import (
     KindContext,
     is_clock_plausible,
     report_of,
+    settings_of,
 )
+from check_pop3_plus.check.verdict import Figure
 from check_pop3_plus.model.failures import Kind
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import CertificateFacts, Chain, Report
@@ -33,14 +35,14 @@ class DaysContext(KindContext):
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         return self.fine(metric)
 
-    def performance(self, metric: Metric, resource: Resource) -> Performance | None:
+    def figure(self, metric: Metric) -> Figure | None:
         chain: Chain = metric.value.fact
         ending = chain.first_intermediate_to_end if self.name == "chain_days" else chain.leaf
         if chain.leaf is None or ending is None or ending.not_after is None:
             return None
-        left = days(ending.not_after - report_of(resource).now)
-        limits = self.settings.thresholds
-        return Performance(
+        left = days(ending.not_after - report_of(metric.resource).now)
+        limits = settings_of(metric.resource).thresholds
+        return Figure(
             metric.name,
             # Rounded down, as in the status line: 12.999 days are not 13.
             floor(left * 100) / 100,
@@ -65,7 +67,7 @@ class CertificateContext(KindContext):
         self, ending: CertificateFacts, leaf: CertificateFacts, metric: Metric, resource: Resource
     ) -> Result:
         """Evaluate the dates of a certificate in the leaf's chain, by the leaf's thresholds."""
-        limits, now = self.settings.thresholds, report_of(resource).now
+        limits, now = settings_of(resource).thresholds, report_of(resource).now
         failure = metric.value.session.failure
         is_reported = failure is not None and failure.kind in ABOUT_DATES
         if limits.certificate_warning is None or is_reported:
@@ -119,7 +121,7 @@ class AssertionContext(KindContext):
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         assertion = next(each for each in ASSERTIONS if each.metric == self.name)
-        wanted = getattr(self.settings.assertions, assertion.wanted)
+        wanted = getattr(settings_of(resource).assertions, assertion.wanted)
         if wanted is None:
             return self.fine(metric)
         holds = assertion.holds(metric.value.fact, wanted, report_of(resource))

@@ -1,9 +1,8 @@
 """Evaluate metrics by the table of default states and by the user's thresholds."""
 
-from collections.abc import Iterable
+from functools import cache, lru_cache
 
-import nagiosplugin
-from nagiosplugin import Metric, Performance, Range, Resource, Result
+from nagiosplugin import Metric, Range, Resource, Result
 
 from check_pop3_plus.check.certificate_contexts import (
     ASSERTIONS,
@@ -18,15 +17,18 @@ from check_pop3_plus.check.default_states import (
     KindContext,
     is_clock_plausible,
     report_of,
+    settings_of,
 )
+from check_pop3_plus.check.verdict import Figure
 from check_pop3_plus.model.failures import LOCAL, Failure, Kind
 from check_pop3_plus.model.report import DeliveryFacts, MessageDates, Note, Report, Session
 from check_pop3_plus.model.settings import RangePair, Settings, State
 
 
-def contexts_named(settings: Settings, names: Iterable[str]) -> list[nagiosplugin.Context]:
-    """Return the contexts with these names; the names of the metrics select them."""
-    return [_CONTEXTS.get(name, RangeContext)(name, settings) for name in names]
+@cache
+def context(name: str) -> KindContext:
+    """Return the context with the name that a metric gives; all checks of a sweep share it."""
+    return _CONTEXTS.get(name, RangeContext)(name)
 
 
 class FailureContext(KindContext):
@@ -37,28 +39,32 @@ class FailureContext(KindContext):
         kind = failure.kind
         if kind in ABOUT_DATES and not is_clock_plausible(report_of(resource).now):
             kind = Kind.CONFIG
-        if self._is_outvoted(failure, metric.value.session, report_of(resource)):
+        session = metric.value.session
+        if _is_outvoted(failure, session, report_of(resource), settings_of(resource)):
             kind = Kind.PARTIAL
         return self.result(kind, metric)
 
-    def _is_outvoted(self, failure: Failure, session: Session | None, report: Report) -> bool:
-        """Return whether enough other addresses work, so that one failure does not count.
 
-        A failed login counts, because only one address has tried it, and so does a local failure.
-        """
-        enough = self.settings.target.min_addresses
-        if enough is None or session is None or session.login_began or failure.kind in LOCAL:
-            return False
-        if session.cert_type:  # its address works
-            return False
-        return sum(each.failure is None for each in report.sessions) >= enough
+def _is_outvoted(
+    failure: Failure, session: Session | None, report: Report, settings: Settings
+) -> bool:
+    """Return whether enough other addresses work, so that one failure does not count.
+
+    A failed login counts, because only one address has tried it, and so does a local failure.
+    """
+    enough = settings.target.min_addresses
+    if enough is None or session is None or session.login_began or failure.kind in LOCAL:
+        return False
+    if session.cert_type:  # its address works
+        return False
+    return sum(each.failure is None for each in report.sessions) >= enough
 
 
 class AddressesContext(KindContext):
     """Whether enough addresses work."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
-        if metric.value >= (self.settings.target.min_addresses or 0):
+        if metric.value >= (settings_of(resource).target.min_addresses or 0):
             return self.fine(metric)
         return self.result(Kind.TOO_FEW, metric)
 
@@ -76,10 +82,10 @@ class GreetingContext(KindContext):
     """Whether the greeting contains what the user expects."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
-        expected = self.settings.expect
+        expected = settings_of(resource).expect
         greeting: bytes = metric.value.fact
         found = [text.encode("utf-8", "surrogateescape") in greeting for text in expected.texts]
-        if not found or (all(found) if expected.all else any(found)):
+        if (all if expected.all else any)(found):
             return self.fine(metric)
         return self.result(Kind.EXPECT, metric)
 
@@ -88,7 +94,7 @@ class CapabilitiesContext(KindContext):
     """Whether the server's last capability list has all that the user requires."""
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
-        if set(self.settings.assertions.capabilities) <= metric.value.fact:
+        if set(settings_of(resource).assertions.capabilities) <= metric.value.fact:
             return self.fine(metric)
         return self.result(Kind.NO_CAPABILITY, metric)
 
@@ -101,7 +107,7 @@ class DatesContext(KindContext):
         if dates.read and not is_clock_plausible(report_of(resource).now):
             return self.result(Kind.CONFIG, metric)
         # An empty mailbox has nothing that waits to be fetched.
-        is_wanted = dates.read > 0 or self.settings.thresholds.newest != RangePair()
+        is_wanted = dates.read > 0 or settings_of(resource).thresholds.newest != _ANY
         if dates.newest is None and is_wanted:
             return self.result(Kind.NO_MESSAGE, metric)
         return self.fine(metric)
@@ -112,7 +118,7 @@ class DeliveryContext(KindContext):
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         delivery: DeliveryFacts = metric.value.fact
-        trip = self.settings.round_trip
+        trip = settings_of(resource).round_trip
         age = delivery.age
         if trip is None or delivery.seconds is not None:
             return self.fine(metric)
@@ -128,39 +134,49 @@ class DeliveryContext(KindContext):
 class RangeContext(KindContext):
     """A number, by the ranges that the user gave for it."""
 
-    def __init__(self, name: str, settings: Settings) -> None:
-        super().__init__(name, settings)
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._field, self.kind = _NUMBERS.get(name, ("", Kind.SLOW))
+
+    def ranges(self, settings: Settings) -> RangePair:
         limits, trip = settings.thresholds, settings.round_trip
-        ranges: RangePair | None
-        ranges, self.kind = {
-            "time": (limits.time, Kind.SLOW),
-            "messages": (limits.messages, Kind.MESSAGES),
-            "mailbox_size": (limits.size, Kind.SIZE),
-            "newest_age": (limits.newest, Kind.STALE),
-            "oldest_age": (limits.oldest, Kind.UNFETCHED),
-            "delivery": (trip.delivery if trip else None, Kind.DELAYED),
-        }.get(name) or (limits.phases.get(name.removeprefix("time_")), Kind.SLOW)
-        self.ranges = ranges or RangePair()
+        found: RangePair | None
+        if self._field:
+            found = getattr(trip if self.name == "delivery" else limits, self._field, None)
+        else:
+            found = limits.phases.get(self.name.removeprefix("time_"))
+        return found or _ANY
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
+        ranges = self.ranges(settings_of(resource))
         for spec, state in (
-            (self.ranges.critical, State.CRITICAL),
-            (self.ranges.warning, State.WARNING),
+            (ranges.critical, State.CRITICAL),
+            (ranges.warning, State.WARNING),
         ):
-            if spec is not None and metric.value not in Range(spec):
+            if spec is not None and metric.value not in _parsed(spec):
                 return self.result(self.kind, metric, state)
         return self.fine(metric)
 
-    def performance(self, metric: Metric, resource: Resource) -> Performance:
-        return Performance(
-            metric.name,
-            metric.value,
-            metric.uom,
-            self.ranges.warning,
-            self.ranges.critical,
-            metric.min,
-            metric.max,
-        )
+    def figure(self, metric: Metric) -> Figure:
+        ranges = self.ranges(settings_of(metric.resource))
+        limits = ranges.warning, ranges.critical, metric.min, metric.max
+        return Figure(metric.name, metric.value, metric.uom or "", *limits)
+
+
+_ANY = RangePair()
+
+_NUMBERS = {
+    "time": ("time", Kind.SLOW),
+    "messages": ("messages", Kind.MESSAGES),
+    "mailbox_size": ("size", Kind.SIZE),
+    "newest_age": ("newest", Kind.STALE),
+    "oldest_age": ("oldest", Kind.UNFETCHED),
+    "delivery": ("delivery", Kind.DELAYED),
+}
+"""By the name of the metric: the field of its ranges, and the kind outside of them. All others
+are the times of phases."""
+
+_parsed = lru_cache(maxsize=64)(Range)
 
 
 _CONTEXTS: dict[str, type[KindContext]] = {

@@ -7,6 +7,7 @@ import nagiosplugin
 from nagiosplugin import Metric, Resource, Result
 
 from check_pop3_plus import RELEASED, TYPE_CHECKING
+from check_pop3_plus.check.verdict import Figure
 from check_pop3_plus.model.failures import Kind
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
@@ -119,24 +120,27 @@ _SERVICE_STATES = {
 class KindContext(nagiosplugin.Context):
     """Base of all contexts: turns a kind of failure into a Result, by the table and `--state`.
 
+    A context knows nothing of a check, so that all checks share it: settings and report come from
+    the resource.
     A subclass implements `evaluate`, and returns `self.result(kind, metric)` or
     `self.fine(metric)`. The `hint` of a Result is the name of the kind, or None where there is
     nothing to report; `summary` and `run` read it there.
     """
 
-    def __init__(self, name: str, settings: Settings) -> None:
-        super().__init__(name)
-        self.settings = settings
-
     def result(self, kind: Kind, metric: Metric, default: State | None = None) -> Result:
         """Return the result for a kind; `default` is its state unless the user changed it."""
-        state = self.settings.states.get(kind.value) or default or POLICIES[kind].state
+        changed = settings_of(metric.resource).states
+        state = changed.get(kind.value) or default or POLICIES[kind].state
         assert state is not None  # noqa: S101 - the contexts of thresholds give a default
         return Result(_SERVICE_STATES[state], kind.value, metric)
 
     def fine(self, metric: Metric) -> Result:
         """Return the result where there is nothing to report."""
         return Result(nagiosplugin.Ok, None, metric)
+
+    def figure(self, metric: Metric) -> Figure | None:
+        """Return the figure of a metric; None where it is no number."""
+        return None
 
 
 def is_clock_plausible(now: "datetime") -> bool:
@@ -153,3 +157,9 @@ def report_of(resource: Resource) -> Report:
     """
     report: Report = resource.report  # type: ignore[attr-defined]
     return report
+
+
+def settings_of(resource: Resource | None) -> Settings:
+    """Return the settings of the attempt that a resource has made."""
+    settings: Settings = resource.settings  # type: ignore[union-attr]
+    return settings

@@ -1,13 +1,9 @@
-"""The performance data of nagiosplugin as figures of a verdict."""
+"""The figures of a verdict, in the order of the performance data."""
 
-import nagiosplugin
+from nagiosplugin import Results
 
-from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.check.verdict import Figure
 from check_pop3_plus.model.failures import MEASURED
-
-if TYPE_CHECKING:
-    from typing import Any
 
 LABELS = (
     "time",
@@ -25,19 +21,15 @@ LABELS = (
 """The order of the figures; those of single addresses come last."""
 
 
-def measured(results: nagiosplugin.Results) -> tuple[Figure, ...]:
+_POSITIONS = {label: position for position, label in enumerate(LABELS)}
+
+
+def measured(results: Results) -> tuple[Figure, ...]:
     """Return the figures of an attempt in a fixed order."""
-    found = (result.metric.performance() for result in results.results if result.metric)
-    return tuple(sorted((figure(each) for each in found if each), key=_position))
-
-
-def figure(performance: nagiosplugin.Performance) -> Figure:
-    """Return nagiosplugin's record as ours; it has an empty text in place of None."""
-    values: list[Any] = [None if each == "" else each for each in performance]
-    label, value, unit, *limits = values
-    return Figure(label, value, unit or "", *limits)
+    metrics = (result.metric for result in results.results if result.metric)
+    found = (metric.contextobj.figure(metric) for metric in metrics)  # type: ignore[attr-defined]
+    return tuple(sorted(filter(None, found), key=_position))
 
 
 def _position(figure: Figure) -> tuple[int, str]:
-    label = figure.label
-    return LABELS.index(label) if label in LABELS else len(LABELS), label + "="
+    return _POSITIONS.get(figure.label, len(LABELS)), figure.label + "="

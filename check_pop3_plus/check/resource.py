@@ -36,10 +36,6 @@ class Pop3(nagiosplugin.Resource):
         self.report = report
         self._metrics = list(_metrics(report, self.settings))
 
-    def context_names(self) -> set[str]:
-        """Return the names of the contexts that evaluate the metrics of the attempt."""
-        return {metric.context for metric in self._metrics}
-
     def probe(self) -> list[Metric]:
         """Return the metrics of the attempt."""
         return self._metrics

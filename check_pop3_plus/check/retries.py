@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from check_pop3_plus.check.default_states import POLICIES
 from check_pop3_plus.check.verdict import Figure
 from check_pop3_plus.messages.formats import count
-from check_pop3_plus.model.failures import LOCAL, Kind
+from check_pop3_plus.model.failures import LOCAL, Kind, Place
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.settings import Limits, State
@@ -27,9 +27,11 @@ class Attempt(Record):
 
     state: State
     status: str
-    """The status line, without service, state and suffix."""
-    suffix: str
-    """An insecure login and the place."""
+    """The status line, without service, state, remarks and place."""
+    remarks: tuple[str, ...]
+    """What is said behind the status."""
+    place: str | Place
+    """Where a failure is: at a server, or in a file of options; else empty."""
     figures: tuple[Figure, ...]
     kinds: tuple[Kind, ...]
     """Of all findings that are not OK, worst first."""
@@ -64,17 +66,15 @@ def why_no_retry(attempts: Sequence[Attempt], limits: Limits, left: float) -> st
     return None
 
 
-def suffix(attempts: Sequence[Attempt], limits: Limits) -> str:
-    """Return the end of the status line: how many attempts failed.
-
-    Empty without --rechecks, or where none failed.
-    """
-    if attempts[-1].kinds and attempts[-1].kinds[0] in LOCAL:
+def remarks(attempts: Sequence[Attempt], limits: Limits) -> tuple[str, ...]:
+    """Return those of the last attempt, with --rechecks behind how many attempts failed."""
+    last = attempts[-1]
+    if last.kinds and last.kinds[0] in LOCAL:
         attempts = attempts[:-1]  # a local failure is not one of the server
     failed = sum(attempt.state is not State.OK for attempt in attempts)
     if not limits.rechecks or not failed:
-        return ""
-    return f", {failed} of {count(len(attempts), 'attempt')} failed"
+        return last.remarks
+    return (f"{failed} of {count(len(attempts), 'attempt')} failed", *last.remarks)
 
 
 def lines(attempts: Sequence[Attempt], why_no_retry: str, seconds: float) -> Iterator[str]:

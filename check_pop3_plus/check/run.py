@@ -9,7 +9,7 @@ import nagiosplugin
 
 from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.check import retries
-from check_pop3_plus.check.contexts import contexts_named
+from check_pop3_plus.check.contexts import context
 from check_pop3_plus.check.figures import measured
 from check_pop3_plus.check.resource import Pop3
 from check_pop3_plus.check.retries import Attempt
@@ -17,6 +17,7 @@ from check_pop3_plus.check.summary import Summary
 from check_pop3_plus.check.verdict import SEVERITY, AddressResult, Verdict
 from check_pop3_plus.messages import long_output
 from check_pop3_plus.messages.formats import reason
+from check_pop3_plus.messages.hints import Advice
 from check_pop3_plus.model.failures import LOCAL, Kind
 from check_pop3_plus.model.report import Report, Session
 from check_pop3_plus.model.settings import Limits, Security, Settings, State
@@ -82,7 +83,6 @@ def _verdict(
         last.state,
         last.status,
         last.figures,
-        suffix=retries.suffix(attempts, settings.limits) + last.suffix,
         shortage=last.report.shortage or "",
         is_repeatable=not any(
             session.login_began for each in attempts for session in each.report.sessions
@@ -96,8 +96,8 @@ def _verdict(
         settings, last.report, last.kinds, verdict.line, is_diagnosed, _system_store
     )
     return verdict.replace(
+        advice=tuple(written.advice(likely)),
         lines=(
-            *written.cause(likely),
             *retries.lines(attempts, why, seconds),
             *(written.lines() if is_problem or settings.verbosity else ()),
             *found,
@@ -121,12 +121,14 @@ _SERVICES = {
 
 
 def _facts(settings: Settings, attempts: Sequence[Attempt]) -> "dict[str, Any]":
-    """Return what the verdict on these attempts has for programs."""
+    """Return what every verdict on these attempts has."""
     report, kinds = attempts[-1].report, attempts[-1].kinds
     ended = (report.failure, *(session.failure for session in report.evaluated))
     phases = [each.phase.value for each in ended if each and each.phase and each.kind in kinds]
     first, second = report.first_to_end()
     return {
+        "remarks": retries.remarks(attempts, settings.limits),
+        "place": attempts[-1].place,
         "kinds": tuple(dict.fromkeys(kind.value for kind in kinds)),
         "phase": next(iter(phases), None),
         "host": settings.target.hostname,
@@ -163,17 +165,20 @@ def _evaluated(resource: Pop3, report: Report) -> Attempt:
     resource.take(report)
     settings = resource.settings
     summary = Summary(settings, report)
-    check = nagiosplugin.Check(
-        resource, *contexts_named(settings, resource.context_names()), summary
+    # Not by nagiosplugin.Check, whose performance data, in its own format, nobody would read.
+    metrics = (
+        metric.replace(contextobj=context(metric.context), resource=resource)
+        for metric in resource.probe()
     )
-    check()
-    results = nagiosplugin.Results(*sorted(check.results.results, key=_severity, reverse=True))
+    found = [metric.evaluate() for metric in metrics]
+    results = nagiosplugin.Results(*sorted(found, key=_severity, reverse=True))
     state = _state(results[0]) if len(results) else State.UNKNOWN
     findings = [result for result in results.results if result.state != nagiosplugin.Ok]
     return Attempt(
         state,
         summary.ok(results) if state is State.OK else summary.problem(results),
-        summary.suffix(results),
+        summary.remarks(),
+        summary.place(results),
         measured(results),
         tuple(Kind(result.hint) for result in findings),
         tuple(Kind(result.hint) for result in findings if _state(result) is state),
@@ -222,8 +227,8 @@ def _stopped(settings: Settings, attempts: Sequence[Attempt], started: float) ->
         State.UNKNOWN,
         f"stopped from outside after {seconds:.0f} s, before attempt {number}: {last.status}",
         last.figures,
-        (f"kind: {Kind.STOPPED.value}", *lines),
-        suffix=retries.suffix(attempts, settings.limits) + last.suffix,
+        tuple(lines),
+        (Advice(f"kind: {Kind.STOPPED.value}"),),
         **facts,
     )
 

@@ -5,7 +5,7 @@ from nagiosplugin import Metric, Result, Results
 
 from check_pop3_plus.messages.hints import wrong_port
 from check_pop3_plus.messages.status_line import StatusLine
-from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Phase
+from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Phase, Place
 from check_pop3_plus.model.report import (
     Address,
     Chain,
@@ -47,17 +47,19 @@ class Summary(nagiosplugin.Summary):
             return "; ".join(places)
         return "; ".join(text + self._sentences.at(found) for text, found in places.items())
 
-    def suffix(self, results: Results) -> str:
-        """Return the end of the status: an insecure login, and after a failure the place."""
+    def remarks(self) -> tuple[str, ...]:
+        """Return what is said behind every status."""
+        return self._sentences.remarks()
+
+    def place(self, results: Results) -> str | Place:
+        """Return where a failure is: at a server, or in a file of options; else nothing."""
         findings = _findings(results) or _tolerated(results)
-        sessions = [session for each in findings for session in self._sessions(each)]
-        is_remote = any(_is_remote(each) for each in findings)
-        if self._differ(results):  # they are said beside each sentence
-            sessions = []
-        place = self._sentences.place(sessions) if is_remote else ""
+        if any(_is_remote(each) for each in findings):
+            sessions = [session for each in findings for session in self._sessions(each)]
+            # Where they differ, each sentence has its own.
+            return self._sentences.place([] if self._differ(results) else sessions)
         facts = map(_fact, findings)
-        in_file = next((each.place for each in facts if isinstance(each, Failure)), "")
-        return self._sentences.insecure() + (place or in_file)
+        return next((each.place for each in facts if isinstance(each, Failure) and each.place), "")
 
     def _differ(self, results: Results) -> bool:
         """Return whether several addresses have different findings."""
@@ -103,7 +105,7 @@ class Summary(nagiosplugin.Summary):
     def _about_number(self, result: Result, metric: Metric) -> str:
         if metric.name == "addresses":
             return self._sentences.too_few(metric.value)
-        ranges = result.context.ranges  # type: ignore[union-attr]
+        ranges = result.context.ranges(self._settings)  # type: ignore[union-attr]
         is_critical = result.state == nagiosplugin.Critical
         crossed = ranges.critical if is_critical else ranges.warning or ranges.critical
         return self._sentences.number(metric.name, metric.value, crossed)

@@ -1,10 +1,11 @@
 """The result of a check or of a sweep, before it is rendered."""
 
 from check_pop3_plus import TYPE_CHECKING
-from check_pop3_plus.model.failures import Kind, ProbeError, is_shortage
+from check_pop3_plus.messages.hints import Advice
+from check_pop3_plus.model.failures import Kind, Place, ProbeError, is_shortage
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import CertificateFacts
-from check_pop3_plus.model.sanitised_text import printable, sanitise
+from check_pop3_plus.model.sanitised_text import printable, sanitise, shorten
 from check_pop3_plus.model.settings import State
 from check_pop3_plus.model.stopped import uncaught
 
@@ -52,11 +53,15 @@ class Verdict(Record):
     """Without service and state."""
     figures: tuple[Figure, ...] = ()
     lines: tuple[str, ...] = ()
-    """The long output."""
+    """The long output behind `advice`."""
+    advice: tuple[Advice, ...] = ()
+    """What to do about each finding, worst first."""
     is_verbose: bool = False
     """Whether the long output may take more space, because the user asked for details."""
-    suffix: str = ""
-    """The end of the status, which is never cut off."""
+    remarks: tuple[str, ...] = ()
+    """Failed attempts and an insecure login; behind the status."""
+    place: str | Place = ""
+    """Of a problem: host, port and addresses, or the line of a file with a wrong value."""
     shortage: str = ""
     """What this machine lacked, so that the check tells nothing about the service; or empty."""
     is_repeatable: bool = True
@@ -83,15 +88,30 @@ class Verdict(Record):
     def line(self) -> str:
         """Line 1 without performance data."""
         line = f"POP3 {self.state.name} - {self.status}"
-        limit = STATUS_LIMIT - len(self.suffix)
-        return (line if len(line) <= limit else line[: limit - 3].rstrip() + "...") + self.suffix
+        return shorten(line, STATUS_LIMIT - len(self.suffix)) + self.suffix
+
+    @property
+    def suffix(self) -> str:
+        """The end of line 1, which is never cut off."""
+        place = f" ({self.place})" if self.place else ""
+        return "".join(f", {each}" for each in self.remarks) + place
+
+    @property
+    def long_output(self) -> tuple[str, ...]:
+        """The lines below line 1."""
+        of_findings = (line for each in self.advice for line in (*each.hints, each.kind))
+        return (*of_findings, *self.lines)
 
     def masked(self, mask: "Callable[[str], str]") -> "Verdict":
         """Return it with `mask` applied to every text that may repeat what a server said."""
         return self.replace(
             status=mask(self.status),
-            suffix=mask(self.suffix),
+            remarks=tuple(map(mask, self.remarks)),
+            place=mask(self.place) if isinstance(self.place, str) else self.place,
             lines=tuple(map(mask, self.lines)),
+            advice=tuple(
+                Advice(mask(each.kind), tuple(map(mask, each.hints))) for each in self.advice
+            ),
             addresses=tuple(
                 each.replace(reason=each.reason and mask(each.reason)) for each in self.addresses
             ),
@@ -114,12 +134,12 @@ def of_error(error: BaseException) -> Verdict:
     if isinstance(error, ProbeError):
         kind = error.kind.value
         status = f"{kind}: {error.message}"
-        return Verdict(State.UNKNOWN, status, suffix=error.place, kinds=(kind,))
+        return Verdict(State.UNKNOWN, status, place=error.place or "", kinds=(kind,))
     kind, message = uncaught(error)
     return Verdict(
         State.UNKNOWN,
         printable("{}: {}", kind, message),
-        lines=(f"kind: {kind}",),
+        advice=(Advice(f"kind: {kind}"),),
         shortage=sanitise(message) if kind == Kind.CONFIG.value and is_shortage(error) else "",
         kinds=(kind,),
     )

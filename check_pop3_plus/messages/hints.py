@@ -5,7 +5,7 @@ findings of a diagnosis add is in `diagnosis/likely_cause`.
 """
 
 import re
-from collections.abc import Mapping
+from functools import cache
 
 from check_pop3_plus.messages.formats import count
 from check_pop3_plus.model.failures import MEASURED, Failure, Kind, Phase
@@ -14,19 +14,8 @@ from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.settings import Security, Settings
 from check_pop3_plus.support.deadline import days
 
-_RENEW = (
-    "renew the certificate (or install the renewed intermediate) and reload the server; if"
-    " it was renewed already, the server was not reloaded"
-)
-
-
-_SLOW_LOGIN = (
-    "the authentication back end of the server is slow, or the server delays logins after failed"
-    " ones from the same network (Dovecot: up to 15 s, also after failures of others behind the"
-    " same address)"
-)
-
-_OR_PROXY = "or a PROXY protocol header from a proxy in front of it"
+_RENEW = "renew the certificate (or install the renewed intermediate) and reload the server; if it was renewed already, the server was not reloaded"
+_SLOW_LOGIN = "the authentication back end of the server is slow, or the server delays logins after failed ones from the same network (Dovecot: up to 15 s, also after failures of others behind the same address)"
 
 _LONGEST_DELAYED_LOGIN = 20
 """Seconds: the longest delay, and the login itself."""
@@ -35,233 +24,117 @@ _RENEWAL_SHARE = 1 / 3
 """ACME clients renew when this share of the lifetime is left (as Let's Encrypt advises)."""
 
 
-class Hint(Record):
-    """What an administrator can try after one kind of failure."""
+class Advice(Record):
+    """What to do about one finding, in lines of the long output."""
 
-    text: str = ""
-    """For every phase; empty where there is no general advice."""
-    by_phase: Mapping[Phase | tuple[Phase, Security], str] = {}
-    """For a phase, or a phase of a session with this security, in place of `text`."""
-    gloss: str = ""
-    """The kind in a few words, where its name does not say it."""
+    kind: str
+    """`kind: refused, in phase connect`"""
+    hints: tuple[str, ...] = ()
+    """`likely cause: ...`, `try: ...`"""
 
 
-HINTS = {
-    Kind.UNRESOLVED: Hint("check the spelling of the host name and its DNS zone"),
-    Kind.RESOLVER: Hint("check the name servers of this machine (resolv.conf)"),
-    Kind.REFUSED: Hint("the service is not running, or a packet filter rejects the connection"),
-    Kind.UNREACHABLE: Hint("check the route from this machine, and the packet filters along it"),
-    Kind.TIMEOUT: Hint(
-        "the server hangs or is overloaded; check its log",
-        by_phase={
-            Phase.CONNECT: "the host is down, or a packet filter drops the connection",
-            Phase.GREETING: "the server hangs, or this port expects TLS from the first byte"
-            f" (try -S) {_OR_PROXY}",
-            (Phase.GREETING, Security.STLS): "the server hangs, or this port expects TLS from the"
-            f" first byte (try -S in place of --starttls) {_OR_PROXY}",
-            (Phase.GREETING, Security.IMPLICIT): "the server hangs after the TLS handshake, or its"
-            " back end does; check its log",
-            Phase.TLS: "the server hangs, or this is a plain-text port (try --starttls)",
-            (Phase.TLS, Security.STLS): "the server hangs after STLS; check its log",
-            Phase.LOGIN: _SLOW_LOGIN,
-        },
-    ),
-    Kind.PARTIAL: Hint(gloss="some addresses fail"),
-    Kind.CLOSED: Hint(
-        "the server crashed, was restarted, or dropped the connection; check its log",
-        by_phase={
-            Phase.GREETING: "an access list, a connection limit, a failing back end of the server,"
-            " or it expects a PROXY protocol header (as HAProxy with accept-proxy does)",
-            Phase.LOGIN: "the authentication back end of the server is slow or down",
-            Phase.TLS: "a misconfigured TLS service, an access list, or a proxy in front: its back"
-            " end is down, or only one side uses the PROXY protocol",
-        },
-        gloss="connection lost",
-    ),
-    Kind.GARBLED: Hint(
-        "a broken server, or a proxy or packet filter that changes the traffic",
-        by_phase={
-            Phase.GREETING: "another service on this port, TLS from the first byte (try -S), or a"
-            " proxy in front sends a PROXY protocol header that the server does not expect",
-            (Phase.GREETING, Security.STLS): "another service on this port, TLS from the first"
-            " byte (try -S in place of --starttls), or a proxy in front sends a PROXY protocol"
-            " header that the server does not expect",
-            (Phase.GREETING, Security.IMPLICIT): "another service on this port, or a proxy in front"
-            " sends a PROXY protocol header that the server does not expect",
-        },
-        gloss="unexpected protocol data",
-    ),
-    Kind.OVERSIZED: Hint(gloss="a reply exceeds its limit"),
-    Kind.GREETING: Hint(
-        "the server is up but refuses service; check its log", gloss="service refused"
-    ),
-    Kind.GREETING_TEMPORARY: Hint(
-        "temporary, according to the server; check its log if it persists",
-        gloss="service refused for now",
-    ),
-    Kind.EXPECT: Hint(
-        "the greeting changed: a different server, or an upgrade?",
-        gloss="greeting without the expected text",
-    ),
-    Kind.TLS: Hint(
-        by_phase={
-            Phase.TLS: "check whether this is a plain-text port (try --starttls)",
-            (Phase.TLS, Security.STLS): "the server accepts STLS, but its TLS is broken or is not"
-            " TLS; check its log",
-        }
-    ),
-    Kind.OLD_TLS: Hint(
-        "enable TLS 1.2 or 1.3 on the server; --tls-min 1.1 if it cannot",
-        gloss="TLS version or cipher too old",
-    ),
-    Kind.EXPIRED: Hint(_RENEW),
-    Kind.NOT_YET_VALID: Hint(
-        "check the clock of this machine; if it is right, the certificate was installed too early"
-    ),
-    Kind.NAME: Hint(
-        "install a certificate that covers this name, or check the name in the certificate"
-        " (-H, --sni)",
-        gloss="certificate for another host",
-    ),
-    Kind.UNTRUSTED: Hint(
-        "configure the server to send its intermediate certificates; for a private CA or a"
-        " self-signed certificate use --ca-file",
-        gloss="issuer of the certificate not trusted",
-    ),
-    Kind.WEAK: Hint(
-        "issue a new certificate with a longer key and a SHA-256 signature",
-        gloss="key or signature of the certificate too weak",
-    ),
-    Kind.NOT_STRICT: Hint(
-        "reissue the certificates to conform to RFC 5280, or drop --x509-strict",
-        gloss="certificate violates RFC 5280",
-    ),
-    Kind.CLIENT_CERTIFICATE: Hint(
-        "the server requires a client certificate that it accepts: --client-cert and --client-key"
-    ),
-    Kind.NO_STLS: Hint(
-        "TLS is off on this port: enable it on the server, or use -S on port 995",
-        gloss="STLS not available",
-    ),
-    Kind.INJECTED: Hint(
-        "possible man-in-the-middle (command injection), or a broken server",
-        gloss="data injected before TLS",
-    ),
-    Kind.NO_CAPABILITY: Hint(
-        "compare with the capabilities below: was a server setting lost?",
-        gloss="required capability missing",
-    ),
-    Kind.NO_MECHANISM: Hint(
-        "choose another mechanism with --auth", gloss="login method not available"
-    ),
-    Kind.CLEARTEXT_REFUSED: Hint("use -S or --starttls", gloss="login without TLS refused"),
-    Kind.CREDENTIALS: Hint(
-        "the server works but rejects the credentials (password, token or client certificate):"
-        " wrong, changed or locked; repeated attempts may lock the account"
-    ),
-    Kind.LOCKED_OUT: Hint(
-        "unlock the account on the server; pause this check until then, because each attempt may"
-        " renew the lock"
-    ),
-    Kind.LOGIN_REFUSED: Hint(
-        "the server does not say that the password is wrong: check its log for the reason",
-        gloss="login refused, reason unclear",
-    ),
-    Kind.IN_USE: Hint(
-        "another session holds the mailbox; use a dedicated mailbox for monitoring",
-        gloss="mailbox in use",
-    ),
-    Kind.LOGIN_DELAY: Hint(
-        "raise the check interval above the login delay of the server", gloss="logins too frequent"
-    ),
-    Kind.TEMPORARY: Hint(
-        "not a wrong password: check the log of the server and its authentication back end",
-        gloss="server trouble at login",
-    ),
-    Kind.PERMANENT: Hint(
-        "not a wrong password: check the log of the server and its authentication back end",
-        gloss="server trouble at login",
-    ),
-    Kind.BACKEND: Hint(
-        "logins probably fail for all users: check the log of the server and its authentication"
-        " back end (nginx answers a wrong password like this, too, unless"
-        " proxy_pass_error_message is on)",
-        gloss="server trouble at login",
-    ),
-    Kind.MAILBOX: Hint(
-        "the login works; check the server log for the mailbox of this user",
-        gloss="mailbox not readable",
-    ),
-    Kind.GOODBYE: Hint(gloss="no reply to QUIT"),
-    Kind.CERTIFICATE_UNREADABLE: Hint("inspect the certificate with openssl s_client"),
-    Kind.CLEARTEXT_ACCEPTED: Hint(
-        "forbid cleartext logins on the server", gloss="login without TLS possible"
-    ),
-    Kind.INJECTABLE: Hint(
-        "update the server: it is vulnerable to STARTTLS command injection",
-        gloss="accepts commands sent before TLS",
-    ),
-    Kind.LEGACY_TLS: Hint(
-        "disable TLS 1.0 and 1.1 on the server", gloss="TLS older than 1.2 accepted"
-    ),
-    Kind.PIN: Hint(
-        "if the certificate was renewed, pin the new hash below; if not, suspect interception",
-        gloss="not the pinned certificate",
-    ),
-    Kind.ISSUER: Hint(
-        "find out who replaced the certificate; compare with the issuer below",
-        gloss="not the expected issuer",
-    ),
-    Kind.NOT_DEPLOYED: Hint(
-        "reload the server to load the new certificate", gloss="not the certificate in the file"
-    ),
-    Kind.LONG_LIVED: Hint("issue a certificate with a shorter lifetime", gloss="lifetime too long"),
-    Kind.TOO_FEW: Hint("see below which addresses failed", gloss="too few addresses work"),
-    Kind.SLOW: Hint(
-        by_phase={
-            Phase.RESOLVE: "the name servers of this machine are slow (resolv.conf)",
-            Phase.FAILED: "repair the address that fails, or remove it from DNS: mail clients lose"
-            " the same time",
-            Phase.LOGIN: _SLOW_LOGIN,
-        },
-        gloss="response time",
-    ),
-    Kind.EXPIRING: Hint(_RENEW),
-    Kind.MESSAGES: Hint(gloss="number of messages"),
-    Kind.SIZE: Hint(gloss="mailbox size"),
-    Kind.STALE: Hint(
-        "no mail arrives in this mailbox: check the queue and the log of the mail server that"
-        " delivers to it, its quota, and the sender",
-        gloss="newest message too old",
-    ),
-    Kind.UNFETCHED: Hint(
-        "nothing fetches the mail of this mailbox: check the program or person that should",
-        gloss="oldest message too old",
-    ),
-    Kind.NO_MESSAGE: Hint(
-        "no mail arrives, or all of it is fetched: --newest-... needs a mailbox that keeps mail",
-        gloss="mailbox empty",
-    ),
-    Kind.SUBMISSION: Hint(
-        "the SMTP server takes no mail from this machine: check that it runs, its log, and the"
-        " options --smtp-..."
-    ),
-    Kind.SUBMISSION_TEMPORARY: Hint(
-        "temporary, according to the SMTP server (greylisting, load); check its log if it persists"
-    ),
-    Kind.UNDELIVERED: Hint(
-        "SMTP accepted the mail, and it is not in the mailbox: check the queue and the log of the"
-        " mail server, the quota, the spam folder, and forwarding of the recipient"
-    ),
-    Kind.NOT_DELETED: Hint(
-        "the server does not delete: check its log, and permissions and quota of the mailbox"
-    ),
-    Kind.DELAYED: Hint("check the queue of the mail server, its load and its content filters"),
-    Kind.CONFIG: Hint(),
-    Kind.BUG: Hint(),
-    Kind.STOPPED: Hint(),
-}
-"""A row for each kind."""
+_TABLE = f"""
+unresolved: check the spelling of the host name and its DNS zone
+resolver: check the name servers of this machine (resolv.conf)
+refused: the service is not running, or a packet filter rejects the connection
+unreachable: check the route from this machine, and the packet filters along it
+timeout: the server hangs or is overloaded; check its log
+  connect: the host is down, or a packet filter drops the connection
+  greeting: the server hangs, or this port expects TLS from the first byte (try -S) or a PROXY protocol header from a proxy in front of it
+  greeting starttls: the server hangs, or this port expects TLS from the first byte (try -S in place of --starttls) or a PROXY protocol header from a proxy in front of it
+  greeting ssl: the server hangs after the TLS handshake, or its back end does; check its log
+  tls: the server hangs, or this is a plain-text port (try --starttls)
+  tls starttls: the server hangs after STLS; check its log
+  login: {_SLOW_LOGIN}
+partial (some addresses fail):
+closed (connection lost): the server crashed, was restarted, or dropped the connection; check its log
+  greeting: an access list, a connection limit, a failing back end of the server, or it expects a PROXY protocol header (as HAProxy with accept-proxy does)
+  login: the authentication back end of the server is slow or down
+  tls: a misconfigured TLS service, an access list, or a proxy in front: its back end is down, or only one side uses the PROXY protocol
+garbled (unexpected protocol data): a broken server, or a proxy or packet filter that changes the traffic
+  greeting: another service on this port, TLS from the first byte (try -S), or a proxy in front sends a PROXY protocol header that the server does not expect
+  greeting starttls: another service on this port, TLS from the first byte (try -S in place of --starttls), or a proxy in front sends a PROXY protocol header that the server does not expect
+  greeting ssl: another service on this port, or a proxy in front sends a PROXY protocol header that the server does not expect
+oversized (a reply exceeds its limit):
+greeting (service refused): the server is up but refuses service; check its log
+greeting-temporary (service refused for now): temporary, according to the server; check its log if it persists
+expect (greeting without the expected text): the greeting changed: a different server, or an upgrade?
+tls:
+  tls: check whether this is a plain-text port (try --starttls)
+  tls starttls: the server accepts STLS, but its TLS is broken or is not TLS; check its log
+old-tls (TLS version or cipher too old): enable TLS 1.2 or 1.3 on the server; --tls-min 1.1 if it cannot
+expired: {_RENEW}
+not-yet-valid: check the clock of this machine; if it is right, the certificate was installed too early
+name (certificate for another host): install a certificate that covers this name, or check the name in the certificate (-H, --sni)
+untrusted (issuer of the certificate not trusted): configure the server to send its intermediate certificates; for a private CA or a self-signed certificate use --ca-file
+weak (key or signature of the certificate too weak): issue a new certificate with a longer key and a SHA-256 signature
+not-strict (certificate violates RFC 5280): reissue the certificates to conform to RFC 5280, or drop --x509-strict
+client-certificate: the server requires a client certificate that it accepts: --client-cert and --client-key
+no-stls (STLS not available): TLS is off on this port: enable it on the server, or use -S on port 995
+injected (data injected before TLS): possible man-in-the-middle (command injection), or a broken server
+no-capability (required capability missing): compare with the capabilities below: was a server setting lost?
+no-mechanism (login method not available): choose another mechanism with --auth
+cleartext-refused (login without TLS refused): use -S or --starttls
+credentials: the server works but rejects the credentials (password, token or client certificate): wrong, changed or locked; repeated attempts may lock the account
+locked-out: unlock the account on the server; pause this check until then, because each attempt may renew the lock
+login-refused (login refused, reason unclear): the server does not say that the password is wrong: check its log for the reason
+in-use (mailbox in use): another session holds the mailbox; use a dedicated mailbox for monitoring
+login-delay (logins too frequent): raise the check interval above the login delay of the server
+temporary (server trouble at login): not a wrong password: check the log of the server and its authentication back end
+permanent (server trouble at login): not a wrong password: check the log of the server and its authentication back end
+backend (server trouble at login): logins probably fail for all users: check the log of the server and its authentication back end (nginx answers a wrong password like this, too, unless proxy_pass_error_message is on)
+mailbox (mailbox not readable): the login works; check the server log for the mailbox of this user
+goodbye (no reply to QUIT):
+certificate-unreadable: inspect the certificate with openssl s_client
+cleartext-accepted (login without TLS possible): forbid cleartext logins on the server
+injectable (accepts commands sent before TLS): update the server: it is vulnerable to STARTTLS command injection
+legacy-tls (TLS older than 1.2 accepted): disable TLS 1.0 and 1.1 on the server
+pin (not the pinned certificate): if the certificate was renewed, pin the new hash below; if not, suspect interception
+issuer (not the expected issuer): find out who replaced the certificate; compare with the issuer below
+not-deployed (not the certificate in the file): reload the server to load the new certificate
+long-lived (lifetime too long): issue a certificate with a shorter lifetime
+too-few (too few addresses work): see below which addresses failed
+no-message (mailbox empty): no mail arrives, or all of it is fetched: --newest-... needs a mailbox that keeps mail
+submission: the SMTP server takes no mail from this machine: check that it runs, its log, and the options --smtp-...
+submission-temporary: temporary, according to the SMTP server (greylisting, load); check its log if it persists
+undelivered: SMTP accepted the mail, and it is not in the mailbox: check the queue and the log of the mail server, the quota, the spam folder, and forwarding of the recipient
+not-deleted: the server does not delete: check its log, and permissions and quota of the mailbox
+slow (response time):
+  resolve: the name servers of this machine are slow (resolv.conf)
+  failed: repair the address that fails, or remove it from DNS: mail clients lose the same time
+  login: {_SLOW_LOGIN}
+expiring: {_RENEW}
+messages (number of messages):
+size (mailbox size):
+stale (newest message too old): no mail arrives in this mailbox: check the queue and the log of the mail server that delivers to it, its quota, and the sender
+unfetched (oldest message too old): nothing fetches the mail of this mailbox: check the program or person that should
+delayed: check the queue of the mail server, its load and its content filters
+config:
+bug:
+stopped:
+"""
+"""Each kind, in parentheses what its name does not say, and what to try: in general, and indented
+in a phase, or in a phase with this security, instead."""
+
+_Hints = dict[tuple[Kind, Phase | None, Security | None], str]
+
+
+@cache  # a check that is OK needs no hint
+def _table() -> tuple[dict[Kind, str], _Hints]:
+    """Return each kind with what it means, and the hints."""
+    names: dict[Kind, str] = {}
+    found: _Hints = {}
+    for line in _TABLE.strip().split("\n"):
+        head, _, text = line.partition(":")
+        first, *others = head.split()
+        if line[0] != " ":
+            kind = Kind(first)
+            names[kind] = head
+            found[kind, None, None] = text.strip()
+        else:
+            security = Security(others[0]) if others else None
+            found[kind, Phase(first), security] = text.strip()
+    return names, found
 
 
 _ADDRESS_BLOCKED = r"\b(ip|host|address)( \w+){0,3} (blocked|banned|black-?listed|block-?listed)\b"
@@ -348,10 +221,22 @@ _ABOUT_UNEXPECTED = (
     ),
 )
 
+_ABOUT_STLS = (
+    (
+        r"^refuses STLS: .*\b(temporar\w+|later|errors?|fail\w*|internal|(un|not )available)\b",
+        "the server offers STLS but cannot start TLS: check its certificate, its key and its log",
+    ),
+    (
+        r"^refuses STLS: .*\b(tls|ssl)\b.*\bactive",
+        "TLS is active already for the server: does a proxy in front of it end TLS?",
+    ),
+)
+
 _BY_WORDS = {
     Phase.LOGIN: _ABOUT_LOGIN,
     Phase.STAT: _ABOUT_LOGIN,
     Phase.GREETING: _ABOUT_SERVICE,
+    Phase.STLS: _ABOUT_STLS,
     None: _ABOUT_UNEXPECTED,
 }
 """What to try by the words of the server and of this plugin."""
@@ -365,30 +250,33 @@ def hint(
         has_tls = settings.tls.security is not Security.PLAIN
         if re.search(pattern, message, re.I) and not (text == _USE_TLS and has_tls):
             return text
+    name = settings.tls.name
+    if kind is Kind.NAME and (":" in name or name.replace(".", "").isdigit()):
+        return (
+            "certificates rarely cover addresses: check by a name that is in the certificate"
+            f" (-H NAME --connect-to {name})"
+        )
     if kind is Kind.EXPIRING and (text := _early_threshold(settings, report)):
         return text
     if kind is Kind.SLOW:
         seconds = report.seconds()
         reached = [each for each in MEASURED if each in seconds]
         phase = max(reached, key=seconds.__getitem__, default=None)
-    row = HINTS[kind]
-    if phase is None:
-        return row.text
-    if kind is Kind.SLOW and phase not in row.by_phase:
+    found = _table()[1]
+    if kind is Kind.SLOW and phase and (kind, phase, None) not in found:
         whole = sum(seconds[each] for each in reached)
         spent = f"{seconds[phase]:.3f} of {whole:.3f} s were spent in phase {phase.value}"
         return f"{spent}: check the load and the log of the server"
-    general = row.by_phase.get(phase, row.text)
-    text = row.by_phase.get((phase, settings.tls.security), general)
+    general = found.get((kind, phase, None), found[kind, None, None])
+    text = found.get((kind, phase, settings.tls.security), general)
     is_short = kind is Kind.TIMEOUT and settings.limits.timeout < _LONGEST_DELAYED_LOGIN
     more = f"; allow for it with -t {_LONGEST_DELAYED_LOGIN}"
-    return text + more if is_short and text is _SLOW_LOGIN else text
+    return text + more if is_short and text == _SLOW_LOGIN else text
 
 
 def explained(kind: Kind) -> str:
     """Return the name of a kind and what it means: `garbled (unexpected protocol data)`."""
-    gloss = HINTS[kind].gloss
-    return f"{kind.value} ({gloss})" if gloss else kind.value
+    return _table()[0][kind]
 
 
 def _early_threshold(settings: Settings, report: Report) -> str:

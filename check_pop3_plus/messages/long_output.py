@@ -64,7 +64,7 @@ class Evidence:
 
     # --- what to do ---------------------------------------------------------------------------
 
-    def cause(self, likely: str = "") -> Iterator[str]:
+    def advice(self, likely: str = "") -> Iterator[hints.Advice]:
         """Yield what to do about each kind of finding, and its name.
 
         The likely cause of the first one, if it is known, replaces the hint of its kind.
@@ -75,8 +75,6 @@ class Evidence:
         notes = {
             each.kind: each.text for session in self._report.sessions for each in session.notes
         }
-        if likely:
-            yield f"likely cause: {likely}"
         for number, kind in enumerate(self._kinds):
             failure = next((each for each in failures if each.kind is kind), None)
             phase = failure.phase if failure else None
@@ -84,12 +82,15 @@ class Evidence:
             message = failure.message if failure else notes.get(kind, "")
             general = hints.hint(kind, phase, self._settings, self._report, message)
             hint = general if special is None else special
-            if hint and (special or number or not likely):
-                yield f"try: {hint}"
-            yield f"kind: {hints.explained(kind)}" + (f", in phase {phase.value}" if phase else "")
+            cause = () if number or not likely else (f"likely cause: {likely}",)
+            cure = (f"try: {hint}",) if hint and (special or not cause) else ()
+            named = hints.explained(kind) + (f", in phase {phase.value}" if phase else "")
+            yield hints.Advice(f"kind: {named}", cause + cure)
 
     def _cure(self, failure: Failure) -> str | None:
         """Return what to try where more is known than the kind of the failure."""
+        if hints.wrong_port(failure, self._settings):  # line 1 has it
+            return ""
         report = self._report
         handshakes = (*report.sessions, *report.with_certificates)
         chain = next((each.chain for each in handshakes if each.failure == failure), None)

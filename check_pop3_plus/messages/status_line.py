@@ -107,13 +107,13 @@ class StatusLine:
             parts.append("name not verified")
         return parts
 
-    def insecure(self) -> str:
+    def remarks(self) -> tuple[str, ...]:
         """Return a warning if a secret was sent without full verification, else nothing."""
         if not any(session.login_began for session in self._report.sessions):
-            return ""
+            return ()
         if self._settings.tls.security is Security.PLAIN:
-            return ", cleartext login"
-        return "" if self._settings.tls.verify is Verify.FULL else ", unverified TLS login"
+            return ("cleartext login",)
+        return () if self._settings.tls.verify is Verify.FULL else ("unverified TLS login",)
 
     # --- failures and notes -------------------------------------------------------------------
 
@@ -257,14 +257,14 @@ class StatusLine:
     # --- the place ----------------------------------------------------------------------------
 
     def place(self, sessions: Sequence[Session]) -> str:
-        """Return host, port and the addresses of the sessions in parentheses."""
+        """Return host, port and the addresses of the sessions."""
         hosts = _hosts(sessions)
         hosts.pop(self._where.rpartition(":")[0], None)  # an address that the user gave
         for number in range(min(len(hosts), _ADDRESSES_SHOWN), 0, -1):
-            place = f" ({self._where}: {listed(list(hosts), number)})"
+            place = f"{self._where}: {listed(list(hosts), number)}"
             if len(place) <= _PLACE_LIMIT:
                 return place
-        return f" ({self._where})"
+        return self._where
 
 
 def _hosts(sessions: Sequence[Session]) -> dict[str, None]:

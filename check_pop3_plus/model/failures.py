@@ -104,6 +104,16 @@ LOCAL = frozenset((Kind.CONFIG, Kind.BUG, Kind.STOPPED))
 """Kinds that are about this plugin and its machine; always UNKNOWN."""
 
 
+class Place(Record):
+    """A line of a file."""
+
+    path: Printable
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path}, line {self.line}"
+
+
 class Failure(Record):
     """Immutable record of a caught error."""
 
@@ -121,8 +131,8 @@ class Failure(Record):
     """What to try, where the error tells more than its kind; empty: nothing in general."""
     is_shortage: bool = False
     """Whether this machine lacked descriptors, threads or memory; see `is_shortage`."""
-    place: Printable = printable("")
-    """Where the value stands that a message about our side is about: ` (FILE, line 3)`."""
+    place: Place | None = None
+    """Where the value stands that a message about our side is about."""
 
 
 _SHORTAGE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS)
@@ -184,8 +194,8 @@ class ProbeError(Exception):
     is_late = False
     reason: Printable | None = None
     verify_code: int | None = None
-    place = printable("")
-    """Where the value stands in a file that the error is about: ` (FILE, line 3)`."""
+    place: Place | None = None
+    """Where the value stands in a file that the error is about."""
 
     def __init__(
         self, kind: Kind, template: str, *foreign: object, cure: str | None = None
@@ -204,7 +214,7 @@ class ProbeError(Exception):
     @property
     def placed_message(self) -> Printable:
         """The message with the place, for where it is not the end of the status line."""
-        return printable("{}{}", self.message, self.place)
+        return Printable(f"{self.message} ({self.place})" if self.place else self.message)
 
     def at(self, value: str | None) -> "ProbeError":
         """Return a copy with the place of the value that it is about, if that has one.
@@ -220,7 +230,7 @@ class ProbeError(Exception):
 
     def _place(self, value: object) -> None:
         if isinstance(value, Placed) and self.kind is Kind.CONFIG and not self.place:
-            self.place = printable(" ({}, line {})", value.path, value.line)
+            self.place = Place(printable("{}", value.path), value.line)
 
     def failure(self, phase: Phase | None = None) -> Failure:
         """Return the immutable record of the error, which was raised in `phase`."""

@@ -15,7 +15,7 @@ from check_pop3_plus.model.settings import HttpsEndpoint, Security, Target, TlsP
 from check_pop3_plus.net import tls, transport
 from check_pop3_plus.support.deadline import Deadline, run_with_deadline
 
-BODY_LIMIT = 64 * 1024
+BODY_LIMIT = 64 << 10
 """Bytes of the body of one reply; real ones have about 3,000."""
 
 _FIELDS = {"User-Agent": f"check_pop3_plus/{__version__}", "Accept": "application/json"}
@@ -55,29 +55,30 @@ class Link:
 
 
 class _Connection(http.client.HTTPSConnection):
-    """A connection that this package opens, so that address, deadline and errors are its own."""
+    """A connection that this package opens, so that address, deadline and errors are its own.
 
-    deadline = Deadline(0)
+    `http.client` sends on `sock`, which is set after the handshake.
+    """
+
+    deadline: Deadline
     """Of the current request."""
 
     def __init__(self, endpoint: HttpsEndpoint, policy: TlsPolicy) -> None:
         super().__init__(endpoint.host, endpoint.port, context=tls.context(policy))
         self._policy = policy
         self._stream: transport.Stream | None = None
-        """Only after its handshake: nothing is sent before."""
-        self._opening: transport.Stream | None = None
 
     def connect(self) -> None:
         """Connect, with a complete handshake."""
-        stream = transport.connect_to_first(Target(self.host, self.port), self.deadline)
-        self._opening = stream
+        target = Target(self.host, self.port)
+        self._stream = stream = transport.connect_to_first(target, self.deadline)
         stream.start_tls(tls.context(self._policy), self._policy.name)
-        self._stream, self.sock = stream, stream.sock
+        self.sock = stream.sock
 
     def post(self, path: str, body: bytes, fields: Mapping[str, str]) -> tuple[int, bytes]:
         """Send a request and read its reply. Raises ProbeError."""
         try:
-            if self.sock and self._stream:
+            if self._stream:
                 self._stream.arm(self.deadline)
             self.request("POST", path, body, {**_FIELDS, **fields})
             reply = read_reply(self)
@@ -91,13 +92,14 @@ class _Connection(http.client.HTTPSConnection):
 
     def abort(self) -> None:
         """End whatever call another thread is in."""
-        if self._opening:
-            self._opening.abort()
+        if stream := self._stream:
+            stream.abort()
 
     def close(self) -> None:
         super().close()
-        if self._opening:
-            self._opening.close()
+        if self._stream:
+            self._stream.close()
+            self._stream = None
 
 
 def read_reply(connection: http.client.HTTPConnection) -> tuple[int, bytes]:

@@ -28,7 +28,7 @@ def render(verdict: Verdict, with_perfdata: bool = True) -> str:
     text = head + "\n"
     if len(fitting) < len(shown):
         text += f"more: {len(shown) - len(fitting)} figures left out\n"
-    for line in verdict.lines:
+    for line in verdict.long_output:
         if len(text) + len(line) + 1 > limit - 20:
             return text + "more: left out\n"
         text += line + "\n"

@@ -12,7 +12,7 @@ from check_pop3_plus.options.table import ENTRIES, PROGRAM, Given, merge
 from check_pop3_plus.options.validators import UsageError, no_password
 from check_pop3_plus.support import files
 
-FILE_LIMIT = 16 * 1024 * 1024
+FILE_LIMIT = 16 << 20
 """Bytes; 10,000 services have about 2 MiB."""
 
 COMMON = "DEFAULT"

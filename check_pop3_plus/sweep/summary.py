@@ -1,12 +1,11 @@
 """The result of a sweep: status line, a line per service that is not OK, and JSON objects."""
 
 import json
-import re
 from collections.abc import Callable, Iterable
 
-from check_pop3_plus.check.verdict import SEVERITY, Figure, Verdict
-from check_pop3_plus.messages.formats import count, listed
-from check_pop3_plus.model.record import Record
+from check_pop3_plus.check.verdict import SEVERITY, STATUS_LIMIT, Figure, Verdict
+from check_pop3_plus.messages.formats import count
+from check_pop3_plus.model.failures import Place
 from check_pop3_plus.model.sanitised_text import sanitise, shorten
 from check_pop3_plus.model.settings import State, Sweep
 from check_pop3_plus.output import json_text
@@ -15,34 +14,21 @@ from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
 
 _NAMES = 3
-"""Services named behind one reason on the first line."""
+"""Services named behind one reason on the first line, if there is space."""
 
 _NAME_LIMIT = 60
 _REASON_LIMIT = 80
 
-_PLACED = re.compile(r"(.*)( \(.*, (line [0-9]+)\))")
-"""A reason with its place in a file, which is not cut off."""
+_REASON_LEAST = 40
+"""Characters of a reason that is cut further, because it would not fit otherwise."""
 
-_LABELS = ("likely cause", "try", "kind")
-"""The lines of a check that the sweep shows with its status."""
+_HEAD = len("POP3 CRITICAL - ")
 
-Reason = tuple[Service, str]
-"""A service, and what is wrong with it."""
+Reason = tuple[str, str, str]
+"""What is wrong, where a wrong value stands, and the kind of failure; the last two may be empty."""
 
-Group = tuple[str, list[Service]]
+Group = tuple[Reason, list[Service]]
 """What is wrong with several services."""
-
-
-class Line(Record):
-    """A line of the long output."""
-
-    state: State
-    service: Service
-    status: str
-    suffix: str
-    """Failed attempts, an insecure login, and the place where it is not in the name."""
-    advice: tuple[str, ...] = ()
-    """Cause, hint and kind of each finding."""
 
 
 class Tally:
@@ -55,32 +41,35 @@ class Tally:
         self._positions = {id(service): number for number, service in enumerate(services)}
         self._done: set[int] = set()
         """The positions of the finished services."""
-        self._lines: list[Line] = []
-        """A line for each service that is not OK."""
-        self._invalid: set[int] = set()
-        """The positions of the services whose section is invalid."""
+        self._shown: list[Outcome] = []
+        """Those with a line in the long output."""
         self._shortages: dict[int, str] = {}
         """What was short for a service, by its identity."""
-        self.refused: list[Reason] = []
+        self.refused: list[tuple[Service, str]] = []
         """The services whose results the submit target did not accept, and why."""
-        self.not_done: list[Reason] = []
+        self.not_done: list[tuple[Service, str]] = []
         """The services without a result, and why; known after `verdict`."""
 
     def add(self, outcome: Outcome) -> None:
         """Count an outcome; one of a shortage is none, and its service is not done."""
-        if outcome.verdict.shortage:
-            self._shortages[id(outcome.service)] = outcome.verdict.shortage
+        verdict = outcome.verdict
+        if verdict.shortage:
+            self._shortages[id(outcome.service)] = verdict.shortage
             return
-        state, service = outcome.verdict.state, outcome.service
-        self._done.add(self._position(service))
-        self.counts[state] += 1
-        if not outcome.is_readable:
-            self._invalid.add(self._position(service))
+        self._done.add(self._position(outcome.service))
+        self.counts[verdict.state] += 1
         is_own = self.wanted.submit_target is None or not outcome.is_readable
-        if (is_own and state is not State.OK) or self.wanted.verbosity:
-            lines = [each for each in outcome.verdict.lines if each.partition(":")[0] in _LABELS]
-            status, suffix = _status(service, outcome.verdict)
-            self._lines.append(Line(state, service, status, suffix, tuple(lines)))
+        if (is_own and verdict.state is not State.OK) or self.wanted.verbosity:
+            # Without the large parts, which are not shown.
+            verdict = verdict.replace(
+                figures=(),
+                lines=(),
+                addresses=(),
+                certificate=None,
+                intermediate=None,
+                attempts=(),
+            )
+            self._shown.append(outcome.replace(verdict=verdict))
 
     def add_refused(self, refused: list[tuple[Outcome, str]]) -> None:
         """Count the outcomes that the submit target did not accept, with the reason of each.
@@ -115,57 +104,94 @@ class Tally:
         late += f": {why_late}" if why_late else ""
         own = {each: f"not done: {what}" for each, what in self._shortages.items()}
         self.not_done = [(each, own.get(id(each), late)) for each in missing]
-        lines = sorted(
-            (self._masked(line, mask) for line in self._lines),
-            key=lambda line: (-SEVERITY.index(line.state), self._position(line.service)),
+        shown = sorted(
+            (each.replace(verdict=each.verdict.masked(mask)) for each in self._shown),
+            key=lambda each: (-SEVERITY.index(each.verdict.state), self._position(each.service)),
         )
-        groups = (_grouped(self.not_submitted), self._worst(lines), _grouped(self.not_done))
-        shown = [_shortened(*each) for of_reason in groups for each in of_reason]
-        shown = ["stopped from outside", *shown] if is_stopped else shown
         counted = [f"{number} {each.name}" for each, number in self.counts.items() if number]
         counted += [f"{len(missing)} not done"] if missing else []
         counted += [f"{len(self.refused)} not submitted"] if self.refused else []
         total = f"{count(len(self.services), 'service')} in {seconds:.1f} s: {', '.join(counted)}"
         total += "; all submitted" if self.wanted.submit_target and not self.refused else ""
-        verdict = Verdict(
+        begin = "stopped from outside; " if is_stopped else ""
+        groups = (
+            [*self.not_submitted(), *self._worst(shown, is_by_kind), *self.without_result()]
+            for is_by_kind in (False, True)
+        )
+        reasons = _fitting(groups, STATUS_LIMIT - _HEAD - len(f"{begin}; {total}"))
+        status = begin + "; ".join((*reasons, total))
+        return Verdict(
             self._state(bool(missing), is_stopped),
-            "; ".join(shown) or total,
+            status,
             self._figures(seconds, len(missing)),
-            suffix=f"; {total}" if shown else "",
+            self._long_output(shown, status),
             is_verbose=True,
         )
-        return verdict.replace(lines=_long_output(lines, verdict.line))
 
     def _state(self, are_missing: bool, is_stopped: bool) -> State:
         """Return the worst state, or the state of the sweep itself where results are submitted."""
-        states = {State.UNKNOWN} if are_missing or self._invalid else {State.OK}
+        are_invalid = not all(each.is_readable for each in self._shown)
+        states = {State.UNKNOWN} if are_missing or are_invalid else {State.OK}
         if self.refused:  # after a signal this is no failure of the receiver
             states.add(State.UNKNOWN if is_stopped else State.CRITICAL)
         if self.wanted.submit_target is None:
             states |= {state for state, number in self.counts.items() if number}
         return max(states, key=SEVERITY.index)
 
-    @property
-    def not_submitted(self) -> list[Reason]:
-        return [(service, f"not submitted: {reason}") for service, reason in self.refused]
+    def not_submitted(self) -> list[Group]:
+        return _grouped((each, (f"not submitted: {why}", "", "")) for each, why in self.refused)
 
-    def _worst(self, lines: list[Line]) -> list[Group]:
+    def without_result(self) -> list[Group]:
+        return _grouped((each, (why, "", "")) for each, why in self.not_done)
+
+    def _worst(self, shown: list[Outcome], is_by_kind: bool) -> list[Group]:
         """Return the worst services, unless their results are submitted, then invalid sections."""
-        worst = lines[0].state if lines and self.wanted.submit_target is None else State.OK
-        found: dict[bool, list[Reason]] = {True: [], False: []}
-        for line in lines:
-            is_worst = line.state is worst and worst is not State.OK
-            if is_worst or self._position(line.service) in self._invalid:
-                found[is_worst].append((line.service, line.status))
-        return [*_grouped(found[True]), *_grouped(found[False])]
+        worst = shown[0].verdict.state if shown and self.wanted.submit_target is None else State.OK
+        found: dict[bool, list[tuple[Service, Reason]]] = {True: [], False: []}
+        for each in shown:
+            verdict = each.verdict
+            is_worst = verdict.state is worst and worst is not State.OK
+            if is_worst or not each.is_readable:
+                reason = verdict.status, self._source(verdict), "".join(verdict.kinds[:1])
+                found[is_worst].append((each.service, reason))
+        return [*_grouped(found[True], is_by_kind), *_grouped(found[False], is_by_kind)]
 
-    @staticmethod
-    def _masked(line: Line, mask: Callable[[str], str]) -> Line:
-        return line.replace(
-            status=mask(line.status),
-            suffix=mask(line.suffix),
-            advice=tuple(map(mask, line.advice)),
-        )
+    def _source(self, verdict: Verdict) -> str:
+        """Return where a wrong value stands, or nothing; the file is named if it is another one."""
+        place = verdict.place
+        if not isinstance(place, Place):
+            return ""
+        return f"line {place.line}" if place.path == sanitise(self.wanted.file) else str(place)
+
+    def _long_output(self, shown: list[Outcome], head: str) -> tuple[str, ...]:
+        """Return a line for each service, with the hints that no line above has.
+
+        Where there is no space for all of them, the hints and places are left out.
+        """
+        for is_brief in (False, True):
+            said: set[str] = set()
+            lines = tuple(self._line(each, head, said, is_brief) for each in shown)
+            if sum(map(len, lines)) + len(lines) < VERBOSE_OUTPUT_LIMIT - 1024:  # for line 1
+                break
+        return lines
+
+    def _line(self, outcome: Outcome, head: str, said: set[str], is_brief: bool) -> str:
+        """Return the line of a service, without the status if line 1 has it.
+
+        Its server is named unless the name of the service begins with it.
+        """
+        service, verdict = outcome.service, outcome.verdict
+        is_plain = is_brief or verdict.host == service.host
+        place = self._source(verdict) or ("" if is_plain else verdict.place)
+        is_known = verdict.advice and f"{verdict.status} (" in head
+        texts = () if is_known else (verdict.status,)
+        parts = [", ".join(texts if is_brief else (*texts, *verdict.remarks))]
+        for each in verdict.advice:
+            parts += [hint for hint in each.hints if not is_brief and hint not in said]
+            parts.append(each.kind)
+            said.update(each.hints)
+        name = f"{named(service)} ({place})" if place else named(service)
+        return f"{verdict.state.name.lower()}: {name}: {'; '.join(filter(None, parts))}"
 
     def _figures(self, seconds: float, missing: int) -> tuple[Figure, ...]:
         """Return the time, the number of services, and the other counts that are not 0."""
@@ -183,54 +209,59 @@ class Tally:
         )
 
 
-def _status(service: Service, verdict: Verdict) -> tuple[str, str]:
-    """Return the status of a service, with a place in a file, and its suffix.
+def _grouped(found: Iterable[tuple[Service, Reason]], is_by_kind: bool = False) -> list[Group]:
+    """Return each reason with its services, the one of most services first.
 
-    The place of the server is left out where the name of the service has the host.
+    By kind, those of a kind are one: a slow network has another number for each service.
     """
-    if placed := _PLACED.fullmatch(verdict.suffix):
-        return verdict.status + placed[2], ""
-    others, _, place = verdict.suffix.rpartition(" (")
-    is_named = place.startswith(f"{service.host}:")
-    return verdict.status, others if is_named else verdict.suffix
+    groups: dict[object, Group] = {}
+    for service, reason in found:
+        text, _, kind = reason
+        key = kind or text if is_by_kind else reason
+        first, services = groups.setdefault(key, (reason, []))
+        services.append(service)
+        if first != reason:
+            groups[key] = (first[0], f"kind {kind}", kind), services
+    return sorted(groups.values(), key=lambda each: -len(each[1]))
 
 
-def _long_output(lines: list[Line], head: str) -> tuple[str, ...]:
-    """Return a line for each service, without a status that `head` has.
+def _fitting(choices: Iterable[list[Group]], space: int) -> list[str]:
+    """Return the reasons with some services of each, of the first choice that fits.
 
-    Where there is no space for all of them, the hints and places are left out.
+    If even the last one does not fit, its first reasons, and the number of the other services.
     """
-    for labels in (_LABELS, ("kind",)):
-        found = []
-        for line in lines:
-            advice = [each for each in line.advice if each.partition(":")[0] in labels]
-            said = "" if advice and line.status in head else f": {line.status}"
-            said += line.suffix if labels is _LABELS else ""
-            said = re.sub("^, ", ": ", said)
-            said = "; ".join((said, *advice)) if said[:1] == ":" else f"{said}: {'; '.join(advice)}"
-            found.append(f"{line.state.name.lower()}: {named(line.service)}{said}")
-        if sum(map(len, found)) + len(found) < VERBOSE_OUTPUT_LIMIT - 1024:  # for line 1
+    for groups in choices:
+        for names in range(_NAMES, 0, -1):
+            texts = [_described(each, names) for each in groups]
+            if len("; ".join(texts)) <= space:
+                return texts
+    shown: list[str] = []
+    left = sum(len(services) for _, services in groups)
+    for group in groups:
+        others = left - len(group[1])
+        rest = [f"and {count(others, 'more service')}"] if others else []
+        room = space - len("; ".join((*shown, "", *rest)))
+        text = _described(group, 1, room)
+        if len(text) > room and shown:
             break
-    return tuple(found)
+        shown.append(text)
+        left = others
+    return [*shown, f"and {count(left, 'more service')}"] if left else shown
 
 
-def _grouped(services: Iterable[Reason]) -> list[Group]:
-    """Return each reason with its services, the one of most services first."""
-    found: dict[str, list[Service]] = {}
-    for service, reason in services:
-        found.setdefault(reason, []).append(service)
-    return sorted(found.items(), key=lambda each: -len(each[1]))
+def _described(group: Group, names: int, room: int = STATUS_LIMIT) -> str:
+    """Return a reason and its first services, cut to `room` if enough of the reason is left.
 
-
-def _shortened(reason: str, services: list[Service]) -> str:
-    """Return a reason, the first of its services, and how many more there are."""
-    first = [named(each) for each in services[:_NAMES]]
-    names = listed(first, _NAMES, len(services[_NAMES:]))
-    matched = _PLACED.fullmatch(reason)
-    text, place, line = matched.groups() if matched else (reason, "", "")
-    if len(place) > _REASON_LIMIT // 2:  # the long output has it, and the user has named the file
-        place = f" ({line})"
-    return f"{shorten(text, _REASON_LIMIT)}{place} ({names})"
+    The number of services comes before their names: it tells a fault from an outage.
+    """
+    (text, source, _), services = group
+    shown = ", ".join(map(named, services[:names]))
+    if len(services) > names:
+        source += f"{', ' if source else ''}{len(services)} services"
+        shown += ", ..."
+    end = f" ({source}: {shown})" if source else f" ({shown})"
+    limit = min(_REASON_LIMIT, max(_REASON_LEAST, room - len(end)))
+    return shorten(text, limit) + end
 
 
 def named(service: Service) -> str:
@@ -245,15 +276,15 @@ def as_text(verdict: Verdict, tally: Tally) -> str:
     reports them.
     """
     head, _, rest = render(verdict).partition("\n")
-    named_in_full = [
+    all_named = [
         (state, f"{reason} ({', '.join(map(named, services))})")
-        for state, found in (
-            (verdict.state.name.lower(), tally.not_submitted),
-            ("unknown", tally.not_done),
+        for state, groups in (
+            (verdict.state.name.lower(), tally.not_submitted()),
+            ("unknown", tally.without_result()),
         )
-        for reason, services in _grouped(found)
+        for (reason, *_), services in groups
     ]
-    more = [f"{state}: {text}" for state, text in named_in_full if text not in verdict.line]
+    more = [f"{state}: {text}" for state, text in all_named if text not in verdict.line]
     return "\n".join((head, *more, rest))
 
 

@@ -29,11 +29,6 @@ class PlaceFull(Exception):
 class Task:
     """A service in the queue."""
 
-    __slots__ = (
-        *("held", "is_admitted", "prerequisites"),
-        *("service", "settings", "tries_alone", "waited_for"),
-    )
-
     def __init__(self, service: Service) -> None:
         self.service = service
         self.settings: Settings | ProbeError | None = None

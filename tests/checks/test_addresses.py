@@ -106,7 +106,7 @@ def perfdata(verdict: Verdict) -> dict[str, str]:
 
 
 def kinds(verdict: Verdict) -> list[str]:
-    return [re.split("[ ,]", line)[1] for line in verdict.lines if line.startswith("kind: ")]
+    return [re.split("[ ,]", line)[1] for line in verdict.long_output if line.startswith("kind: ")]
 
 
 def test_all_addresses_good_is_ok(pool: Pool) -> None:
@@ -116,7 +116,7 @@ def test_all_addresses_good_is_ok(pool: Pool) -> None:
     verdict = pool.attempt()
 
     assert verdict.state is State.OK
-    assert verdict.lines == ()
+    assert verdict.long_output == ()
     assert verdict.status.startswith(f"{WHERE} answered in 0.")
     assert " s on 3 addresses, TLSv1.3, certificate valid for 364 days (until 20" in verdict.status
     labels = list(perfdata(verdict))
@@ -218,9 +218,9 @@ def test_min_addresses_reached_is_ok(pool: Pool) -> None:
 
     assert enough.state is State.OK
     assert " s on 2 of 3 addresses, " in enough.status
-    assert enough.lines == ()
-    assert any(" refused, in phase connect" in line for line in noted.lines)
-    assert any(line.startswith("tls: TLSv1.3") for line in noted.lines)
+    assert enough.long_output == ()
+    assert any(" refused, in phase connect" in line for line in noted.long_output)
+    assert any(line.startswith("tls: TLSv1.3") for line in noted.long_output)
     assert (warned.state, kinds(warned)) == (State.WARNING, ["partial"])
     assert warned.status.endswith("connection refused")
     assert warned.suffix == f" ({WHERE}: 127.0.0.2)"

@@ -191,6 +191,9 @@ def test_signal_ends_check_at_once(number: signal.Signals, mode: str, pki: Pki) 
 NO_READER = "from cryptography import x509; del x509.load_der_x509_certificate"
 """As in a version of the library that does not have what is used."""
 
+NO_EVALUATION = "from nagiosplugin import Metric; del Metric.evaluate"
+"""The same, used only by the check itself."""
+
 
 @pytest.mark.parametrize(
     "damage",
@@ -200,8 +203,8 @@ NO_READER = "from cryptography import x509; del x509.load_der_x509_certificate"
             "cryptography": "sys.modules['cryptography'] = None",
             "nagiosplugin": "sys.modules['nagiosplugin'] = None",
             "cryptography, too old": NO_READER,
-            "nagiosplugin, too old": "import nagiosplugin; del nagiosplugin.Performance",
-            "nagiosplugin, too old, found late": "import nagiosplugin; del nagiosplugin.Check",
+            "nagiosplugin, too old": "import nagiosplugin; del nagiosplugin.Metric",
+            "nagiosplugin, too old, found late": NO_EVALUATION,
         }.items()
     ],
 )

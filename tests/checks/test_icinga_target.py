@@ -185,22 +185,6 @@ def test_sweep_with_a_lost_answer_submits_all(pki: Pki, client: Client, tmp_path
     assert first - second == pytest.approx(0.001, abs=1e-5)
 
 
-def test_submit_waits_again_after_each_accepted_result(
-    pki: Pki, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The patience is for one restart; the next restart has its own."""
-    monkeypatch.setattr(submission, "PATIENCE_SECONDS", 0.8)
-    monkeypatch.setattr(icinga_target.Api, "senders", 1)
-    down: Answer = lambda _: Cut(b"")  # noqa: E731
-    answers = [down, down, taken, down, down, taken, down, down, taken]
-    with Api(*answers, tls=pki.server("good")) as server, client.api(server.port) as api:
-        began = time.monotonic()
-        assert refusals(api, *map(outcome, range(3))) == [None] * 3
-
-    assert time.monotonic() - began > 0.8
-    assert len(server.results) == 9
-
-
 def test_submit_after_a_long_silence_waits_for_a_restart(
     pki: Pki, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,34 +337,6 @@ def test_submit_with_a_bug_refuses_one_result(
         ]
 
 
-def test_finish_names_what_is_still_queued(
-    pki: Pki, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After it no further result is sent, and the threads end."""
-    monkeypatch.setattr(icinga_target.Api, "senders", 1)
-    before = threading.active_count()
-    release = threading.Event()
-
-    def send(*_: object) -> None:
-        sent.append(threading.current_thread())
-        release.wait(10)
-
-    sent: list[threading.Thread] = []
-    monkeypatch.setattr(icinga_target.Api, "send", send)
-    with client.api(1) as api:
-        results = [outcome(number) for number in range(3)]
-        for each in results:
-            api.submit(each)
-        refused = api.finish()
-        release.set()
-        sent[0].join(5)
-
-    assert refused == [(each, "the sweep ended first") for each in results]
-    assert len(sent) == 1
-    assert not sent[0].is_alive()
-    assert threading.active_count() <= before
-
-
 @pytest.mark.parametrize("certificate", ["expired", "wrongname", "untrusted"])
 def test_submit_to_an_unverified_api_sends_no_credentials(
     certificate: str, pki: Pki, client: Client
@@ -405,7 +361,7 @@ def test_sweep_submits_all_results_of_valid_sections(
         done = client.sweep(tmp_path, services, server.port)
 
     assert done.code == 3
-    assert " (c!wrong); 3 services in " in done.verdict
+    assert " (line 8: c!wrong); 3 services in " in done.verdict
     assert "1 OK, 1 CRITICAL, 1 UNKNOWN; all submitted" in done.verdict
     assert {each["service"]: each["exit_status"] for each in server.results} == {
         "a!good": 0,

@@ -106,14 +106,28 @@ def test_submit_of_many_figures_is_cut_between_figures(
 
 @pytest.mark.parametrize("size", range(3))
 def test_submit_of_long_output_uses_all_the_space(size: int, fifo: Path, reader: Reader) -> None:
-    """A line that fits together with the end of the command is not left out."""
+    """A line that fits together with the end of the command is not left out; no later one is in."""
     head = len("[1700000000] PROCESS_SERVICE_CHECK_RESULT;host;pop3;2;POP3 CRITICAL - gone\\n")
     space = select.PIPE_BUF - 1 - head
-    verdict = Verdict(State.CRITICAL, "gone", (), ("x" * (space - 1 + size),), is_verbose=True)
+    verdict = Verdict(State.CRITICAL, "gone", (), ("x" * (space - 1 + size), "y"), is_verbose=True)
 
     assert refusals(pipe(fifo), outcome(verdict)) == [None]
     [command] = reader.commands()
     assert len(command) == (select.PIPE_BUF - 2 + size if size < 2 else head - 2)
+
+
+@pytest.mark.parametrize(("spare", "end"), [(1, " | time=1"), (0, " | time=1"), (-1, " - fine |")])
+def test_submit_of_a_command_that_just_fits_is_cut_behind_its_last_figure(
+    spare: int, end: str, fifo: Path, reader: Reader
+) -> None:
+    """A pipe takes the limit at once, the end of the line included."""
+    head = len("[1700000000] PROCESS_SERVICE_CHECK_RESULT;a;;0;POP3 OK - fine | time=1\n")
+    name = "a!" + "b" * (select.PIPE_BUF - head - spare)
+    verdict = Verdict(State.OK, "fine", (Figure("time", 1), Figure("x", 1)))
+
+    assert refusals(pipe(fifo), outcome(verdict, name)) == [None]
+    [command] = reader.commands()
+    assert command.endswith(end)
 
 
 @pytest.mark.parametrize("name", ["regular", "none"])
@@ -138,14 +152,23 @@ def test_submit_of_a_name_with_a_semicolon_is_refused(fifo: Path, reader: Reader
 def test_submit_without_a_reader_waits_only_once(
     fifo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All results together wait once for a reader."""
+    """All results together wait once for a reader, and soon notice one."""
     monkeypatch.setattr(submission, "PATIENCE_SECONDS", 0.3)
+    pauses: list[float] = []
+    sleep = time.sleep
+
+    def paused(seconds: float) -> None:
+        pauses.append(seconds)
+        sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", paused)
     commands = pipe(fifo)
     began = time.monotonic()
 
     reasons = set(refusals(commands, *(outcome() for _ in range(100))))
 
     assert reasons == {f"no process reads {fifo}"}
+    assert set(pauses) == {0.1}
     assert time.monotonic() - began < 1
 
 
@@ -165,16 +188,18 @@ def test_submit_to_a_full_or_abandoned_pipe_fails(
 
 
 def test_submit_waits_for_a_reader_that_restarts(fifo: Path) -> None:
-    """No result is lost while Nagios restarts."""
-    readers = []
+    """No result is lost while Nagios restarts, also where the pipe was open before."""
+    readers = [Reader(fifo)]
     commands = pipe(fifo)
+    commands.submit(outcome())
+    readers[0].close()
     later = threading.Timer(0.5, lambda: readers.append(Reader(fifo)))
     later.start()
 
     assert refusals(commands, outcome()) == [None]
     later.join()
-    assert len(readers[0].commands()) == 1
-    readers[0].close()
+    assert len(readers[1].commands()) == 1
+    readers[1].close()
 
 
 def test_submit_to_an_exchanged_command_file_writes_nothing(
@@ -185,9 +210,11 @@ def test_submit_to_an_exchanged_command_file_writes_nothing(
     commands = pipe(fifo)
     fifo.unlink()
     fifo.write_text("untouched")
+    before = os.listdir("/proc/self/fd")
 
     assert refusals(commands, outcome()) == [f"cannot write to {fifo}: not a FIFO"]
     assert fifo.read_text() == "untouched"
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_submit_opens_the_command_file_for_itself_alone(
@@ -229,7 +256,7 @@ def test_sweep_writes_all_results_of_valid_sections(
         done = run("--sweep", str(path), "--submit", f"nagios:{fifo}")
 
     assert done.code == 3
-    assert " (c!wrong); 3 services in " in done.verdict
+    assert " (line 8: c!wrong); 3 services in " in done.verdict
     assert "; all submitted" in done.verdict
     assert [line.partition(";")[2].split(";")[:3] for line in sorted(reader.commands())] == [
         ["a", "good", "0"],

@@ -133,7 +133,9 @@ def test_signal_ends_all_workers(file: File, number: signal.Signals, is_for_all:
 
     assert time.monotonic() - began < 1
     assert sweep.process.returncode == 3
-    assert out.startswith("POP3 UNKNOWN - stopped from outside; not done (127.0.0.1!x, ")
+    assert out.startswith(
+        "POP3 UNKNOWN - stopped from outside; not done (6 services: 127.0.0.1!x, "
+    )
     assert ": 1 OK, 6 not done | " in out
     assert_reaped(pids)
 

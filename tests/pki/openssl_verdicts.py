@@ -260,5 +260,5 @@ def _is_address(host: str) -> bool:
 
 def kind(verdict: Verdict) -> str | None:
     """Return the kind of the worst finding, or None where there is none."""
-    found = [line for line in verdict.lines if line.startswith("kind: ")]
+    found = [line for line in verdict.long_output if line.startswith("kind: ")]
     return re.split("[ ,]", found[0])[1] if found else None

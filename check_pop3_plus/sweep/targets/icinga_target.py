@@ -83,7 +83,6 @@ class Api(Target):
         return refusal
 
     def close(self) -> None:
-        super().close()
         for link in list(self._idle):
             link.close()
 
@@ -116,7 +115,7 @@ def _result(outcome: Outcome) -> bytes:
         "type": "Service",
         "service": outcome.service.name,
         "exit_status": verdict.state.value,
-        "plugin_output": render(verdict, with_perfdata=False).rstrip("\n"),
+        "plugin_output": render(verdict, with_perfdata=False).removesuffix("\n"),
         "performance_data": [perfdata(figure) for figure in verdict.figures],
         "check_source": os.uname().nodename,
         "execution_start": outcome.began,

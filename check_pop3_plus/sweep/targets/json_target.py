@@ -6,7 +6,7 @@ import stat
 from contextlib import suppress
 
 from check_pop3_plus.check.verdict import Verdict
-from check_pop3_plus.model.sanitised_text import printable
+from check_pop3_plus.model.failures import config_error
 from check_pop3_plus.model.settings import JsonLines, State
 from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.sweep import summary
@@ -46,7 +46,7 @@ class StandardOutput(Target):
         """Write one line. Return why it was not written, or None."""
         if self._is_torn:
             return "the line before it is incomplete"
-        line = text.encode("ascii", "replace") + b"\n"
+        line = text.encode() + b"\n"
         poll = select.poll()
         poll.register(1, select.POLLOUT)
         written = 0
@@ -58,7 +58,7 @@ class StandardOutput(Target):
                     # No more than a pipe takes without waiting.
                     written += os.write(1, line[written : written + select.PIPE_BUF])
         except OSError as error:
-            return printable("cannot write to standard output: {}", error.strerror or "")
+            return config_error("cannot write to standard output", cause=error).message
         finally:  # also when a signal ends the run
             self._is_torn = 0 < written < len(line) and not _remove(written)
         return None

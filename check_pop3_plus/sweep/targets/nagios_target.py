@@ -57,12 +57,11 @@ class CommandPipe(Target):
             elif error.errno == errno.EAGAIN:
                 reason = printable("{} is full", self._path)
             else:
-                reason = printable("cannot write to {}: {}", self._path, error.strerror or "")
+                reason = config_error("cannot write to {}", self._path, cause=error).message
             raise NotDelivered(reason) from error
         return None
 
     def close(self) -> None:
-        super().close()
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -84,12 +83,12 @@ def _command(outcome: Outcome) -> bytes:
         f"[{outcome.ended:.0f}] PROCESS_SERVICE_CHECK_RESULT;{service.host};{service.description}"
         f";{verdict.state.value};"
     ).encode()
-    first, *lines = render(verdict).rstrip("\n").split("\n")
-    command = head + first.encode("ascii", "replace")
+    first, *lines = render(verdict).encode().splitlines()
+    command = head + first
     if len(command) >= LINE_LIMIT:  # figures of many addresses; half a number is another number
-        return command[: LINE_LIMIT - 1].rpartition(b" ")[0] + b"\n"
+        return command[:LINE_LIMIT].rpartition(b" ")[0] + b"\n"
     for line in lines:
-        longer = command + b"\\n" + line.encode("ascii", "replace")
+        longer = command + b"\\n" + line
         if len(longer) >= LINE_LIMIT:
             break
         command = longer

@@ -9,7 +9,6 @@ import time
 from itertools import chain
 
 from check_pop3_plus.model.failures import config_error
-from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import MetricsFile
 from check_pop3_plus.output import prometheus_text
 from check_pop3_plus.support import files
@@ -63,8 +62,7 @@ class Metrics(Target):
         try:
             files.replace_file(self._path, prometheus_text.exposition(samples).encode())
         except OSError as error:
-            reason = printable("cannot write {}: {}", self._path, error.strerror or "")
-            self._refusal = reason
+            self._refusal = config_error("cannot write {}", self._path, cause=error).message
         else:
             self._refusal = None
 

@@ -42,7 +42,6 @@ class NotDelivered(Exception):
 
     def __init__(self, reason: str, is_final: bool = False) -> None:
         super().__init__(reason)
-        self.reason = reason
         self.is_final = is_final
         """Whether no retry can help, also not for other results."""
 
@@ -108,16 +107,16 @@ class Target:
         with self._deciding:
             self._given_up = self._given_up or "the sweep ended first"
             late = [(outcome, self._given_up) for outcome in self._undecided.values()]
+        for _ in range(self._running):
+            self._queue.put(None)
         self.close()
         return self._refused + late
 
     def close(self) -> None:
-        """End the idle threads; a subclass also releases its connections or file."""
-        for _ in range(self._running):
-            self._queue.put(None)
+        """Release connections or a file."""
 
     def _work(self) -> None:
-        """Send results: a thread until `close`, the caller of `submit` until none is queued."""
+        """Send results: a thread until `finish`, the caller of `submit` until none is queued."""
         while self._running or not self._queue.empty():
             outcome = self._queue.get()
             if outcome is None:
@@ -144,7 +143,7 @@ class Target:
                 self._failing_since = self._failing_since or Clock()
                 is_late = Clock() - self._failing_since >= PATIENCE_SECONDS
                 if error.is_final or is_late or self._deadline.left() <= pause:
-                    self._given_up = error.reason
+                    self._given_up = str(error)
                 else:
                     time.sleep(pause)
                     pause = min(2 * pause, self.longest_pause)

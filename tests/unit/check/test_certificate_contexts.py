@@ -17,7 +17,6 @@ from check_pop3_plus.check.certificate_contexts import (
     DaysContext,
 )
 from check_pop3_plus.check.default_states import KindContext
-from check_pop3_plus.check.figures import figure
 from check_pop3_plus.model.failures import Failure, Kind, Phase
 from check_pop3_plus.model.report import CertificateFacts, Chain
 from check_pop3_plus.model.sanitised_text import Printable
@@ -71,8 +70,10 @@ def evaluated(
 ) -> tuple[object, str | None]:
     """Return the state and the kind of a result."""
     fact = SimpleNamespace(fact=chain, session=SimpleNamespace(failure=failure))
-    metric = nagiosplugin.Metric(metric_name, fact)
-    result = context(metric_name, settings).evaluate(metric, resource or attempt())
+    resource = resource or attempt()
+    resource.settings = settings  # type: ignore[attr-defined]
+    metric = nagiosplugin.Metric(metric_name, fact, resource=resource)
+    result = context(metric_name).evaluate(metric, resource)
     assert result.metric is metric
     return result.state, result.hint
 
@@ -204,11 +205,12 @@ def test_chain_is_evaluated_by_the_issuer_that_expires_first() -> None:
 
 
 def figures(name: str, chain: Chain, settings: Settings = SIXTY) -> str | None:
-    context = DaysContext(name, settings)
-    metric = nagiosplugin.Metric(name, SimpleNamespace(fact=chain))
-    assert context.evaluate(metric, attempt()).state == OK
-    found = context.performance(metric, attempt())
-    return None if found is None else perfdata(figure(found))
+    resource = attempt()
+    resource.settings = settings  # type: ignore[attr-defined]
+    metric = nagiosplugin.Metric(name, SimpleNamespace(fact=chain), resource=resource)
+    assert DaysContext(name).evaluate(metric, resource).state == OK
+    found = DaysContext(name).figure(metric)
+    return None if found is None else perfdata(found)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,9 @@ def attempt(
         session.may_log_in_again = may_log_in_again
         session.failure = Failure(login, Phase.LOGIN, Printable("x"))
     report = Report((session,), (session,), None, None, None, NOW.timestamp())
-    return Attempt(state, "status", "", (), kinds, kinds if deciding is None else deciding, report)
+    return Attempt(
+        state, "status", ("x",), "", (), kinds, kinds if deciding is None else deciding, report
+    )
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -96,17 +98,19 @@ def test_why_no_retry_names_the_reason(taken: list[Attempt], left: float, why: s
 
 
 @pytest.mark.parametrize(
-    ("taken", "rechecks", "text"),
+    ("taken", "rechecks", "texts"),
     [
-        ([BAD], 0, ""),
-        ([GOOD], 2, ""),
-        ([BAD], 2, ", 1 of 1 attempt failed"),
-        ([BAD, GOOD], 2, ", 1 of 2 attempts failed"),
-        ([BAD, BAD, BAD], 2, ", 3 of 3 attempts failed"),
-        ([BAD, attempt(Kind.STOPPED, state=State.UNKNOWN)], 2, ", 1 of 1 attempt failed"),
-        ([attempt(Kind.CONFIG, state=State.UNKNOWN)], 2, ""),
+        ([BAD], 0, []),
+        ([GOOD], 2, []),
+        ([BAD], 2, ["1 of 1 attempt failed"]),
+        ([BAD, GOOD], 2, ["1 of 2 attempts failed"]),
+        ([BAD, BAD, BAD], 2, ["3 of 3 attempts failed"]),
+        ([BAD, attempt(Kind.STOPPED, state=State.UNKNOWN)], 2, ["1 of 1 attempt failed"]),
+        ([attempt(Kind.CONFIG, state=State.UNKNOWN)], 2, []),
     ],
 )
-def test_suffix_counts_the_failed_attempts(taken: list[Attempt], rechecks: int, text: str) -> None:
-    """Nothing without --rechecks; a local failure does not count."""
-    assert retries.suffix(taken, Limits(10, 50, rechecks)) == text
+def test_remarks_count_the_failed_attempts(
+    taken: list[Attempt], rechecks: int, texts: list[str]
+) -> None:
+    """Only with --rechecks, before those of the last attempt; a local failure does not count."""
+    assert retries.remarks(taken, Limits(10, 50, rechecks)) == (*texts, "x")

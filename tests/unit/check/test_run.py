@@ -94,7 +94,7 @@ def test_run_check_every_kind_has_a_state_and_a_sentence(
 
     assert "pop.example.org" in result.suffix or "did it" in result.status
     if result.state is not State.OK:
-        assert any(line.startswith(f"kind: {kind.value}") for line in result.lines[:2])
+        assert any(line.startswith(f"kind: {kind.value}") for line in result.long_output[:2])
     if kind not in (Kind.CONFIG, Kind.BUG, Kind.STOPPED):
         for state in State:
             argv = f"--state {kind.value}={state.name.lower()}"
@@ -120,7 +120,7 @@ def test_run_check_implausible_clock_does_not_evaluate_dates(
     for result in (rejected, accepted):
         assert result.state is State.UNKNOWN
         assert result.status.startswith("local clock is implausible (2001-01-01 00:00 UTC)")
-        assert result.lines[0].startswith("kind: config")
+        assert result.long_output[0].startswith("kind: config")
 
 
 def test_run_check_implausible_clock_keeps_other_failures(monkeypatch: pytest.MonkeyPatch) -> None:

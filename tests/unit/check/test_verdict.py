@@ -7,6 +7,7 @@ import nagiosplugin
 import pytest
 
 from check_pop3_plus.check.verdict import AddressResult, Verdict, of_error
+from check_pop3_plus.messages.hints import Advice
 from check_pop3_plus.model.failures import config_error
 from check_pop3_plus.model.report import CertificateFacts
 from check_pop3_plus.model.sanitised_text import sanitise
@@ -29,7 +30,9 @@ def test_masked_leaves_the_secret_in_no_field_of_the_json() -> None:
         said,
         (),
         (f"transcript: S: -ERR {SECRET}",),
-        suffix=f" ({SECRET})",
+        remarks=(SECRET,),
+        place=SECRET,
+        advice=(Advice(f"kind: {SECRET}", (f"try: {SECRET}",)),),
         addresses=(AddressResult("192.0.2.1", 110, "greeting", "greeting", said, None),),
         certificate=facts,
         intermediate=facts,
@@ -38,9 +41,9 @@ def test_masked_leaves_the_secret_in_no_field_of_the_json() -> None:
 
     text = json.dumps(json_text.result(verdict.masked(Masker([SECRET.encode()]).mask)))
 
-    assert json.dumps(json_text.result(verdict)).count(SECRET) == 11
+    assert json.dumps(json_text.result(verdict)).count(SECRET) == 14
     assert SECRET not in text
-    assert text.count("***") == 11
+    assert text.count("***") == 14
 
 
 @pytest.mark.parametrize(

@@ -41,22 +41,22 @@ def test_success_in_tls_has_version_and_lifetime(argv: str, addition: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("argv", "warning"),
+    ("argv", "warnings"),
     [
-        ("--auth plain --allow-insecure-login", ", cleartext login"),
-        ("-S --verify chain --allow-insecure-login", ", unverified TLS login"),
-        ("-S", ""),
+        ("--auth plain --allow-insecure-login", ["cleartext login"]),
+        ("-S --verify chain --allow-insecure-login", ["unverified TLS login"]),
+        ("-S", []),
     ],
 )
-def test_insecure_names_a_login_without_verified_tls(argv: str, warning: str) -> None:
+def test_remarks_name_a_login_without_verified_tls(argv: str, warnings: list[str]) -> None:
     """The status line shows that the password was exposed."""
     logged_in = session()
     logged_in.login_began = True
 
     line = status_line(logged_in, argv=f"-U monitor --password-file f {argv}")
 
-    assert line.insecure() == warning
-    assert status_line(session(), argv=f"-U monitor --password-file f {argv}").insecure() == ""
+    assert line.remarks() == tuple(warnings)
+    assert status_line(session(), argv=f"-U monitor --password-file f {argv}").remarks() == ()
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_failure_of_a_stopped_run_names_the_phase() -> None:
 
 def test_status_line_of_an_ipv6_host_has_brackets() -> None:
     """The port must not look like a part of the address."""
-    assert status_line(host="2001:db8::1").place([]) == " ([2001:db8::1]:110)"
+    assert status_line(host="2001:db8::1").place([]) == "[2001:db8::1]:110"
 
 
 @pytest.mark.parametrize(
@@ -112,12 +112,12 @@ LONG = "x" * 63 + "." + "y" * 60
 @pytest.mark.parametrize(
     ("addresses", "host", "text"),
     [
-        ((), "pop.example.org", " (pop.example.org:110)"),
-        ((IPV4,), "192.0.2.1", " (192.0.2.1:110)"),
-        ((IPV6,), "2001:db8::1", " ([2001:db8::1]:110)"),
-        ((IPV4, IPV6), "pop.example.org", " (pop.example.org:110: 192.0.2.1, [2001:db8::1])"),
-        ((IPV4, IPV4), "pop.example.org", " (pop.example.org:110: 192.0.2.1)"),
-        ((IPV4, IPV6), LONG, f" ({LONG[:97]}...:110)"),
+        ((), "pop.example.org", "pop.example.org:110"),
+        ((IPV4,), "192.0.2.1", "192.0.2.1:110"),
+        ((IPV6,), "2001:db8::1", "[2001:db8::1]:110"),
+        ((IPV4, IPV6), "pop.example.org", "pop.example.org:110: 192.0.2.1, [2001:db8::1]"),
+        ((IPV4, IPV4), "pop.example.org", "pop.example.org:110: 192.0.2.1"),
+        ((IPV4, IPV6), LONG, f"{LONG[:97]}...:110"),
     ],
 )
 def test_place_names_host_port_and_addresses(
@@ -132,7 +132,7 @@ def test_place_names_at_most_three_addresses() -> None:
     many = [Session(Address(f"192.0.2.{number}", 110)) for number in range(1, 6)]
 
     assert status_line().place(many) == (
-        " (pop.example.org:110: 192.0.2.1, 192.0.2.2, 192.0.2.3 and 2 more)"
+        "pop.example.org:110: 192.0.2.1, 192.0.2.2, 192.0.2.3 and 2 more"
     )
 
 

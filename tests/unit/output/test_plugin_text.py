@@ -29,13 +29,13 @@ def test_status_line_is_cut_at_200_characters() -> None:
 
 
 def test_status_line_is_cut_before_the_suffix() -> None:
-    """The number of failed attempts is never cut off."""
-    suffix = ", 3 of 3 attempts failed"
+    """The number of failed attempts and the place are never cut off."""
+    verdict = Verdict(
+        State.CRITICAL, "x" * 300, remarks=("3 of 3 attempts failed", "y"), place="z:110"
+    )
 
-    line = Verdict(State.CRITICAL, "x" * 300, suffix=suffix).line
-
-    assert len(line) == STATUS_LIMIT
-    assert line.endswith("x..." + suffix)
+    assert len(verdict.line) == STATUS_LIMIT
+    assert verdict.line.endswith("x..., 3 of 3 attempts failed, y (z:110)")
 
 
 @pytest.mark.parametrize(

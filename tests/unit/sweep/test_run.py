@@ -241,7 +241,9 @@ def test_address_has_no_more_connections_during_a_diagnosis(tmp_path: Path, crow
 
     assert [each.verdict.state for each in outcomes] == [State.CRITICAL] * 3
     for outcome in outcomes:
-        assert "likely cause: the server speaks plain text" in "\n".join(outcome.verdict.lines)
+        assert "likely cause: the server speaks plain text" in "\n".join(
+            outcome.verdict.long_output
+        )
     assert crowd.most["connections"] <= 2
 
 

@@ -7,7 +7,8 @@ import pytest
 from check_pop3_plus.model.failures import Placed, ProbeError
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.settings import Expectation, Settings, Sweep, Thresholds
-from check_pop3_plus.options import parser
+from check_pop3_plus.options import parser, settings_builder
+from check_pop3_plus.options.table import Given
 from check_pop3_plus.sweep import services
 from check_pop3_plus.sweep.services import Service
 
@@ -34,7 +35,9 @@ def refused(tmp_path: Path, text: str) -> list[str]:
     return [error.placed_message for error in read if isinstance(error, ProbeError)]
 
 
-TEXT = "[a!b]\ntimeout = 3\nexpect = two\n[DEFAULT]\ntimeout = 9\nexpect = one\n"
+TEXT = (
+    "[DEFAULT]\ntimeout = 9\n[a!b]\ntimeout = 3\nexpect = two\n[DEFAULT]\nport = 7\nexpect = one\n"
+)
 
 
 def test_service_option_in_default_and_section_is_merged(tmp_path: Path) -> None:
@@ -42,6 +45,7 @@ def test_service_option_in_default_and_section_is_merged(tmp_path: Path) -> None
     [settings] = read(tmp_path, TEXT)
 
     assert settings.limits.timeout == 3
+    assert settings.target.port == 7
     assert settings.expect.texts == ("one", "two")
 
 
@@ -85,8 +89,9 @@ def test_service_key_with_an_empty_value_does_not_take_the_next_line(tmp_path: P
     ("line", "message"),
     [
         ("prot = 1", "unknown option --prot; did you mean --port?"),
-        ("extra-opts = x", "extra-opts is only allowed"),
+        ("extra-opts = x", "extra-opts is only allowed on the command line"),
         ("help", "--help and --version are only allowed on the command line"),
+        ("output = json", "--output is only allowed for a single check ({}, line 2)"),
     ],
 )
 def test_service_with_a_wrong_line_in_default_is_refused(
@@ -95,8 +100,79 @@ def test_service_with_a_wrong_line_in_default_is_refused(
     """DEFAULT is part of every section; a section that is wrong itself has its own message."""
     first, second = refused(tmp_path, f"[DEFAULT]\n{line}\n[a!b]\n[wrong]\n")
 
-    assert message in first
-    assert "HOST!SERVICE" in second
+    assert first.startswith(message.format(tmp_path / "sweep.ini"))
+    assert second.startswith("section name is not HOST!SERVICE")
+
+
+@pytest.mark.parametrize(
+    ("data", "mode", "message"),
+    [
+        (b"", 0o600, "no section [HOST!SERVICE] in {}"),
+        (b"[DEFAULT]\nssl\n", 0o600, "no section [HOST!SERVICE] in {}"),
+        (b"port = 1\n[a!b]\n", 0o600, "option before the first [section] ({}, line 1)"),
+        (b"[DEFAULT]\n= 1\n[a!b]\n", 0o600, "neither [section] nor key = value ({}, line 2)"),
+        (b"[a!b]\n[deFault]\n", 0o600, "section [deFault]: did you mean [DEFAULT]? ({}, line 2)"),
+        (b"[a!b]\npassword-command = x\n", 0o620, "sweep file {} has a password-command and is "),
+        (bytes(services.FILE_LIMIT + 1), 0o600, "sweep file {} is larger than 16 MiB"),
+    ],
+    ids=range(7),
+)
+def test_file_that_is_wrong_as_a_whole_is_refused(
+    data: bytes, mode: int, message: str, tmp_path: Path
+) -> None:
+    """One that others can write may not start commands."""
+    path = tmp_path / "sweep.ini"
+    path.write_bytes(data)
+    path.chmod(mode)
+
+    with pytest.raises(ProbeError) as raised:
+        services.read(Sweep(str(path)))
+
+    assert raised.value.placed_message.startswith(message.format(path))
+
+
+def test_service_has_a_host_and_a_description(tmp_path: Path) -> None:
+    """They are separated by the first exclamation mark; bytes that are no UTF-8 do not matter."""
+    path = tmp_path / "sweep.ini"
+    path.write_bytes(b"; \xff\n[a.example!b!c]\nexpect = \xff\n[!b]\n[a!]\n[\x1b!b]\n")
+    service, *wrong = services.read(Sweep(str(path)))
+
+    assert (service.host, service.description) == ("a.example", "b!c")
+    assert isinstance(services.Builder().settings_of(service), Settings)
+    assert [each.name for each in wrong] == ["!b", "a!", "?!b"]
+    for each in wrong:
+        assert each.error
+        assert each.error.message == "section name is not HOST!SERVICE (or DEFAULT)"
+
+
+@pytest.mark.parametrize(
+    ("default", "section", "arguments", "address"),
+    [
+        ("", "", (), "a.example"),
+        ("hostname = B.example", "", (), "b.example"),
+        ("hostname = b.example", "H = c.example\nH = d.example", (), "d.example"),
+        ("connect-to = 192.0.2.1", "hostname = b.example", (), "192.0.2.1"),
+        ("", "hostname = b.example", ("--connect-to", "C.example"), "c.example"),
+        ("hostname = b.example", "no such key", (), "b.example"),
+        ("no such key", "", (), "a.example"),
+    ],
+)
+def test_address_of_a_service_is_known_before_its_check(
+    default: str, section: str, arguments: tuple[str, ...], address: str, tmp_path: Path
+) -> None:
+    """As far as its options are valid: all services of one address have one worker."""
+    [service] = found(tmp_path, f"[DEFAULT]\n{default}\n[A.example!x]\n{section}\n", *arguments)
+
+    assert services.address_of(service) == address
+
+
+def test_options_of_services_are_those_of_all_layers(tmp_path: Path) -> None:
+    """Flags of one letter are not among those that are asked for."""
+    text = "[DEFAULT]\nssl\n[a!b]\n--diagnose = tcp\n[a!c]\nport = 1\n"
+
+    names = services.options_of(found(tmp_path, text, "--all-addresses"))
+
+    assert names == {"--ssl", "--diagnose", "--port", "--all-addresses"}
 
 
 def test_values_of_an_option_come_from_all_layers(tmp_path: Path) -> None:
@@ -116,6 +192,10 @@ def test_values_of_an_option_come_from_all_layers(tmp_path: Path) -> None:
         ("[a!b]\nssl\nstarttls\n", "-S and --starttls cannot be combined", 2),
         ("[a!b]\npassword-file = x\n", "--password-file needs -U", 2),
         ("[a!b]\nc = 3\nw = 5\n", "--critical 3 is below --warning 5", 2),
+        ("[a!b]\nusername = u\nssl\n", "no password given: use --password-file", 2),
+        ("[a!b]\n= 1\n= 2\n", "neither [section] nor key = value", 2),
+        ("[a!b]\n[a!b]\n", "duplicate section", 2),
+        ("[a!b]\n[x]\n", "section name is not HOST!SERVICE (or DEFAULT)", 2),
     ],
 )
 def test_service_with_a_wrong_value_names_file_and_line(
@@ -178,15 +258,20 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-@pytest.mark.parametrize("key", ["", "hostname = ", "H = ", "--hostname = "])
-@pytest.mark.parametrize("default", ["", "[DEFAULT]\nhostname = default.example\n"])
+@pytest.mark.parametrize("is_common", [False, True], ids=["", "common"])
+@pytest.mark.parametrize("default", ["", "hostname = default.example\n"], ids=["", "default"])
 def test_settings_are_the_same_when_built_once_for_many_hosts(
-    tmp_path: Path, options: str, key: str, default: str
+    tmp_path: Path, options: str, is_common: bool, default: str
 ) -> None:
     """Sections that differ in the host alone share their settings."""
-    lines = (f"{key}{host}\n" if key else "" for host in HOSTS)
-    sections = [f"[{host}!x]\n{line}{options}" for host, line in zip(HOSTS, lines, strict=True)]
-    listed = found(tmp_path, default + "".join(sections))
+    keys = ("", "hostname = {}\n", "H = {}\n", "--hostname = {}\n")
+    sections = (
+        f"[{host}!{number}]\n{key.format(host)}{'' if is_common else options}"
+        for number, key in enumerate(keys)
+        for host in HOSTS
+    )
+    common = f"[DEFAULT]\n{default}{options if is_common else ''}"
+    listed = found(tmp_path, common + "".join(sections))
     builder = services.Builder()
 
     for service in listed:
@@ -198,3 +283,63 @@ def test_settings_are_the_same_when_built_once_for_many_hosts(
             assert isinstance(shared, Settings)
             assert shared == own
             assert places(shared) == places(own)
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the ports of all settings that are built."""
+    ports: list[int] = []
+    settings = settings_builder.settings
+
+    def counted(given: Given) -> Settings:
+        made = settings(given)
+        ports.append(made.target.port)
+        return made
+
+    monkeypatch.setattr(settings_builder, "settings", counted)
+    return ports
+
+
+def test_settings_are_built_once_for_equal_options(
+    tmp_path: Path, built: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not more than some are kept; the name of the host is not one of these options."""
+    monkeypatch.setattr(services, "_DISTINCT", 2)
+    rows = zip((1, 2, 1, 3, 3, 1), ("H", "-H", "hostname", "-H", "--hostname", "H"), strict=True)
+    text = "".join(f"[{n}!x]\n{key} = n{n}\np = {port}\n" for n, (port, key) in enumerate(rows))
+    builder = services.Builder()
+    made = [builder.settings_of(service) for service in found(tmp_path, text)]
+
+    assert [each.target.port for each in made if isinstance(each, Settings)] == [1, 2, 1, 3, 3, 1]
+    assert [each.target.hostname[:1] for each in made if isinstance(each, Settings)] == ["n"] * 6
+    assert built == [1, 2, 3, 1]
+
+
+LOGIN = "username = u\nallow-insecure-login\n"
+OAUTH = "auth = xoauth2\noauth-client-id = x\noauth-client-secret-file = /s\nssl\n"
+
+
+@pytest.mark.parametrize(
+    ("default", "line", "is_shared"),
+    [
+        *(("", line, True) for line in ("p = 1", "-p = 1", "port = 1", "--port = 1", "ssl")),
+        ("ssl", "ca-file = /f", False),
+        ("ssl", "ca-path = /d", False),
+        ("ssl", "sni = x.example", False),
+        ("", "connect-to = 192.0.2.1", False),
+        ("connect-to = 192.0.2.1", "4", True),
+        ("", "4", False),
+        (LOGIN, "password-command = /c", False),
+        (LOGIN + OAUTH, "oauth-token-url = https://x/", False),
+    ],
+)
+def test_settings_that_a_check_names_with_their_line_are_not_shared(
+    default: str, line: str, is_shared: bool, tmp_path: Path, built: list[int]
+) -> None:
+    """They stand on another line in each section."""
+    text = f"[DEFAULT]\n{default}\n[a!x]\n{line}\n[b!x]\n{line}\n"
+    builder = services.Builder()
+    for service in found(tmp_path, text):
+        assert isinstance(builder.settings_of(service), Settings)
+
+    assert len(built) == 2 - is_shared

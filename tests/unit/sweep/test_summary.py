@@ -5,7 +5,10 @@ from itertools import permutations
 
 import pytest
 
-from check_pop3_plus.check.verdict import Verdict
+from check_pop3_plus.check.verdict import STATUS_LIMIT, Verdict
+from check_pop3_plus.messages.hints import Advice
+from check_pop3_plus.model.failures import Place
+from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import CommandFile, State, Sweep
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
@@ -13,6 +16,7 @@ from check_pop3_plus.sweep.summary import Tally, as_text, summary_as_json
 
 NAMES = ("d!pop", "b!pop", "c!pop", "a!pop")
 SERVICES = [Service(name) for name in NAMES]
+Y = Advice("kind: y")
 
 
 def verdict(outcomes: list[Outcome], refusal: str | None = None) -> Verdict:
@@ -40,14 +44,14 @@ def test_verdict_does_not_depend_on_the_order_of_completion(
     assert all(each == found[0] for each in found)
     of_services = [line.split(": ")[1] for line in found[0].lines]
     assert of_services == ([] if refusal and is_readable else list(NAMES))
-    assert "(d!pop, b!pop, c!pop and 1 more)" in found[0].status
+    assert "(4 services: d!pop, b!pop, c!pop, ...)" in found[0].status
 
 
 def test_verdict_orders_lines_by_state_first() -> None:
     """The worst services come first."""
     states = (State.WARNING, State.UNKNOWN, State.CRITICAL)
     outcomes = [
-        Outcome(service, Verdict(state, f"{state.name} x", lines=("kind: y", "see: z")))
+        Outcome(service, Verdict(state, f"{state.name} x", lines=("see: z",), advice=(Y,)))
         for service, state in zip(SERVICES, states, strict=False)
     ]
 
@@ -60,29 +64,29 @@ def test_verdict_orders_lines_by_state_first() -> None:
     )
 
 
-def test_line_of_a_service_ends_its_status_as_a_check_does() -> None:
-    """Attempts and an insecure login follow, and the place, unless the name has the host."""
-    failed = "3 of 3 attempts failed, cleartext login"
-    suffixes = (
-        f", {failed} (mail.example.org:110)",
-        " (mail.example.org:110)",
-        f", {failed} (c:1)",
-    )
+def test_line_of_a_service_has_what_line_1_has_not() -> None:
+    """Attempts and an insecure login, and the place, unless the name has the host."""
+    failed = ("3 of 3 attempts failed", "cleartext login")
     outcomes = [
         Outcome(
-            service, Verdict(state, f"{state.name} x", suffix=suffix, lines=("try: x", "kind: y"))
+            service,
+            Verdict(
+                state, f"{state.name} x", remarks=remarks, place=f"{host}:1", host=host
+            ).replace(advice=(Advice("kind: y", (f"try: {state.name} {host}",)),)),
         )
         for state in (State.CRITICAL, State.WARNING)
-        for service, suffix in zip(SERVICES, suffixes, strict=False)
+        for service, remarks, host in zip(SERVICES, (failed, (), failed), "mmc", strict=False)
     ]
 
     assert verdict(outcomes).lines == (
-        f"critical: d!pop: {failed} (mail.example.org:110); try: x; kind: y",
-        "critical: b!pop (mail.example.org:110): try: x; kind: y",
-        f"critical: c!pop: {failed}; try: x; kind: y",
-        f"warning: d!pop: WARNING x, {failed} (mail.example.org:110); try: x; kind: y",
-        "warning: b!pop: WARNING x (mail.example.org:110); try: x; kind: y",
-        f"warning: c!pop: WARNING x, {failed}; try: x; kind: y",
+        "critical: d!pop (m:1): 3 of 3 attempts failed, cleartext login; try: CRITICAL m; kind: y",
+        "critical: b!pop (m:1): kind: y",
+        "critical: c!pop: 3 of 3 attempts failed, cleartext login; try: CRITICAL c; kind: y",
+        "warning: d!pop (m:1): WARNING x, 3 of 3 attempts failed, cleartext login; try: WARNING m;"
+        " kind: y",
+        "warning: b!pop (m:1): WARNING x; kind: y",
+        "warning: c!pop: WARNING x, 3 of 3 attempts failed, cleartext login; try: WARNING c;"
+        " kind: y",
     )
 
 
@@ -101,7 +105,7 @@ def test_text_names_every_service_without_a_submitted_result() -> None:
     names = [each.name for each in services]
     wrong, _, total = head.partition(" | ")[0].rpartition("; ")
     assert wrong.startswith(
-        "POP3 CRITICAL - not submitted: HTTP 404 (host0!pop3, host1!pop3, host2!pop3 and 897 more);"
+        "POP3 CRITICAL - not submitted: HTTP 404 (900 services: host0!pop3, ...);"
     )
     counts = "2000 CRITICAL, 1000 not done, 1000 not submitted"
     assert total == f"3000 services in 1.0 s: {counts}"
@@ -136,7 +140,7 @@ def test_reason_of_most_services_comes_first() -> None:
     """An outage of many servers has one reason, and the first characters name it."""
     messages = ("no greeting within 10 s", *["connection refused"] * 3)
     outcomes = [
-        Outcome(service, Verdict(State.CRITICAL, text, suffix=" (mail.example.org:995)"))
+        Outcome(service, Verdict(State.CRITICAL, text, place="mail.example.org:995"))
         for service, text in zip(SERVICES, messages, strict=True)
     ]
 
@@ -149,23 +153,123 @@ def test_reason_of_most_services_comes_first() -> None:
 def test_reason_that_is_long_leaves_space_for_names_and_counts() -> None:
     """The line of the service then has it in full."""
     long = "login of monitor rejected: [AUTH] " + "Authentication failed. " * 5
-    made = verdict([Outcome(SERVICES[0], Verdict(State.CRITICAL, long, lines=("kind: x",)))])
+    made = verdict([Outcome(SERVICES[0], Verdict(State.CRITICAL, long, advice=(Y,)))])
 
     assert "... (d!pop); not done within 50 s (b!pop, c!pop, a!pop)" in made.line
     assert made.line.endswith("; 4 services in 1.0 s: 1 CRITICAL, 3 not done")
-    assert made.lines == (f"critical: d!pop: {long}; kind: x",)
+    assert made.lines == (f"critical: d!pop: {long}; kind: y",)
 
 
 def test_long_output_without_space_for_hints_names_all_services() -> None:
     """A hint that is left out can be looked up by its kind; a service cannot."""
     services = [Service(f"host{number}!pop3") for number in range(200)]
     tally = Tally(services, Sweep("x.ini"))
-    lines = ("try: " + "look here " * 20, "kind: refused")
-    for each in services:
-        tally.add(Outcome(each, Verdict(State.CRITICAL, "down", lines=lines)))
+    for number, each in enumerate(services):
+        advice = Advice("kind: refused", (f"try: host {number}: {'look here ' * 20}",))
+        outcome = Verdict(State.CRITICAL, "down", remarks=("x",), place="m:1", advice=(advice,))
+        tally.add(Outcome(each, outcome))
 
     assert tally.verdict(1.0).lines == tuple(
         f"critical: {each.name}: kind: refused" for each in services
+    )
+
+
+def line_1_of(failed: list[Verdict], names: str = "mx{}.example.org!POP3") -> str:
+    """Return line 1 of a sweep with these failures, and 5 services that are OK."""
+    services = [Service(names.format(number)) for number in range(len(failed) + 5)]
+    tally = Tally(services, Sweep("/etc/sweep.ini"))
+    for service, made in zip(services, failed + [Verdict(State.OK, "fine")] * 5, strict=True):
+        tally.add(Outcome(service, made))
+    return tally.verdict(10.0).line
+
+
+UNTRUSTED = "certificate not trusted: issuer CN=Example CA unknown, server sent 1 certificate"
+UNLIKE = [
+    Verdict(State.CRITICAL, text, kinds=(kind,))
+    for text, kind in (
+        ("connection refused", "refused"),
+        (UNTRUSTED, "untrusted"),
+        ("login of monitor rejected: [AUTH] Authentication failed.", "credentials"),
+        ("no greeting within 10 s", "timeout"),
+    )
+]
+SLOW = [
+    Verdict(State.CRITICAL, f"answered in {each}.5 s (limit 5 s)", kinds=("slow",))
+    for each in range(6, 36)
+]
+INVALID = [
+    Verdict(State.UNKNOWN, "config: no x", place=Place(printable(path), line), kinds=("config",))
+    for path, line in (("/etc/sweep.ini", 7), ("/etc/other.ini", 7))
+]
+
+
+@pytest.mark.parametrize(
+    ("failed", "line"),
+    [
+        (UNLIKE[:1], "connection refused (mx0.example.org!POP3)"),
+        (UNLIKE[:1] * 2, "connection refused (mx0.example.org!POP3, mx1.example.org!POP3)"),
+        (
+            UNLIKE[:1] * 30,
+            "connection refused (30 services: mx0.example.org!POP3, mx1.example.org!POP3,"
+            " mx2.example.org!POP3, ...)",
+        ),
+        (
+            UNLIKE[::3],
+            "connection refused (mx0.example.org!POP3); no greeting within 10 s"
+            " (mx1.example.org!POP3)",
+        ),
+        (
+            UNLIKE[::3] * 3,
+            "connection refused (3 services: mx0.example.org!POP3, ...); no greeting within 10 s"
+            " (3 services: mx1.example.org!POP3, ...)",
+        ),
+        (
+            UNLIKE,
+            "connection refused (mx0.example.org!POP3); certificate not trusted: issuer CN=Example"
+            " CA unknown,... (mx1.example.org!POP3); and 2 more services",
+        ),
+        (
+            UNLIKE[:3],
+            "connection refused (mx0.example.org!POP3); certificate not trusted: issuer CN=Example"
+            " CA unknown,... (mx1.example.org!POP3); and 1 more service",
+        ),
+        (
+            SLOW,
+            "answered in 6.5 s (limit 5 s) (kind slow, 30 services: mx0.example.org!POP3,"
+            " mx1.example.org!POP3, mx2.example.org!POP3, ...)",
+        ),
+        (
+            [*SLOW[:3], UNLIKE[0]],
+            "answered in 6.5 s (limit 5 s) (kind slow, 3 services: mx0.example.org!POP3, ...);"
+            " connection refused (mx3.example.org!POP3)",
+        ),
+        (INVALID[:1], "config: no x (line 7: mx0.example.org!POP3)"),
+        (INVALID[1:], "config: no x (/etc/other.ini, line 7: mx0.example.org!POP3)"),
+        (
+            INVALID[:1] * 4,
+            "config: no x (line 7, 4 services: mx0.example.org!POP3, mx1.example.org!POP3,"
+            " mx2.example.org!POP3, ...)",
+        ),
+    ],
+)
+def test_line_1_names_a_service_behind_each_reason(failed: list[Verdict], line: str) -> None:
+    """What does not fit is counted; those of a kind are one reason if that saves space."""
+    made = line_1_of(failed)
+
+    state, number = failed[0].state.name, len(failed)
+    total = f"{number + 5} services in 10.0 s: 5 OK, {number} {state}"
+    assert made == f"POP3 {state} - {line}; {total}"
+    assert len(made) <= STATUS_LIMIT
+
+
+def test_line_1_with_long_names_keeps_a_reason_and_the_counts() -> None:
+    """The reason is cut to 40 characters, not further."""
+    made = line_1_of(UNLIKE[1:2] * 9 + UNLIKE[:1], "m" * 70 + "{}!POP3")
+
+    assert made == (
+        "POP3 CRITICAL - certificate not trusted: issuer CN=Exam... (9 services: "
+        f"{'m' * 57}..., ...);"
+        " and 1 more service; 15 services in 10.0 s: 5 OK, 10 CRITICAL"
     )
 
 

@@ -6,23 +6,25 @@ import json
 import os
 import re
 import select
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Semaphore
 
 import pytest
 
-from check_pop3_plus.check.verdict import Figure, Verdict
+from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.failures import ProbeError
-from check_pop3_plus.model.settings import CommandFile, JsonLines, MetricsFile, State, Sweep
+from check_pop3_plus.model.settings import JsonLines, MetricsFile, State, Sweep
+from check_pop3_plus.support import deadline
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.sweep import summary
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
 from check_pop3_plus.sweep.targets import (
     json_target,
-    nagios_target,
     submission,
 )
 from tests.support.submission import refusals
@@ -82,13 +84,17 @@ def test_metrics_of_a_complete_sweep_replace_the_file(tmp_path: Path) -> None:
 def test_metrics_of_two_sections_with_one_name_are_of_the_valid_one(tmp_path: Path) -> None:
     """In any order: node_exporter refuses duplicate series."""
     valid, invalid = outcome(), outcome(state=State.UNKNOWN, is_readable=False)
-    for order in ((valid, invalid), (invalid, valid)):
+    for order, state in (
+        ((valid, invalid), "OK"),
+        ((invalid, valid), "OK"),
+        ((invalid,), "UNKNOWN"),
+    ):
         target = opened(tmp_path / "pop3.prom")
         assert target.takes_invalid
         for each in order:
             target.submit(each)
         target.complete(0)
-        assert states_of(tmp_path / "pop3.prom") == ["OK"]
+        assert states_of(tmp_path / "pop3.prom") == [state]
 
 
 def test_metrics_of_an_interrupted_sweep_leave_the_old_file(tmp_path: Path) -> None:
@@ -195,10 +201,13 @@ def test_json_line_written_in_part_is_removed_from_a_file(
     file = os.open(path, os.O_RDWR)
     os.lseek(file, 0, os.SEEK_END)
     Disk(monkeypatch, free)
+    target = standard_output()
     with as_standard_output(file):
-        said = refusals(standard_output(), outcome(), outcome("c!d"))
+        refusal = target.send(outcome(), 0)
+        assert path.read_text() == "before\n"
+        assert target.send(outcome("c!d"), 0) is None
 
-    assert said == ["cannot write to standard output: No space left on device", None]
+    assert refusal == "cannot write to standard output: No space left on device"
     first, second = path.read_text().splitlines()
     assert first == "before"
     assert json.loads(second)["host"] == "c"
@@ -252,97 +261,145 @@ def test_json_lines_that_nobody_reads_end_at_the_deadline() -> None:
     os.close(reader)
 
 
-# --- Nagios ------------------------------------------------------------------------------------
-
-
-def commands(tmp_path: Path, *outcomes: Outcome) -> list[str]:
-    """Return the external commands for some outcomes."""
-    path = tmp_path / "nagios.cmd"
-    os.mkfifo(path)
-    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    assert refusals(submission.open_target(CommandFile(str(path)), soon()), *outcomes) == [
-        None for _ in outcomes
-    ]
-    text = os.read(reader, 1 << 20).decode()
-    os.close(reader)
-    return text.splitlines(keepends=True)
-
-
-def test_nagios_command_is_cut_at_a_figure(tmp_path: Path) -> None:
-    """Half a number is another number; the line break counts."""
-    figures = tuple(Figure(f"x{n:03}", 1) for n in range(250))
-    for length in range(2300, 2308):  # wherever the limit falls inside a figure
-        verdict = Verdict(State.OK, "t", figures)
-        folder = tmp_path / str(length)
-        folder.mkdir()
-        [line] = commands(folder, Outcome(Service("a!" + "b" * length), verdict, ended=12.6))
-        assert nagios_target.LINE_LIMIT - 8 < len(line) <= nagios_target.LINE_LIMIT
-        assert re.search(r" x[0-9]{3}=1\n$", line), line[-20:]
-
-
-def test_nagios_command_longer_by_its_line_break_is_cut(tmp_path: Path) -> None:
-    """A pipe takes the limit at once, not a byte more."""
-    head = len("[13] PROCESS_SERVICE_CHECK_RESULT;a;;0;POP3 OK - t | x=1")
-    name = "a!" + "b" * (nagios_target.LINE_LIMIT - head)
-    verdict = Verdict(State.OK, "t", (Figure("x", 1),))
-
-    [line] = commands(tmp_path, Outcome(Service(name), verdict, ended=12.6))
-
-    assert line.endswith(" - t |\n")
-
-
-def test_nagios_command_has_as_many_whole_lines_as_fit(tmp_path: Path) -> None:
-    """The lines after the first that does not fit are left out, also short ones."""
-    head = len("[13] PROCESS_SERVICE_CHECK_RESULT;a;b;0;POP3 OK - t\\n")
-    for spare, is_in in ((1, True), (0, False)):
-        folder = tmp_path / str(spare)
-        folder.mkdir()
-        lines = ("y" * (nagios_target.LINE_LIMIT - head - spare), "short")
-        verdict = Verdict(State.OK, "t", lines=lines, is_verbose=True)
-        [line] = commands(folder, Outcome(Service("a!b"), verdict, ended=12.6))
-        assert ("y" in line) == is_in, len(line)
-        assert "short" not in line
-        assert line.endswith("\n")
-
-
-def test_nagios_pipe_replaced_by_a_file_is_not_written(tmp_path: Path) -> None:
-    """It is checked again after it is opened, is no terminal of the process, and is closed."""
-    path = tmp_path / "nagios.cmd"
-    os.mkfifo(path)
-    target = nagios_target.open_target(CommandFile(str(path)), soon())
-    path.unlink()
-    path.touch()
-    before = os.listdir("/proc/self/fd")
-
-    with pytest.raises(submission.NotDelivered, match=f"^cannot write to {path}: not a FIFO$"):
-        target.send(outcome(), 0)
-
-    assert path.read_bytes() == b""
-    assert os.listdir("/proc/self/fd") == before
-
-
 # --- patience ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let the clock show the sum of all pauses, which take no time."""
+    made: list[float] = []
+    for module in (submission, deadline):
+        monkeypatch.setattr(module, "Clock", lambda: 100 + sum(made))
+    monkeypatch.setattr(time, "sleep", made.append)
+    return made
 
 
 class Flaky(submission.Target):
     """Accepts each result after as many failures as `failures` has for it."""
 
-    longest_pause = 0.05
-
-    def __init__(self, failures: list[int]) -> None:
-        super().__init__(soon())
-        self._failures = failures
+    def __init__(self, *failures: int, seconds: float = 100, is_final: bool = False) -> None:
+        super().__init__(Deadline(100 + seconds))
+        self._failures = [*failures]
+        self._is_final = is_final
+        self.tries = 0
 
     def send(self, outcome: Outcome, resends: int) -> str | None:
+        self.tries += 1
         if resends < self._failures[0]:
+            if self._is_final:
+                raise submission.NotDelivered("down", is_final=True)
             raise submission.NotDelivered("down")
         self._failures.pop(0)
         return None
 
 
-def test_patience_after_a_success_starts_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two short failures of a receiver are not one long failure."""
-    monkeypatch.setattr(submission, "PATIENCE_SECONDS", 0.4)
+def test_pause_doubles_up_to_the_longest(pauses: list[float]) -> None:
+    """Each result begins with a short one."""
+    assert refusals(Flaky(7, 0, 1), *map(outcome, "abc")) == [None] * 3
+    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 2, 2, 0.1]
 
-    assert refusals(Flaky([5, 5, 5]), *(outcome(f"h{n}!x") for n in range(3))) == [None] * 3
-    assert refusals(Flaky([99]), outcome()) == ["down"]
+
+@pytest.mark.parametrize(
+    ("longest_pause", "seconds", "is_final", "count"),
+    [(0.0625, 100, False, 160), (0.0625, 1, False, 15), (2, 100, True, 0)],
+    ids=["patience", "end of the sweep", "final"],
+)
+def test_patience_ends_for_all_results(
+    longest_pause: float, seconds: float, is_final: bool, count: int, pauses: list[float]
+) -> None:
+    """After 10 s, where no other try fits before the deadline, or where none can help."""
+    target = Flaky(999, seconds=seconds, is_final=is_final)
+    target.longest_pause = longest_pause
+
+    assert refusals(target, outcome(), outcome()) == ["down", "down"]
+    assert pauses == [longest_pause] * count
+    assert target.tries == count + 1
+
+
+def test_patience_after_a_success_starts_again(pauses: list[float]) -> None:
+    """Several short failures of a receiver are not one long failure."""
+    target = Flaky(70, 70, 70)
+    target.longest_pause = 0.1
+
+    assert refusals(target, *map(outcome, "abc")) == [None] * 3
+    assert len(pauses) == 210
+
+
+def test_wait_lasts_as_long_as_a_result_is_undecided(pauses: list[float]) -> None:
+    """Or until the deadline."""
+    target = Flaky(0)
+    target.wait(Deadline(101))
+    assert pauses == []
+    target._undecided[0] = outcome()
+    target.wait(Deadline(100.05))
+    assert pauses == pytest.approx([0.02, 0.02, 0.01])
+
+
+class Busy(submission.Target):
+    """Takes its time for each result."""
+
+    senders = 2
+
+    def __init__(self) -> None:
+        super().__init__(soon())
+        self.begun = Semaphore(0)
+        self.release = {name: Semaphore(0) for name in ("a", "no", "b", "c", "d")}
+
+    def send(self, outcome: Outcome, resends: int) -> str | None:
+        name = outcome.service.host
+        self.begun.release()
+        self.release[name].acquire(timeout=5)
+        return "refused" if name == "no" else None
+
+
+def test_thread_is_started_where_results_queue_up() -> None:
+    """Up to `senders`; all end with the target. What is not sent then is named."""
+    target = Busy()
+    before = threading.active_count()
+    running = []
+    for name in target.release:
+        target.submit(outcome(f"{name}!x"))
+        running.append(threading.active_count() - before)
+        if name in ("a", "b"):
+            assert target.begun.acquire(timeout=5)
+    assert running == [1, 1, 2, 2, 2]
+
+    for name in ("a", "no"):
+        target.release[name].release()
+        assert target.begun.acquire(timeout=5)
+    named = {each.service.host: reason for each, reason in target.finish()}
+    for name in "bcd":
+        target.release[name].release()
+
+    assert named == {"no": "refused", **dict.fromkeys("bcd", "the sweep ended first")}
+    limit = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert threading.active_count() == before
+
+
+def test_thread_that_cannot_start_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until then the caller sends."""
+    start, refused = threading.Thread.start, [None]
+    senders = []
+
+    def limited(thread: threading.Thread) -> None:
+        if refused:
+            refused.pop()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    target = Busy()
+    monkeypatch.setattr(
+        target, "send", lambda *_: senders.append(threading.current_thread()), raising=True
+    )
+    here = threading.current_thread()
+
+    target.submit(outcome())
+    assert senders == [here]
+    began = time.monotonic()
+    assert refusals(target, outcome(), outcome()) == [None, None]
+    assert time.monotonic() - began < 0.9
+    assert here not in senders[1:]
+    assert all(each.daemon for each in senders[1:])
