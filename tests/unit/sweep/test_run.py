@@ -21,6 +21,7 @@ from check_pop3_plus.net import resolve
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.support.places import Place, Places
+from check_pop3_plus.sweep import limits
 from check_pop3_plus.sweep import run as sweep_run
 from check_pop3_plus.sweep.outcome import Outcome
 from tests.support.sweeps import run_of
@@ -113,6 +114,30 @@ def test_thread_that_cannot_start_is_started_later(
 
     assert outcome.verdict is FINE
     assert refused == []
+
+
+def test_shortage_holds_threads_back_for_a_second_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more threads are wanted than there are services."""
+    asked: list[tuple[int, int]] = []
+
+    def parallel_checks(_: object, jobs: int, senders: int) -> tuple[int, str]:
+        asked.append((jobs, senders))
+        return jobs, ""
+
+    monkeypatch.setattr(limits, "parallel_checks", parallel_checks)
+    file = tmp_path / "sweep.ini"
+    file.write_text("[a!b]\n[c!d]\n")
+    run = run_of(Sweep(str(file), jobs=9))
+    run_of(Sweep(str(file), jobs=1))
+    assert asked == [(2, 0), (1, 0)]
+    assert run.why_late == ""
+
+    run._hold("no descriptor")
+
+    assert 0.9 < run._hold_until - Clock() <= 1.0
+    assert run.why_late == "no descriptor; lower --jobs, or raise the limit (ulimit)"
 
 
 def caused(error: Exception) -> ProbeError:
