@@ -15,6 +15,7 @@ from check_pop3_plus.model.settings import CommandFile, JsonLines, State, Sweep
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.sweep import main
+from check_pop3_plus.sweep.known_secrets import KnownSecrets
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.run import Workload
 from check_pop3_plus.sweep.summary import Tally
@@ -202,6 +203,7 @@ def test_sweep_reserves_time_for_its_last_results(
     assert ends == [1000 + run_timeout]
     assert [load.deadline.at for load in loads] == [ends[0] - reserved, ends[0]]
     assert [load.senders for load in loads] == [3, 0]
+    assert all(isinstance(load.secrets, KnownSecrets) for load in loads)
 
 
 def test_sweep_whose_target_cannot_be_used_checks_nothing(

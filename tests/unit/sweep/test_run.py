@@ -53,7 +53,10 @@ def swept(
     patch.setattr(sweep_run, "_HOLD_SECONDS", 0.01)
     file = folder / "sweep.ini"
     file.write_text(text)
-    return list(run_of(Sweep(str(file), jobs=1)).outcomes())
+    began = Clock()
+    outcomes = list(run_of(Sweep(str(file), jobs=1)).outcomes())
+    assert Clock() - began < 4.5, "ended at its deadline"
+    return outcomes
 
 
 def test_service_that_lacked_resources_is_tried_again(
@@ -114,6 +117,24 @@ def test_thread_that_cannot_start_is_started_later(
 
     assert outcome.verdict is FINE
     assert refused == []
+
+
+def test_outcomes_are_collected_every_20_ms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A result should not wait for others, and each wake-up costs."""
+    pauses: list[float] = []
+    sleep = time.sleep
+
+    def paused(seconds: float) -> None:
+        if threading.current_thread() is threading.main_thread():
+            pauses.append(seconds)
+        sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", paused)
+    swept(Checks(FINE), tmp_path, monkeypatch)
+
+    assert set(pauses) == {0.02}
 
 
 def test_shortage_holds_threads_back_for_a_second_and_is_named(
