@@ -94,7 +94,7 @@ def test_submit_sends_service_state_and_output_without_perfdata(pki: Pki, client
     }
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/icinga/v1"])
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/icinga/v1", "/X"])
 def test_submit_completes_the_path_of_the_url(path: str, pki: Pki, client: Client) -> None:
     """The URL may contain the API version, and the path of a proxy."""
     with Api(tls=pki.server("good")) as server, client.api(server.port, path) as api:
