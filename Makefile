@@ -53,7 +53,7 @@ SECONDS ?= 60
 TARGETS ?=
 
 .PHONY: help demo venv generated quick test record test-systems soak fuzz bench lint lock audit screenshots \
-	clean servers systems programs sdist deb test-deb rpm bundle test-bundle release
+	clean servers systems programs sdist deb test-deb rpm test-rpm bundle test-bundle release
 
 help:
 	@echo 'make demo           see it work; for your own server add'
@@ -79,6 +79,7 @@ help:
 	@echo 'make sdist deb rpm bundle   packages, in dist: source distribution and wheel; Debian 12 and'
 	@echo '                    13 (as root on Debian); RHEL 9 and 10; archive with all libraries'
 	@echo 'make test-deb       as root on Debian: install, run, upgrade and purge the Debian packages'
+	@echo 'make test-rpm       as root on Debian: install, run and remove the RPM packages in a bare root'
 	@echo 'make test-bundle    as root on Debian: run the archive in a bare root without network'
 	@echo 'make release        as root on Debian: all packages of a tagged version, with checksums'
 	@echo 'make screenshots    as root: retake the pictures of the README'
@@ -216,6 +217,9 @@ test-deb: deb
 
 rpm: sdist
 	@packaging/build-rpm $(BIN)/python $(SDIST) dist
+
+test-rpm: rpm
+	@for suite in bookworm trixie; do packaging/test-rpm $$suite $(ROOTS) dist || exit; done
 
 bundle: sdist
 	@packaging/build-bundle $(BIN)/python $(SDIST:.tar.gz=-py3-none-any.whl) dist

@@ -148,6 +148,6 @@ def _secure_descriptors() -> None:
                 os.fstat(descriptor)
             except OSError:
                 os.open(os.devnull, os.O_RDONLY)
-        null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 2)
         os.close(null)

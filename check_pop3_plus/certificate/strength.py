@@ -16,7 +16,7 @@ _AS_STRONG_AS_RSA = ((512, 15360), (384, 7680), (250, 3072), (224, 2048), (160, 
 # Object identifiers, in hexadecimal. Public keys: RFC 3279, 4055, 5480 and 8410.
 _RSA = ("2a864886f70d010101", "2a864886f70d01010a")
 _DSA, _EC = "2a8648ce380401", "2a8648ce3d0201"
-_EDWARDS = {"2b6570": ("Ed25519", 256), "2b6571": ("Ed448", 448)}
+_EDWARDS = {"2b6570": ("Ed25519", 3072), "2b6571": ("Ed448", 7680)}  # with RSA bits as strong
 # Bits of a curve, by the last number of its identifier: ANSI X9.62, SEC 2, Brainpool (RFC 5639).
 _CURVES = {
     "2a8648ce3d0301": {1: 192, 7: 256},
@@ -65,8 +65,8 @@ def key(fields: Fields) -> Key:
         size = _CURVES[curve[:-1].hex()][curve[-1]]
         return printable("EC {}", size), as_strong(size)
     if number in _EDWARDS:
-        name, size = _EDWARDS[number]
-        return printable(name), as_strong(size)
+        name, strong = _EDWARDS[number]
+        return printable(name), strong
     return printable("of another kind"), None
 
 
@@ -86,9 +86,8 @@ def weakness(key: Key | None, fields: Fields, is_root: bool) -> Printable | None
     The signature of a root does not count, because it is not verified. Raises ValueError or
     LookupError if the signature is unreadable.
     """
-    name, bits = key or (printable(""), None)
-    if bits is not None and bits < _STRONG_BITS:
-        return printable("{} key", name)
+    if key and key[1] is not None and key[1] < _STRONG_BITS:
+        return printable("{} key", key[0])
     hash_name = weak_hash(fields)
     return printable("{} signature", hash_name) if hash_name and not is_root else None
 

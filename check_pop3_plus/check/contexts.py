@@ -85,7 +85,7 @@ class GreetingContext(KindContext):
         expected = settings_of(resource).expect
         greeting: bytes = metric.value.fact
         found = [text.encode("utf-8", "surrogateescape") in greeting for text in expected.texts]
-        if not found or (all(found) if expected.all else any(found)):
+        if (all if expected.all else any)(found):
             return self.fine(metric)
         return self.result(Kind.EXPECT, metric)
 

@@ -72,13 +72,20 @@ def rejection(failure: Failure, chain: Chain, name: str, now: "datetime") -> str
 def cure(failure: Failure, chain: Chain, now: "datetime") -> str | None:
     """Return what to try about a rejected chain, or None if the hint of the kind fits."""
     culprit = _culprit(failure, chain, now)
-    if culprit and culprit != chain.leaf and chain.is_in_store(culprit):
-        return _REPLACE_WEAK if failure.kind is Kind.WEAK else _REPLACE
+    if culprit and culprit != chain.leaf:
+        if failure.kind is Kind.WEAK:
+            return _REPLACE_WEAK if chain.is_in_store(culprit) else _SEND_STRONG
+        if chain.is_in_store(culprit):
+            return _REPLACE
     return chain.cure
 
 
 _REPLACE = "replace it in the trust store of this machine (--ca-file, --ca-path, ca-certificates)"
 _REPLACE_WEAK = "use a CA with a longer key, on the server and in the trust store (--ca-file)"
+_SEND_STRONG = (
+    "install the current intermediate certificate of the CA on the server (longer key, SHA-256"
+    " signature), or a certificate of another CA"
+)
 
 
 def _culprit(failure: Failure, chain: Chain, now: "datetime") -> CertificateFacts | None:
@@ -175,9 +182,9 @@ def description(facts: CertificateFacts, known: str) -> Iterator[str]:
     if named(facts.issuer) not in known:
         yield f"issuer: {named(facts.issuer)}"
     if facts.not_before and facts.not_after:
-        ends = date(facts.not_after)
-        begins = f"{facts.not_before:%Y-%m-%d %H:%M}"
-        yield f"valid: from {begins}" + (" UTC" if ends in known else f" to {ends}")
+        dates = (("from", facts.not_before), ("to", facts.not_after))
+        shown = [f"{word} {each:%Y-%m-%d %H:%M}" for word, each in dates if date(each) not in known]
+        yield f"valid: {' '.join(shown)} UTC"
     if facts.names and ", ".join(facts.names) not in known:
         yield f"names: {listed(facts.names, len(facts.names), facts.names_left_out)}"
     if facts.unreadable and ", ".join(facts.unreadable) not in known:
@@ -215,7 +222,7 @@ def remarks(chain: Chain, now: "datetime", failure: Failure | None) -> Iterator[
     if top and code == _ROOT_MISSING and not top.is_self_issued and not chain.rejection:
         yield f"chain: issuer {named(top.issuer)} was not sent and is not trusted"
     if chain.is_verified:
-        for each in path[1:]:
+        for each in path:
             if each not in sent and not each.is_self_issued:
                 subject = named(each.subject)
                 yield f"chain: intermediate {subject} was not sent, other clients may lack it"

@@ -221,10 +221,22 @@ _ABOUT_UNEXPECTED = (
     ),
 )
 
+_ABOUT_STLS = (
+    (
+        r"^refuses STLS: .*\b(temporar\w+|later|errors?|fail\w*|internal|(un|not )available)\b",
+        "the server offers STLS but cannot start TLS: check its certificate, its key and its log",
+    ),
+    (
+        r"^refuses STLS: .*\b(tls|ssl)\b.*\bactive",
+        "TLS is active already for the server: does a proxy in front of it end TLS?",
+    ),
+)
+
 _BY_WORDS = {
     Phase.LOGIN: _ABOUT_LOGIN,
     Phase.STAT: _ABOUT_LOGIN,
     Phase.GREETING: _ABOUT_SERVICE,
+    Phase.STLS: _ABOUT_STLS,
     None: _ABOUT_UNEXPECTED,
 }
 """What to try by the words of the server and of this plugin."""
@@ -238,6 +250,12 @@ def hint(
         has_tls = settings.tls.security is not Security.PLAIN
         if re.search(pattern, message, re.I) and not (text == _USE_TLS and has_tls):
             return text
+    name = settings.tls.name
+    if kind is Kind.NAME and (":" in name or name.replace(".", "").isdigit()):
+        return (
+            "certificates rarely cover addresses: check by a name that is in the certificate"
+            f" (-H NAME --connect-to {name})"
+        )
     if kind is Kind.EXPIRING and (text := _early_threshold(settings, report)):
         return text
     if kind is Kind.SLOW:

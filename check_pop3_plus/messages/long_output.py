@@ -89,6 +89,8 @@ class Evidence:
 
     def _cure(self, failure: Failure) -> str | None:
         """Return what to try where more is known than the kind of the failure."""
+        if hints.wrong_port(failure, self._settings):  # line 1 has it
+            return ""
         report = self._report
         handshakes = (*report.sessions, *report.with_certificates)
         chain = next((each.chain for each in handshakes if each.failure == failure), None)

@@ -46,9 +46,18 @@ def load(made: "ssl.SSLContext", policy: TlsPolicy) -> None:
         if not hasattr(error, "library"):  # not an ssl.SSLError, about its content
             raise config_error("cannot load CA file {}", cafile or capath, cause=error) from error
         message = "CA file {} holds no certificate in PEM, or an invalid one"
-        raise config_error(message, cafile or capath) from error
+        raise config_error(message + _format(cafile), cafile or capath) from error
     if cafile and not made.cert_store_stats()["x509"]:
         raise config_error("no usable CA certificate in CA file {}", cafile)
+
+
+def _format(path: str | None) -> str:
+    """Return the cure if a file has certificates, but in another format than PEM."""
+    with open(path or os.devnull, "rb") as file:
+        head = file.read(_HEAD_SIZE)
+    if head.startswith(b"\x30"):  # a SEQUENCE
+        return "; convert it from DER: openssl x509 -inform DER"
+    return "; convert it: openssl pkcs7 -print_certs" if b"BEGIN PKCS7" in head else ""
 
 
 _WHOLE_STORE = 30
@@ -136,13 +145,17 @@ def _nothing_in(directory: str) -> ProbeError:
     """Return why a directory yields no certificate."""
     template = "no usable CA certificate in CA directory {}: "
     try:
-        number = sum(bool(re.fullmatch(_HASHED, name)) for name in os.listdir(directory))
+        names = os.listdir(directory)
     except OSError as error:
         return config_error("cannot read CA directory {}", directory, cause=error)
-    if number:
+    if number := sum(bool(re.fullmatch(_HASHED, name)) for name in names):
         what = "its hashed names ({}) are broken links or unreadable"
         return config_error(template + what, directory, number)
-    return config_error(template + "it has no hashed names (run: openssl rehash)", directory)
+    what = "it has no hashed names (run: openssl rehash)" if names else "it is empty"
+    return config_error(template + what, directory)
+
+
+_INSTEAD = {"CA file": "; use --ca-path", "CA directory": "; use --ca-file"}
 
 
 def require(path: str, is_kind: Callable[[int], bool], what: str) -> None:
@@ -152,6 +165,8 @@ def require(path: str, is_kind: Callable[[int], bool], what: str) -> None:
     except (OSError, ValueError) as error:
         raise config_error("cannot load {} {}", what, path, cause=error) from error
     if not is_kind(found.st_mode):
-        raise config_error("cannot load {} {}: not of the right file type", what, path)
+        is_other = stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
+        instead = _INSTEAD.get(what, "") if is_other else ""
+        raise config_error("cannot load {} {}: not of the right file type" + instead, what, path)
     if stat.S_ISREG(found.st_mode) and found.st_size > SIZE_LIMIT:
         raise config_error("cannot load {} {}: larger than {} bytes", what, path, SIZE_LIMIT)

@@ -677,8 +677,8 @@ FAULTS = {
         {
             "dangling": unknown("config", r"no usable CA certificate in .*: its hashed names .1"),
             **{
-                case: unknown("config", "no usable CA certificate in .*: it has no hashed names")
-                for case in ("not hashed", "empty")
+                case: unknown("config", f"no usable CA certificate in .*: it {why}")
+                for case, why in (("not hashed", "has no hashed names"), ("empty", "is empty"))
             },
         },
         ANY,

@@ -64,7 +64,10 @@ def state(kind: Kind) -> str:
     if policy.state is None:
         return f"by its thresholds{retried}"
     if policy.note_state is State.OK:
-        return f"OK, a note with `-v`; {policy.state.name} with `--x509-strict`"
+        note = "OK, a note with `-v`"
+        if kind is Kind.NOT_STRICT:
+            return f"{note}; {policy.state.name} with `--x509-strict`"
+        return f"{policy.state.name}; {note}, where the check went on"
     if policy.state is State.OK:
         return f"OK, a note with `-v`{retried}"
     less = f", or {policy.note_state.name} where the check went on" if policy.note_state else ""

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from check_pop3_plus.certificate import reader as certificate_reader
 from check_pop3_plus.certificate import strength
+from check_pop3_plus.certificate.der import parse
 from check_pop3_plus.model.report import CertificateFacts
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.stopped import Stopped
@@ -399,6 +400,49 @@ def test_read_chain_verified_path_is_openssl_s() -> None:
     assert chain.is_verified
     assert chain.defects == ("certificate has no authority key identifier",)
     assert certificate_reader.read_chain(path[:10], (), sanitise).left_out == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "is_anchored"), [(0, True), (10, True), (2, False), (3, True), (20, False)]
+)
+def test_read_chain_rejected_is_anchored_unless_no_issuer_was_found(
+    code: int, is_anchored: bool
+) -> None:
+    """X509_V_ERR_* of a path that does not end in the trust store; without a path nothing does."""
+    sent = (_SUB.leaf(), _SUB.certificate)
+
+    assert certificate_reader.read_chain(sent, sent, sanitise, code).is_anchored is is_anchored
+    assert not certificate_reader.read_chain(sent, (), sanitise, code).is_anchored
+
+
+def test_read_chain_names_trusted_ca_of_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the trust store, which may have 150 CAs, only those of the missing issuer are read."""
+    namesake = certificate_parts.root("Corpus Root", certificate_parts.ec_key(9)).certificate
+    sent = (_SUB.leaf(), _SUB.certificate)
+    trusted = (_OTHER.certificate, namesake)
+    parsed: list[bytes] = []
+
+    def recorded(der: bytes) -> Any:
+        parsed.append(der)
+        return parse(der)
+
+    monkeypatch.setattr(certificate_reader, "parse", recorded)
+    certificate_reader._read.cache_clear()
+    chain = certificate_reader.read_chain(sent, sent, sanitise, 20, trusted)
+
+    assert chain.rejection == "the trusted CA CN=Corpus Root has another key"
+    assert chain.cure == (
+        "put the certificate that the CA uses now into the trust store (--ca-file)"
+    )
+    assert sorted(parsed) == sorted((*sent, namesake))
+
+
+@pytest.mark.parametrize("sent", [(), (b"garbage",)])
+def test_read_chain_without_issuer_names_no_trusted_ca(sent: tuple[bytes, ...]) -> None:
+    """Nothing is known of a certificate that is missing or unreadable."""
+    chain = certificate_reader.read_chain(sent, sent, sanitise, 20, (ROOT.certificate,))
+
+    assert (chain.rejection, chain.cure) == (None, None)
 
 
 def test_read_chain_library_warnings_are_ignored() -> None:

@@ -16,9 +16,9 @@ from check_pop3_plus.support.programs import Programs
 @pytest.mark.parametrize("name", TOOLS)
 def test_arguments_of_an_unsafe_target_raise(name: str, target: str) -> None:
     """A target cannot be an option; this is the last safeguard after the option parser."""
-    with pytest.raises(ValueError, match="not a target"):
+    with pytest.raises(ValueError, match=r"^not a target$"):
         TOOLS[name].arguments(target)
-    with pytest.raises(ValueError, match="not a target"):
+    with pytest.raises(ValueError, match=r"^not a target$"):
         TOOLS[name].arguments("192.0.2.1", target)
 
 

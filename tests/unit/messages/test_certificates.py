@@ -71,6 +71,27 @@ def test_rejection_by_date_names_the_certificate(
     assert rejected(kind, *sent) == sentence
 
 
+@pytest.mark.parametrize(
+    ("weak", "is_sent", "cure"),
+    [
+        (1, True, "intermediate certificate"),
+        (1, False, "use a CA with a longer key"),
+        (0, True, ""),
+    ],
+)
+def test_cure_of_a_weak_chain_is_about_the_weak_certificate(
+    weak: int, is_sent: bool, cure: str
+) -> None:
+    """A new server certificate does not strengthen its issuer."""
+    path = [LEAF, SUB, ROOT]
+    path[weak] = path[weak].replace(weakness=printable("SHA1 signature"))
+    chain = Chain((path[0], *([path[1]] if is_sent else [])), 0, tuple(path), is_anchored=True)
+
+    found = certificates.cure(Failure(Kind.WEAK, Phase.TLS, printable("x")), chain, NOW)
+
+    assert cure in found if found else cure == ""
+
+
 def test_rejection_by_name_quotes_two_names() -> None:
     """A long list must not displace the expected name."""
     names = tuple(printable("{}.example.org", letter) for letter in "abc")

@@ -166,6 +166,8 @@ def test_wrong_port_names_the_option_of_a_standard_port(
         (Phase.GREETING, "refuses service: STLS required", "use -S"),
         (Phase.GREETING, "refuses service: SSL first", "use -S"),
         (Phase.GREETING, "no complete answer", "another service"),
+        (Phase.STLS, "refuses STLS: TLS not available", "check its certificate"),
+        (Phase.STLS, "refuses STLS: Command not permitted when TLS active", "in front"),
         (None, "server sent unexpected data after the greeting: -ERR bye", "ended the session"),
         (None, "server sent unexpected data after the greeting: * BYE x", "ended the session"),
         (
@@ -195,3 +197,17 @@ def test_hint_advises_tls_only_where_it_helps(words: str, argv: list[str]) -> No
     )
 
     assert text == "the server is up but refuses service; check its log"
+
+
+@pytest.mark.parametrize(
+    ("host", "is_address"),
+    [("192.0.2.1", True), ("2001:db8::1", True), ("pop.example.test", False), ("1.test", False)],
+)
+def test_hint_about_the_name_of_an_address_is_to_check_by_name(host: str, is_address: bool) -> None:
+    """Few certificates have addresses; -H is the name, --connect-to the address."""
+    settings = check_settings(["-S", "-H", host])
+
+    text = hints.hint(Kind.NAME, Phase.TLS, settings, report())
+
+    assert (f"-H NAME --connect-to {host}" in text) is is_address
+    assert text.startswith("install a certificate that covers this name") is not is_address

@@ -194,10 +194,19 @@ def test_context_unusable_file_is_config(pki: Pki, tmp_path: Path) -> None:
     none = "No such file or directory"
     assert trust(ca_file=str(gone)) == f"cannot load CA file {gone}: {none}"
     assert trust(ca_file=str(fifo)) == f"cannot load CA file {fifo}: {wrong}"
-    assert trust(ca_file=str(tmp_path)) == f"cannot load CA file {tmp_path}: {wrong}"
+    assert trust(ca_file=str(tmp_path)) == f"cannot load CA file {tmp_path}: {wrong}; use --ca-path"
     invalid = "holds no certificate in PEM, or an invalid one"
     assert trust(ca_file=str(empty)) == f"CA file {empty} {invalid}"
-    assert trust(ca_path=str(empty)) == f"cannot load CA directory {empty}: {wrong}"
+    der, bundle = tmp_path / "ca.der", tmp_path / "ca.p7b"
+    der.write_bytes(pki.der("good"))
+    bundle.write_text("# of a CA\n-----BEGIN PKCS7-----\n")
+    cure = "convert it from DER: openssl x509 -inform DER"
+    assert trust(ca_file=str(der)) == f"CA file {der} {invalid}; {cure}"
+    cure = "convert it: openssl pkcs7 -print_certs"
+    assert trust(ca_file=str(bundle)) == f"CA file {bundle} {invalid}; {cure}"
+    assert trust(ca_path=str(empty)) == f"cannot load CA directory {empty}: {wrong}; use --ca-file"
+    assert trust(ca_path=str(fifo)) == f"cannot load CA directory {fifo}: {wrong}"
+    assert client(str(tmp_path)) == f"cannot load client certificate {tmp_path}: {wrong}"
     assert trust(ca_path="a\0b") == "cannot load CA directory a?b: ValueError"
     assert client(str(gone)) == f"cannot load client certificate {gone}: {none}"
     assert client(str(fifo)) == f"cannot load client certificate {fifo}: {wrong}"
@@ -229,6 +238,9 @@ def test_context_unreadable_client_certificate_names_system_error(
 
 def test_context_ca_path_is_used(pki: Pki, tmp_path: Path) -> None:
     """OpenSSL reads single certificates from it; a directory without hashed names is config."""
+    message = refusal(policy(pki, ca_file=None, ca_path=str(tmp_path)))
+    assert message.endswith(": it is empty")
+    (tmp_path / "ca.pem").touch()
     message = refusal(policy(pki, ca_file=None, ca_path=str(tmp_path)))
     assert message.endswith("it has no hashed names (run: openssl rehash)")
     (tmp_path / "0123abcd.0").symlink_to(tmp_path / "gone")
