@@ -119,6 +119,20 @@ def test_thread_that_cannot_start_is_started_later(
     assert refused == []
 
 
+def test_sweep_loads_what_aborts_without_memory_before_its_first_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where memory is limited, threads would take what cryptography needs."""
+    threads: list[int] = []
+    before = threading.active_count()
+    monkeypatch.setattr(
+        limits, "load_while_there_is_memory", lambda: threads.append(threading.active_count())
+    )
+    swept(Checks(FINE), tmp_path, monkeypatch)
+
+    assert threads == [before]
+
+
 def test_outcomes_are_collected_every_20_ms(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
