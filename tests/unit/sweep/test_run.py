@@ -24,6 +24,7 @@ from check_pop3_plus.support.places import Place, Places
 from check_pop3_plus.sweep import limits
 from check_pop3_plus.sweep import run as sweep_run
 from check_pop3_plus.sweep.outcome import Outcome
+from check_pop3_plus.sweep.services import Service
 from tests.support.sweeps import run_of
 
 LACKING = Verdict(State.UNKNOWN, "config: no descriptor", shortage="no descriptor")
@@ -99,8 +100,9 @@ def test_service_whose_login_may_have_begun_is_not_tried_again(
     assert len(checks.prerequisites) == 1
 
 
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()])
 def test_thread_that_cannot_start_is_started_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The limit of the system may be reached for a moment only."""
     start, refused = threading.Thread.start, [None] * 3
@@ -108,7 +110,7 @@ def test_thread_that_cannot_start_is_started_later(
     def limited(thread: threading.Thread) -> None:
         if refused:
             refused.pop()
-            raise RuntimeError("can't start new thread")
+            raise error
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", limited)
@@ -149,6 +151,58 @@ def test_outcomes_are_collected_every_20_ms(
     swept(Checks(FINE), tmp_path, monkeypatch)
 
     assert set(pauses) == {0.02}
+
+
+def idle_run(folder: Path, text: str = "[a!b]\n") -> sweep_run.Run:
+    """Return a sweep that is not started."""
+    file = folder / "sweep.ini"
+    file.write_text(text)
+    return run_of(Sweep(str(file)))
+
+
+def test_outcome_is_masked_where_a_secret_was_learnt_since(tmp_path: Path) -> None:
+    """Its check could not know the password of another."""
+    run = idle_run(tmp_path)
+    outcome = Outcome(Service("a!b"), Verdict(State.OK, "said c4n4ry-secret"))
+    run._done.append((outcome, run._masker.sanitise))
+    assert list(run.finished()) == [outcome]
+    run._done.append((outcome, run._masker.sanitise))
+    run._masker.add([b"c4n4ry-secret"])
+
+    [masked] = run.finished()
+
+    assert masked.verdict.status == "said ***"
+    assert masked.service is outcome.service
+    assert run.mask("c4n4ry-secret?") == "***?"
+
+
+@pytest.mark.parametrize(
+    ("is_started", "threads", "hold_until", "starts"),
+    [(True, 0, 5.0, 1), (False, 0, 5.0, 2), (True, 1, 0.0, 0), (True, 0, 5.5, 0)],
+    ids=["started", "refused", "enough", "held"],
+)
+def test_one_thread_starts_the_others(
+    is_started: bool,
+    threads: int,
+    hold_until: float,
+    starts: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Unless there are enough, or one could not be started a moment ago."""
+    run, asked = idle_run(tmp_path), []
+
+    def start(work: object) -> bool:
+        asked.append(work)
+        return is_started
+
+    monkeypatch.setattr(sweep_run, "Clock", lambda: 5.0)
+    monkeypatch.setattr(run, "_start", start)
+    run._threads, run._hold_until = threads, hold_until
+    run._start_adding()
+    run._start_adding()
+
+    assert asked == [run._add_threads] * starts
 
 
 def test_shortage_holds_threads_back_for_a_second_and_is_named(
