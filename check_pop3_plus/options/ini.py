@@ -94,7 +94,7 @@ def parts(content: str, path: str) -> Iterator[Part]:
             part = Part(Placed.at(path, number, name), [], [])
         mistake = _mistake(stripped, part is not None)
         if mistake:
-            error = config_error(mistake).at(Placed.at(path, number, ""))
+            error = config_error(mistake).at(Placed.at(path, number, stripped))
             if part is None:
                 raise error
             part.errors.append(error)

@@ -16,44 +16,38 @@ _LONG = tuple(
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
 """What word processors and web pages make of a hyphen."""
 
-_SOURCES = (
-    "no option takes a password, because the process list shows it; use --password-file,"
-    " --password-env or --password-command"
-)
-_TLS = "use -S (TLS from the first byte, port 995) or --starttls (port 110)"
-_UNVERIFIED = "use --verify none, or better --ca-file"
-_USER = "use -U or --username"
-_HOST = "use -H or --hostname"
-_RETRIES = "use --rechecks or --sensitivity"
-
 _CURES = {
-    **dict.fromkeys(
-        ("--password", "--pass", "--passwd", "--pw", "--secret", "--token", "-a", "-P"),
-        _SOURCES,
-    ),
-    **dict.fromkeys(("--tls", "--use-tls", "--use-ssl", "--secure", "--pop3s"), _TLS),
-    **dict.fromkeys(("--stls", "--start-tls"), "use --starttls"),
-    **dict.fromkeys(
-        ("--insecure", "-k", "--no-verify", "--noverify", "--no-check-certificate"), _UNVERIFIED
-    ),
-    **dict.fromkeys(("-u", "-l", "--user", "--login", "--logname", "--account"), _USER),
-    **dict.fromkeys(("--host", "--server", "--address", "-I", "--ip-address", "--ip"), _HOST),
-    **dict.fromkeys(("--retries", "--retry", "--attempts"), _RETRIES),
-    **dict.fromkeys(("--debug", "--trace"), "use -vvv, or --diagnose for the cause of a failure"),
-    **dict.fromkeys(("--config", "--config-file", "-f", "--file"), "use --extra-opts=@FILE"),
-    **dict.fromkeys(
-        ("--cert", "--cert-file"),
-        "use --client-cert for a client certificate, -D for the expiry of the server certificate",
-    ),
-    **dict.fromkeys(("--key", "--key-file", "-K"), "use --client-key"),
-    **dict.fromkeys(
-        ("-C", "--days", "--expiry", "--cert-days"), "use -D or --certificate: -D 30,14"
-    ),
-    **dict.fromkeys(("--cafile", "--cacert", "--ca", "--ca-cert"), "use --ca-file"),
-    "--capath": "use --ca-path",
-    "--string": "use -e or --expect",
-    "--json": "use --output json",
-    "--prometheus": "use --output prometheus",
+    flag: cure
+    for flags, cure in {
+        "--password --pass --passwd --pw --secret --token -a -P": (
+            "no option takes a password, because the process list shows it; use --password-file,"
+            " --password-env or --password-command"
+        ),
+        "--tls --use-tls --use-ssl --secure --pop3s": (
+            "use -S (TLS from the first byte, port 995) or --starttls (port 110)"
+        ),
+        "--stls --start-tls": "use --starttls",
+        "--insecure -k --no-verify --noverify --no-check-certificate": (
+            "use --verify none, or better --ca-file"
+        ),
+        "-u -l --user --login --logname --account": "use -U or --username",
+        "--host --server --address -I --ip-address --ip": "use -H or --hostname",
+        "--retries --retry --attempts": "use --rechecks or --sensitivity",
+        "--debug --trace": "use -vvv, or --diagnose for the cause of a failure",
+        "--config --config-file -f --file": "use --extra-opts=@FILE",
+        "--cert --cert-file": (
+            "use --client-cert for a client certificate, -D for the expiry of the server"
+            " certificate"
+        ),
+        "--key --key-file -K": "use --client-key",
+        "-C --days --expiry --cert-days": "use -D or --certificate: -D 30,14",
+        "--cafile --cacert --ca --ca-cert": "use --ca-file",
+        "--capath": "use --ca-path",
+        "--string": "use -e or --expect",
+        "--json": "use --output json",
+        "--prometheus": "use --output prometheus",
+    }.items()
+    for flag in flags.split()
 }
 """Options of other plugins and tools, without `-` inside where `nearest` would find them."""
 
@@ -72,8 +66,8 @@ def nearest(value: str, known: Iterable[str]) -> Printable:
 
     # Without the dashes, which all options share; one number is never meant for another.
     by_word = {name.lstrip("-"): name for name in known}
-    word = value.lower().replace("_", "-").lstrip("-")
-    found = difflib.get_close_matches(word, by_word, 1) if word.strip("0123456789.") else ()
+    word = value.lower().lstrip("-")
+    found = difflib.get_close_matches(word, by_word) if re.search("[^0-9.]", word) else ()
     return printable("; did you mean {}?", by_word[found[0]]) if found else printable("")
 
 
@@ -108,7 +102,7 @@ def unknown_argument(argument: str, previous: str, has_host: bool) -> Printable:
 
 
 def _place_of(previous: str) -> Printable:
-    return sanitise(f"after {previous}", 66) if previous else printable("at the beginning")
+    return printable("after {}", previous) if previous else printable("at the beginning")
 
 
 def _positional(previous: str, has_host: bool) -> Printable:
@@ -136,7 +130,7 @@ def _typographic(argument: str) -> Printable:
     name = re.split(r"[=\s]", rest)[0]
     flag = f"-{name}" if len(name) == 1 else f"--{name}"
     cure = printable("did you mean {}?", flag) if flag in BY_FLAG else "type it as a hyphen"
-    kind = unicodedata.name(dash, "dash").lower()
+    kind = unicodedata.name(dash).lower()
     return printable(
         "an argument begins with a typographic dash (U+{}, {}); {}", f"{ord(dash):04X}", kind, cure
     )
@@ -165,8 +159,8 @@ def _not_a_host(name: str) -> tuple[str, ...]:
         return ("it contains a blank or comma; give one host name",)
     if name != name.strip():
         return ("it begins or ends with a blank",)
-    if name[0] in "\"'" or name[-1] in "\"'":
-        return ("it contains quotes; an INI file needs none",)
+    if re.search("[\"']", name):
+        return ("it contains quotes",)
     if "/" in name:
         return ("it contains a slash; write only the host name",)
     if port and (name.count(":") == 1 or name.startswith("[")):
@@ -177,7 +171,7 @@ def _not_a_host(name: str) -> tuple[str, ...]:
         return ("not a host name; a wildcard cannot be connected to",)
     if re.fullmatch(r"[0-9.]+", name):
         return ("not a host name or address: an IPv4 address has four numbers from 0 to 255",)
-    if ".." in f"{name}." or name.startswith("."):
+    if ".." in f".{name}.":
         return ("not a host name or address: nothing between two dots",)
     if any(len(label) > 63 for label in name.split(".")):
         return ("not a host name or address: more than 63 characters between two dots",)

@@ -185,7 +185,7 @@ class _Reader:
         if entry.name in ("--help", "--version"):
             raise HelpRequested(_help_or_version(entry.name, self._is_verbose))
         if entry.choices and (value or not entry.is_optional):
-            validators.choice(value or "", entry.name, entry.choices)
+            validators.check_choice(value or "", entry.name, entry.choices)
         self._given.setdefault(entry.name, []).append(at_place_of(self._line, value or ""))
 
 

@@ -81,11 +81,11 @@ def sweep(given: Given) -> Sweep:
 
 
 def _submit_target(given: Given) -> SubmitTarget | None:
-    wanted = given.last("--submit")
-    kind, _, location = (wanted or "").partition(":")
+    wanted = given.last("--submit") or ""
+    kind, _, location = wanted.partition(":")
     if kind != "icinga2" and any(option.startswith("--icinga-") for option in given):
         raise UsageError("options --icinga-... need --submit icinga2:URL")
-    if wanted is None:
+    if "--submit" not in given:
         return None
     if len(given["--submit"]) > 1:
         raise UsageError("--submit {} is one too many: it can be given only once", wanted)

@@ -50,15 +50,14 @@ def shown(value: str) -> Printable:
     return sanitise(value, 60) or printable("(empty)")
 
 
-def choice(value: str, option: str, choices: Sequence[str]) -> str:
-    """Return a value that is one of `choices`."""
+def check_choice(value: str, option: str, choices: Sequence[str]) -> None:
+    """Raise UsageError if a value is not one of `choices`."""
     if value not in choices:
         from check_pop3_plus.options import mistakes
 
         known = printable(", ".join(choices))
         near = mistakes.nearest(value, choices)
         raise invalid(option, value, "must be one of {}{}", known, near)
-    return value
 
 
 # --- texts and numbers -----------------------------------------------------------------------

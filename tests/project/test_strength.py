@@ -113,6 +113,11 @@ def g():
     return LIMIT
 class N(NamedTuple):
     n: int = LIMIT
+def made(value):
+    def inner():
+        return value
+    return inner
+h = made(LIMIT)
 class C(Exception):
     word = "a"
     def __init__(self):
@@ -134,13 +139,13 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def test_graft_replaces_imported_names(loaded: Any) -> None:
     """Functions, classes and constants that other modules have imported change, too."""
-    f, g, made = loaded.f, loaded.g, loaded.C()
-    assert (f(), g()) == (1, 1)
+    f, g, h, made = loaded.f, loaded.g, loaded.h, loaded.C()
+    assert (f(), g(), h()) == (1, 1, 1)
 
     changed = MODULE.replace("LIMIT = 1", "LIMIT = 2").replace('("a")', '("b")')
     graft(ast.parse(changed.replace('word = "a"', 'word = "b"')), loaded)
 
-    assert (f(), g(), loaded.LIMIT, made.p, made.word) == (2, 2, 2, 2, "b")
+    assert (f(), g(), h(), loaded.LIMIT, made.p, made.word) == (2, 2, 2, 2, 2, "b")
     assert loaded.C().args == ("b",)
     assert loaded.N() == (2,)
     assert list(loaded.TABLE.items()) == [("f", f)]

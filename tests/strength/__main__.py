@@ -220,8 +220,9 @@ class Measurement:
     def _tests(self, mutant: Mutant, known: Known, killers: Counter[int]) -> list[int]:
         """Return tests that may kill it: first those that killed similar ones, then the fastest."""
         runners = known.runners[mutant.function.split(".")[0]]
-        lines = runners if mutant.lines is None else mutant.lines
-        running = {index for line in lines for index in runners.get(line, ())}
+        running = {index for line in mutant.lines or () for index in runners.get(line, ())}
+        if not running:  # it runs at import
+            running = {index for line in runners for index in runners[line]}
         if mutant.lines is None:  # a test may read a constant without running a line
             name = mutant.function.split(".")[0]
             running |= {

@@ -47,6 +47,9 @@ def _function(old: Any, new: Any, translated: Callable[[Any], Any]) -> None:
     old.__code__ = new.__code__
     old.__defaults__ = translated(new.__defaults__)
     old.__kwdefaults__ = translated(new.__kwdefaults__)
+    # A function that another one made at import has its arguments in cells.
+    for cell, other in zip(old.__closure__ or (), new.__closure__ or (), strict=True):
+        cell.cell_contents = translated(other.cell_contents)
 
 
 def _class(old: Any, new: Any, translated: Callable[[Any], Any]) -> None:

@@ -33,6 +33,22 @@ HOST = ("-H", "pop.example.test")
 TOKEN_URL = ("--oauth-token-url", "https://id.example.test/token")
 FETCH = (*TOKEN_URL, "--oauth-client-id", "me", "--oauth-client-secret-file", "s")
 
+SECONDS = "must be a number of seconds, above 0 and at most 3600"
+RECHECKS = "must be a whole number from 0 to 100"
+NO_PATH = "empty, or not a path"
+NO_USER = "empty, or with control characters"
+ASCII = "must be visible ASCII and not empty"
+STATES = "must be ok, warning, critical or unknown"
+SUBJECTS = "must be a list of dns,tcp,tls,dialog,ping,trace"
+PORTS = "must be from 1 to 65535"
+LOGIN = "need a login: use -U/--username"
+TOKENS = "needs --auth xoauth2 or --auth oauthbearer"
+SOURCES = "--password-file, --password-env, --password-command, --oauth-token-url"
+VERIFIED = "use -S or --starttls with --verify full, or --allow-insecure-login"
+PHASES = (
+    "must be PHASE=RANGE, with a phase of resolve, failed, connect, tls, greeting, capa, stls,"
+    " login, stat, top, smtp"
+)
 
 PLAIN = string.ascii_letters + string.digits + "_./:=,@%+-"
 """The characters of a command that is shown to be repeated."""
@@ -114,15 +130,31 @@ def test_host_invalid_is_refused(host: str) -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ((), "-H/--hostname is required"),
-        ((*HOST, "-S", "--starttls"), "cannot be combined"),
-        ((*HOST, "-4", "-6"), "cannot be combined"),
-        ((*HOST, "-p", "0"), "invalid --port 0"),
-        ((*HOST, "-p", "65536"), "invalid --port 65536"),
-        ((*HOST, "-p", "\u0661\u0661\u0660"), "invalid --port"),
-        ((*HOST, "--use-ipv"), "unknown option --use-ipv; did you mean --use-ipv"),
+        ((), "-H/--hostname is required; see --help"),
+        ((*HOST, "-S", "--starttls"), "cannot be combined: use TLS from the first byte, or STLS"),
+        ((*HOST, "-4", "-6"), "-4 and -6 cannot be combined"),
+        ((*HOST, "--jobs", "5"), "--jobs needs --sweep on the command line"),
+        (
+            (*HOST, "-S", "--x509-strict", "--verify", "none"),
+            "--x509-strict and --verify none cannot be combined",
+        ),
+        (
+            (*HOST, "-S", "--reject-legacy-tls", "--tls-min", "1.1"),
+            "--reject-legacy-tls and --tls-min 1.1 cannot be combined",
+        ),
+        (
+            (*HOST, "-S", "--cert-type", "both", "--tls-min", "1.3"),
+            "only TLS 1.2 lets a client choose the type of the certificate",
+        ),
+        ((*HOST, "-p", "0"), f"invalid --port 0: {PORTS}"),
+        ((*HOST, "-p", "65536"), f"invalid --port 65536: {PORTS}"),
+        ((*HOST, "-p", "\u0661\u0661\u0660"), f"invalid --port ???: {PORTS}"),
+        ((*HOST, "--use-ipv"), "unknown option --use-ipv; did you mean --use-ipv6?"),
         ((*HOST, "--host", "x"), "unknown option --host; use -H or --hostname"),
-        ((*HOST, "extra"), "unexpected argument after -H (not shown"),
+        (
+            (*HOST, "extra"),
+            "-H takes one host name; to check several hosts use --sweep",
+        ),
         ((*HOST, "-w"), "-w needs a value"),
         ((*HOST, "-w", "--"), "-w needs a value"),
         ((*HOST, "-w--"), "-w needs a value"),
@@ -135,62 +167,68 @@ def test_host_invalid_is_refused(host: str) -> None:
         (("-H", "::1", "-4"), "::1 is not an IPv4 address"),
         ((*HOST, "--connect-to", "::1", "-4"), "::1 is not an IPv4 address"),
         ((*HOST, "--source-address", "name"), "not a numeric address"),
-        ((*HOST, "--source-address", "::1", "-4"), "not of the address family"),
+        (
+            (*HOST, "--source-address", "::1", "-4"),
+            "not of the address family that -4 or -6 selects",
+        ),
         ((*HOST, "--verify", "maybe"), "invalid --verify maybe: must be one of full, chain, none"),
         ((*HOST, "--tls-min", "1.0"), "invalid --tls-min 1.0: must be one of 1.1, 1.2, 1.3"),
-        ((*HOST, "--auth", "x"), "invalid --auth x"),
-        ((*HOST, "--ca-file", ""), "invalid --ca-file"),
+        (
+            (*HOST, "--auth", "x"),
+            "cram-md5, scram-sha-1, scram-sha-256, external, xoauth2, oauthbearer",
+        ),
+        ((*HOST, "--ca-file", ""), f"invalid --ca-file: {NO_PATH}"),
         (
             (*HOST, "-U", "u", "-S", "--password-file", "a", "--password-env", "b"),
-            "use only one of",
+            f"use only one of {SOURCES}",
         ),
         ((*HOST, "--password-file", "a"), "--password-file needs -U/--username"),
-        ((*HOST, "--messages-warning", "5"), "need a login"),
-        ((*HOST, "--size-critical", "5"), "need a login"),
-        ((*HOST, "-S", "-U", "", "--password-file", "a"), "invalid --username"),
-        ((*HOST, "-S", "-U", "a\r\nb", "--password-file", "a"), "invalid --username"),
+        ((*HOST, "--messages-warning", "5"), LOGIN),
+        ((*HOST, "--size-critical", "5"), LOGIN),
+        ((*HOST, "-S", "-U", "", "--password-file", "a"), f"invalid --username: {NO_USER}"),
+        ((*HOST, "-S", "-U", "a\r\nb", "--password-file", "a"), f"invalid --username: {NO_USER}"),
         ((*HOST, "-S", "-U", "a", "--password-file", ""), "--password-command is empty"),
         ((*HOST, "-S", "-U", "a", "--auth", "external"), "needs --client-cert"),
         (
             (*HOST, "-S", "-U", "a", "--auth", "external", "--password-env", "X"),
-            "needs no password",
+            "needs no password: the client certificate authenticates",
         ),
-        ((*HOST, "-t", "0"), "invalid --timeout 0"),
-        ((*HOST, "-t", "nan"), "invalid --timeout nan"),
-        ((*HOST, "-t", "99999"), "invalid --timeout 99999"),
-        ((*HOST, "-t", "5:sad"), "invalid --timeout sad"),
-        ((*HOST, "--run-timeout", "-1"), "invalid --run-timeout -1"),
-        ((*HOST, "--run-timeout", ""), "invalid --run-timeout"),
+        ((*HOST, "-t", "0"), f"invalid --timeout 0: {SECONDS}"),
+        ((*HOST, "-t", "nan"), f"invalid --timeout nan: {SECONDS}"),
+        ((*HOST, "-t", "99999"), f"invalid --timeout 99999: {SECONDS}"),
+        ((*HOST, "-t", "5:sad"), f"invalid --timeout sad: {STATES}"),
+        ((*HOST, "--run-timeout", "-1"), f"invalid --run-timeout -1: {SECONDS}"),
+        ((*HOST, "--run-timeout", ""), f"invalid --run-timeout (empty): {SECONDS}"),
         (
             (*HOST, "--sensitivity", "5"),
-            "invalid --sensitivity 5: must be one of very-high, high, medium",
+            "invalid --sensitivity 5: must be one of very-high, high, medium, low, very-low",
         ),
         (
             (*HOST, "--rechecks", "-1"),
-            "invalid --rechecks -1: must be a whole number from 0 to 100",
+            f"invalid --rechecks -1: {RECHECKS}",
         ),
-        ((*HOST, "--rechecks", "101"), "invalid --rechecks 101"),
-        ((*HOST, "--rechecks", "x"), "invalid --rechecks x"),
+        ((*HOST, "--rechecks", "101"), f"invalid --rechecks 101: {RECHECKS}"),
+        ((*HOST, "--rechecks", "x"), f"invalid --rechecks x: {RECHECKS}"),
         ((*HOST, "--rechecks", "1", "--sensitivity", "low"), "cannot be combined"),
         (
             (*HOST, "--diagnose=dns,nix"),
-            "invalid --diagnose dns,nix: must be a list of dns,tcp,tls",
+            f"invalid --diagnose dns,nix: {SUBJECTS}",
         ),
-        ((*HOST, "--diagnose=dns,"), "invalid --diagnose"),
-        ((*HOST, "--diagnose", "dns"), "its value joined by an equals sign: --diagnose=dns"),
+        ((*HOST, "--diagnose=dns,"), f"invalid --diagnose dns,: {SUBJECTS}"),
+        ((*HOST, "--diagnose", "dns"), "its value joined by an equals sign: --diagnose=dns,tcp"),
         ((*HOST, "--state", "refused"), "must be KIND=STATE"),
         ((*HOST, "--state", "nix=ok"), "unknown kind of failure nix"),
         ((*HOST, "--state", "bug=ok"), "unknown kind of failure bug"),
-        ((*HOST, "--state", "refused=fine"), "invalid --state fine"),
-        ((*HOST, "-r", "fine"), "invalid --refuse fine"),
-        ((*HOST, "--phase-warning", "nix=1"), "must be PHASE=RANGE"),
-        ((*HOST, "--phase-warning", "quit=1"), "must be PHASE=RANGE"),
-        ((*HOST, "--phase-critical", "tls"), "must be PHASE=RANGE"),
+        ((*HOST, "--state", "refused=fine"), f"invalid --state fine: {STATES}"),
+        ((*HOST, "-r", "fine"), f"invalid --refuse fine: {STATES}"),
+        ((*HOST, "--phase-warning", "nix=1"), PHASES),
+        ((*HOST, "--phase-warning", "quit=1"), PHASES),
+        ((*HOST, "--phase-critical", "tls"), PHASES),
     ],
 )
 def test_usage_error_names_the_option(argv: tuple[str, ...], message: str) -> None:
     """The message is one line and names the value."""
-    assert message in refused(*argv)
+    assert refused(*argv).endswith(message)
 
 
 @pytest.mark.parametrize("option", ["-s", "--send", "-q", "-E", "--escape", "-j", "-m", "-d"])
@@ -213,7 +251,8 @@ def test_unsupported_option_of_check_pop_is_refused_with_reason(option: str) -> 
 )
 def test_login_without_verified_tls_is_refused(argv: tuple[str, ...]) -> None:
     """Threat T5: only --allow-insecure-login allows it."""
-    assert "no password is sent" in refused(*HOST, *argv)
+    unverified = f"with --verify {argv[-1]}" if "--verify" in argv else "without TLS"
+    assert refused(*HOST, *argv) == f"no password is sent {unverified}; {VERIFIED}"
 
     login = parsed(*argv, "--allow-insecure-login").login
 
@@ -250,32 +289,47 @@ def test_grant_uses_client_credentials_or_refresh_token() -> None:
     [
         (("--oauth-client-id", "x"), "need --oauth-token-url"),
         (("-U", "u", "-S", "--oauth-scope", "x"), "need --oauth-token-url"),
-        (FETCH, "needs --auth xoauth2 or --auth oauthbearer"),
-        ((*FETCH, "-U", "u", "-S", "--auth", "plain"), "needs --auth xoauth2"),
-        ((*FETCH, "-U", "u", "-S"), "needs --auth xoauth2"),
+        (FETCH, TOKENS),
+        ((*FETCH, "-U", "u", "-S", "--auth", "plain"), TOKENS),
+        ((*FETCH, "-U", "u", "-S"), TOKENS),
         ((*FETCH, "--auth", "xoauth2"), "needs -U/--username"),
-        ((*FETCH, "-U", "u", "--auth", "xoauth2"), "no password is sent without TLS"),
+        (
+            (*FETCH, "-U", "u", "--auth", "xoauth2"),
+            f"no password is sent without TLS; {VERIFIED}",
+        ),
         (
             (*FETCH, "-U", "u", "-S", "--auth", "xoauth2", "--password-env", "X"),
-            "only one of --password-file, --password-env, --password-command, --oauth-token-url",
+            f"use only one of {SOURCES}",
         ),
         ((*TOKEN_URL, "--auth", "xoauth2"), "needs --oauth-client-id"),
         (
             (*TOKEN_URL, "--auth", "xoauth2", "--oauth-client-id", "x"),
             "needs --oauth-client-secret-file or --oauth-refresh-token-file",
         ),
-        ((*FETCH, "--auth", "xoauth2", "--oauth-client-id", ""), "invalid --oauth-client-id"),
-        ((*FETCH, "--auth", "xoauth2", "--oauth-client-id", "a\nb"), "invalid --oauth-client-id"),
-        ((*FETCH, "--auth", "xoauth2", "--oauth-scope", "a\tb"), "invalid --oauth-scope"),
-        ((*FETCH, "--auth", "xoauth2", "--oauth-scope", "ä"), "invalid --oauth-scope"),
-        ((*FETCH, "--oauth-client-secret-file", ""), "invalid --oauth-client-secret-file"),
-        ((*FETCH, "--oauth-refresh-token-file", ""), "invalid --oauth-refresh-token-file"),
-        ((*FETCH, "--oauth-ca-file", ""), "invalid --oauth-ca-file"),
+        (
+            (*FETCH, "--auth", "xoauth2", "--oauth-client-id", ""),
+            f"invalid --oauth-client-id: {ASCII}",
+        ),
+        (
+            (*FETCH, "--auth", "xoauth2", "--oauth-client-id", "a\nb"),
+            f"invalid --oauth-client-id: {ASCII}",
+        ),
+        ((*FETCH, "--auth", "xoauth2", "--oauth-scope", "a\tb"), f"invalid --oauth-scope: {ASCII}"),
+        ((*FETCH, "--auth", "xoauth2", "--oauth-scope", "ä"), f"invalid --oauth-scope: {ASCII}"),
+        (
+            (*FETCH, "--oauth-client-secret-file", ""),
+            f"invalid --oauth-client-secret-file: {NO_PATH}",
+        ),
+        (
+            (*FETCH, "--oauth-refresh-token-file", ""),
+            f"invalid --oauth-refresh-token-file: {NO_PATH}",
+        ),
+        ((*FETCH, "--oauth-ca-file", ""), f"invalid --oauth-ca-file: {NO_PATH}"),
     ],
 )
 def test_grant_incomplete_is_refused(argv: tuple[str, ...], message: str) -> None:
     """One clear line, before any file is opened."""
-    assert message in refused(*HOST, *argv)
+    assert refused(*HOST, *argv).endswith(message)
 
 
 @pytest.mark.parametrize(
@@ -311,7 +365,7 @@ def test_token_url_authority_has_port_unless_443() -> None:
         ("https:/id.example.test/", "must begin with https://"),
         ("https://user:s3cret@id.example.test/", "must not contain user or password"),
         ("https://s3cret@id.example.test", "must not contain user or password"),
-        ("https://id.example.test/#s3cret", "must not contain a fragment"),
+        ("https://id.example.test/#s3cret", "must not contain a fragment (#)"),
         ("https://", "must be https://HOST[:PORT]/PATH"),
         ("https:///token", "must be https://HOST[:PORT]/PATH"),
         ("https://id.example.test:/", "must be https://HOST[:PORT]/PATH"),
@@ -322,10 +376,10 @@ def test_token_url_authority_has_port_unless_443() -> None:
         ("https://[id.example.test]/", "must be https://HOST[:PORT]/PATH"),
         ("https://2001:db8::1/", "must be https://HOST[:PORT]/PATH"),
         ("https://[::g]/", "must be https://HOST[:PORT]/PATH"),
-        ("https://[1.2.3.4]/", "brackets are only for IPv6"),
-        ("https://id.example.test:0/", " port 0: must be from 1 to 65535"),
-        ("https://id.example.test:65536/", " port 65536: must be from 1 to 65535"),
-        ("https://id..example/", "not a host name or address"),
+        ("https://[1.2.3.4]/", "brackets are only for IPv6 addresses"),
+        ("https://id.example.test:0/", f" port 0: {PORTS}"),
+        ("https://id.example.test:65536/", f" port 65536: {PORTS}"),
+        ("https://id..example/", "not a host name or address: nothing between two dots"),
     ],
 )
 def test_token_url_invalid_is_refused_and_not_shown(url: str, message: str) -> None:
@@ -333,7 +387,7 @@ def test_token_url_invalid_is_refused_and_not_shown(url: str, message: str) -> N
     shown = refused(*HOST, *FETCH, "--oauth-token-url", url)
 
     assert shown.startswith("invalid --oauth-token-url")
-    assert message in shown
+    assert shown.endswith(message)
     assert "s3cret" not in shown
 
 
@@ -595,29 +649,30 @@ def test_extra_opts_unreadable_is_refused(ini: Path, locator: str, message: str)
     assert message in refused(f"--extra-opts={locator.format(ini=ini)}")
 
 
+BEHIND = "; a comment needs a line of its own"
+
+
 @pytest.mark.parametrize(
-    ("content", "said", "line"),
+    ("content", "fault", "line"),
     [
         (b"key=value", "option before the first [section]", 1),
         (b"# x\n\n[a]\n=x", "neither [section] nor key = value", 4),
         (b"nonsense\n[check_pop3_plus]", "neither [section] nor key = value", 1),
         (b"[a", "section header does not end with ]", 1),
-        (b"[a]\r\n[b] # x", "section header does not end with ]; a comment needs a line of its", 2),
+        (b"[a]\r\n[b] # x", "section header does not end with ]" + BEHIND, 2),
         (b"[a]\n[ ]", "section header without a name", 2),
         (b"[a]\nport = 1\0", "a NUL byte; save the file as text in UTF-8", 2),
         ("[a]\nport = 1".encode("utf-16"), "a NUL byte; save the file as text in UTF-8", 1),
     ],
 )
 def test_ini_file_invalid_line_is_named(
-    tmp_path: Path, content: bytes, said: str, line: int
+    tmp_path: Path, content: bytes, fault: str, line: int
 ) -> None:
     """The message says what is wrong with it, and has the number of the line."""
     file = tmp_path / "x.ini"
     file.write_bytes(content)
 
-    message = refused(f"--extra-opts=@{file}")
-    assert message.startswith(said)
-    assert message.endswith(f" ({file}, line {line})")
+    assert refused(f"--extra-opts=@{file}") == f"{fault} ({file}, line {line})"
 
 
 @pytest.mark.parametrize(
@@ -693,23 +748,35 @@ def test_ini_file_quotes_inside_a_value_belong_to_it(tmp_path: Path) -> None:
     [
         (
             ("-w", "5", "-c", "2"),
-            "--critical 2 is below --warning 5; did you mean --warning 2 --cr",
+            "--critical 2 is below --warning 5; did you mean --warning 2 --critical 5?",
         ),
-        (("-w", "0:5", "-c", "~:2"), "--critical ~:2 is below --warning 0:5; did you mean"),
+        (
+            ("-w", "0:5", "-c", "~:2"),
+            "; did you mean --warning ~:2 --critical 0:5?",
+        ),
         (("-w", "60", "-c", "14"), "meant as days? -D 60,14"),
         (("-w", "7.5", "-c", "7"), "did you mean --warning 7 --critical 7.5?"),
         (("-w", "8", "-c", "6"), "did you mean --warning 6 --critical 8?"),
         (("-w", "60", "-c", "14", "-D", "30"), "did you mean --warning 14 --critical 60?"),
-        (("-U", "u", "--messages-warning", "9", "--messages-critical", "8"), "did you mean --mess"),
-        (("-U", "u", "--size-warning", "1M", "--size-critical", "9K"), "--size-critical 9K is be"),
-        (("--phase-warning", "tls=2", "--phase-critical", "tls=1"), "tls=1 is below --phase-warn"),
+        (
+            ("-U", "u", "--messages-warning", "9", "--messages-critical", "8"),
+            "did you mean --messages-warning 8 --messages-critical 9?",
+        ),
+        (
+            ("-U", "u", "--size-warning", "1M", "--size-critical", "9K"),
+            "did you mean --size-warning 9K --size-critical 1M?",
+        ),
+        (
+            ("--phase-warning", "tls=2", "--phase-critical", "tls=1"),
+            "did you mean --phase-warning tls=1 --phase-critical tls=2?",
+        ),
     ],
 )
 def test_critical_limit_below_warning_is_refused(argv: tuple[str, ...], message: str) -> None:
     """Both are plain upper limits, so the warning could never be seen."""
-    assert message in refused(
-        *HOST, "--password-env", "P", "--allow-insecure-login", "-U", "u", *argv
-    )
+    login = ("-U", "u", "--password-env", "P", "--allow-insecure-login")
+
+    assert refused(*HOST, *login, *argv).endswith(message)
 
 
 @pytest.mark.parametrize(
@@ -797,7 +864,7 @@ def test_host_with_port_is_refused_with_advice() -> None:
 )
 def test_usage_error_near_miss_suggests_the_correction(argv: tuple[str, ...], cure: str) -> None:
     """For options, choices and thresholds."""
-    assert cure in refused(*argv)
+    assert refused(*argv).endswith(cure)
 
 
 @pytest.mark.parametrize("before", ["--unknown", "argument", "-"])

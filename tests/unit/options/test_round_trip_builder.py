@@ -10,6 +10,7 @@ from tests.support.settings_from import check_settings
 
 LOGIN = ("-H", "pop.example.org", "-S", "-U", "monitor", "--password-file", "p")
 TO = ("--round-trip-to", "a@example.org", "--round-trip-key-file", "k")
+SOURCES = "--smtp-password-file, --smtp-password-env, --smtp-password-command"
 SMTP = ("--smtp-host", "mx.example.org", "--smtp-from", "b@example.org")
 
 
@@ -56,18 +57,37 @@ def test_smtp_port_depends_on_tls(words: tuple[str, ...], port: int, security: S
         ((*LOGIN, *TO, *SMTP[:2]), "needs --smtp-from"),
         ((*LOGIN, *TO, *SMTP, "--round-trip-fetch-only"), "sends nothing: leave out --smtp-host"),
         ((*LOGIN, *TO, *SMTP, "--smtp-ssl", "--smtp-starttls"), "cannot be combined"),
-        ((*LOGIN, *TO, *SMTP, "--probe-age-warning", "1h:2h"), "must be an age above 0"),
-        ((*LOGIN, *TO, *SMTP, "--probe-age-critical", "1m"), "must not be below"),
-        ((*LOGIN, *TO, *SMTP, "--smtp-username", "u"), "needs one of --smtp-password-file"),
+        (
+            (*LOGIN, *TO, *SMTP, "--probe-age-warning", "1h:2h"),
+            "must be an age above 0, such as 15m",
+        ),
+        (
+            (*LOGIN, *TO, *SMTP, "--probe-age-critical", "1m"),
+            "must not be below --probe-age-warning",
+        ),
+        ((*LOGIN, *TO, *SMTP, "--smtp-username", "u"), f"needs one of {SOURCES}"),
         ((*LOGIN, *TO, *SMTP, "--smtp-password-file", "x"), "needs --smtp-username"),
         (
             (*LOGIN, *TO, *SMTP, "--smtp-username", "u", "--smtp-password-file", "x"),
-            "no password is sent to the SMTP server without verified TLS",
+            "no password is sent to the SMTP server without verified TLS; use --smtp-ssl or"
+            " --smtp-starttls with --verify full, or --allow-insecure-login",
         ),
-        ((*LOGIN, *TO, *SMTP, "--smtp-helo", "a b"), "invalid --smtp-helo"),
-        ((*LOGIN, *TO, *SMTP, "--round-trip-id", "a;b"), "must be 1 to 100 letters"),
-        ((*LOGIN, *TO, *SMTP, "--delivery-warning", "9", "--delivery-critical", "3"), "did you"),
-        ((*LOGIN, *TO, *SMTP[:3], "a@b\r\nRCPT TO:(c)"), "invalid --smtp-from"),
+        (
+            (*LOGIN, *TO, *SMTP, "--smtp-helo", "a b"),
+            "it contains a blank or comma; give one host name",
+        ),
+        (
+            (*LOGIN, *TO, *SMTP, "--round-trip-id", "a;b"),
+            "must be 1 to 100 letters, digits or . _ : @ / + -",
+        ),
+        (
+            (*LOGIN, *TO, *SMTP, "--delivery-warning", "9", "--delivery-critical", "3"),
+            "did you mean --delivery-warning 3 --delivery-critical 9?",
+        ),
+        (
+            (*LOGIN, *TO, *SMTP[:3], "a@b\r\nRCPT TO:(c)"),
+            "it contains a blank or comma; give one host name",
+        ),
         ((*LOGIN, *TO, *SMTP[:3], "a b@example.org"), "must be user@domain in ASCII"),
     ],
 )
@@ -77,7 +97,7 @@ def test_round_trip_that_cannot_work_is_a_usage_error(words: tuple[str, ...], re
     with pytest.raises(UsageError) as caught:
         check_settings(list(words))
 
-    assert reason in caught.value.message
+    assert caught.value.message.endswith(reason)
 
 
 def test_token_of_the_smtp_login_may_be_fetched() -> None:
