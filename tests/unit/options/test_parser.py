@@ -133,6 +133,14 @@ def test_host_invalid_is_refused(host: str) -> None:
         ((), "-H/--hostname is required; see --help"),
         ((*HOST, "-S", "--starttls"), "cannot be combined: use TLS from the first byte, or STLS"),
         ((*HOST, "-4", "-6"), "-4 and -6 cannot be combined"),
+        (
+            (*HOST, "-S", "--refuse-cleartext-login"),
+            "--refuse-cleartext-login tests the plain-text port: use --starttls instead of -S",
+        ),
+        (
+            (*HOST, "-U", "u", "--allow-insecure-login", "--refuse-cleartext-login"),
+            "a login without TLS and --refuse-cleartext-login cannot be combined",
+        ),
         ((*HOST, "--jobs", "5"), "--jobs needs --sweep on the command line"),
         (
             (*HOST, "-S", "--x509-strict", "--verify", "none"),
