@@ -64,10 +64,13 @@ def nearest(value: str, known: Iterable[str]) -> Printable:
     """Return `; did you mean ...?` for a typing mistake, else an empty text."""
     import difflib
 
-    # Without the dashes, which all options share; one number is never meant for another.
-    by_word = {name.lstrip("-"): name for name in known}
-    word = value.lower().lstrip("-")
-    found = difflib.get_close_matches(word, by_word) if re.search("[^0-9.]", word) else ()
+    def word(name: str) -> str:
+        return name.lower().lstrip("-")  # the dashes are the same in all options
+
+    by_word = {word(name): name for name in known}
+    wanted = word(value)
+    # One number is never meant for another.
+    found = difflib.get_close_matches(wanted, by_word) if re.search("[^0-9.]", wanted) else ()
     return printable("; did you mean {}?", by_word[found[0]]) if found else printable("")
 
 

@@ -733,6 +733,11 @@ def test_ini_file_wrong_section_names_the_near_one(tmp_path: Path) -> None:
     assert check_settings([*HOST, f"--extra-opts=@{file}"]).target.port == 111
     said = refused(*HOST, f"--extra-opts=check_pop3@{file}")
     assert said == f"no section [check_pop3] in {file}; did you mean check_pop3_plus?"
+    said = refused(*HOST, f"--extra-opts=CHECK_POP3_PLUS@{file}")
+    assert said == f"no section [CHECK_POP3_PLUS] in {file}; did you mean check_pop3_plus?"
+    file.write_text("[POP3]\n")
+    assert refused(f"--extra-opts=pop3@{file}").endswith("; did you mean POP3?")
+    file.write_text("[check_pop3_plus]\n")
     said = refused(*HOST, f"--extra-opts=mail@{file}")
     assert said == f"no section [mail] in {file}; it has [check_pop3_plus]"
 

@@ -24,6 +24,7 @@ VALID: list[tuple[Check, str, object]] = [
     (validators.username, "a b", "a b"),
     (validators.identifier, "A" * 100, "A" * 100),
     (validators.host, "a" * 63, "a" * 63),
+    (validators.host, "a." * 126 + "a", "a." * 126 + "a"),
     (validators.host, "A_-b.9.", "A_-b.9"),
     (validators.host, "[::1]", "::1"),
     (validators.host, "b\xfccherX.example", "xn--bcherx-3ya.example"),
