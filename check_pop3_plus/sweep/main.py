@@ -41,8 +41,7 @@ def run_sweep(wanted: Sweep, started: float) -> int:
     shares = workers.shares_of(services, wanted)
     run = Run(load) if len(shares) == 1 else Workers(shares, load)
     tally = Tally(services, wanted)
-    is_json = isinstance(target, StandardOutput)
-    progress = _Progress(tally, is_shown=os.isatty(1) and not is_json)
+    progress = _Progress(tally, os.isatty(1) and not isinstance(target, StandardOutput))
     is_stopped = False
     try:
         with closing(run.outcomes()) as outcomes:
@@ -83,5 +82,5 @@ class _Progress:
             files.write_output(f"\r{done} of {total} services done")
 
     def clear(self) -> None:
-        if self._is_shown and self._shown_at:
+        if self._shown_at:
             files.write_output("\r\x1b[K")

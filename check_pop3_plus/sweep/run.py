@@ -51,7 +51,7 @@ class Workload(Record):
     deadline: Deadline
     """No check starts after it."""
     secrets: KnownSecrets
-    senders: int = 0
+    senders: int
     """Threads that submit results; each needs a descriptor."""
 
 

@@ -13,16 +13,15 @@ from check_pop3_plus.output.plugin_text import VERBOSE_OUTPUT_LIMIT, render
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
 
-_NAMES = 3
-"""Services named behind one reason on the first line, if there is space."""
-
 _NAME_LIMIT = 60
-_REASON_LIMIT = 80
-
-_REASON_LEAST = 40
-"""Characters of a reason that is cut further, because it would not fit otherwise."""
-
 _HEAD = len("POP3 CRITICAL - ")
+
+_FORMS = ((3, 80), (2, 80), (1, 80), (1, 70), (1, 60), (1, 50), (1, 40))
+"""Services named behind each reason on line 1, and the characters of the reason: the first form
+that fits. With fewer than the last it would not be understood."""
+
+_MOST_REASONS = 20
+"""More do not fit in any form."""
 
 Reason = tuple[str, str, str]
 """What is wrong, where a wrong value stands, and the kind of failure; the last two may be empty."""
@@ -231,8 +230,8 @@ def _fitting(choices: Iterable[list[Group]], space: int) -> list[str]:
     If even the last one does not fit, its first reasons, and the number of the other services.
     """
     for groups in choices:
-        for names in range(_NAMES, 0, -1):
-            texts = [_described(each, names) for each in groups]
+        for names, limit in _FORMS if len(groups) <= _MOST_REASONS else ():
+            texts = [_described(each, names, limit) for each in groups]
             if len("; ".join(texts)) <= space:
                 return texts
     shown: list[str] = []
@@ -241,16 +240,17 @@ def _fitting(choices: Iterable[list[Group]], space: int) -> list[str]:
         others = left - len(group[1])
         rest = [f"and {count(others, 'more service')}"] if others else []
         room = space - len("; ".join((*shown, "", *rest)))
-        text = _described(group, 1, room)
-        if len(text) > room and shown:
+        texts = [_described(group, names, limit) for names, limit in _FORMS if names == 1]
+        fitting = [text for text in texts if len(text) <= room]
+        if not fitting and shown:
             break
-        shown.append(text)
+        shown += (fitting or texts[-1:])[:1]
         left = others
     return [*shown, f"and {count(left, 'more service')}"] if left else shown
 
 
-def _described(group: Group, names: int, room: int = STATUS_LIMIT) -> str:
-    """Return a reason and its first services, cut to `room` if enough of the reason is left.
+def _described(group: Group, names: int, limit: int) -> str:
+    """Return a reason, cut to a limit, and its first services.
 
     The number of services comes before their names: it tells a fault from an outage.
     """
@@ -260,7 +260,6 @@ def _described(group: Group, names: int, room: int = STATUS_LIMIT) -> str:
         source += f"{', ' if source else ''}{len(services)} services"
         shown += ", ..."
     end = f" ({source}: {shown})" if source else f" ({shown})"
-    limit = min(_REASON_LIMIT, max(_REASON_LEAST, room - len(end)))
     return shorten(text, limit) + end
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from check_pop3_plus.model.settings import Sweep
-from check_pop3_plus.sweep import services
+from check_pop3_plus.sweep import limits, services
 from check_pop3_plus.sweep.workers import Workers, shares_of
 from tests.servers.scripted_server import PoliteServer, ScriptedServer, dead_port, say
 from tests.support.command import COMMAND
@@ -217,9 +217,14 @@ def test_workers_need_no_more_descriptors_than_allowed(file: File) -> None:
 def test_sweep_without_processes_runs_in_this_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the system starts no process, the sweep is slower, but complete."""
+    """Where the system starts no process, the sweep is slower, but complete.
+
+    What aborts without memory is loaded before.
+    """
+    order: list[str] = []
 
     def refused() -> int:
+        order.append("fork")
         raise BlockingIOError("Resource temporarily unavailable")
 
     path = tmp_path / "sweep.ini"
@@ -228,10 +233,12 @@ def test_sweep_without_processes_runs_in_this_one(
     shares = shares_of(load.services, load.wanted)
     assert len(shares) == 2
     monkeypatch.setattr(os, "fork", refused)
+    monkeypatch.setattr(limits, "load_while_there_is_memory", lambda: order.append("load"))
 
     outcomes = list(Workers(shares, load).outcomes())
 
     assert {each.service.name for each in outcomes} == {"a!x", "b!x"}
+    assert order == ["load", "fork", "fork", "load"]
 
 
 def swept(tmp_path: Path, text: str, **wanted: int) -> list[list[str]]:

@@ -116,6 +116,7 @@ WHOLE = (
     "checks/test_faults_login.py",
     "checks/test_faults_stls.py",
     "checks/test_faults_tls.py",
+    "checks/test_faults_unexpected.py",
     "checks/test_certificates.py",
     "checks/test_side_probes.py",
     "unit/check/test_run.py",

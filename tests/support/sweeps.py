@@ -20,7 +20,7 @@ from tests.support import command
 def workload_of(wanted: Sweep, seconds: float = 5.0) -> Workload:
     """Return what a sweep of its file has to do within this time."""
     found, deadline = services.read(wanted), Deadline(Clock() + seconds)
-    return Workload(found, wanted, deadline, KnownSecrets(found, deadline))
+    return Workload(found, wanted, deadline, KnownSecrets(found, deadline), 0)
 
 
 def run_of(wanted: Sweep, seconds: float = 5.0) -> Run:

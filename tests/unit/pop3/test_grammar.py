@@ -16,6 +16,7 @@ from check_pop3_plus.pop3.grammar import (
     LineBuffer,
     Reply,
     command,
+    delete,
     guess_protocol,
     only_code,
     parse_capabilities,
@@ -264,6 +265,11 @@ def test_protocol_warnings_one_per_kind() -> None:
 def test_parse_stat_accepts_two_numbers(text: bytes, numbers: tuple[int, int] | None) -> None:
     """Fault 56."""
     assert parse_stat(text) == numbers
+
+
+def test_delete_shows_the_number() -> None:
+    """The transcript shows which probe was deleted."""
+    assert (delete(7).wire, delete(7).shown) == (b"DELE 7\r\n", "DELE 7")
 
 
 def test_command_secret_is_redacted() -> None:

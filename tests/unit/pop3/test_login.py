@@ -57,6 +57,13 @@ def test_user_pass_user_refused_sends_no_password() -> None:
     assert end == REFUSED
 
 
+def test_user_pass_only_password_is_the_secret() -> None:
+    """A refused USER has told the server nothing, so that a retry may log in again."""
+    steps = begun("user", b"secret")
+
+    assert [next(steps).before_secret, steps.send(OK).before_secret] == [True, False]
+
+
 def test_apop_sends_rfc_1939_digest() -> None:
     """RFC 1939 section 7."""
     sent, end = run_steps(begun("apop", b"tanstaaf", "mrose"), OK)

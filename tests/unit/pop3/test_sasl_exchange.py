@@ -68,6 +68,26 @@ def test_initial_response_short_is_in_the_command() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "username", "challenges", "expected"),
+    [
+        ("LOGIN", b"user", [challenge(b"User Name"), challenge(b"Password")], [True, True, False]),
+        # Too long for the command, and without the secret.
+        ("SCRAM-SHA-256", b"u" * 255, [ASKED], [True, True]),
+        ("PLAIN", b"u" * 255, [ASKED], [True, False]),
+        ("PLAIN", b"user", [], [False]),
+    ],
+)
+def test_exchange_knows_which_command_has_the_secret(
+    name: str, username: bytes, challenges: list[Reply], expected: list[bool]
+) -> None:
+    """A refusal before it says nothing about the password."""
+    steps = exchange(name, MECHANISMS[name], identity(username))
+    sent = [next(steps), *(steps.send(each) for each in challenges)]
+
+    assert [command.before_secret for command in sent] == expected
+
+
+@pytest.mark.parametrize(
     ("name", "longest"),
     # Base64 comes in fours, so that not every mechanism can reach the limit itself.
     [

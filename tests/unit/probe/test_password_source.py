@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import resource
 import time
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.model.failures import Kind, Placed, ProbeError
 from check_pop3_plus.model.settings import Secret, SecretSource
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support.deadline import Clock, Deadline
@@ -223,6 +224,26 @@ def test_variable_impossible_name_is_refused(name: str) -> None:
 def test_no_source_is_refused() -> None:
     """A missing source is not an empty password."""
     assert refused() == "no source of the password given"
+
+
+@pytest.mark.parametrize("option", ["env", "command"])
+def test_error_has_the_place_of_the_value(option: str) -> None:
+    """An administrator finds the line of the INI file."""
+    with pytest.raises(ProbeError) as caught:
+        read(**{option: Placed.at("sweep.ini", 7, "/missing/command")})
+
+    assert caught.value.placed_message.endswith(" (sweep.ini, line 7)")
+
+
+@pytest.mark.parametrize(("hard", "soft"), [(0, 0), (1, 1), (-1, 1)])
+def test_core_dumps_are_limited(hard: int, soft: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit above the hard one would be refused, and none set."""
+    limits: list[tuple[int, tuple[int, int]]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (5, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda *given: limits.append(given))
+    password_source.forbid_core_dumps()
+
+    assert limits == [(resource.RLIMIT_CORE, (soft, hard))]
 
 
 def test_prompt_names_user_and_keeps_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

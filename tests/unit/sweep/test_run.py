@@ -21,8 +21,10 @@ from check_pop3_plus.net import resolve
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.support.places import Place, Places
+from check_pop3_plus.sweep import limits
 from check_pop3_plus.sweep import run as sweep_run
 from check_pop3_plus.sweep.outcome import Outcome
+from check_pop3_plus.sweep.services import Service
 from tests.support.sweeps import run_of
 
 LACKING = Verdict(State.UNKNOWN, "config: no descriptor", shortage="no descriptor")
@@ -52,7 +54,10 @@ def swept(
     patch.setattr(sweep_run, "_HOLD_SECONDS", 0.01)
     file = folder / "sweep.ini"
     file.write_text(text)
-    return list(run_of(Sweep(str(file), jobs=1)).outcomes())
+    began = Clock()
+    outcomes = list(run_of(Sweep(str(file), jobs=1)).outcomes())
+    assert Clock() - began < 4.5, "ended at its deadline"
+    return outcomes
 
 
 def test_service_that_lacked_resources_is_tried_again(
@@ -95,8 +100,9 @@ def test_service_whose_login_may_have_begun_is_not_tried_again(
     assert len(checks.prerequisites) == 1
 
 
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()])
 def test_thread_that_cannot_start_is_started_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The limit of the system may be reached for a moment only."""
     start, refused = threading.Thread.start, [None] * 3
@@ -104,7 +110,7 @@ def test_thread_that_cannot_start_is_started_later(
     def limited(thread: threading.Thread) -> None:
         if refused:
             refused.pop()
-            raise RuntimeError("can't start new thread")
+            raise error
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", limited)
@@ -113,6 +119,114 @@ def test_thread_that_cannot_start_is_started_later(
 
     assert outcome.verdict is FINE
     assert refused == []
+
+
+def test_sweep_loads_what_aborts_without_memory_before_its_first_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where memory is limited, threads would take what cryptography needs."""
+    threads: list[int] = []
+    before = threading.active_count()
+    monkeypatch.setattr(
+        limits, "load_while_there_is_memory", lambda: threads.append(threading.active_count())
+    )
+    swept(Checks(FINE), tmp_path, monkeypatch)
+
+    assert threads == [before]
+
+
+def test_outcomes_are_collected_every_20_ms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A result should not wait for others, and each wake-up costs."""
+    pauses: list[float] = []
+    sleep = time.sleep
+
+    def paused(seconds: float) -> None:
+        if threading.current_thread() is threading.main_thread():
+            pauses.append(seconds)
+        sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", paused)
+    swept(Checks(FINE), tmp_path, monkeypatch)
+
+    assert set(pauses) == {0.02}
+
+
+def idle_run(folder: Path, text: str = "[a!b]\n") -> sweep_run.Run:
+    """Return a sweep that is not started."""
+    file = folder / "sweep.ini"
+    file.write_text(text)
+    return run_of(Sweep(str(file)))
+
+
+def test_outcome_is_masked_where_a_secret_was_learnt_since(tmp_path: Path) -> None:
+    """Its check could not know the password of another."""
+    run = idle_run(tmp_path)
+    outcome = Outcome(Service("a!b"), Verdict(State.OK, "said c4n4ry-secret"))
+    run._done.append((outcome, run._masker.sanitise))
+    assert list(run.finished()) == [outcome]
+    run._done.append((outcome, run._masker.sanitise))
+    run._masker.add([b"c4n4ry-secret"])
+
+    [masked] = run.finished()
+
+    assert masked.verdict.status == "said ***"
+    assert masked.service is outcome.service
+    assert run.mask("c4n4ry-secret?") == "***?"
+
+
+@pytest.mark.parametrize(
+    ("is_started", "threads", "hold_until", "starts"),
+    [(True, 0, 5.0, 1), (False, 0, 5.0, 2), (True, 1, 0.0, 0), (True, 0, 5.5, 0)],
+    ids=["started", "refused", "enough", "held"],
+)
+def test_one_thread_starts_the_others(
+    is_started: bool,
+    threads: int,
+    hold_until: float,
+    starts: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Unless there are enough, or one could not be started a moment ago."""
+    run, asked = idle_run(tmp_path), []
+
+    def start(work: object) -> bool:
+        asked.append(work)
+        return is_started
+
+    monkeypatch.setattr(sweep_run, "Clock", lambda: 5.0)
+    monkeypatch.setattr(run, "_start", start)
+    run._threads, run._hold_until = threads, hold_until
+    run._start_adding()
+    run._start_adding()
+
+    assert asked == [run._add_threads] * starts
+
+
+def test_shortage_holds_threads_back_for_a_second_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more threads are wanted than there are services."""
+    asked: list[tuple[int, int]] = []
+
+    def parallel_checks(_: object, jobs: int, senders: int) -> tuple[int, str]:
+        asked.append((jobs, senders))
+        return jobs, ""
+
+    monkeypatch.setattr(limits, "parallel_checks", parallel_checks)
+    file = tmp_path / "sweep.ini"
+    file.write_text("[a!b]\n[c!d]\n")
+    run = run_of(Sweep(str(file), jobs=9))
+    run_of(Sweep(str(file), jobs=1))
+    assert asked == [(2, 0), (1, 0)]
+    assert run.why_late == ""
+
+    run._hold("no descriptor")
+
+    assert 0.9 < run._hold_until - Clock() <= 1.0
+    assert run.why_late == "no descriptor; lower --jobs, or raise the limit (ulimit)"
 
 
 def caused(error: Exception) -> ProbeError:

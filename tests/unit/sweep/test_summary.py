@@ -10,6 +10,7 @@ from check_pop3_plus.messages.hints import Advice
 from check_pop3_plus.model.failures import Place
 from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import CommandFile, State, Sweep
+from check_pop3_plus.output import plugin_text
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
 from check_pop3_plus.sweep.summary import Tally, as_text, summary_as_json
@@ -214,6 +215,13 @@ INVALID = [
             " mx2.example.org!POP3, ...)",
         ),
         (
+            SLOW[:2],
+            "answered in 6.5 s (limit 5 s) (mx0.example.org!POP3); answered in 7.5 s (limit 5 s)"
+            " (mx1.example.org!POP3)",
+        ),
+        ([Verdict(State.WARNING, "r" * 80)], f"{'r' * 80} (mx0.example.org!POP3)"),
+        ([Verdict(State.WARNING, "r" * 81)], f"{'r' * 77}... (mx0.example.org!POP3)"),
+        (
             UNLIKE[::3],
             "connection refused (mx0.example.org!POP3); no greeting within 10 s"
             " (mx1.example.org!POP3)",
@@ -226,12 +234,12 @@ INVALID = [
         (
             UNLIKE,
             "connection refused (mx0.example.org!POP3); certificate not trusted: issuer CN=Example"
-            " CA unknown,... (mx1.example.org!POP3); and 2 more services",
+            " CA u... (mx1.example.org!POP3); and 2 more services",
         ),
         (
             UNLIKE[:3],
             "connection refused (mx0.example.org!POP3); certificate not trusted: issuer CN=Example"
-            " CA unknown,... (mx1.example.org!POP3); and 1 more service",
+            " CA u... (mx1.example.org!POP3); and 1 more service",
         ),
         (
             SLOW,
@@ -242,6 +250,11 @@ INVALID = [
             [*SLOW[:3], UNLIKE[0]],
             "answered in 6.5 s (limit 5 s) (kind slow, 3 services: mx0.example.org!POP3, ...);"
             " connection refused (mx3.example.org!POP3)",
+        ),
+        (
+            UNLIKE[1:3],
+            "certificate not trusted: issuer CN=Ex... (mx0.example.org!POP3); login of monitor"
+            " rejected: [AUTH] Aut... (mx1.example.org!POP3)",
         ),
         (INVALID[:1], "config: no x (line 7: mx0.example.org!POP3)"),
         (INVALID[1:], "config: no x (/etc/other.ini, line 7: mx0.example.org!POP3)"),
@@ -267,14 +280,92 @@ def test_line_1_with_long_names_keeps_a_reason_and_the_counts() -> None:
     made = line_1_of(UNLIKE[1:2] * 9 + UNLIKE[:1], "m" * 70 + "{}!POP3")
 
     assert made == (
-        "POP3 CRITICAL - certificate not trusted: issuer CN=Exam... (9 services: "
+        "POP3 CRITICAL - certificate not trusted: issuer CN=Ex... (9 services: "
         f"{'m' * 57}..., ...);"
         " and 1 more service; 15 services in 10.0 s: 5 OK, 10 CRITICAL"
     )
 
 
 def test_perfdata_has_only_the_counts_that_are_not_zero() -> None:
-    """And always the number of services."""
-    figures = verdict([Outcome(each, Verdict(State.OK, "x")) for each in SERVICES]).figures
+    """And always the time and the number of services."""
+    good = [Outcome(each, Verdict(State.OK, "x")) for each in SERVICES]
 
-    assert {each.label: each.value for each in figures} == {"time": 1.0, "services": 4, "ok": 4}
+    def shown(made: Verdict) -> list[str]:
+        return [plugin_text.perfdata(each) for each in made.figures]
+
+    always = ["time=1.0000s;;;0;50", "services=4;;;0;4"]
+    assert shown(verdict(good)) == [*always, "ok=4;;;0;4"]
+    assert shown(verdict(good[:1])) == [*always, "ok=1;;;0;4", "not_done=3;;;0;4"]
+    assert shown(verdict(good, "x")) == [*always, "ok=4;;;0;4", "not_submitted=4;;;0;4"]
+
+
+@pytest.mark.parametrize(
+    ("is_readable", "number", "refusal", "state"),
+    [
+        (True, 4, "", State.OK),
+        (True, 3, "", State.UNKNOWN),
+        (False, 4, "", State.UNKNOWN),
+        (True, 4, "HTTP 500", State.CRITICAL),
+        (False, 3, "HTTP 500", State.CRITICAL),
+    ],
+)
+def test_state_of_a_sweep_that_submits_is_about_the_sweep(
+    is_readable: bool, number: int, refusal: str, state: State
+) -> None:
+    """What is CRITICAL in a result notifies there; here missing and refused results do."""
+    tally = Tally(SERVICES, Sweep("x.ini", submit_target=CommandFile("/cmd")))
+    readable = [True, is_readable, True, True]
+    for service, each in zip(SERVICES[:number], readable, strict=False):
+        outcome = Outcome(service, Verdict(State.CRITICAL, "down", kinds=("x",)), each)
+        tally.add(outcome)
+        tally.add_refused([(outcome, refusal)] if refusal else [])
+
+    made = tally.verdict(1.0)
+
+    assert made.state is state
+    assert made.line.endswith("; all submitted") == (not refusal)
+    assert (f", {number} not submitted" in made.line) == bool(refusal)
+    assert ("down (b!pop)" in made.line) == (not is_readable)
+    assert tally.done() == number
+    assert made.is_verbose
+
+
+def test_missing_service_is_worse_than_an_ok_one() -> None:
+    """And a WARNING is worse than that."""
+    for state, worst in ((State.OK, State.UNKNOWN), (State.WARNING, State.WARNING)):
+        assert verdict([Outcome(SERVICES[0], Verdict(state, "x"))]).state is worst
+
+
+def test_service_without_a_result_says_why() -> None:
+    """A shortage of its own, or what delayed all of them."""
+    tally = Tally(SERVICES, Sweep("x.ini"))
+    tally.add(Outcome(SERVICES[0], Verdict(State.UNKNOWN, "x", shortage="no descriptor")))
+
+    made = tally.verdict(1.0, why_late="no thread")
+
+    assert made.status == (
+        "not done within 50 s: no thread (b!pop, c!pop, a!pop); not done: no descriptor (d!pop);"
+        " 4 services in 1.0 s: 4 not done"
+    )
+    assert tally.done() == 0
+
+
+def test_secret_learnt_after_a_result_is_masked_in_it() -> None:
+    """Another section may learn it while the results are kept."""
+    tally = Tally(SERVICES[:1], Sweep("x.ini"))
+    tally.add(Outcome(SERVICES[0], Verdict(State.CRITICAL, "-ERR s3cret", advice=(Y,))))
+
+    assert tally.verdict(1.0, mask=lambda text: text.replace("s3cret", "***")).line.startswith(
+        "POP3 CRITICAL - -ERR *** (d!pop); "
+    )
+
+
+@pytest.mark.parametrize("spare", [1, 0])
+def test_long_output_is_brief_where_no_kibibyte_is_left_for_line_1(spare: int) -> None:
+    """The plugin cuts at 16 KiB; ends of lines count."""
+    size = plugin_text.VERBOSE_OUTPUT_LIMIT - 1024 - len("critical: a!b: ; kind: y\n")
+    tally = Tally([Service("a!b")], Sweep("x.ini"))
+    advice = Advice("kind: y", ("x" * (size - spare),))
+    tally.add(Outcome(tally.services[0], Verdict(State.CRITICAL, "down", advice=(advice,))))
+
+    assert (tally.verdict(1.0).lines == ("critical: a!b: kind: y",)) == (not spare)
