@@ -324,6 +324,7 @@ def test_state_of_a_sweep_that_submits_is_about_the_sweep(
 
     assert made.state is state
     assert made.line.endswith("; all submitted") == (not refusal)
+    assert (f", {number} not submitted" in made.line) == bool(refusal)
     assert ("down (b!pop)" in made.line) == (not is_readable)
     assert tally.done() == number
     assert made.is_verbose
