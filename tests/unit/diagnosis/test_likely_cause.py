@@ -190,6 +190,12 @@ RESOLVE: list[tuple[Kind, Sequence[Fact], str]] = [
 ]
 
 CONNECT: list[tuple[Kind, list[Fact], str]] = [
+    (
+        Kind.TIMEOUT,
+        [UP, *(DOWN.replace(address=Address(f"192.0.2.{n}", 110)) for n in (5, 6, 7, 8))],
+        "only 4 of 5 addresses cannot be connected to: 192.0.2.5:110, 192.0.2.6:110, 192.0.2.7:110"
+        " and 1 more",
+    ),
     (Kind.TIMEOUT, [UP], "connections work now: the failure was temporary"),
     (
         Kind.TIMEOUT,
