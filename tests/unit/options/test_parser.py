@@ -709,6 +709,7 @@ def test_ini_file_quotes_inside_a_value_belong_to_it(tmp_path: Path) -> None:
             "; did you mean --warning ~:2 --critical 0:5?",
         ),
         (("-w", "60", "-c", "14"), "meant as days? -D 60,14"),
+        (("-w", "8", "-c", "7"), "meant as days? -D 8,7"),
         (("-w", "7.5", "-c", "7"), "did you mean --warning 7 --critical 7.5?"),
         (("-w", "8", "-c", "6"), "did you mean --warning 6 --critical 8?"),
         (("-w", "60", "-c", "14", "-D", "30"), "did you mean --warning 14 --critical 60?"),
