@@ -224,7 +224,10 @@ def test_host_invalid_is_refused(host: str) -> None:
         ),
         ((*HOST, "--diagnose=dns,"), f"invalid --diagnose dns,: {SUBJECTS}"),
         ((*HOST, "--diagnose", "dns"), "its value joined by an equals sign: --diagnose=dns,tcp"),
-        ((*HOST, "--state", "refused"), "invalid --state refused: must be KIND=STATE"),
+        (
+            (*HOST, "--state", "refused"),
+            "invalid --state refused: must be KIND=STATE, as refused=ok",
+        ),
         ((*HOST, "--state", "nix=ok"), "unknown kind of failure nix"),
         ((*HOST, "--state", "bug=ok"), "unknown kind of failure bug"),
         ((*HOST, "--state", "refused=fine"), f"invalid --state fine: {STATES}"),

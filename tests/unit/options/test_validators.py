@@ -170,7 +170,7 @@ INVALID: list[tuple[Check, str, str]] = [
     (validators.capabilities, "", f"invalid x (empty): {TAGS}"),
     (validators.capabilities, "A=", TAGS),
     (validators.capabilities, "A B", TAGS),
-    (validators.range_spec, "5s", f"invalid range for x: 5s; {RANGE}"),
+    (validators.range_spec, "5s", f"invalid range for x: 5s; {RANGE}; did you mean 5?"),
     (validators.range_spec, "@", RANGE),
     (validators.range_spec, "2:1", "invalid range for x: 2:1 (start above end)"),
     (validators.range_spec, ":-1", "invalid range for x: :-1 (start above end)"),
