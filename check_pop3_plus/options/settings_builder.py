@@ -9,6 +9,7 @@ from collections.abc import Callable
 from check_pop3_plus.model.failures import LOCAL, MEASURED, Kind
 from check_pop3_plus.model.sanitised_text import Printable, printable
 from check_pop3_plus.model.settings import (
+    SUBMIT_FORMS,
     TOKEN_METHODS,
     Assertions,
     CommandFile,
@@ -89,7 +90,7 @@ def _submit_target(given: Given) -> SubmitTarget | None:
         return None
     if len(given["--submit"]) > 1:
         raise UsageError("--submit {} is one too many: it can be given only once", wanted)
-    reason = "must be icinga2:URL, nagios:FILE, prometheus:FILE or jsonl:-"
+    reason = f"must be {', '.join(SUBMIT_FORMS[:-1])} or {SUBMIT_FORMS[-1]}"
     match kind:
         case "icinga2":
             return _icinga_api(given, location)
@@ -397,7 +398,7 @@ def _states(given: Given) -> dict[str, State]:
     for assignment in given.get("--state", ()):
         name, separator, state_name = assignment.partition("=")
         if not separator:
-            raise invalid("--state", assignment, "must be KIND=STATE")
+            raise invalid("--state", assignment, "must be KIND=STATE, as refused=ok")
         known = [kind.value for kind in Kind if kind not in LOCAL]
         if name not in known:
             from check_pop3_plus.options import mistakes
