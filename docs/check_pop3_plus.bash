@@ -60,7 +60,7 @@ _check_pop3_plus() {
             values='very-high high medium low very-low'
             ;;
         --submit|--submit=)
-            values='icinga2:https:// nagios: jsonl:-'
+            values='icinga2:https:// nagios: prometheus: jsonl:-'
             ;;
         --output|--output=)
             values='plugin json prometheus'

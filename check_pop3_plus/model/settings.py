@@ -349,6 +349,9 @@ class MetricsFile(Record):
 
 SubmitTarget = IcingaApi | CommandFile | JsonLines | MetricsFile
 
+SUBMIT_FORMS = ("icinga2:URL", "nagios:FILE", "prometheus:FILE", "jsonl:-")
+"""The values of `--submit`."""
+
 
 class Sweep(Record):
     """A sweep: many services of one INI file."""

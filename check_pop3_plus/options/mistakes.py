@@ -64,10 +64,13 @@ def nearest(value: str, known: Iterable[str]) -> Printable:
     """Return `; did you mean ...?` for a typing mistake, else an empty text."""
     import difflib
 
-    # Without the dashes, which all options share; one number is never meant for another.
-    by_word = {name.lstrip("-"): name for name in known}
-    word = value.lower().lstrip("-")
-    found = difflib.get_close_matches(word, by_word) if re.search("[^0-9.]", word) else ()
+    def word(name: str) -> str:
+        return name.lower().lstrip("-")  # the dashes are the same in all options
+
+    by_word = {word(name): name for name in known}
+    wanted = word(value)
+    # One number is never meant for another.
+    found = difflib.get_close_matches(wanted, by_word) if re.search("[^0-9.]", wanted) else ()
     return printable("; did you mean {}?", by_word[found[0]]) if found else printable("")
 
 
@@ -139,43 +142,33 @@ def _typographic(argument: str) -> Printable:
 # --- host names ------------------------------------------------------------------------------
 
 
+_ONLY_NAME = "it is a URL; write only the host name"
+_NO_HOST = "not a host name or address"
+
+_NOT_A_HOST = (
+    (r"(?i)^pop3?s://", _ONLY_NAME + "; for pop3s add -S"),
+    (r"(?i)^[a-z][a-z0-9+.-]*://", _ONLY_NAME),
+    (r"\$", "it contains a dollar sign"),
+    ("@", "it contains @; write only the host name, the user name goes to -U"),
+    (r"\S\s+\S|,", "it contains a blank or comma; give one host name"),
+    (r"^\s|\s$", "it begins or ends with a blank"),
+    ("[\"']", "it contains quotes"),
+    ("/", "it contains a slash; write only the host name"),
+    (r"^(?:[^:]*|\[.*):([0-9]{1,5})$", _NO_HOST + " (use --port for the port): -p {}"),
+    (":", "not an IPv6 address"),
+    (r"\*", "not a host name; a wildcard cannot be connected to"),
+    ("^[0-9.]+$", _NO_HOST + ": an IPv4 address has four numbers from 0 to 255"),
+    (r"^\.|\.\.|\.$", _NO_HOST + ": nothing between two dots"),
+    ("[^.]{64}", _NO_HOST + ": more than 63 characters between two dots"),
+    ("", _NO_HOST),
+)
+"""What is wrong with a host name that matches, and where it goes instead; the first one counts."""
+
+
 def not_a_host(name: str) -> Printable:
-    """Return what is wrong with a host name or address, and where it goes instead."""
-    template, *foreign = _not_a_host(name)
-    return printable(template, *foreign)
-
-
-def _not_a_host(name: str) -> tuple[str, ...]:
-    url = re.match(r"(?i)([a-z][a-z0-9+.-]*)://([^/:@]*)", name)
-    port = re.search(r"\]?:([0-9]{1,5})$", name)
-    if url:
-        tls = "; for pop3s add -S" if url[1].lower() in ("pop3s", "pops") else ""
-        return (f"it is a URL; write only the host name{tls}",)
-    if "$" in name:
-        return ("it contains a dollar sign",)
-    if "@" in name:
-        return ("it contains @; write only the host name, the user name goes to -U",)
-    if re.search(r"\s", name.strip()) or "," in name:
-        return ("it contains a blank or comma; give one host name",)
-    if name != name.strip():
-        return ("it begins or ends with a blank",)
-    if re.search("[\"']", name):
-        return ("it contains quotes",)
-    if "/" in name:
-        return ("it contains a slash; write only the host name",)
-    if port and (name.count(":") == 1 or name.startswith("[")):
-        return ("not a host name or address (use --port for the port): -p {}", port[1])
-    if ":" in name:
-        return ("not an IPv6 address",)
-    if "*" in name:
-        return ("not a host name; a wildcard cannot be connected to",)
-    if re.fullmatch(r"[0-9.]+", name):
-        return ("not a host name or address: an IPv4 address has four numbers from 0 to 255",)
-    if ".." in f".{name}.":
-        return ("not a host name or address: nothing between two dots",)
-    if any(len(label) > 63 for label in name.split(".")):
-        return ("not a host name or address: more than 63 characters between two dots",)
-    return ("not a host name or address",)
+    """Return what is wrong with a host name or address."""
+    matches = ((re.search(pattern, name), template) for pattern, template in _NOT_A_HOST)
+    return next(printable(template, *found.groups()) for found, template in matches if found)
 
 
 def internationalised(name: str) -> Printable:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from check_pop3_plus.model.failures import LOCAL, MEASURED, Kind
 from check_pop3_plus.model.sanitised_text import Printable, printable
 from check_pop3_plus.model.settings import (
+    SUBMIT_FORMS,
     TOKEN_METHODS,
     Assertions,
     CommandFile,
@@ -89,7 +90,7 @@ def _submit_target(given: Given) -> SubmitTarget | None:
         return None
     if len(given["--submit"]) > 1:
         raise UsageError("--submit {} is one too many: it can be given only once", wanted)
-    reason = "must be icinga2:URL, nagios:FILE, prometheus:FILE or jsonl:-"
+    reason = f"must be {', '.join(SUBMIT_FORMS[:-1])} or {SUBMIT_FORMS[-1]}"
     match kind:
         case "icinga2":
             return _icinga_api(given, location)

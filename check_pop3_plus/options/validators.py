@@ -311,14 +311,13 @@ def pin(value: str) -> str:
     """
     import binascii
 
-    is_curls = value.startswith("sha256//")
-    text = value.removeprefix("sha256//" if is_curls else "sha256:")
+    matched = re.fullmatch("sha256(?::|//)(.*)", value)
+    text = matched[1] if matched else ""
     digits = text.replace(":", "")
-    if text != value:
-        if re.fullmatch(r"[0-9A-Fa-f]{64}", digits):
-            return digits.lower()
-        if re.fullmatch(r"[A-Za-z0-9+/]{43}=", text):
-            return binascii.a2b_base64(text).hex()
+    if re.fullmatch("[0-9A-Fa-f]{64}", digits):
+        return digits.lower()
+    if re.fullmatch("[A-Za-z0-9+/]{43}=", text):
+        return binascii.a2b_base64(text).hex()
     raise invalid("--pin", value, "must be sha256: and 64 hexadecimal digits, or base64")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Generator
 
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable
-from check_pop3_plus.model.settings import POP3_METHODS, Login, Secret, Target
+from check_pop3_plus.model.settings import POP3_METHODS, TOKEN_METHODS, Login, Secret, Target
 from check_pop3_plus.pop3.grammar import Capabilities, Command, Reply, command
 from check_pop3_plus.pop3.sasl_exchange import Identity, exchange
 from check_pop3_plus.pop3.sasl_mechanisms import MECHANISMS
@@ -122,9 +122,8 @@ def demands_tls_itself(capabilities: Capabilities) -> bool:
 
     A server that takes tokens may have switched off passwords instead.
     """
-    return capabilities.has("STLS") and not {"XOAUTH2", "OAUTHBEARER"} & set(
-        sasl_mechanisms(capabilities)
-    )
+    takes_tokens = {SASL[method] for method in TOKEN_METHODS} & {*sasl_mechanisms(capabilities)}
+    return capabilities.has("STLS") and not takes_tokens
 
 
 def sasl_mechanisms(capabilities: Capabilities) -> tuple[str, ...]:

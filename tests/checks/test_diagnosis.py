@@ -594,7 +594,7 @@ def test_tool_that_cannot_be_started_is_skipped(programs: Path) -> None:
 
 def test_tools_are_never_searched_in_path(tmp_path: Path) -> None:
     """PATH cannot choose a program that runs with the rights of the check."""
-    for name in ("ping", "mtr", "traceroute", "dig"):
+    for name in tools.TOOLS:
         program(tmp_path, name, f"touch {tmp_path}/called")
     with dead_port() as port:
         arguments = ["-H", "127.0.0.1", "-p", str(port), "--diagnose=ping,trace,dns"]

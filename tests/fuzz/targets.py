@@ -327,7 +327,7 @@ def https_reply(data: bytes) -> None:
         api = icinga_target.Api.__new__(icinga_target.Api)
         api._may_quote = True
         api._sanitise = Masker([CANARY.encode()]).sanitise
-        refusal = api._refusal(status, said)
+        refusal = api._refusal(status, said, False)
         assert refusal is not None or status == 200
         assert re.fullmatch(r"[ -~]*", refusal or "")
 

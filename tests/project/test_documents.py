@@ -19,7 +19,7 @@ from check_pop3_plus import __version__
 from check_pop3_plus.check.default_states import POLICIES
 from check_pop3_plus.check.figures import LABELS
 from check_pop3_plus.model.failures import Kind
-from check_pop3_plus.model.settings import State
+from check_pop3_plus.model.settings import SUBMIT_FORMS, State
 from check_pop3_plus.options import parser
 from check_pop3_plus.output.prometheus_text import _HELP as METRICS
 from tests.pki.certificates import Pki
@@ -307,6 +307,13 @@ def test_options_in_the_text_exist(path: Path) -> None:
 
     assert long - groups <= FLAGS | FOREIGN
     assert all(any(flag.startswith(group[:-3]) for flag in FLAGS) for group in groups)
+
+
+def test_pages_about_sweeps_name_every_submit_target() -> None:
+    """The schemes are those of `--submit`."""
+    for path in ("docs/sweep.md", "icinga-templates/sweep/README.md"):
+        text = (PROJECT / path).read_text()
+        assert [form for form in SUBMIT_FORMS if form.partition(":")[0] + ":" not in text] == []
 
 
 def test_page_of_metrics_lists_every_label_with_its_unit() -> None:

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from check_pop3_plus.diagnosis.tools import TOOLS
 from tests.pki.certificates import Pki
 from tests.servers import tls_records
 from tests.servers.network import SILENT_NAME_SERVER, network, unshared
@@ -403,7 +404,7 @@ def _(stage: Stage, mode: str) -> Timed:
     program = Path(stage.file("program", "#!/bin/sh\ntrap : TERM\nsleep 60 &\nwait\n"))
     program.chmod(0o755)
     script = "mount -t tmpfs none /usr/local/bin\n"
-    for name in ("ping", "mtr", "traceroute", "dig"):
+    for name in TOOLS:
         script += (
             f"if [ -e /usr/bin/{name} ]; then mount --bind {program} /usr/bin/{name};"
             f" else cp {program} /usr/local/bin/{name}; fi\n"

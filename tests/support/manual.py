@@ -6,7 +6,7 @@ import textwrap
 
 from check_pop3_plus import RELEASED, __version__
 from check_pop3_plus.model.failures import LOCAL, MEASURED, Kind
-from check_pop3_plus.model.settings import State, Subject
+from check_pop3_plus.model.settings import SUBMIT_FORMS, State, Subject
 from check_pop3_plus.options.help_text import invocation
 from check_pop3_plus.options.ini import SEARCH_PATH
 from check_pop3_plus.options.table import ENTRIES, GROUPS, PROGRAM
@@ -124,6 +124,8 @@ _KINDS = " ".join(f"{kind.value}=" for kind in Kind if kind not in LOCAL)
 _PHASES = " ".join(f"{phase.value}=" for phase in MEASURED)
 _SUBJECTS = " ".join(subject.value for subject in Subject)
 
+_SUBMIT_TARGETS = " ".join(SUBMIT_FORMS).replace("URL", "https://").replace("FILE", "")
+
 _VALUES = {
     "FILE": "action=-f",
     "DIR": "action=-d",
@@ -132,7 +134,7 @@ _VALUES = {
     "KIND=STATE": f"values='{_KINDS}'\n            {_with_states('=')}",
     "PHASE=RANGE": f"values='{_PHASES}'",
     "N[:STATE]": _with_states(":"),
-    "TO": "values='icinga2:https:// nagios: jsonl:-'",
+    "TO": f"values='{_SUBMIT_TARGETS}'",
     "[=LIST]": f"values='{_SUBJECTS}' lead=${{value%\"${{value##*,}}\"}}",
 }
 """What completes a value, by its name in `--help`."""

@@ -77,7 +77,7 @@ class Api(Target):
         answer = _json_object(body)
         if answer is None or status == _SHUTTING_DOWN:  # also a truncated answer
             raise NotDelivered(f"HTTP {status}")
-        refusal = self._refusal(status, answer, is_resent=resends > 0)
+        refusal = self._refusal(status, answer, resends > 0)
         if refusal is not None and status in (401, 403):  # the same for every result
             raise NotDelivered(refusal, is_final=True)
         return refusal
@@ -86,9 +86,7 @@ class Api(Target):
         for link in list(self._idle):
             link.close()
 
-    def _refusal(
-        self, status: int, answer: dict[str, object], is_resent: bool = False
-    ) -> str | None:
+    def _refusal(self, status: int, answer: dict[str, object], is_resent: bool) -> str | None:
         """Return why the API refused a result, or None where it accepted the result."""
         match answer.get("results"):
             case [dict() as result, *_]:

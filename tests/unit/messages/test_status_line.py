@@ -1,11 +1,16 @@
 """The sentences of the status line."""
 
+import re
+
 import pytest
 
 from check_pop3_plus.messages.status_line import StatusLine
 from check_pop3_plus.model.failures import Failure, Kind, Phase
 from check_pop3_plus.model.report import Address, Chain, Report, Session, TlsFacts
-from check_pop3_plus.model.sanitised_text import printable
+from check_pop3_plus.model.sanitised_text import printable, sanitise
+from check_pop3_plus.pop3 import refusals
+from check_pop3_plus.pop3.grammar import Reply
+from check_pop3_plus.pop3.login import refusal_message
 from tests.pki.certificate_facts import NOW, dates
 from tests.support.settings_from import check_settings
 
@@ -167,6 +172,16 @@ def test_failure_names_the_phase_in_words_unless_implied(
     failure = Failure(kind, phase, printable(message), is_late=kind is Kind.TIMEOUT)
 
     assert status_line().failure(failure, None, kind) == sentence
+
+
+@pytest.mark.parametrize("kind", dict.fromkeys(words.kind for words in refusals.TABLE))
+def test_failure_of_a_login_is_one_sentence(kind: Kind) -> None:
+    """It begins with what was refused, or with the server that demands or does not know."""
+    message = refusal_message(Reply(False, b"no"), "m", kind, False, sanitise)
+    sentence = status_line().failure(Failure(kind, Phase.LOGIN, message), None, kind)
+
+    verb = re.match("(server (?:demands|does not know)|login of m|user m|mailbox of m)", sentence)
+    assert verb or sentence == "server trouble during the login of m: no"
 
 
 def test_failure_of_a_connection_that_the_kernel_gave_up_says_so() -> None:

@@ -162,6 +162,7 @@ DEVIATIONS = {
     "a\u200db.example": "xn--ab-m1t.example or ab.example",
     "a\u200cb.example": "xn--ab-j1t.example or ab.example",
     "\ua7b7.example": "xn--c78a.example",
+    "\u00df" * 40: f"xn--zca{'a' * 39}",
     f"\u00df.{FIFTY}.{FIFTY}.example": f"xn--zca.{FIFTY}.{'a' * 18}... or ss.{FIFTY}.aaa...",
 }
 

@@ -23,7 +23,7 @@ from check_pop3_plus.model.settings import (
     Target,
     Verify,
 )
-from check_pop3_plus.options import help_text, parser, validators
+from check_pop3_plus.options import help_text, parser
 from check_pop3_plus.options.parser import HelpRequested
 from check_pop3_plus.options.table import BY_FLAG, ENTRIES, Entry
 from check_pop3_plus.options.validators import UsageError
@@ -133,6 +133,14 @@ def test_host_invalid_is_refused(host: str) -> None:
         ((), "-H/--hostname is required; see --help"),
         ((*HOST, "-S", "--starttls"), "cannot be combined: use TLS from the first byte, or STLS"),
         ((*HOST, "-4", "-6"), "-4 and -6 cannot be combined"),
+        (
+            (*HOST, "-S", "--refuse-cleartext-login"),
+            "--refuse-cleartext-login tests the plain-text port: use --starttls instead of -S",
+        ),
+        (
+            (*HOST, "-U", "u", "--allow-insecure-login", "--refuse-cleartext-login"),
+            "a login without TLS and --refuse-cleartext-login cannot be combined",
+        ),
         ((*HOST, "--jobs", "5"), "--jobs needs --sweep on the command line"),
         (
             (*HOST, "-S", "--x509-strict", "--verify", "none"),
@@ -330,65 +338,6 @@ def test_grant_uses_client_credentials_or_refresh_token() -> None:
 def test_grant_incomplete_is_refused(argv: tuple[str, ...], message: str) -> None:
     """One clear line, before any file is opened."""
     assert refused(*HOST, *argv).endswith(message)
-
-
-@pytest.mark.parametrize(
-    ("url", "endpoint"),
-    [
-        ("https://id.example.test/a/b", HttpsEndpoint("id.example.test", 443, "/a/b")),
-        ("HTTPS://id.example.test:8443/?a=b&c", HttpsEndpoint("id.example.test", 8443, "/?a=b&c")),
-        ("https://id.example.test", HttpsEndpoint("id.example.test", 443, "/")),
-        ("https://id.example.test?a=/@b", HttpsEndpoint("id.example.test", 443, "/?a=/@b")),
-        ("https://bücher.example/t", HttpsEndpoint("xn--bcher-kva.example", 443, "/t")),
-        ("https://192.0.2.1/t", HttpsEndpoint("192.0.2.1", 443, "/t")),
-        ("https://[2001:db8::1]:444/t", HttpsEndpoint("2001:db8::1", 444, "/t")),
-    ],
-)  # fmt: skip
-def test_token_url_valid_is_split(url: str, endpoint: HttpsEndpoint) -> None:
-    """RFC 6749 section 3.2: a query is allowed."""
-    assert validators.https_url(url, "--oauth-token-url") == endpoint
-
-
-def test_token_url_authority_has_port_unless_443() -> None:
-    """The Host field and messages show it this way."""
-    assert HttpsEndpoint("a", 443, "/").authority == "a"
-    assert HttpsEndpoint("a", 444, "/").authority == "a:444"
-    assert HttpsEndpoint("2001:db8::1", 443, "/").authority == "[2001:db8::1]"
-
-
-@pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("", "must begin with https://"),
-        ("http://id.example.test/", "must begin with https://"),
-        ("id.example.test/token", "must begin with https://"),
-        ("https:/id.example.test/", "must begin with https://"),
-        ("https://user:s3cret@id.example.test/", "must not contain user or password"),
-        ("https://s3cret@id.example.test", "must not contain user or password"),
-        ("https://id.example.test/#s3cret", "must not contain a fragment (#)"),
-        ("https://", "must be https://HOST[:PORT]/PATH"),
-        ("https:///token", "must be https://HOST[:PORT]/PATH"),
-        ("https://id.example.test:/", "must be https://HOST[:PORT]/PATH"),
-        ("https://id.example.test:x/", "must be https://HOST[:PORT]/PATH"),
-        ("https://id.example.test/a b", "must be https://HOST[:PORT]/PATH"),
-        ("https://id.example.test/a\r\nX: y", "must be https://HOST[:PORT]/PATH"),
-        ("https://id.example.test/\u00e4", "must be https://HOST[:PORT]/PATH"),
-        ("https://[id.example.test]/", "must be https://HOST[:PORT]/PATH"),
-        ("https://2001:db8::1/", "must be https://HOST[:PORT]/PATH"),
-        ("https://[::g]/", "must be https://HOST[:PORT]/PATH"),
-        ("https://[1.2.3.4]/", "brackets are only for IPv6 addresses"),
-        ("https://id.example.test:0/", f" port 0: {PORTS}"),
-        ("https://id.example.test:65536/", f" port 65536: {PORTS}"),
-        ("https://id..example/", "not a host name or address: nothing between two dots"),
-    ],
-)
-def test_token_url_invalid_is_refused_and_not_shown(url: str, message: str) -> None:
-    """It may contain a secret."""
-    shown = refused(*HOST, *FETCH, "--oauth-token-url", url)
-
-    assert shown.startswith("invalid --oauth-token-url")
-    assert shown.endswith(message)
-    assert "s3cret" not in shown
 
 
 @pytest.mark.parametrize(
@@ -725,6 +674,11 @@ def test_ini_file_wrong_section_names_the_near_one(tmp_path: Path) -> None:
     assert check_settings([*HOST, f"--extra-opts=@{file}"]).target.port == 111
     said = refused(*HOST, f"--extra-opts=check_pop3@{file}")
     assert said == f"no section [check_pop3] in {file}; did you mean check_pop3_plus?"
+    said = refused(*HOST, f"--extra-opts=CHECK_POP3_PLUS@{file}")
+    assert said == f"no section [CHECK_POP3_PLUS] in {file}; did you mean check_pop3_plus?"
+    file.write_text("[POP3]\n")
+    assert refused(f"--extra-opts=pop3@{file}").endswith("; did you mean POP3?")
+    file.write_text("[check_pop3_plus]\n")
     said = refused(*HOST, f"--extra-opts=mail@{file}")
     assert said == f"no section [mail] in {file}; it has [check_pop3_plus]"
 

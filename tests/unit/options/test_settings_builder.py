@@ -118,14 +118,6 @@ def test_sweep_option_invalid_is_refused(argv: tuple[str, ...], message: str) ->
     assert refused(*SWEEP, *argv) == message
 
 
-def test_cleartext_login_and_its_refusal_are_not_combined() -> None:
-    """The login would succeed only where the other test fails."""
-    login = ("-U", "u", "--password-env", "X", "--allow-insecure-login")
-
-    with pytest.raises(UsageError, match="--refuse-cleartext-login cannot be combined"):
-        check_settings(("-H", "h", "--refuse-cleartext-login", *login))
-
-
 @pytest.mark.parametrize(
     ("argv", "field", "value"),
     [

@@ -5,11 +5,16 @@ from collections.abc import Callable
 import pytest
 
 from check_pop3_plus.model.failures import Kind, Placed
-from check_pop3_plus.model.settings import Remaining, State, Subject
+from check_pop3_plus.model.settings import HttpsEndpoint, Remaining, State, Subject
 from check_pop3_plus.options import validators
 from check_pop3_plus.options.validators import UsageError
 
 Check = Callable[[str, str], object]
+
+
+def pin(value: str, _: str) -> str:
+    return validators.pin(value)
+
 
 VALID: list[tuple[Check, str, object]] = [
     (validators.port, "1", 1),
@@ -24,9 +29,10 @@ VALID: list[tuple[Check, str, object]] = [
     (validators.username, "a b", "a b"),
     (validators.identifier, "A" * 100, "A" * 100),
     (validators.host, "a" * 63, "a" * 63),
+    (validators.host, "a." * 126 + "a", "a." * 126 + "a"),
     (validators.host, "A_-b.9.", "A_-b.9"),
     (validators.host, "[::1]", "::1"),
-    (validators.host, "b\xfccher.example", "xn--bcher-kva.example"),
+    (validators.host, "b\xfccherX.example", "xn--bcherx-3ya.example"),
     (validators.host, "fe80::1%" + "e" * 15, "fe80::1%" + "e" * 15),
     (validators.address, "192.0.2.1", "192.0.2.1"),
     (validators.mail_address, "a" * 64 + "@b.", "a" * 64 + "@b"),
@@ -34,11 +40,28 @@ VALID: list[tuple[Check, str, object]] = [
     (validators.helo, "[IPv6:::1]", "[IPv6:::1]"),
     (validators.helo, "[192.0.2.1]", "[192.0.2.1]"),
     (validators.helo, "h.", "h"),
+    (validators.https_url, "https://h.test/a/b", HttpsEndpoint("h.test", 443, "/a/b")),
+    (validators.https_url, "HTTPS://h.test:8443/?a=b&c", HttpsEndpoint("h.test", 8443, "/?a=b&c")),
+    (validators.https_url, "https://h.test", HttpsEndpoint("h.test", 443, "/")),
+    (validators.https_url, "https://h.test?a=/@b", HttpsEndpoint("h.test", 443, "/?a=/@b")),
+    (
+        validators.https_url,
+        "https://bücher.example/t",
+        HttpsEndpoint("xn--bcher-kva.example", 443, "/t"),
+    ),
+    (validators.https_url, "https://192.0.2.1/t", HttpsEndpoint("192.0.2.1", 443, "/t")),
+    (validators.https_url, "https://[2001:db8::1]:444/t", HttpsEndpoint("2001:db8::1", 444, "/t")),
     (validators.state, "Warn", State.WARNING),
     (validators.state, "CRIT", State.CRITICAL),
     (validators.state, "unknown", State.UNKNOWN),
     (validators.subjects, "", frozenset()),
     (validators.subjects, "dns,tls", frozenset({Subject.DNS, Subject.TLS})),
+    (validators.subjects, "dns,tcp,tls,dialog,ping,trace", frozenset(Subject)),
+    (pin, "sha256:" + "0A" * 32, "0a" * 32),
+    (pin, "sha256//" + "0a" * 32, "0a" * 32),
+    (pin, "sha256:" + ":".join(["0a"] * 32), "0a" * 32),
+    (pin, "sha256:" + "A" * 42 + "8=", "00" * 31 + "0f"),
+    (pin, "sha256//" + "+/" * 21 + "8=", "fbffbf" * 10 + "fbff"),
     (validators.capabilities, "uidl,SASL=plain", (("UIDL", None), ("SASL", "PLAIN"))),
     (validators.range_spec, "@-1:9" + "9" * 14, "@-1:9" + "9" * 14),
     (validators.range_spec, "~:.123456789", "~:.123456789"),
@@ -62,6 +85,8 @@ TYPOGRAPHIC = "it contains typographic quotes or brackets"
 NO_HOST = "not a host name or address"
 MAIL = "must be user@domain in ASCII"
 TAGS = "must be TAG[=ARGUMENT],..."
+PIN = "must be sha256: and 64 hexadecimal digits, or base64"
+URL = "must be https://HOST[:PORT]/PATH"
 RANGE, SIZE = "must be as 5, 0.5 or 2:5", "must be as 5M, 500K or 1K:2G"
 AGE = "must be as 90s, 20m, 12h or 3d"
 LIMITS = "must be WARN[,CRIT], each as 60, 60d, 12h, 33% or 30d/33%"
@@ -111,8 +136,33 @@ INVALID: list[tuple[Check, str, str]] = [
     (validators.mail_address, f"{'a' * 64}@{'b.' * 94}bb", MAIL),
     (validators.mail_address, "a@b@c", MAIL),
     (validators.helo, "[h]", "brackets are only for IPv6 addresses"),
+    (validators.https_url, "", "invalid x: must begin with https://"),
+    (validators.https_url, "http://h.test/", "must begin with https://"),
+    (validators.https_url, "h.test/token", "must begin with https://"),
+    (validators.https_url, "https:/h.test/", "must begin with https://"),
+    (validators.https_url, "https://u:s3cret@h.test/", "must not contain user or password"),
+    (validators.https_url, "https://s3cret@h.test", "invalid x: must not contain user or password"),
+    (validators.https_url, "https://h.test/#s3cret", "invalid x: must not contain a fragment (#)"),
+    (validators.https_url, "https://", "invalid x: must be https://HOST[:PORT]/PATH"),
+    (validators.https_url, "https:///token", URL),
+    (validators.https_url, "https://h.test:/", URL),
+    (validators.https_url, "https://h.test:x/", URL),
+    (validators.https_url, "https://h.test/a b", URL),
+    (validators.https_url, "https://h.test/a\r\nX: y", URL),
+    (validators.https_url, "https://h.test/\u00e4", URL),
+    (validators.https_url, "https://[h.test]/", URL),
+    (validators.https_url, "https://2001:db8::1/", URL),
+    (validators.https_url, "https://[::g]/", URL),
+    (validators.https_url, "https://[1.2.3.4]/", "brackets are only for IPv6 addresses"),
+    (validators.https_url, "https://h.test:0/", f"invalid x port 0: {PORT}"),
+    (validators.https_url, "https://h.test:65536/", f"invalid x port 65536: {PORT}"),
+    (validators.https_url, "https://a..b/", f"invalid x a..b: {NO_HOST}: nothing between two dots"),
     (validators.state, "x", "invalid x x: must be ok, warning, critical or unknown"),
     (validators.subjects, "dns,x", "must be a list of dns,tcp,tls,dialog,ping,trace"),
+    (pin, "0a" * 32, PIN),
+    (pin, "sha256:" + "0a" * 31, PIN),
+    (pin, "sha256:", f"invalid --pin sha256:: {PIN}"),
+    (pin, "sha256:" + "A" * 43, PIN),
     (validators.capabilities, "", f"invalid x (empty): {TAGS}"),
     (validators.capabilities, "A=", TAGS),
     (validators.capabilities, "A B", TAGS),
@@ -142,12 +192,14 @@ def test_value_at_its_limit_is_accepted(check: Check, value: str, expected: obje
 
 @pytest.mark.parametrize(("check", "value", "message"), INVALID)
 def test_value_beyond_its_limit_is_refused(check: Check, value: str, message: str) -> None:
-    """The message has the value and the limits."""
+    """The message has the value, unless that may hold a secret, and the limits."""
     with pytest.raises(UsageError) as caught:
         check(value, "x")
 
-    assert caught.value.message.endswith(message)
-    assert caught.value.message.startswith("invalid ")
+    shown = caught.value.message
+    assert shown.startswith("invalid ")
+    assert shown.endswith(message)
+    assert "s3cret" not in shown
 
 
 def test_login_without_password_names_the_options_and_the_line() -> None:
@@ -174,3 +226,10 @@ def test_zone_is_as_long_as_the_name_of_an_interface() -> None:
 def test_upper_limit_is_that_of_a_range_without_another(spec: str, limit: float | None) -> None:
     """All others alert below it, too."""
     assert validators.upper_limit(spec) == limit
+
+
+def test_url_authority_has_port_unless_443() -> None:
+    """The Host field and messages show it this way."""
+    assert HttpsEndpoint("a", 443, "/").authority == "a"
+    assert HttpsEndpoint("a", 444, "/").authority == "a:444"
+    assert HttpsEndpoint("2001:db8::1", 443, "/").authority == "[2001:db8::1]"

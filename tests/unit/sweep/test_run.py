@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -205,6 +206,67 @@ def test_one_thread_starts_the_others(
     assert asked == [run._add_threads] * starts
 
 
+_IDLE_CPU = sweep_run._PACE_SECONDS * sweep_run._BUSY
+"""Seconds of a CPU that an idle process uses between two decisions."""
+
+
+@pytest.mark.parametrize(
+    ("cpu", "is_refused", "taken", "steps"),
+    [
+        ((0, 0, 0), (), 0, "start pause start pause start start pause start start"),
+        (
+            (_IDLE_CPU, 1, 0, 0),
+            (),
+            0,
+            "start pause start pause pause start start pause start start",
+        ),
+        ((0, 0, 0), (0, 0, 0, 1), 0, "start pause start pause start refused pause"),
+        ((0, 0, 0), (0, 0, 1, 0), 0, "start pause start pause refused pause"),
+        ((), (), 10, "start"),
+    ],
+    ids=["idle", "busy", "second refused", "first refused", "no service left"],
+)
+def test_threads_are_started_in_growing_numbers_while_the_process_is_idle(
+    cpu: tuple[float, ...],
+    is_refused: tuple[int, ...],
+    taken: int,
+    steps: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Six for ten services, with 20 ms before each decision; none after a refusal."""
+    run = idle_run(tmp_path, "".join(f"[host{number}!x]\n" for number in range(10)))
+    run._jobs, run._is_adding = 6, True
+    made: list[str] = []
+    used, using, refusals = [0.0], [*cpu], [*is_refused]
+
+    def start(_: object) -> bool:
+        if refusals and refusals.pop(0):
+            made.append("refused")
+            run._hold_until = 6.0
+            return False
+        made.append("start")
+        for _ in range(taken):
+            run._queue.next()
+        return True
+
+    def pause(seconds: float) -> None:
+        assert seconds == 0.02
+        made.append("pause")
+        used[0] += using.pop(0)
+
+    times = SimpleNamespace(process_time=lambda: used[0], sleep=pause)
+    monkeypatch.setattr(sweep_run, "Clock", lambda: 5.0)
+    monkeypatch.setattr(sweep_run, "time", times)
+    monkeypatch.setattr(run, "_start", start)
+    run._hold_until = 5.0
+    run._add_threads()
+
+    assert " ".join(made) == steps
+    assert run._threads == made.count("start")
+    assert not run._is_adding
+
+
 def test_shortage_holds_threads_back_for_a_second_and_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,10 +285,15 @@ def test_shortage_holds_threads_back_for_a_second_and_is_named(
     assert asked == [(2, 0), (1, 0)]
     assert run.why_late == ""
 
-    run._hold("no descriptor")
+    def limited(thread: threading.Thread) -> None:
+        assert thread.daemon
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    assert not run._start(lambda: None)
 
     assert 0.9 < run._hold_until - Clock() <= 1.0
-    assert run.why_late == "no descriptor; lower --jobs, or raise the limit (ulimit)"
+    assert run.why_late == "cannot start a thread; lower --jobs, or raise the limit (ulimit)"
 
 
 def caused(error: Exception) -> ProbeError:
