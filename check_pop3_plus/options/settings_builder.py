@@ -398,7 +398,7 @@ def _states(given: Given) -> dict[str, State]:
     for assignment in given.get("--state", ()):
         name, separator, state_name = assignment.partition("=")
         if not separator:
-            raise invalid("--state", assignment, "must be KIND=STATE")
+            raise invalid("--state", assignment, "must be KIND=STATE, as refused=ok")
         known = [kind.value for kind in Kind if kind not in LOCAL]
         if name not in known:
             from check_pop3_plus.options import mistakes

@@ -100,13 +100,23 @@ def _number(low: int, high: int, reason: str) -> Callable[[str, str], int]:
     return check
 
 
+_IN_SECONDS = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
+
+
+def _without_unit(value: str) -> str:
+    """Return what a duration with a unit is in seconds, as advice, or nothing."""
+    matched = re.fullmatch(rf"({_NUMBER}) ?({'|'.join(_IN_SECONDS)})", value)
+    seconds = float(matched[1]) * _IN_SECONDS[matched[2]] if matched else 0
+    return f"; did you mean {seconds:g}?" if seconds > 0 else ""
+
+
 def _decimal(most: float, reason: str, unit: str = "") -> Callable[[str, str], float]:
     """Return a validator for numbers above 0 and up to `most`, with or without the unit."""
 
     def check(value: str, option: str) -> float:
         number = value.removesuffix(unit)
         if not _is_decimal(number) or not 0 < float(number) <= most:
-            raise invalid(option, value, reason)
+            raise invalid(option, value, reason + ("" if unit else _without_unit(value)))
         return float(number)
 
     return check
@@ -353,7 +363,10 @@ def _range(form: str, units: Mapping[str, int]) -> Callable[[str, str], str]:
             )
         matched = re.fullmatch(_RANGE, plain)
         if not matched:
-            raise UsageError("invalid range for {}: {}; must be as " + form, option, shown(spec))
+            advice = form + ("" if units else _without_unit(spec))
+            if re.fullmatch(f"{_NUMBER},{_NUMBER}", spec):
+                advice += "; WARN and CRIT are two options"
+            raise UsageError("invalid range for {}: {}; must be as " + advice, option, shown(spec))
         start, end = matched["start"], matched["end"]
         if end is not None and start != "~" and float(start or 0) > float(end):
             raise UsageError("invalid range for {}: {} (start above end)", option, shown(spec))

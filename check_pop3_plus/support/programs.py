@@ -79,7 +79,6 @@ class Programs:
         Raises ProbeError (config) when the program cannot be started.
         """
         process = self._start(command, env, cwd, merge_stderr)
-        data, is_complete, code = b"", False, 0
         try:
             data, is_complete = _read(process, deadline, limit)
         finally:
@@ -186,7 +185,7 @@ def _read(process: "Popen[bytes]", deadline: Deadline, limit: int) -> tuple[byte
                     return data, True
                 pause(seconds)
             elif poll.poll(seconds * 1000):
-                chunk = os.read(descriptor, limit + 1 - len(data))
+                chunk = os.read(descriptor, limit)
                 is_open = bool(chunk)
                 data += chunk
                 if len(data) > limit:

@@ -22,7 +22,10 @@ MISTAKES = [
     ((*HOST, "--tls-min", "1.0"), "must be one of 1.1, 1.2, 1.3"),
     ((*HOST, "--tls-min", "TLSv1.2"), "did you mean 1.2?"),
     ((*HOST, "--state", "timout=ok"), "unknown kind of failure timout; did you mean timeout?"),
-    ((*HOST, "-w", "2s"), "invalid range for --warning: 2s; must be as 5, 0.5 or 2:5"),
+    (
+        (*HOST, "-w", "2s"),
+        "invalid range for --warning: 2s; must be as 5, 0.5 or 2:5; did you mean 2?",
+    ),
     (
         (*HOST, "-U", "u", "--allow-insecure-login", "--size-warning", "5MB"),
         "invalid range for --size-warning: 5MB; must be as 5M, 500K or 1K:2G",
@@ -133,6 +136,12 @@ MISTAKES = [
     (("-H", "a" * 64 + ".test"), "more than 63 characters between two dots"),
     (("-H", "$HOSTADDRESS$"), "it contains a dollar sign (unresolved macro?)"),
     (("-H", ""), "empty (an unset variable or macro?)"),
+    ((*HOST, "-t", "10s"), "at most 3600; did you mean 10?"),
+    ((*HOST, "--run-timeout", "1.5m"), "did you mean 90?"),
+    ((*HOST, "-w", "500ms"), "must be as 5, 0.5 or 2:5; did you mean 0.5?"),
+    ((*HOST, "-c", "2 min"), "did you mean 120?"),
+    ((*HOST, "-w", "5,10"), "WARN and CRIT are two options"),
+    ((*HOST, "--state", "refused:ok"), "must be KIND=STATE, as refused=ok"),
 ]
 
 
@@ -151,6 +160,15 @@ def test_mistake_is_named_with_its_cure(argv: tuple[str, ...], cure: str) -> Non
     assert message.endswith(cure)
     assert "s3cret" not in message
     assert len(message) < 180
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [("-t", "0s"), ("-t", "5x"), ("-S", "--max-validity", "90h"), ("-w", "5:x"), ("-t", "3601")],
+)
+def test_mistake_without_unit_of_time_gets_no_suggestion(argv: tuple[str, ...]) -> None:
+    """Nothing is suggested that is invalid, or in another unit."""
+    assert "did you mean" not in refused(*HOST, *argv)
 
 
 FIFTY = "a" * 50

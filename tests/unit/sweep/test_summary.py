@@ -195,7 +195,7 @@ UNLIKE = [
     )
 ]
 SLOW = [
-    Verdict(State.CRITICAL, f"answered in {each}.5 s (limit 5 s)", kinds=("slow",))
+    Verdict(State.CRITICAL, f"answered in {each}.5 s (limit 5 s)", kinds=("slow", f"kind {each}"))
     for each in range(6, 36)
 ]
 INVALID = [
@@ -273,6 +273,22 @@ def test_line_1_names_a_service_behind_each_reason(failed: list[Verdict], line: 
     total = f"{number + 5} services in 10.0 s: 5 OK, {number} {state}"
     assert made == f"POP3 {state} - {line}; {total}"
     assert len(made) <= STATUS_LIMIT
+
+
+@pytest.mark.parametrize("size", range(1, 90, 2))
+def test_line_1_has_the_first_form_that_fits(size: int) -> None:
+    """Three names of services, two, one, and then less of the reason, down to 40 characters."""
+    name, total = "m" * 42 + "{}!POP3", "; 9 services in 10.0 s: 5 OK, 4 CRITICAL"
+    names = [name.format(number) for number in range(4)]
+
+    def line(number: int, limit: int) -> str:
+        reason = "r" * size if size <= limit else "r" * (limit - 3) + "..."
+        return f"POP3 CRITICAL - {reason} (4 services: {', '.join(names[:number])}, ...){total}"
+
+    forms = [line(3, 80), line(2, 80), *(line(1, limit) for limit in (80, 70, 60, 50, 40))]
+    made = line_1_of([Verdict(State.CRITICAL, "r" * size)] * 4, name)
+
+    assert made == next(form for form in forms if len(form) <= STATUS_LIMIT)
 
 
 def test_line_1_with_long_names_keeps_a_reason_and_the_counts() -> None:
