@@ -11,6 +11,7 @@ from check_pop3_plus.model.failures import Place
 from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import CommandFile, State, Sweep
 from check_pop3_plus.output import plugin_text
+from check_pop3_plus.sweep import summary
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
 from check_pop3_plus.sweep.summary import Tally, as_text, summary_as_json
@@ -300,6 +301,39 @@ def test_line_1_with_long_names_keeps_a_reason_and_the_counts() -> None:
         f"{'m' * 57}..., ...);"
         " and 1 more service; 15 services in 10.0 s: 5 OK, 10 CRITICAL"
     )
+
+
+def test_json_and_text_name_a_service_that_is_not_submitted_or_not_done() -> None:
+    """Host, service and reason; the text has a line where line 1 does not name all of them."""
+    services = [*(Service(f"h{number}!p q") for number in range(4)), *SERVICES]
+    tally = Tally(services, Sweep("x.ini", submit_target=CommandFile("/cmd")))
+    outcome = Outcome(services[0], Verdict(State.WARNING, "x"), True, 1.23456, 2.34567)
+    tally.add(outcome)
+    tally.add_refused(
+        [
+            (each, "gone")
+            for each in (outcome, *(Outcome(s, outcome.verdict) for s in services[1:4]))
+        ]
+    )
+    made = tally.verdict(1.0)
+
+    one, whole = json.loads(summary.as_json(outcome)), json.loads(summary_as_json(made, tally))
+    refused, late = as_text(made, tally).split("\n")[1:3]
+
+    assert {
+        "host": "h0",
+        "service": "p q",
+        "readable": True,
+        "state": "WARNING",
+    }.items() <= one.items()
+    assert (one["began"], one["ended"]) == (1.235, 2.346)
+    counts = {"services": 8, "done": 4, "OK": 0, "WARNING": 1, "CRITICAL": 0, "UNKNOWN": 0}
+    assert whole["summary"] == counts
+    assert whole["state"] == "CRITICAL"
+    assert whole["not_submitted"][3] == {"host": "h3", "service": "p q", "reason": "gone"}
+    assert whole["not_done"][0] == {"host": "d", "service": "pop", "reason": "not done within 50 s"}
+    assert refused == "critical: not submitted: gone (h0!p q, h1!p q, h2!p q, h3!p q)"
+    assert late == "unknown: not done within 50 s (d!pop, b!pop, c!pop, a!pop)"
 
 
 def test_perfdata_has_only_the_counts_that_are_not_zero() -> None:
