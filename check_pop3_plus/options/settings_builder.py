@@ -425,7 +425,8 @@ _LONG_RUNS = ("--diagnose", "--sensitivity", "--rechecks", "--round-trip-to")
 def _limits(given: Given, timeout: float) -> Limits:
     rechecks = given.checked("--rechecks", validators.rechecks)
     if rechecks is None:
-        rechecks = SENSITIVITIES.get(given.last("--sensitivity") or "", 0)
+        sensitivity = given.last("--sensitivity")
+        rechecks = SENSITIVITIES[sensitivity] if sensitivity else 0
     run_timeout = given.checked("--run-timeout", validators.seconds)
     if run_timeout is None:
         is_long = any(each in given for each in _LONG_RUNS)

@@ -35,9 +35,16 @@ def refused(tmp_path: Path, text: str) -> list[str]:
     return [error.placed_message for error in read if isinstance(error, ProbeError)]
 
 
-TEXT = (
-    "[DEFAULT]\ntimeout = 9\n[a!b]\ntimeout = 3\nexpect = two\n[DEFAULT]\nport = 7\nexpect = one\n"
-)
+TEXT = """
+[DEFAULT]
+timeout = 9
+port = 7
+[a!b]
+timeout = 3
+expect = two
+[DEFAULT]
+expect = one
+"""
 
 
 def test_service_option_in_default_and_section_is_merged(tmp_path: Path) -> None:
