@@ -761,7 +761,8 @@ def test_critical_range_of_another_form_is_accepted(argv: tuple[str, ...]) -> No
         (("-c", "3", "-t", "2"), "-c 3 can never alert: the timeout (-t) is 2 s"),
         (("-w", "5", "-c", "30"), ""),
         (("-w", "10", "-c", "10"), ""),
-        (("-w", "1:60"), ""),
+        (("-w", "1:60", "-t", "0.5"), ""),
+        (("-t", "0.5"), ""),
     ],
 )
 def test_limits_above_the_timeout_are_noted(argv: tuple[str, ...], note: str) -> None:
