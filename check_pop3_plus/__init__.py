@@ -23,9 +23,9 @@ A folder imports only from lower ones; `tests/project/test_house_rules.py` has t
 Read `model/report`, `probe/session`, `pop3/grammar`, `check/contexts`, `check/summary` first.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
-RELEASED = "2026-11-24"
+RELEASED = "2026-11-27"
 """The release date of this version; an earlier local clock is wrong."""
 
 TYPE_CHECKING = False
