@@ -1,5 +1,6 @@
 """HTTPS connections: when they become usable, and that a failed or late one is closed."""
 
+import ssl
 import threading
 
 import pytest
@@ -81,7 +82,10 @@ FAILURES: dict[str, tuple[bool, list[Step], str]] = {
     "closed": (True, [read_request, drop()], "closed the connection without an answer"),
     "no record of TLS": (
         *(True, [read_request, lambda connection: connection.socket.sendall(bytes(99))]),
-        "answers in plain text, TLS expected",
+        # OpenSSL 3.5 of Debian 13 has no reason of its own for it.
+        "sent broken TLS: record layer failure"
+        if ssl.OPENSSL_VERSION_INFO >= (3, 2)
+        else "answers in plain text, TLS expected",
     ),
     "no TLS": (
         *(False, [hears_hello, say(b"SSH-2.0-x\r\n"), silence()]),
