@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
-from check_pop3_plus.options.table import BY_FLAG, OF_SWEEPS
+from check_pop3_plus import __version__
+from check_pop3_plus.options.table import BY_FLAG, OF_SWEEPS, PROGRAM
 from tests.support import command, command_in_process, recorded
 from tests.support.option_list import OPTIONS
 from tests.support.recorded import Entry
@@ -284,6 +285,7 @@ def outcome(line: Line, folder: Path) -> Entry:
     code, out = command_in_process.run(list(line.words), ENVIRONMENT, folder)
     if out.startswith("POP3 UNKNOWN - config: "):
         out = out.partition("\n")[0]
+    out = out.replace(f"{PROGRAM} {__version__}", f"{PROGRAM} VERSION")
     # An empty line would end the entry.
     lines = recorded.normalised(out).rstrip("\n").split("\n")
     return Entry(code, "\n".join(lines))
