@@ -281,6 +281,7 @@ def main() -> int:
     measurement = Measurement(chosen)
     with tempfile.TemporaryDirectory() as folder:
         tempfile.tempdir = folder  # for each child, too
+        os.chmod(folder, 0o755)  # some tests take the rights of another user
         pytest.main(
             [
                 *("-q", "-s", "-p", "no:xdist", "-p", "no:cacheprovider"),

@@ -1,11 +1,13 @@
 """Files that the user names, and standard output."""
 
+import errno
 import os
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -64,6 +66,56 @@ def test_read_secret_file_returns_content(tmp_path: Path) -> None:
     assert caught.value.kind is Kind.CONFIG
 
 
+def test_read_secret_file_has_a_limit(tmp_path: Path) -> None:
+    """A token of Microsoft 365 has about 2,000 bytes."""
+    path = tmp_path / "secret"
+    path.touch(mode=0o600)
+    path.write_bytes(b"x" * 4096)
+
+    assert files.read_secret_file(str(path), "password file") == b"x" * 4096
+    path.write_bytes(b"x" * 4097)
+    with pytest.raises(ProbeError, match=f"^password file {path} is longer than 4096 bytes$"):
+        files.read_secret_file(str(path), "password file")
+
+
+def test_replace_file_shows_nobody_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has mode 0644 whatever the umask is, and what an interrupted run has left is removed."""
+    path, write = tmp_path / "pop3.prom", os.write
+    path.write_bytes(b"before")
+    left = Path(f"{path}.{os.getpid()}")
+    left.write_bytes(b"interrupted")
+    seen: list[bytes] = []
+
+    def write_slowly(descriptor: int, data: bytes) -> int:
+        seen.append(path.read_bytes())
+        return write(descriptor, data[:2])
+
+    monkeypatch.setattr(os, "write", write_slowly)
+    umask = os.umask(0o077)
+    try:
+        files.replace_file(str(path), b"after")
+    finally:
+        os.umask(umask)
+
+    assert (path.read_bytes(), seen) == (b"after", [b"before"] * 3)
+    assert (path.stat().st_mode & 0o777, list(tmp_path.iterdir())) == (0o644, [path])
+
+
+def test_replace_file_that_fails_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk costs nothing but the new content."""
+    path, descriptors = tmp_path / "pop3.prom", os.listdir("/proc/self/fd")
+    path.write_bytes(b"before")
+    monkeypatch.setattr(os, "write", Mock(side_effect=OSError(errno.ENOSPC, "full")))
+
+    with pytest.raises(OSError, match="full"):
+        files.replace_file(str(path), b"after")
+
+    assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"before", [path])
+    assert os.listdir("/proc/self/fd") == descriptors
+
+
 # --- who else can read or replace a file -------------------------------------------------------
 
 NOBODY = 65534
@@ -97,16 +149,20 @@ def secret_refused(path: Path) -> str:
     return caught.value.message
 
 
+EVERYONE = "everyone can write to its directory {0} and replace it; chmod o-w {0}"
+ANOTHER_USER = "its directory {0} belongs to another user, who can replace it; chown root {0}"
+
+
 @pytest.mark.parametrize(
     ("mode", "owner", "entry_owner", "reason"),
     [
         (0o755, 0, 0, ""),
         (0o775, 0, 0, ""),  # noted, not refused
-        (0o777, 0, 0, "everyone can write to its directory"),
+        (0o777, 0, 0, EVERYONE),
         (0o1777, 0, 0, ""),
-        (0o1777, 0, NOBODY, "everyone can write to its directory"),
-        (0o755, NOBODY, 0, "belongs to another user"),
-        (0o1777, NOBODY, 0, "belongs to another user"),
+        (0o1777, 0, NOBODY, EVERYONE),
+        (0o755, NOBODY, 0, ANOTHER_USER),
+        (0o1777, NOBODY, 0, ANOTHER_USER),
     ],
 )
 def test_secret_file_directory_decides_who_can_replace_it(
@@ -122,8 +178,7 @@ def test_secret_file_directory_decides_who_can_replace_it(
     shared.chmod(mode)
 
     if reason:
-        assert reason in secret_refused(deep)
-        assert f"{shared}" in secret_refused(deep)
+        assert secret_refused(deep) == f"password file {deep}: {reason.format(shared)}"
     else:
         assert files.read_secret_file(str(path), "password file") == b"s3cret\n"
         assert files.read_secret_file(str(deep), "password file") == b"s3cret\n"
@@ -196,6 +251,83 @@ def test_secret_file_of_docker_needs_a_mode(place: Path, mode: int, reason: str)
             assert reason in secret_refused(path)
         else:
             assert files.read_secret_file(str(path), "password file") == b"s3cret\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("chown", "must belong to root or to the user of this check: chown root {0}"),
+        ("chmod 644", "must be mode 0600, or 0640 for a group; it is 0644: chmod 640 {0}"),
+        ("chmod 602", "must be mode 0600, or 0640 for a group; it is 0602: chmod 600 {0}"),
+        ("chmod 620", "must be mode 0600, or 0640 for a group; it is 0620: chmod 600 {0}"),
+        ("mkdir", "must be a regular file"),
+        ("link", "is a symbolic link of another user"),
+    ],
+)
+def test_secret_file_that_others_can_change_is_refused(
+    place: Path, change: str, reason: str
+) -> None:
+    """The message names the command that corrects it."""
+    path = secret_in(place / "etc")
+    match change.split():
+        case ["chown"]:
+            os.chown(path, NOBODY, 0)
+        case ["chmod", mode]:
+            path.chmod(int(mode, 8))
+        case ["mkdir"]:
+            path = path.parent
+        case _:
+            path = place / "link"
+            path.symlink_to("etc/secret")
+            os.lchown(path, NOBODY, 0)
+
+    assert secret_refused(path) == f"password file {path} {reason.format(path)}"
+
+
+@pytest.mark.parametrize(("links", "is_found"), [(40, True), (41, False)])
+def test_directories_are_followed_over_as_many_links_as_the_kernel_does(
+    place: Path, links: int, is_found: bool
+) -> None:
+    """Behind more, nothing can be opened."""
+    path = secret_in(place / "shared")
+    path.parent.chmod(0o775)
+    for number in range(links):
+        target = f"link{number - 1}" if number else str(path)
+        (place / f"link{number}").symlink_to(target)
+
+    found = files.group_writable_directory(str(place / f"link{links - 1}"))
+    assert found == (str(path.parent) if is_found else None)
+
+
+@pytest.mark.parametrize("path", ["shared/secret", "./shared//secret", "own/../shared/secret"])
+def test_directories_of_a_relative_path_are_found(
+    place: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are named as they are, without dots."""
+    secret_in(place / "shared").parent.chmod(0o775)
+    (place / "own").mkdir()
+    monkeypatch.chdir(place)
+
+    assert files.group_writable_directory(path) == str(place / "shared")
+
+
+def test_permission_denied_of_a_relative_path_names_numbers_without_names(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container has users that no database knows."""
+    secret_in(place / "closed").parent.chmod(0o700)
+    monkeypatch.chdir(place)
+    group = os.getegid()
+    os.setegid(54321)
+    try:
+        with as_user(12345, 54321):
+            message = refused("closed/secret")
+    finally:
+        os.setegid(group)
+
+    assert message.endswith(
+        "Permission denied (running as 12345); chgrp 54321 ./closed; chmod 750 ./closed"
+    )
 
 
 def test_secret_file_link_through_an_unsafe_directory_is_refused(place: Path) -> None:
