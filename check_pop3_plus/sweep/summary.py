@@ -239,9 +239,9 @@ def _fitting(choices: Iterable[list[Group]], space: int) -> list[str]:
     for group in groups:
         others = left - len(group[1])
         rest = [f"and {count(others, 'more service')}"] if others else []
-        room = space - len("; ".join((*shown, "", *rest)))
+        available = space - len("; ".join((*shown, "", *rest)))
         texts = [_described(group, names, limit) for names, limit in _FORMS if names == 1]
-        fitting = [text for text in texts if len(text) <= room]
+        fitting = [text for text in texts if len(text) <= available]
         if not fitting and shown:
             break
         shown += (fitting or texts[-1:])[:1]
