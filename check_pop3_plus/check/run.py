@@ -9,6 +9,7 @@ import nagiosplugin
 
 from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.check import retries
+from check_pop3_plus.check.certificate_contexts import ABOUT_CERTIFICATES
 from check_pop3_plus.check.contexts import context
 from check_pop3_plus.check.figures import measured
 from check_pop3_plus.check.resource import Pop3
@@ -93,7 +94,8 @@ def _verdict(
     likely, found = _diagnosis(prerequisites, last, end) if is_problem else ("", ())
     is_diagnosed = bool(likely or found)
     written = long_output.Evidence(
-        settings, last.report, last.kinds, verdict.line, is_diagnosed, last.slow, _system_store
+        *(settings, last.report, last.kinds, verdict.line),
+        *(not ABOUT_CERTIFICATES.isdisjoint(last.kinds), is_diagnosed, last.slow, _system_store),
     )
     return verdict.replace(
         advice=tuple(written.advice(likely)),

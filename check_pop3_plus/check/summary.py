@@ -3,6 +3,7 @@
 import nagiosplugin
 from nagiosplugin import Metric, Result, Results
 
+from check_pop3_plus.check.certificate_contexts import ASSERTIONS
 from check_pop3_plus.messages.hints import wrong_port
 from check_pop3_plus.messages.status_line import StatusLine
 from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Phase, Place
@@ -93,7 +94,7 @@ class Summary(nagiosplugin.Summary):
             case Note() as note:
                 return sentences.note(note)
             case Chain() as chain:
-                return sentences.chain(chain, Kind(result.hint), metric.name == "chain")
+                return self._about_chain(chain, Kind(result.hint), metric.name)
             case MessageDates() as dates:
                 return sentences.dates(dates, Kind(result.hint))
             case DeliveryFacts() as delivery:
@@ -104,6 +105,12 @@ class Summary(nagiosplugin.Summary):
                 return sentences.capabilities(offered)
             case _:
                 return self._about_number(result, metric)
+
+    def _about_chain(self, chain: Chain, kind: Kind, metric_name: str) -> str:
+        for each in ASSERTIONS:
+            if (each.metric, each.kind) == (metric_name, kind) and chain.leaf:
+                return each.sentence(chain.leaf, each.value(self._settings), self._report)
+        return self._sentences.chain(chain, kind, metric_name == "chain")
 
     def _about_number(self, result: Result, metric: Metric) -> str:
         if metric.name == "addresses":

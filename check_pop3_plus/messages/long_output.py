@@ -28,13 +28,6 @@ _TRUST = {
     Verify.NONE: "not verified",
 }
 
-_ABOUT_CERTIFICATES = {
-    *certificates.REJECTIONS,
-    *(Kind.EXPIRING, Kind.ISSUER, Kind.NOT_DEPLOYED, Kind.LONG_LIVED),
-    Kind.CERTIFICATE_UNREADABLE,
-}
-"""The certificate is evidence of these kinds; the commands before the handshake are not."""
-
 
 class Evidence:
     """The long output of one attempt."""
@@ -45,12 +38,14 @@ class Evidence:
         report: Report,
         kinds: Sequence[Kind],
         line: str,
-        is_diagnosed: bool = False,
-        slow: Phase | None = None,
-        system_store: Callable[[], str] = str,
+        is_about_certificate: bool,
+        is_diagnosed: bool,
+        slow: Phase | None,
+        system_store: Callable[[], str],
     ) -> None:
         """Take the kinds of all findings, worst first, and line 1.
 
+        If a finding is about the certificate, that is evidence, and the commands before it are not.
         `slow` is the phase that has exceeded a limit of its own.
         With a diagnosis also the whole chain and transcript, and a chart of the times.
         `system_store` returns the paths of the system trust store.
@@ -60,6 +55,7 @@ class Evidence:
         self._report = report
         self._kinds = tuple(dict.fromkeys(kinds))
         self._line = line
+        self._is_about_certificate = is_about_certificate
         self._is_diagnosed = is_diagnosed
         self._slow = slow
         ended = (report.failure, *(session.failure for session in report.with_certificates))
@@ -169,7 +165,7 @@ class Evidence:
 
     def _of_session(self, session: Session) -> Iterator[str]:
         verbosity, kinds = self._settings.verbosity, set(self._kinds)
-        if verbosity or self._is_diagnosed or kinds & _ABOUT_CERTIFICATES:
+        if verbosity or self._is_diagnosed or self._is_about_certificate:
             yield from self._of_tls(session)
         if verbosity in (1, 2) and session.greeting_shown not in self._line:
             yield f"greeting: {session.greeting_shown}"
@@ -277,7 +273,7 @@ class Evidence:
             shown = shown[:-2]
         if self._is_diagnosed:
             return shown
-        if set(self._kinds) & _ABOUT_CERTIFICATES:
+        if self._is_about_certificate:
             return []
         is_known = len(shown) == 1 and shown[0].removeprefix("S: ") in self._line
         return [] if is_known else shown[-TRANSCRIPT_TAIL:]

@@ -21,7 +21,6 @@ from check_pop3_plus.model.settings import (
     Limits,
     Login,
     MetricsFile,
-    Output,
     RangePair,
     RoundTrip,
     SecretSource,
@@ -170,7 +169,6 @@ def settings(given: Given) -> Settings:
         verbosity=_verbosity(given),
         notes=_notes(given, limits),
         command=_command(given),
-        output=Output(given.last("--output") or Output.PLUGIN.value),
     )
 
 
