@@ -19,7 +19,6 @@ from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Note, Session, TlsFacts
 from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable, sanitise
 from check_pop3_plus.model.settings import Security, Settings
-from check_pop3_plus.net import trust_store
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.pop3 import grammar
 from check_pop3_plus.support.deadline import Clock, Deadline
@@ -227,6 +226,8 @@ class Connection:
         try:
             session.tls = self.stream.start_tls(context, self.settings.tls.name)
         except CertificateRejected as error:
+            from check_pop3_plus.net import trust_store
+
             own = error.chain[:1]
             is_own = own and trust_store.has_certificate(self.settings.tls.ca_file, own[0])
             session.tls = TlsFacts(
