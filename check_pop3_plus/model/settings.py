@@ -146,7 +146,7 @@ LOGIN_METHODS = (
     "external",
     *TOKEN_METHODS,
 )
-"""All values of `--auth` except `auto`. Listed here because `pop3/sasl_mechanisms` is loaded only
+"""All values of `--auth` except `auto`. Listed here because `sasl/mechanisms` is loaded only
 for a login; a test holds it equal to this list."""
 
 
