@@ -17,6 +17,7 @@ from check_pop3_plus.model.report import (
     Report,
     Session,
 )
+from check_pop3_plus.model.sanitised_text import joined, open_ended
 from check_pop3_plus.model.settings import Settings
 
 _ABOUT_ADDRESSES = (Kind.REFUSED, Kind.UNREACHABLE, Kind.TIMEOUT)
@@ -34,7 +35,7 @@ class Summary(nagiosplugin.Summary):
     def ok(self, results: Results) -> str:
         """Return the status where every result is OK."""
         for result in _tolerated(results):
-            return f"{self._sentence(result)}, {result.hint} treated as OK"
+            return f"{open_ended(self._sentence(result))}, {result.hint} treated as OK"
         return self._sentences.success(
             [session for session in self._report.evaluated if session.failure is None]
         )
@@ -45,8 +46,9 @@ class Summary(nagiosplugin.Summary):
         for each in _findings(results):
             places.setdefault(self._sentence(each), []).extend(self._sessions(each))
         if not self._differ(results):
-            return "; ".join(places)
-        return "; ".join(text + self._sentences.at(found) for text, found in places.items())
+            return joined("; ", places)
+        at = self._sentences.at
+        return "; ".join(open_ended(text) + at(found) for text, found in places.items())
 
     def remarks(self) -> tuple[str, ...]:
         """Return what is said behind every status."""
@@ -87,7 +89,8 @@ class Summary(nagiosplugin.Summary):
         match _fact(result):
             case Failure() as failure:
                 sentence = sentences.failure(failure, metric.value.session, Kind(result.hint))
-                return sentence + wrong_port(failure, self._settings)
+                port = wrong_port(failure, self._settings)
+                return f"{open_ended(sentence)}; {port}" if port else sentence
             case Note() as note:
                 return sentences.note(note)
             case Chain() as chain:

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 from check_pop3_plus.model.failures import DeadlineExceeded, Kind, ProbeError
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable
+from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, open_ended, printable
 from check_pop3_plus.model.settings import Security, Smtp
 from check_pop3_plus.net import transport
 from check_pop3_plus.sasl.exchange import Responses
@@ -78,7 +78,7 @@ class Submission:
                 Kind.SUBMISSION_TEMPORARY if is_temporary else Kind.SUBMISSION,
                 "{}: {}" + late + step + " on {}",
                 "submission refused for now" if is_temporary else "submission failed",
-                *(error.message, place),
+                *(open_ended(error.message), place),
             ) from error
         finally:
             if self._stream:

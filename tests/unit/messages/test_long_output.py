@@ -57,7 +57,7 @@ def test_evidence_is_the_certificate_or_the_commands(
     settings = check_settings(["-H", "pop.example.org", "-S"])
 
     evidence = long_output.Evidence(
-        settings, report, (), "POP3 CRITICAL", is_about_certificate, False, str
+        settings, report, (), "POP3 CRITICAL", is_about_certificate, False, None, str
     )
 
     assert [line.partition(":")[0] for line in evidence.lines()] == labels

@@ -94,7 +94,10 @@ API_NEEDS = "--submit icinga2:URL needs --icinga-user and --icinga-password-file
         (("--submit", "prometheus:$x$.prom"), "invalid --submit: contains an unresolved macro"),
         (("--submit", "jsonl:-", "--submit", "jsonl:-"), "--submit jsonl:- is one too many: it can"
          " be given only once"),
-        (("--submit", "icinga2:http://x", *USER), "invalid --submit: must begin with https://"),
+        (("--submit", "icinga2"), "invalid --submit icinga2: must be icinga2:URL, nagios:FILE,"
+         " prometheus:FILE or jsonl:-"),
+        (("--submit", "icinga2:http://x", *USER), "invalid --submit icinga2:URL: must begin with"
+         " https://"),
         (API, API_NEEDS),
         ((*API, *USER[:2]), API_NEEDS),
         ((*API, *USER[2:]), API_NEEDS),
