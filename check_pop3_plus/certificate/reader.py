@@ -115,7 +115,7 @@ def read_chain(
     namesakes = [
         _read(der, sanitise)
         for der in trusted
-        if path and path[-1].fields and path[-1].fields.issuer in der
+        if der in sent or (path and path[-1].fields and path[-1].fields.issuer in der)
     ]
     rejection = rejection_reasons.reason(verify_code, path, as_sent, namesakes)
     return Chain(
