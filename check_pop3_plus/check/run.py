@@ -35,9 +35,6 @@ _MARGIN_SECONDS = 1.0
 _DIAGNOSIS_SECONDS = 10.0
 """Retries leave this time to the diagnosis: enough for all but the last hops of a long route."""
 
-_STATES = {state.value: state for state in State}
-_SEVERITIES = {state.value: SEVERITY.index(state) for state in State}
-
 
 def run_check(
     settings: Settings,
@@ -244,8 +241,8 @@ def _stopped(settings: Settings, attempts: Sequence[Attempt], started: float) ->
 
 
 def _state(result: nagiosplugin.Result) -> State:
-    return _STATES[int(result.state)]
+    return State(int(result.state))
 
 
 def _severity(result: nagiosplugin.Result) -> int:
-    return _SEVERITIES[int(result.state)]
+    return SEVERITY.index(_state(result))
