@@ -269,8 +269,8 @@ def hint(
     found = _table()[1]
     spent = ""
     if kind is Kind.SLOW:
-        seconds = report.seconds()
-        seconds.pop(Phase.SMTP, None)  # no part of `time`
+        no_part = (Phase.SMTP, Phase.QUIT)  # of `time`
+        seconds = {each: s for each, s in report.seconds().items() if each not in no_part}
         whole = sum(seconds.values()) if phase is None else seconds.get(phase, 0.0)
         if whole < _FAST_SECONDS:
             return "so short a time depends on the load of this machine: choose another limit"
