@@ -127,7 +127,7 @@ def test_legacy_context_accepts_everything(
 @pytest.mark.parametrize("is_legacy", [True, False])
 def test_context_old_versions_cause_no_warning(is_legacy: bool, pki: Pki) -> None:
     """PYTHONWARNINGS would turn a warning into an error."""
-    tls._context.cache_clear()
+    tls._contexts.clear()
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("error")
         if is_legacy:
@@ -228,7 +228,7 @@ def test_context_unreadable_client_certificate_names_system_error(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", deny)
-    tls._context.cache_clear()
+    tls._contexts.clear()
 
     file = str(pki.client_cert)
     assert refusal(policy(pki, client_cert=file)) == (
