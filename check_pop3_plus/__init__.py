@@ -9,6 +9,7 @@ start, cli            entry point; from argv to the printed result
 sweep                 many services from one INI file
 output                a verdict to the text of the plugin
 check                 the nagiosplugin layer: resource, contexts, summary, retries
+delivery              the round trip: probes sent by SMTP, found in the mailbox
 diagnosis             finds the likely cause of a failure
 probe                 connects, runs POP3 sessions and collects facts
 options               command line and INI files to settings
@@ -16,6 +17,7 @@ pop3                  the protocol without I/O
 net                   all network I/O, with deadlines
 certificate           certificates to facts
 messages              facts to messages
+sasl                  login mechanisms, for any protocol
 support, model        helpers; the data types that all layers share
 ====================  ==============================================================
 

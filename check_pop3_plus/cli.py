@@ -7,7 +7,7 @@ from check_pop3_plus.check import run
 from check_pop3_plus.check.verdict import Verdict, of_error
 from check_pop3_plus.model.failures import ProbeError
 from check_pop3_plus.model.sanitised_text import sanitise
-from check_pop3_plus.model.settings import Output, Secret, Settings, State, Sweep
+from check_pop3_plus.model.settings import Secret, Settings, State, Sweep
 from check_pop3_plus.options import parser, validators
 from check_pop3_plus.options.table import Given
 from check_pop3_plus.output import plugin_text
@@ -15,8 +15,8 @@ from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock
 from check_pop3_plus.support.files import emit
 
-_output = Output.PLUGIN
-"""The format of this run, as far as the options are read."""
+_render: Callable[[Verdict], str] = plugin_text.render
+"""Renders a verdict in the output format of this run, as far as the options are read."""
 
 
 def main(
@@ -45,35 +45,25 @@ def main(
     except ProbeError as error:
         # One line: a usage error needs no long output.
         verdict = of_error(error).replace(host=sanitise(given.last("--hostname") or ""))
-    return emit(render(verdict), verdict.state)
+    return emit(_render(verdict), verdict.state)
 
 
 def _read(argv: list[str], given: Given) -> Settings | Sweep:
     """Read the options, and the output format also where one of them is wrong."""
-    global _output
-    _output = Output.PLUGIN
+    global _render
+    _render = plugin_text.render
     try:
         return parser.read(argv, given)
     finally:
-        _output = Output(given.last("--output") or Output.PLUGIN.value)
+        if name := given.last("--output"):
+            from importlib import import_module
 
-
-def render(verdict: Verdict) -> str:
-    """Return a verdict in the format of this run."""
-    if _output is Output.JSON:
-        from check_pop3_plus.output import json_text
-
-        return json_text.render(verdict)
-    if _output is Output.PROMETHEUS:
-        from check_pop3_plus.output import prometheus_text
-
-        return prometheus_text.render(verdict)
-    return plugin_text.render(verdict)
+            _render = import_module(f"check_pop3_plus.output.{name}_text").render
 
 
 def render_error(message: str, kind: str, lines: str) -> str:
     """Return the output of a run that an error ended outside of a check."""
-    return render(Verdict(State.UNKNOWN, message, lines=tuple(lines.splitlines()), kinds=(kind,)))
+    return _render(Verdict(State.UNKNOWN, message, lines=tuple(lines.splitlines()), kinds=(kind,)))
 
 
 def _prompt_for_password(settings: Settings, started: float) -> tuple[Secret | None, float]:

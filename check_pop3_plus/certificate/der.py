@@ -4,6 +4,7 @@
 together. So all but the distinguished names is read from these fields.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from itertools import islice
@@ -125,10 +126,8 @@ def date(validity: bytes, position: int) -> datetime:
     text = value.content.decode("ascii")
     if value.tag == _UTC_TIME:
         text = ("20" if text < "50" else "19") + text
-    if value.tag not in (_UTC_TIME, _GENERALIZED_TIME) or len(text) != 15 or text[-1] != "Z":
+    if value.tag not in (_UTC_TIME, _GENERALIZED_TIME) or not re.fullmatch("[0-9]{14}Z", text):
         raise ValueError("not a date")
-    if not text[:-1].isdigit():
-        raise ValueError("not a number")
     month, day, hour, minute, second = (int(text[at : at + 2]) for at in range(4, 14, 2))
     return datetime(int(text[:4]), month, day, hour, minute, second, tzinfo=timezone.utc)
 

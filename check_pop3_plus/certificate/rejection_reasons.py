@@ -54,6 +54,11 @@ class Rejection(Record):
 
 _REPLACE = "put the certificate that the CA uses now into the trust store (--ca-file)"
 _SEND = "configure the server to send the intermediate certificate that has issued its own"
+_IS_OWN = "--ca-file holds the certificate of the server, not that of its issuer {}"
+_TRUST_ISSUER = (
+    "put the certificates of the CA into the CA file, up to its root; to accept this certificate"
+    " alone use --verify none with --pin"
+)
 _KEY_IDENTIFIER = 0x80
 """The tag of the key identifier in an authority key identifier (RFC 5280 section 4.2.1.1)."""
 
@@ -64,9 +69,11 @@ def reason(
     """Return why a chain was rejected by X509_V_ERR_* `code`, or None if the code says it all.
 
     `path` is what OpenSSL has built, the server certificate first; `trusted` are CAs of the local
-    trust store.
+    trust store, or the certificate of the server if the CA file has it.
     """
     try:
+        if code in ISSUER_NOT_FOUND and path and path[0].facts in (each.facts for each in trusted):
+            return Rejection(printable(_IS_OWN, path[0].facts.issuer), printable(_TRUST_ISSUER))
         found = _another_key(code, path, sent, trusted) if path else None
         if found:
             text, cure, issuer = found

@@ -19,10 +19,11 @@ from check_pop3_plus.check.default_states import (
     settings_of,
 )
 from check_pop3_plus.check.verdict import Figure
+from check_pop3_plus.messages import certificates
 from check_pop3_plus.model.failures import Kind
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import CertificateFacts, Chain, Report
-from check_pop3_plus.model.settings import Remaining, State
+from check_pop3_plus.model.settings import Remaining, Settings, State
 from check_pop3_plus.support.deadline import days
 
 if TYPE_CHECKING:
@@ -114,6 +115,12 @@ class Assertion(Record):
     holds: "Callable[[Chain, Any, Report], bool | None]"
     """Whether it holds for a chain with a leaf, by the value of the option; None if the fact that
     it is about is unreadable."""
+    sentence: "Callable[[CertificateFacts, Any, Report], str]"
+    """What is wrong with the leaf where it does not hold."""
+
+    def value(self, settings: Settings) -> "Any":
+        """Return the value of the option, or None if it is not given."""
+        return getattr(settings.assertions, self.wanted)
 
 
 class AssertionContext(KindContext):
@@ -121,7 +128,7 @@ class AssertionContext(KindContext):
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         assertion = next(each for each in ASSERTIONS if each.metric == self.name)
-        wanted = getattr(settings_of(resource).assertions, assertion.wanted)
+        wanted = assertion.value(settings_of(resource))
         if wanted is None:
             return self.fine(metric)
         holds = assertion.holds(metric.value.fact, wanted, report_of(resource))
@@ -157,11 +164,21 @@ def _is_deployed(chain: Chain, _: str, report: Report) -> bool:
 
 
 ASSERTIONS = (
-    Assertion("issuer", Kind.ISSUER, "issuer", _has_issuer),
-    Assertion("key", Kind.WEAK, "min_key_bits", _has_long_key),
-    Assertion("validity", Kind.LONG_LIVED, "max_validity", _has_short_lifetime),
-    Assertion("deployed", Kind.NOT_DEPLOYED, "deployed_file", _is_deployed),
+    Assertion("issuer", Kind.ISSUER, "issuer", _has_issuer, certificates.wrong_issuer),
+    Assertion("key", Kind.WEAK, "min_key_bits", _has_long_key, certificates.short_key),
+    Assertion(
+        *("validity", Kind.LONG_LIVED, "max_validity"),
+        *(_has_short_lifetime, certificates.long_lifetime),
+    ),
+    Assertion("deployed", Kind.NOT_DEPLOYED, "deployed_file", _is_deployed, certificates.outdated),
 )
+
+ABOUT_CERTIFICATES = {
+    *certificates.REJECTIONS,
+    *(assertion.kind for assertion in ASSERTIONS),
+    *(Kind.EXPIRING, Kind.CERTIFICATE_UNREADABLE),
+}
+"""The certificate is evidence of these kinds; the commands before the handshake are not."""
 
 
 def _at_least(remaining: Remaining | None, leaf: CertificateFacts) -> str | None:

@@ -9,7 +9,7 @@ from nagiosplugin import Metric
 from check_pop3_plus.check.certificate_contexts import ASSERTIONS
 from check_pop3_plus.model.failures import MEASURED
 from check_pop3_plus.model.report import Chain, DeliveryFacts, Observation, Report, Session
-from check_pop3_plus.model.settings import Assertions, Settings
+from check_pop3_plus.model.settings import Settings
 from check_pop3_plus.probe import addresses
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Deadline
@@ -76,7 +76,7 @@ def _days_left(report: Report) -> Iterator[Metric]:
 def _of_session(session: Session, settings: Settings, has_failed: bool) -> Iterator[Metric]:
     wanted = settings.assertions
     for each in (session, *session.of_other_types):
-        yield from _of_chain(Observation(each, each.chain), wanted)
+        yield from _of_chain(Observation(each, each.chain), settings)
     if session.mailbox:
         yield Metric("messages", session.mailbox.messages, min=0)
         yield Metric("mailbox_size", session.mailbox.octets, "B", min=0)
@@ -88,14 +88,14 @@ def _of_session(session: Session, settings: Settings, has_failed: bool) -> Itera
         yield Metric("note", Observation(session, note))
 
 
-def _of_chain(chain: Observation, wanted: Assertions) -> Iterator[Metric]:
+def _of_chain(chain: Observation, settings: Settings) -> Iterator[Metric]:
     if not isinstance(chain.fact, Chain) or not chain.fact.leaf:
         return
     yield Metric("certificate", chain)
     if chain.fact.first_issuer_to_end:
         yield Metric("chain", chain)
     for assertion in ASSERTIONS:
-        if getattr(wanted, assertion.wanted) is not None:
+        if assertion.value(settings) is not None:
             yield Metric(assertion.metric, chain)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from check_pop3_plus.check.default_states import POLICIES
 from check_pop3_plus.check.verdict import Figure
 from check_pop3_plus.messages.formats import count
-from check_pop3_plus.model.failures import LOCAL, Kind, Place
+from check_pop3_plus.model.failures import LOCAL, Kind, Phase, Place
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.settings import Limits, State
@@ -38,6 +38,8 @@ class Attempt(Record):
     deciding: tuple[Kind, ...]
     """Those of them that have the worst state."""
     report: Report
+    slow: Phase | None = None
+    """The phase that has exceeded a limit of its own."""
 
 
 def why_final(attempt: Attempt) -> str | None:

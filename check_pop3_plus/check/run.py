@@ -9,6 +9,7 @@ import nagiosplugin
 
 from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.check import retries
+from check_pop3_plus.check.certificate_contexts import ABOUT_CERTIFICATES
 from check_pop3_plus.check.contexts import context
 from check_pop3_plus.check.figures import measured
 from check_pop3_plus.check.resource import Pop3
@@ -18,7 +19,7 @@ from check_pop3_plus.check.verdict import SEVERITY, AddressResult, Verdict
 from check_pop3_plus.messages import long_output
 from check_pop3_plus.messages.formats import reason
 from check_pop3_plus.messages.hints import Advice
-from check_pop3_plus.model.failures import LOCAL, Kind
+from check_pop3_plus.model.failures import LOCAL, MEASURED, Kind, Phase
 from check_pop3_plus.model.report import Report, Session
 from check_pop3_plus.model.settings import Limits, Security, Settings, State
 from check_pop3_plus.model.stopped import Stopped
@@ -93,7 +94,8 @@ def _verdict(
     likely, found = _diagnosis(prerequisites, last, end) if is_problem else ("", ())
     is_diagnosed = bool(likely or found)
     written = long_output.Evidence(
-        settings, last.report, last.kinds, verdict.line, is_diagnosed, _system_store
+        *(settings, last.report, last.kinds, verdict.line),
+        *(not ABOUT_CERTIFICATES.isdisjoint(last.kinds), is_diagnosed, last.slow, _system_store),
     )
     return verdict.replace(
         advice=tuple(written.advice(likely)),
@@ -183,7 +185,15 @@ def _evaluated(resource: Pop3, report: Report) -> Attempt:
         tuple(Kind(result.hint) for result in findings),
         tuple(Kind(result.hint) for result in findings if _state(result) is state),
         report,
+        _slow_phase(findings, report),
     )
+
+
+def _slow_phase(findings: Sequence[nagiosplugin.Result], report: Report) -> Phase | None:
+    """Return the phase outside a limit of its own, of several the longest."""
+    named = {str(result.metric.name) for result in findings if result.metric}
+    slow = [phase for phase in MEASURED if f"time_{phase.value}" in named]
+    return max(slow, key=report.seconds().__getitem__, default=None)
 
 
 def _reserved(settings: Settings) -> float:

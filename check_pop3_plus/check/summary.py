@@ -3,6 +3,7 @@
 import nagiosplugin
 from nagiosplugin import Metric, Result, Results
 
+from check_pop3_plus.check.certificate_contexts import ASSERTIONS
 from check_pop3_plus.messages.hints import wrong_port
 from check_pop3_plus.messages.status_line import StatusLine
 from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Phase, Place
@@ -16,6 +17,7 @@ from check_pop3_plus.model.report import (
     Report,
     Session,
 )
+from check_pop3_plus.model.sanitised_text import joined, open_ended
 from check_pop3_plus.model.settings import Settings
 
 _ABOUT_ADDRESSES = (Kind.REFUSED, Kind.UNREACHABLE, Kind.TIMEOUT)
@@ -33,7 +35,7 @@ class Summary(nagiosplugin.Summary):
     def ok(self, results: Results) -> str:
         """Return the status where every result is OK."""
         for result in _tolerated(results):
-            return f"{self._sentence(result)}, {result.hint} treated as OK"
+            return f"{open_ended(self._sentence(result))}, {result.hint} treated as OK"
         return self._sentences.success(
             [session for session in self._report.evaluated if session.failure is None]
         )
@@ -44,8 +46,9 @@ class Summary(nagiosplugin.Summary):
         for each in _findings(results):
             places.setdefault(self._sentence(each), []).extend(self._sessions(each))
         if not self._differ(results):
-            return "; ".join(places)
-        return "; ".join(text + self._sentences.at(found) for text, found in places.items())
+            return joined("; ", places)
+        at = self._sentences.at
+        return "; ".join(open_ended(text) + at(found) for text, found in places.items())
 
     def remarks(self) -> tuple[str, ...]:
         """Return what is said behind every status."""
@@ -86,11 +89,12 @@ class Summary(nagiosplugin.Summary):
         match _fact(result):
             case Failure() as failure:
                 sentence = sentences.failure(failure, metric.value.session, Kind(result.hint))
-                return sentence + wrong_port(failure, self._settings)
+                port = wrong_port(failure, self._settings)
+                return f"{open_ended(sentence)}; {port}" if port else sentence
             case Note() as note:
                 return sentences.note(note)
             case Chain() as chain:
-                return sentences.chain(chain, Kind(result.hint), metric.name == "chain")
+                return self._about_chain(chain, Kind(result.hint), metric.name)
             case MessageDates() as dates:
                 return sentences.dates(dates, Kind(result.hint))
             case DeliveryFacts() as delivery:
@@ -101,6 +105,12 @@ class Summary(nagiosplugin.Summary):
                 return sentences.capabilities(offered)
             case _:
                 return self._about_number(result, metric)
+
+    def _about_chain(self, chain: Chain, kind: Kind, metric_name: str) -> str:
+        for each in ASSERTIONS:
+            if (each.metric, each.kind) == (metric_name, kind) and chain.leaf:
+                return each.sentence(chain.leaf, each.value(self._settings), self._report)
+        return self._sentences.chain(chain, kind, metric_name == "chain")
 
     def _about_number(self, result: Result, metric: Metric) -> str:
         if metric.name == "addresses":

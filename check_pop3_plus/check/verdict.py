@@ -5,7 +5,7 @@ from check_pop3_plus.messages.hints import Advice
 from check_pop3_plus.model.failures import Kind, Place, ProbeError, is_shortage
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import CertificateFacts
-from check_pop3_plus.model.sanitised_text import printable, sanitise, shorten
+from check_pop3_plus.model.sanitised_text import open_ended, printable, sanitise, shorten
 from check_pop3_plus.model.settings import State
 from check_pop3_plus.model.stopped import uncaught
 
@@ -87,7 +87,8 @@ class Verdict(Record):
     @property
     def line(self) -> str:
         """Line 1 without performance data."""
-        line = f"POP3 {self.state.name} - {self.status}"
+        status = open_ended(self.status) if self.remarks else self.status
+        line = f"POP3 {self.state.name} - {status}"
         return shorten(line, STATUS_LIMIT - len(self.suffix)) + self.suffix
 
     @property

@@ -1,4 +1,4 @@
-"""Submit a probe: the login at the SMTP server, by the SASL mechanisms of POP3."""
+"""Submit a probe: the login at the SMTP server, by SASL."""
 
 from collections.abc import Generator
 
@@ -6,12 +6,10 @@ from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.settings import Secret, Security, Smtp
 from check_pop3_plus.net import smtp, tls
 from check_pop3_plus.pop3.grammar import only_code
-from check_pop3_plus.pop3.sasl_exchange import Identity, Malformed, Refused
-from check_pop3_plus.pop3.sasl_mechanisms import MECHANISMS
+from check_pop3_plus.sasl.exchange import Identity, Malformed, Refused, Responses
+from check_pop3_plus.sasl.mechanisms import MECHANISMS, acceptable
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.support.masking import Masker, can_mask
-
-_BY_AUTO = ("PLAIN", "LOGIN")
 
 
 def submit(
@@ -24,14 +22,13 @@ def submit(
     if secret and not can_mask(secret.reveal()):
         sanitise = only_code
 
-    def begin_login(offered: tuple[str, ...]) -> tuple[str, smtp.Responses]:
+    def begin_login(offered: tuple[str, ...]) -> tuple[str, Responses]:
         assert settings.login is not None  # noqa: S101 - checked by the caller
         assert secret is not None  # noqa: S101 - prepared
-        wanted = settings.login.mechanism
-        acceptable = _BY_AUTO if wanted == "auto" else (wanted.upper(),)
-        name = next((each for each in acceptable if each in offered), None)
+        permitted = acceptable(settings.login.mechanism)
+        name = next((each for each in permitted if each in offered), None)
         if name is None:
-            names = " or ".join(acceptable)
+            names = " or ".join(permitted)
             known = " ".join(offered) or "none"
             raise ProbeError(Kind.NO_MECHANISM, "offers no {} (only: {})", names, known)
         identity = Identity(
@@ -39,7 +36,6 @@ def submit(
             secret.reveal(),
             settings.target.hostname,
             settings.target.port,
-            b"",
         )
         return name, _answers(MECHANISMS[name](identity))
 
@@ -47,7 +43,7 @@ def submit(
     smtp.Submission(settings, context, login, sanitise).send(mail, deadline)
 
 
-def _answers(responses: smtp.Responses) -> Generator[bytes | None, bytes, None]:
+def _answers(responses: Responses) -> Generator[bytes | None, bytes, None]:
     """Yield the responses of a mechanism; a refused token is answered, and the server ends it."""
     answer = next(responses)
     while True:

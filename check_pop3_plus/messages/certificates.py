@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.messages.formats import count, date, listed, named, span
 from check_pop3_plus.model.failures import Failure, Kind
-from check_pop3_plus.model.report import CertificateFacts, Chain
+from check_pop3_plus.model.report import CertificateFacts, Chain, Report
 from check_pop3_plus.model.sanitised_text import sanitise
 
 if TYPE_CHECKING:
@@ -149,10 +149,26 @@ def unreadable(chain: Chain) -> str:
     return f"details of the certificate are unreadable: {', '.join(details)}"
 
 
-def outdated(leaf: CertificateFacts, deployed: tuple[CertificateFacts, ...]) -> str:
+def wrong_issuer(leaf: CertificateFacts, wanted: str, _: Report) -> str:
+    """Return that no issuer has the wanted text in its name."""
+    return f"certificate is from {named(leaf.issuer)}, not from {sanitise(wanted)}"
+
+
+def short_key(leaf: CertificateFacts, bits: int, _: Report) -> str:
+    """Return that the key of the certificate is shorter than `bits`."""
+    return f"key of the certificate is too short: {named(leaf.key)}, not RSA {bits} or as strong"
+
+
+def long_lifetime(leaf: CertificateFacts, longest: float, _: Report) -> str:
+    """Return that the certificate was issued for more than `longest` days."""
+    assert leaf.lifetime  # noqa: S101 - it was longer
+    return f"certificate was issued for {span(leaf.lifetime)} (limit {longest:g} days)"
+
+
+def outdated(leaf: CertificateFacts, _: str, report: Report) -> str:
     """Return that the certificate is not the one in the file, and until when that one is valid."""
     wrong = "certificate is not the deployed one"
-    newest = max((each.not_after for each in deployed if each.not_after), default=None)
+    newest = max((each.not_after for each in report.deployed if each.not_after), default=None)
     if newest is None or leaf.not_after is None:
         return wrong
     if newest > leaf.not_after:

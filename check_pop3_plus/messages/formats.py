@@ -15,6 +15,11 @@ def reason(failure: Failure) -> str:
     return failure.message + (" in time" if failure.is_late else "")
 
 
+def seconds(value: float) -> str:
+    """Return seconds with three decimals, or six below a millisecond."""
+    return f"{value:.{3 if value >= 0.001 else 6}f} s"
+
+
 def named(name: str | None) -> str:
     """Return a name or another text of a certificate, also where it could not be read."""
     return "(unreadable)" if name is None else name or "(empty)"

@@ -8,14 +8,18 @@ import re
 from functools import cache
 
 from check_pop3_plus.messages.formats import count
-from check_pop3_plus.model.failures import MEASURED, Failure, Kind, Phase
+from check_pop3_plus.model.failures import Failure, Kind, Phase
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.settings import Security, Settings
 from check_pop3_plus.support.deadline import days
 
 _RENEW = "renew the certificate (or install the renewed intermediate) and reload the server; if it was renewed already, the server was not reloaded"
+_ISSUER_NOT_GIVEN = "configure the server to send its intermediate certificates, or add the root certificate of its CA to the given trust store (--ca-file, --ca-path)"
 _SLOW_LOGIN = "the authentication back end of the server is slow, or the server delays logins after failed ones from the same network (Dovecot: up to 15 s, also after failures of others behind the same address)"
+
+_FAST_SECONDS = 0.01
+"""A time below is usual in a local network."""
 
 _LONGEST_DELAYED_LOGIN = 20
 """Seconds: the longest delay, and the login itself."""
@@ -99,8 +103,9 @@ submission: the SMTP server takes no mail from this machine: check that it runs,
 submission-temporary: temporary, according to the SMTP server (greylisting, load); check its log if it persists
 undelivered: SMTP accepted the mail, and it is not in the mailbox: check the queue and the log of the mail server, the quota, the spam folder, and forwarding of the recipient
 not-deleted: the server does not delete: check its log, and permissions and quota of the mailbox
-slow (response time):
+slow (response time): check the load and the log of the server
   resolve: the name servers of this machine are slow (resolv.conf)
+  connect: the network is slow or loses packets (ping, mtr), or the server is overloaded
   failed: repair the address that fails, or remove it from DNS: mail clients lose the same time
   login: {_SLOW_LOGIN}
 expiring: {_RENEW}
@@ -245,7 +250,10 @@ _BY_WORDS = {
 def hint(
     kind: Kind, phase: Phase | None, settings: Settings, report: Report, message: str = ""
 ) -> str:
-    """Return what to try, or an empty text; `message` quotes the server."""
+    """Return what to try, or an empty text; `message` quotes the server.
+
+    The phase of a slow session is the one with a limit of its own that was exceeded.
+    """
     for pattern, text in _BY_WORDS.get(phase, ()):
         has_tls = settings.tls.security is not Security.PLAIN
         if re.search(pattern, message, re.I) and not (text == _USE_TLS and has_tls):
@@ -256,22 +264,27 @@ def hint(
             "certificates rarely cover addresses: check by a name that is in the certificate"
             f" (-H NAME --connect-to {name})"
         )
+    if kind is Kind.UNTRUSTED and (settings.tls.ca_file or settings.tls.ca_path):
+        return _ISSUER_NOT_GIVEN
     if kind is Kind.EXPIRING and (text := _early_threshold(settings, report)):
         return text
+    found = _table()[1]
+    spent = ""
     if kind is Kind.SLOW:
         seconds = report.seconds()
-        reached = [each for each in MEASURED if each in seconds]
-        phase = max(reached, key=seconds.__getitem__, default=None)
-    found = _table()[1]
-    if kind is Kind.SLOW and phase and (kind, phase, None) not in found:
-        whole = sum(seconds[each] for each in reached)
-        spent = f"{seconds[phase]:.3f} of {whole:.3f} s were spent in phase {phase.value}"
-        return f"{spent}: check the load and the log of the server"
+        seconds.pop(Phase.SMTP, None)  # no part of `time`
+        whole = sum(seconds.values()) if phase is None else seconds.get(phase, 0.0)
+        if whole < _FAST_SECONDS:
+            return "so short a time depends on the load of this machine: choose another limit"
+        if phase is None:
+            phase = max(seconds, key=seconds.__getitem__)
+            if (kind, phase, None) not in found:
+                spent = f"{seconds[phase]:.3f} of {whole:.3f} s were spent in phase {phase.value}: "
     general = found.get((kind, phase, None), found[kind, None, None])
     text = found.get((kind, phase, settings.tls.security), general)
     is_short = kind is Kind.TIMEOUT and settings.limits.timeout < _LONGEST_DELAYED_LOGIN
     more = f"; allow for it with -t {_LONGEST_DELAYED_LOGIN}"
-    return text + more if is_short and text == _SLOW_LOGIN else text
+    return spent + text + (more if is_short and text == _SLOW_LOGIN else "")
 
 
 def explained(kind: Kind) -> str:
@@ -308,9 +321,9 @@ def wrong_port(failure: Failure, settings: Settings) -> str:
     )
     if port == 995 and security is not Security.IMPLICIT and has_no_greeting:
         instead = " in place of --starttls" if security is Security.STLS else ""
-        return f"; port 995 expects TLS: use -S{instead}"
+        return f"port 995 expects TLS: use -S{instead}"
     is_plain_text = failure.kind is Kind.TLS and "plain text" in failure.message
     if port == 110 and security is Security.IMPLICIT and is_plain_text:
         implied = " (-D implies -S)" if settings.thresholds.certificate_warning else ""
-        return f"; use --starttls on port 110{implied}"
+        return f"use --starttls on port 110{implied}"
     return ""

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from check_pop3_plus.messages import certificates, hints
 from check_pop3_plus.messages.formats import age, count, date, reason
-from check_pop3_plus.model.failures import MEASURED, Failure, Kind
+from check_pop3_plus.model.failures import MEASURED, Failure, Kind, Phase
 from check_pop3_plus.model.report import Report, Session, first_to_end
-from check_pop3_plus.model.sanitised_text import sanitise
+from check_pop3_plus.model.sanitised_text import open_ended, sanitise
 from check_pop3_plus.model.settings import Security, Settings, Verify
 
 TRANSCRIPT_TAIL = 4
@@ -28,13 +28,6 @@ _TRUST = {
     Verify.NONE: "not verified",
 }
 
-_ABOUT_CERTIFICATES = {
-    *certificates.REJECTIONS,
-    *(Kind.EXPIRING, Kind.ISSUER, Kind.NOT_DEPLOYED, Kind.LONG_LIVED),
-    Kind.CERTIFICATE_UNREADABLE,
-}
-"""The certificate is evidence of these kinds; the commands before the handshake are not."""
-
 
 class Evidence:
     """The long output of one attempt."""
@@ -45,11 +38,15 @@ class Evidence:
         report: Report,
         kinds: Sequence[Kind],
         line: str,
-        is_diagnosed: bool = False,
-        system_store: Callable[[], str] = str,
+        is_about_certificate: bool,
+        is_diagnosed: bool,
+        slow: Phase | None,
+        system_store: Callable[[], str],
     ) -> None:
         """Take the kinds of all findings, worst first, and line 1.
 
+        If a finding is about the certificate, that is evidence, and the commands before it are not.
+        `slow` is the phase that has exceeded a limit of its own.
         With a diagnosis also the whole chain and transcript, and a chart of the times.
         `system_store` returns the paths of the system trust store.
         """
@@ -58,7 +55,9 @@ class Evidence:
         self._report = report
         self._kinds = tuple(dict.fromkeys(kinds))
         self._line = line
+        self._is_about_certificate = is_about_certificate
         self._is_diagnosed = is_diagnosed
+        self._slow = slow
         ended = (report.failure, *(session.failure for session in report.with_certificates))
         self._failures = [failure for failure in ended if failure]
 
@@ -80,7 +79,8 @@ class Evidence:
             phase = failure.phase if failure else None
             special = self._cure(failure) if failure else None
             message = failure.message if failure else notes.get(kind, "")
-            general = hints.hint(kind, phase, self._settings, self._report, message)
+            where = self._slow if kind is Kind.SLOW else phase
+            general = hints.hint(kind, where, self._settings, self._report, message)
             hint = general if special is None else special
             cause = () if number or not likely else (f"likely cause: {likely}",)
             cure = (f"try: {hint}",) if hint and (special or not cause) else ()
@@ -136,7 +136,8 @@ class Evidence:
         if failure:
             kind = failure.kind.value
             kind += f", in phase {failure.phase.value}" if failure.phase else ""
-            return kind if failure.message in self._line else f"{kind}: {reason(failure)}"
+            is_known = open_ended(failure.message) in self._line
+            return kind if is_known else f"{kind}: {reason(failure)}"
         if report.failure:
             return report.failure.kind.value
         outcome = "OK"
@@ -164,7 +165,7 @@ class Evidence:
 
     def _of_session(self, session: Session) -> Iterator[str]:
         verbosity, kinds = self._settings.verbosity, set(self._kinds)
-        if verbosity or self._is_diagnosed or kinds & _ABOUT_CERTIFICATES:
+        if verbosity or self._is_diagnosed or self._is_about_certificate:
             yield from self._of_tls(session)
         if verbosity in (1, 2) and session.greeting_shown not in self._line:
             yield f"greeting: {session.greeting_shown}"
@@ -180,7 +181,7 @@ class Evidence:
         for each in self._report.evaluated:
             whose = f" ({each.address})" if len(self._report.evaluated) > 1 else ""
             for note in each.notes:
-                if note.text not in self._line:
+                if open_ended(note.text) not in self._line:
                     yield f"note: {note.kind.value}: {note.text}{whose}"
         if any(each.replies_hidden for each in self._report.sessions):
             yield (
@@ -272,7 +273,7 @@ class Evidence:
             shown = shown[:-2]
         if self._is_diagnosed:
             return shown
-        if set(self._kinds) & _ABOUT_CERTIFICATES:
+        if self._is_about_certificate:
             return []
         is_known = len(shown) == 1 and shown[0].removeprefix("S: ") in self._line
         return [] if is_known else shown[-TRANSCRIPT_TAIL:]

@@ -6,7 +6,7 @@ The reason comes first; the place is added once, behind all sentences.
 from collections.abc import Sequence
 
 from check_pop3_plus.messages import certificates
-from check_pop3_plus.messages.formats import age, count, date, listed, named, span
+from check_pop3_plus.messages.formats import age, count, date, listed, seconds
 from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Phase
 from check_pop3_plus.model.report import (
     Chain,
@@ -177,25 +177,13 @@ class StatusLine:
     # --- certificates -------------------------------------------------------------------------
 
     def chain(self, chain: Chain, kind: Kind, is_issuer: bool) -> str:
-        """Return what is wrong with a certificate; `is_issuer`: not with the leaf."""
-        leaf, wanted = chain.leaf, self._settings.assertions
+        """Return what is wrong with the dates of the leaf, or of an issuer if `is_issuer`."""
+        leaf = chain.leaf
         assert leaf is not None  # noqa: S101 - without one there are no metrics of a chain
-        match kind:
-            case Kind.CONFIG:
-                return self._implausible_clock("certificate dates")
-            case Kind.ISSUER:
-                issuer = sanitise(wanted.issuer or "")
-                return f"certificate is from {named(leaf.issuer)}, not from {issuer}"
-            case Kind.WEAK:
-                wish = f"RSA {wanted.min_key_bits} or as strong"
-                return f"key of the certificate is too short: {named(leaf.key)}, not {wish}"
-            case Kind.LONG_LIVED if leaf.lifetime:
-                lifetime = span(leaf.lifetime)
-                return f"certificate was issued for {lifetime} (limit {wanted.max_validity:g} days)"
-            case Kind.NOT_DEPLOYED:
-                return certificates.outdated(leaf, self._report.deployed)
-            case Kind.CERTIFICATE_UNREADABLE:
-                return certificates.unreadable(chain)
+        if kind is Kind.CONFIG:
+            return self._implausible_clock("certificate dates")
+        if kind is Kind.CERTIFICATE_UNREADABLE:
+            return certificates.unreadable(chain)
         issuer_facts = chain.first_issuer_to_end if is_issuer else None
         if issuer_facts:
             which = certificates.issuer(issuer_facts, chain)
@@ -225,9 +213,11 @@ class StatusLine:
         """Return that a metric is outside its range `crossed`."""
         match name:
             case "time":
-                return f"answered in {value:.3f} s (limit {crossed} s){self._lost()}"
+                return f"answered in {seconds(value)} (limit {crossed} s){self._lost()}"
             case "time_failed":
-                return f"addresses that failed took {value:.3f} s (limit {crossed} s){self._lost()}"
+                return (
+                    f"addresses that failed took {seconds(value)} (limit {crossed} s){self._lost()}"
+                )
             case "messages":
                 return f"mailbox has {count(int(value), 'message')} (limit {crossed})"
             case "mailbox_size":
@@ -238,16 +228,16 @@ class StatusLine:
                 limit = age(int(crossed)) if crossed and crossed.isdigit() else f"{crossed} s"
                 which = name.removesuffix("_age")
                 return f"{which} message is {age(int(value))} old (limit {limit})"
-        return f"{name.removeprefix('time_')} took {value:.3f} s (limit {crossed} s)"
+        return f"{name.removeprefix('time_')} took {seconds(value)} (limit {crossed} s)"
 
     def _lost(self) -> str:
         """Return which addresses failed first, and what they cost."""
-        seconds = self._report.seconds()
-        if Phase.FAILED not in seconds:
+        lost = self._report.seconds().get(Phase.FAILED)
+        if lost is None:
             return ""
         sessions = self._report.failed_before
         failed = [f"{each.address} {each.failure.kind.value}" for each in sessions if each.failure]
-        return f", {seconds[Phase.FAILED]:.3f} s of it lost on {listed(failed, 2)}"
+        return f", {seconds(lost)} of it lost on {listed(failed, 2)}"
 
     def at(self, sessions: Sequence[Session]) -> str:
         """Return the addresses that have a finding, which others do not have."""

@@ -35,6 +35,9 @@ def seconds_by_phase(laps: Iterable[Lap]) -> dict[Phase, float]:
     return seconds
 
 
+_OF_COMMANDS = (Phase.CAPA, Phase.STLS, Phase.LOGIN, Phase.STAT, Phase.TOP)
+
+
 class Timeline:
     """Records the phases of a session."""
 
@@ -43,9 +46,14 @@ class Timeline:
         self.current: Phase | None = None
         self.failed: Phase | None = None
         """The phase that the first ProbeError ended."""
+        self.commands = 0
+        """Number of commands sent."""
 
     def phase(self, phase: Phase) -> "_Passing":
-        """Return a context that times a phase; a phase that fails is recorded, too."""
+        """Return a context that times a phase; a phase that fails is recorded, too.
+
+        A phase of commands is not recorded if it ended before it sent one.
+        """
         return _Passing(self, phase)
 
 
@@ -56,14 +64,17 @@ class _Passing:
         self._timeline = timeline
         self._phase = phase
         self._began = 0.0
+        self._commands = 0
 
     def __enter__(self) -> None:
         self._timeline.current = self._phase
+        self._commands = self._timeline.commands
         self._began = Clock()
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         ok = error is None
-        self._timeline.laps.append(Lap(self._phase, Clock() - self._began, ok))
+        if self._phase not in _OF_COMMANDS or self._timeline.commands > self._commands:
+            self._timeline.laps.append(Lap(self._phase, Clock() - self._began, ok))
         if isinstance(error, ProbeError):
             self._timeline.failed = self._timeline.failed or self._phase
         # Kept after an error or a signal: it is reported where the run was stopped.

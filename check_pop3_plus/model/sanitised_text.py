@@ -6,7 +6,14 @@ of it passes `sanitise`, wherever it comes from.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+
+from check_pop3_plus import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    _Text = TypeVar("_Text", bound=str)
 
 
 class Printable(str):
@@ -69,6 +76,17 @@ def visible(foreign: bytes | str) -> str:
         foreign = foreign[:_READ_LIMIT].decode("utf-8", "replace")
     shown = _ESCAPE_SEQUENCE.sub("?", foreign[:_READ_LIMIT].rstrip("\r\n"))
     return _UNPRINTABLE.sub("?", shown).translate(_REPLACED).strip()
+
+
+def open_ended(text: "_Text") -> "_Text":
+    """Return a text without the full stop of a quote at its end, for our own text to follow."""
+    return text if text.endswith("...") else type(text)(text.rstrip(".,;:!"))
+
+
+def joined(mark: str, texts: Iterable[str]) -> str:
+    """Return texts joined by our own punctuation, which replaces the full stop of a quote."""
+    *before, last = texts
+    return mark.join((*map(open_ended, before), last))
 
 
 def shorten(text: str, limit: int) -> Printable:

@@ -146,7 +146,7 @@ LOGIN_METHODS = (
     "external",
     *TOKEN_METHODS,
 )
-"""All values of `--auth` except `auto`. Listed here because `pop3/sasl_mechanisms` is loaded only
+"""All values of `--auth` except `auto`. Listed here because `sasl/mechanisms` is loaded only
 for a login; a test holds it equal to this list."""
 
 
@@ -261,14 +261,6 @@ class Thresholds(Record):
         return RangePair() != self.newest or RangePair() != self.oldest
 
 
-class Output(Enum):
-    """A format of the result."""
-
-    PLUGIN = "plugin"
-    JSON = "json"
-    PROMETHEUS = "prometheus"
-
-
 class Smtp(Record):
     """The server that takes the probes of a round trip."""
 
@@ -313,7 +305,6 @@ class Settings(Record):
     verbosity: int = 0
     notes: tuple[Printable, ...] = ()
     """Remarks on the options, for the long output."""
-    output: Output = Output.PLUGIN
     command: str = ""
     """The command line that repeats the check; empty if it cannot be written without quotes."""
 

@@ -8,15 +8,16 @@ tried. Loaded only where a message is sent.
 
 import smtplib
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
 from check_pop3_plus.model.failures import DeadlineExceeded, Kind, ProbeError
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable
+from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, open_ended, printable
 from check_pop3_plus.model.settings import Security, Smtp
 from check_pop3_plus.net import transport
+from check_pop3_plus.sasl.exchange import Responses
 from check_pop3_plus.support.deadline import Deadline, run_with_deadline
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ QUIT_SECONDS = 1.0
 
 _LONGEST_RESPONSE = 400
 """Characters of an initial response in the AUTH command (RFC 5321 section 4.5.3.1.4: 512)."""
-
-Responses = Generator[bytes | None, bytes, None]
-"""A SASL mechanism: yields responses, is sent challenges, all without base64."""
 
 
 class Mail(Record):
@@ -80,7 +78,7 @@ class Submission:
                 Kind.SUBMISSION_TEMPORARY if is_temporary else Kind.SUBMISSION,
                 "{}: {}" + late + step + " on {}",
                 "submission refused for now" if is_temporary else "submission failed",
-                *(error.message, place),
+                *(open_ended(error.message), place),
             ) from error
         finally:
             if self._stream:

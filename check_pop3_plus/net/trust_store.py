@@ -141,6 +141,19 @@ def _holds_certificate(path: str) -> bool:
         return False
 
 
+def has_certificate(path: str | None, der: bytes) -> bool:
+    """Return whether a CA file has a certificate, which OpenSSL only tells of CAs."""
+    from base64 import b64encode
+
+    if path is None:
+        return False
+    try:
+        with open(path, "rb") as file:
+            return b64encode(der) in b"".join(file.read(SIZE_LIMIT).split())
+    except OSError:  # read before, and gone
+        return False
+
+
 def _nothing_in(directory: str) -> ProbeError:
     """Return why a directory yields no certificate."""
     template = "no usable CA certificate in CA directory {}: "

@@ -70,7 +70,9 @@ def _read_command_line(argv: Sequence[str], given: Given) -> Given:
 
 
 def _find_section(locator: str) -> ini.Section:
-    name, _, path = locator.partition("@")
+    name, separator, path = locator.partition("@")
+    if not separator and ("/" in name or name.endswith(".ini")):
+        raise UsageError("--extra-opts {}: a file needs an @; use @{}", name, name)
     path = path or ini.find_default_file()
     sections = ini.read_sections(path)
     section = sections.get(name or PROGRAM)

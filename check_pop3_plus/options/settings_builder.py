@@ -21,7 +21,6 @@ from check_pop3_plus.model.settings import (
     Limits,
     Login,
     MetricsFile,
-    Output,
     RangePair,
     RoundTrip,
     SecretSource,
@@ -92,7 +91,7 @@ def _submit_target(given: Given) -> SubmitTarget | None:
         raise UsageError("--submit {} is one too many: it can be given only once", wanted)
     reason = f"must be {', '.join(SUBMIT_FORMS[:-1])} or {SUBMIT_FORMS[-1]}"
     match kind:
-        case "icinga2":
+        case "icinga2" if location:
             return _icinga_api(given, location)
         case "nagios" if location:
             return CommandFile(validators.path(location, "--submit"))
@@ -106,7 +105,7 @@ def _submit_target(given: Given) -> SubmitTarget | None:
 
 
 def _icinga_api(given: Given, url: str) -> IcingaApi:
-    endpoint = validators.https_url(url, "--submit")
+    endpoint = validators.https_url(url, "--submit icinga2:URL")
     user, password_file = given.last("--icinga-user"), given.last("--icinga-password-file")
     if not user or not password_file:
         raise UsageError("--submit icinga2:URL needs --icinga-user and --icinga-password-file")
@@ -170,7 +169,6 @@ def settings(given: Given) -> Settings:
         verbosity=_verbosity(given),
         notes=_notes(given, limits),
         command=_command(given),
-        output=Output(given.last("--output") or Output.PLUGIN.value),
     )
 
 

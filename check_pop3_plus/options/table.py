@@ -8,7 +8,6 @@ from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.settings import (
     LOGIN_METHODS,
     TOKEN_METHODS,
-    Output,
     Subject,
     Sweep,
     Verify,
@@ -45,7 +44,15 @@ class Entry(Record):
         return self.flags.rpartition(" ")[2]
 
 
+FORMATS = {
+    "plugin": "the default",
+    "json": "schema in docs/schema-1.json",
+    "prometheus": "metrics",
+}
+"""The values of `--output`; `output/NAME_text` renders the result."""
+
 _METHODS = ", ".join(LOGIN_METHODS)
+_FORMATS = ", ".join(f"{name} ({what})" for name, what in FORMATS.items())
 _PHASES = ", ".join(phase.value for phase in MEASURED)
 _SUBJECTS = ", ".join(subject.value for subject in Subject)
 
@@ -180,7 +187,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
     ),
     "output and INI files": (
         Entry("-v --verbose", "", "print more lines; -vv adds settings and certificate chain, -vvv the transcript with secrets masked", is_counted=True),
-        Entry("--output", "FORMAT", "format of the result of a single check: plugin (the default), json (schema in docs/schema-1.json), prometheus (metrics)", choices=tuple(output.value for output in Output)),
+        Entry("--output", "FORMAT", f"format of the result of a single check: {_FORMATS}", choices=tuple(FORMATS)),
         Entry("--extra-opts", "=[SECTION][@FILE]", "read more options from an INI file; default section check_pop3_plus", is_optional=True),
         Entry("-V --version", "", "show the version"),
         Entry("-h --help", "", "show this help"),

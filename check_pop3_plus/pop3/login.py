@@ -1,8 +1,8 @@
 """Login methods and their selection. No I/O.
 
 A login method is a generator: it yields `Command`s, is sent the `Reply` to each, and returns the
-last reply; `session` sends them. USER/PASS and APOP are here, SASL in `sasl_exchange` and
-`sasl_mechanisms`. Only this module reveals the login's secret.
+last reply; `session` sends them. USER/PASS and APOP are here, AUTH is in `auth`. Only this module
+reveals the login's secret.
 """
 
 import re
@@ -11,21 +11,17 @@ from collections.abc import Generator
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable
 from check_pop3_plus.model.settings import POP3_METHODS, TOKEN_METHODS, Login, Secret, Target
+from check_pop3_plus.pop3.auth import authenticate
 from check_pop3_plus.pop3.grammar import Capabilities, Command, Reply, command
-from check_pop3_plus.pop3.sasl_exchange import Identity, exchange
-from check_pop3_plus.pop3.sasl_mechanisms import MECHANISMS
+from check_pop3_plus.sasl.exchange import Identity
+from check_pop3_plus.sasl.mechanisms import CLEARTEXT, MECHANISMS, acceptable
 
 Steps = Generator[Command, Reply, Reply]
 """Yields commands, receives replies, and returns the reply that ended the login."""
 
-SASL = {name.lower(): name for name in MECHANISMS}
-
 # A message identifier (RFC 1939 section 7): a looser pattern would let a man in the middle choose
 # the text to be digested (CVE-2007-1558).
 _TIMESTAMP = re.compile(rb"<[!-;=?A-~]+@[!-;=?A-~]+>")
-
-CLEARTEXT = ("PLAIN", "LOGIN")
-"""SASL mechanisms that send the password itself."""
 
 DEMANDS_TLS_ITSELF = "refuses logins: TLS ends in front of the server, which wants TLS itself"
 """A server behind a proxy that ends TLS still offers STLS."""
@@ -40,14 +36,13 @@ def begin(
         secret=secret.reveal() if secret else b"",
         hostname=target.hostname,
         port=target.port,
-        greeting=greeting,
     )
     if method == "user":
         return user_pass(identity)
     if method == "apop":
-        return apop(identity)
-    name = SASL[method]
-    return exchange(name, MECHANISMS[name], identity)
+        return apop(identity, greeting)
+    name = method.upper()
+    return authenticate(name, MECHANISMS[name], identity)
 
 
 def names_said(login: Login, secret: Secret | None) -> tuple[bytes, ...]:
@@ -64,14 +59,14 @@ def user_pass(identity: Identity) -> Steps:
     return (yield command(b"PASS", identity.secret, shown=printable("***")))
 
 
-def apop(identity: Identity) -> Steps:
+def apop(identity: Identity, greeting: bytes) -> Steps:
     """Log in by APOP (RFC 1939 section 7): a digest of the greeting's timestamp and the password.
 
     Raises ProbeError (no-mechanism) when the greeting has no timestamp.
     """
     import hashlib
 
-    timestamp = _TIMESTAMP.search(identity.greeting)
+    timestamp = _TIMESTAMP.search(greeting)
     if not timestamp:
         raise ProbeError(Kind.NO_MECHANISM, "offers no APOP (no timestamp in the greeting)")
     digest = hashlib.md5(timestamp[0] + identity.secret, usedforsecurity=False).hexdigest()
@@ -82,26 +77,21 @@ def apop(identity: Identity) -> Steps:
 def choose_mechanism(wanted: str, capabilities: Capabilities | None, is_encrypted: bool) -> str:
     """Return the login method to use, from the capabilities read after TLS.
 
-    `auto` is USER/PASS if the list has USER or there is no list, else SASL PLAIN, else LOGIN;
-    nothing else, because servers also advertise mechanisms that need other secrets.
+    `auto` is USER/PASS if the list has USER or there is no list, else SASL PLAIN, else LOGIN.
     Raises ProbeError: cleartext-refused if the server demands TLS first or does not know
     of the TLS that a proxy ends, no-mechanism.
     """
-    if wanted == "auto":
-        if capabilities is None or capabilities.has("USER"):
-            return "user"
-        acceptable: tuple[str, ...] = tuple(name.lower() for name in CLEARTEXT)
-    elif capabilities is None or wanted in POP3_METHODS:
+    if wanted == "auto" and (capabilities is None or capabilities.has("USER")):
+        return "user"
+    if capabilities is None or wanted in POP3_METHODS:
         return wanted
-    else:
-        acceptable = (wanted,)
     offered = sasl_mechanisms(capabilities)
-    for method in acceptable:
-        if SASL[method] in offered:
-            return method
+    for name in acceptable(wanted):
+        if name in offered:
+            return name.lower()
     names = " ".join(offered)
     # Without TLS, Cyrus still offers the mechanisms that do not reveal the password.
-    reveals_password = wanted == "auto" or SASL[wanted] in CLEARTEXT
+    reveals_password = acceptable(wanted)[0] in CLEARTEXT
     if is_encrypted and demands_tls_itself(capabilities) and reveals_password:
         raise ProbeError(Kind.CLEARTEXT_REFUSED, DEMANDS_TLS_ITSELF)
     if not is_encrypted and capabilities.has("STLS") and (reveals_password or not offered):
@@ -110,7 +100,7 @@ def choose_mechanism(wanted: str, capabilities: Capabilities | None, is_encrypte
         raise ProbeError(
             Kind.CLEARTEXT_REFUSED, "demands TLS before a login (offers only {} without)", names
         )
-    missing = "USER, PLAIN or LOGIN" if wanted == "auto" else SASL[wanted]
+    missing = "USER, PLAIN or LOGIN" if wanted == "auto" else wanted.upper()
     # The list comes last, because a long message is cut at its end.
     raise ProbeError(
         Kind.NO_MECHANISM, "does not offer {}; its mechanisms: {}", missing, names or "none"
@@ -122,7 +112,7 @@ def demands_tls_itself(capabilities: Capabilities) -> bool:
 
     A server that takes tokens may have switched off passwords instead.
     """
-    takes_tokens = {SASL[method] for method in TOKEN_METHODS} & {*sasl_mechanisms(capabilities)}
+    takes_tokens = any(name.lower() in TOKEN_METHODS for name in sasl_mechanisms(capabilities))
     return capabilities.has("STLS") and not takes_tokens
 
 

@@ -87,6 +87,7 @@ class Connection:
         as it is if it closes the connection a moment later.
         """
         self.is_usable = False
+        self.session.timeline.commands += 1
         self._record("C: {}", command.shown)
         if command.shown.endswith("***") and not command.wire.startswith(b"PASS "):
             # A proof allows an offline attack on the password.
@@ -225,6 +226,10 @@ class Connection:
         try:
             session.tls = self.stream.start_tls(context, self.settings.tls.name)
         except CertificateRejected as error:
+            from check_pop3_plus.net import trust_store
+
+            own = error.chain[:1]
+            is_own = own and trust_store.has_certificate(self.settings.tls.ca_file, own[0])
             session.tls = TlsFacts(
                 version=None,
                 cipher=None,
@@ -232,7 +237,7 @@ class Connection:
                 path=error.path,
                 verified=False,
                 verify_code=error.verify_code or 0,
-                trusted=error.trusted,
+                trusted=(*error.trusted, *(own if is_own else ())),
             )
             raise
         self._lines = grammar.LineBuffer()

@@ -309,12 +309,13 @@ def find_cleartext(connection: Connection, is_tried: bool) -> Printable | None:
     and password do not exist. Raises ProbeError when the session fails.
     """
     from check_pop3_plus.pop3 import login, refusals
+    from check_pop3_plus.sasl.mechanisms import CLEARTEXT
 
     read_greeting(connection)
     known = read_capabilities(connection)
     if known is not None and known.has("USER"):
         return printable("offers USER before TLS")
-    plain = [name for name in login.CLEARTEXT if known and name in login.sasl_mechanisms(known)]
+    plain = [name for name in CLEARTEXT if known and name in login.sasl_mechanisms(known)]
     if plain:
         return printable("offers {} before TLS", " ".join(plain))
     if not is_tried:

@@ -53,7 +53,7 @@ def read(wanted: Sweep) -> list[Service]:
     found: list[ini.Part] = []
     common: ini.Section = []
     for part in ini.parts(content, wanted.file):
-        if part.name != COMMON and part.name.upper() == COMMON:
+        if part.name != COMMON and _is_meant_as_common(part.name):
             raise UsageError("section [{}]: did you mean [DEFAULT]?", part.name)
         if part.name != COMMON:
             found.append(part)
@@ -64,15 +64,22 @@ def read(wanted: Sweep) -> list[Service]:
     if not found:
         raise UsageError("no section [HOST!SERVICE] in {}", wanted.file)
     default = _parse(common)
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     return [_service(part, default, wanted.common, seen) for part in found]
+
+
+def _is_meant_as_common(name: str) -> bool:
+    from check_pop3_plus.options import mistakes
+
+    known = (COMMON, "GLOBAL", "COMMON", "ALL")
+    return "!" not in name and bool(mistakes.nearest(name, known))
 
 
 def _service(
     part: ini.Part,
     default: Given | ProbeError,
     commanded: Mapping[str, Sequence[str]],
-    seen: set[str],
+    seen: dict[str, str],
 ) -> Service:
     name = part.name
     host, _, description = name.partition("!")
@@ -80,9 +87,10 @@ def _service(
     if error is None and not (host and description and name.isprintable()):
         error = UsageError("section name is not HOST!SERVICE (or DEFAULT)").at(name)
     if error is None and name in seen:
-        error = UsageError("duplicate section").at(name)
+        first = getattr(seen[name], "line", 0)
+        error = UsageError("section exists already, see line {}", first).at(name)
     if error is None:
-        seen.add(name)
+        seen[name] = name
         if not isinstance(default, ProbeError):
             return Service(name, part.options, default, commanded)
         error = default

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from check_pop3_plus.check.verdict import SEVERITY, STATUS_LIMIT, Figure, Verdict
 from check_pop3_plus.messages.formats import count
 from check_pop3_plus.model.failures import Place
-from check_pop3_plus.model.sanitised_text import sanitise, shorten
+from check_pop3_plus.model.sanitised_text import joined, sanitise, shorten
 from check_pop3_plus.model.settings import State, Sweep
 from check_pop3_plus.output import json_text
 from check_pop3_plus.output.plugin_text import VERBOSE_OUTPUT_LIMIT, render
@@ -184,13 +184,14 @@ class Tally:
         place = self._source(verdict) or ("" if is_plain else verdict.place)
         is_known = verdict.advice and f"{verdict.status} (" in head
         texts = () if is_known else (verdict.status,)
-        parts = [", ".join(texts if is_brief else (*texts, *verdict.remarks))]
+        remarks = () if is_brief else verdict.remarks
+        parts = [joined(", ", (*texts, *remarks))] if texts or remarks else []
         for each in verdict.advice:
             parts += [hint for hint in each.hints if not is_brief and hint not in said]
             parts.append(each.kind)
             said.update(each.hints)
         name = f"{named(service)} ({place})" if place else named(service)
-        return f"{verdict.state.name.lower()}: {name}: {'; '.join(filter(None, parts))}"
+        return f"{verdict.state.name.lower()}: {name}: {joined('; ', parts)}"
 
     def _figures(self, seconds: float, missing: int) -> tuple[Figure, ...]:
         """Return the time, the number of services, and the other counts that are not 0."""

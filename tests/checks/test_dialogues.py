@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from check_pop3_plus.model.failures import ProbeError
-from check_pop3_plus.pop3 import grammar, sasl_exchange
+from check_pop3_plus.pop3 import grammar
 from check_pop3_plus.pop3.grammar import Reply
 from check_pop3_plus.probe import connection, session
+from check_pop3_plus.sasl.exchange import Exchange
 from tests.pki.expected_verdicts import deserves_ok
 from tests.soak import dialogues
 from tests.support import in_process
@@ -171,7 +172,7 @@ PLANTED: list[tuple[object, str, object, str]] = [
     (grammar, "parse_status", _tolerant_status, "false OK"),
     (grammar, "parse_stat", lambda *_: (0, 0), "false OK"),
     (connection.Connection, "unsolicited", lambda *_: False, "false OK"),
-    (sasl_exchange, "_is_complete", lambda *_: True, "false OK"),
+    (Exchange, "is_complete", lambda *_: True, "false OK"),
     (grammar.Capabilities, "has", lambda *_: True, "false OK"),
     (grammar, "parse_stat", lambda *_: None, "false alarm"),
     (connection, "add_note", lambda *_: 1 / 0, "uncaught exception"),

@@ -16,6 +16,7 @@ TO_SERVERS = "not meant for servers (extended key usage)"
 ISSUER = "certificate not trusted: issuer CN=Inter "
 REKEYED = "certificate not trusted: the trusted CA CN=Root has another key"
 ROOT_MISSING = "CN=Inter is trusted here, but its root is missing"
+OWN = "--ca-file holds the certificate of the server, not that of its issuer "
 IN_STORE = "replace it in the trust store of this machine"
 REPLACE, REISSUE = "put the certificate that the CA uses now into", "reissue the certificate"
 
@@ -44,6 +45,8 @@ CASES = [
     (90, "old root", "expired", "issuer CN=Old Root (in the local trust store)", IN_STORE),
     (90, "old root sent", "expired", "issuer CN=Old Root (in the local trust store)", IN_STORE),
     (90, "old intermediate", "expired", "issuer CN=Inter (in the local trust store)", IN_STORE),
+    (90, "own certificate", "untrusted", OWN + "CN=Root", "put the certificates of the CA into"),
+    (90, "own certificate, intermediate sent", "untrusted", OWN + "CN=Inter", "put the certif"),
     (90, "root missing", "untrusted", ROOT_MISSING, "add the root"),
     (90, "root missing, intermediate sent", "untrusted", ROOT_MISSING, "add the root"),
 ]

@@ -608,6 +608,8 @@ def test_login_mechanism_not_offered_is_no_mechanism(mode: str, pki: Pki) -> Non
         done = check(server, *flags(mode, pki, login=True), "--auth", "xoauth2")
 
     assert kinds(done) == ["no-mechanism"]
+    assert done.long[1].endswith(", in phase login")
+    assert "time_login" not in done.perfdata  # nothing was sent
     assert not any(line.startswith((b"AUTH", b"USER", b"PASS")) for line in server.commands)
 
 

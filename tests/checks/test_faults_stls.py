@@ -73,6 +73,8 @@ def test_capa_unusual_list_is_tolerated(fault: Fault, mode: str, pki: Pki) -> No
 
     if is_empty and mode == "stls":
         assert kinds(done) == ["no-stls"]
+        assert "time_capa" in done.perfdata
+        assert "time_stls" not in done.perfdata  # it was not sent
     else:
         assert done.code == 0, done.out
         assert server.surprises == []

@@ -17,6 +17,7 @@ import jsonschema
 import pytest
 
 from check_pop3_plus.model.failures import Phase
+from check_pop3_plus.options.table import FORMATS
 from tests.pki.certificates import Pki
 from tests.servers.scripted_server import PoliteServer, ScriptedServer, dead_port, say, silence
 from tests.support.command import COMMAND, Run, run, run_broken_check
@@ -151,19 +152,38 @@ def test_sweep_with_a_format_is_a_usage_error() -> None:
     )
 
 
-@pytest.mark.parametrize("form", ["json", "prometheus"])
-def test_internal_error_obeys_the_format(form: str) -> None:
+def assert_plugin_text_of_a_bug(text: str) -> None:
+    assert text.startswith("POP3 UNKNOWN - bug: internal error")
+    assert "\nkind: bug\n" in text
+
+
+def assert_json_of_a_bug(text: str) -> None:
+    value = json.loads(text)
+    assert_described(value)
+    assert (value["kinds"], value["long_output"]) == (["bug"], "kind: bug\n")
+
+
+def assert_metrics_of_a_bug(text: str) -> None:
+    assert series(text)['pop3_failure_info{target="",service="",kind="bug"}'] == 1
+
+
+READERS = {
+    "plugin": assert_plugin_text_of_a_bug,
+    "json": assert_json_of_a_bug,
+    "prometheus": assert_metrics_of_a_bug,
+}
+"""What the reader of each format expects after an internal error."""
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_internal_error_obeys_the_format(name: str) -> None:
     """The last safety net prints what the reader expects, too."""
-    done = run_broken_check("-H", "x", "--output", form)
+    done = run_broken_check("-H", "x", "--output", name)
 
     assert done.returncode == 3
     assert "s3cret" not in done.stdout
-    if form == "json":
-        value = json.loads(done.stdout)
-        assert_described(value)
-        assert (value["kinds"], value["long_output"]) == (["bug"], "kind: bug\n")
-    else:
-        assert series(done.stdout)['pop3_failure_info{target="",service="",kind="bug"}'] == 1
+    assert name in READERS, f"what does the reader of {name} expect?"
+    READERS[name](done.stdout)
 
 
 def test_metrics_of_a_login_are_gauges_with_labels_of_ours(pki: Pki) -> None:

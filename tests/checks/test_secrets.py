@@ -31,7 +31,7 @@ from check_pop3_plus.model.failures import ProbeError
 from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.model.settings import Secret
 from check_pop3_plus.pop3.grammar import command
-from check_pop3_plus.pop3.sasl_exchange import Identity
+from check_pop3_plus.sasl.exchange import Identity
 from tests.pki import certificate_parts
 from tests.pki.certificates import Pki
 from tests.servers.icinga_api import Api, refused
@@ -286,7 +286,7 @@ def test_exceptions_do_not_contain_the_secret(monkeypatch: pytest.MonkeyPatch) -
 
 def test_objects_with_secret_do_not_print_it() -> None:
     """Debuggers, logs and tracebacks print local variables."""
-    identity = Identity(b"monitor", SECRET, "localhost", 110, b"+OK")
+    identity = Identity(b"monitor", SECRET, "localhost", 110)
     holders = (Secret(SECRET), identity, command(b"PASS", SECRET, Printable("***")))
     for holder in holders:
         assert_hidden(SECRET, repr(holder), str(holder), f"{holder}")

@@ -64,7 +64,7 @@ def test_allow_list_has_only_commands_in_use() -> None:
     ("pattern", "allowed"),
     [
         # Not by the allow-list: base64 inside AUTH, and two allowed commands in one packet.
-        (r"\bCommand\(", {"pop3.grammar", "pop3.sasl_exchange", "probe.side_probes"}),
+        (r"\bCommand\(", {"pop3.grammar", "pop3.auth", "probe.side_probes"}),
         (r"\bgrammar\.delete\(", {"delivery.mailbox"}),
         (r"stream\.send\(", {"probe.connection", "probe.side_probes"}),
         (r"\b(?:sock|socket|_socket|tls|_tls)\.(?:send|sendall|write)\(", {"net.transport"}),

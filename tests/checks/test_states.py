@@ -56,9 +56,19 @@ def test_phase_threshold_crossed_names_the_phase() -> None:
         done = check(server, "--phase-warning", "greeting=0.05", "--phase-critical=connect=5")
 
     assert done.line.startswith("POP3 WARNING - greeting took ")
+    assert done.long[0] == "try: check the load and the log of the server"
     assert "(limit 0.05 s)" in done.line
     assert done.perfdata["time_greeting"].endswith("s;0.05;;0")
     assert done.perfdata["time_connect"].endswith("s;;5;0")
+
+
+def test_slow_hint_is_about_the_phase_whose_limit_was_exceeded() -> None:
+    """It is about neither the longest phase nor the load of the server."""
+    with ScriptedServer([pause(0.1), GREETING, *BYE]) as server:
+        done = check(server, "--phase-warning", "connect=0.000001")
+
+    assert done.line.startswith("POP3 WARNING - connect took 0.00")
+    assert done.long[0].startswith("try: so short a time depends on the load of this machine")
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_section_with_an_error_is_unknown_and_others_continue(file: File) -> Non
         begin = re.compile(rf"unknown: {re.escape(shown)}( \(line [0-9]+\))?: config: ")
         [line] = filter(begin.match, done.long)
         assert reason in line
-    assert any("duplicate section" in line for line in done.long)
+    assert any("section exists already, see line " in line for line in done.long)
     assert any(line.startswith("ok: good!one: 127.0.0.1:") for line in done.long)
 
 
@@ -573,7 +573,7 @@ def test_wrong_value_in_a_file_is_reported_with_its_line(
     sections += [
         ("[127.0.0.1:995!x]", "", "invalid --hostname 127.0.0.1:995: not a host name"),
         ("[none]", "", "section name is not HOST!SERVICE (or DEFAULT)"),
-        ("[127.0.0.1!0]", "", "duplicate section"),
+        ("[127.0.0.1!0]", "", "section exists already, see line "),
     ]
     for header, text, said in sections:
         lines += [header, *filter(None, text.format(".").split("; "))]

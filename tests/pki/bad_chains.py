@@ -91,6 +91,10 @@ def _trusting_itself(issuer: Authority, is_sent: bool = False) -> BadChain:
     return _trusting(issuer.certificate, issuer=issuer, is_sent=is_sent)
 
 
+def _trusting_the_server(chain: BadChain) -> BadChain:
+    return BadChain(chain.sent, chain.sent[:1])
+
+
 def _self_signed_authority() -> BadChain:
     own = root("localhost", HAND_KEY).certificate
     return BadChain((own,), (own,))
@@ -132,6 +136,8 @@ CHAINS: dict[str, Callable[[], BadChain]] = {
     "old root": lambda: _trusting_itself(_old_root()),
     "old root sent": lambda: _trusting_itself(_old_root(), is_sent=True),
     "old intermediate": _old_intermediate,
+    "own certificate": lambda: _trusting_the_server(_leaf()),
+    "own certificate, intermediate sent": lambda: _trusting_the_server(_below(_issuer())),
     "root missing": lambda: _trusting_itself(_issuer()),
     "root missing, intermediate sent": lambda: _trusting_itself(_issuer(), is_sent=True),
 }

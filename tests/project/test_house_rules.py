@@ -16,7 +16,7 @@ from tests.support.package import folder, modules, source, tree
 
 LEVELS = (
     ("model",),
-    ("support",),
+    ("support", "sasl"),
     ("options", "pop3", "net", "certificate", "messages"),
     ("probe",),
     ("delivery",),
@@ -260,7 +260,7 @@ def test_messages_folder_is_made_from_facts_alone() -> None:
         ("subprocess", {"support"}),
         ("http", {"net"}),
         ("nagiosplugin", {"check"}),
-        ("hmac", {"pop3", "delivery"}),
+        ("hmac", {"sasl", "delivery"}),
         ("smtplib", {"net"}),
         ("argparse", set()),
     ],
@@ -418,8 +418,8 @@ def test_successful_check_loads_no_login_sweep_or_date_modules(pki: Pki) -> None
         )
 
     methods = {
-        f"check_pop3_plus.pop3.{name}"
-        for name in ("login", "sasl_exchange", "scram", "sasl_mechanisms")
+        f"check_pop3_plus.{name}"
+        for name in ("pop3.login", "pop3.auth", "sasl", "sasl.scram", "sasl.mechanisms")
     }
     of_tls = {f"check_pop3_plus.certificate.{name}" for name in ("reader", "der", "rfc5280_rules")}
     no_plain = ("net.tls", "net.trust_store", "probe.password_source", "support.programs")

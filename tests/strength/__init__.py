@@ -11,9 +11,10 @@ MODULES = {
     "session": "probe.session",
     "connection": "probe.connection",
     "login": "pop3.login",
-    "sasl_exchange": "pop3.sasl_exchange",
-    "sasl_mechanisms": "pop3.sasl_mechanisms",
-    "scram": "pop3.scram",
+    "auth": "pop3.auth",
+    "exchange": "sasl.exchange",
+    "mechanisms": "sasl.mechanisms",
+    "scram": "sasl.scram",
     "password_source": "probe.password_source",
     "refusals": "pop3.refusals",
     "tls": "net.tls",
@@ -59,7 +60,7 @@ GROUPS = {
     "grammar": ("grammar",),
     "session": ("session", "connection"),
     "login": (
-        *("login", "refusals", "sasl_exchange", "sasl_mechanisms", "scram", "password_source"),
+        *("login", "refusals", "auth", "exchange", "mechanisms", "scram", "password_source"),
     ),
     "TLS evaluation": (
         *("tls", "tls_errors", "reader", "rejection_reasons", "rfc5280_rules", "strength"),
@@ -83,6 +84,7 @@ GROUPS = {
 
 UNITS = (
     "unit/pop3",
+    "unit/sasl",
     "unit/probe",
     "unit/net",
     "unit/certificate",

@@ -818,6 +818,10 @@ FAULTS = {
                 each: critical("untrusted", "CN=Inter is trusted here, but its root is missing")
                 for each in ("root missing", "root missing, intermediate sent")
             },
+            **{
+                each: critical("untrusted", "--ca-file holds the certificate of the server, not")
+                for each in ("own certificate", "own certificate, intermediate sent")
+            },
         },
         WITH_TLS,
     ),

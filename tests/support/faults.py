@@ -29,6 +29,12 @@ IN_TLS = b"+OK\r\nUSER\r\nRESP-CODES\r\n.\r\n"
 _PERFDATA = re.compile(
     r"[a-z0-9_]+=-?\d+(?:\.\d+)?[sB]?(?:;[@~:.\d-]*){0,2}(?:;-?\d+(?:\.\d+)?)?(?:;\d+(?:\.\d+)?)?"
 )
+_STOP_BEFORE_COMMA = re.compile(
+    r"(?<!\.\.)[.,;:!](, \d+ of \d+ attempt|, (cleartext|unverified TLS) login|; port 995"
+    r"|, \S+ treated as OK|, at [A-Z]+( [A-Z]+)? on )"
+)
+"""The punctuation of a quote, followed by ours."""
+
 LABELS = (
     "time",
     *("time_resolve", "time_failed", "time_connect", "time_tls", "time_greeting"),
@@ -86,6 +92,7 @@ def honest(done: Run, has_secret: bool = True) -> Run:
     head, _, perfdata = done.line.partition(" | ")
     assert head.startswith(f"POP3 {STATES[done.code]} - "), done.out
     assert len(head) <= 200
+    assert not _STOP_BEFORE_COMMA.search(head), head
     assert done.out.count("|") == (1 if perfdata else 0), done.out
     assert all(" " <= character <= "~" or character == "\n" for character in done.out)
     assert not set("<>&\"'`$\\") & set(done.out), done.out

@@ -22,8 +22,8 @@ from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.model.settings import Secret, Settings
 from check_pop3_plus.net import resolve, transport
 from check_pop3_plus.output.plugin_text import render
-from check_pop3_plus.pop3 import sasl_mechanisms, scram
 from check_pop3_plus.probe import addresses, prerequisites, session
+from check_pop3_plus.sasl import mechanisms, scram
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.support.masking import Masker
 from tests.pki.corpus import ROOT
@@ -285,7 +285,7 @@ class Stage:
             stack.enter_context(
                 patch.object(check_run, "Prerequisites", lambda *_: self._prerequisites)
             )
-            stack.enter_context(patch.dict(sasl_mechanisms.MECHANISMS, scrams))
+            stack.enter_context(patch.dict(mechanisms.MECHANISMS, scrams))
             yield self
 
 

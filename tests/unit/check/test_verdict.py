@@ -82,3 +82,14 @@ def test_error_of_ours_is_unknown_without_its_text(
 
     assert (verdict.state, verdict.status) == (State.UNKNOWN, status)
     assert verdict.shortage == shortage
+
+
+def test_line_has_no_stop_of_the_server_before_a_comma() -> None:
+    """Before the place the quote stands as the server sent it."""
+    verdict = Verdict(State.CRITICAL, "login rejected: Go away.", place="pop:110")
+
+    assert verdict.line == "POP3 CRITICAL - login rejected: Go away. (pop:110)"
+    assert (
+        verdict.replace(remarks=("cleartext login",)).line
+        == "POP3 CRITICAL - login rejected: Go away, cleartext login (pop:110)"
+    )

@@ -83,14 +83,40 @@ def test_hint_about_a_late_login_names_the_delay_after_failed_ones() -> None:
     [
         (Phase.RESOLVE, "resolv.conf"),
         (Phase.LOGIN, "delays logins"),
-        (Phase.STAT, "in phase stat"),
+        (Phase.STAT, "3.000 of 3.100 s were spent in phase stat: check the load and the log"),
     ],
 )
 def test_hint_about_a_slow_session_fits_the_longest_phase(phase: Phase, words: str) -> None:
     """The longest phase decides, not the last."""
     laps = (Lap(phase, 3.0, ok=True), Lap(Phase.CONNECT, 0.1, ok=True))
 
-    assert words in hint(Kind.SLOW, None, about=report(*laps))
+    text = hint(Kind.SLOW, None, about=report(*laps))
+    assert words in text
+
+
+@pytest.mark.parametrize(
+    ("laps", "phase", "words"),
+    [
+        (((Phase.RESOLVE, 1.0), (Phase.LOGIN, 3.0)), Phase.RESOLVE, "the name servers of this"),
+        (((Phase.CONNECT, 1.0), (Phase.LOGIN, 3.0)), Phase.CONNECT, "the network is slow"),
+        (((Phase.STAT, 1.0), (Phase.LOGIN, 3.0)), Phase.STAT, "check the load and the log"),
+        (((Phase.STAT, 0.009), (Phase.LOGIN, 3.0)), Phase.STAT, "so short a time depends on"),
+        (((Phase.STAT, 0.004), (Phase.LOGIN, 0.005)), None, "so short a time depends on"),
+        (((Phase.STAT, 0.006), (Phase.CONNECT, 0.005)), None, "0.006 of 0.011 s"),
+        (((Phase.STAT, 0.02), (Phase.SMTP, 9.0)), None, "0.020 of 0.020 s"),
+        ((), None, "so short a time depends on"),
+    ],
+)
+def test_hint_about_a_slow_phase_fits_the_limit_that_was_exceeded(
+    laps: tuple[tuple[Phase, float], ...], phase: Phase | None, words: str
+) -> None:
+    """A phase with a limit of its own counts, not the longest; no advice follows from a tiny time.
+
+    SMTP is not part of the response time.
+    """
+    about = report(*(Lap(each, seconds, ok=True) for each, seconds in laps))
+
+    assert hint(Kind.SLOW, phase, about=about).startswith(words)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +144,7 @@ def test_hint_about_an_early_threshold_names_it(
 @pytest.mark.parametrize(
     ("argv", "kind", "phase", "message", "expected"),
     [
-        ("-p 995", Kind.TIMEOUT, Phase.GREETING, "", "; port 995 expects TLS: use -S"),
+        ("-p 995", Kind.TIMEOUT, Phase.GREETING, "", "port 995 expects TLS: use -S"),
         ("-p 995", Kind.CLOSED, Phase.GREETING, "", ""),
         ("-p 995", Kind.TIMEOUT, Phase.CONNECT, "", ""),
         ("-S", Kind.TIMEOUT, Phase.GREETING, "", ""),
@@ -128,16 +154,16 @@ def test_hint_about_an_early_threshold_names_it(
             Kind.GARBLED,
             Phase.GREETING,
             "",
-            "; port 995 expects TLS: use -S in place of --starttls",
+            "port 995 expects TLS: use -S in place of --starttls",
         ),
-        ("-p 110 -S", Kind.TLS, Phase.TLS, "plain text", "; use --starttls on port 110"),
+        ("-p 110 -S", Kind.TLS, Phase.TLS, "plain text", "use --starttls on port 110"),
         ("-p 110 -S", Kind.TLS, Phase.TLS, "alert", ""),
         (
             "-p 110 -D 30",
             Kind.TLS,
             Phase.TLS,
             "answers in plain text",
-            "; use --starttls on port 110 (-D implies -S)",
+            "use --starttls on port 110 (-D implies -S)",
         ),
     ],
 )
@@ -211,3 +237,10 @@ def test_hint_about_the_name_of_an_address_is_to_check_by_name(host: str, is_add
 
     assert (f"-H NAME --connect-to {host}" in text) is is_address
     assert text.startswith("install a certificate that covers this name") is not is_address
+
+
+@pytest.mark.parametrize("option", ["--ca-file", "--ca-path"])
+def test_hint_about_an_unknown_issuer_knows_that_a_trust_store_is_given(option: str) -> None:
+    """Advice to use --ca-file would be no news."""
+    assert "to the given trust store" in hint(Kind.UNTRUSTED, Phase.TLS, f"-S {option} /x")
+    assert hint(Kind.UNTRUSTED, Phase.TLS, "-S").endswith("use --ca-file")

@@ -101,6 +101,8 @@ def test_status_line_of_an_ipv6_host_has_brackets() -> None:
     [
         ("time", 2.5, "answered in 2.500 s (limit 2 s)"),
         ("time_tls", 2.5, "tls took 2.500 s (limit 2 s)"),
+        ("time_capa", 0.00042, "capa took 0.000420 s (limit 2 s)"),
+        ("time_capa", 0.001, "capa took 0.001 s (limit 2 s)"),
         ("messages", 3, "mailbox has 3 messages (limit 2)"),
         ("mailbox_size", 4096, "mailbox has 4096 bytes (limit 2)"),
         ("newest_age", 93784, "newest message is 1 d 2 h old (limit 2 s)"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from check_pop3_plus.model.sanitised_text import Printable, printable, sanitise
+from check_pop3_plus.model.sanitised_text import Printable, joined, open_ended, printable, sanitise
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,27 @@ def test_printable_sanitises_each_argument() -> None:
     assert printable("a {} b {} c {}", "{}|", long, 3) == f"a {{}}? b {long} c 3"
     assert printable("{ no template }") == "{ no template }"
     assert printable("{}", b"\xff{0}") == "?{0}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[AUTH] Authentication failed.", "[AUTH] Authentication failed"),
+        ("Login failed!", "Login failed"),
+        ("it is 5 p.m.;", "it is 5 p.m"),
+        ("cut off...", "cut off..."),
+        ("who are you?", "who are you?"),
+        ("no stop", "no stop"),
+        ("", ""),
+    ],
+)
+def test_open_ended_drops_the_final_stop_of_a_quote(text: str, expected: str) -> None:
+    """What stands for cut or unprintable characters is kept."""
+    assert open_ended(text) == expected
+    assert isinstance(open_ended(printable("{}", text)), Printable)
+
+
+def test_joined_keeps_the_stop_of_the_last_text() -> None:
+    """No punctuation of ours follows the last text."""
+    assert joined("; ", ["one.", "two!", "three."]) == "one; two; three."
+    assert joined("; ", ["one."]) == "one."

@@ -1,7 +1,7 @@
 """Settings: the names that stand here for modules that are loaded late."""
 
 from check_pop3_plus.model.settings import LOGIN_METHODS, POP3_METHODS
-from check_pop3_plus.pop3.sasl_mechanisms import MECHANISMS
+from check_pop3_plus.sasl.mechanisms import MECHANISMS
 
 
 def test_login_methods_are_those_of_pop3_and_all_sasl_mechanisms() -> None:

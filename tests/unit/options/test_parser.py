@@ -594,6 +594,8 @@ def test_extra_opts_without_file_searches_the_default_file(
         ("@{ini}.missing", "No such file"),
         ("@/dev/null", "not a regular file"),
         ("@/", "options file / is not a regular file"),
+        ("{ini}", "a file needs an @; use @/"),
+        ("x.ini", "--extra-opts x.ini: a file needs an @; use @x.ini"),
     ],
 )
 def test_extra_opts_unreadable_is_refused(ini: Path, locator: str, message: str) -> None:

@@ -13,7 +13,6 @@ from check_pop3_plus.model.settings import (
     IcingaApi,
     JsonLines,
     MetricsFile,
-    Output,
     SubmitTarget,
     Sweep,
     Verify,
@@ -95,7 +94,10 @@ API_NEEDS = "--submit icinga2:URL needs --icinga-user and --icinga-password-file
         (("--submit", "prometheus:$x$.prom"), "invalid --submit: contains an unresolved macro"),
         (("--submit", "jsonl:-", "--submit", "jsonl:-"), "--submit jsonl:- is one too many: it can"
          " be given only once"),
-        (("--submit", "icinga2:http://x", *USER), "invalid --submit: must begin with https://"),
+        (("--submit", "icinga2"), "invalid --submit icinga2: must be icinga2:URL, nagios:FILE,"
+         " prometheus:FILE or jsonl:-"),
+        (("--submit", "icinga2:http://x", *USER), "invalid --submit icinga2:URL: must begin with"
+         " https://"),
         (API, API_NEEDS),
         ((*API, *USER[:2]), API_NEEDS),
         ((*API, *USER[2:]), API_NEEDS),
@@ -159,7 +161,6 @@ def test_sweep_option_invalid_is_refused(argv: tuple[str, ...], message: str) ->
         (("--newest-warning", "1h", *LOGIN), "thresholds.newest.warning", "3600"),
         (("--oldest-critical", "2d", *LOGIN), "thresholds.oldest.critical", "172800"),
         (("--messages-critical", "5", *LOGIN), "thresholds.messages.critical", "5"),
-        (("--output", "json"), "output", Output.JSON),
         (("--output", "json"), "command", "check_pop3_plus -H h"),
         (("-p", "1", "-p", "2"), "command", "check_pop3_plus -H h -p 2"),
         (("-vv",), "verbosity", 2),

@@ -118,11 +118,13 @@ def test_service_with_a_wrong_line_in_default_is_refused(
         (b"[DEFAULT]\nssl\n", 0o600, "no section [HOST!SERVICE] in {}"),
         (b"port = 1\n[a!b]\n", 0o600, "option before the first [section] ({}, line 1)"),
         (b"[DEFAULT]\n= 1\n[a!b]\n", 0o600, "neither [section] nor key = value ({}, line 2)"),
+        (b"[DEFAULTS]\n[a!b]\n", 0o600, "section [DEFAULTS]: did you mean [DEFAULT]? ({}, line 1)"),
+        (b"[global]\n[a!b]\n", 0o600, "section [global]: did you mean [DEFAULT]? ({}, line 1)"),
         (b"[a!b]\n[deFault]\n", 0o600, "section [deFault]: did you mean [DEFAULT]? ({}, line 2)"),
         (b"[a!b]\npassword-command = x\n", 0o620, "sweep file {} has a password-command and is "),
         (bytes(services.FILE_LIMIT + 1), 0o600, "sweep file {} is larger than 16 MiB"),
     ],
-    ids=range(7),
+    ids=range(9),
 )
 def test_file_that_is_wrong_as_a_whole_is_refused(
     data: bytes, mode: int, message: str, tmp_path: Path
@@ -201,7 +203,7 @@ def test_values_of_an_option_come_from_all_layers(tmp_path: Path) -> None:
         ("[a!b]\nc = 3\nw = 5\n", "--critical 3 is below --warning 5", 2),
         ("[a!b]\nusername = u\nssl\n", "no password given: use --password-file", 2),
         ("[a!b]\n= 1\n= 2\n", "neither [section] nor key = value", 2),
-        ("[a!b]\n[a!b]\n", "duplicate section", 2),
+        ("[a!b]\n[a!b]\n", "section exists already, see line 1", 2),
         ("[a!b]\n[x]\n", "section name is not HOST!SERVICE (or DEFAULT)", 2),
     ],
 )

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from check_pop3_plus.model.failures import Kind, ProbeError
-from check_pop3_plus.pop3 import scram
-from check_pop3_plus.pop3.sasl_exchange import Identity, Malformed, Mechanism, Refused, Responses
+from check_pop3_plus.sasl import scram
+from check_pop3_plus.sasl.exchange import Identity, Malformed, Mechanism, Refused, Responses
 
 
 def messages(
     algorithm: str, nonce: bytes, username: bytes = b"user", secret: bytes = b"pencil"
 ) -> Responses:
-    return scram.exchange_messages(algorithm, Identity(username, secret, "h", 995, b""), nonce)
+    return scram.exchange_messages(algorithm, Identity(username, secret, "h", 995), nonce)
 
 
 SHA_1 = (
@@ -99,7 +99,7 @@ def test_scram_follows_published_example(example: str) -> None:
 @pytest.mark.parametrize("mechanism", [scram.sha_1, scram.sha_256])
 def test_scram_nonce_is_fresh_for_each_login(mechanism: Mechanism) -> None:
     """node-postgres: a repeated nonce allows replays."""
-    who = Identity(b"user", b"pencil", "h", 995, b"")
+    who = Identity(b"user", b"pencil", "h", 995)
 
     assert next(mechanism(who)) != next(mechanism(who))
 
@@ -107,7 +107,7 @@ def test_scram_nonce_is_fresh_for_each_login(mechanism: Mechanism) -> None:
 @pytest.mark.parametrize(("mechanism", "length"), [(scram.sha_1, 20), (scram.sha_256, 32)])
 def test_scram_proof_has_the_length_of_its_hash(mechanism: Mechanism, length: int) -> None:
     """The nonce has 18 bytes, 24 in base64."""
-    steps = mechanism(Identity(b"user", b"pencil", "h", 995, b""))
+    steps = mechanism(Identity(b"user", b"pencil", "h", 995))
     nonce = (next(steps) or b"").partition(b",r=")[2]
     answer = steps.send(b"r=" + nonce + b"server," + S + b",i=4096") or b""
 
@@ -365,7 +365,7 @@ def test_scram_prohibited_text_is_config(what: str, typed: str, mechanism: Mecha
     names = (bad, b"pencil") if what == "user name" else (b"user", bad)
 
     with pytest.raises(ProbeError) as caught:
-        next(mechanism(Identity(*names, "h", 995, b"")))
+        next(mechanism(Identity(*names, "h", 995)))
     assert caught.value.kind is Kind.CONFIG
     assert caught.value.message == f"{what} cannot be used with SCRAM: {FORBIDDEN[typed]}"
 

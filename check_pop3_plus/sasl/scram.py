@@ -8,7 +8,7 @@ import re
 from base64 import b64encode
 
 from check_pop3_plus.model.failures import config_error
-from check_pop3_plus.pop3.sasl_exchange import Identity, Malformed, Refused, Responses, decoded
+from check_pop3_plus.sasl.exchange import Identity, Malformed, Refused, Responses, decoded
 
 FEWEST_ITERATIONS = 4096
 """RFC 7677 section 4. With fewer, a hostile server can guess the password from the proof; Cyrus

@@ -3,14 +3,14 @@
 import pytest
 
 from check_pop3_plus.model.sanitised_text import sanitise
-from check_pop3_plus.pop3.sasl_exchange import Identity, Malformed, Mechanism, Refused, Responses
-from check_pop3_plus.pop3.sasl_mechanisms import MECHANISMS
+from check_pop3_plus.sasl.exchange import Identity, Malformed, Mechanism, Refused, Responses
+from check_pop3_plus.sasl.mechanisms import MECHANISMS
 
 TOKEN = b"mF_9.B5f-4.1JqM"
 
 
 def identity(username: bytes = b"user", secret: bytes = b"pencil", port: int = 995) -> Identity:
-    return Identity(username, secret, "server.example.com", port, b"")
+    return Identity(username, secret, "server.example.com", port)
 
 
 def responses(steps: Responses, *challenges: bytes) -> list[bytes | None]:

@@ -1,10 +1,10 @@
 """The SASL mechanisms, one generator each, and their table. No I/O.
 
-See `sasl_exchange` for their interface. A longer one has its own module, such as `scram`.
+See `exchange` for their interface. A longer one has its own module, such as `scram`.
 """
 
-from check_pop3_plus.pop3 import scram
-from check_pop3_plus.pop3.sasl_exchange import Identity, Malformed, Mechanism, Refused, Responses
+from check_pop3_plus.sasl import scram
+from check_pop3_plus.sasl.exchange import Identity, Malformed, Mechanism, Refused, Responses
 
 
 def plain(identity: Identity) -> Responses:
@@ -86,3 +86,14 @@ MECHANISMS: dict[str, Mechanism] = {
     "OAUTHBEARER": oauthbearer,
 }
 """By the name in the capability list, which `--auth` has in lower case."""
+
+CLEARTEXT = ("PLAIN", "LOGIN")
+"""Those that send the password itself."""
+
+
+def acceptable(wanted: str) -> tuple[str, ...]:
+    """Return the mechanisms that a value of `--auth` permits, the best first.
+
+    `auto` permits no other ones, because servers also advertise those that need other secrets.
+    """
+    return CLEARTEXT if wanted == "auto" else (wanted.upper(),)

@@ -1,0 +1,1 @@
+"""Log in by SASL (RFC 4422) in any protocol."""
