@@ -75,7 +75,7 @@ class _Attempt:
         self.addresses: tuple[Address, ...] = ()
         self.sessions: list[Session] = []
         self.failure: Failure | None = None
-        self._login = threading.Semaphore()
+        self._login = threading.Lock()
         self._streams: list[Stream] = []
 
     def probe(self) -> None:
