@@ -36,11 +36,8 @@ _MARGIN_SECONDS = 1.0
 _DIAGNOSIS_SECONDS = 10.0
 """Retries leave this time to the diagnosis: enough for all but the last hops of a long route."""
 
-<<<<<<< HEAD
-=======
 _STATES = {result: state for state, result in SERVICE_STATES.items()}
 
->>>>>>> main
 
 def run_check(
     settings: Settings,
@@ -246,16 +243,8 @@ def _stopped(settings: Settings, attempts: Sequence[Attempt], started: float) ->
 
 
 def _state(result: nagiosplugin.Result) -> State:
-<<<<<<< HEAD
-    return State(int(result.state))
-
-
-def _severity(result: nagiosplugin.Result) -> int:
-    return SEVERITY.index(_state(result))
-=======
     return _STATES[result.state]
 
 
 def _severity(result: nagiosplugin.Result) -> int:
     return SEVERITY.index(_STATES[result.state])
->>>>>>> main
