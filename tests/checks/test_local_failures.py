@@ -560,6 +560,7 @@ FILL = {
 }
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="in a user namespace / belongs to nobody")
 @pytest.mark.parametrize("mount", MOUNTS)
 def test_missing_system_files_do_not_change_the_result(
     mount: str, machine: Machine, tmp_path_factory: pytest.TempPathFactory
