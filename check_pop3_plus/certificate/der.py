@@ -39,7 +39,7 @@ _SUPPORTED = _KNOWN | {
 EXTENSIONS_LIMIT = 1000
 """Extensions read; real certificates have a dozen, a hostile one may have 12,000."""
 
-BOOLEAN, INTEGER = 0x01, 0x02
+_BOOLEAN, INTEGER = 0x01, 0x02
 _UTC_TIME, _GENERALIZED_TIME = 0x17, 0x18
 _VERSION, _EXTENSIONS = 0xA0, 0xA3
 
@@ -90,6 +90,21 @@ class Fields(Record):
     # By identity, which is quick: `reader` keeps one for each certificate.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
+
+    def inside(self, extension: bytes) -> "list[Value] | None":
+        """Return the values in an extension that is a SEQUENCE, or None without it."""
+        found = self.extensions.get(extension)
+        return list(values(first(found.content).content)) if found else None
+
+    def is_ca(self) -> bool:
+        """Return whether the basic constraints say so."""
+        constraints = self.inside(BASIC_CONSTRAINTS) or ()
+        return any(each.tag == _BOOLEAN and any(each.content) for each in constraints)
+
+    def first_byte(self, extension: bytes) -> int | None:
+        """Return the first byte of a BIT STRING, after the number of its unused bits."""
+        found = self.extensions.get(extension)
+        return int.from_bytes(first(found.content).content[1:2], "big") if found else None
 
 
 def parse(certificate: bytes) -> Fields:

@@ -15,7 +15,6 @@ from check_pop3_plus.certificate.der import (
     ALTERNATIVE_NAMES,
     AUTHORITY_KEY,
     BASIC_CONSTRAINTS,
-    BOOLEAN,
     INTEGER,
     KEY_USAGE,
     NETSCAPE_TYPE,
@@ -56,12 +55,11 @@ class _Certificate(Record):
         if self.has(KEY_USAGE):
             return self.may(_SIGNS_CERTIFICATES)
         is_root = self.fields.version == 0 and self.fields.subject == self.fields.issuer
-        netscape = _first_byte(self.fields, NETSCAPE_TYPE) or 0
+        netscape = self.fields.first_byte(NETSCAPE_TYPE) or 0
         return is_root or bool(netscape & _ANY_AUTHORITY)
 
     def has_authority_key(self) -> bool:
-        identifier = self.fields.extensions.get(AUTHORITY_KEY)
-        inside = values(first(identifier.content).content) if identifier else ()
+        inside = self.fields.inside(AUTHORITY_KEY) or ()
         return any(each.tag == _KEY_IDENTIFIER for each in inside)
 
     def has_empty_names(self) -> bool:
@@ -177,21 +175,13 @@ def _broken(fields: Fields, rules: tuple[_Group, ...]) -> tuple[str, ...]:
 
 
 def _examine(fields: Fields) -> _Certificate:
-    constraints = fields.extensions.get(BASIC_CONSTRAINTS)
-    contents = list(values(first(constraints.content).content)) if constraints else []
     return _Certificate(
         fields,
         is_version_3=2 <= fields.version < 1 << 63,  # OpenSSL ignores larger numbers
-        is_ca=any(each.tag == BOOLEAN and any(each.content) for each in contents),
-        has_depth=any(each.tag == INTEGER for each in contents),
-        usage=_first_byte(fields, KEY_USAGE),
+        is_ca=fields.is_ca(),
+        has_depth=any(each.tag == INTEGER for each in fields.inside(BASIC_CONSTRAINTS) or ()),
+        usage=fields.first_byte(KEY_USAGE),
     )
-
-
-def _first_byte(fields: Fields, extension: bytes) -> int | None:
-    """Return the first byte of a BIT STRING, after the number of its unused bits."""
-    found = fields.extensions.get(extension)
-    return int.from_bytes(first(found.content).content[1:2], "big") if found else None
 
 
 def _is_empty(name: bytes) -> bool:
