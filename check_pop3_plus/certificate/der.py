@@ -116,6 +116,7 @@ def parse(certificate: bytes) -> Fields:
     wrapped = next((each.content for each in rest if each.tag == _EXTENSIONS), b"")
     extensions = values(first(wrapped).content) if wrapped else iter(())
     listed = list(islice(extensions, EXTENSIONS_LIMIT))
+    known, has_unknown_critical = _known(listed)
     return Fields(
         version=integer(version),
         serial=serial.content,
@@ -124,9 +125,9 @@ def parse(certificate: bytes) -> Fields:
         validity=validity.whole,
         subject=subject.whole,
         key=key.whole,
-        extensions=_known(listed),
+        extensions=known,
         has_extensions=bool(listed),
-        has_unknown_critical=any(map(_is_unknown_critical, listed)),
+        has_unknown_critical=has_unknown_critical,
         outer_algorithm=outer_algorithm.whole,
     )
 
@@ -185,16 +186,15 @@ def integer(content: bytes) -> int:
     return int.from_bytes(content, "big", signed=True)
 
 
-def _known(listed: list[Value]) -> dict[bytes, Extension]:
+def _known(listed: list[Value]) -> tuple[dict[bytes, Extension], bool]:
+    """Return the extensions named above, and whether another one is critical to OpenSSL."""
     found: dict[bytes, Extension] = {}
+    has_unknown_critical = False
     for each in listed:
-        number = first(each.content).content
-        if number in _KNOWN and number not in found:
-            _, *mark, content = values(each.content)
-            found[number] = Extension(bool(mark) and any(mark[0].content), content.content)
-    return found
-
-
-def _is_unknown_critical(extension: Value) -> bool:
-    number, *mark, _ = values(extension.content)
-    return number.content not in _SUPPORTED and bool(mark) and any(mark[0].content)
+        number, *mark, content = values(each.content)
+        is_critical = bool(mark) and any(mark[0].content)
+        if number.content not in _SUPPORTED:
+            has_unknown_critical |= is_critical
+        elif number.content in _KNOWN and number.content not in found:
+            found[number.content] = Extension(is_critical, content.content)
+    return found, has_unknown_critical

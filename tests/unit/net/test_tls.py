@@ -124,7 +124,7 @@ def test_context_version_disabled_by_system_is_config(
         raise ValueError("Unsupported protocol version")
 
     monkeypatch.setattr(tls, "_version", refuse)
-    tls._context.cache_clear()
+    tls._contexts.clear()
 
     assert refusal(policy(pki, minimum="1.3")) == (
         "the local OpenSSL policy (openssl.cnf) allows no TLS 1.3 or newer"
@@ -184,7 +184,7 @@ def test_asking_context_notices_a_request_for_a_client_certificate(
 @pytest.mark.parametrize("is_legacy", [True, False])
 def test_context_old_versions_cause_no_warning(is_legacy: bool, pki: Pki) -> None:
     """PYTHONWARNINGS would turn a warning into an error."""
-    tls._context.cache_clear()
+    tls._contexts.clear()
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("error")
         if is_legacy:
@@ -297,7 +297,7 @@ def test_context_refused_client_certificate_names_reason(
         raise ssl_error(code) if code else OSError(number, reason)
 
     monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", refuse)
-    tls._context.cache_clear()
+    tls._contexts.clear()
 
     file = str(pki.client_cert)
     assert refusal(policy(pki, client_cert=file)) == (
