@@ -39,9 +39,9 @@ _SUPPORTED = _KNOWN | {
 EXTENSIONS_LIMIT = 1000
 """Extensions read; real certificates have a dozen, a hostile one may have 12,000."""
 
-_BOOLEAN, INTEGER = 0x01, 0x02
+BOOLEAN, INTEGER = 0x01, 0x02
 _UTC_TIME, _GENERALIZED_TIME = 0x17, 0x18
-_VERSION, _EXTENSIONS = 0xA0, 0xA3
+_VERSION, _EXTENSIONS, _KEY_IDENTIFIER = 0xA0, 0xA3, 0x80
 
 
 class Value:
@@ -91,20 +91,34 @@ class Fields(Record):
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
-    def inside(self, extension: bytes) -> "list[Value] | None":
-        """Return the values in an extension that is a SEQUENCE, or None without it."""
+    # These raise ValueError for an extension that is not DER.
+
+    def inside(self, extension: bytes) -> list[Value]:
+        """Return the values in an extension that is a SEQUENCE; none without it."""
         found = self.extensions.get(extension)
-        return list(values(first(found.content).content)) if found else None
+        return list(values(first(found.content).content)) if found else []
 
-    def is_ca(self) -> bool:
-        """Return whether the basic constraints say so."""
-        constraints = self.inside(BASIC_CONSTRAINTS) or ()
-        return any(each.tag == _BOOLEAN and any(each.content) for each in constraints)
-
-    def first_byte(self, extension: bytes) -> int | None:
-        """Return the first byte of a BIT STRING, after the number of its unused bits."""
+    def bits(self, extension: bytes) -> int | None:
+        """Return the first eight bits of a BIT STRING; None without the extension."""
         found = self.extensions.get(extension)
         return int.from_bytes(first(found.content).content[1:2], "big") if found else None
+
+    @property
+    def is_ca(self) -> bool:
+        constraints = self.inside(BASIC_CONSTRAINTS)
+        return any(each.tag == BOOLEAN and any(each.content) for each in constraints)
+
+    @property
+    def depth(self) -> int | None:
+        """The longest path of CAs below it; None without a limit."""
+        limits = [each.content for each in self.inside(BASIC_CONSTRAINTS) if each.tag == INTEGER]
+        return int.from_bytes(limits[0], "big") if limits else None
+
+    @property
+    def authority_key(self) -> bytes | None:
+        """The identifier of the key of its issuer (RFC 5280 section 4.2.1.1)."""
+        found = (each.content for each in self.inside(AUTHORITY_KEY) if each.tag == _KEY_IDENTIFIER)
+        return next(found, None)
 
 
 def parse(certificate: bytes) -> Fields:

@@ -7,15 +7,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from check_pop3_plus.certificate.der import (
-    AUTHORITY_KEY,
-    BASIC_CONSTRAINTS,
-    INTEGER,
     KEY_USAGE,
     NAME_CONSTRAINTS,
     PURPOSES,
     SUBJECT_KEY,
     Fields,
-    Value,
     first,
 )
 from check_pop3_plus.model.failures import ISSUER_NOT_FOUND
@@ -57,8 +53,6 @@ _TRUST_ISSUER = (
     "put the certificates of the CA into the CA file, up to its root; to accept this certificate"
     " alone use --verify none with --pin"
 )
-_KEY_IDENTIFIER = 0x80
-"""The tag of the key identifier in an authority key identifier (RFC 5280 section 4.2.1.1)."""
 
 
 def reason(
@@ -108,14 +102,7 @@ _TRUSTED_HAS, _ANOTHER_KEY = "the trusted CA {} has ", "another key"
 
 
 def _name_the_same_key(below: Link, issuer: Link) -> bool:
-    wanted = next(
-        (
-            each.content
-            for each in _inside(below, AUTHORITY_KEY) or ()
-            if each.tag == _KEY_IDENTIFIER
-        ),
-        None,
-    )
+    wanted = below.fields.authority_key if below.fields else None
     own = issuer.fields.extensions.get(SUBJECT_KEY) if issuer.fields else None
     return own is not None and first(own.content).content == wanted
 
@@ -125,7 +112,8 @@ def _reason(code: int, path: Sequence[Link]) -> tuple[str, Printable | None] | N
     match code:
         case 25:
             for below, each in enumerate(issuers):
-                if (depth := _depth(each)) is not None and depth < below:
+                depth = each.fields.depth if each.fields else None
+                if depth is not None and depth < below:
                     most = f"no more than {depth} CA" if depth else "no CA"
                     return f"issuer {{}} allows {most} below it (path length)", each.facts.subject
         case 26:
@@ -138,11 +126,11 @@ def _reason(code: int, path: Sequence[Link]) -> tuple[str, Printable | None] | N
         case 47 | 48:
             verb = "does not permit" if code == 47 else "excludes"
             for each in issuers:
-                if _inside(each, NAME_CONSTRAINTS) is not None:
+                if each.fields and NAME_CONSTRAINTS in each.fields.extensions:
                     return f"issuer {{}} {verb} its name (name constraints)", each.facts.subject
         case 24 | 32 | 79:  # an invalid CA: up to OpenSSL 1.1.1, by its key usage, from 3.0 on
             for each in issuers:
-                if not (each.fields and each.fields.is_ca()):
+                if not _is_ca(each):
                     return "issuer {} is no CA certificate", each.facts.subject
                 if not _usage(each) & _SIGNS_CERTIFICATES:
                     return "issuer {} may not sign certificates (key usage)", each.facts.subject
@@ -155,7 +143,7 @@ def _unfit(path: Sequence[Link]) -> tuple[str, Printable | None] | None:
     if not _is_for_servers(leaf):
         return "not meant for servers (extended key usage)", None
     if not _usage(leaf) & _USED_BY_SERVERS:
-        if leaf.fields and leaf.fields.is_ca():
+        if _is_ca(leaf):
             return "a CA certificate is used as server certificate", None
         return "not meant for servers (key usage)", None
     for each in issuers:
@@ -166,21 +154,16 @@ def _unfit(path: Sequence[Link]) -> tuple[str, Printable | None] | None:
 
 
 def _is_for_servers(link: Link) -> bool:
-    purposes = _inside(link, PURPOSES)
-    return purposes is None or any(each.content in _FOR_SERVERS for each in purposes)
+    if link.fields is None or PURPOSES not in link.fields.extensions:
+        return True
+    return any(each.content in _FOR_SERVERS for each in link.fields.inside(PURPOSES))
 
 
-def _depth(link: Link) -> int | None:
-    contents = _inside(link, BASIC_CONSTRAINTS) or []
-    depths = (int.from_bytes(each.content, "big") for each in contents if each.tag == INTEGER)
-    return next(depths, None)
+def _is_ca(link: Link) -> bool:
+    return link.fields is not None and link.fields.is_ca
 
 
 def _usage(link: Link) -> int:
     """Return the first byte of the key usage; every use is allowed without one."""
-    usage = link.fields.first_byte(KEY_USAGE) if link.fields else None
+    usage = link.fields.bits(KEY_USAGE) if link.fields else None
     return 0xFF if usage is None else usage
-
-
-def _inside(link: Link, extension: bytes) -> list[Value] | None:
-    return link.fields.inside(extension) if link.fields else None

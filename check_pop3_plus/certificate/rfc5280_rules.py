@@ -15,7 +15,6 @@ from check_pop3_plus.certificate.der import (
     ALTERNATIVE_NAMES,
     AUTHORITY_KEY,
     BASIC_CONSTRAINTS,
-    INTEGER,
     KEY_USAGE,
     NETSCAPE_TYPE,
     SUBJECT_KEY,
@@ -28,7 +27,6 @@ from check_pop3_plus.model.sanitised_text import Printable, printable
 
 # The first byte of a key usage, and of Netscape's certificate type.
 _SIGNS_CERTIFICATES, _SIGNS_REVOCATIONS, _ANY_AUTHORITY = 0x04, 0x02, 0x07
-_KEY_IDENTIFIER = 0x80
 
 
 class _Certificate(Record):
@@ -55,12 +53,8 @@ class _Certificate(Record):
         if self.has(KEY_USAGE):
             return self.may(_SIGNS_CERTIFICATES)
         is_root = self.fields.version == 0 and self.fields.subject == self.fields.issuer
-        netscape = self.fields.first_byte(NETSCAPE_TYPE) or 0
+        netscape = self.fields.bits(NETSCAPE_TYPE) or 0
         return is_root or bool(netscape & _ANY_AUTHORITY)
-
-    def has_authority_key(self) -> bool:
-        inside = self.fields.inside(AUTHORITY_KEY) or ()
-        return any(each.tag == _KEY_IDENTIFIER for each in inside)
 
     def has_empty_names(self) -> bool:
         names = self.fields.extensions.get(ALTERNATIVE_NAMES)
@@ -138,7 +132,7 @@ _RULES: tuple[_Group, ...] = (
 _RULES_BELOW: tuple[_Group, ...] = (
     (
         (
-            lambda c: c.is_version_3 and not c.has_authority_key(),
+            lambda c: c.is_version_3 and c.fields.authority_key is None,
             "has no authority key identifier",
         ),
     ),
@@ -178,9 +172,9 @@ def _examine(fields: Fields) -> _Certificate:
     return _Certificate(
         fields,
         is_version_3=2 <= fields.version < 1 << 63,  # OpenSSL ignores larger numbers
-        is_ca=fields.is_ca(),
-        has_depth=any(each.tag == INTEGER for each in fields.inside(BASIC_CONSTRAINTS) or ()),
-        usage=fields.first_byte(KEY_USAGE),
+        is_ca=fields.is_ca,
+        has_depth=fields.depth is not None,
+        usage=fields.bits(KEY_USAGE),
     )
 
 

@@ -8,7 +8,7 @@ import re
 from functools import cache
 
 from check_pop3_plus.messages.formats import count
-from check_pop3_plus.model.failures import Failure, Kind, Phase
+from check_pop3_plus.model.failures import ADDRESS_BLOCKED, Failure, Kind, Phase
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.settings import Security, Settings
@@ -142,7 +142,6 @@ def _table() -> tuple[dict[Kind, str], _Hints]:
     return names, found
 
 
-_ADDRESS_BLOCKED = r"\b(ip|host|address)( \w+){0,3} (blocked|banned|black-?listed|block-?listed)\b"
 _LIFT_BLOCK = (
     "the server blocks the address of this machine: lift the block, and exempt this machine from it"
     " (fail2ban: ignoreip)"
@@ -184,8 +183,7 @@ _ABOUT_LOGIN = (
         r"|\b(not|isn't) \w+( for| to use)? POP",
         "enable POP access for this mailbox on the server",
     ),
-    # fail2ban, cPanel, Plesk
-    (_ADDRESS_BLOCKED, _LIFT_BLOCK),
+    (rf"\b{ADDRESS_BLOCKED}\b", _LIFT_BLOCK),
     # Dovecot, Courier, Exchange
     (
         _TOO_MANY,
@@ -195,7 +193,7 @@ _ABOUT_LOGIN = (
 )
 
 _ABOUT_SERVICE = (
-    (_ADDRESS_BLOCKED + r"|\b(black|block)[- ]?list", _LIFT_BLOCK),
+    (rf"\b{ADDRESS_BLOCKED}\b|\b(black|block)[- ]?list", _LIFT_BLOCK),
     (_TOO_MANY, "a limit of connections is reached: raise it on the server, or find who uses them"),
     (
         r"^refuses .*(\b(access|host|address|client|ip|network|connections?)\b.*"
@@ -271,8 +269,8 @@ def hint(
     found = _table()[1]
     spent = ""
     if kind is Kind.SLOW:
-        seconds = report.seconds()
-        seconds.pop(Phase.SMTP, None)  # no part of `time`
+        no_part = (Phase.SMTP, Phase.QUIT)  # of `time`
+        seconds = {each: s for each, s in report.seconds().items() if each not in no_part}
         whole = sum(seconds.values()) if phase is None else seconds.get(phase, 0.0)
         if whole < _FAST_SECONDS:
             return "so short a time depends on the load of this machine: choose another limit"
