@@ -63,7 +63,7 @@ def printable(template: str, *foreign: object) -> Printable:
         return Printable(template)
     shown = [
         each
-        if isinstance(each, Printable)
+        if isinstance(each, (Printable, int))
         else sanitise(each if isinstance(each, bytes) else str(each))
         for each in foreign
     ]
