@@ -1099,7 +1099,8 @@ def test_rejected_certificate_in_the_ca_file_is_remembered(
     """The user took the certificate of the server for that of its CA."""
     chain, file = (pki.der("good"), pki.der("weak")), tmp_path / "ca.pem"
     file.write_text("".join(map(DER_cert_to_PEM_cert, (pki.der(name), chain[1]))))
-    refused = CertificateRejected(Kind.UNTRUSTED, chain, "x", trusted=(b"loaded",))
+    facts = TlsFacts(None, None, chain, (), verified=False, trusted=(b"loaded",))
+    refused = CertificateRejected(Kind.UNTRUSTED, facts, "x")
 
     session, _ = run_scripted(
         ScriptedStream(tls=refused), settings(Security.IMPLICIT, ca_file=str(file))
