@@ -181,8 +181,13 @@ _ABOUT_LOGIN = (
     (
         r"\bPOP3?( access| service| protocol)?\b.*\b"
         r"(disabled|off|(not|isn't) (enabled|allowed|permitted|activated|authori[sz]ed))\b"
-        r"|\b(not|isn't) \w+( for| to use)? POP",
+        r"|\b(not|isn't|yet) \w+( \w+)?( for| to use)? POP|\bPOP3?( access)? denied"
+        r"|access rights to this service",
         "enable POP access for this mailbox on the server",
+    ),
+    (
+        r"\b(mail ?box|maildrop)( is)? full\b|\bquota\b",
+        "the mailbox is full: delete mail in it, or raise its quota",
     ),
     # fail2ban, cPanel, Plesk
     (_ADDRESS_BLOCKED, _LIFT_BLOCK),
