@@ -49,7 +49,8 @@ _ACCOUNT_CLOSED = (
 # "Plain-text login disabled" is not about a user, nor is a command that is disabled.
 _NAMED_METHOD = rb"(user/pass|plain|login|basic|password|legacy|apop|cram-md5) auth\w*"
 _ABOUT_METHOD = (
-    rb"tls|ssl|(plain|clear)[- ]?text|encrypt\w*|commands?|mechanisms?|methods?|verb"
+    rb"tls|ssl|(plain|clear)[- ]?text|encrypt\w*|insecure|unsecured?"
+    rb"|commands?|mechanisms?|methods?|verb"
     rb"|" + _NAMED_METHOD + rb"|or( \w+){0,4} (locked|disabled|suspended|blocked)"
     rb"|will be \w+( \w+)? (after|if)"
 )
@@ -64,7 +65,10 @@ _NOT_SUPPORTED = (
     rb"(not|no longer) (implemented|supported|recogni[sz]ed|understood|available|allowed|enabled"
     rb"|known|accepted)"
 )
-_UNKNOWN = rb"unknown|invalid|not valid|bad|unrecogni[sz]ed|unsupported|unimplemented|disabled"
+_UNKNOWN = (
+    rb"unknown|no such|unexpected|invalid|not valid|bad|unrecogni[sz]ed|unsupported|unimplemented"
+    rb"|disabled"
+)
 _METHOD = rb"commands?|mechanisms?|methods?|verbs?|auth(entication)? (type|scheme)"
 
 TABLE = (
@@ -157,9 +161,7 @@ TABLE = (
         Kind.BACKEND,
         (
             rb"internal( \w+){0,2} (error|failure|problem)|(un|not )available|unreachable"
-            rb"|"
-            + _CANNOT
-            + rb"( (?!mailbox)[\w-]+){0,3} (database|ldap|directory|radius|(my)?sql)"
+            rb"|" + _CANNOT + rb"( (?!mailbox)[\w-]+){0,3} (ldap|database|directory|(my)?sql)"
             rb"|authenticated but not connected|licen[cs]e( \w+)? (exceeded|expired|limit)"
             rb"|" + _CANNOT + rb" (contact|connect|reach|write|allocate|fork|retrieve)(?! from)"
             rb"|no( \w+)? space|out of memory|disk( is)? full|back[ -]?end|i/?o error|read-only"
@@ -189,7 +191,7 @@ TABLE = (
     ),
     Words(
         Kind.CLEARTEXT_REFUSED,
-        (rb"(not|non)[ -](secured?|encrypted)|non[ -]?(tls|ssl)|insecure|unencrypted",),
+        (rb"(not|non)[ -](secured?|encrypted)|non[ -]?(tls|ssl)|insecure|unsecured?|unencrypted",),
         _WRONG + rb"|(insecure|not secure) passw\w*|passw\w*( \w+)? (insecure|not secure)",
     ),
     Words(
