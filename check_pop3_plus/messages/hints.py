@@ -142,7 +142,10 @@ def _table() -> tuple[dict[Kind, str], _Hints]:
     return names, found
 
 
-_ADDRESS_BLOCKED = r"\b(ip|host|address)( \w+){0,3} (blocked|banned|black-?listed|block-?listed)\b"
+_ADDRESS_BLOCKED = (
+    r"\b(ip|host|address)( [\w.:]+){0,3} (blocked|banned|black-?listed|block-?listed)\b"
+    r"|\b(failures|failed|invalid|attempts)\b.* (from|by) (this|your) (ip|host|address|network)\b"
+)
 _LIFT_BLOCK = (
     "the server blocks the address of this machine: lift the block, and exempt this machine from it"
     " (fail2ban: ignoreip)"
@@ -172,6 +175,11 @@ _ABOUT_LOGIN = (
         r"\bapp(lication)?[- ](specific )?password",
         "create an app password for this user, and use it here",
     ),
+    (
+        r"\bweb login\b|\blog ?in (via|with|through|by)( your| a| the)?( web)? browser",
+        "log in once in a browser with this account, or use an app password, or a token"
+        " (--auth xoauth2)",
+    ),
     # hMailServer, MailEnable, Kerio
     (
         r"\b(full|complete) (e-?mail|user ?name|address)",
@@ -200,6 +208,10 @@ _ABOUT_LOGIN = (
 )
 
 _ABOUT_SERVICE = (
+    (
+        r"^is not POP3, looks like (?!TLS)",
+        "another service listens on this port: check -H and -p (POP3 is on 110, with TLS on 995)",
+    ),
     (_ADDRESS_BLOCKED + r"|\b(black|block)[- ]?list", _LIFT_BLOCK),
     (_TOO_MANY, "a limit of connections is reached: raise it on the server, or find who uses them"),
     (

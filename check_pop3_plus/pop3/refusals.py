@@ -93,7 +93,7 @@ TABLE = (
     # fail2ban, cPanel, Plesk: the address of this machine
     Words(
         Kind.LOCKED_OUT,
-        (rb"(ip|host|address)( \w+){0,3} (blocked|banned|black-?listed|block-?listed)",),
+        (rb"(ip|host|address)( [\w.:]+){0,3} (blocked|banned|black-?listed|block-?listed)",),
         rb"temporarily",
     ),
     # Stalwart, Axigen, CommuniGate, GroupWise
