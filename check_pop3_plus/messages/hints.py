@@ -288,8 +288,10 @@ def hint(
     found = _table()[1]
     spent = ""
     if kind is Kind.SLOW:
-        seconds = report.seconds()
-        seconds.pop(Phase.SMTP, None)  # no part of `time`
+        not_in_time = (Phase.SMTP, Phase.QUIT)
+        seconds = {
+            each: taken for each, taken in report.seconds().items() if each not in not_in_time
+        }
         whole = sum(seconds.values()) if phase is None else seconds.get(phase, 0.0)
         if whole < _FAST_SECONDS:
             return "so short a time depends on the load of this machine: choose another limit"

@@ -58,8 +58,8 @@ def check_choice(value: str, option: str, choices: Sequence[str]) -> None:
         from check_pop3_plus.options import mistakes
 
         known = printable(", ".join(choices))
-        meant = mistakes.MEANT.get(value.lower(), "")
-        near = mistakes.nearest(meant if meant in choices else value, choices)
+        meant = mistakes.MEANT.get(value.lower())
+        near = mistakes.nearest(meant if meant and meant in choices else value, choices)
         raise invalid(option, value, "must be one of {}{}", known, near)
 
 
