@@ -34,6 +34,8 @@ MAILUTILS := mailutils-pop3d libpam-modules ucspi-tcp
 SCREENSHOTS := icinga2-bin icinga2-common icingadb redis-server mariadb-client-core \
 	mariadb-server-core php-cgi php-cli php-mysql icingadb-web icingaweb2 icingacli chromium \
 	pngquant optipng
+# Tools that build and test the packages.
+BUILDERS := debootstrap iproute2 openssl rpm
 
 # Read by tests/support/demo.py.
 export LOGIN PASSWORD_FILE
@@ -53,7 +55,7 @@ SECONDS ?= 60
 TARGETS ?=
 
 .PHONY: help demo venv generated quick test record test-systems soak fuzz bench lint lock audit screenshots \
-	clean servers systems programs sdist deb test-deb rpm test-rpm bundle test-bundle release
+	clean servers systems programs builders sdist deb test-deb rpm test-rpm bundle test-bundle release
 
 help:
 	@echo 'make demo           see it work; for your own server add'
@@ -84,8 +86,8 @@ help:
 	@echo 'make release        as root on Debian: all packages of a tagged version, with checksums'
 	@echo 'make screenshots    as root: retake the pictures of the README'
 	@echo 'make clean          remove everything that the other commands made'
-	@echo 'INSTALL=1           with test, test-systems or screenshots, as root on Debian:'
-	@echo '                    install missing servers'
+	@echo 'INSTALL=1           with test, test-systems, screenshots or a package, as root on Debian:'
+	@echo '                    install missing servers and tools'
 
 demo: $(STAMP)
 	@$(BIN)/python -m tests.support.demo
@@ -210,13 +212,13 @@ SDIST = dist/check_pop3_plus-$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' che
 sdist: $(STAMP)
 	@packaging/build-sdist $(BIN)/python dist
 
-deb: sdist
+deb: builders sdist
 	@for suite in bookworm trixie; do packaging/build-deb $$suite $(ROOTS) $(SDIST) dist || exit; done
 
 test-deb: deb
 	@for suite in bookworm trixie; do packaging/test-deb $$suite $(ROOTS) dist || exit; done
 
-rpm: sdist
+rpm: builders sdist
 	@packaging/build-rpm $(BIN)/python $(SDIST) dist
 
 test-rpm: rpm
@@ -225,14 +227,14 @@ test-rpm: rpm
 bundle: sdist
 	@packaging/build-bundle $(BIN)/python $(SDIST:.tar.gz=-py3-none-any.whl) dist
 
-# For the suites with the Python of this environment.
-test-bundle: bundle
+# For the Python of this environment; of Debian 13: tests/debian-root trixie make test-bundle INSTALL=1
+test-bundle: builders bundle
 	@case $$($(BIN)/python -c 'import sys; print(sys.version_info.minor)') in \
 		11) packaging/test-bundle bookworm $(ROOTS) dist ;; \
 		13) packaging/test-bundle trixie $(ROOTS) dist ;; \
 		*) echo 'make test-bundle: needs PYTHON=python3.11 or python3.13, which Debian has' >&2; exit 1 ;; esac
 
-release: $(STAMP)
+release: builders $(STAMP)
 	@packaging/release $(BIN)/python $(ROOTS) dist/release
 
 fuzz: $(VENV)/.fuzzer
@@ -248,6 +250,9 @@ servers:
 
 programs:
 	@tests/install-servers $(SERVERS) $(SCREENSHOTS)
+
+builders:
+	@tests/install-servers $(BUILDERS)
 
 systems:
 	@tests/install-servers $(SERVERS) $(SYSTEMS)

@@ -4,6 +4,7 @@
 together. So all but the distinguished names is read from these fields.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from itertools import islice
@@ -40,7 +41,7 @@ EXTENSIONS_LIMIT = 1000
 
 BOOLEAN, INTEGER = 0x01, 0x02
 _UTC_TIME, _GENERALIZED_TIME = 0x17, 0x18
-_VERSION, _EXTENSIONS = 0xA0, 0xA3
+_VERSION, _EXTENSIONS, _KEY_IDENTIFIER = 0xA0, 0xA3, 0x80
 
 
 class Value:
@@ -90,6 +91,35 @@ class Fields(Record):
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
+    # These raise ValueError for an extension that is not DER.
+
+    def inside(self, extension: bytes) -> list[Value]:
+        """Return the values in an extension that is a SEQUENCE; none without it."""
+        found = self.extensions.get(extension)
+        return list(values(first(found.content).content)) if found else []
+
+    def bits(self, extension: bytes) -> int | None:
+        """Return the first eight bits of a BIT STRING; None without the extension."""
+        found = self.extensions.get(extension)
+        return int.from_bytes(first(found.content).content[1:2], "big") if found else None
+
+    @property
+    def is_ca(self) -> bool:
+        constraints = self.inside(BASIC_CONSTRAINTS)
+        return any(each.tag == BOOLEAN and any(each.content) for each in constraints)
+
+    @property
+    def depth(self) -> int | None:
+        """The longest path of CAs below it; None without a limit."""
+        limits = [each.content for each in self.inside(BASIC_CONSTRAINTS) if each.tag == INTEGER]
+        return int.from_bytes(limits[0], "big") if limits else None
+
+    @property
+    def authority_key(self) -> bytes | None:
+        """The identifier of the key of its issuer (RFC 5280 section 4.2.1.1)."""
+        found = (each.content for each in self.inside(AUTHORITY_KEY) if each.tag == _KEY_IDENTIFIER)
+        return next(found, None)
+
 
 def parse(certificate: bytes) -> Fields:
     """Return the fields of a certificate. Raises ValueError if it is not a certificate."""
@@ -100,6 +130,7 @@ def parse(certificate: bytes) -> Fields:
     wrapped = next((each.content for each in rest if each.tag == _EXTENSIONS), b"")
     extensions = values(first(wrapped).content) if wrapped else iter(())
     listed = list(islice(extensions, EXTENSIONS_LIMIT))
+    known, has_unknown_critical = _known(listed)
     return Fields(
         version=integer(version),
         serial=serial.content,
@@ -108,9 +139,9 @@ def parse(certificate: bytes) -> Fields:
         validity=validity.whole,
         subject=subject.whole,
         key=key.whole,
-        extensions=_known(listed),
+        extensions=known,
         has_extensions=bool(listed),
-        has_unknown_critical=any(map(_is_unknown_critical, listed)),
+        has_unknown_critical=has_unknown_critical,
         outer_algorithm=outer_algorithm.whole,
     )
 
@@ -124,10 +155,8 @@ def date(validity: bytes, position: int) -> datetime:
     text = value.content.decode("ascii")
     if value.tag == _UTC_TIME:
         text = ("20" if text < "50" else "19") + text
-    if value.tag not in (_UTC_TIME, _GENERALIZED_TIME) or len(text) != 15 or text[-1] != "Z":
+    if value.tag not in (_UTC_TIME, _GENERALIZED_TIME) or not re.fullmatch("[0-9]{14}Z", text):
         raise ValueError("not a date")
-    if not text[:-1].isdigit():
-        raise ValueError("not a number")
     month, day, hour, minute, second = (int(text[at : at + 2]) for at in range(4, 14, 2))
     return datetime(int(text[:4]), month, day, hour, minute, second, tzinfo=timezone.utc)
 
@@ -171,16 +200,15 @@ def integer(content: bytes) -> int:
     return int.from_bytes(content, "big", signed=True)
 
 
-def _known(listed: list[Value]) -> dict[bytes, Extension]:
+def _known(listed: list[Value]) -> tuple[dict[bytes, Extension], bool]:
+    """Return the extensions named above, and whether another one is critical to OpenSSL."""
     found: dict[bytes, Extension] = {}
+    has_unknown_critical = False
     for each in listed:
-        number = first(each.content).content
-        if number in _KNOWN and number not in found:
-            _, *mark, content = values(each.content)
-            found[number] = Extension(bool(mark) and any(mark[0].content), content.content)
-    return found
-
-
-def _is_unknown_critical(extension: Value) -> bool:
-    number, *mark, _ = values(extension.content)
-    return number.content not in _SUPPORTED and bool(mark) and any(mark[0].content)
+        number, *mark, content = values(each.content)
+        is_critical = bool(mark) and any(mark[0].content)
+        if number.content not in _SUPPORTED:
+            has_unknown_critical |= is_critical
+        elif number.content in _KNOWN and number.content not in found:
+            found[number.content] = Extension(is_critical, content.content)
+    return found, has_unknown_critical

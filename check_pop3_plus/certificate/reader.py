@@ -180,15 +180,15 @@ def _read(der: bytes, sanitise: Sanitiser, anchor: bytes | None = None) -> Link:
 class _Fact:
     """A fact that is read when it is first asked for; None if it is unreadable."""
 
-    def __init__(self, attribute: str, read: "Callable[[Any], object]") -> None:
-        self._attribute = attribute
+    def __init__(self, read: "Callable[[Any], object]", attribute: str | None) -> None:
         self._read = read
+        self.attribute = attribute
 
     def __set_name__(self, _: type, name: str) -> None:
         self._name = name
 
     def __get__(self, facts: "Any", _: type) -> object:
-        value, unreadable = None, None
+        value = None
         try:
             value = self._read(facts)
         except Stopped:
@@ -196,17 +196,18 @@ class _Fact:
         except BaseException as error:  # a panic of the library, written in Rust, is no Exception
             library = library_fault(error)
             why = printable(" ({})", library) if library else ""
-            unreadable = printable("{}{}", self._attribute, why)
-        if unreadable:
-            facts.failed[self._name] = unreadable
+            facts.failed[self._name] = printable("{}{}", self.attribute, why)
         # Found there from now on. Another thread that reads it at the same time gets the same.
         facts.__dict__[self._name] = value
         return value
 
 
-def _fact(attribute: str, read: "Callable[[Any], object]") -> "Any":
-    """Return a `_Fact`; type checkers take it for its value."""
-    return _Fact(attribute, read)
+def _fact(read: "Callable[[Any], object]", attribute: str | None = None) -> "Any":
+    """Return a `_Fact`, which type checkers take for its value.
+
+    One without the name of an attribute is made of others, and cannot be unreadable itself.
+    """
+    return _Fact(read, attribute)
 
 
 class _LazyFacts(CertificateFacts):
@@ -223,36 +224,37 @@ class _LazyFacts(CertificateFacts):
 
     # OpenSSL accepts characters that their type does not allow, as `*` in a PrintableString. The
     # library then reads neither name.
-    _loaded = _fact("subject and issuer", lambda each: _load(each.der))
-    not_before = _fact("not before", lambda each: date(each.fields.validity, 0))
-    not_after = _fact("not after", lambda each: date(each.fields.validity, 1))
-    _subject = _fact("subject", lambda each: _name(each._loaded, "subject", each.fields.subject))
-    _issuer = _fact("issuer", lambda each: _name(each._loaded, "issuer", each.fields.issuer))
-    _names = _fact("names", lambda each: _names(each.fields))
-    _key = _fact("key", lambda each: strength.key(each.fields))
-    serial = _fact("serial", lambda each: each.sanitise(f"{integer(each.fields.serial):X}"))
+    _loaded = _fact(lambda each: _load(each.der), "subject and issuer")
+    not_before = _fact(lambda each: date(each.fields.validity, 0), "not before")
+    not_after = _fact(lambda each: date(each.fields.validity, 1), "not after")
+    _subject = _fact(lambda each: _name(each._loaded, "subject", each.fields.subject), "subject")
+    _issuer = _fact(lambda each: _name(each._loaded, "issuer", each.fields.issuer), "issuer")
+    _names = _fact(lambda each: _names(each.fields), "names")
+    _key = _fact(lambda each: strength.key(each.fields), "key")
     weakness = _fact(
-        "strength", lambda each: strength.weakness(each._key, each.fields, each.is_root)
+        lambda each: strength.weakness(each._key, each.fields, each.is_root), "strength"
     )
-    subject = _fact("", lambda each: each.sanitise(each._subject[0]) if each._subject else None)
-    issuer = _fact("", lambda each: each.sanitise(each._issuer[0]) if each._issuer else None)
-    issuer_names = _fact("", lambda each: each._issuer or ())
-    names = _fact("", lambda each: tuple(map(each.sanitise, (each._names or ())[:NAMES_LIMIT])))
-    names_left_out = _fact("", lambda each: max(0, len(each._names or ()) - NAMES_LIMIT))
-    fingerprint = _fact("", lambda each: _sha256(each.der))
-    public_key = _fact("", lambda each: _sha256(each.fields.key))
-    key = _fact("", lambda each: each._key[0] if each._key else None)
-    key_bits = _fact("", lambda each: each._key[1] if each._key else None)
-    is_self_issued = _fact("", lambda each: each.fields.subject == each.fields.issuer)
-    unreadable = _fact("", lambda each: each.find_unreadable())
+    serial = _fact(lambda each: each.sanitise(f"{integer(each.fields.serial):X}"))
+    subject = _fact(lambda each: each.sanitise(each._subject[0]) if each._subject else None)
+    issuer = _fact(lambda each: each.sanitise(each._issuer[0]) if each._issuer else None)
+    issuer_names = _fact(lambda each: each._issuer or ())
+    names = _fact(lambda each: tuple(map(each.sanitise, (each._names or ())[:NAMES_LIMIT])))
+    names_left_out = _fact(lambda each: max(0, len(each._names or ()) - NAMES_LIMIT))
+    fingerprint = _fact(lambda each: _sha256(each.der))
+    public_key = _fact(lambda each: _sha256(each.fields.key))
+    key = _fact(lambda each: each._key[0] if each._key else None)
+    key_bits = _fact(lambda each: each._key[1] if each._key else None)
+    is_self_issued = _fact(lambda each: each.fields.subject == each.fields.issuer)
+    unreadable = _fact(lambda each: each.find_unreadable())
 
     def find_unreadable(self) -> tuple[Printable, ...]:
-        """Read every fact; return the names of those that are unreadable."""
-        facts = [name for name, fact in vars(_LazyFacts).items() if isinstance(fact, _Fact)]
-        for name in facts[:-1]:
+        """Read every attribute; return the names of those that are unreadable."""
+        facts = vars(_LazyFacts).items()
+        names = [name for name, fact in facts if isinstance(fact, _Fact) and fact.attribute]
+        for name in names:
             getattr(self, name)
         failed: dict[str, Printable] = vars(self)["failed"]
-        return tuple(failed[name] for name in facts if name in failed)
+        return tuple(failed[name] for name in names if name in failed)
 
 
 def _load(der: bytes) -> "x509.Certificate":
@@ -286,7 +288,7 @@ def _name(certificate: "x509.Certificate | None", which: str, der: bytes) -> tup
     if certificate is None:
         return None
     if len(der) > _NAME_BYTES:
-        raise ValueError("too long")
+        raise ValueError
     name = getattr(certificate, which)
     return (name.rfc4514_string(), *(str(attribute.value) for attribute in name))
 

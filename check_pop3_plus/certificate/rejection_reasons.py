@@ -7,18 +7,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from check_pop3_plus.certificate.der import (
-    AUTHORITY_KEY,
-    BASIC_CONSTRAINTS,
-    BOOLEAN,
-    INTEGER,
     KEY_USAGE,
     NAME_CONSTRAINTS,
     PURPOSES,
     SUBJECT_KEY,
     Fields,
-    Value,
     first,
-    values,
 )
 from check_pop3_plus.model.failures import ISSUER_NOT_FOUND
 from check_pop3_plus.model.record import Record
@@ -59,8 +53,6 @@ _TRUST_ISSUER = (
     "put the certificates of the CA into the CA file, up to its root; to accept this certificate"
     " alone use --verify none with --pin"
 )
-_KEY_IDENTIFIER = 0x80
-"""The tag of the key identifier in an authority key identifier (RFC 5280 section 4.2.1.1)."""
 
 
 def reason(
@@ -113,14 +105,7 @@ _WAS_SENT_WITH = "issuer {{}} was sent with another {}"
 
 
 def _name_the_same_key(below: Link, issuer: Link) -> bool:
-    wanted = next(
-        (
-            each.content
-            for each in _contents(below, AUTHORITY_KEY) or ()
-            if each.tag == _KEY_IDENTIFIER
-        ),
-        None,
-    )
+    wanted = below.fields.authority_key if below.fields else None
     own = issuer.fields.extensions.get(SUBJECT_KEY) if issuer.fields else None
     return own is not None and first(own.content).content == wanted
 
@@ -130,7 +115,8 @@ def _reason(code: int, path: Sequence[Link]) -> tuple[object, ...] | None:
     match code:
         case 25:
             for below, each in enumerate(issuers):
-                if (depth := _depth(each)) is not None and depth < below:
+                depth = each.fields.depth if each.fields else None
+                if depth is not None and depth < below:
                     most = f"no more than {depth} CA" if depth else "no CA"
                     return f"issuer {{}} allows {most} below it (path length)", each.facts.subject
         case 26:
@@ -145,7 +131,7 @@ def _reason(code: int, path: Sequence[Link]) -> tuple[object, ...] | None:
         case 47 | 48:
             verb = "does not permit" if code == 47 else "excludes"
             for each in issuers:
-                if _contents(each, NAME_CONSTRAINTS) is not None:
+                if each.fields and NAME_CONSTRAINTS in each.fields.extensions:
                     return f"issuer {{}} {verb} its name (name constraints)", each.facts.subject
         case 24 | 32 | 79:  # an invalid CA: up to OpenSSL 1.1.1, by its key usage, from 3.0 on
             for each in issuers:
@@ -173,28 +159,16 @@ def _unfit(path: Sequence[Link]) -> tuple[object, ...] | None:
 
 
 def _is_for_servers(link: Link) -> bool:
-    purposes = _contents(link, PURPOSES)
-    return purposes is None or any(each.content in _FOR_SERVERS for each in purposes)
+    if link.fields is None or PURPOSES not in link.fields.extensions:
+        return True
+    return any(each.content in _FOR_SERVERS for each in link.fields.inside(PURPOSES))
 
 
 def _is_ca(link: Link) -> bool:
-    contents = _contents(link, BASIC_CONSTRAINTS) or []
-    return any(each.tag == BOOLEAN and any(each.content) for each in contents)
-
-
-def _depth(link: Link) -> int | None:
-    contents = _contents(link, BASIC_CONSTRAINTS) or []
-    depths = (int.from_bytes(each.content, "big") for each in contents if each.tag == INTEGER)
-    return next(depths, None)
+    return link.fields is not None and link.fields.is_ca
 
 
 def _usage(link: Link) -> int:
     """Return the first byte of the key usage; every use is allowed without one."""
-    found = link.fields.extensions.get(KEY_USAGE) if link.fields else None
-    return int.from_bytes(first(found.content).content[1:2], "big") if found else 0xFF
-
-
-def _contents(link: Link, extension: bytes) -> list[Value] | None:
-    """Return the values inside an extension that is a SEQUENCE, or None without it."""
-    found = link.fields.extensions.get(extension) if link.fields else None
-    return list(values(first(found.content).content)) if found else None
+    usage = link.fields.bits(KEY_USAGE) if link.fields else None
+    return 0xFF if usage is None else usage

@@ -15,8 +15,6 @@ from check_pop3_plus.certificate.der import (
     ALTERNATIVE_NAMES,
     AUTHORITY_KEY,
     BASIC_CONSTRAINTS,
-    BOOLEAN,
-    INTEGER,
     KEY_USAGE,
     NETSCAPE_TYPE,
     SUBJECT_KEY,
@@ -29,7 +27,6 @@ from check_pop3_plus.model.sanitised_text import Printable, printable
 
 # The first byte of a key usage, and of Netscape's certificate type.
 _SIGNS_CERTIFICATES, _SIGNS_REVOCATIONS, _ANY_AUTHORITY = 0x04, 0x02, 0x07
-_KEY_IDENTIFIER = 0x80
 
 
 class _Certificate(Record):
@@ -56,13 +53,8 @@ class _Certificate(Record):
         if self.has(KEY_USAGE):
             return self.may(_SIGNS_CERTIFICATES)
         is_root = self.fields.version == 0 and self.fields.subject == self.fields.issuer
-        netscape = _first_byte(self.fields, NETSCAPE_TYPE) or 0
+        netscape = self.fields.bits(NETSCAPE_TYPE) or 0
         return is_root or bool(netscape & _ANY_AUTHORITY)
-
-    def has_authority_key(self) -> bool:
-        identifier = self.fields.extensions.get(AUTHORITY_KEY)
-        inside = values(first(identifier.content).content) if identifier else ()
-        return any(each.tag == _KEY_IDENTIFIER for each in inside)
 
     def has_empty_names(self) -> bool:
         names = self.fields.extensions.get(ALTERNATIVE_NAMES)
@@ -140,7 +132,7 @@ _RULES: tuple[_Group, ...] = (
 _RULES_BELOW: tuple[_Group, ...] = (
     (
         (
-            lambda c: c.is_version_3 and not c.has_authority_key(),
+            lambda c: c.is_version_3 and c.fields.authority_key is None,
             "has no authority key identifier",
         ),
     ),
@@ -177,21 +169,13 @@ def _broken(fields: Fields, rules: tuple[_Group, ...]) -> tuple[str, ...]:
 
 
 def _examine(fields: Fields) -> _Certificate:
-    constraints = fields.extensions.get(BASIC_CONSTRAINTS)
-    contents = list(values(first(constraints.content).content)) if constraints else []
     return _Certificate(
         fields,
         is_version_3=2 <= fields.version < 1 << 63,  # OpenSSL ignores larger numbers
-        is_ca=any(each.tag == BOOLEAN and any(each.content) for each in contents),
-        has_depth=any(each.tag == INTEGER for each in contents),
-        usage=_first_byte(fields, KEY_USAGE),
+        is_ca=fields.is_ca,
+        has_depth=fields.depth is not None,
+        usage=fields.bits(KEY_USAGE),
     )
-
-
-def _first_byte(fields: Fields, extension: bytes) -> int | None:
-    """Return the first byte of a BIT STRING, after the number of its unused bits."""
-    found = fields.extensions.get(extension)
-    return int.from_bytes(first(found.content).content[1:2], "big") if found else None
 
 
 def _is_empty(name: bytes) -> bool:

@@ -109,7 +109,7 @@ POLICIES = {
 
 ABOUT_DATES = (Kind.EXPIRED, Kind.NOT_YET_VALID)
 
-_SERVICE_STATES = {
+SERVICE_STATES = {
     State.OK: nagiosplugin.Ok,
     State.WARNING: nagiosplugin.Warn,
     State.CRITICAL: nagiosplugin.Critical,
@@ -132,7 +132,7 @@ class KindContext(nagiosplugin.Context):
         changed = settings_of(metric.resource).states
         state = changed.get(kind.value) or default or POLICIES[kind].state
         assert state is not None  # noqa: S101 - the contexts of thresholds give a default
-        return Result(_SERVICE_STATES[state], kind.value, metric)
+        return Result(SERVICE_STATES[state], kind.value, metric)
 
     def fine(self, metric: Metric) -> Result:
         """Return the result where there is nothing to report."""

@@ -11,6 +11,7 @@ from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.check import retries
 from check_pop3_plus.check.certificate_contexts import ABOUT_CERTIFICATES
 from check_pop3_plus.check.contexts import context
+from check_pop3_plus.check.default_states import SERVICE_STATES
 from check_pop3_plus.check.figures import measured
 from check_pop3_plus.check.resource import Pop3
 from check_pop3_plus.check.retries import Attempt
@@ -35,8 +36,7 @@ _MARGIN_SECONDS = 1.0
 _DIAGNOSIS_SECONDS = 10.0
 """Retries leave this time to the diagnosis: enough for all but the last hops of a long route."""
 
-_STATES = {state.value: state for state in State}
-_SEVERITIES = {state.value: SEVERITY.index(state) for state in State}
+_STATES = {result: state for state, result in SERVICE_STATES.items()}
 
 
 def run_check(
@@ -88,9 +88,12 @@ def _verdict(
         is_repeatable=not any(
             session.login_began for each in attempts for session in each.report.sessions
         ),
+        lines=tuple(retries.lines(attempts, why, seconds)),
         **_facts(settings, attempts),
     )
     is_problem = last.state is not State.OK
+    if not (is_problem or settings.verbosity):
+        return verdict
     likely, found = _diagnosis(prerequisites, last, end) if is_problem else ("", ())
     is_diagnosed = bool(likely or found)
     written = long_output.Evidence(
@@ -99,11 +102,7 @@ def _verdict(
     )
     return verdict.replace(
         advice=tuple(written.advice(likely)),
-        lines=(
-            *retries.lines(attempts, why, seconds),
-            *(written.lines() if is_problem or settings.verbosity else ()),
-            *found,
-        ),
+        lines=(*verdict.lines, *written.lines(), *found),
         is_verbose=is_diagnosed or settings.verbosity >= 2,
     )
 
@@ -169,7 +168,7 @@ def _evaluated(resource: Pop3, report: Report) -> Attempt:
     summary = Summary(settings, report)
     # Not by nagiosplugin.Check, whose performance data, in its own format, nobody would read.
     metrics = (
-        metric.replace(contextobj=context(metric.context), resource=resource)
+        nagiosplugin.Metric(*metric[:6], context(metric.context), resource)
         for metric in resource.probe()
     )
     found = [metric.evaluate() for metric in metrics]
@@ -185,7 +184,7 @@ def _evaluated(resource: Pop3, report: Report) -> Attempt:
         tuple(Kind(result.hint) for result in findings),
         tuple(Kind(result.hint) for result in findings if _state(result) is state),
         report,
-        _slow_phase(findings, report),
+        _slow_phase(findings, report) if findings else None,
     )
 
 
@@ -244,8 +243,8 @@ def _stopped(settings: Settings, attempts: Sequence[Attempt], started: float) ->
 
 
 def _state(result: nagiosplugin.Result) -> State:
-    return _STATES[int(result.state)]
+    return _STATES[result.state]
 
 
 def _severity(result: nagiosplugin.Result) -> int:
-    return _SEVERITIES[int(result.state)]
+    return SEVERITY.index(_STATES[result.state])

@@ -92,7 +92,7 @@ class Summary(nagiosplugin.Summary):
                 port = wrong_port(failure, self._settings)
                 return f"{open_ended(sentence)}; {port}" if port else sentence
             case Note() as note:
-                return sentences.note(note)
+                return note.text
             case Chain() as chain:
                 return self._about_chain(chain, Kind(result.hint), metric.name)
             case MessageDates() as dates:

@@ -1,12 +1,10 @@
 """Submit a probe: the login at the SMTP server, by SASL."""
 
-from collections.abc import Generator
-
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.settings import Secret, Security, Smtp
 from check_pop3_plus.net import smtp, tls
 from check_pop3_plus.pop3.grammar import only_code
-from check_pop3_plus.sasl.exchange import Identity, Malformed, Refused, Responses
+from check_pop3_plus.sasl.exchange import Exchange, Identity
 from check_pop3_plus.sasl.mechanisms import MECHANISMS, acceptable
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.support.masking import Masker, can_mask
@@ -22,7 +20,7 @@ def submit(
     if secret and not can_mask(secret.reveal()):
         sanitise = only_code
 
-    def begin_login(offered: tuple[str, ...]) -> tuple[str, Responses]:
+    def begin_login(offered: tuple[str, ...]) -> tuple[str, Exchange]:
         assert settings.login is not None  # noqa: S101 - checked by the caller
         assert secret is not None  # noqa: S101 - prepared
         permitted = acceptable(settings.login.mechanism)
@@ -37,23 +35,7 @@ def submit(
             settings.target.hostname,
             settings.target.port,
         )
-        return name, _answers(MECHANISMS[name](identity))
+        return name, Exchange(MECHANISMS[name], identity)
 
     login = begin_login if settings.login else None
     smtp.Submission(settings, context, login, sanitise).send(mail, deadline)
-
-
-def _answers(responses: Responses) -> Generator[bytes | None, bytes, None]:
-    """Yield the responses of a mechanism; a refused token is answered, and the server ends it."""
-    answer = next(responses)
-    while True:
-        challenge = yield answer
-        try:
-            answer = responses.send(challenge)
-        except Refused as refused:
-            yield refused.answer
-            return
-        except Malformed as error:
-            raise ProbeError(Kind.GARBLED, "sent a malformed challenge: {}", error) from error
-        except StopIteration:
-            return

@@ -11,6 +11,7 @@ from enum import Enum
 from check_pop3_plus.diagnosis import steps
 from check_pop3_plus.diagnosis.findings import Problem
 from check_pop3_plus.diagnosis.steps import Surroundings, Work
+from check_pop3_plus.messages.certificates import REJECTIONS
 from check_pop3_plus.model.failures import Kind, Phase
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
@@ -87,15 +88,10 @@ FITTING: dict[tuple[Phase | None, Kind | None], tuple[Step, ...]] = {
     (Phase.CONNECT, None): (*_ROUTE, TRACE),
     (Phase.CONNECT, Kind.REFUSED): _ROUTE,
     (Phase.TLS, None): (CONNECTIONS, OTHER_PORTS, GREETING, VERSIONS),
+    # The certificate has been read and explained.
+    **{(Phase.TLS, kind): (VERSIONS,) for kind in REJECTIONS},
     (Phase.TLS, Kind.NAME): (LOOKUPS, VERSIONS),
     (Phase.TLS, Kind.TIMEOUT): (OTHER_PORTS, GREETING, VERSIONS, PING),
-    # The certificate has been read and explained.
-    (Phase.TLS, Kind.EXPIRED): (VERSIONS,),
-    (Phase.TLS, Kind.NOT_YET_VALID): (VERSIONS,),
-    (Phase.TLS, Kind.UNTRUSTED): (VERSIONS,),
-    (Phase.TLS, Kind.WEAK): (VERSIONS,),
-    (Phase.TLS, Kind.PIN): (VERSIONS,),
-    (Phase.TLS, Kind.NOT_STRICT): (VERSIONS,),
     (Phase.TLS, Kind.OLD_TLS): (VERSIONS,),
     (Phase.TLS, Kind.CLIENT_CERTIFICATE): (VERSIONS,),
     (Phase.GREETING, None): (CONNECTIONS, OTHER_PORTS, GREETING, HANDSHAKE),

@@ -8,7 +8,7 @@ import re
 from functools import cache
 
 from check_pop3_plus.messages.formats import count
-from check_pop3_plus.model.failures import Failure, Kind, Phase
+from check_pop3_plus.model.failures import ADDRESS_BLOCKED, Failure, Kind, Phase
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.settings import Security, Settings
@@ -142,9 +142,8 @@ def _table() -> tuple[dict[Kind, str], _Hints]:
     return names, found
 
 
-_ADDRESS_BLOCKED = (
-    r"\b(ip|host|address)( [\w.:]+){0,3} (blocked|banned|black-?listed|block-?listed)\b"
-    r"|\b(failures|failed|invalid|attempts)\b.* (from|by) (this|your) (ip|host|address|network)\b"
+_FROM_HERE = (
+    r"\b(failures|failed|invalid|attempts)\b.* (from|by) (this|your) (ip|host|address|network)\b"
 )
 _LIFT_BLOCK = (
     "the server blocks the address of this machine: lift the block, and exempt this machine from it"
@@ -197,8 +196,7 @@ _ABOUT_LOGIN = (
         r"\b(mail ?box|maildrop)( is)? full\b|\bquota\b",
         "the mailbox is full: delete mail in it, or raise its quota",
     ),
-    # fail2ban, cPanel, Plesk
-    (_ADDRESS_BLOCKED, _LIFT_BLOCK),
+    (rf"\b{ADDRESS_BLOCKED}\b|{_FROM_HERE}", _LIFT_BLOCK),
     # Dovecot, Courier, Exchange
     (
         _TOO_MANY,
@@ -212,7 +210,7 @@ _ABOUT_SERVICE = (
         r"^is not POP3, looks like (?!TLS)",
         "another service listens on this port: check -H and -p (POP3 is on 110, with TLS on 995)",
     ),
-    (_ADDRESS_BLOCKED + r"|\b(black|block)[- ]?list", _LIFT_BLOCK),
+    (rf"\b{ADDRESS_BLOCKED}\b|\b(black|block)[- ]?list", _LIFT_BLOCK),
     (_TOO_MANY, "a limit of connections is reached: raise it on the server, or find who uses them"),
     (
         r"^refuses .*(\b(access|host|address|client|ip|network|connections?)\b.*"
@@ -288,10 +286,8 @@ def hint(
     found = _table()[1]
     spent = ""
     if kind is Kind.SLOW:
-        not_in_time = (Phase.SMTP, Phase.QUIT)
-        seconds = {
-            each: taken for each, taken in report.seconds().items() if each not in not_in_time
-        }
+        no_part = (Phase.SMTP, Phase.QUIT)  # of `time`
+        seconds = {each: s for each, s in report.seconds().items() if each not in no_part}
         whole = sum(seconds.values()) if phase is None else seconds.get(phase, 0.0)
         if whole < _FAST_SECONDS:
             return "so short a time depends on the load of this machine: choose another limit"

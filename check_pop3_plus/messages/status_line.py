@@ -12,7 +12,6 @@ from check_pop3_plus.model.report import (
     Chain,
     DeliveryFacts,
     MessageDates,
-    Note,
     Report,
     Session,
     first_to_end,
@@ -155,9 +154,6 @@ class StatusLine:
         if delivery.is_awaited:
             return f"probe has not arrived, the newest in the mailbox is {newest} old"
         return f"newest probe in the mailbox is {newest} old"
-
-    def note(self, note: Note) -> str:
-        return note.text
 
     def greeting(self, session: Session) -> str:
         """Return that the greeting lacks an expected text."""

@@ -74,8 +74,10 @@ def visible(foreign: bytes | str) -> str:
     """Return untrusted text as visible ASCII on one line, of any length up to 4096 characters."""
     if isinstance(foreign, bytes):
         foreign = foreign[:_READ_LIMIT].decode("utf-8", "replace")
-    shown = _ESCAPE_SEQUENCE.sub("?", foreign[:_READ_LIMIT].rstrip("\r\n"))
-    return _UNPRINTABLE.sub("?", shown).translate(_REPLACED).strip()
+    shown = foreign[:_READ_LIMIT].rstrip("\r\n")
+    if not (shown.isascii() and shown.isprintable()):
+        shown = _UNPRINTABLE.sub("?", _ESCAPE_SEQUENCE.sub("?", shown))
+    return shown.translate(_REPLACED).strip()
 
 
 def open_ended(text: "_Text") -> "_Text":

@@ -326,10 +326,7 @@ class CommandFile(Record):
 
 
 class JsonLines(Record):
-    """Results as JSON, one object per line."""
-
-    path: str = "-"
-    """Standard output; a file is never written."""
+    """Results as JSON, one object per line, on standard output."""
 
 
 class MetricsFile(Record):

@@ -92,11 +92,7 @@ _RSA, _ECDSA = {0x0401, 0x0501, 0x0601, 0x0804, 0x0805, 0x0806}, {0x0403, 0x0503
 _USUAL = (
     (_CIPHERS, {0x1301, 0x1302, 0x1303}, "common cipher of TLS 1.3 (Ciphersuites)"),
     (_GROUPS, {23, 24, 25, 29}, "common key exchange group (Groups)"),
-    (
-        _SIGNATURES,
-        {0x0401, 0x0501, 0x0601, 0x0804, 0x0805, 0x0806},
-        "RSA signature (SignatureAlgorithms)",
-    ),
+    (_SIGNATURES, _RSA, "RSA signature (SignatureAlgorithms)"),
     (_SIGNATURES, _ECDSA, "ECDSA signature (SignatureAlgorithms)"),
 )
 

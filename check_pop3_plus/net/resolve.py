@@ -61,6 +61,8 @@ def check_zone(address: str, is_needed: bool = True) -> None:
 
     The C library would report a name that does not exist, or an invalid argument.
     """
+    if "%" not in address and ":" not in address:
+        return
     numeric, has_zone, zone = address.partition("%")
     if has_zone:
         try:

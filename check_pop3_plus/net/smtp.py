@@ -17,7 +17,7 @@ from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, open_ended, printable
 from check_pop3_plus.model.settings import Security, Smtp
 from check_pop3_plus.net import transport
-from check_pop3_plus.sasl.exchange import Responses
+from check_pop3_plus.sasl.exchange import Exchange, Malformed, Refused
 from check_pop3_plus.support.deadline import Deadline, run_with_deadline
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ QUIT_SECONDS = 1.0
 
 _LONGEST_RESPONSE = 400
 """Characters of an initial response in the AUTH command (RFC 5321 section 4.5.3.1.4: 512)."""
+
+
+BeginLogin = Callable[[tuple[str, ...]], tuple[str, Exchange]]
+"""From the mechanisms offered to the name of the one used, and its exchange."""
 
 
 class Mail(Record):
@@ -49,10 +53,9 @@ class Submission:
         self,
         smtp: Smtp,
         context: "ssl.SSLContext | None",
-        begin_login: Callable[[tuple[str, ...]], tuple[str, Responses]] | None,
+        begin_login: BeginLogin | None,
         sanitise: Sanitiser,
     ) -> None:
-        """Take the login as a function from the mechanisms offered to the one used."""
         self._smtp = smtp
         self._context = context
         self._begin_login = begin_login
@@ -104,7 +107,7 @@ class Submission:
         except OSError as error:
             raise transport.network_error(error) from error
         with suppress(Exception):
-            self._arm(deadline.within(QUIT_SECONDS))
+            self._connected.arm(deadline.within(QUIT_SECONDS))
             self._client.quit()
 
     def _connect(self, deadline: Deadline) -> None:
@@ -120,28 +123,28 @@ class Submission:
         self._step = "the greeting"
         self._require(220, *self._client.getreply())
 
-    def _arm(self, deadline: Deadline) -> None:
-        assert self._stream is not None  # noqa: S101 - connected
-        self._stream.arm(deadline)
+    @property
+    def _connected(self) -> transport.Stream:
+        assert self._stream is not None  # noqa: S101 - `_connect` sets it
+        return self._stream
 
     def _encrypt(self) -> None:
-        assert self._stream is not None  # noqa: S101 - connected
         assert self._context is not None  # noqa: S101 - with TLS
-        self._stream.start_tls(self._context, self._smtp.tls.name)
+        self._connected.start_tls(self._context, self._smtp.tls.name)
 
     def _use_socket(self) -> None:
         """Let smtplib use the socket, with nothing that was received or learned before."""
-        assert self._stream is not None  # noqa: S101 - connected
+        sock = self._connected.sock
         if self._client.file:
             self._client.file.close()
-        self._client.sock = self._stream.sock
-        self._client.file = _Lines(self._stream.sock.makefile("rb"))
+        self._client.sock = sock
+        self._client.file = _Lines(sock.makefile("rb"))
         self._client.ehlo_resp = self._client.helo_resp = None
         self._client.esmtp_features = {}
 
     def _say_hello(self, deadline: Deadline) -> None:
         self._step = "EHLO"
-        self._arm(deadline)
+        self._connected.arm(deadline)
         code, text = self._client.ehlo()
         if code == 502 or (code == 500 and self._begin_login is None):
             code, text = self._client.helo()
@@ -156,23 +159,23 @@ class Submission:
         self._use_socket()
         self._say_hello(deadline)
 
-    def _log_in(self, begin: Callable[[tuple[str, ...]], tuple[str, Responses]]) -> None:
+    def _log_in(self, begin: BeginLogin) -> None:
         self._step = "AUTH"
-        name, responses = begin(tuple(self._client.esmtp_features.get("auth", "").upper().split()))
-        answer = next(responses)
-        encoded = None if answer is None else b64encode(answer).decode() or "="
-        if encoded is not None and len(encoded) <= _LONGEST_RESPONSE:
-            code, text = self._client.docmd("AUTH", f"{name} {encoded}")
-        else:
-            code, text = self._client.docmd("AUTH", name)
-            if code == 334 and encoded is not None:
-                code, text = self._client.docmd(encoded)
+        name, exchange = begin(tuple(self._client.esmtp_features.get("auth", "").upper().split()))
+        initial = exchange.initial(_LONGEST_RESPONSE)
+        first = f"{name} {initial.text.decode()}" if initial else name
+        code, text = self._client.docmd("AUTH", first)
         while code == 334:
             try:
-                answer = responses.send(b64decode(text + b"==="))
-            except (StopIteration, ValueError) as error:
-                raise ProbeError(Kind.GARBLED, "server sent a malformed challenge") from error
-            code, text = self._client.docmd(b64encode(answer or b"").decode())
+                # Servers also send words without base64.
+                response = exchange.answer(b64encode(b64decode(text + b"==="))).text
+            except Refused as refused:  # of a token; the server ends the exchange
+                response = b64encode(refused.answer)
+            except (Malformed, ValueError) as error:
+                why = error if isinstance(error, Malformed) else "not base64"
+                message = "server sent a malformed challenge: {}"
+                raise ProbeError(Kind.GARBLED, message, why) from error
+            code, text = self._client.docmd(response.decode())
         self._require(235, code, text)
 
     def _transfer(self, mail: Mail) -> None:

@@ -6,7 +6,6 @@ Every flag that decides a verdict is set here.
 
 import stat
 import warnings
-from functools import lru_cache
 
 from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import ProbeError, config_error
@@ -30,13 +29,10 @@ def context(policy: TlsPolicy) -> "ssl.SSLContext":
 
     Raises ProbeError (config) for files that cannot be loaded.
     """
-    return _context(policy.replace(security=Security.IMPLICIT, name="", pins=()))
-
-
-@lru_cache(maxsize=64)
-def _context(policy: TlsPolicy) -> "ssl.SSLContext":
     import ssl
 
+    if known := known_context(policy):
+        return known
     try:
         made = _ordinary_context(policy)
     except (ssl.SSLError, ValueError) as error:
@@ -47,7 +43,25 @@ def _context(policy: TlsPolicy) -> "ssl.SSLContext":
         trust_store.load(made, policy)
     if policy.client_cert:
         _load_client_certificate(made, policy.client_cert, policy.client_key)
+    if len(_contexts) >= _CONTEXTS_LIMIT:
+        _contexts.clear()
+    _contexts[_shared(policy)] = made
     return made
+
+
+def known_context(policy: TlsPolicy) -> "ssl.SSLContext | None":
+    """Return the context of an equal policy, if one was built before."""
+    return _contexts.get(_shared(policy))
+
+
+def _shared(policy: TlsPolicy) -> TlsPolicy:
+    """Return what of a policy a context depends on."""
+    return policy.replace(security=Security.IMPLICIT, name="", pins=())
+
+
+_contexts: "dict[TlsPolicy, ssl.SSLContext]" = {}
+
+_CONTEXTS_LIMIT = 64
 
 
 def _ordinary_context(policy: TlsPolicy) -> "ssl.SSLContext":

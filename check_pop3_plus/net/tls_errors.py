@@ -156,7 +156,7 @@ _AFTER_ALERT = {
 _AFTER_OTHER_ALERT = "the server speaks TLS but refuses this handshake: check its log"
 
 
-def translated(error: OSError, tls: "ssl.SSLSocket | None" = None, name: bytes = b"") -> ProbeError:
+def translated(error: OSError, tls: "ssl.SSLSocket | None", name: bytes) -> ProbeError:
     """Translate an `ssl.SSLError`; `tls` is the socket of a failed handshake with `name`.
 
     After the certificate of the server the error of an alert has its name as `reason`.
@@ -179,7 +179,7 @@ def translated(error: OSError, tls: "ssl.SSLSocket | None" = None, name: bytes =
     if reason == "CERT_LENGTH_MISMATCH" or "] ASN1 lib" in str(error):  # which has no name here
         return ProbeError(Kind.TLS, "sent a certificate that cannot be decoded")
     named = reason.replace("_", " ").lower() or "unknown reason"
-    number = _ALERTS.get(named)
+    number = _alert(reason)
     if tls is not None:
         what = "failed the TLS handshake"
     else:
@@ -224,53 +224,36 @@ def _prevented_here(tls: "ssl.SSLSocket", name: bytes, reason: str) -> str | Non
     import ssl
 
     sent = ssl.MemoryBIO()
-    host = name or None
     try:
-        tls.context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname=host).do_handshake()
+        tls.context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname=name).do_handshake()
     except ssl.SSLWantReadError:
         return client_hello.lacking(sent.read()) if reason in _NOTHING_ACCEPTABLE else None
     except ssl.SSLError as error:
         return f"handshake: {_reason(error).replace('_', ' ').lower() or 'unknown reason'}"
-    except ValueError:  # a name is missing
-        return None
     return None
 
 
-# The names of alerts as OpenSSL writes them, with their numbers (RFC 8446 section 6, IANA).
-_ALERTS = {
-    "unexpected message": 10,
-    "bad record mac": 20,
-    "decryption failed": 21,
-    "record overflow": 22,
-    "decompression failure": 30,
-    "handshake failure": 40,
-    "no certificate": 41,
-    "bad certificate": 42,
-    "unsupported certificate": 43,
-    "certificate revoked": 44,
-    "certificate expired": 45,
-    "certificate unknown": 46,
-    "illegal parameter": 47,
-    "unknown ca": 48,
-    "access denied": 49,
-    "decode error": 50,
-    "decrypt error": 51,
-    "export restriction": 60,
-    "internal error": 80,
-    "inappropriate fallback": 86,
-    "user cancelled": 90,
-    "no renegotiation": 100,
-    "missing extension": 109,
-    "unsupported extension": 110,
-    "certificate unobtainable": 111,
-    "unrecognized name": 112,
-    "bad certificate status response": 113,
-    "bad certificate hash value": 114,
-    "unknown psk identity": 115,
-    "certificate required": 116,
-    "no application protocol": 120,
+# Alerts that `ssl.AlertDescription` lacks, by their names in OpenSSL (RFC 8446 section 6, IANA).
+_OTHER_ALERTS = {
+    "DECRYPTION_FAILED": 21,
+    "NO_CERTIFICATE": 41,
+    "EXPORT_RESTRICTION": 60,
+    "INAPPROPRIATE_FALLBACK": 86,
+    "MISSING_EXTENSION": 109,
+    "CERTIFICATE_REQUIRED": 116,
+    "NO_APPLICATION_PROTOCOL": 120,
 }
-_PREFIX = r"(?:SSLV3|TLSV1|TLSV13)_(?:ALERT_)?"
+
+
+def _alert(reason: str) -> int | None:
+    """Return the number of an alert, or None for another reason."""
+    import ssl
+
+    known = getattr(ssl.AlertDescription, f"ALERT_DESCRIPTION_{reason}", None)
+    return _OTHER_ALERTS.get(reason) if known is None else int(known)
+
+
+_PREFIX = r"^(?:SSLV3|TLSV1|TLSV13)_(?:ALERT_)?"
 _UNNAMED = r"\[SSL\] (?:tlsv1|tlsv13|sslv3) alert ([a-z ]+) \("
 
 
@@ -281,7 +264,7 @@ def _reason(error: OSError) -> str:
     """
     reason = str(getattr(error, "reason", None) or "")
     unnamed = None if reason else re.match(_UNNAMED, str(error))
-    return unnamed[1].upper().replace(" ", "_") if unnamed else re.sub(_PREFIX, "", reason, count=1)
+    return unnamed[1].upper().replace(" ", "_") if unnamed else re.sub(_PREFIX, "", reason)
 
 
 def is_eof(error: OSError) -> bool:

@@ -26,9 +26,12 @@ def read(argv: Sequence[str], given: Given | None = None) -> Settings | Sweep:
     kind config, for an INI file), and HelpRequested.
     """
     given = _read_command_line(argv, Given() if given is None else given)
-    build = settings_builder.sweep if "--sweep" in given else settings_builder.settings
     try:
-        return build(given)
+        if "--sweep" not in given:
+            return settings_builder.settings(given)
+        from check_pop3_plus.options import sweep_builder
+
+        return sweep_builder.sweep(given)
     except UsageError as error:
         raise placed(error, given) from None
 

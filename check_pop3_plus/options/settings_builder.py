@@ -1,4 +1,4 @@
-"""Build `Settings` or a `Sweep` from the given options, and reject invalid combinations.
+"""Build `Settings` from the given options, and reject invalid combinations.
 
 Every mistake in the options is reported here, before anything is opened.
 """
@@ -9,26 +9,19 @@ from collections.abc import Callable
 from check_pop3_plus.model.failures import LOCAL, MEASURED, Kind
 from check_pop3_plus.model.sanitised_text import Printable, printable
 from check_pop3_plus.model.settings import (
-    SUBMIT_FORMS,
     TOKEN_METHODS,
     Assertions,
-    CommandFile,
     Expectation,
     Family,
     Grant,
-    IcingaApi,
-    JsonLines,
     Limits,
     Login,
-    MetricsFile,
     RangePair,
     RoundTrip,
     SecretSource,
     Security,
     Settings,
     State,
-    SubmitTarget,
-    Sweep,
     Target,
     Thresholds,
     TlsPolicy,
@@ -48,79 +41,7 @@ from check_pop3_plus.options.table import (
 from check_pop3_plus.options.validators import UsageError, invalid, shown
 
 LONG_RUN_TIMEOUT = 50.0
-"""With retries, a diagnosis or a sweep: Icinga and Nagios end a plugin after 60 s."""
-
-# --- a sweep ---------------------------------------------------------------------------------
-
-
-_NOT_WITH_SWEEP = {
-    "--hostname": "the file of the sweep names the hosts",
-    "--output": "use --submit jsonl:- or prometheus:FILE",
-}
-
-
-def sweep(given: Given) -> Sweep:
-    """Return the settings of a sweep. Raises UsageError."""
-    for option, cure in _NOT_WITH_SWEEP.items():
-        if option in given:
-            raise UsageError("{} and --sweep cannot be combined: " + cure, option)
-    own = (*OF_SWEEPS, "--run-timeout")
-    # An empty value has always meant the default here.
-    run_timeout = given.last("--run-timeout") or str(LONG_RUN_TIMEOUT)
-    return Sweep(
-        file=given.needed("--sweep", validators.path),
-        common={option: values for option, values in given.items() if option not in own},
-        jobs=given.checked("--jobs", validators.whole_number) or Sweep.jobs,
-        jobs_per_address=given.checked("--jobs-per-address", validators.whole_number)
-        or Sweep.jobs_per_address,
-        workers=given.checked("--workers", validators.whole_number),
-        run_timeout=validators.seconds(run_timeout, "--run-timeout"),
-        submit_target=_submit_target(given),
-        verbosity=_verbosity(given),
-    )
-
-
-def _submit_target(given: Given) -> SubmitTarget | None:
-    wanted = given.last("--submit") or ""
-    kind, _, location = wanted.partition(":")
-    if kind != "icinga2" and any(option.startswith("--icinga-") for option in given):
-        raise UsageError("options --icinga-... need --submit icinga2:URL")
-    if "--submit" not in given:
-        return None
-    if len(given["--submit"]) > 1:
-        raise UsageError("--submit {} is one too many: it can be given only once", wanted)
-    reason = f"must be {', '.join(SUBMIT_FORMS[:-1])} or {SUBMIT_FORMS[-1]}"
-    match kind:
-        case "icinga2" if location:
-            return _icinga_api(given, location)
-        case "nagios" if location:
-            return CommandFile(validators.path(location, "--submit"))
-        case "jsonl" if location == "-":
-            return JsonLines()
-        case "prometheus" if location.endswith(".prom"):
-            return MetricsFile(validators.path(location, "--submit"))
-        case "prometheus" if location:
-            reason = "must end in .prom: node_exporter reads no other file"
-    raise invalid("--submit", wanted, reason)
-
-
-def _icinga_api(given: Given, url: str) -> IcingaApi:
-    endpoint = validators.https_url(url, "--submit icinga2:URL")
-    user, password_file = given.last("--icinga-user"), given.last("--icinga-password-file")
-    if not user or not password_file:
-        raise UsageError("--submit icinga2:URL needs --icinga-user and --icinga-password-file")
-    if ":" in user:
-        raise invalid("--icinga-user", user, "must not contain a colon (RFC 7617 section 2)")
-    return IcingaApi(
-        endpoint,
-        validators.visible(user, "--icinga-user"),
-        validators.path(password_file, "--icinga-password-file"),
-        given.checked("--icinga-ca-file", validators.path),
-    )
-
-
-# --- one check -------------------------------------------------------------------------------
-
+"""With retries or a diagnosis: Icinga and Nagios end a plugin after 60 s."""
 
 _EXCLUSIVE = {
     ("-S", "--starttls"): ": use TLS from the first byte, or STLS",
@@ -169,7 +90,7 @@ def settings(given: Given) -> Settings:
         round_trip=_round_trip(given, target, tls),
         states=states,
         diagnosis=given.checked("--diagnose", validators.subjects),
-        verbosity=_verbosity(given),
+        verbosity=verbosity(given),
         notes=_notes(given, limits),
         command=_command(given),
     )
@@ -193,7 +114,7 @@ def _is_given(given: Given, words: str) -> bool:
     return option in given or (option == "--ssl" and _security(given) is Security.IMPLICIT)
 
 
-def _verbosity(given: Given) -> int:
+def verbosity(given: Given) -> int:
     return min(len(given.get("--verbose", ())), 3)
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from check_pop3_plus.model.failures import Kind
+from check_pop3_plus.model.failures import ADDRESS_BLOCKED, Kind
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.pop3.grammar import Command, Reply
 
@@ -90,12 +90,7 @@ TABLE = (
         (rb"accounts?( \w+){0,2} (closed|deleted|removed|expired)",),
         _WRONG + rb"|passw\w*",
     ),
-    # fail2ban, cPanel, Plesk: the address of this machine
-    Words(
-        Kind.LOCKED_OUT,
-        (rb"(ip|host|address)( [\w.:]+){0,3} (blocked|banned|black-?listed|block-?listed)",),
-        rb"temporarily",
-    ),
+    Words(Kind.LOCKED_OUT, (ADDRESS_BLOCKED.encode(),), rb"temporarily"),
     # Stalwart, Axigen, CommuniGate, GroupWise
     Words(
         Kind.LOCKED_OUT,

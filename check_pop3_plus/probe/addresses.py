@@ -29,6 +29,8 @@ from check_pop3_plus.support.deadline import Clock, Deadline, run_with_deadline
 PARALLEL_LIMIT = 128
 """Most addresses probed in parallel: each needs a thread and a connection."""
 
+_NO_ASSERTIONS = Assertions()
+
 _GRACE_SECONDS = 0.05
 """Time after the deadline to record which session was late."""
 
@@ -73,7 +75,7 @@ class _Attempt:
         self.addresses: tuple[Address, ...] = ()
         self.sessions: list[Session] = []
         self.failure: Failure | None = None
-        self._login = threading.Semaphore()
+        self._login = threading.Lock()
         self._streams: list[Stream] = []
 
     def probe(self) -> None:
@@ -148,7 +150,7 @@ class _Attempt:
                 error, session, self.prerequisites, self.deadline
             )
         else:
-            if self.settings.assertions != Assertions():
+            if self.settings.assertions != _NO_ASSERTIONS:
                 from check_pop3_plus.probe import side_probes
 
                 session.notes += side_probes.failed_assertions(

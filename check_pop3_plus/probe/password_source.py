@@ -15,7 +15,7 @@ from check_pop3_plus.model.sanitised_text import Printable, printable, sanitise
 from check_pop3_plus.model.settings import Secret, SecretSource
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.support.files import SECRET_LIMIT, group_writable_directory, read_secret_file
-from check_pop3_plus.support.programs import run_program
+from check_pop3_plus.support.programs import Programs
 
 
 def read(source: SecretSource, deadline: Deadline) -> Secret:
@@ -132,7 +132,7 @@ def _run(command: str, deadline: Deadline) -> bytes:
         raise config_error("password command cannot be run: invalid command line")
     cure = _NO_SHELL if _needs_shell(arguments) else ""
     try:
-        output = run_program(arguments, deadline, SECRET_LIMIT)
+        output = Programs().run(arguments, deadline, SECRET_LIMIT)
     except ProbeError as error:
         reason = getattr(error.__cause__, "strerror", None)
         raise config_error("password command cannot be run: {}" + cure, reason) from error

@@ -109,11 +109,13 @@ class Prerequisites:
         self._is_ready = True
 
     def _tls_context(self, deadline: Deadline) -> "ssl.SSLContext":
-        """Return the context. In a thread: no signal interrupts OpenSSL while it reads files."""
+        """Return the context, built in a thread: no signal interrupts OpenSSL while it reads."""
         from check_pop3_plus.net import tls
 
+        policy = self.settings.tls
         try:
-            return run_with_deadline(lambda: tls.context(self.settings.tls), deadline)
+            known = tls.known_context(policy)
+            return known or run_with_deadline(lambda: tls.context(policy), deadline)
         except DeadlineExceeded as error:
             what = "loading the trusted CA certificates took too long"
             raise config_error(what) from error

@@ -1,6 +1,5 @@
 """Limits on what runs in parallel: the checks at one address, and the logins of one user."""
 
-from collections import Counter
 from collections.abc import Set
 
 Place = str | tuple[str, str]
@@ -13,7 +12,7 @@ class Places:
     def __init__(self, limit: int) -> None:
         """Let `limit` hold an address, and one hold a user at an address."""
         self._limit = limit
-        self._held: Counter[Place] = Counter()
+        self._held: dict[Place, int] = {}
 
     def take(self, held: set[Place], wanted: Set[Place], may_exceed: bool = False) -> Place | None:
         """Add all wanted places to those that a caller holds.
@@ -22,15 +21,16 @@ class Places:
         """
         new = wanted - held
         for place in () if may_exceed else new:
-            if self._held[place] >= (self._limit if isinstance(place, str) else 1):
+            if self._held.get(place, 0) >= (self._limit if isinstance(place, str) else 1):
                 return place
-        self._held.update(new)
+        for place in new:
+            self._held[place] = self._held.get(place, 0) + 1
         held |= new
         return None
 
     def release(self, held: set[Place]) -> None:
         """Give back all places that a caller holds."""
-        self._held.subtract(held)
         for place in held:
+            self._held[place] -= 1
             if not self._held[place]:
                 del self._held[place]

@@ -134,19 +134,6 @@ class Programs:
         return process.wait()
 
 
-def run_program(
-    command: Sequence[str],
-    deadline: Deadline,
-    limit: int,
-    *,
-    env: Mapping[str, str] | None = None,
-    cwd: str | None = None,
-    merge_stderr: bool = False,
-) -> Output:
-    """Run one program; see `Programs.run`."""
-    return Programs().run(command, deadline, limit, env=env, cwd=cwd, merge_stderr=merge_stderr)
-
-
 def _kill(process: "Popen[bytes]") -> None:
     """Kill a program and its children, also when it has ended and left children behind.
 

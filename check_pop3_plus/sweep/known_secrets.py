@@ -48,7 +48,9 @@ class KnownSecrets:
 
         Raises ProbeError (config) where there is none.
         """
-        source = settings.login.source if settings.login else SecretSource()
+        if settings.login is None:
+            return None
+        source = settings.login.source
         secret = self._found.get(source)
         if isinstance(secret, ProbeError):  # of the first section with this source
             raise secret.at(source.env or source.file)

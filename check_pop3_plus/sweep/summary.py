@@ -1,7 +1,7 @@
 """The result of a sweep: status line, a line per service that is not OK, and JSON objects."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from check_pop3_plus.check.verdict import SEVERITY, STATUS_LIMIT, Figure, Verdict
 from check_pop3_plus.messages.formats import count
@@ -113,11 +113,11 @@ class Tally:
         total = f"{count(len(self.services), 'service')} in {seconds:.1f} s: {', '.join(counted)}"
         total += "; all submitted" if self.wanted.submit_target and not self.refused else ""
         begin = "stopped from outside; " if is_stopped else ""
-        groups = (
+        choices = [
             [*self.not_submitted(), *self._worst(shown, is_by_kind), *self.without_result()]
             for is_by_kind in (False, True)
-        )
-        reasons = _fitting(groups, STATUS_LIMIT - _HEAD - len(f"{begin}; {total}"))
+        ]
+        reasons = _fitting(choices, STATUS_LIMIT - _HEAD - len(f"{begin}; {total}"))
         status = begin + "; ".join((*reasons, total))
         return Verdict(
             self._state(bool(missing), is_stopped),
@@ -225,16 +225,18 @@ def _grouped(found: Iterable[tuple[Service, Reason]], is_by_kind: bool = False) 
     return sorted(groups.values(), key=lambda each: -len(each[1]))
 
 
-def _fitting(choices: Iterable[list[Group]], space: int) -> list[str]:
-    """Return the reasons with some services of each, of the first choice that fits.
-
-    If even the last one does not fit, its first reasons, and the number of the other services.
-    """
+def _fitting(choices: Sequence[list[Group]], space: int) -> list[str]:
+    """Return the reasons with some services of each, of the first choice that fits."""
     for groups in choices:
         for names, limit in _FORMS if len(groups) <= _MOST_REASONS else ():
             texts = [_described(each, names, limit) for each in groups]
             if len("; ".join(texts)) <= space:
                 return texts
+    return _first(choices[-1], space)
+
+
+def _first(groups: list[Group], space: int) -> list[str]:
+    """Return the first reasons that fit, at least one, and the number of the other services."""
     shown: list[str] = []
     left = sum(len(services) for _, services in groups)
     for group in groups:

@@ -264,6 +264,33 @@ def test_submission_with_tls_logs_in(how: str, link: str, pki: Pki, play: Play) 
         assert expected or smtp.commands[-1].lower() == b"quit"
 
 
+@pytest.mark.parametrize(
+    ("how", "challenge", "reason"),
+    [
+        ("plain", b"eyJ9", "one more than this mechanism has"),
+        ("login", b"Username:", "one more than this mechanism has"),
+        ("xoauth2", b"A", "not base64"),
+    ],
+)
+def test_submission_login_without_end_is_a_failure(
+    how: str, challenge: bytes, reason: str, pki: Pki, play: Play
+) -> None:
+    """A challenge that the mechanism has no response to, in base64 or not."""
+    more = ("--smtp-ssl", *LOGIN, "--smtp-auth", how, "--smtp-ca-file", str(pki.ca_file))
+    with (
+        serving("plain", pki, [probe(60)]) as server,
+        SmtpServer(
+            replies={"AUTH": b"334 " + challenge + b"\r\n"},
+            users={"sender": CANARY},
+            tls=pki.server("good"),
+        ) as smtp,
+    ):
+        done = play(server, smtp, "plain", *more)
+
+    assert kinds(done) == ["submission"]
+    assert f"submission failed: server sent a malformed challenge: {reason}" in done.line
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("certificate", ["expired", "wrongname", "untrusted"])
 @pytest.mark.fault(112, case="TLS")

@@ -62,6 +62,7 @@ def test_mutants_of_a_line_are_the_usual_ones(source: str, expected: list[str]) 
         "Steps = Generator[int, int, int]",
         "@lru_cache(maxsize=64)\ndef f() -> None:\n    pass",
         "x = 1 | None",
+        "class C:\n    __slots__ = ('a',)",
     ],
 )
 def test_mutants_skip_code_without_effect(source: str) -> None:
@@ -118,8 +119,16 @@ def made(value):
         return value
     return inner
 h = made(LIMIT)
+class D:
+    def __init__(self, add):
+        self.first = 1
+        self.add = add
+    def __get__(self, *_):
+        return self.add(self.first)
 class C(Exception):
     word = "a"
+    __hash__ = Exception.__hash__
+    d = D(lambda value: value + LIMIT)
     def __init__(self):
         super().__init__("a")
     @property
@@ -150,6 +159,37 @@ def test_graft_replaces_imported_names(loaded: Any) -> None:
     assert loaded.N() == (2,)
     assert list(loaded.TABLE.items()) == [("f", f)]
     assert (loaded.f, loaded.C) == (f, type(made))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("value + LIMIT", "value - LIMIT", 0),
+        ("first = 1", "first = 2", 3),
+        ("self.first = 1", "pass", AttributeError),
+        ("return self.add", "return 9 + self.add", 11),
+        ("LIMIT = 1", "LIMIT = 5", 6),
+    ],
+)
+def test_graft_replaces_descriptors(
+    old: str, new: str, found: int | type[Exception], loaded: Any
+) -> None:
+    """What an object in a class was made with changes, too."""
+    graft(ast.parse(MODULE.replace(old, new)), loaded)
+
+    if isinstance(found, int):
+        assert loaded.C.d == found
+    else:
+        with pytest.raises(found):
+            _ = loaded.C.d
+
+
+def test_graft_replaces_special_methods(loaded: Any) -> None:
+    """Without a hash objects cannot be in a set."""
+    graft(ast.parse(MODULE.replace("= Exception.__hash__", "= None")), loaded)
+
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(loaded.C())
 
 
 def test_graft_removes_call_of_super(loaded: Any) -> None:

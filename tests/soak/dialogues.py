@@ -259,10 +259,13 @@ _CHANGES: tuple[tuple[_Change, int], ...] = (
 )
 
 
-def mutated(number: int) -> tuple[Script, tuple[str, ...]]:
-    """Return the session of that number, and further options for the plugin."""
+def mutated(number: int, good: Script | None = None) -> tuple[Script, tuple[str, ...]]:
+    """Return the session of that number, and further options for the plugin.
+
+    It is made of a good session that the number selects, unless one is given.
+    """
     source = random.Random(number)
-    good = source.choice(_good())
+    good = good or source.choice(_good())
     turns = [_Turn(turn.data, turn.end) for turn in good.turns]
     changes, weights = zip(*_CHANGES, strict=True)
     for change in source.choices(changes, weights, k=source.choice((0, 1, 1, 1, 1, 2, 2, 3, 5))):
@@ -296,9 +299,9 @@ class Outcome(NamedTuple):
     details: str = ""
 
 
-def play(stage: Stage, number: int) -> Outcome:
-    """Play one session, and compare the result with the expected one."""
-    script, options = mutated(number)
+def play(stage: Stage, number: int, good: Script | None = None) -> Outcome:
+    """Play one session as `mutated` makes it, and compare the result with the expected one."""
+    script, options = mutated(number, good)
     is_deserved = deserves_ok(script, signatures())
     try:
         with patience():

@@ -45,6 +45,7 @@ MODULES = {
     "validators": "options.validators",
     "ini": "options.ini",
     "settings_builder": "options.settings_builder",
+    "sweep_builder": "options.sweep_builder",
     "mistakes": "options.mistakes",
     "message": "pop3.message",
     "message_headers": "probe.message_headers",
@@ -78,7 +79,7 @@ GROUPS = {
         *("message", "message_headers", "probe_message", "delivery_mailbox", "round_trip"),
         *("delivery_submission", "smtp"),
     ),
-    "options": ("validators", "ini", "settings_builder", "mistakes"),
+    "options": ("validators", "ini", "settings_builder", "sweep_builder", "mistakes"),
 }
 """The modules that parse untrusted input, that evaluate it, and that read what the user writes."""
 

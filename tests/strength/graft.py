@@ -68,8 +68,21 @@ def _class(old: Any, new: Any, translated: Callable[[Any], Any]) -> None:
                 _function(before.__func__, value.__func__, translated)
             case property(fget=FunctionType() as getter):
                 _function(before.fget, getter, translated)
-            case str() | bytes() | int() | float() | None if not name.startswith("__"):
+            case str() | bytes() | int() | float() | None:
                 setattr(old, name, value)
+            case _ if type(value).__module__ == old.__module__:  # a descriptor of the module
+                _descriptor(before, value, translated)
+
+
+def _descriptor(old: Any, new: Any, translated: Callable[[Any], Any]) -> None:
+    """Change the object itself, because the loaded functions ask for its loaded class."""
+    before = dict(vars(old))
+    vars(old).clear()
+    vars(old).update(vars(new))
+    for name, value in vars(new).items():
+        if isinstance(value, FunctionType):
+            _function(before[name], value, translated)
+            vars(old)[name] = before[name]
 
 
 def _constant(name: str, old: object, value: object) -> None:

@@ -105,6 +105,8 @@ def _stays(node: ast.AST) -> bool:
             return True
         case ast.Assign(value=ast.Subscript(value=ast.Name(id="Callable" | "Generator"))):
             return True
+        case ast.Assign(targets=[ast.Name(id="__slots__")]):  # another name there ends every use
+            return True
         case ast.Assign(value=ast.Call(func=ast.Name(id=name))) if name in _TYPES:
             return True
     return False

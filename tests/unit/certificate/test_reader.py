@@ -23,6 +23,7 @@ from check_pop3_plus.certificate.der import parse
 from check_pop3_plus.model.report import CertificateFacts
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.stopped import Stopped
+from check_pop3_plus.support.masking import Masker
 from tests.pki import certificate_parts
 from tests.pki import der as tests_der
 from tests.pki.certificates import Pki
@@ -435,6 +436,8 @@ def test_read_chain_names_trusted_ca_of_another_key(monkeypatch: pytest.MonkeyPa
         "put the certificate that the CA uses now into the trust store (--ca-file)"
     )
     assert sorted(parsed) == sorted((*sent, namesake))
+    alone = certificate_reader.read_chain((ROOT.leaf(),), (ROOT.leaf(),), sanitise, 20, (namesake,))
+    assert alone.rejection == chain.rejection
 
 
 @pytest.mark.parametrize("sent", [(), (b"garbage",)])
@@ -484,17 +487,61 @@ def test_read_chain_left_out_certificates_are_not_read(monkeypatch: pytest.Monke
     assert sorted(read) == [bytes((number,)) for number in range(10)]
 
 
-def test_read_names_unreadable_attributes() -> None:
-    """Each attribute is named."""
-    md2 = tests_der.sequence(tests_der.oid("1.2.840.113549.1.1.2"), tests_der.tlv(tests_der.NULL))
-    old = certificate_reader.read(ROOT.leaf(inner=md2, outer=md2), sanitise)
-    endless = certificate_reader.read(
-        ROOT.leaf(issuer=certificate_parts.name(*["x"] * 5000)), sanitise
+MD2 = tests_der.sequence(tests_der.oid("1.2.840.113549.1.1.2"), tests_der.tlv(tests_der.NULL))
+BOTH = "subject and issuer"
+NO_DATE = tests_der.tlv(tests_der.UTC, b"no date")
+
+
+@pytest.mark.parametrize(
+    ("changes", "fact", "unreadable"),
+    [
+        ({"inner": MD2, "outer": MD2}, "weakness", ("strength",)),
+        ({"issuer": certificate_parts.name(*["x"] * 5000)}, "issuer", ("issuer",)),
+        ({"validity": certificate_parts.validity(NO_DATE)}, "not_before", (BOTH, "not before")),
+        ({"validity": certificate_parts.validity(-1, NO_DATE)}, "not_after", (BOTH, "not after")),
+    ],
+)
+def test_read_names_unreadable_attributes(
+    changes: dict[str, bytes], fact: str, unreadable: tuple[str, ...]
+) -> None:
+    """The library reads no name beside a broken date; the other facts are read."""
+    facts = certificate_reader.read(ROOT.leaf(**changes), sanitise)
+
+    assert getattr(facts, fact) is None
+    assert bool(facts.issuer_names) is (fact == "weakness")
+    assert (facts.names, facts.key) == (("localhost", "127.0.0.1"), "EC 256")
+    assert facts.unreadable == unreadable
+
+
+def test_read_names_a_library_that_lacks_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not the certificate that is at fault."""
+    monkeypatch.delattr(x509, "load_der_x509_certificate")
+    facts = certificate_reader.read(ROOT.leaf(serial=tests_der.integer(8)), sanitise)
+
+    assert facts.unreadable == (
+        "subject and issuer (Python module cryptography is too old or broken: update it)",
     )
 
-    assert (old.weakness, old.unreadable) == (None, ("strength",))
-    assert (endless.issuer, endless.issuer_names) == (None, ())
-    assert endless.unreadable == ("issuer",)
+
+def test_read_fact_is_read_once() -> None:
+    """A sweep asks for it in each of a hundred services with the same certificate."""
+    facts = certificate_reader.read(ROOT.leaf(), sanitise)
+
+    assert facts.not_after is facts.not_after
+
+
+def test_facts_are_equal_for_the_same_certificate() -> None:
+    """Whichever of its facts were read, and whoever masks its names."""
+    own = ROOT.leaf()
+    facts, again = (
+        certificate_reader.read(own, each) for each in (sanitise, Masker([b"s3cret"]).sanitise)
+    )
+    other = certificate_reader.read(ROOT.leaf(serial=tests_der.integer(9)), sanitise)
+
+    assert facts.subject == "CN=localhost"
+    assert facts is not again
+    assert {facts, again, other} == {facts, other}
+    assert facts != CertificateFacts(None, None)
 
 
 def test_reader_limits() -> None:

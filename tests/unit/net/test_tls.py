@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -30,6 +31,12 @@ def authorities(pki: Pki) -> int:
 
 def ciphers(context: ssl.SSLContext) -> set[str]:
     return {each["name"] for each in context.get_ciphers()}
+
+
+def ssl_error(reason: str | None, text: str = "x") -> ssl.SSLError:
+    error = ssl.SSLError(1, text)
+    error.reason = reason  # type: ignore[assignment]
+    return error
 
 
 # --- the policy --------------------------------------------------------------------------------
@@ -96,6 +103,34 @@ def test_context_equal_policies_share_one(pki: Pki) -> None:
     assert tls.context(policy(pki, strict=True)) is not shared
 
 
+@pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
+def test_context_cert_type_offers_only_ciphers_of_this_certificate(kind: str, pki: Pki) -> None:
+    """Up to TLS 1.2 the cipher decides which certificate a server sends."""
+    made = tls.context(policy(pki, cert_type=kind))
+    offered = [each for each in made.get_ciphers() if each["protocol"] != "TLSv1.3"]
+
+    assert (made.minimum_version, made.maximum_version) == (V.TLSv1_2, V.TLSv1_2)
+    assert {each["auth"] for each in offered} == {f"auth-{kind}"}
+    assert made.security_level == 2
+    assert ciphers(made) < ciphers(tls.context(policy(pki)))
+
+
+def test_context_version_disabled_by_system_is_config(
+    pki: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server is not to blame for the policy of this machine."""
+
+    def refuse(_: str) -> ssl.TLSVersion:
+        raise ValueError("Unsupported protocol version")
+
+    monkeypatch.setattr(tls, "_version", refuse)
+    tls._contexts.clear()
+
+    assert refusal(policy(pki, minimum="1.3")) == (
+        "the local OpenSSL policy (openssl.cnf) allows no TLS 1.3 or newer"
+    )
+
+
 def test_context_loads_client_certificate(pki: Pki) -> None:
     """The key may be in a file of its own."""
     made = policy(pki, client_cert=str(pki.client_cert), client_key=str(pki.client_key))
@@ -124,10 +159,32 @@ def test_legacy_context_accepts_everything(
     assert ciphers(made) > ciphers(tls.context(TlsPolicy(verify=Verify.NONE)))
 
 
+@pytest.mark.parametrize("version", [V.TLSv1_2, V.TLSv1_3])
+@pytest.mark.parametrize(
+    ("mode", "asked"), [(ssl.CERT_OPTIONAL, [True]), (ssl.CERT_NONE, [])], ids=["asked", "not"]
+)
+def test_asking_context_notices_a_request_for_a_client_certificate(
+    mode: ssl.VerifyMode, asked: list[bool], version: ssl.TLSVersion, pki: Pki
+) -> None:
+    """It is in the handshake alone, which no other function shows."""
+    server = pki.server("good", maximum_version=version, verify_mode=mode)
+    seen: list[bool] = []
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [
+        tls.asking_context(seen).wrap_bio(to_client, to_server),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    ]
+    for end in (*ends, *ends):
+        with suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+
+    assert seen == asked
+
+
 @pytest.mark.parametrize("is_legacy", [True, False])
 def test_context_old_versions_cause_no_warning(is_legacy: bool, pki: Pki) -> None:
     """PYTHONWARNINGS would turn a warning into an error."""
-    tls._context.cache_clear()
+    tls._contexts.clear()
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("error")
         if is_legacy:
@@ -219,21 +276,48 @@ def test_context_unusable_file_is_config(pki: Pki, tmp_path: Path) -> None:
     assert client(whole[0], str(empty)) == unfit + missing.format(empty)
 
 
-def test_context_unreadable_client_certificate_names_system_error(
-    pki: Pki, monkeypatch: pytest.MonkeyPatch
+WEAK = "it is too weak for TLS (key or signature)"
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "reason"),
+    [
+        (13, None, "Permission denied"),
+        (1, "EE_KEY_TOO_SMALL", WEAK),
+        (1, "CA_KEY_TOO_SMALL", WEAK),
+        (1, "CA_MD_TOO_WEAK", WEAK),
+    ],
+)
+def test_context_refused_client_certificate_names_reason(
+    number: int, code: str | None, reason: str, pki: Pki, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The reason is that of the operating system."""
+    """The reason is that of the operating system, or of OpenSSL in our words."""
 
-    def deny(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")
+    def refuse(*_: object, **__: object) -> None:
+        raise ssl_error(code) if code else OSError(number, reason)
 
-    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", deny)
-    tls._context.cache_clear()
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", refuse)
+    tls._contexts.clear()
 
     file = str(pki.client_cert)
     assert refusal(policy(pki, client_cert=file)) == (
-        f"cannot load client certificate {file}: Permission denied"
+        f"cannot load client certificate {file}: {reason}"
     )
+
+
+@pytest.mark.parametrize("is_separate", [True, False])
+def test_context_client_key_that_others_can_read_is_config(
+    is_separate: bool, pki: Pki, tmp_path: Path
+) -> None:
+    """The key is secret, in a file of its own or together with the certificate."""
+    key = tmp_path / "client.pem"
+    both = pki.client_cert.read_text() + pki.client_key.read_text()
+    key.write_text(pki.client_key.read_text() if is_separate else both)
+    key.chmod(0o644)
+    cert = str(pki.client_cert) if is_separate else str(key)
+    message = refusal(policy(pki, client_cert=cert, client_key=str(key) if is_separate else None))
+
+    assert message.startswith(f"client key {key} must be mode 0600, or 0640 for a group")
 
 
 def test_context_ca_path_is_used(pki: Pki, tmp_path: Path) -> None:
@@ -313,40 +397,71 @@ def verification_error(code: int, words: str) -> ssl.SSLCertVerificationError:
     return error
 
 
+REISSUE = "reissue the certificate, or have the certificate of its issuer corrected"
+ADD_ROOT = "add the root certificate of the CA to the trust store (--ca-file)"
+TRUST_IT = "install a certificate of a CA, or trust this one with --ca-file"
+REFUSED = "certificate refused: as (it) says"
+NOT_STRICT = "certificate violates RFC 5280: as (it) says"
+
+
 @pytest.mark.parametrize(
-    ("code", "kind", "message"),
+    ("code", "kind", "message", "cure"),
     [
-        (9, Kind.NOT_YET_VALID, "certificate is not yet valid"),
-        (10, Kind.EXPIRED, "certificate has expired"),
-        (18, Kind.UNTRUSTED, "certificate is self-signed"),
-        (19, Kind.UNTRUSTED, "root certificate in the chain is not trusted"),
-        (20, Kind.UNTRUSTED, "issuer is not trusted"),
-        (21, Kind.UNTRUSTED, "issuer is not trusted"),
-        (62, Kind.NAME, "certificate is for another name"),
-        (64, Kind.NAME, "certificate is for another address"),
-        (66, Kind.WEAK, "key of the certificate is too weak"),
-        (67, Kind.WEAK, "key of an issuer is too weak"),
-        (68, Kind.WEAK, "signature algorithm is too weak"),
-        (78, Kind.NOT_STRICT, "certificate violates RFC 5280: as (it) says"),
-        (79, Kind.UNTRUSTED, "certificate refused: as (it) says"),
-        (80, Kind.NOT_STRICT, "certificate violates RFC 5280: as (it) says"),
-        (93, Kind.NOT_STRICT, "certificate violates RFC 5280: as (it) says"),
-        (94, Kind.UNTRUSTED, "certificate refused: as (it) says"),
-        (1, Kind.UNTRUSTED, "certificate refused: as (it) says"),
+        (1, Kind.UNTRUSTED, REFUSED, REISSUE),
+        (2, Kind.UNTRUSTED, "root of the trusted intermediate is missing", ADD_ROOT),
+        (7, Kind.UNTRUSTED, "bad signature", REISSUE),
+        (9, Kind.NOT_YET_VALID, "certificate is not yet valid", None),
+        (10, Kind.EXPIRED, "certificate has expired", None),
+        (18, Kind.UNTRUSTED, "certificate is self-signed", TRUST_IT),
+        (19, Kind.UNTRUSTED, "root certificate in the chain is not trusted", None),
+        (20, Kind.UNTRUSTED, "issuer is not trusted", None),
+        (21, Kind.UNTRUSTED, "issuer is not trusted", None),
+        (62, Kind.NAME, "certificate is for another name", None),
+        (64, Kind.NAME, "certificate is for another address", None),
+        (66, Kind.WEAK, "key of the certificate is too weak", None),
+        (67, Kind.WEAK, "key of an issuer is too weak", None),
+        (68, Kind.WEAK, "signature algorithm is too weak", None),
+        (78, Kind.NOT_STRICT, NOT_STRICT, None),
+        (79, Kind.UNTRUSTED, REFUSED, REISSUE),
+        (80, Kind.NOT_STRICT, NOT_STRICT, None),
+        (93, Kind.NOT_STRICT, NOT_STRICT, None),
+        (94, Kind.UNTRUSTED, REFUSED, REISSUE),
     ],
 )
-def test_rejected_translates_verify_code(code: int, kind: Kind, message: str) -> None:
-    """Faults 30 to 37: any other code is untrusted."""
+def test_rejected_translates_verify_code(
+    code: int, kind: Kind, message: str, cure: str | None
+) -> None:
+    """Faults 30 to 37: any other code is untrusted; a cure where the kind has none that fits."""
     error = tls_errors.rejected(verification_error(code, "as <it> says"), WITH_CHAIN)
 
     assert isinstance(error, CertificateRejected)
     assert (error.kind, error.message, error.chain) == (kind, message, (b"leaf",))
+    assert (error.verify_code, error.cure) == (code, cure)
 
 
-def ssl_error(reason: str | None, text: str = "x") -> ssl.SSLError:
-    error = ssl.SSLError(1, text)
-    error.reason = reason  # type: ignore[assignment]
-    return error
+def test_rejected_without_memory_is_config() -> None:
+    """The certificate is not at fault."""
+    error = tls_errors.rejected(verification_error(17, "out of memory"), WITH_CHAIN)
+
+    assert (error.kind, error.message) == (Kind.CONFIG, "no memory to verify the certificate")
+
+
+@pytest.mark.parametrize(("code", "is_needed"), [(20, True), (10, False)])
+def test_rejected_has_trusted_certificates_where_no_issuer_was_found(
+    code: int, is_needed: bool, pki: Pki
+) -> None:
+    """One of them may have the name of the issuer, but another key."""
+    tls_socket = socket_with(True, get_unverified_chain=[], get_verified_chain=[])
+    tls_socket.context.load_verify_locations(pki.ca_file)
+    error = tls_errors.rejected(verification_error(code, "x"), tls_socket)
+
+    assert isinstance(error, CertificateRejected)
+    assert len(error.trusted) == (authorities(pki) if is_needed else 0)
+    assert all(each.startswith(b"\x30") for each in error.trusted)
+
+
+def translated(error: OSError, tls_socket: ssl.SSLSocket | None = None) -> ProbeError:
+    return tls_errors.translated(error, tls_socket, b"localhost")
 
 
 CLIENT = "demands a client certificate that it accepts"
@@ -405,7 +520,7 @@ def test_translated_returns_kind_of_openssl_reason(
     reason: str | None, kind: Kind, message: str
 ) -> None:
     """Faults 10, 29, 33, 40 and 91."""
-    error = tls_errors.translated(ssl_error(reason), NO_CHAIN)
+    error = translated(ssl_error(reason), NO_CHAIN)
 
     assert (error.kind, error.message) == (kind, message)
 
@@ -423,8 +538,8 @@ def test_translated_alert_about_a_certificate_has_a_reason_after_that_of_the_ser
     alert: str,
 ) -> None:
     """Fault 92: before, it cannot be about ours; after, a second handshake may tell."""
-    before = tls_errors.translated(ssl_error(alert), NO_CHAIN)
-    during, after = (tls_errors.translated(ssl_error(alert), tls) for tls in (WITH_CHAIN, None))
+    before = translated(ssl_error(alert), NO_CHAIN)
+    during, after = (translated(ssl_error(alert), tls) for tls in (WITH_CHAIN, None))
 
     assert {each.kind for each in (before, during, after)} == {Kind.TLS}
     assert before.reason is None
@@ -433,27 +548,183 @@ def test_translated_alert_about_a_certificate_has_a_reason_after_that_of_the_ser
     assert after.message.startswith(f"ended the TLS session: {after.reason} (alert 4")
 
 
+@pytest.mark.parametrize(
+    ("alert", "number", "cure"),
+    [
+        (
+            "UNEXPECTED_MESSAGE",
+            10,
+            "the server speaks TLS but refuses this handshake: check its log",
+        ),
+        ("BAD_RECORD_MAC", 20, "the server speaks TLS"),
+        ("DECRYPTION_FAILED", 21, "the server speaks TLS"),
+        ("NO_CERTIFICATE", 41, "the server speaks TLS"),
+        ("EXPORT_RESTRICTION", 60, "the server speaks TLS"),
+        ("INAPPROPRIATE_FALLBACK", 86, "the server speaks TLS"),
+        ("MISSING_EXTENSION", 109, "the server speaks TLS"),
+        ("CERTIFICATE_REQUIRED", 116, "the server speaks TLS"),
+        (
+            *("HANDSHAKE_FAILURE", 40),
+            "no common TLS version or cipher, or the server is misconfigured",
+        ),
+        (
+            *("INTERNAL_ERROR", 80),
+            "an internal error of the server: check its log; behind a proxy, whether only one side"
+            " uses the PROXY protocol",
+        ),
+        (
+            *("UNRECOGNIZED_NAME", 112),
+            "the server has no certificate for this name: check -H and --sni",
+        ),
+        (
+            *("UNKNOWN_PSK_IDENTITY", 115),
+            "the server wants pre-shared keys: check its TLS settings",
+        ),
+        (
+            *("NO_APPLICATION_PROTOCOL", 120),
+            "the server wants ALPN: another service behind this port?",
+        ),
+    ],
+)
+def test_translated_alert_has_number_and_cure(alert: str, number: int, cure: str) -> None:
+    """RFC 8446 section 6; Python has no names for newer alerts, only their text."""
+    text = f"[SSL] tlsv13 alert {alert.replace('_', ' ').lower()} (_ssl.c:1000)"
+    named, unnamed = ssl_error(f"TLSV1_ALERT_{alert}"), ssl_error(None, text)
+
+    for error in (translated(named, NO_CHAIN), translated(unnamed, NO_CHAIN)):
+        assert error.kind is Kind.TLS
+        assert error.message.endswith(f" (alert {number})")
+        assert (error.cure or "").startswith(cure)
+
+
+@pytest.mark.parametrize(
+    ("alert", "shown"),
+    [
+        ("UNRECOGNIZED_NAME", "unrecognized name: check --sni"),
+        ("INTERNAL_ERROR", "internal error of the server"),
+    ],
+)
+def test_translated_alert_says_what_is_meant(alert: str, shown: str) -> None:
+    """The name of the alert alone would be taken for an error of ours."""
+    message = translated(ssl_error(f"TLSV1_{alert}"), NO_CHAIN).message
+
+    assert message.startswith(f"failed the TLS handshake: {shown} (alert ")
+
+
+@pytest.mark.parametrize(
+    ("minimum", "message", "cure"),
+    [
+        (None, OLD, None),
+        (V.TLSv1, "speaks only old TLS; --tls-min is 1.0", None),
+        (V.TLSv1_1, "speaks only TLS 1.0 or older; --tls-min is 1.1", None),
+        (V.TLSv1_2, OLD, None),
+        (
+            *(V.TLSv1_3, "speaks no TLS 1.3; --tls-min is 1.3"),
+            "enable TLS 1.3 on the server, or lower --tls-min",
+        ),
+    ],
+)
+def test_translated_old_version_names_the_minimum(
+    minimum: ssl.TLSVersion | None, message: str, cure: str | None
+) -> None:
+    """Fault 33: what the server speaks follows from what was refused."""
+    tls_socket = None
+    if minimum is not None:
+        tls_socket = socket_with(True, get_unverified_chain=[])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tls_socket.context.minimum_version = minimum
+    error = translated(ssl_error("UNSUPPORTED_PROTOCOL"), tls_socket)
+
+    assert (error.kind, error.message, error.cure) == (Kind.OLD_TLS, message, cure)
+    assert error.reason == "wrong version"
+
+
+@pytest.mark.parametrize(
+    ("reason", "cure"),
+    [
+        (
+            *("UNSAFE_LEGACY_RENEGOTIATION_DISABLED",),
+            "update the TLS library of the server: it lacks RFC 5746",
+        ),
+        (
+            *("DH_KEY_TOO_SMALL",),
+            "give the server a Diffie-Hellman group of 2048 bits, or enable ECDHE",
+        ),
+        ("LEGACY_SIGALG_DISALLOWED_OR_UNSUPPORTED", None),
+    ],
+)
+def test_translated_old_tls_has_its_cure(reason: str, cure: str | None) -> None:
+    """A newer version of TLS would not help."""
+    assert translated(ssl_error(reason), NO_CHAIN).cure == cure
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_local"),
+    [
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", True),
+        ("TLSV1_ALERT_INSUFFICIENT_SECURITY", True),
+        ("WRONG_SIGNATURE_TYPE", True),
+        ("BAD_RECORD_TYPE", False),
+    ],
+)
+def test_translated_refusal_of_what_the_local_policy_leaves_is_config(
+    reason: str, is_local: bool
+) -> None:
+    """Fault 77: no server takes this ClientHello; but not every error is a refusal of it."""
+    tls_socket = socket_with(True, get_unverified_chain=[])
+    tls_socket.context.check_hostname = True
+    tls_socket.context.set_ecdh_curve("X448")
+    error = translated(ssl_error(reason), tls_socket)
+
+    assert (error.kind is Kind.CONFIG) is is_local
+    if is_local:
+        assert error.message == (
+            "the local OpenSSL policy (openssl.cnf) allows no common key exchange group (Groups)"
+        )
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [("NO_PROTOCOLS_AVAILABLE", "no protocols available"), (None, "unknown reason")],
+)
+def test_translated_local_policy_without_any_handshake_is_config(
+    reason: str | None, shown: str
+) -> None:
+    """Fault 77: no ClientHello is sent, whatever the server is."""
+
+    def refuse(*_: object, server_hostname: bytes) -> None:
+        assert server_hostname == b"localhost"
+        raise ssl_error(reason)
+
+    made = SimpleNamespace(
+        context=SimpleNamespace(wrap_bio=refuse), get_unverified_chain=lambda: None
+    )
+    error = translated(ssl_error("X"), cast(ssl.SSLSocket, made))
+
+    assert error.kind is Kind.CONFIG
+    assert error.message == (f"the local OpenSSL policy (openssl.cnf) allows no handshake: {shown}")
+
+
 def test_translated_certificate_required_is_client_certificate() -> None:
     """The alert itself says that a certificate was requested (RFC 8446 section 6.2)."""
     error = ssl_error("TLSV13_ALERT_CERTIFICATE_REQUIRED")
 
-    assert tls_errors.translated(error).message == CLIENT
-    assert tls_errors.translated(error, WITH_CHAIN).kind is Kind.CLIENT_CERTIFICATE
-    assert tls_errors.translated(error, NO_CHAIN).kind is Kind.TLS
+    assert translated(error).message == CLIENT
+    assert translated(error, WITH_CHAIN).kind is Kind.CLIENT_CERTIFICATE
+    assert translated(error, NO_CHAIN).kind is Kind.TLS
 
 
 def test_translated_unnamed_reason_is_read_from_text() -> None:
     """Fault 38: OpenSSL has no name for it."""
     undecodable = ssl_error(None, "[ASN1: X] ASN1 lib (_ssl.c:1)")
 
-    assert tls_errors.translated(undecodable, NO_CHAIN).message == BROKEN
+    assert translated(undecodable, NO_CHAIN).message == BROKEN
 
 
 def test_translated_after_handshake_is_broken_tls() -> None:
     """The message does not mention the handshake."""
-    assert tls_errors.translated(ssl_error("BAD_RECORD_TYPE")).message == (
-        "sent broken TLS: bad record type"
-    )
+    assert translated(ssl_error("BAD_RECORD_TYPE")).message == ("sent broken TLS: bad record type")
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,7 @@ def test_masker_short_secret_is_not_masked(secret: bytes) -> None:
         ([b"s3cret-1", b"s3cret-22"], b"s3cret-22s3cret-1", "***"),
         (["p\xe4ssw\xf6rd".encode()], "p\xe4ssw\xf6rd", "***"),
         (["p\xe4ssw\xf6rd".encode()], "p\xe4ssw\xf6rd".encode(), "***"),
+        (["\xffpassword".encode()], b"\xffpassword", "***"),
         ([b"s3cret"], "\ud800 s3cret", "? ***"),
         ([b"", b"s3cret"], b"a s3cret", "a ***"),
         ([b"monitor"], b"no user Monitor", "no user ***"),
@@ -201,6 +202,18 @@ def test_masker_added_secret_is_masked_by_earlier_sanitisers() -> None:
     for known in (b"s3cret-1", b"s3cret-2"):
         masker.add([known])
         assert masker.sanitise is later
+
+
+def test_masker_learnt_are_the_secrets_added_since() -> None:
+    """A worker of a sweep passes on these alone, each once."""
+    masker = Masker([b"s3cret-1"])
+    assert masker.learnt == set()
+
+    for added in ([b"s3cret-1", b"short"], [b"s3cret-2"], [b"s3cret-3"]):
+        masker.add(added)
+
+    assert masker.learnt == {b"s3cret-2", b"s3cret-3"}
+    assert masker.mask("of s3cret-2") == "of ***"
 
 
 def test_also_masking_replaces_the_whole_response() -> None:

@@ -11,11 +11,11 @@ import pytest
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.support import programs
 from check_pop3_plus.support.deadline import Clock, Deadline
-from check_pop3_plus.support.programs import Output, Programs, run_program, stop_all
+from check_pop3_plus.support.programs import Output, Programs, stop_all
 
 
 def shell(script: str, seconds: float = 5, limit: int = 100, **options: bool) -> Output:
-    return run_program(["sh", "-c", script], Deadline(Clock() + seconds), limit, **options)  # type: ignore[arg-type]
+    return Programs().run(["sh", "-c", script], Deadline(Clock() + seconds), limit, **options)  # type: ignore[arg-type]
 
 
 def is_gone(pid: Path) -> bool:
@@ -45,7 +45,7 @@ def test_run_program_killed_by_signal_returns_negative_code() -> None:
 
 def test_run_program_environment_is_only_what_is_given(tmp_path: Path) -> None:
     """Nor is the working directory inherited where another one is given."""
-    output = run_program(
+    output = Programs().run(
         ["/bin/sh", "-c", "echo $HOME-$A; pwd"],
         Deadline(Clock() + 5),
         1000,
@@ -102,7 +102,7 @@ def test_run_program_child_that_keeps_the_pipe_is_not_waited_for(tmp_path: Path)
 def test_run_program_that_cannot_be_started_raises_config(command: str) -> None:
     """It is a fault of our own machine or configuration."""
     with pytest.raises(ProbeError, match=r"^cannot start a program: ") as caught:
-        run_program([command], Deadline(Clock() + 5), 100)
+        Programs().run([command], Deadline(Clock() + 5), 100)
     assert caught.value.kind is Kind.CONFIG
 
 
