@@ -145,9 +145,7 @@ class KindContext(nagiosplugin.Context):
 
 def is_clock_plausible(now: "datetime") -> bool:
     """Return whether the local clock is not before the day this version was released."""
-    from datetime import datetime, timezone
-
-    return now >= datetime.fromisoformat(RELEASED).replace(tzinfo=timezone.utc)
+    return now.isoformat() >= RELEASED
 
 
 def report_of(resource: Resource) -> Report:

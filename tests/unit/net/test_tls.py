@@ -103,6 +103,18 @@ def test_context_equal_policies_share_one(pki: Pki) -> None:
     assert tls.context(policy(pki, strict=True)) is not shared
 
 
+def test_context_number_kept_is_limited(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep may have a thousand policies, and a context of the system trust store 1 MB."""
+    monkeypatch.setattr(tls, "_CONTEXTS_LIMIT", 2)
+    tls._contexts.clear()
+    one, two, three = (policy(pki, minimum=each) for each in ("1.1", "1.2", "1.3"))
+    made = [tls.context(each) for each in (one, two)]
+
+    assert [tls.known_context(each) for each in (one, two, three)] == [*made, None]
+    tls.context(three)
+    assert [tls.known_context(each) is None for each in (one, two, three)] == [True, True, False]
+
+
 @pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
 def test_context_cert_type_offers_only_ciphers_of_this_certificate(kind: str, pki: Pki) -> None:
     """Up to TLS 1.2 the cipher decides which certificate a server sends."""
