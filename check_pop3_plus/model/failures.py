@@ -108,7 +108,7 @@ LOCAL = frozenset((Kind.CONFIG, Kind.BUG, Kind.STOPPED))
 """Kinds that are about this plugin and its machine; always UNKNOWN."""
 
 
-ADDRESS_BLOCKED = r"(ip|host|address)( \w+){0,3} (blocked|banned|black-?listed|block-?listed)"
+ADDRESS_BLOCKED = r"(ip|host|address)( [\w.:]+){0,3} (blocked|banned|black-?listed|block-?listed)"
 """Words of a server that refuses the address of this machine (fail2ban, cPanel, Plesk)."""
 
 

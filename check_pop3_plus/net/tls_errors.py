@@ -122,8 +122,14 @@ _OLD_TLS = {
         "uses a Diffie-Hellman key that is too small",
         "give the server a Diffie-Hellman group of 2048 bits, or enable ECDHE",
     ),
-    "INSUFFICIENT_SECURITY": ("shares no cipher that is strong enough", None),
-    "LEGACY_SIGALG_DISALLOWED_OR_UNSUPPORTED": ("offers only old signature algorithms", None),
+    "INSUFFICIENT_SECURITY": (
+        "shares no cipher that is strong enough",
+        "compare the ciphers of the server with those that this machine allows (openssl ciphers)",
+    ),
+    "LEGACY_SIGALG_DISALLOWED_OR_UNSUPPORTED": (
+        "offers only old signature algorithms",
+        "update the TLS library of the server: it signs handshakes with SHA-1 or MD5",
+    ),
 }
 ABOUT_CLIENT_CERTIFICATE = frozenset(
     (

@@ -49,7 +49,8 @@ _ACCOUNT_CLOSED = (
 # "Plain-text login disabled" is not about a user, nor is a command that is disabled.
 _NAMED_METHOD = rb"(user/pass|plain|login|basic|password|legacy|apop|cram-md5) auth\w*"
 _ABOUT_METHOD = (
-    rb"tls|ssl|(plain|clear)[- ]?text|encrypt\w*|commands?|mechanisms?|methods?|verb"
+    rb"tls|ssl|(plain|clear)[- ]?text|encrypt\w*|insecure|unsecured?"
+    rb"|commands?|mechanisms?|methods?|verb"
     rb"|" + _NAMED_METHOD + rb"|or( \w+){0,4} (locked|disabled|suspended|blocked)"
     rb"|will be \w+( \w+)? (after|if)"
 )
@@ -61,9 +62,13 @@ _REQUIRED = (
 )
 _CANNOT = rb"(cannot|can ?not|can't|couldn't|(could|can) not|unable to|failed to)( \w+)?"
 _NOT_SUPPORTED = (
-    rb"not (implemented|supported|recogni[sz]ed|understood|available|allowed|enabled|known)"
+    rb"(not|no longer) (implemented|supported|recogni[sz]ed|understood|available|allowed|enabled"
+    rb"|known|accepted)"
 )
-_UNKNOWN = rb"unknown|invalid|not valid|bad|unrecogni[sz]ed|unsupported|unimplemented|disabled"
+_UNKNOWN = (
+    rb"unknown|no such|unexpected|invalid|not valid|bad|unrecogni[sz]ed|unsupported|unimplemented"
+    rb"|disabled"
+)
 _METHOD = rb"commands?|mechanisms?|methods?|verbs?|auth(entication)? (type|scheme)"
 
 TABLE = (
@@ -107,7 +112,8 @@ TABLE = (
         (
             rb"(mailbox|maildrop|mail ?drop)( \w+){0,2} (in[ -]use|used by|busy|opened by)"
             rb"|already (connected|logged[ -]?(in|on))|(concurrent|exclusive) access"
-            rb"|another( \w+)? (process|session|client|connection|program)|only one session",
+            rb"|another( \w+)? (process|session|client|connection|program)"
+            rb"|only (one|1) (session|connection|login)|already have( \w+){1,3} (open|active)",
         ),
         _WRONG + rb"|not in use",
     ),
@@ -133,13 +139,14 @@ TABLE = (
         ),
         _WRONG,
     ),
-    # Courier, Mailu, Dovecot's older versions, Gmail; not "TLS 1.2 or later"
+    # Courier, Mailu, Dovecot's older versions, Gmail
     Words(
         Kind.TEMPORARY,
         (
             rb"temporar(y|ily)(?! passw| file| dir)|(server|system)( is)?( too)? busy"
-            rb"|overloaded|load( \w+)?( is)? too high"
-            rb"|(?<!or )later(?! version)|shutting down|restarting",
+            rb"|overloaded|load( \w+)?( is)? too high|(shutting|going) down|restarting"
+            # not "TLS 1.2 or later", nor Dutch, which has the word
+            rb"|(try|retry|again|back|come|please)( \w+){0,3} later|later (again|please)",
         ),
         _WRONG,
     ),
@@ -149,6 +156,8 @@ TABLE = (
         Kind.BACKEND,
         (
             rb"internal( \w+){0,2} (error|failure|problem)|(un|not )available|unreachable"
+            rb"|" + _CANNOT + rb"( (?!mailbox)[\w-]+){0,3} (ldap|database|directory|(my)?sql)"
+            rb"|authenticated but not connected|licen[cs]e( \w+)? (exceeded|expired|limit)"
             rb"|" + _CANNOT + rb" (contact|connect|reach|write|allocate|fork|retrieve)(?! from)"
             rb"|no( \w+)? space|out of memory|disk( is)? full|back[ -]?end|i/?o error|read-only"
             rb"|fork failed|too many open files|offline|stale|not mounted|connection refused\W*\Z"
@@ -165,7 +174,7 @@ TABLE = (
         Kind.CLIENT_CERTIFICATE,
         (
             rb"(certificate|cert)s?",
-            rb"requir(e|es|ed)|errors?|(in)?valid|need(s|ed)?|no|not|expired|missing|verif\w+",
+            rb"requir(e|es|ed)|errors?|(in)?valid|need(s|ed)?|no|not|expired|revoked|missing|verif\w+",
         ),
         _WRONG,
     ),
@@ -177,7 +186,7 @@ TABLE = (
     ),
     Words(
         Kind.CLEARTEXT_REFUSED,
-        (rb"(not|non)[ -](secured?|encrypted)|non[ -]?(tls|ssl)|insecure|unencrypted",),
+        (rb"(not|non)[ -](secured?|encrypted)|non[ -]?(tls|ssl)|insecure|unsecured?|unencrypted",),
         _WRONG + rb"|(insecure|not secure) passw\w*|passw\w*( \w+)? (insecure|not secure)",
     ),
     Words(
@@ -202,12 +211,15 @@ TABLE = (
             rb"|syntax error",
         ),
     ),
-    # Not about the password either: POP access of a user, the address of this machine
+    # Not about the password either: POP access of a user, the address of this machine, a quota
     Words(
         Kind.LOGIN_REFUSED,
         (
-            rb"pop3?( access| service| protocol)?( is| was)? not \w+|not \w+( \w+)? pop3?"
-            rb"|(ip|host|country|network)( \w+){0,3} not (allowed|authori[sz]ed|permitted)",
+            rb"pop3?(/imap)?( access| service| protocol)?( is| was)? (not|denied|disabled|off)"
+            rb"|(not|yet)( \w+){1,3} pop3?|access rights to this service"
+            rb"|(ip|host|country|network)( \w+){0,3} not (allowed|authori[sz]ed|permitted)"
+            rb"|not (allowed|authori[sz]ed|permitted) from"
+            rb"|(mail ?box|maildrop)( is)? full|over( \w+)? quota|quota( \w+)? exceeded",
         ),
         _WRONG,
     ),

@@ -419,7 +419,8 @@ def quit_session(connection: Connection) -> ProbeError | None:
         return connection.unexpected(begun)
     if connection.doubt and connection.doubt.if_closed:
         return connection.doubt.if_closed
-    add_note(connection, kind, f"QUIT was not acknowledged{of}")
+    if update_by or not session.timeline.failed:  # after a failure it says nothing more
+        add_note(connection, kind, f"QUIT was not acknowledged{of}")
     return None
 
 
