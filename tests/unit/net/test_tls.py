@@ -663,10 +663,13 @@ def test_translated_old_version_names_the_minimum(
             *("DH_KEY_TOO_SMALL",),
             "give the server a Diffie-Hellman group of 2048 bits, or enable ECDHE",
         ),
-        ("LEGACY_SIGALG_DISALLOWED_OR_UNSUPPORTED", None),
+        (
+            "LEGACY_SIGALG_DISALLOWED_OR_UNSUPPORTED",
+            "update the TLS library of the server: it signs handshakes with SHA-1 or MD5",
+        ),
     ],
 )
-def test_translated_old_tls_has_its_cure(reason: str, cure: str | None) -> None:
+def test_translated_old_tls_has_its_cure(reason: str, cure: str) -> None:
     """A newer version of TLS would not help."""
     assert translated(ssl_error(reason), NO_CHAIN).cure == cure
 
