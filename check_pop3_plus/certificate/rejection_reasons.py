@@ -16,7 +16,7 @@ from check_pop3_plus.certificate.der import (
 )
 from check_pop3_plus.model.failures import ISSUER_NOT_FOUND
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.report import CertificateFacts
+from check_pop3_plus.model.report import CertificateFacts, named
 from check_pop3_plus.model.sanitised_text import Printable, printable
 
 
@@ -64,44 +64,41 @@ def reason(
     trust store, or the certificate of the server if the CA file has it.
     """
     try:
-        if code in ISSUER_NOT_FOUND and path and path[0].facts in (each.facts for each in trusted):
-            return Rejection(printable(_IS_OWN, path[0].facts.issuer), printable(_TRUST_ISSUER))
-        found = _another_key(code, path, sent, trusted) if path else None
-        if found:
-            text, cure, issuer = found
-            return Rejection(printable(text, issuer.facts.subject), printable(cure))
-        unfit = _reason(code, path) if path else None
+        found = (_another_key(code, path, sent, trusted) or _reason(code, path)) if path else None
     except ValueError:  # an extension is not DER
         return None
-    return Rejection(printable(str(unfit[0]), *unfit[1:])) if unfit else None
+    if found is None:
+        return None
+    text, name, *cure = found
+    return Rejection(printable(text, named(name)), *map(printable, cure))
 
 
 def _another_key(
     code: int, path: Sequence[Link], sent: Sequence[Link], trusted: Sequence[Link]
-) -> tuple[str, str, Link] | None:
+) -> tuple[str, Printable | None, str] | None:
     """Return which certificate has the name of an issuer, but did not issue the one below it."""
-    last = path[-1]
     if code == _BAD_SIGNATURE:
         for below, issuer in pairwise(path):
             # Where both name the same key the signature itself is broken.
             if issuer not in sent and not _name_the_same_key(below, issuer):
-                return _HAS_ANOTHER_KEY, _REPLACE, issuer
+                return _TRUSTED_HAS + _ANOTHER_KEY, issuer.facts.subject, _REPLACE
+    last = path[-1]
     if code not in ISSUER_NOT_FOUND or last.fields is None:
         return None
+    if path[0].facts in (each.facts for each in trusted):
+        return _IS_OWN, path[0].facts.issuer, _TRUST_ISSUER
     for each in (*trusted, *(each for each in sent if each not in path)):
         if each.fields is None or each.fields.subject != last.fields.issuer:
             continue
-        is_same = _name_the_same_key(last, each)
+        other = "another serial number" if _name_the_same_key(last, each) else _ANOTHER_KEY
         if each in trusted:
-            return _IS_ANOTHER if is_same else _HAS_ANOTHER_KEY, _REPLACE, each
-        return _WAS_SENT_WITH.format("serial number" if is_same else "key"), _SEND, each
+            return _TRUSTED_HAS + other, each.facts.subject, _REPLACE
+        return "issuer {} was sent with " + other, each.facts.subject, _SEND
     return None
 
 
 _BAD_SIGNATURE = 7
-_HAS_ANOTHER_KEY = "the trusted CA {} has another key"
-_IS_ANOTHER = "the trusted CA {} has another serial number"
-_WAS_SENT_WITH = "issuer {{}} was sent with another {}"
+_TRUSTED_HAS, _ANOTHER_KEY = "the trusted CA {} has ", "another key"
 
 
 def _name_the_same_key(below: Link, issuer: Link) -> bool:
@@ -110,7 +107,7 @@ def _name_the_same_key(below: Link, issuer: Link) -> bool:
     return own is not None and first(own.content).content == wanted
 
 
-def _reason(code: int, path: Sequence[Link]) -> tuple[object, ...] | None:
+def _reason(code: int, path: Sequence[Link]) -> tuple[str, Printable | None] | None:
     issuers = path[1:]
     match code:
         case 25:
@@ -124,10 +121,8 @@ def _reason(code: int, path: Sequence[Link]) -> tuple[object, ...] | None:
         case 34:
             for position, each in enumerate(path):
                 if each.fields and each.fields.has_unknown_critical:
-                    what = "an unknown critical extension"
-                    if position == 0:
-                        return (f"it has {what}",)
-                    return f"issuer {{}} has {what}", each.facts.subject
+                    whose = "issuer {} has" if position else "it has"
+                    return f"{whose} an unknown critical extension", each.facts.subject
         case 47 | 48:
             verb = "does not permit" if code == 47 else "excludes"
             for each in issuers:
@@ -142,19 +137,19 @@ def _reason(code: int, path: Sequence[Link]) -> tuple[object, ...] | None:
     return None
 
 
-def _unfit(path: Sequence[Link]) -> tuple[object, ...] | None:
+def _unfit(path: Sequence[Link]) -> tuple[str, Printable | None] | None:
     """Return whose purpose is not that of a server, or of an issuer for servers."""
     leaf, *issuers = path
     if not _is_for_servers(leaf):
-        return ("not meant for servers (extended key usage)",)
+        return "not meant for servers (extended key usage)", None
     if not _usage(leaf) & _USED_BY_SERVERS:
         if _is_ca(leaf):
-            return ("a CA certificate is used as server certificate",)
-        return ("not meant for servers (key usage)",)
+            return "a CA certificate is used as server certificate", None
+        return "not meant for servers (key usage)", None
     for each in issuers:
         if not _is_for_servers(each):
-            text = "issuer {} may not issue for servers (extended key usage)"
-            return text, each.facts.subject
+            what = "issuer {} may not issue for servers (extended key usage)"
+            return what, each.facts.subject
     return None
 
 

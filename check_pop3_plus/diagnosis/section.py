@@ -14,8 +14,9 @@ from check_pop3_plus.diagnosis.findings import (
     ToolOutput,
     Version,
 )
-from check_pop3_plus.messages.formats import count, date, named, reason
+from check_pop3_plus.messages.formats import count, date, reason
 from check_pop3_plus.model.failures import Failure, Kind
+from check_pop3_plus.model.report import named
 
 _CAPABILITIES_LIMIT = 400
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from check_pop3_plus import TYPE_CHECKING
-from check_pop3_plus.messages.formats import count, date, listed, named, span
+from check_pop3_plus.messages.formats import count, date, listed, span
 from check_pop3_plus.model.failures import Failure, Kind
-from check_pop3_plus.model.report import CertificateFacts, Chain, Report
+from check_pop3_plus.model.report import CertificateFacts, Chain, Report, named
 from check_pop3_plus.model.sanitised_text import sanitise
 
 if TYPE_CHECKING:

@@ -20,11 +20,6 @@ def seconds(value: float) -> str:
     return f"{value:.{3 if value >= 0.001 else 6}f} s"
 
 
-def named(name: str | None) -> str:
-    """Return a name or another text of a certificate, also where it could not be read."""
-    return "(unreadable)" if name is None else name or "(empty)"
-
-
 def span(length: "timedelta") -> str:
     """Return a time span in whole days, or in hours below two days."""
     if days(length) < 2:

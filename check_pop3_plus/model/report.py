@@ -127,6 +127,11 @@ class CertificateFacts(Record):
         return self.not_after - self.not_before if self.not_after and self.not_before else None
 
 
+def named(name: str | None) -> str:
+    """Return a name or another text of a certificate, also where it could not be read."""
+    return "(unreadable)" if name is None else name or "(empty)"
+
+
 class Chain(Record):
     """The certificates of one handshake."""
 

@@ -128,6 +128,7 @@ class D:
 class C(Exception):
     word = "a"
     __hash__ = Exception.__hash__
+    defaults = {"a": LIMIT}
     d = D(lambda value: value + LIMIT)
     def __init__(self):
         super().__init__("a")
@@ -156,6 +157,7 @@ def test_graft_replaces_imported_names(loaded: Any) -> None:
 
     assert (f(), g(), h(), loaded.LIMIT, made.p, made.word) == (2, 2, 2, 2, 2, "b")
     assert loaded.C().args == ("b",)
+    assert loaded.C.defaults == {"a": 2}
     assert loaded.N() == (2,)
     assert list(loaded.TABLE.items()) == [("f", f)]
     assert (loaded.f, loaded.C) == (f, type(made))

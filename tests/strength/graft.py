@@ -68,8 +68,8 @@ def _class(old: Any, new: Any, translated: Callable[[Any], Any]) -> None:
                 _function(before.__func__, value.__func__, translated)
             case property(fget=FunctionType() as getter):
                 _function(before.fget, getter, translated)
-            case str() | bytes() | int() | float() | None:
-                setattr(old, name, value)
+            case str() | bytes() | int() | float() | dict() | None:  # a dict: of defaults
+                setattr(old, name, translated(value))
             case _ if type(value).__module__ == old.__module__:  # a descriptor of the module
                 _descriptor(before, value, translated)
 

@@ -49,11 +49,3 @@ def test_reason_of_a_late_failure_says_so(is_late: bool, text: str) -> None:
     failure = Failure(Kind.TIMEOUT, None, printable("no answer"), is_late)
 
     assert formats.reason(failure) == text
-
-
-@pytest.mark.parametrize(
-    ("name", "text"), [(None, "(unreadable)"), ("", "(empty)"), ("CN=x", "CN=x")]
-)
-def test_named_without_a_name_says_why(name: str | None, text: str) -> None:
-    """A name that cannot be read differs from an empty one."""
-    assert formats.named(name) == text

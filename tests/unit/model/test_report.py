@@ -67,3 +67,11 @@ def test_report_seconds_lost_end_where_the_evaluated_session_begins(
 
     assert report.seconds().get(Phase.FAILED) == seconds
     assert report.seconds()[Phase.RESOLVE] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [(None, "(unreadable)"), ("", "(empty)"), ("CN=x", "CN=x")]
+)
+def test_named_without_a_name_says_why(name: str | None, text: str) -> None:
+    """A name that cannot be read differs from an empty one."""
+    assert report.named(name) == text

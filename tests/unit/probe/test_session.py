@@ -2,6 +2,8 @@
 
 import base64
 from collections.abc import Sequence
+from pathlib import Path
+from ssl import DER_cert_to_PEM_cert
 from typing import Any
 
 import pytest
@@ -9,7 +11,6 @@ import pytest
 from check_pop3_plus.certificate import reader
 from check_pop3_plus.model import sanitised_text
 from check_pop3_plus.model.failures import (
-    CertificateRejected,
     DeadlineExceeded,
     Kind,
     Phase,
@@ -28,14 +29,15 @@ from check_pop3_plus.model.settings import (
     Verify,
 )
 from check_pop3_plus.net.tls import context
+from check_pop3_plus.net.tls_errors import CertificateRejected
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.pop3 import grammar
 from check_pop3_plus.probe import connection as connection_module
 from check_pop3_plus.probe import session as session_module
-from check_pop3_plus.probe.connection import Connection, read_greeting
+from check_pop3_plus.probe.connection import Connection, quit_session, read_greeting
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline
-from check_pop3_plus.support.masking import Masker
+from check_pop3_plus.support.masking import Masker, can_mask
 from tests.pki.certificates import Pki
 
 HOST = "pop.example.test"
@@ -47,6 +49,10 @@ LIST = b"+OK\r\nUSER\r\nSTLS\r\n.\r\n"
 
 class Early(bytes):
     """Unsolicited data: it has arrived before the next command."""
+
+
+class InTls(Early):
+    """The same, sent inside TLS."""
 
 
 class ScriptedStream(Stream):
@@ -77,7 +83,9 @@ class ScriptedStream(Stream):
         return piece
 
     def arrived(self) -> bytes:
-        return self.receive() if self.pieces and isinstance(self.pieces[0], Early) else b""
+        piece = self.pieces[0] if self.pieces else b""
+        is_due = self.encrypted or not isinstance(piece, InTls)
+        return self.receive() if isinstance(piece, Early) and is_due else b""
 
     def start_tls(self, context: object, name: str) -> TlsFacts:
         self.sent.append(b"(handshake)")
@@ -112,6 +120,7 @@ def run_scripted(
     prerequisites = Prerequisites(wanted, Secret(secret))
     if wanted.login:
         prerequisites.masker = Masker([secret])
+        prerequisites.is_maskable = can_mask(secret)
     if wanted.tls.security is not Security.PLAIN:
         prerequisites.context = context(wanted.tls)
     session = Session(Address("192.0.2.1", 110))
@@ -130,6 +139,8 @@ def phases(session: Session) -> list[Phase]:
 
 PLAIN = settings(Security.PLAIN)
 STLS = settings(Security.STLS)
+INSECURE = settings(Security.PLAIN, login(allow_insecure=True))
+INJECTED = "sent plain data after the STLS reply (injection?)"
 
 
 def test_session_shortest_is_greeting_and_quit() -> None:
@@ -201,6 +212,111 @@ def test_capa_is_sent_only_if_needed() -> None:
     assert session.offered == frozenset((("USER", None), ("STLS", None)))
 
 
+BUSY = "sent unexpected data after the greeting: -ERR too busy"
+PROXY = "sent unexpected data after the greeting: -ERR Unknown command: PROXY (PROXY protocol?)"
+CUT = "closed the connection without a reply"
+
+
+@pytest.mark.parametrize(
+    ("replies", "kind", "message"),
+    [
+        ([b"-ERR too busy\r\n"], Kind.GARBLED, BUSY),
+        ([b"-ERR too busy\r\n", b"maybe\r\n"], Kind.GARBLED, "sent no POP3 reply: maybe"),
+        ([b"-ERR too busy\r\n", Early(b"+OK\r\n")], Kind.GARBLED, BUSY),
+        ([b"-ERR unknown command\r\n"], Kind.CLOSED, CUT),
+        ([b"-ERR\r\n"], Kind.CLOSED, CUT),
+        ([b"-ERR\r\n", Early(b"x")], Kind.GARBLED, "sent unexpected data after the greeting: -ERR"),
+        ([b"hello\r\n"], Kind.GARBLED, "sent unexpected data after the greeting: hello"),
+        (
+            [b"+OK ready\r\n+OK\r\nUSER\r\n.\r\n"],
+            *(Kind.GARBLED, "sent unexpected data after the greeting: +OK ready"),
+        ),
+        ([LIST, b"+OK\r\nUSER\r\n.\r\n"], Kind.INJECTED, INJECTED),
+        ([b"-ERR Unknown command: PROXY\r\n", b"+OK\r\nUSER\r\n.\r\n"], Kind.GARBLED, PROXY),
+        ([b"-ERR Unknown command: PROXY\r\n", b"+OK\r\n.\r\n"], Kind.GARBLED, PROXY),
+        ([b"-ERR Unknown command: PROXY\r\n", b"+OK\r\nUSER\r\n"], Kind.INJECTED, INJECTED),
+    ],
+)
+def test_reply_to_capa_that_was_meant_otherwise_is_reported(
+    replies: Sequence[bytes], kind: Kind, message: str
+) -> None:
+    """An `-ERR` before CAPA was read may end the session, or answer the header of a proxy."""
+    _, error = run_scripted(ScriptedStream(b"+OK\r\n", *replies), STLS)
+
+    assert error is not None
+    assert (error.kind, error.message) == (kind, message)
+
+
+IN_TLS = "refuses service inside TLS: no certificate"
+
+
+@pytest.mark.parametrize(
+    ("replies", "kind", "message", "sent"),
+    [
+        ([InTls(b"-ERR no certificate\r\n")], Kind.CLIENT_CERTIFICATE, IN_TLS, b"(handshake)"),
+        (
+            [InTls(b"+OK\r\n")],
+            *(Kind.GARBLED, "sent unexpected data after the greeting: +OK", b"(handshake)"),
+        ),
+        ([b"-ERR no certificate\r\n"], Kind.CLIENT_CERTIFICATE, IN_TLS, b"USER monitor"),
+        ([b"-ERR no certificate\r\n", b"-ERR no\r\n"], Kind.LOGIN_REFUSED, None, b"USER monitor"),
+        (
+            [b"-ERR no certificate\r\n", b"+OK\r\n", b"+OK\r\n"],
+            *(Kind.CLOSED, CUT, b"STAT"),
+        ),
+        ([b"+OK\r\n.\r\n"], Kind.CLOSED, CUT, b"USER monitor"),
+    ],
+)
+def test_service_refused_inside_tls_is_reported(
+    replies: Sequence[bytes], kind: Kind, message: str | None, sent: bytes
+) -> None:
+    """A proxy refuses a session without a client certificate in TLS, asked or not."""
+    stream = ScriptedStream(b"+OK\r\n", b"-ERR too busy\r\n", b"+OK\r\n", *replies)
+
+    _, error = run_scripted(stream, settings(Security.STLS, login()))
+
+    assert error is not None
+    assert (error.kind, message or error.message) == (kind, error.message)
+    assert [each for each in stream.sent if each != b"QUIT"][-1] == sent
+
+
+@pytest.mark.parametrize(
+    ("wanted", "pieces", "message"),
+    [
+        (INSECURE, [b"+OK bye\r\n+OK\r\n"], "sent unexpected data after the greeting: +OK"),
+        (INSECURE, [b"maybe\r\n"], "sent unexpected data after the greeting: maybe"),
+        (INSECURE, [b"maybe"], "sent unexpected data after the greeting: maybe"),
+        (INSECURE, [b"-ERR deleted\r\n"], None),
+        (INSECURE, [b"-ER"], None),
+        (INSECURE, [b"+OK by"], None),
+        (INSECURE, [b"+"], None),
+        (INSECURE, [Early(b"+OK\r\n")], "sent unexpected data after the greeting: +OK"),
+        (PLAIN, [b"-ERR\r\n"], "sent unexpected data after the greeting: -ERR"),
+        (PLAIN, [b"-ER"], "sent unexpected data after the greeting: -ER"),
+        (PLAIN, [b"+OK by"], None),
+    ],
+)
+def test_quit_answered_by_other_data_is_reported(
+    wanted: Settings, pieces: list[bytes], message: str | None
+) -> None:
+    """A failure where a login depends on replies, else a note; QUIT may be refused after one."""
+    replies = [b"+OK\r\n", b"+OK\r\n", b"+OK 0 0\r\n"] if wanted.login else []
+
+    session, error = run_scripted(ScriptedStream(b"+OK\r\n", *replies, *pieces), wanted)
+
+    note = "".join(each.text for each in session.notes)
+    if message is None:
+        refused = b"-ERR" in pieces[0]
+        done = "was refused" if refused else "was not acknowledged"
+        assert (error, note) == (None, f"QUIT {done} (nothing was deleted)")
+    elif wanted.login:
+        assert error is not None
+        assert (error.kind, error.message, note) == (Kind.GARBLED, message, "")
+        assert session.timeline.failed is Phase.QUIT
+    else:
+        assert (error, note) == (None, f"server {message}")
+
+
 def test_deadline_after_greeting_is_that_of_the_attempt() -> None:
     """An address has its share of the time only until it has greeted."""
     stream = ScriptedStream(b"+OK\r\n", LIST, b"-ERR\r\n", seconds=5)
@@ -253,13 +369,13 @@ def test_quit_failure_is_a_note(answer: bytes | ProbeError, pieces: str) -> None
         (
             [LIST, b"+OK\r\n+OK\r\n"],
             Kind.INJECTED,
-            "sent plain data after the STLS reply (injection?)",
+            INJECTED,
             [b"STLS"],
         ),
         (
             [LIST, b"+OK\r\n", Early(b"+")],
             Kind.INJECTED,
-            "sent plain data after the STLS reply (injection?)",
+            INJECTED,
             [b"STLS"],
         ),
     ],
@@ -366,9 +482,6 @@ def test_login_cleartext_allowed_sends_password() -> None:
     assert session.mailbox == MailboxFacts(1, 2)
 
 
-INSECURE = settings(Security.PLAIN, login(allow_insecure=True))
-
-
 @pytest.mark.parametrize(
     ("reply", "kind", "message"),
     [
@@ -376,6 +489,7 @@ INSECURE = settings(Security.PLAIN, login(allow_insecure=True))
         (b"-ERR [IN-USE] x", Kind.IN_USE, "mailbox of monitor is in use: "),
         (b"-ERR TLS required", Kind.CLEARTEXT_REFUSED, "demands TLS before a login: TLS required"),
         (b"-ERR", Kind.CREDENTIALS, "login of monitor rejected: (no reason given)"),
+        (b"-ERR no monitor", Kind.LOGIN_REFUSED, "login of monitor refused: no monitor"),
     ],
 )
 def test_login_refused_skips_stat(reply: bytes, kind: Kind, message: str) -> None:
@@ -392,6 +506,46 @@ def test_login_refused_skips_stat(reply: bytes, kind: Kind, message: str) -> Non
     assert b"STAT" not in stream.sent
     assert session.login_began
     assert session.logged_in_as is None
+
+
+@pytest.mark.parametrize(
+    ("replies", "may_again"),
+    [
+        ([b"-ERR no\r\n"], True),
+        ([b"+OK\r\n", b"-ERR no\r\n"], False),
+        ([b"+OK\r\n", b"-ERR [IN-USE] no\r\n"], True),
+    ],
+)
+def test_login_may_be_retried_unless_the_password_may_be_wrong(
+    replies: list[bytes], may_again: bool
+) -> None:
+    """A second wrong password could lock the account."""
+    session, _ = run_scripted(ScriptedStream(b"+OK\r\n", *replies), INSECURE)
+
+    assert session.may_log_in_again is may_again
+
+
+def test_login_with_short_password_shows_only_codes() -> None:
+    """A gap in the place of a short password would reveal it."""
+    stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"-ERR [AUTH] abc is wrong\r\n")
+
+    session, error = run_scripted(stream, INSECURE, secret=b"abc")
+
+    assert error is not None
+    assert error.message == "login of monitor rejected: [AUTH] ***"
+    assert session.replies_hidden
+    assert "abc" not in " ".join(session.transcript)
+
+
+def test_login_refusal_that_names_the_host_is_not_about_its_words() -> None:
+    """A host may be called as nothing that a refusal means."""
+    wanted = INSECURE.replace(target=Target("tls-only", 110))
+    stream = ScriptedStream(b"+OK\r\n", b"+OK\r\n", b"-ERR tls-only: wrong password\r\n")
+
+    _, error = run_scripted(stream, wanted)
+
+    assert error is not None
+    assert error.kind is Kind.CREDENTIALS
 
 
 def test_login_mechanism_not_offered_is_not_tried() -> None:
@@ -456,6 +610,7 @@ def test_stat_failure_is_reported(replies: Sequence[bytes], kind: Kind, message:
             [b"QUIT"],
         ),
         ([b"* OK IMAP\r\n"], Kind.GARBLED, "is not POP3, looks like IMAP: * OK IMAP", []),
+        ([b"\x15\x03\x01\0\x02\x02\n"], Kind.GARBLED, "is not POP3, looks like TLS", []),
         ([b"hello\r\n"], Kind.GARBLED, "sent a malformed greeting: hello", []),
         ([b"\r\n"], Kind.GARBLED, "sent a malformed greeting: (an empty line)", []),
         ([b""], Kind.CLOSED, "closed the connection before the greeting", []),
@@ -517,7 +672,7 @@ UNASKED = "sent unexpected data after the greeting: +OK"
 @pytest.mark.parametrize(("wanted", "is_failure"), [(PLAIN, False), (STLS, True), (INSECURE, True)])
 def test_greeting_with_more_data_fails_before_commands(wanted: Settings, is_failure: bool) -> None:
     """Fault 19: with STLS or a login the data could be taken for a reply."""
-    stream = ScriptedStream(b"+OK\r\n+OK\r\n", b"+OK\r\n")
+    stream = ScriptedStream(b"+OK\r\n+OK\r\n-ERR\r\n", b"+OK\r\n")
 
     session, error = run_scripted(stream, wanted)
 
@@ -525,6 +680,7 @@ def test_greeting_with_more_data_fails_before_commands(wanted: Settings, is_fail
     if is_failure:
         assert error is not None
         assert (error.kind, error.message) == (Kind.GARBLED, UNASKED)
+        assert session.timeline.failed is Phase.GREETING
     else:
         assert error is None
         assert found[0] == (Kind.GARBLED, f"server {UNASKED}")
@@ -683,6 +839,45 @@ def test_quit_inside_reply_is_not_sent() -> None:
     assert error is not None
     assert error.message == "closed the connection in the middle of a reply"
     assert session.notes == []
+    assert stream.sent[-1] == b"PASS s3cret"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [([b"-ERR no space\r\n"], "refused: no space"), ([], "not acknowledged")],
+)
+def test_quit_that_should_delete_own_probes_names_them(pieces: list[bytes], text: str) -> None:
+    """They fill the mailbox if nobody knows."""
+    connection, _ = greeted(*pieces)
+    connection.session.logged_in_as = Printable("monitor")
+    connection.update_by = Deadline(Clock() + 9)
+
+    assert quit_session(connection) is None
+    [note] = connection.session.notes
+    assert note.kind is Kind.NOT_DELETED
+    assert note.text == f"QUIT was {text} (own probes may still be there)"
+
+
+def test_capa_refused_because_of_load_explains_a_closed_connection() -> None:
+    """Also where nothing but QUIT follows."""
+    wanted = PLAIN.replace(assertions=PLAIN.assertions.replace(capabilities=(("USER", None),)))
+    session, _ = run_scripted(ScriptedStream(b"+OK\r\n", b"-ERR too busy\r\n"), wanted)
+
+    assert [each.text for each in session.notes] == [f"server {BUSY}"]
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [(b"+OK\r\n", "+OK"), (b"Subject: x\r\n", "(not shown, may be of a message)")],
+)
+def test_data_after_the_headers_of_a_message_is_quoted_if_it_is_a_reply(
+    data: bytes, shown: str
+) -> None:
+    """No part of a mail is printed."""
+    connection, _ = greeted(b"From: y\r\n.\r\n" + data)
+
+    assert connection.read_headers() == (b"From: y",)
+    assert connection.unexpected().message == f"sent unexpected data after the greeting: {shown}"
 
 
 def test_start_tls_drops_earlier_data() -> None:
@@ -709,21 +904,40 @@ def test_apop_digest_uses_greeting_as_received() -> None:
     assert "C: APOP ***" in session.transcript
 
 
-def test_login_refusal_naming_tls_inside_tls_says_nothing_about_the_password() -> None:
+WITHOUT_STLS = b"+OK\r\nUSER\r\n.\r\n"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "mechanism", "lists", "kind", "questions"),
+    [
+        (Security.PLAIN, "user", [], Kind.CLEARTEXT_REFUSED, 0),
+        (Security.IMPLICIT, "user", [b"+OK\r\n"], Kind.LOGIN_REFUSED, 1),
+        (Security.IMPLICIT, "user", [b"-ERR no\r\n"], Kind.LOGIN_REFUSED, 1),
+        (Security.IMPLICIT, "user", [WITHOUT_STLS], Kind.LOGIN_REFUSED, 1),
+        (Security.IMPLICIT, "user", [LIST], Kind.CLEARTEXT_REFUSED, 1),
+        (Security.IMPLICIT, "auto", [WITHOUT_STLS], Kind.LOGIN_REFUSED, 1),
+        (Security.IMPLICIT, "auto", [LIST], Kind.CLEARTEXT_REFUSED, 1),
+    ],
+)
+def test_login_refusal_naming_tls_inside_tls_depends_on_capabilities(
+    wanted: Security, mechanism: str, lists: list[bytes], kind: Kind, questions: int
+) -> None:
     """Inside TLS it cannot demand TLS, unless a proxy ends TLS; then CAPA lists STLS."""
-    replies = (b"+OK\r\n", b"+OK\r\n", b"-ERR TLS required\r\n", b"+OK\r\n")
+    refused = [b"+OK\r\n", b"-ERR TLS required\r\n"]
+    replies = [*refused, *lists] if mechanism == "user" else [*lists, *refused]
+    stream = ScriptedStream(b"+OK\r\n", *replies, b"+OK\r\n")
 
-    _, in_clear = run_scripted(ScriptedStream(*replies), INSECURE)
-    _, in_tls = run_scripted(ScriptedStream(*replies), settings(Security.IMPLICIT, login()))
+    _, error = run_scripted(stream, settings(wanted, login(mechanism, wanted is Security.PLAIN)))
 
-    assert in_clear is not None
-    assert in_tls is not None
-    assert in_clear.kind is Kind.CLEARTEXT_REFUSED
-    assert in_tls.kind is Kind.LOGIN_REFUSED
+    assert error is not None
+    assert error.kind is kind
+    assert stream.sent.count(b"CAPA") == questions
+    is_proxied = lists == [LIST]
+    assert error.message.startswith("refuses logins: TLS ends in front") is is_proxied
 
 
 def shown(pki: Pki, name: str) -> TlsFacts:
-    sent = (pki.der(name),)
+    sent = tuple(map(pki.der, name.split()))
     return VERIFIED.replace(sent=sent, path=sent)
 
 
@@ -736,6 +950,7 @@ def shown(pki: Pki, name: str) -> TlsFacts:
             {"minimum": "1.1", "verify": Verify.CHAIN},
             (Kind.WEAK, "certificate is too weak"),
         ),
+        ("good weak", {"minimum": "1.1"}, (Kind.WEAK, "certificate is too weak")),
         ("weak", {"minimum": "1.1", "verify": Verify.NONE}, None),
         ("weak", {"minimum": "1.2"}, None),
         ("good", {"minimum": "1.1"}, None),
@@ -762,7 +977,7 @@ def test_certificate_pin_and_strength_are_checked(
     else:
         assert isinstance(error, CertificateRejected)
         assert (error.kind, error.message) == refusal
-        assert error.chain == session.tls.sent
+        assert error.tls == session.tls
         assert not session.tls.verified
         assert session.ended is None
         assert stream.sent == [b"(handshake)"]
@@ -789,6 +1004,16 @@ def test_pin_of_certificate_or_key_is_accepted(what: str, pki: Pki) -> None:
     _, error = run_scripted(stream, settings(Security.IMPLICIT, pins=("0" * 64, pin)))
 
     assert error is None
+
+
+def test_capability_list_deviation_is_a_warning() -> None:
+    """RFC 2449 section 5: tolerated, and named."""
+    stream = ScriptedStream(b"+OK\r\n", b"+OK\r\nuser\r\n\r\n.\r\n", b"-ERR\r\n")
+
+    assert run_scripted(stream, STLS)[0].protocol_warnings == [
+        "the capability list has a blank line",
+        "the capability list has a tag in lower case",
+    ]
 
 
 def test_transcript_is_limited() -> None:
@@ -827,6 +1052,34 @@ def test_challenge_too_long_is_garbled(begin: bytes, kind: Kind, message: str) -
     assert (caught.value.kind, caught.value.message) == (kind, message)
 
 
+def test_last_word_of_a_password_is_not_masked() -> None:
+    """A gap in the place of a word would reveal it."""
+    connection, _ = greeted(b"-ERR the mailbox is locked\r\n")
+
+    connection.request(grammar.command(b"PASS", b"my mailbox", Printable("***")))
+
+    assert connection.session.transcript[-1] == "S: -ERR the mailbox is locked"
+
+
+def test_reply_of_a_server_that_has_hung_up_is_read() -> None:
+    """It says why it takes no more commands; another error of the network stays one."""
+
+    class HungUp(ScriptedStream):
+        def send(self, data: bytes) -> None:
+            self.pieces.insert(0, Early(b"-ERR too many errors\r\n"))
+            raise failure
+
+    stream = HungUp(b"+OK\r\n")
+    connection = Connection(stream, PLAIN, Session(Address("192.0.2.1", 110)), Masker().sanitise)
+    read_greeting(connection)
+    failure = lost()
+    assert connection.request(grammar.command(b"STAT")).text == b"too many errors"
+
+    failure = ProbeError(Kind.UNREACHABLE, Printable("no route"))
+    with pytest.raises(ProbeError, match="no route"):
+        connection.request(grammar.command(b"STAT"))
+
+
 def test_proof_echoed_is_masked() -> None:
     """A password can be guessed from a proof, so it is masked, too."""
     connection, _ = greeted(b"-ERR monitor 0123456789abcdef is wrong\r\n")
@@ -839,13 +1092,32 @@ def test_proof_echoed_is_masked() -> None:
     assert connection.session.transcript[-1] == "S: -ERR monitor *** is wrong"
 
 
+@pytest.mark.parametrize(("name", "is_own"), [("good", True), ("expired", False)])
+def test_rejected_certificate_in_the_ca_file_is_remembered(
+    name: str, is_own: bool, pki: Pki, tmp_path: Path
+) -> None:
+    """The user took the certificate of the server for that of its CA."""
+    chain, file = (pki.der("good"), pki.der("weak")), tmp_path / "ca.pem"
+    file.write_text("".join(map(DER_cert_to_PEM_cert, (pki.der(name), chain[1]))))
+    facts = TlsFacts(None, None, chain, (), verified=False, trusted=(b"loaded",))
+    refused = CertificateRejected(Kind.UNTRUSTED, facts, "x")
+
+    session, _ = run_scripted(
+        ScriptedStream(tls=refused), settings(Security.IMPLICIT, ca_file=str(file))
+    )
+
+    assert session.tls is not None
+    assert session.tls.trusted == ((b"loaded", chain[0]) if is_own else (b"loaded",))
+
+
 def test_rejected_certificate_chain_is_kept() -> None:
     """The chain is needed to explain the rejection."""
-    refused = CertificateRejected(Kind.EXPIRED, (b"leaf",), "has expired")
+    facts = TlsFacts(None, None, (b"leaf",), (), verified=False)
+    refused = CertificateRejected(Kind.EXPIRED, facts, "has expired")
     stream = ScriptedStream(tls=refused)
 
     session, error = run_scripted(stream, settings(Security.IMPLICIT, verify=Verify.FULL))
 
     assert error is refused
-    assert session.tls == TlsFacts(None, None, (b"leaf",), (), verified=False)
+    assert session.tls == facts
     assert stream.sent == [b"(handshake)"]
