@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.pki.certificates import Pki
-from tests.servers.network import unshare_mounts
+from tests.servers.network import require_owner_of_root, unshare_mounts
 from tests.servers.scripted_server import PoliteServer, ScriptedServer, dead_port, say, silence
 from tests.support import fake_clock
 from tests.support.command import COMMAND, Run, write_launcher
@@ -560,12 +560,12 @@ FILL = {
 }
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="in a user namespace / belongs to nobody")
 @pytest.mark.parametrize("mount", MOUNTS)
 def test_missing_system_files_do_not_change_the_result(
     mount: str, machine: Machine, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """A bare chroot or a full disk does not matter."""
+    require_owner_of_root()
     base = tmp_path_factory.getbasetemp().resolve()
     # Files that the run needs stay visible below the covered /tmp.
     needed = {base, ROOT.resolve(), Path(sys.prefix).resolve()}
