@@ -142,6 +142,9 @@ def _table() -> tuple[dict[Kind, str], _Hints]:
     return names, found
 
 
+_FROM_HERE = (
+    r"\b(failures|failed|invalid|attempts)\b.* (from|by) (this|your) (ip|host|address|network)\b"
+)
 _LIFT_BLOCK = (
     "the server blocks the address of this machine: lift the block, and exempt this machine from it"
     " (fail2ban: ignoreip)"
@@ -171,6 +174,11 @@ _ABOUT_LOGIN = (
         r"\bapp(lication)?[- ](specific )?password",
         "create an app password for this user, and use it here",
     ),
+    (
+        r"\bweb login\b|\blog ?in (via|with|through|by)( your| a| the)?( web)? browser",
+        "log in once in a browser with this account, or use an app password, or a token"
+        " (--auth xoauth2)",
+    ),
     # hMailServer, MailEnable, Kerio
     (
         r"\b(full|complete) (e-?mail|user ?name|address)",
@@ -180,10 +188,15 @@ _ABOUT_LOGIN = (
     (
         r"\bPOP3?( access| service| protocol)?\b.*\b"
         r"(disabled|off|(not|isn't) (enabled|allowed|permitted|activated|authori[sz]ed))\b"
-        r"|\b(not|isn't) \w+( for| to use)? POP",
+        r"|\b(not|isn't|yet) \w+( \w+)?( for| to use)? POP|\bPOP3?( access)? denied"
+        r"|access rights to this service",
         "enable POP access for this mailbox on the server",
     ),
-    (rf"\b{ADDRESS_BLOCKED}\b", _LIFT_BLOCK),
+    (
+        r"\b(mail ?box|maildrop)( is)? full\b|\bquota\b",
+        "the mailbox is full: delete mail in it, or raise its quota",
+    ),
+    (rf"\b{ADDRESS_BLOCKED}\b|{_FROM_HERE}", _LIFT_BLOCK),
     # Dovecot, Courier, Exchange
     (
         _TOO_MANY,
@@ -193,6 +206,10 @@ _ABOUT_LOGIN = (
 )
 
 _ABOUT_SERVICE = (
+    (
+        r"^is not POP3, looks like (?!TLS)",
+        "another service listens on this port: check -H and -p (POP3 is on 110, with TLS on 995)",
+    ),
     (rf"\b{ADDRESS_BLOCKED}\b|\b(black|block)[- ]?list", _LIFT_BLOCK),
     (_TOO_MANY, "a limit of connections is reached: raise it on the server, or find who uses them"),
     (
@@ -270,12 +287,13 @@ def hint(
     spent = ""
     if kind is Kind.SLOW:
         no_part = (Phase.SMTP, Phase.QUIT)  # of `time`
-        seconds = {each: s for each, s in report.seconds().items() if each not in no_part}
-        whole = sum(seconds.values()) if phase is None else seconds.get(phase, 0.0)
+        seconds = report.seconds()
+        counted = [phase] if phase else [each for each in seconds if each not in no_part]
+        whole = sum(seconds.get(each, 0.0) for each in counted)
         if whole < _FAST_SECONDS:
             return "so short a time depends on the load of this machine: choose another limit"
         if phase is None:
-            phase = max(seconds, key=seconds.__getitem__)
+            phase = max(counted, key=seconds.__getitem__)
             if (kind, phase, None) not in found:
                 spent = f"{seconds[phase]:.3f} of {whole:.3f} s were spent in phase {phase.value}: "
     general = found.get((kind, phase, None), found[kind, None, None])

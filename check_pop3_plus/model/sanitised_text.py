@@ -33,8 +33,8 @@ _READ_LIMIT = 4096
 
 # ECMA-48 control sequences and operating system commands: one `?` for each, not one for the
 # escape byte and a tail of brackets and digits behind it.
-_ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
-_UNPRINTABLE = re.compile(r"[^ -~]")
+_ESCAPE_SEQUENCE = r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"
+_UNPRINTABLE = r"[^ -~]"
 
 # `<` and `>` are replaced by similar characters, because APOP greetings have them. The rest is
 # markup, quoting or expansion to a web page, a shell or Nagios' `printf %b`; `|` begins
@@ -63,7 +63,7 @@ def printable(template: str, *foreign: object) -> Printable:
         return Printable(template)
     shown = [
         each
-        if isinstance(each, Printable)
+        if isinstance(each, (Printable, int))
         else sanitise(each if isinstance(each, bytes) else str(each))
         for each in foreign
     ]
@@ -76,7 +76,7 @@ def visible(foreign: bytes | str) -> str:
         foreign = foreign[:_READ_LIMIT].decode("utf-8", "replace")
     shown = foreign[:_READ_LIMIT].rstrip("\r\n")
     if not (shown.isascii() and shown.isprintable()):
-        shown = _UNPRINTABLE.sub("?", _ESCAPE_SEQUENCE.sub("?", shown))
+        shown = re.sub(_UNPRINTABLE, "?", re.sub(_ESCAPE_SEQUENCE, "?", shown))
     return shown.translate(_REPLACED).strip()
 
 

@@ -44,12 +44,19 @@ _CURES = {
         "--cafile --cacert --ca --ca-cert": "use --ca-file",
         "--capath": "use --ca-path",
         "--string": "use -e or --expect",
+        "--usage -?": "use --help",
         "--json": "use --output json",
         "--prometheus": "use --output prometheus",
     }.items()
     for flag in flags.split()
 }
 """Options of other plugins and tools, without `-` inside where `nearest` would find them."""
+
+MEANT = {
+    **dict.fromkeys(("off", "false", "0", "disable", "disabled", "never"), "none"),
+    **dict.fromkeys(("on", "true", "yes", "1", "strict", "required"), "full"),
+}
+"""What is meant by other values of an option."""
 
 _TAKES_ONE = {
     "--certificate": "one value, WARN,CRIT with a comma and no blank: -D 30,14",
@@ -72,6 +79,22 @@ def nearest(value: str, known: Iterable[str]) -> Printable:
     # One number is never meant for another.
     found = difflib.get_close_matches(wanted, by_word) if re.search("[^0-9.]", wanted) else ()
     return printable("; did you mean {}?", by_word[found[0]]) if found else printable("")
+
+
+_DAYS = {"d": 1, "t": 1, "w": 7, "m": 30, "y": 365}
+"""By the first letter of a unit, also of German Tage."""
+
+
+def days_meant(spec: str) -> Printable:
+    """Return `; did you mean ...?` for thresholds of -D as `30 days` or `2w,1w`, else nothing."""
+    meant = re.sub(
+        r"([0-9]{1,4})([dtwmy])[a-z]*",
+        lambda found: f"{int(found[1]) * _DAYS[found[2]]}d",
+        spec.lower().replace(" ", "").strip(",-"),
+    )
+    meant = re.sub("(?<=[0-9])h[a-z]+", "h", meant)
+    is_valid = re.fullmatch("[0-9]+[dh%]?(,[0-9]+[dh%]?)?", meant)
+    return printable("; did you mean {}?", meant) if is_valid else printable("")
 
 
 # --- arguments -------------------------------------------------------------------------------

@@ -82,7 +82,10 @@ def settings(given: Given) -> Settings:
         login=login,
         limits=limits,
         thresholds=thresholds,
-        expect=Expectation(tuple(given.get("--expect", ())), "--all" in given),
+        expect=Expectation(
+            tuple(validators.not_empty(text, "--expect") for text in given.get("--expect", ())),
+            "--all" in given,
+        ),
         assertions=_assertions(given, security),
         round_trip=_round_trip(given, target, tls),
         states=states,
@@ -323,6 +326,8 @@ def _states(given: Given) -> dict[str, State]:
             from check_pop3_plus.options import mistakes
 
             near = mistakes.nearest(name, known)
+            if state_name in known:
+                near = printable("; did you mean {}={}?", state_name, name)
             raise UsageError("invalid --state: unknown kind of failure {}{}", shown(name), near)
         states[name] = validators.state(state_name, "--state")
     return states

@@ -38,6 +38,8 @@ def _of_ini(value: str) -> str:
     """Return what is often wrong with a value, above all in an INI file, apart from its meaning."""
     if "$" in value:
         return " (unresolved macro?)"
+    if re.search(r"\s--?[A-Za-z]", value):
+        return "; another option in the same argument?"
     if re.search(r"(^|\s)[#;]", value):
         return "; in an INI file a comment needs a line of its own"
     if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
@@ -56,8 +58,16 @@ def check_choice(value: str, option: str, choices: Sequence[str]) -> None:
         from check_pop3_plus.options import mistakes
 
         known = printable(", ".join(choices))
-        near = mistakes.nearest(value, choices)
+        meant = mistakes.MEANT.get(value.lower())
+        near = mistakes.nearest(meant if meant and meant in choices else value, choices)
         raise invalid(option, value, "must be one of {}{}", known, near)
+
+
+def not_empty(value: str, option: str) -> str:
+    """Return a text that is not empty: every greeting would contain that."""
+    if not value:
+        raise UsageError("invalid {}: empty (an unset variable or macro?)", option)
+    return value
 
 
 # --- texts and numbers -----------------------------------------------------------------------
@@ -366,6 +376,7 @@ def _range(form: str, units: Mapping[str, int]) -> Callable[[str, str], str]:
             advice = form + ("" if units else _without_unit(spec))
             if re.fullmatch(f"{_NUMBER},{_NUMBER}", spec):
                 advice += "; WARN and CRIT are two options"
+            advice += _of_ini(spec)
             raise UsageError("invalid range for {}: {}; must be as " + advice, option, shown(spec))
         start, end = matched["start"], matched["end"]
         if end is not None and start != "~" and float(start or 0) > float(end):
@@ -414,8 +425,10 @@ def _remaining(text: str, spec: str, option: str) -> Remaining:
         number = part.removesuffix(unit)
         field, divisor = _REMAINING[unit]
         if not _is_decimal(number) or field in limits:
-            reason = "must be WARN[,CRIT], each as 60, 60d, 12h, 33% or 30d/33%"
-            raise invalid(option, spec, reason)
+            from check_pop3_plus.options import mistakes
+
+            reason = "must be WARN[,CRIT], each as 60, 60d, 12h, 33% or 30d/33%{}"
+            raise invalid(option, spec, reason, mistakes.days_meant(spec))
         limits[field] = float(number) / divisor
     if limits.get("share", 0) > 1:
         raise invalid(option, spec, "must not be more than 100%")

@@ -49,7 +49,8 @@ _ACCOUNT_CLOSED = (
 # "Plain-text login disabled" is not about a user, nor is a command that is disabled.
 _NAMED_METHOD = rb"(user/pass|plain|login|basic|password|legacy|apop|cram-md5) auth\w*"
 _ABOUT_METHOD = (
-    rb"tls|ssl|(plain|clear)[- ]?text|encrypt\w*|commands?|mechanisms?|methods?|verb"
+    rb"tls|ssl|(plain|clear)[- ]?text|encrypt\w*|insecure|unsecured?"
+    rb"|commands?|mechanisms?|methods?|verb"
     rb"|" + _NAMED_METHOD + rb"|or( \w+){0,4} (locked|disabled|suspended|blocked)"
     rb"|will be \w+( \w+)? (after|if)"
 )
@@ -61,9 +62,13 @@ _REQUIRED = (
 )
 _CANNOT = rb"(cannot|can ?not|can't|couldn't|(could|can) not|unable to|failed to)( \w+)?"
 _NOT_SUPPORTED = (
-    rb"not (implemented|supported|recogni[sz]ed|understood|available|allowed|enabled|known)"
+    rb"(not|no longer) (implemented|supported|recogni[sz]ed|understood|available|allowed|enabled"
+    rb"|known|accepted)"
 )
-_UNKNOWN = rb"unknown|invalid|not valid|bad|unrecogni[sz]ed|unsupported|unimplemented|disabled"
+_UNKNOWN = (
+    rb"unknown|no such|unexpected|invalid|not valid|bad|unrecogni[sz]ed|unsupported|unimplemented"
+    rb"|disabled"
+)
 _METHOD = rb"commands?|mechanisms?|methods?|verbs?|auth(entication)? (type|scheme)"
 
 TABLE = (
@@ -107,7 +112,8 @@ TABLE = (
         (
             rb"(mailbox|maildrop|mail ?drop)( \w+){0,2} (in[ -]use|used by|busy|opened by)"
             rb"|already (connected|logged[ -]?(in|on))|(concurrent|exclusive) access"
-            rb"|another( \w+)? (process|session|client|connection|program)|only one session",
+            rb"|another( \w+)? (process|session|client|connection|program)"
+            rb"|only (one|1) (session|connection|login)|already have( \w+){1,3} (open|active)",
         ),
         _WRONG + rb"|not in use",
     ),
@@ -133,13 +139,14 @@ TABLE = (
         ),
         _WRONG,
     ),
-    # Courier, Mailu, Dovecot's older versions, Gmail; not "TLS 1.2 or later"
+    # Courier, Mailu, Dovecot's older versions, Gmail
     Words(
         Kind.TEMPORARY,
         (
             rb"temporar(y|ily)(?! passw| file| dir)|(server|system)( is)?( too)? busy"
-            rb"|overloaded|load( \w+)?( is)? too high"
-            rb"|(?<!or )later(?! version)|shutting down|restarting",
+            rb"|overloaded|load( \w+)?( is)? too high|(shutting|going) down|restarting"
+            # not "TLS 1.2 or later", nor Dutch, which has the word
+            rb"|(try|retry|again|back|come|please)( \w+){0,3} later|later (again|please)",
         ),
         _WRONG,
     ),
@@ -149,6 +156,8 @@ TABLE = (
         Kind.BACKEND,
         (
             rb"internal( \w+){0,2} (error|failure|problem)|(un|not )available|unreachable"
+            rb"|" + _CANNOT + rb"( (?!mailbox)[\w-]+){0,3} (ldap|database|directory|(my)?sql)"
+            rb"|authenticated but not connected|licen[cs]e( \w+)? (exceeded|expired|limit)"
             rb"|" + _CANNOT + rb" (contact|connect|reach|write|allocate|fork|retrieve)(?! from)"
             rb"|no( \w+)? space|out of memory|disk( is)? full|back[ -]?end|i/?o error|read-only"
             rb"|fork failed|too many open files|offline|stale|not mounted|connection refused\W*\Z"
@@ -165,7 +174,7 @@ TABLE = (
         Kind.CLIENT_CERTIFICATE,
         (
             rb"(certificate|cert)s?",
-            rb"requir(e|es|ed)|errors?|(in)?valid|need(s|ed)?|no|not|expired|missing|verif\w+",
+            rb"requir(e|es|ed)|errors?|(in)?valid|need(s|ed)?|no|not|expired|revoked|missing|verif\w+",
         ),
         _WRONG,
     ),
@@ -177,7 +186,7 @@ TABLE = (
     ),
     Words(
         Kind.CLEARTEXT_REFUSED,
-        (rb"(not|non)[ -](secured?|encrypted)|non[ -]?(tls|ssl)|insecure|unencrypted",),
+        (rb"(not|non)[ -](secured?|encrypted)|non[ -]?(tls|ssl)|insecure|unsecured?|unencrypted",),
         _WRONG + rb"|(insecure|not secure) passw\w*|passw\w*( \w+)? (insecure|not secure)",
     ),
     Words(
@@ -202,12 +211,15 @@ TABLE = (
             rb"|syntax error",
         ),
     ),
-    # Not about the password either: POP access of a user, the address of this machine
+    # Not about the password either: POP access of a user, the address of this machine, a quota
     Words(
         Kind.LOGIN_REFUSED,
         (
-            rb"pop3?( access| service| protocol)?( is| was)? not \w+|not \w+( \w+)? pop3?"
-            rb"|(ip|host|country|network)( \w+){0,3} not (allowed|authori[sz]ed|permitted)",
+            rb"pop3?(/imap)?( access| service| protocol)?( is| was)? (not|denied|disabled|off)"
+            rb"|(not|yet)( \w+){1,3} pop3?|access rights to this service"
+            rb"|(ip|host|country|network)( \w+){0,3} not (allowed|authori[sz]ed|permitted)"
+            rb"|not (allowed|authori[sz]ed|permitted) from"
+            rb"|(mail ?box|maildrop)( is)? full|over( \w+)? quota|quota( \w+)? exceeded",
         ),
         _WRONG,
     ),
@@ -251,9 +263,9 @@ def login_kind(
     or of a locked account. `may_demand_tls` is False inside TLS, unless STLS is still offered:
     TLS then ends in front of the server.
     """
-    coded = kind_of_code(reply.code)
+    coded = _kind_of_code(reply)
     if coded is Kind.CREDENTIALS:
-        worded = _kind_of_words(blanked(reply.text, names), may_demand_tls)
+        worded = _kind_of_words(reply, names, may_demand_tls)
         about_tls = (Kind.CLEARTEXT_REFUSED, Kind.CLIENT_CERTIFICATE)
         return worded if worded in (*about_tls, Kind.LOCKED_OUT) else coded
     if coded:
@@ -262,12 +274,12 @@ def login_kind(
         if not command.before_secret:
             return Kind.CREDENTIALS
         return Kind.NO_MECHANISM if command.is_auth else Kind.LOGIN_REFUSED
-    return _kind_of_words(blanked(reply.text, names), may_demand_tls)
+    return _kind_of_words(reply, names, may_demand_tls)
 
 
 def demands_tls(reply: Reply, names: Iterable[bytes] = ()) -> bool:
     """Return whether the words of a refused login demand TLS, whatever its response code is."""
-    words = _kind_of_words(blanked(reply.text, names), may_demand_tls=True)
+    words = _kind_of_words(reply, names, may_demand_tls=True)
     return words is Kind.CLEARTEXT_REFUSED
 
 
@@ -276,13 +288,13 @@ def promises_right_password(reply: Reply) -> bool:
 
     Words do not: in a language that is unknown here they most often say "wrong password".
     """
-    return kind_of_code(reply.code) in (Kind.IN_USE, Kind.TEMPORARY)
+    return _kind_of_code(reply) in (Kind.IN_USE, Kind.TEMPORARY)
 
 
 def stat_kind(reply: Reply, names: Iterable[bytes] = ()) -> Kind:
     """Return the kind of a refused STAT: the login is withdrawn, or the mailbox is unreadable."""
-    coded = kind_of_code(reply.code)
-    kind = coded or _kind_of_words(blanked(reply.text, names), may_demand_tls=False)
+    coded = _kind_of_code(reply)
+    kind = coded or _kind_of_words(reply, names, may_demand_tls=False)
     return kind if coded or kind in _ABOUT_STAT else Kind.MAILBOX
 
 
@@ -293,21 +305,21 @@ def service_kind(reply: Reply, names: Iterable[bytes] = ()) -> Kind:
     a client certificate by `No required SSL certificate` and `The SSL certificate error`.
     """
     if is_of_system(reply):
-        is_temporary = kind_of_code(reply.code) is Kind.TEMPORARY
+        is_temporary = _kind_of_code(reply) is Kind.TEMPORARY
         return Kind.GREETING_TEMPORARY if is_temporary else Kind.GREETING
-    worded = _kind_of_words(blanked(reply.text, names), may_demand_tls=False)
+    worded = _kind_of_words(reply, names, may_demand_tls=False)
     return _ABOUT_SERVICE.get(worded, Kind.GREETING)
 
 
 def is_of_system(reply: Reply) -> bool:
     """Return whether a response code says that the system has a problem (RFC 3206 section 4)."""
-    return kind_of_code(reply.code) in (Kind.TEMPORARY, Kind.PERMANENT)
+    return _kind_of_code(reply) in (Kind.TEMPORARY, Kind.PERMANENT)
 
 
-def kind_of_code(code: str | None) -> Kind | None:
+def _kind_of_code(reply: Reply) -> Kind | None:
     """Return the kind of a response code, or None; codes are hierarchical (RFC 2449 section 8)."""
     for prefix, kind in _BY_CODE:
-        if f"{code}/".startswith(f"{prefix}/"):
+        if f"{reply.code}/".startswith(f"{prefix}/"):
             return kind
     return None
 
@@ -320,8 +332,9 @@ def blanked(text: bytes, names: Iterable[bytes] = ()) -> bytes:
     return text
 
 
-def _kind_of_words(text: bytes, may_demand_tls: bool) -> Kind:
+def _kind_of_words(reply: Reply, names: Iterable[bytes], may_demand_tls: bool) -> Kind:
     """Return the kind of the first class of phrases that fits."""
+    text = blanked(reply.text, names)
 
     def has(pattern: bytes) -> bool:
         return bool(re.search(rb"\b(?:" + pattern + rb")\b", text, re.I | re.S))

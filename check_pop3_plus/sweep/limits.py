@@ -41,12 +41,17 @@ def _allowed(wanted: int) -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
+def is_memory_limited() -> bool:
+    """Return whether the process may run out of memory before the machine does."""
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
 def load_while_there_is_memory() -> None:
     """Load cryptography before the threads start, where memory is limited.
 
     It aborts the process when it runs out of memory while it is loaded.
     """
-    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+    if is_memory_limited():
         from check_pop3_plus.certificate import reader
 
         with suppress(ImportError, MemoryError):  # reported by the checks that need it

@@ -143,17 +143,25 @@ class Run:
         Not all at once: busy threads contend for the GIL, and a sweep of fast servers then costs
         half as much again.
         """
-        while self._needs_threads() and Clock() >= self._hold_until:
-            for _ in range(min(max(1, self._threads), self._jobs - self._threads)):
-                self._count_threads(1)
-                if not self._start(self._work):
-                    self._count_threads(-1)
-                    break
-            before = time.process_time() - _PACE_SECONDS
-            while time.process_time() - before > _PACE_SECONDS * _BUSY and self._needs_threads():
-                before = time.process_time()
-                time.sleep(_PACE_SECONDS)
-        self._is_adding = False
+        try:
+            while self._needs_threads() and Clock() >= self._hold_until:
+                for _ in range(min(max(1, self._threads), self._jobs - self._threads)):
+                    self._count_threads(1)
+                    if not self._start(self._work):
+                        self._count_threads(-1)
+                        break
+                self._pace()
+        except MemoryError:
+            self._hold("no memory to start a thread")
+        finally:
+            self._is_adding = False
+
+    def _pace(self) -> None:
+        """Wait until the process is mostly idle."""
+        before = time.process_time() - _PACE_SECONDS
+        while time.process_time() - before > _PACE_SECONDS * _BUSY and self._needs_threads():
+            before = time.process_time()
+            time.sleep(_PACE_SECONDS)
 
     def _count_threads(self, change: int) -> None:
         with self._lock:
@@ -177,8 +185,10 @@ class Run:
 
         Then fewer threads are left, which need less, until more can be started again.
         """
+        task: Task | None = None
         try:
             while self._deadline.left():
+                task = None
                 task = self._queue.next()
                 if task is None:
                     return
@@ -199,7 +209,9 @@ class Run:
                 outcome = outcome.replace(began=began, ended=time.time())
                 self._done.append((outcome, sanitise))
         except MemoryError:
-            self._hold("no memory to read a section")
+            self._hold("no memory for a service")
+            if task:  # not done, whatever it lacked memory for
+                self._queue.put_back(task, is_due=False)
         finally:
             self._count_threads(-1)
             end_helper()
@@ -236,4 +248,7 @@ class Run:
             raise
         except BaseException as error:
             verdict = of_error(error).replace(is_repeatable=settings.login is None)
+            # A C function that lacks memory may raise SystemError, RuntimeError, anything.
+            if limits.is_memory_limited():
+                verdict = verdict.replace(shortage=verdict.shortage or verdict.status)
         return Outcome(service, verdict)

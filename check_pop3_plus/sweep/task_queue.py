@@ -9,7 +9,7 @@ to it, and opens one connection after another.
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from check_pop3_plus.model.failures import ProbeError
 from check_pop3_plus.model.report import Address
@@ -20,6 +20,9 @@ from check_pop3_plus.sweep.services import Builder, Service
 
 _READ_AHEAD = 32
 """Sections parsed in one batch."""
+
+_SPREAD = 64
+"""Services of one pass through the file; smaller sweeps keep its order."""
 
 
 class PlaceFull(Exception):
@@ -50,7 +53,7 @@ class TaskQueue:
     """
 
     def __init__(self, services: list[Service], jobs_per_address: int) -> None:
-        self._waiting = deque(map(Task, services))
+        self._waiting = deque(map(Task, _spread(services)))
         self._ready: deque[Task] = deque()
         self._parked: dict[Place, deque[Task]] = {}
         self._builder = Builder()
@@ -136,6 +139,16 @@ class TaskQueue:
         waiting = self._parked.get(place) if place is not None else None
         if waiting:
             self._ready.appendleft(waiting.popleft())
+
+
+def _spread(services: list[Service]) -> Iterator[Service]:
+    """Yield all services of a large sweep, each time going through the whole file.
+
+    Servers that are down often stand together; they would be waited for with nothing else to do.
+    """
+    step = max(1, len(services) // _SPREAD)
+    for first in range(step):
+        yield from services[first::step]
 
 
 def name_of(settings: Settings) -> str:

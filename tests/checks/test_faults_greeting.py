@@ -202,3 +202,12 @@ def test_greeting_of_tls_port_times_out_with_hint(mode: str, pki: Pki) -> None:
 
     assert kinds(done) == ["timeout"]
     assert server.received == b""
+
+
+def test_refused_service_has_no_note_about_quit() -> None:
+    """A server that refuses service closes the connection; QUIT says nothing more about it."""
+    with ScriptedServer([say(b"-ERR too many connections\r\n"), drop()]) as server:
+        done = check(server)
+
+    assert kinds(done) == ["greeting-temporary"]
+    assert "QUIT" not in done.out

@@ -103,7 +103,8 @@ def test_hint_about_a_slow_session_fits_the_longest_phase(phase: Phase, words: s
         (((Phase.STAT, 0.009), (Phase.LOGIN, 3.0)), Phase.STAT, "so short a time depends on"),
         (((Phase.STAT, 0.004), (Phase.LOGIN, 0.005)), None, "so short a time depends on"),
         (((Phase.STAT, 0.006), (Phase.CONNECT, 0.005)), None, "0.006 of 0.011 s"),
-        (((Phase.STAT, 0.02), (Phase.SMTP, 9.0)), None, "0.020 of 0.020 s"),
+        (((Phase.STAT, 0.02), (Phase.SMTP, 9.0), (Phase.QUIT, 9.0)), None, "0.020 of 0.020 s"),
+        (((Phase.STAT, 0.02), (Phase.SMTP, 9.0)), Phase.SMTP, "check the load and the log"),
         ((), None, "so short a time depends on"),
     ],
 )
@@ -112,7 +113,7 @@ def test_hint_about_a_slow_phase_fits_the_limit_that_was_exceeded(
 ) -> None:
     """A phase with a limit of its own counts, not the longest; no advice follows from a tiny time.
 
-    SMTP is not part of the response time.
+    SMTP and QUIT are not part of the response time.
     """
     about = report(*(Lap(each, seconds, ok=True) for each, seconds in laps))
 
@@ -182,6 +183,16 @@ def test_wrong_port_names_the_option_of_a_standard_port(
         (Phase.LOGIN, "user x is locked out: your IP address has been banned", "ignoreip"),
         (Phase.LOGIN, "login of x refused: POP access not permitted", "enable POP access"),
         (Phase.LOGIN, "login of x refused: account does not include POP access", "enable POP"),
+        (Phase.LOGIN, "login of x refused: yet to enable POP access", "enable POP access"),
+        (Phase.LOGIN, "login of x refused: POP3 access denied for account", "enable POP access"),
+        (Phase.LOGIN, "login of x refused: no access rights to this service", "enable POP"),
+        (Phase.LOGIN, "login of x refused: Mailbox full, login refused", "raise its quota"),
+        (Phase.STAT, "cannot read the mailbox: Disk quota exceeded", "raise its quota"),
+        (Phase.LOGIN, "user x is locked out: Too many failures from this address", "ignoreip"),
+        (Phase.LOGIN, "login of x rejected: [AUTH] Web login required: x", "log in once in a"),
+        (Phase.LOGIN, "login of x rejected: please log in via your web browser", "log in once"),
+        (Phase.GREETING, "is not POP3, looks like SSH: SSH-2.0-x", "check -H and -p"),
+        (Phase.GREETING, "refuses service: Your IP address 192.0.2.1 is blocked", "ignoreip"),
         (Phase.GREETING, "refuses service: your host is blocked", "ignoreip"),
         (Phase.GREETING, "refuses service: you are on a blacklist", "ignoreip"),
         (Phase.GREETING, "refuses service: too many connections", "limit of connections"),

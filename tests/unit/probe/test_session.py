@@ -11,7 +11,6 @@ import pytest
 from check_pop3_plus.certificate import reader
 from check_pop3_plus.model import sanitised_text
 from check_pop3_plus.model.failures import (
-    CertificateRejected,
     DeadlineExceeded,
     Kind,
     Phase,
@@ -30,6 +29,7 @@ from check_pop3_plus.model.settings import (
     Verify,
 )
 from check_pop3_plus.net.tls import context
+from check_pop3_plus.net.tls_errors import CertificateRejected
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.pop3 import grammar
 from check_pop3_plus.probe import connection as connection_module
@@ -1011,7 +1011,7 @@ def test_certificate_pin_and_strength_are_checked(
     else:
         assert isinstance(error, CertificateRejected)
         assert (error.kind, error.message) == refusal
-        assert error.chain == session.tls.sent
+        assert error.tls == session.tls
         assert not session.tls.verified
         assert session.ended is None
         assert stream.sent == [b"(handshake)"]
@@ -1133,7 +1133,8 @@ def test_rejected_certificate_in_the_ca_file_is_remembered(
     """The user took the certificate of the server for that of its CA."""
     chain, file = (pki.der("good"), pki.der("weak")), tmp_path / "ca.pem"
     file.write_text("".join(map(DER_cert_to_PEM_cert, (pki.der(name), chain[1]))))
-    refused = CertificateRejected(Kind.UNTRUSTED, chain, "x", trusted=(b"loaded",))
+    facts = TlsFacts(None, None, chain, (), verified=False, trusted=(b"loaded",))
+    refused = CertificateRejected(Kind.UNTRUSTED, facts, "x")
 
     session, _ = run_scripted(
         ScriptedStream(tls=refused), settings(Security.IMPLICIT, ca_file=str(file))
@@ -1145,11 +1146,12 @@ def test_rejected_certificate_in_the_ca_file_is_remembered(
 
 def test_rejected_certificate_chain_is_kept() -> None:
     """The chain is needed to explain the rejection."""
-    refused = CertificateRejected(Kind.EXPIRED, (b"leaf",), "has expired")
+    facts = TlsFacts(None, None, (b"leaf",), (), verified=False)
+    refused = CertificateRejected(Kind.EXPIRED, facts, "has expired")
     stream = ScriptedStream(tls=refused)
 
     session, error = run_scripted(stream, settings(Security.IMPLICIT, verify=Verify.FULL))
 
     assert error is refused
-    assert session.tls == TlsFacts(None, None, (b"leaf",), (), verified=False)
+    assert session.tls == facts
     assert stream.sent == [b"(handshake)"]

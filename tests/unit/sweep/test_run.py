@@ -73,6 +73,39 @@ def test_service_that_lacked_resources_is_tried_again(
     assert len({id(each) for each in checks.prerequisites}) == 1
 
 
+@pytest.mark.parametrize("error", [SystemError(), RuntimeError("can't allocate lock")])
+def test_unexpected_error_where_memory_is_limited_is_a_shortage(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C functions that lack memory raise other errors than MemoryError."""
+    monkeypatch.setattr(limits, "is_memory_limited", lambda: True)
+
+    [outcome] = swept(Checks(error, FINE), tmp_path, monkeypatch)
+    assert outcome.verdict is FINE
+
+    [outcome] = swept(Checks(*[error] * 3), tmp_path, monkeypatch)
+    assert outcome.verdict.shortage.startswith(f"bug: internal error ({type(error).__name__}); ")
+
+
+@pytest.mark.parametrize("name", ["_check", "_pace"])
+def test_thread_that_lacks_memory_loses_no_service(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its service is queued again, and another thread is started."""
+    ordinary, lacks = getattr(sweep_run.Run, name), [MemoryError()] * 2
+
+    def lacking(*arguments: object) -> object:
+        if lacks:
+            raise lacks.pop()
+        return ordinary(*arguments)
+
+    monkeypatch.setattr(sweep_run.Run, name, lacking)
+
+    outcomes = swept(Checks(FINE, FINE, FINE), tmp_path, monkeypatch, "[a!b]\n[c!d]\n[e!f]\n")
+
+    assert len(outcomes) == 3
+
+
 def test_service_that_lacks_resources_alone_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,13 +67,16 @@ def test_verdict_orders_lines_by_state_first() -> None:
 
 
 def test_line_of_a_service_has_what_line_1_has_not() -> None:
-    """Attempts and an insecure login, and the place, unless the name has the host."""
+    """Attempts and an insecure login, and the place, unless the name has the host.
+
+    The stop of a quote gives way to the punctuation behind it.
+    """
     failed = ("3 of 3 attempts failed", "cleartext login")
     outcomes = [
         Outcome(
             service,
             Verdict(
-                state, f"{state.name} x", remarks=remarks, place=f"{host}:1", host=host
+                state, f"{state.name} x.", remarks=remarks, place=f"{host}:1", host=host
             ).replace(advice=(Advice("kind: y", (f"try: {state.name} {host}",)),)),
         )
         for state in (State.CRITICAL, State.WARNING)

@@ -57,6 +57,16 @@ def test_next_passes_a_busy_address_and_comes_back_to_it_first() -> None:
     assert not queue.is_waiting()
 
 
+def test_next_of_large_sweep_goes_through_the_whole_file_each_time() -> None:
+    """Neighbours, which may all be down, are not checked together; no service is left out."""
+    names = [f"s{number}" for number in range(1000)]
+    order = all_due(queue_of(*(f"{name} {name}" for name in names))).split()
+
+    assert sorted(order) == sorted(names)
+    assert order[:3] == ["s0", "s15", "s30"]
+    assert {names.index(name) // 100 for name in order[:67]} == set(range(10))
+
+
 def test_next_after_the_last_has_left_is_none() -> None:
     """The queue is empty, and its places are free."""
     queue = queue_of("a one", "b one")
