@@ -866,6 +866,40 @@ def test_capa_refused_because_of_load_explains_a_closed_connection() -> None:
     assert [each.text for each in session.notes] == [f"server {BUSY}"]
 
 
+def test_headers_are_read_up_to_64_kib_and_not_shown() -> None:
+    """Anyone can send a message with more; its rest is skipped (RFC 1939 section 7)."""
+    connection, _ = greeted(b"..a\r\n" + b"x" * 62 + b"\r\n", b"y\r\n.\r\n")
+    greeted_at = connection.session.ended
+    assert connection.read_headers() == (b".a", b"x" * 62, b"y")
+    assert connection.session.transcript == ["S: +OK", "S: (headers, not shown)"]
+    assert connection.is_usable
+    assert connection.session.ended is not None
+    assert greeted_at is not None
+    assert connection.session.ended > greeted_at
+
+    connection, _ = greeted((b"x" * 62 + b"\r\n") * 1024 + b"y\r\n.\r\n")
+    assert connection.read_headers() == (b"x" * 62,) * 1024
+
+
+def test_headers_of_each_message_have_a_limit_of_their_own() -> None:
+    """A mailbox of many messages is no endless reply, one message may be."""
+    message = (b"x" * 1022 + b"\r\n") * 600
+    connection, _ = greeted(*[message, b".\r\n"] * 2, message, message)
+
+    assert len(connection.read_headers()) == len(connection.read_headers()) == 64
+    with pytest.raises(ProbeError, match="sends without end"):
+        connection.read_headers()
+
+
+def test_headers_cut_off_end_the_session() -> None:
+    """No QUIT is sent inside a reply."""
+    connection, _ = greeted(b"From: y\r\n")
+
+    with pytest.raises(ProbeError, match=r"closed the connection in the middle of a reply"):
+        connection.read_headers()
+    assert not connection.is_usable
+
+
 @pytest.mark.parametrize(
     ("data", "shown"),
     [(b"+OK\r\n", "+OK"), (b"Subject: x\r\n", "(not shown, may be of a message)")],
