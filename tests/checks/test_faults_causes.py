@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,7 @@ def test_large_certificate_lost_is_the_likely_cause(mode: str, net: Network, pki
     assert kinds(done) == ["timeout"]
 
 
+@pytest.mark.skipif(not shutil.which("ping"), reason="iputils-ping is not installed")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.fault(94)
 def test_rejection_by_icmp_with_a_ping_answer_is_a_packet_filter(

@@ -689,7 +689,10 @@ def test_translated_refusal_of_what_the_local_policy_leaves_is_config(
     """Fault 77: no server takes this ClientHello; but not every error is a refusal of it."""
     tls_socket = socket_with(True, get_unverified_chain=[])
     tls_socket.context.check_hostname = True
-    tls_socket.context.set_ecdh_curve("X448")
+    try:
+        tls_socket.context.set_ecdh_curve("X448")
+    except ssl.SSLError:
+        pytest.skip("this Python knows no X448, as 3.11.2 of Debian 12")
     error = translated(ssl_error(reason), tls_socket)
 
     assert (error.kind is Kind.CONFIG) is is_local
