@@ -1126,6 +1126,13 @@ def test_proof_echoed_is_masked() -> None:
     assert connection.session.transcript[-1] == "S: -ERR monitor *** is wrong"
 
 
+def test_response_empty_is_sent() -> None:
+    """RFC 5034 section 4: the answer to the error of a token."""
+    connection, _ = greeted(b"-ERR no\r\n")
+
+    assert not connection.request(grammar.Command(b"\r\n", Printable("***"), is_auth=True)).ok
+
+
 @pytest.mark.parametrize(("name", "is_own"), [("good", True), ("expired", False)])
 def test_rejected_certificate_in_the_ca_file_is_remembered(
     name: str, is_own: bool, pki: Pki, tmp_path: Path
