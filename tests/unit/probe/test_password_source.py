@@ -82,6 +82,10 @@ def test_file_mode_too_open_is_refused(file: Path, mode: int) -> None:
         (b"s3cret\x7f", "has control characters in its first line"),
         (b"s3cret\rx", "has control characters in its first line"),
         (b"x" * 4097, "is longer than 4096 bytes"),
+        *(
+            (mark + b"x", "begins with a byte order mark (BOM); save it as UTF-8 without")
+            for mark in (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+        ),
     ],
 )
 def test_file_unusable_content_is_refused(file: Path, content: bytes, reason: str) -> None:
@@ -219,6 +223,23 @@ def test_variable_impossible_name_is_refused(name: str) -> None:
         refused(env=name)
         == "--password-env needs the name of an environment variable, not its value"
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("echo a\0b", "cannot be run: invalid command line"),
+        ("false -c 'one | two'", "failed with exit code 1"),
+        (
+            "false | two",
+            "failed with exit code 1; it runs without a shell: put pipes, redirections and"
+            " variables into a script",
+        ),
+    ],
+)
+def test_command_that_fails_was_perhaps_meant_for_a_shell(command: str, reason: str) -> None:
+    """One that starts a shell of its own was not."""
+    assert refused(command=command) == f"password command {reason}"
 
 
 def test_no_source_is_refused() -> None:
