@@ -20,7 +20,7 @@ _LONGEST_FIELD = 4096
 
 def fields(lines: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
     """Yield name, in lower case, and unfolded value of each field (RFC 5322 section 2.2)."""
-    name, parts = b"", [b""]
+    name, parts = b"", list[bytes]()
     for line in lines:
         if line[:1] in (b" ", b"\t"):
             parts.append(line)
