@@ -14,7 +14,7 @@ from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.check.default_states import (
     ABOUT_DATES,
     KindContext,
-    is_clock_plausible,
+    has_plausible_clock,
     report_of,
     settings_of,
 )
@@ -58,7 +58,7 @@ class CertificateContext(KindContext):
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         chain: Chain = metric.value.fact
-        if not is_clock_plausible(report_of(resource).now):
+        if not has_plausible_clock(resource):
             return self.result(Kind.CONFIG, metric)
         if chain.leaf is None:
             return self.result(Kind.CERTIFICATE_UNREADABLE, metric)
@@ -99,7 +99,7 @@ class ChainContext(CertificateContext):
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         chain: Chain = metric.value.fact
         ending = chain.first_issuer_to_end
-        if chain.leaf is None or ending is None or not is_clock_plausible(report_of(resource).now):
+        if chain.leaf is None or ending is None or not has_plausible_clock(resource):
             return self.fine(metric)
         return self.by_dates(ending, chain.leaf, metric, resource)
 

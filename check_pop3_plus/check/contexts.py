@@ -15,7 +15,7 @@ from check_pop3_plus.check.default_states import (
     ABOUT_DATES,
     POLICIES,
     KindContext,
-    is_clock_plausible,
+    has_plausible_clock,
     report_of,
     settings_of,
 )
@@ -37,7 +37,7 @@ class FailureContext(KindContext):
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         failure: Failure = metric.value.fact
         kind = failure.kind
-        if kind in ABOUT_DATES and not is_clock_plausible(report_of(resource).now):
+        if kind in ABOUT_DATES and not has_plausible_clock(resource):
             kind = Kind.CONFIG
         session = metric.value.session
         if _is_outvoted(failure, session, report_of(resource), settings_of(resource)):
@@ -104,7 +104,7 @@ class DatesContext(KindContext):
 
     def evaluate(self, metric: Metric, resource: Resource) -> Result:
         dates: MessageDates = metric.value.fact
-        if dates.read and not is_clock_plausible(report_of(resource).now):
+        if dates.read and not has_plausible_clock(resource):
             return self.result(Kind.CONFIG, metric)
         # An empty mailbox has nothing that waits to be fetched.
         is_wanted = dates.read > 0 or settings_of(resource).thresholds.newest != _ANY

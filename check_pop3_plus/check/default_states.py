@@ -6,15 +6,12 @@ The messages are made in `summary`.
 import nagiosplugin
 from nagiosplugin import Metric, Resource, Result
 
-from check_pop3_plus import RELEASED, TYPE_CHECKING
+from check_pop3_plus import RELEASED
 from check_pop3_plus.check.verdict import Figure
 from check_pop3_plus.model.failures import Kind
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.settings import Settings, State
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 OK, WARNING, CRITICAL, UNKNOWN = State.OK, State.WARNING, State.CRITICAL, State.UNKNOWN
 
@@ -143,9 +140,9 @@ class KindContext(nagiosplugin.Context):
         return None
 
 
-def is_clock_plausible(now: "datetime") -> bool:
+def has_plausible_clock(resource: Resource) -> bool:
     """Return whether the local clock is not before the day this version was released."""
-    return now.isoformat() >= RELEASED
+    return report_of(resource).now.isoformat() >= RELEASED
 
 
 def report_of(resource: Resource) -> Report:

@@ -37,6 +37,9 @@ from check_pop3_plus.support.programs import Programs
 
 if TYPE_CHECKING:
     import ssl
+    from typing import TypeVar
+
+    _T = TypeVar("_T")
 
 VERSIONS = ("1.0", "1.1", "1.2", "1.3")
 
@@ -86,12 +89,18 @@ class Surroundings:
             sessions.append(connection.session)
             work(connection)
 
-        failure = None
-        try:
-            side_probes.on_separate_connection(address, self.prerequisites, limit, record)
-        except ProbeError as error:
-            failure = error.failure()
+        where = (address, self.prerequisites, limit)
+        _, failure, _ = _tried(lambda: side_probes.on_separate_connection(*where, record))
         return sessions[-1], failure
+
+
+def _tried(work: "Callable[[], _T]") -> "tuple[_T | None, Failure | None, float]":
+    """Return what work returned, or the failure that it ended with, and the seconds it took."""
+    began = Clock()
+    try:
+        return work(), None, Clock() - began
+    except ProbeError as error:
+        return None, error.failure(), Clock() - began
 
 
 # --- names -----------------------------------------------------------------------------------
@@ -104,13 +113,9 @@ def lookups(around: Surroundings) -> Iterable[Work]:
 
 
 def _look_up(around: Surroundings, name: str, family: Family, limit: Deadline) -> Iterator[Fact]:
-    began = Clock()
-    try:
-        found = resolve.look_up(around.target.replace(family=family), limit)
-    except ProbeError as error:
-        yield Lookup(name, Clock() - began, (), error.failure())
-    else:
-        yield Lookup(name, Clock() - began, found)
+    target = around.target.replace(family=family)
+    found, failure, seconds = _tried(lambda: resolve.look_up(target, limit))
+    yield Lookup(name, seconds, found or (), failure)
 
 
 def name_servers(around: Surroundings) -> Iterable[Work]:
@@ -126,15 +131,16 @@ def _query(around: Surroundings, server: str, limit: Deadline) -> Iterator[Fact]
     kind = dns_query.AAAA if around.target.family is Family.IPV6 else dns_query.A
     number = int.from_bytes(os.urandom(2), "big")
     query = dns_query.query(around.name, kind, number)
-    shown, began = sanitised_text.sanitise(server), Clock()
-    try:
+
+    def ask() -> dns_query.Answer:
         answer = dns_query.parse(transport.ask_name_server(server, query, limit), number)
         if answer is None:
             raise ProbeError(Kind.GARBLED, "sent no DNS answer")
-    except ProbeError as error:
-        yield NameServer(shown, Clock() - began, failure=error.failure())
-    else:
-        yield NameServer(shown, Clock() - began, answer.code, answer.records)
+        return answer
+
+    answer, failure, seconds = _tried(ask)
+    code, records = (answer.code, answer.records) if answer else (None, 0)
+    yield NameServer(sanitised_text.sanitise(server), seconds, code, records, failure)
 
 
 # --- ports -----------------------------------------------------------------------------------
@@ -171,13 +177,9 @@ def tls_versions(around: Surroundings) -> Iterable[Work]:
 
 
 def _connect(around: Surroundings, address: Address, limit: Deadline) -> Iterator[TcpConnection]:
-    began = Clock()
-    try:
-        transport.connect(address, around.target.source_address, limit).close()
-    except ProbeError as error:
-        yield TcpConnection(address, Clock() - began, error.failure())
-    else:
-        yield TcpConnection(address, Clock() - began)
+    source = around.target.source_address
+    _, failure, seconds = _tried(lambda: transport.connect(address, source, limit).close())
+    yield TcpConnection(address, seconds, failure)
 
 
 def _try_port(around: Surroundings, address: Address, limit: Deadline) -> Iterator[Fact]:
@@ -225,14 +227,9 @@ def _offer(around: Surroundings, version: str, limit: Deadline) -> Iterator[Fact
         yield Version(version)
         return
     offer = partial(side_probes.agreed_on, version=version)
-    try:
-        cipher = side_probes.on_separate_connection(
-            around.address, around.prerequisites, limit, offer
-        )
-    except ProbeError as error:
-        yield Version(version, failure=error.failure())
-    else:
-        yield Version(version, cipher)
+    where = (around.address, around.prerequisites, limit)
+    cipher, failure, _ = _tried(lambda: side_probes.on_separate_connection(*where, offer))
+    yield Version(version, cipher, failure)
 
 
 # --- programs --------------------------------------------------------------------------------

@@ -287,12 +287,13 @@ def hint(
     spent = ""
     if kind is Kind.SLOW:
         no_part = (Phase.SMTP, Phase.QUIT)  # of `time`
-        seconds = {each: s for each, s in report.seconds().items() if each not in no_part}
-        whole = sum(seconds.values()) if phase is None else seconds.get(phase, 0.0)
+        seconds = report.seconds()
+        counted = [phase] if phase else [each for each in seconds if each not in no_part]
+        whole = sum(seconds.get(each, 0.0) for each in counted)
         if whole < _FAST_SECONDS:
             return "so short a time depends on the load of this machine: choose another limit"
         if phase is None:
-            phase = max(seconds, key=seconds.__getitem__)
+            phase = max(counted, key=seconds.__getitem__)
             if (kind, phase, None) not in found:
                 spent = f"{seconds[phase]:.3f} of {whole:.3f} s were spent in phase {phase.value}: "
     general = found.get((kind, phase, None), found[kind, None, None])

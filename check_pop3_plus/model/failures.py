@@ -196,7 +196,7 @@ class ProbeError(Exception):
 
         ProbeError
             DeadlineExceeded      stops the loop over addresses
-            CertificateRejected   starts the search for the reason
+            CertificateRejected   starts the search for the reason (in net/tls_errors)
     """
 
     is_late = False
@@ -263,33 +263,6 @@ class DeadlineExceeded(ProbeError):
 
 ISSUER_NOT_FOUND = frozenset((18, 19, 20, 21))
 """X509_V_ERR_* of OpenSSL: a self-signed or unknown end of the chain."""
-
-
-class CertificateRejected(ProbeError):
-    """The server's certificate was rejected; no POP3 byte may follow."""
-
-    def __init__(
-        self,
-        kind: Kind,
-        chain: tuple[bytes, ...],
-        template: str,
-        *foreign: object,
-        verify_code: int | None = None,
-        cure: str | None = None,
-        path: tuple[bytes, ...] = (),
-        trusted: tuple[bytes, ...] = (),
-    ) -> None:
-        """Take the certificates as sent, in DER, and X509_V_ERR_* if OpenSSL rejected one.
-
-        Then `path` is as OpenSSL built it, and `trusted` are CAs of the trust store. The first
-        argument of the template, if any, is the bare reason.
-        """
-        super().__init__(kind, template, *foreign, cure=cure)
-        self.chain = chain
-        self.path = path
-        self.trusted = trusted
-        self.verify_code = verify_code
-        self.reason = printable("{}", foreign[0]) if foreign else None
 
 
 def config_error(template: str, *foreign: object, cause: Exception | None = None) -> ProbeError:

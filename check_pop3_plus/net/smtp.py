@@ -163,12 +163,12 @@ class Submission:
         self._step = "AUTH"
         name, exchange = begin(tuple(self._client.esmtp_features.get("auth", "").upper().split()))
         initial = exchange.initial(_LONGEST_RESPONSE)
-        first = f"{name} {initial.text.decode()}" if initial else name
+        first = f"{name} {initial.decode()}" if initial else name
         code, text = self._client.docmd("AUTH", first)
         while code == 334:
             try:
                 # Servers also send words without base64.
-                response = exchange.answer(b64encode(b64decode(text + b"==="))).text
+                response = exchange.answer(b64encode(b64decode(text + b"===")))
             except Refused as refused:  # of a token; the server ends the exchange
                 response = b64encode(refused.answer)
             except (Malformed, ValueError) as error:

@@ -9,11 +9,11 @@ import re
 from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import (
     ISSUER_NOT_FOUND,
-    CertificateRejected,
     Kind,
     ProbeError,
     config_error,
 )
+from check_pop3_plus.model.report import TlsFacts
 from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.net import client_hello
 
@@ -76,6 +76,19 @@ _NOT_STRICT = frozenset((78, *range(80, 94)))
 _OUT_OF_MEMORY = 17
 
 
+class CertificateRejected(ProbeError):
+    """The server's certificate was rejected; no POP3 byte may follow."""
+
+    def __init__(
+        self, kind: Kind, tls: TlsFacts, template: str, *foreign: object, cure: str | None = None
+    ) -> None:
+        """Take the facts of the handshake; the first argument, if any, is the bare reason."""
+        super().__init__(kind, template, *foreign, cure=cure)
+        self.tls = tls
+        self.verify_code = tls.verify_code or None
+        self.reason = printable("{}", foreign[0]) if foreign else None
+
+
 def rejected(error: "ssl.SSLCertVerificationError", tls: "ssl.SSLSocket") -> ProbeError:
     """Return why OpenSSL rejected the certificate, with the chain as sent and as built."""
     code = error.verify_code
@@ -87,21 +100,10 @@ def rejected(error: "ssl.SSLCertVerificationError", tls: "ssl.SSLSocket") -> Pro
     else:
         unknown = (Kind.UNTRUSTED, "certificate refused: {}", error.verify_message, _REISSUE)
         kind, template, reason, cure = _REJECTIONS.get(code, unknown)
-    return CertificateRejected(
-        kind,
-        sent_chain(tls),
-        template,
-        reason,
-        verify_code=code,
-        cure=cure,
-        path=verified_path(tls),
-        trusted=_trusted(tls) if code in ISSUER_NOT_FOUND else (),
-    )
-
-
-def _trusted(tls: "ssl.SSLSocket") -> tuple[bytes, ...]:
-    """Return the CAs that OpenSSL has loaded: of a directory those of the names it needed."""
-    return tuple(tls.context.get_ca_certs(binary_form=True))
+    # Those that OpenSSL has loaded: of a directory the ones of the names it needed.
+    trusted = tls.context.get_ca_certs(binary_form=True) if code in ISSUER_NOT_FOUND else ()
+    facts = TlsFacts(None, None, sent_chain(tls), verified_path(tls), False, code, tuple(trusted))
+    return CertificateRejected(kind, facts, template, reason, cure=cure)
 
 
 # --- errors --------------------------------------------------------------------------------

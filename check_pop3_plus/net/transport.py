@@ -168,7 +168,7 @@ class Stream:
     def start_tls(self, context: "ssl.SSLContext", name: str) -> TlsFacts:
         """Do the handshake, sending `name` as SNI and, where the context says so, verifying it.
 
-        Raises CertificateRejected, with the chain as sent in its `chain`; ProbeError (tls,
+        Raises CertificateRejected, with the chain as sent in its `tls`; ProbeError (tls,
         old-tls, closed, client-certificate); DeadlineExceeded.
         """
         import ssl

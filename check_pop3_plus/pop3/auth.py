@@ -13,7 +13,6 @@ from check_pop3_plus.sasl.exchange import (
     Malformed,
     Mechanism,
     Refused,
-    Response,
 )
 
 _CANCEL = Command(b"*\r\n", printable("*"))
@@ -38,7 +37,7 @@ def authenticate(
                 yield _CANCEL
             message = "sent a malformed challenge: {}; exchange cancelled"
             raise ProbeError(Kind.GARBLED, message, error) from error
-        reply = yield _line(response)
+        reply = yield _line(response, exchange.is_before_secret)
     if reply.ok and not exchange.is_complete():
         raise _too_early(name)
     return reply
@@ -47,15 +46,14 @@ def authenticate(
 def _opening(name: str, exchange: Exchange) -> Command:
     """Return the command, with the initial response if it stays within `COMMAND_LIMIT`."""
     initial = exchange.initial(COMMAND_LIMIT - len(f"AUTH {name} \r\n"))
-    if initial is None:
-        return command(b"AUTH", name.encode()).replace(is_auth=True, before_secret=True)
-    opening = command(b"AUTH", name.encode() + b" " + initial.text, printable("{} ***", name))
-    return opening.replace(is_auth=True, before_secret=initial.is_before_secret)
+    opening = command(b"AUTH", name.encode())
+    if initial is not None:
+        opening = command(b"AUTH", name.encode() + b" " + initial, printable("{} ***", name))
+    return opening.replace(is_auth=True, before_secret=exchange.is_before_secret)
 
 
-def _line(response: Response) -> Command:
-    wire, shown = response.text + b"\r\n", printable("***")
-    return Command(wire, shown, is_auth=True, before_secret=response.is_before_secret)
+def _line(response: bytes, before_secret: bool = False) -> Command:
+    return Command(response + b"\r\n", printable("***"), is_auth=True, before_secret=before_secret)
 
 
 def _end_refused(name: str, refused: Refused) -> Generator[Command, Reply, Reply]:
@@ -64,7 +62,7 @@ def _end_refused(name: str, refused: Refused) -> Generator[Command, Reply, Reply
     The reason is known even if the server then closes the connection or does not answer.
     """
     try:
-        reply = yield _line(Response(b64encode(refused.answer)))
+        reply = yield _line(b64encode(refused.answer))
     except ProbeError:
         return Reply(False, refused.reason)
     if reply.challenge is not None:

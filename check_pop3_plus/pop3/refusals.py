@@ -263,9 +263,9 @@ def login_kind(
     or of a locked account. `may_demand_tls` is False inside TLS, unless STLS is still offered:
     TLS then ends in front of the server.
     """
-    coded = kind_of_code(reply.code)
+    coded = _kind_of_code(reply)
     if coded is Kind.CREDENTIALS:
-        worded = _kind_of_words(blanked(reply.text, names), may_demand_tls)
+        worded = _kind_of_words(reply, names, may_demand_tls)
         about_tls = (Kind.CLEARTEXT_REFUSED, Kind.CLIENT_CERTIFICATE)
         return worded if worded in (*about_tls, Kind.LOCKED_OUT) else coded
     if coded:
@@ -274,12 +274,12 @@ def login_kind(
         if not command.before_secret:
             return Kind.CREDENTIALS
         return Kind.NO_MECHANISM if command.is_auth else Kind.LOGIN_REFUSED
-    return _kind_of_words(blanked(reply.text, names), may_demand_tls)
+    return _kind_of_words(reply, names, may_demand_tls)
 
 
 def demands_tls(reply: Reply, names: Iterable[bytes] = ()) -> bool:
     """Return whether the words of a refused login demand TLS, whatever its response code is."""
-    words = _kind_of_words(blanked(reply.text, names), may_demand_tls=True)
+    words = _kind_of_words(reply, names, may_demand_tls=True)
     return words is Kind.CLEARTEXT_REFUSED
 
 
@@ -288,13 +288,13 @@ def promises_right_password(reply: Reply) -> bool:
 
     Words do not: in a language that is unknown here they most often say "wrong password".
     """
-    return kind_of_code(reply.code) in (Kind.IN_USE, Kind.TEMPORARY)
+    return _kind_of_code(reply) in (Kind.IN_USE, Kind.TEMPORARY)
 
 
 def stat_kind(reply: Reply, names: Iterable[bytes] = ()) -> Kind:
     """Return the kind of a refused STAT: the login is withdrawn, or the mailbox is unreadable."""
-    coded = kind_of_code(reply.code)
-    kind = coded or _kind_of_words(blanked(reply.text, names), may_demand_tls=False)
+    coded = _kind_of_code(reply)
+    kind = coded or _kind_of_words(reply, names, may_demand_tls=False)
     return kind if coded or kind in _ABOUT_STAT else Kind.MAILBOX
 
 
@@ -305,21 +305,21 @@ def service_kind(reply: Reply, names: Iterable[bytes] = ()) -> Kind:
     a client certificate by `No required SSL certificate` and `The SSL certificate error`.
     """
     if is_of_system(reply):
-        is_temporary = kind_of_code(reply.code) is Kind.TEMPORARY
+        is_temporary = _kind_of_code(reply) is Kind.TEMPORARY
         return Kind.GREETING_TEMPORARY if is_temporary else Kind.GREETING
-    worded = _kind_of_words(blanked(reply.text, names), may_demand_tls=False)
+    worded = _kind_of_words(reply, names, may_demand_tls=False)
     return _ABOUT_SERVICE.get(worded, Kind.GREETING)
 
 
 def is_of_system(reply: Reply) -> bool:
     """Return whether a response code says that the system has a problem (RFC 3206 section 4)."""
-    return kind_of_code(reply.code) in (Kind.TEMPORARY, Kind.PERMANENT)
+    return _kind_of_code(reply) in (Kind.TEMPORARY, Kind.PERMANENT)
 
 
-def kind_of_code(code: str | None) -> Kind | None:
+def _kind_of_code(reply: Reply) -> Kind | None:
     """Return the kind of a response code, or None; codes are hierarchical (RFC 2449 section 8)."""
     for prefix, kind in _BY_CODE:
-        if f"{code}/".startswith(f"{prefix}/"):
+        if f"{reply.code}/".startswith(f"{prefix}/"):
             return kind
     return None
 
@@ -332,8 +332,9 @@ def blanked(text: bytes, names: Iterable[bytes] = ()) -> bytes:
     return text
 
 
-def _kind_of_words(text: bytes, may_demand_tls: bool) -> Kind:
+def _kind_of_words(reply: Reply, names: Iterable[bytes], may_demand_tls: bool) -> Kind:
     """Return the kind of the first class of phrases that fits."""
+    text = blanked(reply.text, names)
 
     def has(pattern: bytes) -> bool:
         return bool(re.search(rb"\b(?:" + pattern + rb")\b", text, re.I | re.S))

@@ -9,16 +9,16 @@ from contextlib import suppress
 
 from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import (
-    CertificateRejected,
     DeadlineExceeded,
     Kind,
     Phase,
     ProbeError,
 )
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.report import Note, Session, TlsFacts
+from check_pop3_plus.model.report import Note, Session
 from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable, sanitise
 from check_pop3_plus.model.settings import Security, Settings
+from check_pop3_plus.net.tls_errors import CertificateRejected
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.pop3 import grammar
 from check_pop3_plus.support.deadline import Clock, Deadline
@@ -91,7 +91,7 @@ class Connection:
         self._record("C: {}", command.shown)
         if command.shown.endswith("***") and not command.wire.startswith(b"PASS "):
             # A proof allows an offline attack on the password.
-            self.sanitise = also_masking(self.sanitise, command.wire.split()[-1])
+            self.sanitise = also_masking(self.sanitise, command.wire.split(b" ")[-1].strip())
         try:
             self.stream.send(command.wire)
         except ProbeError as error:
@@ -228,17 +228,9 @@ class Connection:
         except CertificateRejected as error:
             from check_pop3_plus.net import trust_store
 
-            own = error.chain[:1]
-            is_own = own and trust_store.has_certificate(self.settings.tls.ca_file, own[0])
-            session.tls = TlsFacts(
-                version=None,
-                cipher=None,
-                sent=error.chain,
-                path=error.path,
-                verified=False,
-                verify_code=error.verify_code or 0,
-                trusted=(*error.trusted, *(own if is_own else ())),
-            )
+            session.tls, own = error.tls, error.tls.sent[:1]
+            if own and trust_store.has_certificate(self.settings.tls.ca_file, own[0]):
+                session.tls = error.tls.replace(trusted=(*error.tls.trusted, *own))
             raise
         self._lines = grammar.LineBuffer()
         self.doubt = None

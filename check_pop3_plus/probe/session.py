@@ -10,7 +10,6 @@ from functools import partial
 
 from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import (
-    CertificateRejected,
     Kind,
     Phase,
     ProbeError,
@@ -19,6 +18,7 @@ from check_pop3_plus.model.failures import (
 from check_pop3_plus.model.report import MailboxFacts, Note, Session
 from check_pop3_plus.model.sanitised_text import printable, sanitise
 from check_pop3_plus.model.settings import Security, Verify
+from check_pop3_plus.net.tls_errors import CertificateRejected
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.pop3 import grammar
 from check_pop3_plus.probe.connection import (
@@ -265,7 +265,7 @@ def require_certificate(connection: Connection) -> None:
         session.tls = session.tls.replace(verified=False)
         session.ended = None  # no reply has been evaluated
         kind, message = refused
-        raise CertificateRejected(kind, sent, message)
+        raise CertificateRejected(kind, session.tls, message)
 
 
 def stat_mailbox(connection: Connection) -> MailboxFacts:

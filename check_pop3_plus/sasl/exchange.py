@@ -43,39 +43,28 @@ class Refused(Exception):
         self.reason = reason
 
 
-class Response(Record):
-    """A response to be sent."""
-
-    text: bytes
-    """In base64."""
-    is_before_secret: bool = False
-    """Whether the secret was not sent yet, nor a proof of it."""
-
-
 class Exchange:
-    """Runs a mechanism."""
+    """Runs a mechanism; its responses are in base64."""
 
     def __init__(self, mechanism: Mechanism, identity: Identity) -> None:
         self._identity = identity
         self._responses = mechanism(identity)
         self._waiting = next(self._responses)
         """The initial response until it is sent."""
+        self.is_before_secret = True
+        """Whether the secret was not sent yet, nor a proof of it."""
 
-    def initial(self, longest: int) -> Response | None:
+    def initial(self, longest: int) -> bytes | None:
         """Return the initial response, to be sent with the command that names the mechanism.
 
         One of more than `longest` bytes waits for the first challenge.
         """
-        if self._waiting is None:
+        if self._waiting is None or len(b64encode(self._waiting)) > longest:
             return None
-        response = self._response(self._waiting)
-        if len(response.text) > longest:
-            return None
-        self._waiting = None
-        return response.replace(text=response.text or b"=")  # RFC 4954, 4959, 5034
+        return self._first(self._waiting) or b"="  # RFC 4954, 4959, 5034
 
-    def answer(self, challenge: bytes) -> Response:
-        """Return the response to a challenge in base64. Raises Malformed and Refused.
+    def answer(self, challenge: bytes) -> bytes:
+        """Return the response to a challenge. Raises Malformed and Refused.
 
         An OAuth error in JSON may lack its padding, as on some servers (test 889 of curl).
         """
@@ -86,8 +75,7 @@ class Exchange:
         if self._waiting is not None:
             if challenge:
                 raise Malformed("not empty, though it is the client that begins")
-            response, self._waiting = self._response(self._waiting), None
-            return response
+            return self._first(self._waiting)
         try:
             answer = self._responses.send(plain) or b""
         except StopIteration as end:
@@ -95,8 +83,9 @@ class Exchange:
         if padding:  # not an OAuth error
             raise Malformed("not base64")
         if answer == self._identity.username:  # the first one of LOGIN
-            return self._response(answer)
-        return Response(b64encode(answer))
+            return self._first(answer)
+        self.is_before_secret = False
+        return b64encode(answer)
 
     def is_complete(self) -> bool:
         """Return whether everything was sent and checked, so that the server may accept it."""
@@ -108,8 +97,11 @@ class Exchange:
             pass
         return False
 
-    def _response(self, first: bytes) -> Response:
-        return Response(b64encode(first), self._identity.secret not in first)
+    def _first(self, response: bytes) -> bytes:
+        """Return the first response; most mechanisms send the secret with it."""
+        self._waiting = None
+        self.is_before_secret = self._identity.secret not in response
+        return b64encode(response)
 
 
 _BASE64 = re.compile(

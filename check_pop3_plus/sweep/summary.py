@@ -1,6 +1,5 @@
-"""The result of a sweep: status line, a line per service that is not OK, and JSON objects."""
+"""The result of a sweep: the status line, and a line per service that is not OK."""
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 
 from check_pop3_plus.check.verdict import SEVERITY, STATUS_LIMIT, Figure, Verdict
@@ -8,7 +7,6 @@ from check_pop3_plus.messages.formats import count
 from check_pop3_plus.model.failures import Place
 from check_pop3_plus.model.sanitised_text import joined, sanitise, shorten
 from check_pop3_plus.model.settings import State, Sweep
-from check_pop3_plus.output import json_text
 from check_pop3_plus.output.plugin_text import VERBOSE_OUTPUT_LIMIT, render
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
@@ -288,32 +286,3 @@ def as_text(verdict: Verdict, tally: Tally) -> str:
     ]
     more = [f"{state}: {text}" for state, text in all_named if text not in verdict.line]
     return "\n".join((head, *more, rest))
-
-
-def as_json(outcome: Outcome) -> str:
-    """Return the outcome of one service as an object on one line."""
-    return json.dumps(
-        {
-            **_identity(outcome.service),
-            **json_text.result(outcome.verdict),
-            "readable": outcome.is_readable,
-            "began": round(outcome.began, 3),
-            "ended": round(outcome.ended, 3),
-        }
-    )
-
-
-def summary_as_json(verdict: Verdict, tally: Tally) -> str:
-    """Return the result of the sweep as an object on one line."""
-    counts = {state.name: number for state, number in tally.counts.items()}
-    summary = {"services": len(tally.services), "done": tally.done(), **counts}
-    lists = {"not_done": tally.not_done, "not_submitted": tally.refused}
-    named_with_reason = {
-        name: [_identity(service) | {"reason": reason} for service, reason in found]
-        for name, found in lists.items()
-    }
-    return json.dumps({"summary": summary, **json_text.common(verdict), **named_with_reason})
-
-
-def _identity(service: Service) -> dict[str, str]:
-    return {"host": service.host, "service": service.description}

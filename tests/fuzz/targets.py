@@ -43,7 +43,7 @@ from check_pop3_plus.support.masking import Masker
 from check_pop3_plus.sweep import services as sweep_services
 from check_pop3_plus.sweep import summary
 from check_pop3_plus.sweep.outcome import Outcome
-from check_pop3_plus.sweep.targets import icinga_target, nagios_target
+from check_pop3_plus.sweep.targets import icinga_target, json_target, nagios_target
 from tests.pki.expected_verdicts import FIRST, deserves_ok
 from tests.support import http_replies
 from tests.support.command import Run
@@ -263,7 +263,7 @@ def _swept(wanted: Sweep) -> None:
             is_readable = True
         outcome = Outcome(service, verdict, is_readable)
         tally.add(outcome)
-        json.loads(summary.as_json(outcome))
+        json.loads(json_target.result_line(outcome))
         if is_readable and ";" not in service.name:
             command = nagios_target._command(outcome)
             assert re.fullmatch(rb"\[0\] PROCESS_SERVICE_CHECK_RESULT;[^;]+;[^;]+;0;.*\n", command)
@@ -271,7 +271,7 @@ def _swept(wanted: Sweep) -> None:
     assert re.fullmatch(r"[\n -~]*", out), out
     assert out.count("|") == 1, out
     assert len(out) <= 16 * 1024
-    json.loads(summary.summary_as_json(tally.verdict(1.0), tally))
+    json.loads(json_target.summary_line(tally.verdict(1.0), tally))
 
 
 # --- other input -------------------------------------------------------------------------------

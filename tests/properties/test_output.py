@@ -39,7 +39,7 @@ from check_pop3_plus.probe import addresses
 from check_pop3_plus.sweep import summary as sweep_summary
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
-from check_pop3_plus.sweep.targets import icinga_target, nagios_target
+from check_pop3_plus.sweep.targets import icinga_target, json_target, nagios_target
 from tests.support import output_parsers
 from tests.support.faults import LABELS, STATES
 from tests.support.settings_from import check_settings
@@ -317,7 +317,7 @@ def test_sweep_output_is_harmless(
         tally.add(outcome)
         if submit_target and state is State.WARNING:
             tally.add_refused([(outcome, said)])
-        line = sweep_summary.as_json(outcome)
+        line = json_target.result_line(outcome)
         assert "\n" not in line
         assert json.loads(line)["state"] == state.name
 
@@ -334,6 +334,6 @@ def test_sweep_output_is_harmless(
     counts["not_done"] = missing
     for name, count in counts.items():
         assert read.get(name, 0) == count
-    summary = sweep_summary.summary_as_json(verdict, tally)
+    summary = json_target.summary_line(verdict, tally)
     assert "\n" not in summary
     assert json.loads(summary)["state"] == STATES[verdict.state.value]

@@ -11,9 +11,10 @@ from base64 import b64encode
 from collections import deque
 from functools import partial
 
-from check_pop3_plus.model.failures import CertificateRejected, ProbeError
+from check_pop3_plus.model.failures import ProbeError
 from check_pop3_plus.model.settings import IcingaApi
 from check_pop3_plus.net import https
+from check_pop3_plus.net.tls_errors import CertificateRejected
 from check_pop3_plus.output.plugin_text import perfdata, render
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support.deadline import Deadline

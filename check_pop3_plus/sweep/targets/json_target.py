@@ -1,5 +1,6 @@
 """Print results as JSON lines: one object per service, the summary last."""
 
+import json
 import os
 import select
 import stat
@@ -8,9 +9,11 @@ from contextlib import suppress
 from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.failures import config_error
 from check_pop3_plus.model.settings import JsonLines, State
+from check_pop3_plus.output import json_text
 from check_pop3_plus.support.deadline import Clock, Deadline
-from check_pop3_plus.sweep import summary
 from check_pop3_plus.sweep.outcome import Outcome
+from check_pop3_plus.sweep.services import Service
+from check_pop3_plus.sweep.summary import Tally
 from check_pop3_plus.sweep.targets.submission import Target
 
 _SUMMARY_SECONDS = 1.0
@@ -34,11 +37,11 @@ class StandardOutput(Target):
 
     def send(self, outcome: Outcome, resends: int) -> str | None:
         """Print a result. Return why it could not be printed, or None."""
-        return self._write(summary.as_json(outcome), self._deadline)
+        return self._write(result_line(outcome), self._deadline)
 
-    def print_summary(self, verdict: Verdict, tally: summary.Tally) -> int:
+    def print_summary(self, verdict: Verdict, tally: Tally) -> int:
         """Print the result of the sweep, and return the exit code: UNKNOWN if that fails."""
-        text = summary.summary_as_json(verdict, tally)
+        text = summary_line(verdict, tally)
         refusal = self._write(text, Deadline(Clock() + _SUMMARY_SECONDS))
         return verdict.state.value if refusal is None else State.UNKNOWN.value
 
@@ -76,3 +79,32 @@ def _remove(size: int) -> bool:
     except OSError:
         return False
     return is_end
+
+
+def result_line(outcome: Outcome) -> str:
+    """Return the outcome of one service as an object on one line."""
+    return json.dumps(
+        {
+            **_identity(outcome.service),
+            **json_text.result(outcome.verdict),
+            "readable": outcome.is_readable,
+            "began": round(outcome.began, 3),
+            "ended": round(outcome.ended, 3),
+        }
+    )
+
+
+def summary_line(verdict: Verdict, tally: Tally) -> str:
+    """Return the result of the sweep as an object on one line."""
+    counts = {state.name: number for state, number in tally.counts.items()}
+    summary = {"services": len(tally.services), "done": tally.done(), **counts}
+    lists = {"not_done": tally.not_done, "not_submitted": tally.refused}
+    named_with_reason = {
+        name: [_identity(service) | {"reason": reason} for service, reason in found]
+        for name, found in lists.items()
+    }
+    return json.dumps({"summary": summary, **json_text.common(verdict), **named_with_reason})
+
+
+def _identity(service: Service) -> dict[str, str]:
+    return {"host": service.host, "service": service.description}

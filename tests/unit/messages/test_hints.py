@@ -103,7 +103,8 @@ def test_hint_about_a_slow_session_fits_the_longest_phase(phase: Phase, words: s
         (((Phase.STAT, 0.009), (Phase.LOGIN, 3.0)), Phase.STAT, "so short a time depends on"),
         (((Phase.STAT, 0.004), (Phase.LOGIN, 0.005)), None, "so short a time depends on"),
         (((Phase.STAT, 0.006), (Phase.CONNECT, 0.005)), None, "0.006 of 0.011 s"),
-        (((Phase.STAT, 0.02), (Phase.SMTP, 9.0), (Phase.QUIT, 1.0)), None, "0.020 of 0.020 s"),
+        (((Phase.STAT, 0.02), (Phase.SMTP, 9.0), (Phase.QUIT, 9.0)), None, "0.020 of 0.020 s"),
+        (((Phase.STAT, 0.02), (Phase.SMTP, 9.0)), Phase.SMTP, "check the load and the log"),
         ((), None, "so short a time depends on"),
     ],
 )

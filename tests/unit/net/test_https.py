@@ -6,9 +6,10 @@ import threading
 import pytest
 
 from check_pop3_plus import __version__
-from check_pop3_plus.model.failures import CertificateRejected, Kind, ProbeError
+from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.settings import HttpsEndpoint
 from check_pop3_plus.net import https, transport
+from check_pop3_plus.net.tls_errors import CertificateRejected
 from check_pop3_plus.support.deadline import Clock, Deadline
 from tests.pki.certificates import Pki
 from tests.servers.scripted_server import (

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from check_pop3_plus.model.failures import CertificateRejected, Kind, ProbeError
+from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.settings import Security, TlsPolicy, Verify
 from check_pop3_plus.net import tls, tls_errors
 from tests.pki.certificates import Pki
@@ -446,8 +446,8 @@ def test_rejected_translates_verify_code(
     """Faults 30 to 37: any other code is untrusted; a cure where the kind has none that fits."""
     error = tls_errors.rejected(verification_error(code, "as <it> says"), WITH_CHAIN)
 
-    assert isinstance(error, CertificateRejected)
-    assert (error.kind, error.message, error.chain) == (kind, message, (b"leaf",))
+    assert isinstance(error, tls_errors.CertificateRejected)
+    assert (error.kind, error.message, error.tls.sent) == (kind, message, (b"leaf",))
     assert (error.verify_code, error.cure) == (code, cure)
 
 
@@ -467,9 +467,9 @@ def test_rejected_has_trusted_certificates_where_no_issuer_was_found(
     tls_socket.context.load_verify_locations(pki.ca_file)
     error = tls_errors.rejected(verification_error(code, "x"), tls_socket)
 
-    assert isinstance(error, CertificateRejected)
-    assert len(error.trusted) == (authorities(pki) if is_needed else 0)
-    assert all(each.startswith(b"\x30") for each in error.trusted)
+    assert isinstance(error, tls_errors.CertificateRejected)
+    assert len(error.tls.trusted) == (authorities(pki) if is_needed else 0)
+    assert all(each.startswith(b"\x30") for each in error.tls.trusted)
 
 
 def translated(error: OSError, tls_socket: ssl.SSLSocket | None = None) -> ProbeError:
@@ -663,10 +663,13 @@ def test_translated_old_version_names_the_minimum(
             *("DH_KEY_TOO_SMALL",),
             "give the server a Diffie-Hellman group of 2048 bits, or enable ECDHE",
         ),
-        ("LEGACY_SIGALG_DISALLOWED_OR_UNSUPPORTED", None),
+        (
+            "LEGACY_SIGALG_DISALLOWED_OR_UNSUPPORTED",
+            "update the TLS library of the server: it signs handshakes with SHA-1 or MD5",
+        ),
     ],
 )
-def test_translated_old_tls_has_its_cure(reason: str, cure: str | None) -> None:
+def test_translated_old_tls_has_its_cure(reason: str, cure: str) -> None:
     """A newer version of TLS would not help."""
     assert translated(ssl_error(reason), NO_CHAIN).cure == cure
 

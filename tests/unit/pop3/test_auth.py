@@ -80,6 +80,7 @@ def test_exchange_knows_which_command_has_the_secret(
     sent = [next(steps), *(steps.send(each) for each in challenges)]
 
     assert [command.before_secret for command in sent] == expected
+    assert all(command.is_auth for command in sent)  # its reply may be a challenge
 
 
 @pytest.mark.parametrize(

@@ -365,3 +365,23 @@ def test_refusal_message_names_user_and_quotes_server() -> None:
     message = login.refusal_message(reply, "monitor", Kind.CREDENTIALS, True, sanitise)
 
     assert message == "login of monitor rejected: [AUTH] no (b)"
+
+
+@pytest.mark.parametrize(
+    ("username", "secret", "names"),
+    [
+        ("monitor", Secret(b"pw"), (b"monitor", b"monitor", b"pw")),
+        (
+            *("mon.itor_1@a-b.test", Secret(b"pw")),
+            (b"mon.itor_1@a-b.test", b"mon", b"itor", b"1", b"a-b", b"test", b"pw"),
+        ),
+        ("m\udcff", None, (b"m\xff", b"m", b"", b"")),
+    ],
+)
+def test_names_said_are_user_name_its_parts_and_the_secret(
+    username: str, secret: Secret | None, names: tuple[bytes, ...]
+) -> None:
+    """A server may repeat any of them, and none is a word of its own."""
+    wanted = Login(username, SecretSource(), "user")
+
+    assert login.names_said(wanted, secret) == names

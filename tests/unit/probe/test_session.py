@@ -11,7 +11,6 @@ import pytest
 from check_pop3_plus.certificate import reader
 from check_pop3_plus.model import sanitised_text
 from check_pop3_plus.model.failures import (
-    CertificateRejected,
     DeadlineExceeded,
     Kind,
     Phase,
@@ -30,6 +29,7 @@ from check_pop3_plus.model.settings import (
     Verify,
 )
 from check_pop3_plus.net.tls import context
+from check_pop3_plus.net.tls_errors import CertificateRejected
 from check_pop3_plus.net.transport import Stream
 from check_pop3_plus.pop3 import grammar
 from check_pop3_plus.probe import connection as connection_module
@@ -866,6 +866,40 @@ def test_capa_refused_because_of_load_explains_a_closed_connection() -> None:
     assert [each.text for each in session.notes] == [f"server {BUSY}"]
 
 
+def test_headers_are_read_up_to_64_kib_and_not_shown() -> None:
+    """Anyone can send a message with more; its rest is skipped (RFC 1939 section 7)."""
+    connection, _ = greeted(b"..a\r\n" + b"x" * 62 + b"\r\n", b"y\r\n.\r\n")
+    greeted_at = connection.session.ended
+    assert connection.read_headers() == (b".a", b"x" * 62, b"y")
+    assert connection.session.transcript == ["S: +OK", "S: (headers, not shown)"]
+    assert connection.is_usable
+    assert connection.session.ended is not None
+    assert greeted_at is not None
+    assert connection.session.ended > greeted_at
+
+    connection, _ = greeted((b"x" * 62 + b"\r\n") * 1024 + b"y\r\n.\r\n")
+    assert connection.read_headers() == (b"x" * 62,) * 1024
+
+
+def test_headers_of_each_message_have_a_limit_of_their_own() -> None:
+    """A mailbox of many messages is no endless reply, one message may be."""
+    message = (b"x" * 1022 + b"\r\n") * 600
+    connection, _ = greeted(*[message, b".\r\n"] * 2, message, message)
+
+    assert len(connection.read_headers()) == len(connection.read_headers()) == 64
+    with pytest.raises(ProbeError, match="sends without end"):
+        connection.read_headers()
+
+
+def test_headers_cut_off_end_the_session() -> None:
+    """No QUIT is sent inside a reply."""
+    connection, _ = greeted(b"From: y\r\n")
+
+    with pytest.raises(ProbeError, match=r"closed the connection in the middle of a reply"):
+        connection.read_headers()
+    assert not connection.is_usable
+
+
 @pytest.mark.parametrize(
     ("data", "shown"),
     [(b"+OK\r\n", "+OK"), (b"Subject: x\r\n", "(not shown, may be of a message)")],
@@ -977,7 +1011,7 @@ def test_certificate_pin_and_strength_are_checked(
     else:
         assert isinstance(error, CertificateRejected)
         assert (error.kind, error.message) == refusal
-        assert error.chain == session.tls.sent
+        assert error.tls == session.tls
         assert not session.tls.verified
         assert session.ended is None
         assert stream.sent == [b"(handshake)"]
@@ -1092,6 +1126,13 @@ def test_proof_echoed_is_masked() -> None:
     assert connection.session.transcript[-1] == "S: -ERR monitor *** is wrong"
 
 
+def test_response_empty_is_sent() -> None:
+    """RFC 5034 section 4: the answer to the error of a token."""
+    connection, _ = greeted(b"-ERR no\r\n")
+
+    assert not connection.request(grammar.Command(b"\r\n", Printable("***"), is_auth=True)).ok
+
+
 @pytest.mark.parametrize(("name", "is_own"), [("good", True), ("expired", False)])
 def test_rejected_certificate_in_the_ca_file_is_remembered(
     name: str, is_own: bool, pki: Pki, tmp_path: Path
@@ -1099,7 +1140,8 @@ def test_rejected_certificate_in_the_ca_file_is_remembered(
     """The user took the certificate of the server for that of its CA."""
     chain, file = (pki.der("good"), pki.der("weak")), tmp_path / "ca.pem"
     file.write_text("".join(map(DER_cert_to_PEM_cert, (pki.der(name), chain[1]))))
-    refused = CertificateRejected(Kind.UNTRUSTED, chain, "x", trusted=(b"loaded",))
+    facts = TlsFacts(None, None, chain, (), verified=False, trusted=(b"loaded",))
+    refused = CertificateRejected(Kind.UNTRUSTED, facts, "x")
 
     session, _ = run_scripted(
         ScriptedStream(tls=refused), settings(Security.IMPLICIT, ca_file=str(file))
@@ -1111,11 +1153,12 @@ def test_rejected_certificate_in_the_ca_file_is_remembered(
 
 def test_rejected_certificate_chain_is_kept() -> None:
     """The chain is needed to explain the rejection."""
-    refused = CertificateRejected(Kind.EXPIRED, (b"leaf",), "has expired")
+    facts = TlsFacts(None, None, (b"leaf",), (), verified=False)
+    refused = CertificateRejected(Kind.EXPIRED, facts, "has expired")
     stream = ScriptedStream(tls=refused)
 
     session, error = run_scripted(stream, settings(Security.IMPLICIT, verify=Verify.FULL))
 
     assert error is refused
-    assert session.tls == TlsFacts(None, None, (b"leaf",), (), verified=False)
+    assert session.tls == facts
     assert stream.sent == [b"(handshake)"]

@@ -11,10 +11,10 @@ from check_pop3_plus.model.failures import Place
 from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import CommandFile, State, Sweep
 from check_pop3_plus.output import plugin_text
-from check_pop3_plus.sweep import summary
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
-from check_pop3_plus.sweep.summary import Tally, as_text, summary_as_json
+from check_pop3_plus.sweep.summary import Tally, as_text
+from check_pop3_plus.sweep.targets import json_target
 
 NAMES = ("d!pop", "b!pop", "c!pop", "a!pop")
 SERVICES = [Service(name) for name in NAMES]
@@ -118,7 +118,7 @@ def test_text_names_every_service_without_a_submitted_result() -> None:
     assert silent == f"critical: not submitted: no answer ({', '.join(names[900:1000])})"
     assert not_done == f"unknown: not done within 50 s ({', '.join(names[2000:])})"
     assert first == "critical: host0!pop3: down"
-    lists = json.loads(summary_as_json(made, tally))
+    lists = json.loads(json_target.summary_line(made, tally))
     assert lists["not_submitted"][899:901] == [
         {"host": "host899", "service": "pop3", "reason": "HTTP 404"},
         {"host": "host900", "service": "pop3", "reason": "no answer"},
@@ -320,7 +320,10 @@ def test_json_and_text_name_a_service_that_is_not_submitted_or_not_done() -> Non
     )
     made = tally.verdict(1.0)
 
-    one, whole = json.loads(summary.as_json(outcome)), json.loads(summary_as_json(made, tally))
+    one, whole = (
+        json.loads(json_target.result_line(outcome)),
+        json.loads(json_target.summary_line(made, tally)),
+    )
     refused, late = as_text(made, tally).split("\n")[1:3]
 
     assert {
