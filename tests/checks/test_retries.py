@@ -96,7 +96,7 @@ def test_retries_are_never_cut_short() -> None:
 
     assert " within 1 s, 2 of 2 attempts failed" in done.verdict
     assert "attempts: 9 of 11 did not fit into --run-timeout (4.5 s)" in done.long
-    assert 4 <= done.seconds < 4.5
+    assert 4 <= done.seconds < 4.5 + LATE
 
 
 @pytest.mark.threat("T21")

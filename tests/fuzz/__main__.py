@@ -7,9 +7,11 @@ TARGET FILE...` repeats a failure without it.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha1
 from pathlib import Path
 
@@ -85,8 +87,9 @@ def main() -> int:
     if chosen.repeat:
         repeat(chosen.words[0], chosen.words[1:])
         return 0
-    outcomes = [fuzz(target, chosen.seconds) for target in chosen.words or TARGETS]
-    return 0 if all(outcomes) else 1
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        outcomes = pool.map(lambda target: fuzz(target, chosen.seconds), chosen.words or TARGETS)
+        return 0 if all(list(outcomes)) else 1
 
 
 if __name__ == "__main__":

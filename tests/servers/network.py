@@ -5,6 +5,7 @@ kernel allows user namespaces), so nothing outside is changed.
 """
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import pytest
 
 from tests.support import stopwatch
 from tests.support.command import COMMAND, Run, Timed
+
+LOOPBACK = "ip link set lo up"
 
 # 192.0.2.0/24 and 2001:db8::/64 are routed to the loopback device, which has only the address
 # 2001:db8::99: a SYN to the others is lost. The resolver prefers IPv6 (RFC 6724).
@@ -48,7 +51,7 @@ class Network:
         Packets to this host pass both chains.
         """
         if "nft" not in self._setup:
-            _require_namespace(["--net"], "nft", "add", "table", "inet", "filter")
+            _require_namespace("--net", command="nft add table inet filter")
             self.set_up("nft add table inet filter")
             for chain, hook in (("in", "input"), ("out", "output")):
                 made = f"{{ type filter hook {hook} priority 0; }}"
@@ -72,6 +75,8 @@ class Network:
 
     def timed(self, *arguments: str, server: str = "", timeout: float = 30) -> Timed:
         """Run the plugin like `run`, and measure its time."""
+        if any(re.search("secret|password-file", each) for each in arguments):
+            require_owner_of_root()
         script = _PROLOGUE.format(folder=self.folder) + self._setup
         if server:
             script += (
@@ -89,7 +94,7 @@ def run_with_hosts(folder: Path, hosts: Mapping[str, Sequence[str]], *arguments:
 
     Skips the test if that is not possible, or fails it in CI.
     """
-    _require_namespace([], "true")
+    _require_namespace()
     file = folder / "hosts"
     lines = (f"{address} {name}" for name, addresses in hosts.items() for address in addresses)
     file.write_text("\n".join(("127.0.0.1 localhost", *lines, "")))
@@ -99,13 +104,13 @@ def run_with_hosts(folder: Path, hosts: Mapping[str, Sequence[str]], *arguments:
 
 def unshare_mounts(*namespaces: str) -> list[str]:
     """Return the prefix that runs a command in its own namespaces, or skip the test."""
-    _require_namespace(namespaces, "true")
+    _require_namespace(*namespaces, command=LOOPBACK if "--net" in namespaces else "true")
     return _unshare(*namespaces)
 
 
 def unshared(folder: Path, script: str, arguments: Sequence[str]) -> Timed:
     """Run the plugin in its own mount namespace after a script, and measure its time."""
-    _require_namespace([], "true")
+    _require_namespace()
     return _timed(_unshare(), f"set -e\n{script}", folder, arguments)
 
 
@@ -137,18 +142,22 @@ def _unshare(*namespaces: str) -> list[str]:
     return ["unshare", *as_root, "--mount", *namespaces]
 
 
-def _require_namespace(namespaces: Sequence[str], *command: str) -> None:
-    try:
-        subprocess.run([*_unshare(*namespaces), *command], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"cannot make a namespace: {error}")
+def _require_namespace(*namespaces: str, command: str = "true") -> None:
+    done = _run(["env", *_unshare(*namespaces), *command.split()], timeout=30)
+    if done.code:
+        end = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        end(f"cannot make a namespace: {done.err.strip()}")
+
+
+def require_owner_of_root() -> None:
+    """Skip a test with a file for secrets: in a user namespace / belongs to nobody."""
+    if os.geteuid():
+        pytest.skip("only root can use a file for secrets in a namespace")
 
 
 def network(folder: Path) -> Network:
     """Return a network, or skip the test; in CI fail instead."""
-    _require_namespace(["--net"], "ip", "link", "set", "lo", "up")
+    _require_namespace("--net", command=LOOPBACK)
     return Network(folder)
 
 

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.servers.network import unshare_mounts
+from tests.servers.network import require_owner_of_root, unshare_mounts
 from tests.support import recorded, shown_world
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -109,6 +109,7 @@ def outputs(pages: tuple[str, ...]) -> tuple[str, ...]:
 
 def run(steps: list[tuple[str, str, str]]) -> list[str]:
     """Return the outputs of steps, each a scenario, a command and what is typed into it."""
+    require_owner_of_root()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
