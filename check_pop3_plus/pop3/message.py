@@ -4,8 +4,9 @@ Anyone can write a header: nothing of it is shown, and the work on it is bounded
 """
 
 import re
+from calendar import timegm
 from collections.abc import Iterable, Iterator
-from email.utils import mktime_tz, parsedate_tz
+from email.utils import parsedate_tz
 
 FUTURE_SECONDS = 300
 """A time so far ahead of the local clock is wrong."""
@@ -19,7 +20,7 @@ _LONGEST_FIELD = 4096
 
 def fields(lines: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
     """Yield name, in lower case, and unfolded value of each field (RFC 5322 section 2.2)."""
-    name, parts = b"", [b""]
+    name, parts = b"", list[bytes]()
     for line in lines:
         if line[:1] in (b" ", b"\t"):
             parts.append(line)
@@ -80,7 +81,7 @@ def parse_date(value: bytes) -> float | None:
             year += 1900
         if not (1 <= day <= 31 and hour < 24 and minute < 60 and second <= 60):
             return None
-        at = mktime_tz((year, month, day, hour, minute, second, 0, 1, -1, zone))
+        at = timegm((year, month, day, hour, minute, second)) - zone
     except (ValueError, IndexError, TypeError, OverflowError):
         return None
     return at if abs(zone) < 86400 else None

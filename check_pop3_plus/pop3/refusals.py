@@ -270,7 +270,7 @@ def login_kind(
         return worded if worded in (*about_tls, Kind.LOCKED_OUT) else coded
     if coded:
         return coded
-    if not reply.text.strip():
+    if not reply.text:
         if not command.before_secret:
             return Kind.CREDENTIALS
         return Kind.NO_MECHANISM if command.is_auth else Kind.LOGIN_REFUSED

@@ -52,6 +52,7 @@ def test_printable_sanitises_each_argument() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("at X", "at X"),
         ("[AUTH] Authentication failed.", "[AUTH] Authentication failed"),
         ("Login failed!", "Login failed"),
         ("it is 5 p.m.;", "it is 5 p.m"),

@@ -184,3 +184,14 @@ def test_system_trust_fullest_directory_is_used(
     monkeypatch.setattr(trust_store, "_usable", lambda path: found.get(path, 35))
 
     assert trust_store.system() == (None, DIRECTORIES[1])
+
+
+def test_has_certificate_finds_it_in_any_form_of_pem(tmp_path: Path) -> None:
+    """However its lines are wrapped; a file that is gone by then has none."""
+    path = tmp_path / "ca.pem"
+    path.write_text("# comment\n-----BEGIN CERTIFICATE-----\nAQI\r\nDBA==\n-----END\n")
+
+    assert trust_store.has_certificate(str(path), b"\1\2\3\4")
+    assert not trust_store.has_certificate(str(path), b"\1\2\3\5")
+    assert not trust_store.has_certificate(str(tmp_path / "gone"), b"\1\2\3\4")
+    assert not trust_store.has_certificate(None, b"\1\2\3\4")

@@ -37,6 +37,14 @@ DATES = {
     "2026-11-27 09:55:06.123456789 +0100 CET m=+0.01": "2026-11-27T08:55:06",
     "2026-11-27T09:55:06Z": "2026-11-27T09:55:06",
     "Fri, 27 Nov 2026 09:55:06.123 +0000": "2026-11-27T09:55:06",
+    # the first and the last of each part
+    "1 Jan 2026 00:00:00 +2359": "2025-12-31T00:01:00",
+    "31 Jan 2026 23:59:59 -2359": "2026-02-01T23:58:59",
+    "27 Nov 100 09:55:06 +0000": "2000-11-27T09:55:06",
+    "27 Nov 999 09:55:06 +0000": "2899-11-27T09:55:06",
+    "Fri, 27 (twenty-seventh) Nov 2026 09:55:06 +0000": "2026-11-27T09:55:06",
+    "by c; " + " " * 200 + "27 Nov 2026 09:55:06 -0000": "2026-11-27T09:55:06",
+    **{f"2026-{month:02}-09T01:02:03Z": f"2026-{month:02}-09T01:02:03" for month in range(1, 13)},
     # dots for colons (old Windows), a leap second
     "Fri, 27 Nov 2026 09.55.06 +0000": "2026-11-27T09:55:06",
     "Sat, 31 Dec 2016 23:59:60 +0000": "2017-01-01T00:00:00",
@@ -113,3 +121,52 @@ def test_arrival_of_a_hostile_header_takes_little_time(line: bytes) -> None:
     """Anyone can send it by mail."""
     folded = [b" " + bytes([40 + number % 2]) for number in range(20_000)]
     assert message.arrival([b"Received: x", *folded], NOW) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("32 Jan 2026 09:55:06 +0000", "31 Jan 2026 24:00:00 +0000"),
+        *("31 Jan 2026 23:60:00 +0000", "31 Jan 2026 23:59:61 +0000"),
+        *("31 Jan 2026 23:59:59 +2400", "31 Jan 2026 23:59:59 -2400"),
+    ],
+)
+def test_parse_date_beyond_the_last_of_a_part_is_none(text: str) -> None:
+    """It is no time, though a calendar could go on counting."""
+    assert message.parse_date(text.encode()) is None
+
+
+def test_parse_date_of_a_year_of_four_digits_is_not_since_1900() -> None:
+    """The year 1000 is no arrival; it is not taken for 2900 either."""
+    at = message.parse_date(b"27 Nov 1000 09:55:06 +0000")
+
+    assert at is not None
+    assert at < 0
+
+
+def test_fields_are_unfolded_and_end_with_the_header() -> None:
+    """What is no field is left out, with the lines that continue it."""
+    header = lines(
+        *(" continues nothing", "Subject : one", "\ttwo ", " three", "no field", " and more"),
+        *("To:", "From: a", "", "Date: in the body"),
+    )
+
+    assert list(message.fields(header)) == [
+        (b"subject", b"one\ttwo  three"),
+        (b"to", b""),
+        (b"from", b"a"),
+    ]
+    assert list(message.fields(header[:-2])) == list(message.fields(header))
+
+
+def test_arrival_is_plausible_from_1990_until_five_minutes_ahead() -> None:
+    """Both ends belong to it."""
+    first = datetime(1990, 1, 1, tzinfo=timezone.utc).timestamp()
+
+    def arrival(text: str, now: float) -> float | None:
+        return message.arrival([f"Date: {text} +0000".encode()], now)
+
+    assert arrival("1 Jan 1990 00:00:00", NOW) == first
+    assert arrival("31 Dec 1989 23:59:59", NOW) is None
+    assert arrival("27 Nov 2026 12:05:00", NOW) == NOW + 300
+    assert arrival("27 Nov 2026 12:05:01", NOW) is None

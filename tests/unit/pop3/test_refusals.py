@@ -121,6 +121,19 @@ def test_login_kind_ignores_text_past_512_bytes(text: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "demands"),
+    [
+        *((text, True) for text in ("TLS required", "[AUTH] TLS required", "[IN-USE] use TLS")),
+        *((text, False) for text in ("wrong password", "monitor required", "")),
+    ],
+)
+def test_demands_tls_whatever_the_code_is(text: str, demands: bool) -> None:
+    """The names that a server repeats are none of its words."""
+    assert refusals.demands_tls(parsed(text), [b"monitor"]) is demands
+    assert not refusals.demands_tls(parsed("tls-only is required"), [b"tls-only"])
+
+
+@pytest.mark.parametrize(
     ("text", "is_right"),
     [
         ("[IN-USE] x", True),
@@ -193,4 +206,5 @@ def test_blanked_text_lacks_names(text: bytes) -> None:
 
 def test_blanked_text_keeps_longer_words() -> None:
     """A name is blanked only where it is a whole word."""
+    assert blanked(b"a mail.example.test b cert c", [b"cert"]) == b"a   b   c"
     assert b"certificate" in blanked(b"certificate", [b"cert"])

@@ -82,6 +82,10 @@ def test_file_mode_too_open_is_refused(file: Path, mode: int) -> None:
         (b"s3cret\x7f", "has control characters in its first line"),
         (b"s3cret\rx", "has control characters in its first line"),
         (b"x" * 4097, "is longer than 4096 bytes"),
+        *(
+            (mark + b"x", "begins with a byte order mark (BOM); save it as UTF-8 without")
+            for mark in (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+        ),
     ],
 )
 def test_file_unusable_content_is_refused(file: Path, content: bytes, reason: str) -> None:
@@ -221,6 +225,23 @@ def test_variable_impossible_name_is_refused(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("echo a\0b", "cannot be run: invalid command line"),
+        ("false -c 'one | two'", "failed with exit code 1"),
+        (
+            "false | two",
+            "failed with exit code 1; it runs without a shell: put pipes, redirections and"
+            " variables into a script",
+        ),
+    ],
+)
+def test_command_that_fails_was_perhaps_meant_for_a_shell(command: str, reason: str) -> None:
+    """One that starts a shell of its own was not."""
+    assert refused(command=command) == f"password command {reason}"
+
+
 def test_no_source_is_refused() -> None:
     """A missing source is not an empty password."""
     assert refused() == "no source of the password given"
@@ -241,9 +262,49 @@ def test_core_dumps_are_limited(hard: int, soft: int, monkeypatch: pytest.Monkey
     limits: list[tuple[int, tuple[int, int]]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda _: (5, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda *given: limits.append(given))
-    password_source.forbid_core_dumps()
+    monkeypatch.setenv("CANARY", "s3cret")
+    monkeypatch.setattr("getpass.getpass", Mock(return_value="s3cret"))
+    read(env="CANARY")
+    password_source.prompt("monitor")
 
-    assert limits == [(resource.RLIMIT_CORE, (soft, hard))]
+    assert limits == [(resource.RLIMIT_CORE, (soft, hard))] * 2
+
+
+QUOTED = "has quotes around the password, which are sent with it"
+BLANK = "with a blank, which is sent with it"
+
+
+@pytest.mark.parametrize(
+    ("secret", "odd"),
+    [
+        *((secret, [QUOTED]) for secret in (b'"s3cret"', b"'s3cret'", b"''")),
+        *((secret, []) for secret in (b"'s3cret", b"s3cret'", b"'s3cret\"", b"'", b"s3 cret")),
+        *((secret, []) for secret in (b"s3crets", b"x")),
+        (b" s3cret", [f"begins {BLANK}"]),
+        (b"s3cret\t", [f"ends {BLANK}"]),
+        (b" s3cret ", [f"begins {BLANK}", f"ends {BLANK}"]),
+    ],
+)
+def test_remarks_name_what_a_server_rejects_without_a_reason(
+    secret: bytes, odd: list[str], file: Path
+) -> None:
+    """It is sent as it is, because it may be meant; a token is not typed by anybody."""
+
+    def remarked(**source: Any) -> list[str]:
+        return list(password_source.remarks(SecretSource(**source), secret))
+
+    assert remarked(env="CANARY") == [f"the password {each}" for each in odd]
+    assert remarked(file=str(file)) == [f"the password file {file} {each}" for each in odd]
+    assert remarked(grant=Mock()) == []
+
+
+def test_remarks_name_a_directory_that_the_group_can_write(file: Path) -> None:
+    """Its members can put another file in the place of a safe one."""
+    file.parent.chmod(0o770)
+
+    assert list(password_source.remarks(SecretSource(file=str(file)), b"s3cret")) == [
+        f"the password file {file} can be replaced by the group of directory {file.parent}"
+    ]
 
 
 def test_prompt_names_user_and_keeps_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

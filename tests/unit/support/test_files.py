@@ -383,11 +383,38 @@ def test_options_file_that_starts_commands_is_ours(
     path.chmod(mode)
 
     if reason and "command" in line:
-        with pytest.raises(ProbeError, match=reason):
+        with pytest.raises(ProbeError, match=f"^options file {path} .*{reason}.* {path}$"):
             files.read_file(str(path), "options file", has_options=True)
     else:
         assert b"ssl" in files.read_file(str(path), "options file", has_options=True)
     assert b"ssl" in files.read_file(str(path), "options file")
+
+
+def test_options_file_that_starts_commands_is_ours_on_its_whole_way(place: Path) -> None:
+    """Who can replace a link or a directory decides which file is read."""
+    path = place / "open" / "plugins.ini"
+    path.parent.mkdir()
+    path.write_text("[a]\npassword-command = x\n")
+    foreign = place / "link.ini"
+    foreign.symlink_to(path)
+    os.chown(foreign, NOBODY, 0, follow_symlinks=False)
+
+    with pytest.raises(ProbeError, match="link"):
+        files.read_file(str(foreign), "options file", has_options=True)
+    path.parent.chmod(0o777)
+    with pytest.raises(ProbeError, match="everyone can write to its directory"):
+        files.read_file(str(path), "options file", has_options=True)
+
+
+def test_read_file_closes_the_file(tmp_path: Path) -> None:
+    """A sweep reads many."""
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    before = os.listdir("/proc/self/fd")
+
+    files.read_file(str(path), "options file")
+
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_emit_unwritable_output_is_unknown(capfd: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,16 @@ import pytest
 
 from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.failures import ProbeError
-from check_pop3_plus.model.settings import JsonLines, MetricsFile, State, Sweep
+from check_pop3_plus.model.settings import (
+    CommandFile,
+    HttpsEndpoint,
+    IcingaApi,
+    JsonLines,
+    MetricsFile,
+    State,
+    SubmitTarget,
+    Sweep,
+)
 from check_pop3_plus.support import deadline
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.sweep import summary
@@ -27,6 +36,7 @@ from check_pop3_plus.sweep.targets import (
     json_target,
     submission,
 )
+from tests.pki.certificates import Pki
 from tests.support.submission import refusals
 
 
@@ -403,3 +413,39 @@ def test_thread_that_cannot_start_is_tried_again(monkeypatch: pytest.MonkeyPatch
     assert time.monotonic() - began < 0.9
     assert here not in senders[1:]
     assert all(each.daemon for each in senders[1:])
+
+
+@pytest.mark.parametrize("name", ["icinga", "nagios", "jsonl", "prometheus"])
+def test_open_target_opens_the_one_of_the_settings(name: str, tmp_path: Path, pki: Pki) -> None:
+    """A program that reads all results gets those of invalid sections, too; no person does."""
+    secret = tmp_path / "secret"
+    secret.touch(0o600)
+    secret.write_text("s3cret-word")
+    os.mkfifo(tmp_path / "fifo")
+    endpoint = HttpsEndpoint("localhost", 5665, "/")
+    wanted: dict[str, SubmitTarget] = {
+        "icinga": IcingaApi(endpoint, "sweep", str(secret), str(pki.ca_file)),
+        "nagios": CommandFile(str(tmp_path / "fifo")),
+        "jsonl": JsonLines(),
+        "prometheus": MetricsFile(str(tmp_path / "x.prom")),
+    }
+
+    target = submission.open_target(wanted[name], soon())
+
+    assert target.takes_invalid == (name in ("jsonl", "prometheus"))
+    assert (target.senders > 0) == (name == "icinga")
+
+
+def test_command_file_that_is_no_fifo_any_more_gets_no_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nagios makes it again when it starts; in between anything may be in its place."""
+    monkeypatch.setattr(submission, "PATIENCE_SECONDS", 0.0)
+    path = tmp_path / "nagios.cmd"
+    os.mkfifo(path)
+    target = submission.open_target(CommandFile(str(path)), soon())
+    path.unlink()
+    path.touch()
+
+    assert refusals(target, outcome()) == [f"cannot write to {path}: not a FIFO"]
+    assert path.read_bytes() == b""
