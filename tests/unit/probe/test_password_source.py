@@ -229,7 +229,7 @@ def test_variable_impossible_name_is_refused(name: str) -> None:
     ("command", "reason"),
     [
         ("echo a\0b", "cannot be run: invalid command line"),
-        ("false -c 'one | two'", "failed with exit code 1"),
+        ("false -c 'one;'", "failed with exit code 1"),
         (
             "false | two",
             "failed with exit code 1; it runs without a shell: put pipes, redirections and"
