@@ -135,7 +135,8 @@ class Run:
                 self._is_adding = False
 
     def _needs_threads(self) -> bool:
-        return self._queue.is_waiting() and self._threads < self._jobs
+        is_due = self._queue.is_waiting() and self._deadline.left() > 0
+        return is_due and self._threads < self._jobs
 
     def _add_threads(self) -> None:
         """Start threads while services are queued and the process is mostly idle.
