@@ -81,11 +81,17 @@ def test_completion_in_interactive_bash(tmp_path: Path) -> None:
         f". {manual.COMPLETION}",
     ]
     typed = [*setup, *(f"check_pop3_plus {line}" for line in LINES), "exit"]
-    child, terminal = pty.fork()
-    if child == 0:
-        os.chdir(tmp_path)
-        environment = {"PATH": os.environ["PATH"], "TERM": "dumb", "LC_ALL": "C.UTF-8"}
-        os.execve(BASH, ["bash", "--norc", "--noprofile", "-i"], environment)
+    terminal, other_end = pty.openpty()
+    child = subprocess.Popen(
+        [BASH, "--norc", "--noprofile", "-i"],
+        stdin=other_end,
+        stdout=other_end,
+        stderr=other_end,
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "TERM": "dumb", "LC_ALL": "C.UTF-8"},
+        start_new_session=True,
+    )
+    os.close(other_end)
     os.write(terminal, "".join(f"{line}\n" for line in typed).encode())
     screen = b""
     try:
@@ -93,7 +99,8 @@ def test_completion_in_interactive_bash(tmp_path: Path) -> None:
             screen += data
     except OSError:  # the end of a terminal
         pass
-    os.waitpid(child, 0)
+    child.wait()
+    os.close(terminal)
 
     parts = [part.split("\n") for part in found.read_text().removesuffix(".\n").split("\n.\n")]
     parts[-1] = [word for word in parts[-1] if word]
