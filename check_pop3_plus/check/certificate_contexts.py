@@ -167,8 +167,11 @@ ASSERTIONS = (
     Assertion("issuer", Kind.ISSUER, "issuer", _has_issuer, certificates.wrong_issuer),
     Assertion("key", Kind.WEAK, "min_key_bits", _has_long_key, certificates.short_key),
     Assertion(
-        *("validity", Kind.LONG_LIVED, "max_validity"),
-        *(_has_short_lifetime, certificates.long_lifetime),
+        "validity",
+        Kind.LONG_LIVED,
+        "max_validity",
+        _has_short_lifetime,
+        certificates.long_lifetime,
     ),
     Assertion("deployed", Kind.NOT_DEPLOYED, "deployed_file", _is_deployed, certificates.outdated),
 )

@@ -97,8 +97,14 @@ def _verdict(
     likely, found = _diagnosis(prerequisites, last, end) if is_problem else ("", ())
     is_diagnosed = bool(likely or found)
     written = long_output.Evidence(
-        *(settings, last.report, last.kinds, verdict.line),
-        *(not ABOUT_CERTIFICATES.isdisjoint(last.kinds), is_diagnosed, last.slow, _system_store),
+        settings,
+        last.report,
+        last.kinds,
+        verdict.line,
+        is_about_certificate=not ABOUT_CERTIFICATES.isdisjoint(last.kinds),
+        is_diagnosed=is_diagnosed,
+        slow=last.slow,
+        system_store=_system_store,
     )
     return verdict.replace(
         advice=tuple(written.advice(likely)),
@@ -247,4 +253,4 @@ def _state(result: nagiosplugin.Result) -> State:
 
 
 def _severity(result: nagiosplugin.Result) -> int:
-    return SEVERITY.index(_STATES[result.state])
+    return SEVERITY.index(_state(result))

@@ -57,7 +57,7 @@ def sanitise(foreign: bytes | str, limit: int = QUOTE_LIMIT) -> Printable:
 def printable(template: str, *foreign: object) -> Printable:
     """Return our own text, with sanitised arguments in the places of its `{}`.
 
-    An argument that is `Printable` already stays as it is, however long.
+    An argument that is `Printable` already stays as it is, however long; so does an int.
     """
     if not foreign:
         return Printable(template)

@@ -38,6 +38,14 @@ SHA_256 = (
 OTHER = b"clientnoncevalue"
 WHOLE = b"clientnoncevalueservernoncevalue"
 
+NOT_ASCII = (
+    "n=ren\xe9".encode(),
+    OTHER,
+    b"r=" + WHOLE + b",s=c2FsdHNhbHRzYWx0,i=10000",
+    b"c=biws,r=" + WHOLE + b",p=NrtHNv7awL5KZ/rOvK46mzfMvAxvk4UiNkTBxGaEK1I=",
+    b"v=faJh6FpEnTwYd397AElAHqIB5g5AwZIFNA5uT6Fv2Vo=",
+)
+
 EXAMPLES = {
     "RFC 5802 section 5": ("sha1", b"user", b"pencil", b"n=user", *SHA_1),
     "RFC 7677 section 3": ("sha256", b"user", b"pencil", b"n=user", *SHA_256),
@@ -55,21 +63,13 @@ EXAMPLES = {
         "sha256",
         "ren\xe9".encode(),
         "p\xe4ssw\xf6rd".encode(),
-        "n=ren\xe9".encode(),
-        OTHER,
-        b"r=" + WHOLE + b",s=c2FsdHNhbHRzYWx0,i=10000",
-        b"c=biws,r=" + WHOLE + b",p=NrtHNv7awL5KZ/rOvK46mzfMvAxvk4UiNkTBxGaEK1I=",
-        b"v=faJh6FpEnTwYd397AElAHqIB5g5AwZIFNA5uT6Fv2Vo=",
+        *NOT_ASCII,
     ),
     "not ASCII, typed in another way": (  # the same, each accent a character of its own
         "sha256",
         "rene\u0301".encode(),
         "pa\u0308sswo\u0308rd".encode(),
-        "n=ren\xe9".encode(),
-        OTHER,
-        b"r=" + WHOLE + b",s=c2FsdHNhbHRzYWx0,i=10000",
-        b"c=biws,r=" + WHOLE + b",p=NrtHNv7awL5KZ/rOvK46mzfMvAxvk4UiNkTBxGaEK1I=",
-        b"v=faJh6FpEnTwYd397AElAHqIB5g5AwZIFNA5uT6Fv2Vo=",
+        *NOT_ASCII,
     ),
     "another salt": (
         "sha1",
