@@ -169,10 +169,12 @@ def part(value: str | bytes, attribute: str = COMMON_NAME, tag: int = der.UTF8) 
     return tlv(der.SET, sequence(oid(attribute), tlv(tag, data)))
 
 
+_IMPORTED = dt.datetime.now(dt.timezone.utc)
+
+
 def moment(days: float) -> bytes:
-    """Return a time from the midnight that was last."""
-    today = dt.datetime.now(dt.timezone.utc).replace(hour=0, minute=0, second=0)
-    instant = today + dt.timedelta(days=days)
+    """Return a time from that of the import: a session has the same whole days across midnight."""
+    instant = _IMPORTED + dt.timedelta(days=days)
     return tlv(der.UTC, f"{instant:%y%m%d%H%M%SZ}".encode())
 
 
