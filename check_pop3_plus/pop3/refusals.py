@@ -35,7 +35,7 @@ about_method = tls|ssl|(plain|clear)[- ]?text|encrypt\w*|insecure|unsecured?|com
 required = requir(e|es|ed|ing|ement)|must|only|need(s|ed)?|mandatory|disallow(s|ed)?
   |not (be )?(allow|permit|support)(ed)?|(un)?permitted|forbidden|prohibited|before|without|until|first
   |(use|enable) (an? |the )?(start ?tls|stls|tls|ssl|encrypt\w*|secured?)|use( \w+){1,3} (with|over) (tls|ssl)
-cannot = (cannot|can ?not|can't|couldn't|(could|can) not|unable to|failed to)( \w+)?
+cannot = (cannot|can ?not|can.t|couldn.t|(could|can) not|unable to|failed to)( \w+)?
 not_supported = (not|no longer) (implemented|supported|recogni[sz]ed|understood|available|allowed|enabled|known|accepted)
 unknown = unknown|no such|unexpected|invalid|not valid|bad|unrecogni[sz]ed|unsupported|unimplemented|disabled
 method = commands?|mechanisms?|methods?|verbs?|auth(entication)? (type|scheme)
@@ -86,7 +86,7 @@ login-delay  # Exchange Online, Mailu, Hotmail, Gmail
   |between( \w+)? (checks|logins?|logons?|sessions)|too soon|interval is
   |(wait|every) [0-9]+ (s|sec\w*|min\w*)|throttl(ed|ing)|less (often|frequently)
   but <wrong>
-temporary  # Courier, Mailu, Dovecot's older versions, Gmail; not "TLS 1.2 or later", nor Dutch, which has the word
+temporary  # Courier, Mailu, older versions of Dovecot, Gmail; not "TLS 1.2 or later", nor Dutch, which has the word
   temporar(y|ily)(?! passw| file| dir)|(server|system)( is)?( too)? busy
   |overloaded|load( \w+)?( is)? too high|(shutting|going) down|restarting
   |(try|retry|again|back|come|please)( \w+){0,3} later|later (again|please)
