@@ -31,13 +31,13 @@ closed = locked([ -]?out)?|lockout|disabled|suspended|blocked|deactivated|inacti
 # "Plain-text login disabled" is not about a user, nor is a command that is disabled.
 named_method = (user/pass|plain|login|basic|password|legacy|apop|cram-md5) auth\w*
 about_method = tls|ssl|(plain|clear)[- ]?text|encrypt\w*|insecure|unsecured?|commands?|mechanisms?|methods?|verb
-  |<named_method>|or( \w+){0,4} (locked|disabled|suspended|blocked)|will be \w+( \w+)? (after|if)
-required = requir(e|es|ed|ing|ement)|must|only|need(s|ed)?|mandatory|disallow(s|ed)?
+  |pop3?( \w+){0,3} not \w+|<named_method>|or( \w+){0,4} (locked|disabled|suspended|blocked)|will be \w+( \w+)? (after|if)
+required = requi\w+|must|only|need(s|ed)?|mandatory|obligatory|disallow(s|ed)?
   |not (be )?(allow|permit|support)(ed)?|(un)?permitted|forbidden|prohibited|before|without|until|first
-  |(use|enable) (an? |the )?(start ?tls|stls|tls|ssl|encrypt\w*|secured?)|use( \w+){1,3} (with|over) (tls|ssl)
+  |(use|enable|via|switch to) (an? |the )?(start ?tls|stls|tls|ssl|encrypt\w*|secured?|pop3s|port 995)|use( \w+){1,3} (with|over) (tls|ssl)
 cannot = (cannot|can ?not|can.t|couldn.t|(could|can) not|unable to|failed to)( \w+)?
 not_supported = (not|no longer) (implemented|supported|recogni[sz]ed|understood|available|allowed|enabled|known|accepted)
-unknown = unknown|no such|unexpected|invalid|not valid|bad|unrecogni[sz]ed|unsupported|unimplemented|disabled
+unknown = unknown|no such|unexpected|invalid|not valid|bad|unrecogni[sz]ed|unsupported|unimplemented|disabled|malformed|illegal|wrong|out of (order|sequence)|not found
 method = commands?|mechanisms?|methods?|verbs?|auth(entication)? (type|scheme)
 
 locked-out  # Exchange Online, Yahoo, MDaemon, Zimbra, Kerio, Axigen
@@ -56,38 +56,41 @@ locked-out
   locked
   administrat\w+|postmaster|too many logins
 locked-out
-  accounts?( \w+){0,2} (closed|deleted|removed|expired)
+  accounts?( \w+){0,2} (closed|deleted|removed|expired|cancell?ed)
   but <wrong>|passw\w*
 locked-out
-  <address_blocked>
+  <address_blocked>|you( \w+){1,2} (banned|blocked)|brute[ -]?force
   but temporarily
 locked-out  # Stalwart, Axigen, CommuniGate, GroupWise
-  too many
+  too many|excessive
   failed|bad|invalid|incorrect|wrong|unsuccessful|fail(ure)?s
   but <about_method>
 in-use  # tpop3d, VPOP3, qpopper, UW, Teapop, Solid POP3, popa3d, mailutils, Cyrus; RFC 1939 section 7
-  lock(s|ed|ing)?
-  mailbox(es)?|maildrops?|mail ?drop|mail (file|spool)|folder|another|session|process|busy
+  (dot)?lock(s|ed|ing)?( ?file)?
+  mailbox(es)?|maildrops?|mail ?drop|(mail )?(file|spool)|folder|inbox|another|session|process|busy|dotlock
   but <wrong>
 in-use
-  (mailbox|maildrop|mail ?drop)( \w+){0,2} (in[ -]use|used by|busy|opened by)
+  (mailbox|maildrop|mail ?drop|database)( \w+){0,2} (in[ -]use|used (by|with)|busy|opened by)|being read by
+  |active( \w+)? session|session( is| still){0,2} (active|in progress)
   |already (connected|logged[ -]?(in|on))|(concurrent|exclusive) access
   |another( \w+)? (process|session|client|connection|program)
   |only (one|1) (session|connection|login)|already have( \w+){1,3} (open|active)
-  but <wrong>|not in use
+  but <wrong>|not in use|no active
 in-use  # Dovecot 2.4, Courier, Exchange, Kerio, MailEnable
-  too many|maximum|max|exceed(s|ed)?|limit
+  too many|maximum|max|exceed(s|ed)?|limit|(no more than|only have|at most) [0-9]+
   connections|sessions|(connection|session) (limit|count)|(concurrent|simultaneous)( \w+)? (logins?|logons?|users)
-  but <wrong>
+  but <wrong>|(my)?sql|ldap|database|back[ -]?end
 login-delay  # Exchange Online, Mailu, Hotmail, Gmail
   too (often|frequent(ly)?)|rate[ -]?limit(s|ed|ing)?|exceeded the (login|logon)
   |(login|logon)s?( \w+)? (limit|rate|frequency|interval|delay)|logins per
   |too many( \w+)? (attempts|requests|logins|logons)|log[io]ns? too (fast|quickly)
   |between( \w+)? (checks|logins?|logons?|sessions)|too soon|interval is
-  |(wait|every) [0-9]+ (s|sec\w*|min\w*)|throttl(ed|ing)|less (often|frequently)
+  |(wait|every|less than) [0-9]+ (s|sec\w*|min\w*)|throttl(ed|ing)|less (often|frequently)
+  |(hourly|daily) (limit|quota)|(per|this) (minute|hour)|rate( \w+)? too high|(check|poll(ing)?) interval
+  |excessive (polling|log[io]ns?)|flood(ing)?( protection| control)?
   but <wrong>
 temporary  # Courier, Mailu, older versions of Dovecot, Gmail; not "TLS 1.2 or later", nor Dutch, which has the word
-  temporar(y|ily)(?! passw| file| dir)|(server|system)( is)?( too)? busy
+  temporar(y|ily)(?! passw| file| dir)|(server|system)( is)? busy|too busy|grey-?list(ed|ing)?
   |overloaded|load( \w+)?( is)? too high|(shutting|going) down|restarting
   |(try|retry|again|back|come|please)( \w+){0,3} later|later (again|please)
   but <wrong>
@@ -99,19 +102,21 @@ backend  # nginx, perdition, Exchange, Zimbra, Cyrus, qmail, vpopmail, dbmail
   |<cannot>( (?!mailbox)[\w-]+){0,3} (ldap|database|directory|(my)?sql)
   |authenticated but not connected|licen[cs]e( \w+)? (exceeded|expired|limit)
   |<cannot> (contact|connect|reach|write|allocate|fork|retrieve)(?! from)
+  |not be (contacted|reached)|unexpected error|fatal error|exception|broken pipe|no route to host|connection is closed
   |no( \w+)? space|out of memory|disk( is)? full|back[ -]?end|i/?o error|read-only
   |fork failed|too many open files|offline|stale|not mounted|connection refused\W*\Z
   |pam error|(proxy|upstream) error|error connecting
   |lost connection|not reachable|maintenance|crash(ed)?|not respond(ing)?
   |time(d)?[ -]?out|temporary (file|dir\w*)|query failed
-  |(system|server|service|daemon|database|db|(my)?sql|ldap|configuration)( \w+)? (error|failure|problem|down|locked)
+  |(system|server|service|daemon|database|db|(my)?sql|ldap|configuration|storage|disk|host|network|dns|directory)( \w+)? (error|failure|problem|down|locked)
   but <wrong>|(mechanisms?|commands?|apop)( is| are)? not available
 client-certificate  # nginx, Dovecot
   (certificate|cert)s?
   requir(e|es|ed)|errors?|(in)?valid|need(s|ed)?|no|not|expired|revoked|missing|verif\w+
+  |unknown|untrusted|rejected|refused|failed
   but <wrong>
 cleartext-refused  # Zimbra, hMailServer, Stalwart, Dovecot, Courier, Kerio
-  tls|ssl|stls|start ?tls|starttls|encrypt(ion|ed)?|privacy
+  tls|ssl|stls|start ?tls|starttls|encrypt(ion|ed)?|privacy|confidentiality|pop3s|port 995|security layer
   <required>
   but (ssl|tls) (user|account|password)s?
 cleartext-refused
@@ -119,7 +124,7 @@ cleartext-refused
   but <wrong>|(insecure|not secure) passw\w*|passw\w*( \w+)? (insecure|not secure)
 cleartext-refused
   (plain|clear)[ -]?text|(?<!less )secured?(?! apps?| password)
-  <required>|disabled|over
+  <required>|disabled|over|(no|refus\w+) (plain|clear)[ -]?text
   but <wrong>
 cleartext-refused  # Cyrus; Exchange before TLS
   under a layer|not valid in this state
@@ -128,6 +133,8 @@ no-mechanism  # Courier, Exchange, James, Cyrus, popa3d
   |(<method>)(\W+(?!user|pass)[\w-]+){0,3}?\W+(<unknown>|<not_supported>)
   |(auth( [a-z0-9-]+)?|apop)( is| are)? <not_supported>|(un|not )implemented
   |<named_method>( \w+){0,2}? (<unknown>|<not_supported>)|syntax error
+  |(in this|in current) state|authorization state command|use (an? )?(oauth\w*|xoauth2|modern auth\w*)|no auth here
+  but (wrong|bad|invalid|incorrect) pass\w+
 login-refused  # Not about the password either: POP access of a user, the address of this machine, a quota
   pop3?(/imap)?( access| service| protocol)?( is| was)? (not|denied|disabled|off)
   |(not|yet)( \w+){1,3} pop3?|access rights to this service
@@ -139,8 +146,8 @@ login-refused  # UW, qmail, Courier: about one mailbox
   <cannot> (open|read|access|scan|find)|chdir|no|missing|not exist|failed|corrupt
   but <wrong>
 credentials
-  user(name|id|s)?|password?s?|passwd|passphrase|logins?|log[ -]?in|logons?|log[ -]on|auth|authenticat(e|ed|ion|or)
-  |authori[sz](ation|ed)|credentials?|denied|accounts?|token
+  user(name|id|s)?|password?s?|passwd|pass ?phrase|logins?|log(ged)?[ -]?in|logons?|log[ -]on|auth|authenticat(e|ed|ion|or)
+  |authori[sz](ation|ed)|credentials?|denied|accounts?|token|sign[ -]?(in|on)|pin|digest|apop|not registered
 """
 """Patterns with a name, then the classes of phrases: kind, patterns, and after `but` another one.
 
@@ -168,6 +175,12 @@ def classes() -> list[tuple[Kind, list[bytes], list[bytes]]]:
             wanted.append(rf"\b(?:{text.removeprefix('but ')})\b".encode())
     return found
 
+
+_NO_MAILBOX = (
+    rb"(no|unknown|never heard of)( such)? (mail ?box|maildrop)"
+    rb"|(mail ?box|maildrop)( \S+)?( is| does)? (unknown|not (exist|found))"
+)
+"""A name that USER gave is unknown (RFC 1939 section 7)."""
 
 _ABOUT_STAT = (
     Kind.LOCKED_OUT, Kind.IN_USE, Kind.LOGIN_DELAY, Kind.TEMPORARY, Kind.BACKEND,
@@ -200,7 +213,11 @@ def login_kind(
         if not command.before_secret:
             return Kind.CREDENTIALS
         return Kind.NO_MECHANISM if command.is_auth else Kind.LOGIN_REFUSED
-    return _kind_of_words(reply, names, may_demand_tls)
+    kind = _kind_of_words(reply, names, may_demand_tls)
+    is_about_name = command.before_secret and not command.is_auth  # USER
+    if kind is Kind.LOGIN_REFUSED and is_about_name and re.search(_NO_MAILBOX, reply.text, re.I):
+        return Kind.CREDENTIALS
+    return kind
 
 
 def demands_tls(reply: Reply, names: Iterable[bytes] = ()) -> bool:

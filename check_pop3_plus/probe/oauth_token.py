@@ -67,7 +67,7 @@ def fetch_token(grant: Grant, deadline: Deadline) -> tuple[Secret, ...]:
     except DeadlineExceeded as error:
         raise config_error("token endpoint {} did not answer in time", authority) from error
     except ProbeError as error:
-        raise config_error("token endpoint {}: {}", authority, error.placed_message) from error
+        raise config_error("token endpoint {}: {}", authority, error.message_with_origin) from error
 
 
 def parse_token(status: int, body: bytes, secrets: Iterable[Secret]) -> Secret:

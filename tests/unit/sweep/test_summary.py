@@ -7,7 +7,7 @@ import pytest
 
 from check_pop3_plus.check.verdict import STATUS_LIMIT, Verdict
 from check_pop3_plus.messages.hints import Advice
-from check_pop3_plus.model.failures import Place
+from check_pop3_plus.model.failures import Origin
 from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import CommandFile, State, Sweep
 from check_pop3_plus.output import plugin_text
@@ -203,7 +203,7 @@ SLOW = [
     for each in range(6, 36)
 ]
 INVALID = [
-    Verdict(State.UNKNOWN, "config: no x", place=Place(printable(path), line), kinds=("config",))
+    Verdict(State.UNKNOWN, "config: no x", place=Origin(printable(path), line), kinds=("config",))
     for path, line in (("/etc/sweep.ini", 7), ("/etc/other.ini", 7))
 ]
 
