@@ -17,6 +17,7 @@ from check_pop3_plus.certificate import reader, rfc5280_rules
 from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model import sanitised_text
 from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.model.foreign_json import json_object
 from check_pop3_plus.model.report import TlsFacts
 from check_pop3_plus.model.settings import (
     LOGIN_METHODS,
@@ -322,7 +323,7 @@ def https_reply(data: bytes) -> None:
     else:
         assert status == 200
         assert re.fullmatch(rb"[!-~]{1,8192}", token)
-    said = icinga_target._json_object(body)
+    said = json_object(body)
     if said is not None:
         api = icinga_target.Api.__new__(icinga_target.Api)
         api._may_quote = True

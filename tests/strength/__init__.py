@@ -26,6 +26,7 @@ MODULES = {
     "strength": "certificate.strength",
     "certificate_contexts": "check.certificate_contexts",
     "sanitised_text": "model.sanitised_text",
+    "foreign_json": "model.foreign_json",
     "masking": "support.masking",
     "sweep_run": "sweep.run",
     "task_queue": "sweep.task_queue",
@@ -67,7 +68,7 @@ GROUPS = {
         *("tls", "tls_errors", "reader", "rejection_reasons", "rfc5280_rules", "strength"),
         *("certificate_contexts", "der"),
     ),
-    "sanitised text": ("sanitised_text", "masking"),
+    "sanitised text": ("sanitised_text", "foreign_json", "masking"),
     "sweep": ("sweep_run", "task_queue", "services", "summary", "sweep_main"),
     "submission": (
         *("submission", "icinga_target", "nagios_target", "json_target", "prometheus_target"),

@@ -12,6 +12,7 @@ from collections import deque
 from functools import partial
 
 from check_pop3_plus.model.failures import ProbeError
+from check_pop3_plus.model.foreign_json import json_object
 from check_pop3_plus.model.settings import IcingaApi
 from check_pop3_plus.net import https
 from check_pop3_plus.net.tls_errors import CertificateRejected
@@ -75,7 +76,7 @@ class Api(Target):
             raise NotDelivered(error.message, isinstance(error, CertificateRejected)) from error
         finally:
             self._idle.append(link)
-        answer = _json_object(body)
+        answer = json_object(body)
         if answer is None or status == _SHUTTING_DOWN:  # also a truncated answer
             raise NotDelivered(f"HTTP {status}")
         refusal = self._refusal(status, answer, resends > 0)
@@ -121,12 +122,3 @@ def _result(outcome: Outcome) -> bytes:
         "execution_end": outcome.ended,
     }
     return json.dumps(result).encode()
-
-
-def _json_object(body: bytes) -> dict[str, object] | None:
-    """Return the JSON object in an answer, or None where there is none."""
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return answer if isinstance(answer, dict) else None
