@@ -51,13 +51,15 @@ _NAMED_METHOD = rb"(user/pass|plain|login|basic|password|legacy|apop|cram-md5) a
 _ABOUT_METHOD = (
     rb"tls|ssl|(plain|clear)[- ]?text|encrypt\w*|insecure|unsecured?"
     rb"|commands?|mechanisms?|methods?|verb"
+    rb"|pop3?( \w+){0,3} not \w+"
     rb"|" + _NAMED_METHOD + rb"|or( \w+){0,4} (locked|disabled|suspended|blocked)"
     rb"|will be \w+( \w+)? (after|if)"
 )
 _REQUIRED = (
-    rb"requir(e|es|ed|ing|ement)|must|only|need(s|ed)?|mandatory|disallow(s|ed)?"
+    rb"requi\w+|must|only|need(s|ed)?|mandatory|obligatory|disallow(s|ed)?"
     rb"|not (be )?(allow|permit|support)(ed)?|(un)?permitted|forbidden|prohibited|before|without"
-    rb"|until|first|(use|enable) (an? |the )?(start ?tls|stls|tls|ssl|encrypt\w*|secured?)"
+    rb"|until|first|(use|enable|via|switch to) (an? |the )?"
+    rb"(start ?tls|stls|tls|ssl|encrypt\w*|secured?|pop3s|port 995)"
     rb"|use( \w+){1,3} (with|over) (tls|ssl)"
 )
 _CANNOT = rb"(cannot|can ?not|can't|couldn't|(could|can) not|unable to|failed to)( \w+)?"
@@ -67,7 +69,7 @@ _NOT_SUPPORTED = (
 )
 _UNKNOWN = (
     rb"unknown|no such|unexpected|invalid|not valid|bad|unrecogni[sz]ed|unsupported|unimplemented"
-    rb"|disabled"
+    rb"|disabled|malformed|illegal|wrong|out of (order|sequence)|not found"
 )
 _METHOD = rb"commands?|mechanisms?|methods?|verbs?|auth(entication)? (type|scheme)"
 
@@ -87,45 +89,54 @@ TABLE = (
     ),
     Words(
         Kind.LOCKED_OUT,
-        (rb"accounts?( \w+){0,2} (closed|deleted|removed|expired)",),
+        (rb"accounts?( \w+){0,2} (closed|deleted|removed|expired|cancell?ed)",),
         _WRONG + rb"|passw\w*",
     ),
-    Words(Kind.LOCKED_OUT, (ADDRESS_BLOCKED.encode(),), rb"temporarily"),
+    Words(
+        Kind.LOCKED_OUT,
+        (ADDRESS_BLOCKED.encode() + rb"|you( \w+){1,2} (banned|blocked)|brute[ -]?force",),
+        rb"temporarily",
+    ),
     # Stalwart, Axigen, CommuniGate, GroupWise
     Words(
         Kind.LOCKED_OUT,
-        (rb"too many", rb"failed|bad|invalid|incorrect|wrong|unsuccessful|fail(ure)?s"),
+        (
+            rb"too many|excessive",
+            rb"failed|bad|invalid|incorrect|wrong|unsuccessful|fail(ure)?s",
+        ),
         _ABOUT_METHOD,
     ),
     # tpop3d, VPOP3, qpopper, UW, Teapop, Solid POP3, popa3d, mailutils, Cyrus; RFC 1939 section 7
     Words(
         Kind.IN_USE,
         (
-            rb"lock(s|ed|ing)?",
-            rb"mailbox(es)?|maildrops?|mail ?drop|mail (file|spool)|folder|another|session"
-            rb"|process|busy",
+            rb"(dot)?lock(s|ed|ing)?( ?file)?",
+            rb"mailbox(es)?|maildrops?|mail ?drop|(mail )?(file|spool)|folder|inbox|another|session"
+            rb"|process|busy|dotlock",
         ),
         _WRONG,
     ),
     Words(
         Kind.IN_USE,
         (
-            rb"(mailbox|maildrop|mail ?drop)( \w+){0,2} (in[ -]use|used by|busy|opened by)"
+            rb"(mailbox|maildrop|mail ?drop|database)( \w+){0,2} (in[ -]use|used (by|with)|busy"
+            rb"|opened by)|being read by|active( \w+)? session"
+            rb"|session( is| still){0,2} (active|in progress)"
             rb"|already (connected|logged[ -]?(in|on))|(concurrent|exclusive) access"
             rb"|another( \w+)? (process|session|client|connection|program)"
             rb"|only (one|1) (session|connection|login)|already have( \w+){1,3} (open|active)",
         ),
-        _WRONG + rb"|not in use",
+        _WRONG + rb"|not in use|no active",
     ),
     # Dovecot 2.4, Courier, Exchange, Kerio, MailEnable
     Words(
         Kind.IN_USE,
         (
-            rb"too many|maximum|max|exceed(s|ed)?|limit",
+            rb"too many|maximum|max|exceed(s|ed)?|limit|(no more than|only have|at most) [0-9]+",
             rb"connections|sessions|(connection|session) (limit|count)"
             rb"|(concurrent|simultaneous)( \w+)? (logins?|logons?|users)",
         ),
-        _WRONG,
+        _WRONG + rb"|(my)?sql|ldap|database|back[ -]?end",
     ),
     # Exchange Online, Mailu, Hotmail, Gmail
     Words(
@@ -135,7 +146,10 @@ TABLE = (
             rb"|(login|logon)s?( \w+)? (limit|rate|frequency|interval|delay)|logins per"
             rb"|too many( \w+)? (attempts|requests|logins|logons)|log[io]ns? too (fast|quickly)"
             rb"|between( \w+)? (checks|logins?|logons?|sessions)|too soon|interval is"
-            rb"|(wait|every) [0-9]+ (s|sec\w*|min\w*)|throttl(ed|ing)|less (often|frequently)",
+            rb"|(wait|every|less than) [0-9]+ (s|sec\w*|min\w*)|throttl(ed|ing)"
+            rb"|less (often|frequently)|(hourly|daily) (limit|quota)|(per|this) (minute|hour)"
+            rb"|rate( \w+)? too high|(check|poll(ing)?) interval|excessive (polling|log[io]ns?)"
+            rb"|flood(ing)?( protection| control)?",
         ),
         _WRONG,
     ),
@@ -143,7 +157,8 @@ TABLE = (
     Words(
         Kind.TEMPORARY,
         (
-            rb"temporar(y|ily)(?! passw| file| dir)|(server|system)( is)?( too)? busy"
+            rb"temporar(y|ily)(?! passw| file| dir)|(server|system)( is)? busy|too busy"
+            rb"|grey-?list(ed|ing)?"
             rb"|overloaded|load( \w+)?( is)? too high|(shutting|going) down|restarting"
             # not "TLS 1.2 or later", nor Dutch, which has the word
             rb"|(try|retry|again|back|come|please)( \w+){0,3} later|later (again|please)",
@@ -159,13 +174,15 @@ TABLE = (
             rb"|" + _CANNOT + rb"( (?!mailbox)[\w-]+){0,3} (ldap|database|directory|(my)?sql)"
             rb"|authenticated but not connected|licen[cs]e( \w+)? (exceeded|expired|limit)"
             rb"|" + _CANNOT + rb" (contact|connect|reach|write|allocate|fork|retrieve)(?! from)"
+            rb"|not be (contacted|reached)|unexpected error|fatal error|exception|broken pipe"
+            rb"|no route to host|connection is closed"
             rb"|no( \w+)? space|out of memory|disk( is)? full|back[ -]?end|i/?o error|read-only"
             rb"|fork failed|too many open files|offline|stale|not mounted|connection refused\W*\Z"
             rb"|pam error|(proxy|upstream) error|error connecting"
             rb"|lost connection|not reachable|maintenance|crash(ed)?|not respond(ing)?"
             rb"|time(d)?[ -]?out|temporary (file|dir\w*)|query failed"
-            rb"|(system|server|service|daemon|database|db|(my)?sql|ldap|configuration)( \w+)?"
-            rb" (error|failure|problem|down|locked)",
+            rb"|(system|server|service|daemon|database|db|(my)?sql|ldap|configuration|storage|disk"
+            rb"|host|network|dns|directory)( \w+)? (error|failure|problem|down|locked)",
         ),
         _WRONG + rb"|(mechanisms?|commands?|apop)( is| are)? not available",
     ),
@@ -174,14 +191,19 @@ TABLE = (
         Kind.CLIENT_CERTIFICATE,
         (
             rb"(certificate|cert)s?",
-            rb"requir(e|es|ed)|errors?|(in)?valid|need(s|ed)?|no|not|expired|revoked|missing|verif\w+",
+            rb"requir(e|es|ed)|errors?|(in)?valid|need(s|ed)?|no|not|expired|revoked|missing|verif\w+"
+            rb"|unknown|untrusted|rejected|refused|failed",
         ),
         _WRONG,
     ),
     # Zimbra, hMailServer, Stalwart, Dovecot, Courier, Kerio
     Words(
         Kind.CLEARTEXT_REFUSED,
-        (rb"tls|ssl|stls|start ?tls|starttls|encrypt(ion|ed)?|privacy", _REQUIRED),
+        (
+            rb"tls|ssl|stls|start ?tls|starttls|encrypt(ion|ed)?|privacy|confidentiality|pop3s"
+            rb"|port 995|security layer",
+            _REQUIRED,
+        ),
         rb"(ssl|tls) (user|account|password)s?",
     ),
     Words(
@@ -193,7 +215,7 @@ TABLE = (
         Kind.CLEARTEXT_REFUSED,
         (
             rb"(plain|clear)[ -]?text|(?<!less )secured?(?! apps?| password)",
-            _REQUIRED + rb"|disabled|over",
+            _REQUIRED + rb"|disabled|over|(no|refus\w+) (plain|clear)[ -]?text",
         ),
         _WRONG,
     ),
@@ -208,8 +230,10 @@ TABLE = (
             rb"\W+(" + _UNKNOWN + rb"|" + _NOT_SUPPORTED + rb")"
             rb"|(auth( [a-z0-9-]+)?|apop)( is| are)? " + _NOT_SUPPORTED + rb"|(un|not )implemented"
             rb"|" + _NAMED_METHOD + rb"( \w+){0,2}? (" + _UNKNOWN + rb"|" + _NOT_SUPPORTED + rb")"
-            rb"|syntax error",
+            rb"|syntax error|(in this|in current) state|authorization state command"
+            rb"|use (an? )?(oauth\w*|xoauth2|modern auth\w*)|no auth here",
         ),
+        rb"(wrong|bad|invalid|incorrect) pass\w+",
     ),
     # Not about the password either: POP access of a user, the address of this machine, a quota
     Words(
@@ -235,13 +259,19 @@ TABLE = (
     Words(
         Kind.CREDENTIALS,
         (
-            rb"user(name|id|s)?|password?s?|passwd|passphrase|logins?|log[ -]?in|logons?|log[ -]on"
-            rb"|auth|authenticat(e|ed|ion|or)|authori[sz](ation|ed)|credentials?|denied"
-            rb"|accounts?|token",
+            rb"user(name|id|s)?|password?s?|passwd|pass ?phrase|logins?|log(ged)?[ -]?in|logons?"
+            rb"|log[ -]on|auth|authenticat(e|ed|ion|or)|authori[sz](ation|ed)|credentials?|denied"
+            rb"|accounts?|token|sign[ -]?(in|on)|pin|digest|apop|not registered",
         ),
     ),
 )
 """The first class that fits decides; what fits none is login-refused."""
+
+_NO_MAILBOX = (
+    rb"(no|unknown|never heard of)( such)? (mail ?box|maildrop)"
+    rb"|(mail ?box|maildrop)( \S+)?( is| does)? (unknown|not (exist|found))"
+)
+"""A name that USER gave is unknown (RFC 1939 section 7)."""
 
 _ABOUT_STAT = (
     Kind.LOCKED_OUT, Kind.IN_USE, Kind.LOGIN_DELAY, Kind.TEMPORARY, Kind.BACKEND,
@@ -274,7 +304,11 @@ def login_kind(
         if not command.before_secret:
             return Kind.CREDENTIALS
         return Kind.NO_MECHANISM if command.is_auth else Kind.LOGIN_REFUSED
-    return _kind_of_words(reply, names, may_demand_tls)
+    kind = _kind_of_words(reply, names, may_demand_tls)
+    is_about_name = command.before_secret and not command.is_auth  # USER
+    if kind is Kind.LOGIN_REFUSED and is_about_name and re.search(_NO_MAILBOX, reply.text, re.I):
+        return Kind.CREDENTIALS
+    return kind
 
 
 def demands_tls(reply: Reply, names: Iterable[bytes] = ()) -> bool:
