@@ -160,6 +160,10 @@ _ABOUT_LOGIN = (
         " PLAIN for this user, or check without a login",
     ),
     (
+        "its mechanisms: none$",
+        "the server lists no login method: try --auth user, or port 995 with -S",
+    ),
+    (
         r"its mechanisms:.* (XOAUTH2|OAUTHBEARER)\b"
         r"|basic auth\w* (is |has been )?(disabled|blocked)",
         "the server takes tokens instead of passwords: use --auth xoauth2 or oauthbearer",
@@ -247,7 +251,7 @@ _ABOUT_STLS = (
         "the server offers STLS but cannot start TLS: check its certificate, its key and its log",
     ),
     (
-        r"^refuses STLS: .*\b(tls|ssl)\b.*\bactive",
+        r"^refuses STLS: .*\b(already|active)\b",
         "TLS is active already for the server: does a proxy in front of it end TLS?",
     ),
 )

@@ -180,14 +180,17 @@ def translated(error: OSError, tls: "ssl.SSLSocket | None", name: bytes) -> Prob
         return ProbeError(Kind.TLS, "answers in plain text, TLS expected")
     if reason == "CERT_LENGTH_MISMATCH" or "] ASN1 lib" in str(error):  # which has no name here
         return ProbeError(Kind.TLS, "sent a certificate that cannot be decoded")
-    named = reason.replace("_", " ").lower() or "unknown reason"
+    # OpenSSL names all errors of its own, but not all alerts: ech_required (121) has no name.
+    is_unnamed = not reason and "[SSL] unknown error" in str(error)
+    named = reason.replace("_", " ").lower() or f"unknown {'alert' if is_unnamed else 'reason'}"
     number = _alert(reason)
     if tls is not None:
         what = "failed the TLS handshake"
     else:
-        what = "ended the TLS session" if number else "sent broken TLS"
+        what = "ended the TLS session" if number or is_unnamed else "sent broken TLS"
     if not number:
-        return ProbeError(Kind.TLS, "{}: {}", what, named)
+        cure = _AFTER_OTHER_ALERT if is_unnamed else None
+        return ProbeError(Kind.TLS, "{}: {}", what, named, cure=cure)
     cure = _AFTER_ALERT.get(named, _AFTER_OTHER_ALERT)
     advice = {"unrecognized name": ": check --sni", "internal error": " of the server"}
     shown = f"{named}{advice.get(named, '')}"

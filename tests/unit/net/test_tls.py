@@ -538,6 +538,17 @@ def test_translated_returns_kind_of_openssl_reason(
 
 
 @pytest.mark.parametrize(
+    ("tls", "said"), [(NO_CHAIN, "failed the TLS handshake"), (None, "ended the TLS session")]
+)
+def test_translated_alert_without_a_name_proves_tls(tls: ssl.SSLSocket | None, said: str) -> None:
+    """OpenSSL names all errors of its own, but not all alerts (ech_required, 121)."""
+    error = translated(ssl.SSLError(1, "[SSL] unknown error (_ssl.c:1006)"), tls)
+
+    assert (error.kind, error.message) == (Kind.TLS, f"{said}: unknown alert")
+    assert "speaks TLS" in str(error.cure)
+
+
+@pytest.mark.parametrize(
     "alert",
     [
         *("SSLV3_ALERT_BAD_CERTIFICATE", "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE"),
