@@ -146,6 +146,8 @@ _BY_WORDS = rf"""
 login, stat
   its mechanisms:( (NTLM|GSSAPI|GSS-SPNEGO|KERBEROS_V4))+$
     the server offers only Windows or Kerberos logins, which are not supported here: enable PLAIN for this user, or check without a login
+  its mechanisms: none$
+    the server lists no login method: try --auth user, or port 995 with -S
   its mechanisms:.* (XOAUTH2|OAUTHBEARER)\b|basic auth\w* (is |has been )?(disabled|blocked)
     the server takes tokens instead of passwords: use --auth xoauth2 or oauthbearer
   TLS ends in front of the server
@@ -181,7 +183,7 @@ greeting plain
 stls
   ^refuses STLS: .*\b(temporar\w+|later|errors?|fail\w*|internal|(un|not )available)\b
     the server offers STLS but cannot start TLS: check its certificate, its key and its log
-  ^refuses STLS: .*\b(tls|ssl)\b.*\bactive
+  ^refuses STLS: .*\b(already|active)\b
     TLS is active already for the server: does a proxy in front of it end TLS?
 note
   ^server sent unexpected data .* \(PROXY protocol\?\)$

@@ -216,6 +216,8 @@ def test_wrong_port_names_the_option_of_a_standard_port(
         (Phase.GREETING, "no complete answer", "another service"),
         (Phase.STLS, "refuses STLS: TLS not available", "check its certificate"),
         (Phase.STLS, "refuses STLS: Command not permitted when TLS active", "in front"),
+        (Phase.STLS, "refuses STLS: already secure", "in front"),
+        (Phase.LOGIN, "does not offer USER, PLAIN or LOGIN; its mechanisms: none", "--auth user"),
         (None, "server sent unexpected data after the greeting: -ERR bye", "ended the session"),
         (None, "server sent unexpected data after the greeting: * BYE x", "ended the session"),
         (
