@@ -212,12 +212,11 @@ class Evidence(Record):
     def _times(self) -> Iterator[str]:
         """Yield the time of each phase: as a chart in a diagnosis, where it was slow."""
         seconds = self.report.seconds()
-        measured = [phase for phase in MEASURED if phase in seconds]
-        is_slow = sum(seconds[phase] for phase in measured) >= _SLOW_SECONDS
+        is_slow = sum(seconds.values()) >= _SLOW_SECONDS
         if is_slow and self.is_diagnosed:
             yield from chart(self.report)
-        elif measured and (is_slow or self.settings.verbosity or Kind.SLOW in self.kinds):
-            laps = [f"{phase.value} {seconds[phase]:.3f} s" for phase in measured]
+        elif seconds and (is_slow or self.settings.verbosity or Kind.SLOW in self.kinds):
+            laps = [f"{phase.value} {taken:.3f} s" for phase, taken in seconds.items()]
             yield f"time: {', '.join(laps)}"
 
     def _delivery(self) -> Iterator[str]:
@@ -275,13 +274,12 @@ class Evidence(Record):
 def chart(report: Report) -> Iterator[str]:
     """Yield a bar for the time of each phase."""
     seconds = report.seconds()
-    measured = [phase for phase in MEASURED if phase in seconds]
-    longest = max((seconds[phase] for phase in measured), default=0.0)
-    wide = max((len(f"{seconds[phase]:.3f}") for phase in measured), default=0)
-    for phase in measured:
-        share = seconds[phase] / longest if longest else 0.0
+    longest = max(seconds.values(), default=0.0)
+    wide = len(f"{longest:.3f}")
+    for phase, taken in seconds.items():
+        share = taken / longest if longest else 0.0
         bar = "#" * max(1, round(share * CHART_WIDTH))
-        yield f"time: {phase.value:<{_WIDEST_PHASE}} {seconds[phase]:{wide}.3f} s {bar}"
+        yield f"time: {phase.value:<{_WIDEST_PHASE}} {taken:{wide}.3f} s {bar}"
 
 
 _WIDEST_PHASE = max(len(phase.value) for phase in MEASURED)
