@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from check_pop3_plus.check.default_states import POLICIES
 from check_pop3_plus.check.verdict import Figure
 from check_pop3_plus.messages.formats import count
-from check_pop3_plus.model.failures import LOCAL, Kind, Phase, Place
+from check_pop3_plus.model.failures import LOCAL, Kind, Origin, Phase
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.settings import Limits, State
@@ -30,7 +30,7 @@ class Attempt(Record):
     """The status line, without service, state, remarks and place."""
     remarks: tuple[str, ...]
     """What is said behind the status."""
-    place: str | Place
+    place: str | Origin
     """Where a failure is: at a server, or in a file of options; else empty."""
     figures: tuple[Figure, ...]
     kinds: tuple[Kind, ...]

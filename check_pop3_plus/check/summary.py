@@ -6,7 +6,7 @@ from nagiosplugin import Metric, Result, Results
 from check_pop3_plus.check.certificate_contexts import ASSERTIONS
 from check_pop3_plus.messages.hints import wrong_port
 from check_pop3_plus.messages.status_line import StatusLine
-from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Phase, Place
+from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Origin, Phase
 from check_pop3_plus.model.report import (
     Address,
     Chain,
@@ -54,7 +54,7 @@ class Summary(nagiosplugin.Summary):
         """Return what is said behind every status."""
         return self._sentences.remarks()
 
-    def place(self, results: Results) -> str | Place:
+    def place(self, results: Results) -> str | Origin:
         """Return where a failure is: at a server, or in a file of options; else nothing."""
         findings = _findings(results) or _tolerated(results)
         if any(_is_remote(each) for each in findings):
@@ -62,7 +62,9 @@ class Summary(nagiosplugin.Summary):
             # Where they differ, each sentence has its own.
             return self._sentences.place([] if self._differ(results) else sessions)
         facts = map(_fact, findings)
-        return next((each.place for each in facts if isinstance(each, Failure) and each.place), "")
+        return next(
+            (each.origin for each in facts if isinstance(each, Failure) and each.origin), ""
+        )
 
     def _differ(self, results: Results) -> bool:
         """Return whether several addresses have different findings."""

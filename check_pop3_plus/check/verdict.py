@@ -2,7 +2,7 @@
 
 from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.messages.hints import Advice
-from check_pop3_plus.model.failures import Kind, Place, ProbeError, is_shortage
+from check_pop3_plus.model.failures import Kind, Origin, ProbeError, is_shortage
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import CertificateFacts
 from check_pop3_plus.model.sanitised_text import open_ended, printable, sanitise, shorten
@@ -60,7 +60,7 @@ class Verdict(Record):
     """Whether the long output may take more space, because the user asked for details."""
     remarks: tuple[str, ...] = ()
     """Failed attempts and an insecure login; behind the status."""
-    place: str | Place = ""
+    place: str | Origin = ""
     """Of a problem: host, port and addresses, or the line of a file with a wrong value."""
     shortage: str = ""
     """What this machine lacked, so that the check tells nothing about the service; or empty."""
@@ -135,7 +135,7 @@ def of_error(error: BaseException) -> Verdict:
     if isinstance(error, ProbeError):
         kind = error.kind.value
         status = f"{kind}: {error.message}"
-        return Verdict(State.UNKNOWN, status, place=error.place or "", kinds=(kind,))
+        return Verdict(State.UNKNOWN, status, place=error.origin or "", kinds=(kind,))
     kind, message = uncaught(error)
     return Verdict(
         State.UNKNOWN,

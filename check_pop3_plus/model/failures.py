@@ -112,8 +112,8 @@ ADDRESS_BLOCKED = r"(ip|host|address)( [\w.:]+){0,3} (blocked|banned|black-?list
 """Words of a server that refuses the address of this machine (fail2ban, cPanel, Plesk)."""
 
 
-class Place(Record):
-    """A line of a file."""
+class Origin(Record):
+    """Where a value stands: a line of a file."""
 
     path: Printable
     line: int
@@ -139,7 +139,7 @@ class Failure(Record):
     """What to try, where the error tells more than its kind; empty: nothing in general."""
     is_shortage: bool = False
     """Whether this machine lacked descriptors, threads or memory; see `is_shortage`."""
-    place: Place | None = None
+    origin: Origin | None = None
     """Where the value stands that a message about our side is about."""
 
 
@@ -165,7 +165,7 @@ def is_shortage(error: BaseException | None) -> bool:
     return False
 
 
-class Placed(str):
+class FromFile(str):
     """A value that stands in a file."""
 
     __slots__ = ("line", "path")
@@ -174,16 +174,16 @@ class Placed(str):
     line: int
 
     @classmethod
-    def at(cls, path: str, line: int, value: str) -> "Placed":
+    def at(cls, path: str, line: int, value: str) -> "FromFile":
         """Return a value that stands in this line of a file."""
-        placed = cls(value)
-        placed.path, placed.line = path, line
-        return placed
+        made = cls(value)
+        made.path, made.line = path, line
+        return made
 
 
-def at_place_of(source: str | None, value: str) -> str:
-    """Return a value with the place of another one, if that has one."""
-    return Placed.at(source.path, source.line, value) if isinstance(source, Placed) else value
+def with_origin_of(source: str | None, value: str) -> str:
+    """Return a value with the origin of another one, if that has one."""
+    return FromFile.at(source.path, source.line, value) if isinstance(source, FromFile) else value
 
 
 class ProbeError(Exception):
@@ -202,7 +202,7 @@ class ProbeError(Exception):
     is_late = False
     reason: Printable | None = None
     verify_code: int | None = None
-    place: Place | None = None
+    origin: Origin | None = None
     """Where the value stands in a file that the error is about."""
 
     def __init__(
@@ -210,35 +210,35 @@ class ProbeError(Exception):
     ) -> None:
         """Take our own text as `cure`: what to try in place of the hint of the kind.
 
-        An error about our side has the place of the first argument that has one.
+        An error about our side has the origin of the first argument that has one.
         """
         self.kind = kind
         self.message = printable(template, *foreign)
         self.cure = None if cure is None else printable(cure)
         for value in foreign:
-            self._place(value)
-        super().__init__(self.placed_message)
+            self._take_origin(value)
+        super().__init__(self.message_with_origin)
 
     @property
-    def placed_message(self) -> Printable:
-        """The message with the place, for where it is not the end of the status line."""
-        return Printable(f"{self.message} ({self.place})" if self.place else self.message)
+    def message_with_origin(self) -> Printable:
+        """The message with the origin, for where it is not the end of the status line."""
+        return Printable(f"{self.message} ({self.origin})" if self.origin else self.message)
 
     def at(self, value: str | None) -> "ProbeError":
-        """Return a copy with the place of the value that it is about, if that has one.
+        """Return a copy with the origin of the value that it is about, if that has one.
 
         A shortage is not about a value.
         """
-        placed = type(self).__new__(type(self))
-        vars(placed).update(vars(self))
+        copy = type(self).__new__(type(self))
+        vars(copy).update(vars(self))
         if not is_shortage(self):
-            placed._place(value)
-        placed.args = (placed.placed_message,)
-        return placed
+            copy._take_origin(value)
+        copy.args = (copy.message_with_origin,)
+        return copy
 
-    def _place(self, value: object) -> None:
-        if isinstance(value, Placed) and self.kind is Kind.CONFIG and not self.place:
-            self.place = Place(printable("{}", value.path), value.line)
+    def _take_origin(self, value: object) -> None:
+        if isinstance(value, FromFile) and self.kind is Kind.CONFIG and not self.origin:
+            self.origin = Origin(printable("{}", value.path), value.line)
 
     def failure(self, phase: Phase | None = None) -> Failure:
         """Return the immutable record of the error, which was raised in `phase`."""
@@ -251,7 +251,7 @@ class ProbeError(Exception):
             self.verify_code,
             self.cure,
             is_shortage(self),
-            self.place,
+            self.origin,
         )
 
 

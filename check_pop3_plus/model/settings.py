@@ -309,8 +309,8 @@ class Settings(Record):
     """The command line that repeats the check; empty if it cannot be written without quotes."""
 
 
-class IcingaApi(Record):
-    """The REST API of Icinga 2, which takes results."""
+class RestApi(Record):
+    """A REST API that takes results."""
 
     endpoint: HttpsEndpoint
     username: str
@@ -319,26 +319,13 @@ class IcingaApi(Record):
     """Trusted for the API only, instead of the system trust store."""
 
 
-class CommandFile(Record):
-    """The FIFO from which Nagios takes external commands."""
+class SubmitTarget(Record):
+    """Where results are submitted."""
 
-    path: str
-
-
-class JsonLines(Record):
-    """Results as JSON, one object per line, on standard output."""
-
-
-class MetricsFile(Record):
-    """The file of a textfile collector; it is replaced as a whole."""
-
-    path: str
-
-
-SubmitTarget = IcingaApi | CommandFile | JsonLines | MetricsFile
-
-SUBMIT_FORMS = ("icinga2:URL", "nagios:FILE", "prometheus:FILE", "jsonl:-")
-"""The values of `--submit`."""
+    name: str
+    """Of its module, `sweep/targets/NAME_target`."""
+    location: str | RestApi
+    """A path, or an API."""
 
 
 class Sweep(Record):

@@ -171,23 +171,26 @@ def translated(error: OSError, tls: "ssl.SSLSocket | None", name: bytes) -> Prob
         return config_error("the local OpenSSL policy (openssl.cnf) allows no {}", why)
     if reason == "CERTIFICATE_REQUIRED" and has_certificate:
         return client_certificate_error()
-    if reason in _TOO_OLD:
+    if reason in _TOO_OLD and tls is not None:
         return _too_old(tls)
-    if reason in _OLD_TLS:
+    if reason in _OLD_TLS and tls is not None:
         message, cure = _OLD_TLS[reason]
         return ProbeError(Kind.OLD_TLS, message, cure=cure)
     if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"):
         return ProbeError(Kind.TLS, "answers in plain text, TLS expected")
     if reason == "CERT_LENGTH_MISMATCH" or "] ASN1 lib" in str(error):  # which has no name here
         return ProbeError(Kind.TLS, "sent a certificate that cannot be decoded")
-    named = reason.replace("_", " ").lower() or "unknown reason"
+    # OpenSSL names all errors of its own, but not all alerts: ech_required (121) has no name.
+    is_unnamed = not reason and "[SSL] unknown error" in str(error)
+    named = reason.replace("_", " ").lower() or f"unknown {'alert' if is_unnamed else 'reason'}"
     number = _alert(reason)
     if tls is not None:
         what = "failed the TLS handshake"
     else:
-        what = "ended the TLS session" if number else "sent broken TLS"
+        what = "ended the TLS session" if number or is_unnamed else "sent broken TLS"
     if not number:
-        return ProbeError(Kind.TLS, "{}: {}", what, named)
+        known = _AFTER_OTHER_ALERT if is_unnamed else None
+        return ProbeError(Kind.TLS, "{}: {}", what, named, cure=known)
     cure = _AFTER_ALERT.get(named, _AFTER_OTHER_ALERT)
     advice = {"unrecognized name": ": check --sni", "internal error": " of the server"}
     shown = f"{named}{advice.get(named, '')}"
@@ -204,8 +207,8 @@ WRONG_VERSION = printable("wrong version")
 """The `reason` of an error where no common version was found."""
 
 
-def _too_old(tls: "ssl.SSLSocket | None") -> ProbeError:
-    minimum = f"1.{tls.context.minimum_version - 0x0301}" if tls is not None else "1.2"
+def _too_old(tls: "ssl.SSLSocket") -> ProbeError:
+    minimum = f"1.{tls.context.minimum_version - 0x0301}"
     what = _OLDER.get(minimum, "only old TLS")
     cure = "enable TLS 1.3 on the server, or lower --tls-min" if minimum == "1.3" else None
     refused = ProbeError(Kind.OLD_TLS, "speaks {}; --tls-min is {}", what, minimum, cure=cure)

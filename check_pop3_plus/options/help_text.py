@@ -78,10 +78,10 @@ def version(is_verbose: bool) -> str:
     shown = f"{PROGRAM} {__version__}"
     if not is_verbose:
         return shown
-    place = os.path.dirname(package)
+    installed = os.path.dirname(package)
     modules = [
         os.path.join(folder, name)
-        for folder, _, names in os.walk(place)
+        for folder, _, names in os.walk(installed)
         for name in names
         if name.endswith(".py")
     ]
@@ -91,7 +91,7 @@ def version(is_verbose: bool) -> str:
     return (
         f"{shown}\nbytecode: missing for {missing} of {len(modules)} modules, so each run compiles"
         " them, which takes more than twice the CPU time; run as root:"
-        f" {sys.executable} -m compileall -q {place}"
+        f" {sys.executable} -m compileall -q {installed}"
     )
 
 

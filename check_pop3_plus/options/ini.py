@@ -7,7 +7,7 @@ comment line. The reader of the standard library does not support repeated keys.
 import os
 from collections.abc import Iterator
 
-from check_pop3_plus.model.failures import Placed, ProbeError, config_error
+from check_pop3_plus.model.failures import FromFile, ProbeError, config_error
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.support import files
 
@@ -91,16 +91,16 @@ def parts(content: str, path: str) -> Iterator[Part]:
             if part:
                 yield part
             name = stripped[1:].removesuffix("]").strip()
-            part = Part(Placed.at(path, number, name), [], [])
+            part = Part(FromFile.at(path, number, name), [], [])
         mistake = _mistake(stripped, part is not None)
         if mistake:
-            error = config_error(mistake).at(Placed.at(path, number, stripped))
+            error = config_error(mistake).at(FromFile.at(path, number, stripped))
             if part is None:
                 raise error
             part.errors.append(error)
         elif part and stripped[0] != "[":
             key, _, value = stripped.partition("=")
-            part.options.append((key.strip(), Placed.at(path, number, value.strip())))
+            part.options.append((key.strip(), FromFile.at(path, number, value.strip())))
     if part:
         yield part
 

@@ -107,7 +107,7 @@ def unknown_argument(argument: str, previous: str, has_host: bool) -> Printable:
     flag before it, and `has_host` tells whether -H is given.
     """
     if not argument:
-        return printable("empty argument {} (an unset variable or macro?)", _place_of(previous))
+        return printable("empty argument {} (an unset variable or macro?)", _after(previous))
     if argument[0] in _DASHES:
         return _typographic(argument)
     if re.match(r"-\w*\s", argument):
@@ -127,7 +127,7 @@ def unknown_argument(argument: str, previous: str, has_host: bool) -> Printable:
     return _positional(previous, has_host)
 
 
-def _place_of(previous: str) -> Printable:
+def _after(previous: str) -> Printable:
     return printable("after {}", previous) if previous else printable("at the beginning")
 
 
@@ -136,7 +136,7 @@ def _positional(previous: str, has_host: bool) -> Printable:
     hidden = printable("(not shown, might be a password)")
     if entry is None:
         cure = "see --help" if has_host else "a host name needs -H: -H NAME"
-        return printable("unexpected argument {} {}; {}", _place_of(previous), hidden, cure)
+        return printable("unexpected argument {} {}; {}", _after(previous), hidden, cure)
     takes = _TAKES_ONE.get(entry.name)
     if takes is None and not entry.value:
         takes = "no value"

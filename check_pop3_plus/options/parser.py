@@ -4,7 +4,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from check_pop3_plus.model.failures import ProbeError, at_place_of
+from check_pop3_plus.model.failures import ProbeError, with_origin_of
 from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import Settings, Sweep
 from check_pop3_plus.options import ini, settings_builder, validators
@@ -191,7 +191,7 @@ class _Reader:
             raise HelpRequested(_help_or_version(entry.name, self._is_verbose))
         if entry.choices and (value or not entry.is_optional):
             validators.check_choice(value or "", entry.name, entry.choices)
-        self._given.setdefault(entry.name, []).append(at_place_of(self._line, value or ""))
+        self._given.setdefault(entry.name, []).append(with_origin_of(self._line, value or ""))
 
 
 def _help_or_version(name: str, is_verbose: bool) -> str:

@@ -1,16 +1,8 @@
 """Build the settings of a sweep from the given options."""
 
-from check_pop3_plus.model.settings import (
-    SUBMIT_FORMS,
-    CommandFile,
-    IcingaApi,
-    JsonLines,
-    MetricsFile,
-    SubmitTarget,
-    Sweep,
-)
+from check_pop3_plus.model.settings import RestApi, SubmitTarget, Sweep
 from check_pop3_plus.options import settings_builder, validators
-from check_pop3_plus.options.table import OF_SWEEPS, Given
+from check_pop3_plus.options.table import OF_SWEEPS, SUBMIT_FORMS, Given
 from check_pop3_plus.options.validators import UsageError, invalid
 
 _NOT_WITH_SWEEP = {
@@ -42,36 +34,29 @@ def sweep(given: Given) -> Sweep:
 
 def _submit_target(given: Given) -> SubmitTarget | None:
     wanted = given.last("--submit") or ""
-    kind, _, location = wanted.partition(":")
-    if kind != "icinga2" and any(option.startswith("--icinga-") for option in given):
+    name, _, location = wanted.partition(":")
+    if name != "icinga2" and any(option.startswith("--icinga-") for option in given):
         raise UsageError("options --icinga-... need --submit icinga2:URL")
     if "--submit" not in given:
         return None
     if len(given["--submit"]) > 1:
         raise UsageError("--submit {} is one too many: it can be given only once", wanted)
-    reason = f"must be {', '.join(SUBMIT_FORMS[:-1])} or {SUBMIT_FORMS[-1]}"
-    match kind:
-        case "icinga2" if location:
-            return _icinga_api(given, location)
-        case "nagios" if location:
-            return CommandFile(validators.path(location, "--submit"))
-        case "jsonl" if location == "-":
-            return JsonLines()
-        case "prometheus" if location.endswith(".prom"):
-            return MetricsFile(validators.path(location, "--submit"))
-        case "prometheus" if location:
-            reason = "must end in .prom: node_exporter reads no other file"
-    raise invalid("--submit", wanted, reason)
+    if location and f"{name}:URL" in SUBMIT_FORMS:
+        return SubmitTarget(name, _icinga_api(given, location))
+    if wanted in SUBMIT_FORMS or (location and f"{name}:FILE" in SUBMIT_FORMS):
+        return SubmitTarget(name, validators.path(location, "--submit"))
+    *others, last = SUBMIT_FORMS
+    raise invalid("--submit", wanted, f"must be {', '.join(others)} or {last}")
 
 
-def _icinga_api(given: Given, url: str) -> IcingaApi:
+def _icinga_api(given: Given, url: str) -> RestApi:
     endpoint = validators.https_url(url, "--submit icinga2:URL")
     user, password_file = given.last("--icinga-user"), given.last("--icinga-password-file")
     if not user or not password_file:
         raise UsageError("--submit icinga2:URL needs --icinga-user and --icinga-password-file")
     if ":" in user:
         raise invalid("--icinga-user", user, "must not contain a colon (RFC 7617 section 2)")
-    return IcingaApi(
+    return RestApi(
         endpoint,
         validators.visible(user, "--icinga-user"),
         validators.path(password_file, "--icinga-password-file"),

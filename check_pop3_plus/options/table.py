@@ -51,8 +51,18 @@ FORMATS = {
 }
 """The values of `--output`; `output/NAME_text` renders the result."""
 
+SUBMIT_FORMS = {
+    "icinga2:URL": "to icinga2:URL (API)",
+    "nagios:FILE": "nagios:FILE (command file)",
+    "prometheus:FILE": "write it as metrics to prometheus:FILE (of the textfile collector of"
+    " node_exporter; FILE ends in .prom)",
+    "jsonl:-": "or print it as JSON (jsonl:-, one object per line)",
+}
+"""The values of `--submit`, in the words of its help; `sweep/targets/NAME_target` submits."""
+
 _METHODS = ", ".join(LOGIN_METHODS)
 _FORMATS = ", ".join(f"{name} ({what})" for name, what in FORMATS.items())
+_SUBMIT = ", ".join(SUBMIT_FORMS.values())
 _PHASES = ", ".join(phase.value for phase in MEASURED)
 _SUBJECTS = ", ".join(subject.value for subject in Subject)
 
@@ -180,7 +190,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("--jobs", "N", f"parallel checks of a sweep (default {Sweep.jobs})"),
         Entry("--jobs-per-address", "N", f"parallel checks of a sweep at one address (default {Sweep.jobs_per_address}), and one login of each user there, so that the sweep does not cause the refusals that it reports"),
         Entry("--workers", "N", "processes that share the checks of a sweep and --jobs (default 1; from 500 services on one per processor); the services of one host name have the same one"),
-        Entry("--submit", "TO", "submit each result of a sweep to icinga2:URL (API), nagios:FILE (command file), write it as metrics to prometheus:FILE (of the textfile collector of node_exporter; FILE ends in .prom), or print it as JSON (jsonl:-, one object per line); the exit code then reports the sweep itself"),
+        Entry("--submit", "TO", f"submit each result of a sweep {_SUBMIT}; the exit code then reports the sweep itself"),
         Entry("--icinga-user", "NAME", "user of the Icinga 2 API for --submit icinga2:URL"),
         Entry("--icinga-password-file", "FILE", "read the password of the Icinga 2 API from the first line of this file; mode 0600 or 0640"),
         Entry("--icinga-ca-file", "FILE", "trust the CA certificates in this file (PEM) for the Icinga 2 API instead of the system trust store"),

@@ -255,11 +255,12 @@ def only_code(foreign: bytes | str) -> Printable:
 _OTHER_PROTOCOLS = (
     (rb"(?i)\* (OK|PREAUTH|BYE)", "IMAP"),
     (rb"(?is)220[ -].*(SMTP|mail|postfix|exim)", "SMTP"),
-    (rb"(220|421|554)[ -]", "SMTP or FTP"),
     (rb"20[01] ", "NNTP"),
+    (rb"(220|[45][0-9]{2})[ -]", "SMTP or FTP"),
     (rb"SSH-", "SSH"),
     (rb"RFB [0-9]{3}", "VNC"),
     (rb".\x00\x00\x00\Z", "MySQL"),
+    (rb"<(\?xml|stream)", "XMPP"),
     (rb"(?i)HTTP/|<!DOCTYPE|<html", "HTTP"),
     (rb"\x00{0,2}[\x16\x15]", "TLS"),
 )

@@ -266,7 +266,10 @@ def read_greeting(connection: Connection) -> None:
         line = connection.read_line(missing="")
     except ProbeError as error:
         if error.kind is Kind.CLOSED:
-            raise ProbeError(Kind.CLOSED, "{} before the greeting", error.message) from error
+            begun = connection.pending_line()
+            quoted = printable(": {}", connection.quote(begun)) if begun else ""
+            template = "{} before the greeting{}"
+            raise ProbeError(Kind.CLOSED, template, error.message, quoted) from error
         raise
     connection.session.greeting = line
     connection.session.greeting_shown = connection.sanitise(line)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from urllib.parse import urlencode
 
 from check_pop3_plus.model.failures import DeadlineExceeded, ProbeError, config_error
+from check_pop3_plus.model.foreign_json import json_object
 from check_pop3_plus.model.settings import Grant, Secret
 from check_pop3_plus.net import https
 from check_pop3_plus.probe import password_source
@@ -67,7 +68,7 @@ def fetch_token(grant: Grant, deadline: Deadline) -> tuple[Secret, ...]:
     except DeadlineExceeded as error:
         raise config_error("token endpoint {} did not answer in time", authority) from error
     except ProbeError as error:
-        raise config_error("token endpoint {}: {}", authority, error.placed_message) from error
+        raise config_error("token endpoint {}: {}", authority, error.message_with_origin) from error
 
 
 def parse_token(status: int, body: bytes, secrets: Iterable[Secret]) -> Secret:
@@ -76,13 +77,7 @@ def parse_token(status: int, body: bytes, secrets: Iterable[Secret]) -> Secret:
     `secrets`, which were sent to the endpoint, are masked. Raises ProbeError (config), with the
     `error` of the reply if it has one.
     """
-    import json
-
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):
-        fields = None
-    fields = fields if isinstance(fields, dict) else {}
+    fields = json_object(body) or {}
     reasons = [fields.get(key) for key in ("error", "error_description")]
     if isinstance(reasons[0], str):
         revealed = [secret.reveal() for secret in secrets]

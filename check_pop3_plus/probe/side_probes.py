@@ -203,7 +203,7 @@ class _AssertionTests:
         try:
             return on_separate_connection(self._address, self._prerequisites, self._deadline, test)
         except ProbeError as error:
-            reason = error.placed_message
+            reason = error.message_with_origin
             text = printable("an assertion ({}) could not be tried: {}", kind.value, reason)
             self.notes.append(Note(error.kind, text, True, is_shortage(error)))
             return None

@@ -3,6 +3,7 @@
 See `exchange` for their interface. A longer one has its own module, such as `scram`.
 """
 
+from check_pop3_plus.model.foreign_json import json_object
 from check_pop3_plus.sasl import scram
 from check_pop3_plus.sasl.exchange import Identity, Malformed, Mechanism, Refused, Responses
 
@@ -59,18 +60,12 @@ def oauthbearer(identity: Identity) -> Responses:
 
 def _reason(error: bytes) -> bytes:
     """Return the text of an OAuth error in JSON (RFC 7628 section 3.2.2)."""
-    import json
-
-    try:
-        fields = json.loads(error)
-    except (ValueError, RecursionError):
-        fields = None
+    fields = json_object(error) or {}
     texts: list[str] = []
-    if isinstance(fields, dict):
-        for key in ("status", "error", "error_description", "scope"):
-            value = fields.get(key)
-            if isinstance(value, str | int) and value:
-                texts.append(f"scope {value}" if key == "scope" else str(value))
+    for key in ("status", "error", "error_description", "scope"):
+        value = fields.get(key)
+        if isinstance(value, str | int) and value:
+            texts.append(f"scope {value}" if key == "scope" else str(value))
     # If it is not the expected object, it is shown unchanged.
     return b"token refused: " + (", ".join(texts).encode("utf-8", "replace") or error)
 

@@ -13,8 +13,7 @@ from check_pop3_plus.sweep import summary, workers
 from check_pop3_plus.sweep.known_secrets import KnownSecrets
 from check_pop3_plus.sweep.run import Run, Workload
 from check_pop3_plus.sweep.summary import Tally
-from check_pop3_plus.sweep.targets import submission
-from check_pop3_plus.sweep.targets.json_target import StandardOutput
+from check_pop3_plus.sweep.targets import jsonl_target, submission
 from check_pop3_plus.sweep.workers import Workers
 
 _SUBMIT_SECONDS = 5.0
@@ -41,7 +40,7 @@ def run_sweep(wanted: Sweep, started: float) -> int:
     shares = workers.shares_of(services, wanted)
     run = Run(load) if len(shares) == 1 else Workers(shares, load)
     tally = Tally(services, wanted)
-    progress = _Progress(tally, os.isatty(1) and not isinstance(target, StandardOutput))
+    progress = _Progress(tally, os.isatty(1) and not isinstance(target, jsonl_target.Target))
     is_stopped = False
     try:
         with closing(run.outcomes()) as outcomes:
@@ -61,7 +60,7 @@ def run_sweep(wanted: Sweep, started: float) -> int:
     if target:
         tally.add_refused(target.finish())
     verdict = tally.verdict(Clock() - started, is_stopped, run.why_late, run.mask)
-    if isinstance(target, StandardOutput):
+    if isinstance(target, jsonl_target.Target):
         return target.print_summary(verdict, tally)
     return files.emit(summary.as_text(verdict, tally), verdict.state)
 

@@ -22,7 +22,7 @@ from check_pop3_plus.sweep import limits
 from check_pop3_plus.sweep.known_secrets import KnownSecrets
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
-from check_pop3_plus.sweep.task_queue import PlaceFull, Task, TaskQueue
+from check_pop3_plus.sweep.task_queue import AddressBusy, Task, TaskQueue
 
 _PACE_SECONDS = 0.02
 """Between two decisions to start more threads."""
@@ -196,7 +196,7 @@ class Run:
                 began, sanitise = time.time(), self._masker.sanitise
                 try:
                     outcome = self._check(task)
-                except PlaceFull:
+                except AddressBusy:
                     self._queue.put_back(task, is_due=True)
                     continue
                 shortage = outcome.verdict.shortage
@@ -230,7 +230,7 @@ class Run:
     def _check(self, task: Task) -> Outcome:
         """Check one service. A bug makes one service UNKNOWN, not the sweep.
 
-        Raises PlaceFull alone.
+        Raises AddressBusy alone.
         """
         service, settings = task.service, task.settings
         assert settings is not None  # noqa: S101 - its section is parsed
@@ -245,7 +245,7 @@ class Run:
                     partial(self._queue.admit, task, settings),
                 )
             verdict = run.run_check(settings, Clock(), task.prerequisites)
-        except PlaceFull:
+        except AddressBusy:
             raise
         except BaseException as error:
             verdict = of_error(error).replace(is_repeatable=settings.login is None)

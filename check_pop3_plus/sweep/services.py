@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from check_pop3_plus.model.failures import ProbeError, at_place_of
+from check_pop3_plus.model.failures import ProbeError, with_origin_of
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Family, Settings, Sweep
@@ -156,7 +156,7 @@ def _built(service: Service) -> tuple[Settings | ProbeError, Given]:
     own = _parse(service.section)
     if isinstance(own, ProbeError):
         return own, Given()
-    host = {"--hostname": [at_place_of(service.name, service.host)]}
+    host = {"--hostname": [with_origin_of(service.name, service.host)]}
     given = merge(host, service.default, own, service.commanded)
     try:
         settings = settings_builder.settings(given)
@@ -172,7 +172,7 @@ def _renamed(settings: Settings, given: Given, service: Service) -> Settings | N
     """Return the settings for a service with the same options; None if they must be built."""
     names = [value for key, value in service.section if key in _HOSTNAME]
     names = names or list(service.default.get("--hostname", ()))
-    name = names[-1] if names else at_place_of(service.name, service.host)
+    name = names[-1] if names else with_origin_of(service.name, service.host)
     before, target = given["--hostname"][-1], settings.target
     if not (_PLAIN_NAME.fullmatch(name) and _PLAIN_NAME.fullmatch(before)) or (
         target.family is not Family.ANY and target.connect_to is None

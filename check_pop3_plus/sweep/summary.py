@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from check_pop3_plus.check.verdict import SEVERITY, STATUS_LIMIT, Figure, Verdict
 from check_pop3_plus.messages.formats import count
-from check_pop3_plus.model.failures import Place
+from check_pop3_plus.model.failures import Origin
 from check_pop3_plus.model.sanitised_text import joined, sanitise, shorten
 from check_pop3_plus.model.settings import State, Sweep
 from check_pop3_plus.output.plugin_text import VERBOSE_OUTPUT_LIMIT, render
@@ -156,7 +156,7 @@ class Tally:
     def _source(self, verdict: Verdict) -> str:
         """Return where a wrong value stands, or nothing; the file is named if it is another one."""
         place = verdict.place
-        if not isinstance(place, Place):
+        if not isinstance(place, Origin):
             return ""
         return f"line {place.line}" if place.path == sanitise(self.wanted.file) else str(place)
 

@@ -15,7 +15,7 @@ from check_pop3_plus.model.failures import ProbeError
 from check_pop3_plus.model.report import Address
 from check_pop3_plus.model.settings import Settings
 from check_pop3_plus.probe.prerequisites import Prerequisites
-from check_pop3_plus.support.places import Place, Places
+from check_pop3_plus.support.slots import Peer, Slots
 from check_pop3_plus.sweep.services import Builder, Service
 
 _READ_AHEAD = 32
@@ -25,8 +25,8 @@ _SPREAD = 64
 """Services of one pass through the file; smaller sweeps keep its order."""
 
 
-class PlaceFull(Exception):
-    """The addresses that a name turned out to have are busy; no connection was opened."""
+class AddressBusy(Exception):
+    """An address that a name turned out to have has no slot free; no connection was opened."""
 
 
 class Task:
@@ -39,12 +39,12 @@ class Task:
         self.prerequisites: Prerequisites | None = None
         """Kept for another try: a password command runs once."""
         self.tries_alone = 0
-        self.held: set[Place] = set()
-        """Places of the running check."""
+        self.held: set[Peer] = set()
+        """The peers that the running check has a slot of."""
         self.is_admitted = False
         """Whether the running check has opened a connection."""
-        self.waited_for: Place | None = None
-        """The place that was full when it was last due."""
+        self.waited_for: Peer | None = None
+        """The peer that was busy when it was last due."""
 
 
 class TaskQueue:
@@ -55,9 +55,9 @@ class TaskQueue:
     def __init__(self, services: list[Service], jobs_per_address: int) -> None:
         self._waiting = deque(map(Task, _spread(services)))
         self._ready: deque[Task] = deque()
-        self._parked: dict[Place, deque[Task]] = {}
+        self._parked: dict[Peer, deque[Task]] = {}
         self._builder = Builder()
-        self._places = Places(jobs_per_address)
+        self._slots = Slots(jobs_per_address)
         self._addresses: dict[str, frozenset[str]] = {}
         """The addresses of each name that was looked up."""
         self._lock = threading.Lock()
@@ -82,7 +82,7 @@ class TaskQueue:
                 self._read_ahead()
             while self._ready:
                 task = self._ready.popleft()
-                before, task.waited_for = task.waited_for, self._full_place(task)
+                before, task.waited_for = task.waited_for, self._take_known(task)
                 if task.waited_for is None:
                     return task
                 self._parked.setdefault(task.waited_for, deque()).append(task)
@@ -91,7 +91,7 @@ class TaskQueue:
             return None
 
     def leave(self, task: Task) -> None:
-        """Give the places of a check to those who wait for them."""
+        """Give the slots of a check to those who wait for them."""
         with self._lock:
             self._leave(task)
 
@@ -102,15 +102,15 @@ class TaskQueue:
             (self._ready if is_due else self._waiting).append(task)
 
     def admit(self, task: Task, settings: Settings, addresses: Iterable[Address]) -> None:
-        """Take the places of a check at the addresses that its name turned out to have.
+        """Take the slots of a check at the addresses that its name turned out to have.
 
-        A retry takes them in any case. Raises PlaceFull.
+        A retry takes them in any case. Raises AddressBusy.
         """
         found = frozenset(each.host for each in addresses)
         with self._lock:
             self._addresses[name_of(settings)] = found
-            if self._places.take(task.held, _places(settings, found), task.is_admitted):
-                raise PlaceFull
+            if self._slots.take(task.held, _peers(settings, found), task.is_admitted):
+                raise AddressBusy
             task.is_admitted = True
 
     def _read_ahead(self) -> None:
@@ -120,23 +120,23 @@ class TaskQueue:
             task.settings = task.settings or self._builder.settings_of(task.service)
             self._ready.append(self._waiting.popleft())
 
-    def _full_place(self, task: Task) -> Place | None:
-        """Take the places of a check as far as they are known; return one that is full instead."""
+    def _take_known(self, task: Task) -> Peer | None:
+        """Take the slots of a check at the addresses that are known; return a busy peer instead."""
         if isinstance(task.settings, ProbeError) or task.settings is None:
             return None
         name = name_of(task.settings)
         addresses = self._addresses.get(name, frozenset((name,)))
-        return self._places.take(task.held, _places(task.settings, addresses))
+        return self._slots.take(task.held, _peers(task.settings, addresses))
 
     def _leave(self, task: Task) -> None:
-        self._places.release(task.held)
-        for place in task.held:
-            self._wake(place)
+        self._slots.release(task.held)
+        for peer in task.held:
+            self._wake(peer)
         task.held, task.is_admitted = set(), False
 
-    def _wake(self, place: Place | None) -> None:
-        """Make the next service that waits for a place the first in the queue."""
-        waiting = self._parked.get(place) if place is not None else None
+    def _wake(self, peer: Peer | None) -> None:
+        """Make the next service that waits for a slot of a peer the first in the queue."""
+        waiting = self._parked.get(peer) if peer is not None else None
         if waiting:
             self._ready.appendleft(waiting.popleft())
 
@@ -156,8 +156,8 @@ def name_of(settings: Settings) -> str:
     return (settings.target.connect_to or settings.target.hostname).lower()
 
 
-def _places(settings: Settings, addresses: frozenset[str]) -> frozenset[Place]:
-    """Return the places of a check: its addresses, and its user at each of them."""
+def _peers(settings: Settings, addresses: frozenset[str]) -> frozenset[Peer]:
+    """Return the peers of a check: its addresses, and its user at each of them."""
     if settings.login is None:
         return addresses
     user = settings.login.username.lower()

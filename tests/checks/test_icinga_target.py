@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from check_pop3_plus.check.verdict import Figure, Verdict
-from check_pop3_plus.model.settings import HttpsEndpoint, IcingaApi, State
+from check_pop3_plus.model.settings import HttpsEndpoint, RestApi, State
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
-from check_pop3_plus.sweep.targets import icinga_target, submission
+from check_pop3_plus.sweep.targets import icinga2_target, submission
 from tests.pki.certificates import Pki
 from tests.servers.icinga_api import Answer, Api, Cut, refused, taken
 from tests.servers.scripted_server import PoliteServer, dead_port
@@ -40,10 +40,10 @@ class Client:
         self.secret.write_text(f"{PASSWORD}\n")
 
     @contextmanager
-    def api(self, port: int, path: str = "/") -> Iterator[icinga_target.Api]:
+    def api(self, port: int, path: str = "/") -> Iterator[icinga2_target.Target]:
         endpoint = HttpsEndpoint("localhost", port, path)
-        wanted = IcingaApi(endpoint, "sweep", str(self.secret), self.ca_file)
-        yield icinga_target.open_target(wanted, Deadline(time.monotonic() + 20))
+        wanted = RestApi(endpoint, "sweep", str(self.secret), self.ca_file)
+        yield icinga2_target.Target(wanted, Deadline(time.monotonic() + 20))
 
     def sweep(self, folder: Path, services: str, port: int, *arguments: str) -> Run:
         path = folder / "sweep.ini"
@@ -149,7 +149,7 @@ def test_submit_without_threads_sends_in_the_calling_thread(
         assert resends == 0
         sending.add(f"{threading.current_thread().name} {outcome.service.name}")
 
-    monkeypatch.setattr(icinga_target.Api, "send", send)
+    monkeypatch.setattr(icinga2_target.Target, "send", send)
     with client.api(1) as api, monkeypatch.context() as limited:
         limited.setattr(threading.Thread, "start", no_thread)
         assert refusals(api, outcome(0), outcome(1)) == [None, None]
@@ -248,7 +248,7 @@ def test_submit_to_a_silent_api_times_out(
     pki: Pki, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each answer has a time limit, and all of them the limit of the run."""
-    monkeypatch.setattr(icinga_target, "REPLY_SECONDS", 0.3)
+    monkeypatch.setattr(icinga2_target, "REPLY_SECONDS", 0.3)
     with Api(lambda _: b"", tls=pki.server("good")) as server, client.api(server.port) as api:
         began = time.monotonic()
         reasons = set(refusals(api, *map(outcome, range(10))))
@@ -309,7 +309,7 @@ def test_submit_with_wrong_credentials_is_not_retried(
     status: str, pki: Pki, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wrong credentials fail for all results; the reason does not contain the password."""
-    monkeypatch.setattr(icinga_target.Api, "senders", 1)
+    monkeypatch.setattr(icinga2_target.Target, "senders", 1)
     status_text = f"No: {PASSWORD} {base64.b64encode(f'sweep:{PASSWORD}'.encode()).decode()}"
     with (
         Api(lambda _: refused(status, status=status_text), tls=pki.server("good")) as server,
@@ -330,7 +330,7 @@ def test_submit_with_a_bug_refuses_one_result(
         if outcome.service.name.endswith("0"):
             raise ZeroDivisionError(PASSWORD)
 
-    monkeypatch.setattr(icinga_target.Api, "send", send)
+    monkeypatch.setattr(icinga2_target.Target, "send", send)
     with client.api(1) as api:
         assert refusals(api, outcome(0), outcome(1)) == [
             "internal error (ZeroDivisionError)",

@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 
 from check_pop3_plus.check.verdict import Verdict
-from check_pop3_plus.model.settings import JsonLines, State, Sweep
+from check_pop3_plus.model.settings import State, SubmitTarget, Sweep
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
 from check_pop3_plus.sweep.summary import Tally
-from check_pop3_plus.sweep.targets import json_target
+from check_pop3_plus.sweep.targets import jsonl_target
 from tests.servers.scripted_server import dead_port
 from tests.support import claims
 from tests.support.command import COMMAND, Run
@@ -54,8 +54,8 @@ def outcome(size: int, name: str = "a!b") -> Outcome:
     return Outcome(Service(name), Verdict(State.CRITICAL, "gone", (), lines, is_verbose=True))
 
 
-def target(seconds: float = 5) -> json_target.StandardOutput:
-    return json_target.open_target(JsonLines(), Deadline(time.monotonic() + seconds))
+def target(seconds: float = 5) -> jsonl_target.Target:
+    return jsonl_target.Target("-", Deadline(time.monotonic() + seconds))
 
 
 def parsed(data: bytes) -> list[dict[str, Any]]:
@@ -128,7 +128,9 @@ def test_submit_to_a_pipe_that_is_not_read_ends_in_time(stdout: StandardOutput) 
     reasons = refusals(printer, *results)
     seconds = time.monotonic() - began
     taken = os.read(reading, 1 << 20)
-    tally = Tally([each.service for each in results], Sweep("x", submit_target=JsonLines()))
+    tally = Tally(
+        [each.service for each in results], Sweep("x", submit_target=SubmitTarget("jsonl", "-"))
+    )
     for each in results:
         tally.add(each)
     code = printer.print_summary(tally.verdict(1.0), tally)

@@ -13,7 +13,7 @@ import pytest
 
 from check_pop3_plus.check.verdict import Figure, Verdict
 from check_pop3_plus.model.failures import Kind, ProbeError
-from check_pop3_plus.model.settings import CommandFile, State
+from check_pop3_plus.model.settings import State
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
@@ -59,8 +59,8 @@ def outcome(verdict: Verdict | None = None, name: str = "host!pop3") -> Outcome:
     return Outcome(Service(name, ()), made, ended=1700000000.4)
 
 
-def pipe(fifo: Path, seconds: float = 5) -> nagios_target.CommandPipe:
-    return nagios_target.open_target(CommandFile(str(fifo)), Deadline(time.monotonic() + seconds))
+def pipe(fifo: Path, seconds: float = 5) -> nagios_target.Target:
+    return nagios_target.Target(str(fifo), Deadline(time.monotonic() + seconds))
 
 
 def test_submit_writes_one_external_command(fifo: Path, reader: Reader) -> None:
@@ -131,7 +131,7 @@ def test_submit_of_a_command_that_just_fits_is_cut_behind_its_last_figure(
 
 
 @pytest.mark.parametrize("name", ["regular", "none"])
-def test_open_target_without_a_fifo_is_a_config_error(name: str, tmp_path: Path) -> None:
+def test_target_without_a_fifo_is_a_config_error(name: str, tmp_path: Path) -> None:
     """The message names the file and the reason."""
     path = tmp_path / name
     (tmp_path / "regular").touch()

@@ -17,16 +17,17 @@ from check_pop3_plus.certificate import reader, rfc5280_rules
 from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model import sanitised_text
 from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.model.foreign_json import json_object
 from check_pop3_plus.model.report import TlsFacts
 from check_pop3_plus.model.settings import (
     LOGIN_METHODS,
-    CommandFile,
     Login,
     Secret,
     SecretSource,
     Security,
     Settings,
     State,
+    SubmitTarget,
     Sweep,
     Target,
     Verify,
@@ -43,7 +44,7 @@ from check_pop3_plus.support.masking import Masker
 from check_pop3_plus.sweep import services as sweep_services
 from check_pop3_plus.sweep import summary
 from check_pop3_plus.sweep.outcome import Outcome
-from check_pop3_plus.sweep.targets import icinga_target, json_target, nagios_target
+from check_pop3_plus.sweep.targets import icinga2_target, jsonl_target, nagios_target
 from tests.pki.expected_verdicts import FIRST, deserves_ok
 from tests.support import http_replies
 from tests.support.command import Run
@@ -192,7 +193,7 @@ def ini(data: bytes) -> None:
     is_sweep, content = data[:1] == b"\1", data[1:]
     with patch.object(files, "read_file", lambda *_, **__: content):
         if is_sweep:
-            _swept(Sweep("file", submit_target=CommandFile("nagios.cmd")))
+            _swept(Sweep("file", submit_target=SubmitTarget("nagios", "nagios.cmd")))
         else:
             _understood(["--extra-opts=@file"])
 
@@ -263,7 +264,7 @@ def _swept(wanted: Sweep) -> None:
             is_readable = True
         outcome = Outcome(service, verdict, is_readable)
         tally.add(outcome)
-        json.loads(json_target.result_line(outcome))
+        json.loads(jsonl_target.result_line(outcome))
         if is_readable and ";" not in service.name:
             command = nagios_target._command(outcome)
             assert re.fullmatch(rb"\[0\] PROCESS_SERVICE_CHECK_RESULT;[^;]+;[^;]+;0;.*\n", command)
@@ -271,7 +272,7 @@ def _swept(wanted: Sweep) -> None:
     assert re.fullmatch(r"[\n -~]*", out), out
     assert out.count("|") == 1, out
     assert len(out) <= 16 * 1024
-    json.loads(json_target.summary_line(tally.verdict(1.0), tally))
+    json.loads(jsonl_target.summary_line(tally.verdict(1.0), tally))
 
 
 # --- other input -------------------------------------------------------------------------------
@@ -322,9 +323,9 @@ def https_reply(data: bytes) -> None:
     else:
         assert status == 200
         assert re.fullmatch(rb"[!-~]{1,8192}", token)
-    said = icinga_target._json_object(body)
+    said = json_object(body)
     if said is not None:
-        api = icinga_target.Api.__new__(icinga_target.Api)
+        api = icinga2_target.Target.__new__(icinga2_target.Target)
         api._may_quote = True
         api._sanitise = Masker([CANARY.encode()]).sanitise
         refusal = api._refusal(status, said, False)

@@ -19,8 +19,9 @@ from check_pop3_plus import __version__
 from check_pop3_plus.check.default_states import POLICIES
 from check_pop3_plus.check.figures import LABELS
 from check_pop3_plus.model.failures import Kind
-from check_pop3_plus.model.settings import SUBMIT_FORMS, State
+from check_pop3_plus.model.settings import State
 from check_pop3_plus.options import parser
+from check_pop3_plus.options.table import SUBMIT_FORMS
 from check_pop3_plus.output.prometheus_text import _HELP as METRICS
 from tests.pki.certificates import Pki
 from tests.servers.dovecot import Dovecot

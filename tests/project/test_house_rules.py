@@ -306,7 +306,7 @@ def test_few_modules_reveal_a_secret() -> None:
         "probe.oauth_token",
         "probe.prerequisites",
         "sweep.known_secrets",
-        "sweep.targets.icinga_target",
+        "sweep.targets.icinga2_target",
     }
 
 
@@ -425,7 +425,7 @@ def test_successful_check_loads_no_login_sweep_or_date_modules(pki: Pki) -> None
     no_plain = ("net.tls", "net.trust_store", "probe.password_source", "support.programs")
     sweeps = {
         f"check_pop3_plus.sweep.{name}"
-        for name in ("run", "targets.submission", "targets.icinga_target", "targets.nagios_target")
+        for name in ("run", "targets.submission", "targets.icinga2_target", "targets.nagios_target")
     }
     assert not loaded & (NEVER | methods | sweeps | of_tls)
     assert not loaded & {f"check_pop3_plus.{name}" for name in no_plain}
@@ -444,7 +444,8 @@ def test_sweep_without_icinga_loads_no_http(tmp_path: Path) -> None:
 
     assert "check_pop3_plus.sweep.run" in loaded
     assert not loaded & (
-        NEVER | {"ssl", "cryptography", "check_pop3_plus.sweep.targets.icinga_target", "subprocess"}
+        NEVER
+        | {"ssl", "cryptography", "check_pop3_plus.sweep.targets.icinga2_target", "subprocess"}
     )
 
 

@@ -31,7 +31,7 @@ from check_pop3_plus.model.report import (
     TlsFacts,
 )
 from check_pop3_plus.model.sanitised_text import Printable, sanitise
-from check_pop3_plus.model.settings import HttpsEndpoint, IcingaApi, State, Sweep
+from check_pop3_plus.model.settings import HttpsEndpoint, RestApi, State, SubmitTarget, Sweep
 from check_pop3_plus.options.validators import UsageError
 from check_pop3_plus.output import plugin_text
 from check_pop3_plus.output.plugin_text import render
@@ -39,7 +39,7 @@ from check_pop3_plus.probe import addresses
 from check_pop3_plus.sweep import summary as sweep_summary
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
-from check_pop3_plus.sweep.targets import icinga_target, json_target, nagios_target
+from check_pop3_plus.sweep.targets import icinga2_target, jsonl_target, nagios_target
 from tests.support import output_parsers
 from tests.support.faults import LABELS, STATES
 from tests.support.settings_from import check_settings
@@ -279,7 +279,7 @@ def test_icinga_request_has_single_metrics_and_text_without_any(
     """The API takes metrics one by one."""
     verdict, _, _ = made
 
-    result = json.loads(icinga_target._result(Outcome(Service("a!b", ()), verdict)))
+    result = json.loads(icinga2_target._result(Outcome(Service("a!b", ()), verdict)))
 
     assert result["exit_status"] == verdict.state.value
     assert output_parsers.icinga(result["plugin_output"]).perfdata == ""
@@ -296,7 +296,7 @@ states = st.sampled_from(State)
     st.lists(st.tuples(names, states, sentences, st.booleans()), min_size=1, max_size=12),
     st.integers(0, 3),
     st.booleans(),
-    st.sampled_from([None, IcingaApi(HttpsEndpoint("x", 1, "/"), "u", "f")]),
+    st.sampled_from([None, SubmitTarget("icinga2", RestApi(HttpsEndpoint("x", 1, "/"), "u", "f"))]),
 )
 @settings(max_examples=25)
 @pytest.mark.threat("T10", "T12")
@@ -317,7 +317,7 @@ def test_sweep_output_is_harmless(
         tally.add(outcome)
         if submit_target and state is State.WARNING:
             tally.add_refused([(outcome, said)])
-        line = json_target.result_line(outcome)
+        line = jsonl_target.result_line(outcome)
         assert "\n" not in line
         assert json.loads(line)["state"] == state.name
 
@@ -334,6 +334,6 @@ def test_sweep_output_is_harmless(
     counts["not_done"] = missing
     for name, count in counts.items():
         assert read.get(name, 0) == count
-    summary = json_target.summary_line(verdict, tally)
+    summary = jsonl_target.summary_line(verdict, tally)
     assert "\n" not in summary
     assert json.loads(summary)["state"] == STATES[verdict.state.value]

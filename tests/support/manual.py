@@ -6,10 +6,10 @@ import textwrap
 
 from check_pop3_plus import RELEASED, __version__
 from check_pop3_plus.model.failures import LOCAL, MEASURED, Kind
-from check_pop3_plus.model.settings import SUBMIT_FORMS, State, Subject
+from check_pop3_plus.model.settings import State, Subject
 from check_pop3_plus.options.help_text import invocation
 from check_pop3_plus.options.ini import SEARCH_PATH
-from check_pop3_plus.options.table import ENTRIES, GROUPS, PROGRAM
+from check_pop3_plus.options.table import ENTRIES, GROUPS, PROGRAM, SUBMIT_FORMS
 from tests.support import kinds_page
 from tests.support.documents import PROJECT
 

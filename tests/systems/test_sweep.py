@@ -13,7 +13,7 @@ from urllib.error import HTTPError
 import pytest
 
 from check_pop3_plus.check.verdict import Verdict
-from check_pop3_plus.model.settings import HttpsEndpoint, IcingaApi, State
+from check_pop3_plus.model.settings import HttpsEndpoint, RestApi, State, SubmitTarget
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
@@ -171,8 +171,8 @@ def api_of(node: Node, port: int, ca_file: Path) -> Target:
     secret = node.folder / "api.secret"
     secret.touch(mode=0o600)
     secret.write_text(node.password)
-    wanted = IcingaApi(HttpsEndpoint(MASTER, port, "/"), "test", str(secret), str(ca_file))
-    return submission.open_target(wanted, Deadline(time.monotonic() + 20))
+    api = RestApi(HttpsEndpoint(MASTER, port, "/"), "test", str(secret), str(ca_file))
+    return submission.open_target(SubmitTarget("icinga2", api), Deadline(time.monotonic() + 20))
 
 
 def outcomes(count: int, state: State = State.CRITICAL) -> list[Outcome]:

@@ -10,37 +10,30 @@ import stat
 
 from check_pop3_plus.model.failures import config_error
 from check_pop3_plus.model.sanitised_text import printable
-from check_pop3_plus.model.settings import CommandFile
 from check_pop3_plus.output.plugin_text import render
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.sweep.outcome import Outcome
-from check_pop3_plus.sweep.targets.submission import NotDelivered, Target
+from check_pop3_plus.sweep.targets import submission
+from check_pop3_plus.sweep.targets.submission import NotDelivered
 
 LINE_LIMIT = select.PIPE_BUF
 """Bytes that a pipe takes atomically if several processes write to it (4,096 on Linux)."""
 
 
-def open_target(wanted: CommandFile, deadline: Deadline) -> "CommandPipe":
-    """Return the target; the FIFO is opened for the first result.
-
-    Raises ProbeError (config) when the file does not exist or is not a FIFO.
-    """
-    try:
-        is_fifo = stat.S_ISFIFO(os.stat(wanted.path).st_mode)
-    except OSError as error:
-        raise config_error("cannot use command file {}", wanted.path, cause=error) from error
-    if not is_fifo:
-        raise config_error("cannot use command file {}: not a FIFO", wanted.path)
-    return CommandPipe(wanted.path, deadline)
-
-
-class CommandPipe(Target):
+class Target(submission.Target):
     """The command file; opened and written without blocking."""
 
     longest_pause = 0.1
 
     def __init__(self, path: str, deadline: Deadline) -> None:
+        """Open the FIFO later. Raises ProbeError (config): there is none."""
         super().__init__(deadline)
+        try:
+            is_fifo = stat.S_ISFIFO(os.stat(path).st_mode)
+        except OSError as error:
+            raise config_error("cannot use command file {}", path, cause=error) from error
+        if not is_fifo:
+            raise config_error("cannot use command file {}: not a FIFO", path)
         self._path = path
         self._descriptor: int | None = None
 

@@ -9,23 +9,15 @@ import time
 from itertools import chain
 
 from check_pop3_plus.model.failures import config_error
-from check_pop3_plus.model.settings import MetricsFile
+from check_pop3_plus.options.validators import invalid
 from check_pop3_plus.output import prometheus_text
 from check_pop3_plus.support import files
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.sweep.outcome import Outcome
-from check_pop3_plus.sweep.targets.submission import Target
+from check_pop3_plus.sweep.targets import submission
 
 
-def open_target(wanted: MetricsFile, deadline: Deadline) -> "Metrics":
-    """Return the target. Raises ProbeError (config) when its directory cannot be written."""
-    directory = os.path.dirname(wanted.path) or "."
-    if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
-        raise config_error("cannot write to directory {} of --submit", directory)
-    return Metrics(wanted.path, deadline)
-
-
-class Metrics(Target):
+class Target(submission.Target):
     """The metrics of all services, written when the sweep is complete.
 
     After a signal the old file stays: without the missing services their alerts would end.
@@ -34,7 +26,14 @@ class Metrics(Target):
     takes_invalid = True
 
     def __init__(self, path: str, deadline: Deadline) -> None:
+        """Raises ProbeError (config): nobody reads the file, or it cannot be written."""
         super().__init__(deadline)
+        if not path.endswith(".prom"):
+            reason = "must end in .prom: node_exporter reads no other file"
+            raise invalid("--submit", f"prometheus:{path}", reason)
+        directory = os.path.dirname(path) or "."
+        if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
+            raise config_error("cannot write to directory {} of --submit", directory)
         self._path = path
         self._found: dict[tuple[str, str], Outcome] = {}
         """By the labels, because node_exporter refuses a file with duplicate series."""

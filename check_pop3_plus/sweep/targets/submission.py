@@ -1,7 +1,7 @@
 """Submit results to a target from a queue, and retry while its receiver restarts.
 
-A target is a module with a function `open_target(wanted, deadline)` and a row in `_MODULES`. It is
-loaded only when it is used: only Icinga needs HTTP.
+A target is a row in `SUBMIT_FORMS` of `options/table`, and the module of its name here with a
+subclass `Target` of the class below. It is loaded only when it is used: only Icinga needs HTTP.
 """
 
 import threading
@@ -9,13 +9,7 @@ import time
 from importlib import import_module
 from queue import SimpleQueue
 
-from check_pop3_plus.model.settings import (
-    CommandFile,
-    IcingaApi,
-    JsonLines,
-    MetricsFile,
-    SubmitTarget,
-)
+from check_pop3_plus.model.settings import SubmitTarget
 from check_pop3_plus.support.deadline import Clock, Deadline, end_helper
 from check_pop3_plus.sweep.outcome import Outcome
 
@@ -27,14 +21,6 @@ _FIRST_PAUSE_SECONDS = 0.1
 
 _ROUND_SECONDS = 0.02
 """How often `wait` checks whether all results are sent."""
-
-_MODULES = {
-    IcingaApi: "icinga_target",
-    CommandFile: "nagios_target",
-    JsonLines: "json_target",
-    MetricsFile: "prometheus_target",
-}
-"""The module of each target, by the type of its settings."""
 
 
 class NotDelivered(Exception):
@@ -158,6 +144,6 @@ class Target:
 
 def open_target(wanted: SubmitTarget, deadline: Deadline) -> Target:
     """Return the wanted target. Raises ProbeError (config) when it cannot be used."""
-    module = import_module(f"check_pop3_plus.sweep.targets.{_MODULES[type(wanted)]}")
-    target: Target = module.open_target(wanted, deadline)
+    module = import_module(f"check_pop3_plus.sweep.targets.{wanted.name}_target")
+    target: Target = module.Target(wanted.location, deadline)
     return target

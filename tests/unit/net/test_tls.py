@@ -538,6 +538,17 @@ def test_translated_returns_kind_of_openssl_reason(
 
 
 @pytest.mark.parametrize(
+    ("tls", "said"), [(NO_CHAIN, "failed the TLS handshake"), (None, "ended the TLS session")]
+)
+def test_translated_alert_without_a_name_proves_tls(tls: ssl.SSLSocket | None, said: str) -> None:
+    """OpenSSL names all errors of its own, but not all alerts (ech_required, 121)."""
+    error = translated(ssl.SSLError(1, "[SSL] unknown error (_ssl.c:1006)"), tls)
+
+    assert (error.kind, error.message) == (Kind.TLS, f"{said}: unknown alert")
+    assert "speaks TLS" in str(error.cure)
+
+
+@pytest.mark.parametrize(
     "alert",
     [
         *("SSLV3_ALERT_BAD_CERTIFICATE", "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE"),
@@ -626,7 +637,6 @@ def test_translated_alert_says_what_is_meant(alert: str, shown: str) -> None:
 @pytest.mark.parametrize(
     ("minimum", "message", "cure"),
     [
-        (None, OLD, None),
         (V.TLSv1, "speaks only old TLS; --tls-min is 1.0", None),
         (V.TLSv1_1, "speaks only TLS 1.0 or older; --tls-min is 1.1", None),
         (V.TLSv1_2, OLD, None),
@@ -637,19 +647,23 @@ def test_translated_alert_says_what_is_meant(alert: str, shown: str) -> None:
     ],
 )
 def test_translated_old_version_names_the_minimum(
-    minimum: ssl.TLSVersion | None, message: str, cure: str | None
+    minimum: ssl.TLSVersion, message: str, cure: str | None
 ) -> None:
     """Fault 33: what the server speaks follows from what was refused."""
-    tls_socket = None
-    if minimum is not None:
-        tls_socket = socket_with(True, get_unverified_chain=[])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tls_socket.context.minimum_version = minimum
+    tls_socket = socket_with(True, get_unverified_chain=[])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tls_socket.context.minimum_version = minimum
     error = translated(ssl_error("UNSUPPORTED_PROTOCOL"), tls_socket)
 
     assert (error.kind, error.message, error.cure) == (Kind.OLD_TLS, message, cure)
     assert error.reason == "wrong version"
+
+
+@pytest.mark.parametrize("alert", ["PROTOCOL_VERSION", "INSUFFICIENT_SECURITY"])
+def test_translated_alert_after_handshake_does_not_blame_the_version(alert: str) -> None:
+    """A version and a cipher were found."""
+    assert translated(ssl_error(f"TLSV1_ALERT_{alert}"), None).kind is Kind.TLS
 
 
 @pytest.mark.parametrize(

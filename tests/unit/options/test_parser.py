@@ -62,7 +62,7 @@ def refused(*argv: str) -> str:
     with pytest.raises(ProbeError) as caught:
         check_settings(argv)
     assert caught.value.kind is Kind.CONFIG
-    return caught.value.placed_message
+    return caught.value.message_with_origin
 
 
 def test_settings_with_only_a_host_have_the_defaults() -> None:

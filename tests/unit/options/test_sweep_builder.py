@@ -3,11 +3,8 @@
 import pytest
 
 from check_pop3_plus.model.settings import (
-    CommandFile,
     HttpsEndpoint,
-    IcingaApi,
-    JsonLines,
-    MetricsFile,
+    RestApi,
     SubmitTarget,
     Sweep,
 )
@@ -38,21 +35,20 @@ def test_sweep_passes_options_of_checks_to_all_services() -> None:
     checks = ("-vvvv", "-S", "-e", "one", "-e", "two")
 
     common = {"--verbose": [""] * 4, "--ssl": [""], "--expect": ["one", "two"]}
-    expected = Sweep("services.ini", common, 5, 2, 3, 90.0, JsonLines(), verbosity=3)
+    expected = Sweep("services.ini", common, 5, 2, 3, 90.0, SubmitTarget("jsonl", "-"), verbosity=3)
     assert parser.read([*SWEEP, *own, *checks, "--submit", "jsonl:-"]) == expected
 
 
 @pytest.mark.parametrize(
     ("argv", "target"),
     [
-        (("--submit", "jsonl:-"), JsonLines()),
-        (("--submit", "nagios:/run/nagios.cmd"), CommandFile("/run/nagios.cmd")),
-        (("--submit", "prometheus:/var/x.prom"), MetricsFile("/var/x.prom")),
+        (("--submit", "jsonl:-"), SubmitTarget("jsonl", "-")),
+        (("--submit", "nagios:/run/nagios.cmd"), SubmitTarget("nagios", "/run/nagios.cmd")),
+        (("--submit", "prometheus:/var/x.prom"), SubmitTarget("prometheus", "/var/x.prom")),
         (
             (*API, *USER, "--icinga-ca-file", "ca.pem"),
-            IcingaApi(
-                HttpsEndpoint("icinga.example", 5665, "/"), "monitor", "secret", "ca.pem"
-            ),
+            SubmitTarget("icinga2", RestApi(HttpsEndpoint("icinga.example", 5665, "/"), "monitor",
+             "secret", "ca.pem")),
         ),
     ],
 )  # fmt: skip
@@ -80,8 +76,6 @@ API_NEEDS = "--submit icinga2:URL needs --icinga-user and --icinga-password-file
         (("--submit", "prometheus:"), f"invalid --submit prometheus:: {FORMS}"),
         (("--submit", "jsonl:x"), f"invalid --submit jsonl:x: {FORMS}"),
         (("--submit", ""), f"invalid --submit (empty): {FORMS}"),
-        (("--submit", "prometheus:x"), "invalid --submit prometheus:x: must end in .prom:"
-         " node_exporter reads no other file"),
         (("--submit", "nagios:$x$"), "invalid --submit: contains an unresolved macro"),
         (("--submit", "prometheus:$x$.prom"), "invalid --submit: contains an unresolved macro"),
         (("--submit", "jsonl:-", "--submit", "jsonl:-"), "--submit jsonl:- is one too many: it can"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from check_pop3_plus.model.failures import Kind, Placed
+from check_pop3_plus.model.failures import FromFile, Kind
 from check_pop3_plus.model.settings import HttpsEndpoint, Remaining, State, Subject
 from check_pop3_plus.options import validators
 from check_pop3_plus.options.validators import UsageError
@@ -209,10 +209,10 @@ def test_value_beyond_its_limit_is_refused(check: Check, value: str, message: st
 
 def test_login_without_password_names_the_options_and_the_line() -> None:
     """The line is that of the user name."""
-    error = validators.no_password(Placed.at("x.ini", 3, "monitor"))
+    error = validators.no_password(FromFile.at("x.ini", 3, "monitor"))
 
     assert error.kind is Kind.CONFIG
-    assert error.placed_message == (
+    assert error.message_with_origin == (
         "no password given: use --password-file, --password-env or --password-command"
         " (x.ini, line 3)"
     )

@@ -375,6 +375,8 @@ def test_command_line_break_in_argument_raises_value_error(argument: bytes) -> N
         (b"<HTML>", "HTTP"),
         (b"http/1.0 200", "HTTP"),
         (b"421 Service not available", "SMTP or FTP"),
+        (b"550 Access denied", "SMTP or FTP"),
+        (b"<?xml version=x?><stream:stream", "XMPP"),
         (b"220welcome", None),
         (b"ssh-2.0", None),
         (b"+OK 220 mx ESMTP", None),

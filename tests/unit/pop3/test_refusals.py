@@ -56,7 +56,7 @@ def test_corpus_has_a_hundred_rejections() -> None:
     kinds = [kind for kind, _ in corpus()]
 
     assert kinds.count(Kind.CREDENTIALS) >= 100
-    assert set(kinds) >= {words.kind for words in refusals.TABLE}
+    assert set(kinds) >= {kind for kind, *_ in refusals.classes()}
 
 
 @pytest.mark.parametrize(
@@ -208,3 +208,21 @@ def test_blanked_text_keeps_longer_words() -> None:
     """A name is blanked only where it is a whole word."""
     assert blanked(b"a mail.example.test b cert c", [b"cert"]) == b"a   b   c"
     assert b"certificate" in blanked(b"certificate", [b"cert"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sorry, no mailbox for monitor here",
+        "never heard of mailbox monitor",
+        "mailbox unknown",
+        "Mailbox monitor does not exist",
+        "no such mailbox",
+    ],
+)
+def test_login_kind_of_unknown_mailbox_is_about_name_only_after_user(text: str) -> None:
+    """RFC 1939 section 7: USER is refused by the name; after the password a mailbox is missing."""
+    reply, names = parsed(text), [b"monitor"]
+
+    assert refusals.login_kind(reply, USER, True, names) is Kind.CREDENTIALS
+    assert refusals.login_kind(reply, PASS, True, names) is Kind.LOGIN_REFUSED

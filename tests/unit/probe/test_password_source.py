@@ -10,7 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from check_pop3_plus.model.failures import Kind, Placed, ProbeError
+from check_pop3_plus.model.failures import FromFile, Kind, ProbeError
 from check_pop3_plus.model.settings import Secret, SecretSource
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support.deadline import Clock, Deadline
@@ -251,9 +251,9 @@ def test_no_source_is_refused() -> None:
 def test_error_has_the_place_of_the_value(option: str) -> None:
     """An administrator finds the line of the INI file."""
     with pytest.raises(ProbeError) as caught:
-        read(**{option: Placed.at("sweep.ini", 7, "/missing/command")})
+        read(**{option: FromFile.at("sweep.ini", 7, "/missing/command")})
 
-    assert caught.value.placed_message.endswith(" (sweep.ini, line 7)")
+    assert caught.value.message_with_origin.endswith(" (sweep.ini, line 7)")
 
 
 @pytest.mark.parametrize(("hard", "soft"), [(0, 0), (1, 1), (-1, 1)])
@@ -270,7 +270,7 @@ def test_core_dumps_are_limited(hard: int, soft: int, monkeypatch: pytest.Monkey
     assert limits == [(resource.RLIMIT_CORE, (soft, hard))] * 2
 
 
-QUOTED = "has quotes around the password, which are sent with it"
+QUOTED = "begins and ends with a quotation mark, which is sent with it"
 BLANK = "with a blank, which is sent with it"
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.failures import config_error
-from check_pop3_plus.model.settings import CommandFile, JsonLines, State, Sweep
+from check_pop3_plus.model.settings import State, SubmitTarget, Sweep
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.sweep import main
@@ -19,7 +19,7 @@ from check_pop3_plus.sweep.known_secrets import KnownSecrets
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.run import Workload
 from check_pop3_plus.sweep.summary import Tally
-from check_pop3_plus.sweep.targets import json_target, submission
+from check_pop3_plus.sweep.targets import jsonl_target, submission
 
 VERDICTS = {
     "good": Verdict(State.OK, "fine"),
@@ -112,7 +112,7 @@ def test_sweep_submits_every_result_that_its_target_takes(
     """Not a shortage of this machine; and the target knows how many services have no result."""
     target.takes_invalid = takes_invalid
     started = Clock()
-    sweep = wanted(tmp_path, *ALL, submit_target=CommandFile("x"), run_timeout=50)
+    sweep = wanted(tmp_path, *ALL, submit_target=SubmitTarget("nagios", "x"), run_timeout=50)
 
     assert main.run_sweep(sweep, started) == 3
 
@@ -158,7 +158,7 @@ def test_sweep_with_a_refused_result_is_critical(
 ) -> None:
     """The reason is named."""
     target.refused = "good"
-    sweep = wanted(tmp_path, "good", "bad", submit_target=CommandFile("x"))
+    sweep = wanted(tmp_path, "good", "bad", submit_target=SubmitTarget("nagios", "x"))
 
     assert main.run_sweep(sweep, Clock()) == 2
     assert "POP3 CRITICAL - not submitted: down (good!x)" in capfd.readouterr().out
@@ -169,7 +169,7 @@ def test_sweep_that_is_stopped_completes_nothing(
 ) -> None:
     """The target still says what it has not submitted."""
     target.stops = target.refused = "bad"
-    sweep = wanted(tmp_path, "good", "bad", "late", submit_target=CommandFile("x"))
+    sweep = wanted(tmp_path, "good", "bad", "late", submit_target=SubmitTarget("nagios", "x"))
 
     assert main.run_sweep(sweep, Clock()) == 3
     assert target.notes == ["good", "bad", "finish"]
@@ -195,7 +195,9 @@ def test_sweep_reserves_time_for_its_last_results(
         return target
 
     monkeypatch.setattr(submission, "open_target", open_target)
-    sweep = wanted(tmp_path, "good", run_timeout=run_timeout, submit_target=CommandFile("x"))
+    sweep = wanted(
+        tmp_path, "good", run_timeout=run_timeout, submit_target=SubmitTarget("nagios", "x")
+    )
 
     main.run_sweep(sweep, 1000)
     main.run_sweep(sweep.replace(submit_target=None), 1000)
@@ -216,7 +218,7 @@ def test_sweep_whose_target_cannot_be_used_checks_nothing(
 
     monkeypatch.setattr(submission, "open_target", open_target)
     with pytest.raises(Exception, match="no FIFO"):
-        main.run_sweep(wanted(tmp_path, "good", submit_target=CommandFile("x")), Clock())
+        main.run_sweep(wanted(tmp_path, "good", submit_target=SubmitTarget("nagios", "x")), Clock())
     assert loads == []
 
 
@@ -247,7 +249,9 @@ def test_sweep_shows_its_progress_on_a_terminal(
 ) -> None:
     """And removes it before the result; JSON is for a program."""
     monkeypatch.setattr(os, "isatty", lambda descriptor: descriptor == 1)
-    sweep = wanted(tmp_path, "good", "bad", submit_target=JsonLines() if is_json else None)
+    sweep = wanted(
+        tmp_path, "good", "bad", submit_target=SubmitTarget("jsonl", "-") if is_json else None
+    )
 
     assert main.run_sweep(sweep, Clock()) == (0 if is_json else 2)
 
@@ -287,8 +291,11 @@ def test_sweep_as_json_ends_with_its_summary(
         seen.append((verdict.state, tally.done()))
         return 3
 
-    monkeypatch.setattr(json_target.StandardOutput, "print_summary", print_summary)
+    monkeypatch.setattr(jsonl_target.Target, "print_summary", print_summary)
 
-    assert main.run_sweep(wanted(tmp_path, "good", submit_target=JsonLines()), Clock()) == 3
+    assert (
+        main.run_sweep(wanted(tmp_path, "good", submit_target=SubmitTarget("jsonl", "-")), Clock())
+        == 3
+    )
     assert seen == [(State.OK, 1)]
     assert capfd.readouterr().out.count("\n") == 1

@@ -21,7 +21,7 @@ from check_pop3_plus.model.settings import Settings, State, Sweep, Target
 from check_pop3_plus.net import resolve
 from check_pop3_plus.probe.prerequisites import Prerequisites
 from check_pop3_plus.support.deadline import Clock, Deadline
-from check_pop3_plus.support.places import Place, Places
+from check_pop3_plus.support.slots import Peer, Slots
 from check_pop3_plus.sweep import limits
 from check_pop3_plus.sweep import run as sweep_run
 from check_pop3_plus.sweep.outcome import Outcome
@@ -515,16 +515,16 @@ def test_service_waits_for_its_address_and_others_pass(
     assert run.why_late == "others at the same address were busy; see --jobs-per-address"
 
 
-def test_places_taken_by_force_are_given_back() -> None:
+def test_slots_taken_by_force_are_given_back() -> None:
     """A retry exceeds the limit rather than being given up."""
-    places, first, second = Places(1), set[Place](), set[Place]()
+    slots, first, second = Slots(1), set[Peer](), set[Peer]()
 
-    assert places.take(first, {"a", ("a", "u")}) is None
-    assert places.take(second, {"b", "a"}) == "a"
+    assert slots.take(first, {"a", ("a", "u")}) is None
+    assert slots.take(second, {"b", "a"}) == "a"
     assert second == set()
-    assert places.take(second, {"b", "a"}, may_exceed=True) is None
-    places.release(first)
-    assert places.take(set(), {("a", "u")}) is None
-    assert places.take(set(), {"a"}) == "a"
-    places.release(second)
-    assert places.take(set(), {"a", "b"}) is None
+    assert slots.take(second, {"b", "a"}, may_exceed=True) is None
+    slots.release(first)
+    assert slots.take(set(), {("a", "u")}) is None
+    assert slots.take(set(), {"a"}) == "a"
+    slots.release(second)
+    assert slots.take(set(), {"a", "b"}) is None

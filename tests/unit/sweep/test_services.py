@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from check_pop3_plus.model.failures import Placed, ProbeError
+from check_pop3_plus.model.failures import FromFile, ProbeError
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.settings import Expectation, Settings, Sweep, Thresholds
 from check_pop3_plus.options import parser, settings_builder
@@ -32,7 +32,7 @@ def read(tmp_path: Path, text: str, *arguments: str) -> list[Settings]:
 def refused(tmp_path: Path, text: str) -> list[str]:
     """Return the error messages of all services."""
     read = [services.Builder().settings_of(service) for service in found(tmp_path, text)]
-    return [error.placed_message for error in read if isinstance(error, ProbeError)]
+    return [error.message_with_origin for error in read if isinstance(error, ProbeError)]
 
 
 TEXT = """
@@ -137,7 +137,7 @@ def test_file_that_is_wrong_as_a_whole_is_refused(
     with pytest.raises(ProbeError) as raised:
         services.read(Sweep(str(path)))
 
-    assert raised.value.placed_message.startswith(message.format(path))
+    assert raised.value.message_with_origin.startswith(message.format(path))
 
 
 def test_service_has_a_host_and_a_description(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_value_of_the_command_line_has_no_place(tmp_path: Path) -> None:
 
 def places(value: object) -> list[tuple[str, int]]:
     """Return where the values in settings stand, in order."""
-    if isinstance(value, Placed):
+    if isinstance(value, FromFile):
         return [(value.path, value.line)]
     if isinstance(value, (Expectation, Thresholds)):  # no check reports one as wrong
         return []
@@ -287,7 +287,7 @@ def test_settings_are_the_same_when_built_once_for_many_hosts(
         shared, own = builder.settings_of(service), services.Builder().settings_of(service)
         if isinstance(own, ProbeError):
             assert isinstance(shared, ProbeError)
-            assert shared.placed_message == own.placed_message
+            assert shared.message_with_origin == own.message_with_origin
         else:
             assert isinstance(shared, Settings)
             assert shared == own

@@ -7,14 +7,14 @@ import pytest
 
 from check_pop3_plus.check.verdict import STATUS_LIMIT, Verdict
 from check_pop3_plus.messages.hints import Advice
-from check_pop3_plus.model.failures import Place
+from check_pop3_plus.model.failures import Origin
 from check_pop3_plus.model.sanitised_text import printable
-from check_pop3_plus.model.settings import CommandFile, State, Sweep
+from check_pop3_plus.model.settings import State, SubmitTarget, Sweep
 from check_pop3_plus.output import plugin_text
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
 from check_pop3_plus.sweep.summary import Tally, as_text
-from check_pop3_plus.sweep.targets import json_target
+from check_pop3_plus.sweep.targets import jsonl_target
 
 NAMES = ("d!pop", "b!pop", "c!pop", "a!pop")
 SERVICES = [Service(name) for name in NAMES]
@@ -23,7 +23,7 @@ Y = Advice("kind: y")
 
 def verdict(outcomes: list[Outcome], refusal: str | None = None) -> Verdict:
     """Return the verdict on these outcomes; with a submit target if `refusal` is given."""
-    target = CommandFile("/run/nagios.cmd") if refusal else None
+    target = SubmitTarget("nagios", "/run/nagios.cmd") if refusal else None
     tally = Tally(SERVICES, Sweep("sweep.ini", submit_target=target))
     for outcome in outcomes:
         tally.add(outcome)
@@ -98,7 +98,9 @@ def test_line_of_a_service_has_what_line_1_has_not() -> None:
 def test_text_names_every_service_without_a_submitted_result() -> None:
     """However many there are, one line per reason, in the order of the file; so does JSON."""
     services = [Service(f"host{number}!pop3") for number in range(3000)]
-    tally = Tally(services, Sweep("x.ini", submit_target=CommandFile("/cmd"), verbosity=1))
+    tally = Tally(
+        services, Sweep("x.ini", submit_target=SubmitTarget("nagios", "/cmd"), verbosity=1)
+    )
     outcomes = [Outcome(each, Verdict(State.CRITICAL, "down")) for each in services[:2000]]
     for outcome in outcomes:
         tally.add(outcome)
@@ -118,7 +120,7 @@ def test_text_names_every_service_without_a_submitted_result() -> None:
     assert silent == f"critical: not submitted: no answer ({', '.join(names[900:1000])})"
     assert not_done == f"unknown: not done within 50 s ({', '.join(names[2000:])})"
     assert first == "critical: host0!pop3: down"
-    lists = json.loads(json_target.summary_line(made, tally))
+    lists = json.loads(jsonl_target.summary_line(made, tally))
     assert lists["not_submitted"][899:901] == [
         {"host": "host899", "service": "pop3", "reason": "HTTP 404"},
         {"host": "host900", "service": "pop3", "reason": "no answer"},
@@ -129,7 +131,7 @@ def test_text_names_every_service_without_a_submitted_result() -> None:
 
 def test_service_whose_submission_was_stopped_is_named_once() -> None:
     """It is not submitted, and not also not done; line 1 names all, so no other line does."""
-    tally = Tally(SERVICES[:2], Sweep("x.ini", submit_target=CommandFile("/cmd")))
+    tally = Tally(SERVICES[:2], Sweep("x.ini", submit_target=SubmitTarget("nagios", "/cmd")))
     tally.add_refused([(Outcome(SERVICES[0], Verdict(State.OK, "x")), "the sweep ended first")])
     made = tally.verdict(1.0, is_stopped=True)
 
@@ -203,7 +205,7 @@ SLOW = [
     for each in range(6, 36)
 ]
 INVALID = [
-    Verdict(State.UNKNOWN, "config: no x", place=Place(printable(path), line), kinds=("config",))
+    Verdict(State.UNKNOWN, "config: no x", place=Origin(printable(path), line), kinds=("config",))
     for path, line in (("/etc/sweep.ini", 7), ("/etc/other.ini", 7))
 ]
 
@@ -309,7 +311,7 @@ def test_line_1_with_long_names_keeps_a_reason_and_the_counts() -> None:
 def test_json_and_text_name_a_service_that_is_not_submitted_or_not_done() -> None:
     """Host, service and reason; the text has a line where line 1 does not name all of them."""
     services = [*(Service(f"h{number}!p q") for number in range(4)), *SERVICES]
-    tally = Tally(services, Sweep("x.ini", submit_target=CommandFile("/cmd")))
+    tally = Tally(services, Sweep("x.ini", submit_target=SubmitTarget("nagios", "/cmd")))
     outcome = Outcome(services[0], Verdict(State.WARNING, "x"), True, 1.23456, 2.34567)
     tally.add(outcome)
     tally.add_refused(
@@ -321,8 +323,8 @@ def test_json_and_text_name_a_service_that_is_not_submitted_or_not_done() -> Non
     made = tally.verdict(1.0)
 
     one, whole = (
-        json.loads(json_target.result_line(outcome)),
-        json.loads(json_target.summary_line(made, tally)),
+        json.loads(jsonl_target.result_line(outcome)),
+        json.loads(jsonl_target.summary_line(made, tally)),
     )
     refused, late = as_text(made, tally).split("\n")[1:3]
 
@@ -369,7 +371,7 @@ def test_state_of_a_sweep_that_submits_is_about_the_sweep(
     is_readable: bool, number: int, refusal: str, state: State
 ) -> None:
     """What is CRITICAL in a result notifies there; here missing and refused results do."""
-    tally = Tally(SERVICES, Sweep("x.ini", submit_target=CommandFile("/cmd")))
+    tally = Tally(SERVICES, Sweep("x.ini", submit_target=SubmitTarget("nagios", "/cmd")))
     readable = [True, is_readable, True, True]
     for service, each in zip(SERVICES[:number], readable, strict=False):
         outcome = Outcome(service, Verdict(State.CRITICAL, "down", kinds=("x",)), each)

@@ -18,22 +18,20 @@ import pytest
 from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.failures import ProbeError
 from check_pop3_plus.model.settings import (
-    CommandFile,
     HttpsEndpoint,
-    IcingaApi,
-    JsonLines,
-    MetricsFile,
+    RestApi,
     State,
     SubmitTarget,
     Sweep,
 )
+from check_pop3_plus.options.table import SUBMIT_FORMS
 from check_pop3_plus.support import deadline
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.sweep import summary
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
 from check_pop3_plus.sweep.targets import (
-    json_target,
+    jsonl_target,
     submission,
 )
 from tests.pki.certificates import Pki
@@ -66,8 +64,18 @@ def states_of(path: Path) -> list[str]:
     return sorted(each[1].upper() for each in found if each)
 
 
+def test_metrics_file_with_another_ending_is_refused() -> None:
+    """node_exporter reads only files that end in .prom."""
+    with pytest.raises(ProbeError) as caught:
+        opened(Path("x.txt"))
+
+    assert caught.value.message == (
+        "invalid --submit prometheus:x.txt: must end in .prom: node_exporter reads no other file"
+    )
+
+
 def opened(path: Path) -> submission.Target:
-    return submission.open_target(MetricsFile(str(path)), soon())
+    return submission.open_target(SubmitTarget("prometheus", str(path)), soon())
 
 
 def test_metrics_of_a_complete_sweep_replace_the_file(tmp_path: Path) -> None:
@@ -168,7 +176,7 @@ def as_standard_output(descriptor: int) -> Iterator[None]:
 
 
 def standard_output() -> submission.Target:
-    return submission.open_target(JsonLines(), soon())
+    return submission.open_target(SubmitTarget("jsonl", "-"), soon())
 
 
 def test_json_line_is_whole_and_of_invalid_sections_too(tmp_path: Path) -> None:
@@ -257,7 +265,7 @@ def test_json_lines_that_nobody_reads_end_at_the_deadline() -> None:
     os.set_blocking(writer, False)
     while select.select([], [writer], [], 0)[1]:
         os.write(writer, bytes(select.PIPE_BUF))
-    target = json_target.open_target(JsonLines(), Deadline(time.monotonic() + 0.3))
+    target = jsonl_target.Target("-", Deadline(time.monotonic() + 0.3))
     tally = summary.Tally([], Sweep("f"))
     with as_standard_output(writer):
         began = time.monotonic()
@@ -415,7 +423,7 @@ def test_thread_that_cannot_start_is_tried_again(monkeypatch: pytest.MonkeyPatch
     assert all(each.daemon for each in senders[1:])
 
 
-@pytest.mark.parametrize("name", ["icinga", "nagios", "jsonl", "prometheus"])
+@pytest.mark.parametrize("name", [form.partition(":")[0] for form in SUBMIT_FORMS])
 def test_open_target_opens_the_one_of_the_settings(name: str, tmp_path: Path, pki: Pki) -> None:
     """A program that reads all results gets those of invalid sections, too; no person does."""
     secret = tmp_path / "secret"
@@ -423,17 +431,17 @@ def test_open_target_opens_the_one_of_the_settings(name: str, tmp_path: Path, pk
     secret.write_text("s3cret-word")
     os.mkfifo(tmp_path / "fifo")
     endpoint = HttpsEndpoint("localhost", 5665, "/")
-    wanted: dict[str, SubmitTarget] = {
-        "icinga": IcingaApi(endpoint, "sweep", str(secret), str(pki.ca_file)),
-        "nagios": CommandFile(str(tmp_path / "fifo")),
-        "jsonl": JsonLines(),
-        "prometheus": MetricsFile(str(tmp_path / "x.prom")),
+    locations: dict[str, str | RestApi] = {
+        "icinga2": RestApi(endpoint, "sweep", str(secret), str(pki.ca_file)),
+        "nagios": str(tmp_path / "fifo"),
+        "jsonl": "-",
+        "prometheus": str(tmp_path / "x.prom"),
     }
 
-    target = submission.open_target(wanted[name], soon())
+    target = submission.open_target(SubmitTarget(name, locations[name]), soon())
 
     assert target.takes_invalid == (name in ("jsonl", "prometheus"))
-    assert (target.senders > 0) == (name == "icinga")
+    assert (target.senders > 0) == (name == "icinga2")
 
 
 def test_command_file_that_is_no_fifo_any_more_gets_no_line(
@@ -443,7 +451,7 @@ def test_command_file_that_is_no_fifo_any_more_gets_no_line(
     monkeypatch.setattr(submission, "PATIENCE_SECONDS", 0.0)
     path = tmp_path / "nagios.cmd"
     os.mkfifo(path)
-    target = submission.open_target(CommandFile(str(path)), soon())
+    target = submission.open_target(SubmitTarget("nagios", str(path)), soon())
     path.unlink()
     path.touch()
 

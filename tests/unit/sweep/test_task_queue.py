@@ -9,7 +9,7 @@ from check_pop3_plus.model.report import Address
 from check_pop3_plus.model.settings import Settings
 from check_pop3_plus.sweep import task_queue
 from check_pop3_plus.sweep.services import Builder, Service
-from check_pop3_plus.sweep.task_queue import PlaceFull, Task, TaskQueue
+from check_pop3_plus.sweep.task_queue import AddressBusy, Task, TaskQueue
 
 
 def queue_of(*sections: str, limit: int = 1) -> TaskQueue:
@@ -68,7 +68,7 @@ def test_next_of_large_sweep_goes_through_the_whole_file_each_time() -> None:
 
 
 def test_next_after_the_last_has_left_is_none() -> None:
-    """The queue is empty, and its places are free."""
+    """The queue is empty, and its slots are free."""
     queue = queue_of("a one", "b one")
     for name in ("a", "b"):
         task = due(queue)
@@ -110,7 +110,7 @@ def test_admit_refuses_the_second_name_of_a_busy_address() -> None:
     queue = queue_of("a one", "b Two", "c 192.0.2.2")
     a, b = due(queue), due(queue)
     admit(queue, a, "192.0.2.1")
-    with pytest.raises(PlaceFull):
+    with pytest.raises(AddressBusy):
         admit(queue, b, "192.0.2.2", "192.0.2.1")
     queue.put_back(b, is_due=True)
 
@@ -127,7 +127,7 @@ def test_service_that_waits_for_another_address_wakes_the_next(
     monkeypatch.setattr(task_queue, "_READ_AHEAD", 1)
     queue = queue_of("a 192.0.2.1", "b two", "c 192.0.2.1", "d 192.0.2.2")
     a, b = due(queue), due(queue)
-    with pytest.raises(PlaceFull):
+    with pytest.raises(AddressBusy):
         admit(queue, b, "192.0.2.1", "192.0.2.2")
     queue.put_back(b, is_due=True)
     assert [queue.next(), queue.next()] == [None, None]  # both wait for the first address
@@ -153,7 +153,7 @@ def test_admit_of_a_retry_exceeds_the_limit() -> None:
     queue.put_back(a, is_due=True)
     assert queue.next() is None
 
-    with pytest.raises(PlaceFull):
+    with pytest.raises(AddressBusy):
         admit(queue, a, "192.0.2.2")
     queue.leave(b)
     assert all_due(queue) == "a"

@@ -12,7 +12,8 @@ from collections import deque
 from functools import partial
 
 from check_pop3_plus.model.failures import ProbeError
-from check_pop3_plus.model.settings import IcingaApi
+from check_pop3_plus.model.foreign_json import json_object
+from check_pop3_plus.model.settings import RestApi
 from check_pop3_plus.net import https
 from check_pop3_plus.net.tls_errors import CertificateRejected
 from check_pop3_plus.output.plugin_text import perfdata, render
@@ -20,7 +21,8 @@ from check_pop3_plus.probe import password_source
 from check_pop3_plus.support.deadline import Deadline
 from check_pop3_plus.support.masking import Masker, can_mask
 from check_pop3_plus.sweep.outcome import Outcome
-from check_pop3_plus.sweep.targets.submission import NotDelivered, Target
+from check_pop3_plus.sweep.targets import submission
+from check_pop3_plus.sweep.targets.submission import NotDelivered
 
 REPLY_SECONDS = 4.0
 """Time limit of one answer: several fit into the patience of `submission`."""
@@ -35,20 +37,13 @@ _STEP_SECONDS = 0.001
 """How much earlier than the try before a result claims to have begun."""
 
 
-def open_target(wanted: IcingaApi, deadline: Deadline) -> "Api":
-    """Return the target, not connected yet.
-
-    Raises ProbeError (config) when its password file or CA file cannot be read.
-    """
-    return Api(wanted, deadline)
-
-
-class Api(Target):
+class Target(submission.Target):
     """Connections to the API, kept while results are submitted."""
 
     senders = 16
 
-    def __init__(self, api: IcingaApi, deadline: Deadline) -> None:
+    def __init__(self, api: RestApi, deadline: Deadline) -> None:
+        """Connect later. Raises ProbeError (config): its password or CA file cannot be read."""
         super().__init__(deadline)
         secret = password_source.read_file(api.password_file, "password file of the API")
         login = b":".join((api.username.encode(), secret.reveal()))
@@ -75,7 +70,7 @@ class Api(Target):
             raise NotDelivered(error.message, isinstance(error, CertificateRejected)) from error
         finally:
             self._idle.append(link)
-        answer = _json_object(body)
+        answer = json_object(body)
         if answer is None or status == _SHUTTING_DOWN:  # also a truncated answer
             raise NotDelivered(f"HTTP {status}")
         refusal = self._refusal(status, answer, resends > 0)
@@ -121,12 +116,3 @@ def _result(outcome: Outcome) -> bytes:
         "execution_end": outcome.ended,
     }
     return json.dumps(result).encode()
-
-
-def _json_object(body: bytes) -> dict[str, object] | None:
-    """Return the JSON object in an answer, or None where there is none."""
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return answer if isinstance(answer, dict) else None

@@ -8,24 +8,19 @@ from contextlib import suppress
 
 from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.failures import config_error
-from check_pop3_plus.model.settings import JsonLines, State
+from check_pop3_plus.model.settings import State
 from check_pop3_plus.output import json_text
 from check_pop3_plus.support.deadline import Clock, Deadline
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
 from check_pop3_plus.sweep.summary import Tally
-from check_pop3_plus.sweep.targets.submission import Target
+from check_pop3_plus.sweep.targets import submission
 
 _SUMMARY_SECONDS = 1.0
 """How long the summary may take after the run timeout; the watchdog waits longer."""
 
 
-def open_target(_wanted: JsonLines, deadline: Deadline) -> "StandardOutput":
-    """Return the target; it has nothing to check."""
-    return StandardOutput(deadline)
-
-
-class StandardOutput(Target):
+class Target(submission.Target):
     """Standard output, to which each line is written as a whole or not at all.
 
     The rest of a line would make the next one unreadable, too. It is removed where standard output
@@ -34,6 +29,9 @@ class StandardOutput(Target):
 
     takes_invalid = True
     _is_torn = False
+
+    def __init__(self, _location: str, deadline: Deadline) -> None:
+        super().__init__(deadline)
 
     def send(self, outcome: Outcome, resends: int) -> str | None:
         """Print a result. Return why it could not be printed, or None."""
