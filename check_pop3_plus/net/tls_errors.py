@@ -171,9 +171,9 @@ def translated(error: OSError, tls: "ssl.SSLSocket | None", name: bytes) -> Prob
         return config_error("the local OpenSSL policy (openssl.cnf) allows no {}", why)
     if reason == "CERTIFICATE_REQUIRED" and has_certificate:
         return client_certificate_error()
-    if reason in _TOO_OLD:
+    if reason in _TOO_OLD and tls is not None:
         return _too_old(tls)
-    if reason in _OLD_TLS:
+    if reason in _OLD_TLS and tls is not None:
         message, cure = _OLD_TLS[reason]
         return ProbeError(Kind.OLD_TLS, message, cure=cure)
     if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"):
@@ -189,8 +189,8 @@ def translated(error: OSError, tls: "ssl.SSLSocket | None", name: bytes) -> Prob
     else:
         what = "ended the TLS session" if number or is_unnamed else "sent broken TLS"
     if not number:
-        cure = _AFTER_OTHER_ALERT if is_unnamed else None
-        return ProbeError(Kind.TLS, "{}: {}", what, named, cure=cure)
+        known = _AFTER_OTHER_ALERT if is_unnamed else None
+        return ProbeError(Kind.TLS, "{}: {}", what, named, cure=known)
     cure = _AFTER_ALERT.get(named, _AFTER_OTHER_ALERT)
     advice = {"unrecognized name": ": check --sni", "internal error": " of the server"}
     shown = f"{named}{advice.get(named, '')}"
@@ -207,8 +207,8 @@ WRONG_VERSION = printable("wrong version")
 """The `reason` of an error where no common version was found."""
 
 
-def _too_old(tls: "ssl.SSLSocket | None") -> ProbeError:
-    minimum = f"1.{tls.context.minimum_version - 0x0301}" if tls is not None else "1.2"
+def _too_old(tls: "ssl.SSLSocket") -> ProbeError:
+    minimum = f"1.{tls.context.minimum_version - 0x0301}"
     what = _OLDER.get(minimum, "only old TLS")
     cure = "enable TLS 1.3 on the server, or lower --tls-min" if minimum == "1.3" else None
     refused = ProbeError(Kind.OLD_TLS, "speaks {}; --tls-min is {}", what, minimum, cure=cure)

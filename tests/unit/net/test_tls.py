@@ -637,7 +637,6 @@ def test_translated_alert_says_what_is_meant(alert: str, shown: str) -> None:
 @pytest.mark.parametrize(
     ("minimum", "message", "cure"),
     [
-        (None, OLD, None),
         (V.TLSv1, "speaks only old TLS; --tls-min is 1.0", None),
         (V.TLSv1_1, "speaks only TLS 1.0 or older; --tls-min is 1.1", None),
         (V.TLSv1_2, OLD, None),
@@ -648,19 +647,23 @@ def test_translated_alert_says_what_is_meant(alert: str, shown: str) -> None:
     ],
 )
 def test_translated_old_version_names_the_minimum(
-    minimum: ssl.TLSVersion | None, message: str, cure: str | None
+    minimum: ssl.TLSVersion, message: str, cure: str | None
 ) -> None:
     """Fault 33: what the server speaks follows from what was refused."""
-    tls_socket = None
-    if minimum is not None:
-        tls_socket = socket_with(True, get_unverified_chain=[])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tls_socket.context.minimum_version = minimum
+    tls_socket = socket_with(True, get_unverified_chain=[])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tls_socket.context.minimum_version = minimum
     error = translated(ssl_error("UNSUPPORTED_PROTOCOL"), tls_socket)
 
     assert (error.kind, error.message, error.cure) == (Kind.OLD_TLS, message, cure)
     assert error.reason == "wrong version"
+
+
+@pytest.mark.parametrize("alert", ["PROTOCOL_VERSION", "INSUFFICIENT_SECURITY"])
+def test_translated_alert_after_handshake_does_not_blame_the_version(alert: str) -> None:
+    """A version and a cipher were found."""
+    assert translated(ssl_error(f"TLSV1_ALERT_{alert}"), None).kind is Kind.TLS
 
 
 @pytest.mark.parametrize(
