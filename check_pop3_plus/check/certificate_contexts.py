@@ -8,21 +8,15 @@ verification is off but the user gave `-D`, and the user's assertions.
 from collections.abc import Callable
 from math import floor
 
-from nagiosplugin import Metric, Resource, Result
+from nagiosplugin import Metric
 
 from check_pop3_plus import TYPE_CHECKING
-from check_pop3_plus.check.default_states import (
-    ABOUT_DATES,
-    KindContext,
-    has_plausible_clock,
-    report_of,
-    settings_of,
-)
+from check_pop3_plus.check.default_states import ABOUT_DATES, Finding, has_plausible_clock
 from check_pop3_plus.check.verdict import Figure
 from check_pop3_plus.messages import certificates
 from check_pop3_plus.model.failures import Kind
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.report import CertificateFacts, Chain, Report
+from check_pop3_plus.model.report import CertificateFacts, Chain, Observation, Report
 from check_pop3_plus.model.settings import Remaining, Settings, State
 from check_pop3_plus.support.deadline import days
 
@@ -30,78 +24,73 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class DaysContext(KindContext):
-    """The remaining days as a figure only; `CertificateContext` and `ChainContext` evaluate."""
-
-    def evaluate(self, metric: Metric, resource: Resource) -> Result:
-        return self.fine(metric)
-
-    def figure(self, metric: Metric) -> Figure | None:
-        chain: Chain = metric.value.fact
-        ending = chain.first_intermediate_to_end if self.name == "chain_days" else chain.leaf
-        if chain.leaf is None or ending is None or ending.not_after is None:
-            return None
-        left = days(ending.not_after - report_of(metric.resource).now)
-        limits = settings_of(metric.resource).thresholds
-        return Figure(
-            metric.name,
-            # Rounded down, as in the status line: 12.999 days are not 13.
-            floor(left * 100) / 100,
-            "",
-            _at_least(limits.certificate_warning, chain.leaf),
-            _at_least(limits.certificate_critical, chain.leaf),
-        )
+def days_left(metric: Metric, report: Report, settings: Settings) -> Figure | None:
+    """Return the remaining days of the server certificate, or of an intermediate, as a figure."""
+    chain: Chain = metric.value.fact
+    ending = chain.first_intermediate_to_end if metric.context == "chain_days" else chain.leaf
+    if chain.leaf is None or ending is None or ending.not_after is None:
+        return None
+    limits = settings.thresholds
+    return Figure(
+        metric.name,
+        # Rounded down, as in the status line: 12.999 days are not 13.
+        floor(days(ending.not_after - report.now) * 100) / 100,
+        "",
+        _at_least(limits.certificate_warning, chain.leaf),
+        _at_least(limits.certificate_critical, chain.leaf),
+    )
 
 
-class CertificateContext(KindContext):
-    """The dates of the server certificate."""
-
-    def evaluate(self, metric: Metric, resource: Resource) -> Result:
-        chain: Chain = metric.value.fact
-        if not has_plausible_clock(resource):
-            return self.result(Kind.CONFIG, metric)
-        if chain.leaf is None:
-            return self.result(Kind.CERTIFICATE_UNREADABLE, metric)
-        return self.by_dates(chain.leaf, chain.leaf, metric, resource)
-
-    def by_dates(
-        self, ending: CertificateFacts, leaf: CertificateFacts, metric: Metric, resource: Resource
-    ) -> Result:
-        """Evaluate the dates of a certificate in the leaf's chain, by the leaf's thresholds."""
-        limits, now = settings_of(resource).thresholds, report_of(resource).now
-        failure = metric.value.session.failure
-        is_reported = failure is not None and failure.kind in ABOUT_DATES
-        if limits.certificate_warning is None or is_reported:
-            return self.fine(metric)
-        if ending.not_after is None or (limits.certificate_warning.share and not leaf.not_before):
-            return self.result(Kind.CERTIFICATE_UNREADABLE, metric)
-        if ending.not_after <= now:
-            return self.result(Kind.EXPIRED, metric)
-        if ending.not_before and now < ending.not_before:
-            return self.result(Kind.NOT_YET_VALID, metric)
-        left = days(ending.not_after - now)
-        for remaining, state in (
-            (limits.certificate_critical, State.CRITICAL),
-            (limits.certificate_warning, State.WARNING),
-        ):
-            threshold = remaining.in_days(leaf.lifetime) if remaining else None
-            if threshold is not None and left < threshold:
-                return self.result(Kind.EXPIRING, metric, state)
-        return self.fine(metric)
+def about_leaf(seen: Observation, report: Report, settings: Settings) -> Finding | None:
+    """Evaluate the dates of the server certificate."""
+    chain: Chain = seen.fact
+    if not has_plausible_clock(report):
+        return Kind.CONFIG, None
+    if chain.leaf is None:
+        return Kind.CERTIFICATE_UNREADABLE, None
+    return _by_dates(chain.leaf, chain.leaf, seen, report, settings)
 
 
-class ChainContext(CertificateContext):
-    """The dates of the issuers in the verified chain.
+def about_issuers(seen: Observation, report: Report, settings: Settings) -> Finding | None:
+    """Evaluate the dates of the issuers in the verified chain.
 
     Other certificates that a server sends may expire without any effect.
     """
+    chain: Chain = seen.fact
+    ending = chain.first_issuer_to_end
+    if chain.leaf is None or ending is None or not has_plausible_clock(report):
+        return None
+    return _by_dates(ending, chain.leaf, seen, report, settings)
 
-    def evaluate(self, metric: Metric, resource: Resource) -> Result:
-        chain: Chain = metric.value.fact
-        ending = chain.first_issuer_to_end
-        if chain.leaf is None or ending is None or not has_plausible_clock(resource):
-            return self.fine(metric)
-        return self.by_dates(ending, chain.leaf, metric, resource)
+
+def _by_dates(
+    ending: CertificateFacts,
+    leaf: CertificateFacts,
+    seen: Observation,
+    report: Report,
+    settings: Settings,
+) -> Finding | None:
+    """Evaluate the dates of a certificate in the leaf's chain, by the leaf's thresholds."""
+    limits, now = settings.thresholds, report.now
+    failure = seen.session.failure if seen.session else None
+    is_reported = failure is not None and failure.kind in ABOUT_DATES
+    if limits.certificate_warning is None or is_reported:
+        return None
+    if ending.not_after is None or (limits.certificate_warning.share and not leaf.not_before):
+        return Kind.CERTIFICATE_UNREADABLE, None
+    if ending.not_after <= now:
+        return Kind.EXPIRED, None
+    if ending.not_before and now < ending.not_before:
+        return Kind.NOT_YET_VALID, None
+    left = days(ending.not_after - now)
+    for remaining, state in (
+        (limits.certificate_critical, State.CRITICAL),
+        (limits.certificate_warning, State.WARNING),
+    ):
+        threshold = remaining.in_days(leaf.lifetime) if remaining else None
+        if threshold is not None and left < threshold:
+            return Kind.EXPIRING, state
+    return None
 
 
 class Assertion(Record):
@@ -122,19 +111,15 @@ class Assertion(Record):
         """Return the value of the option, or None if it is not given."""
         return getattr(settings.assertions, self.wanted)
 
-
-class AssertionContext(KindContext):
-    """One assertion about the certificate; the rows are in `ASSERTIONS`."""
-
-    def evaluate(self, metric: Metric, resource: Resource) -> Result:
-        assertion = next(each for each in ASSERTIONS if each.metric == self.name)
-        wanted = assertion.value(settings_of(resource))
+    def find(self, seen: Observation, report: Report, settings: Settings) -> Finding | None:
+        """Evaluate a chain."""
+        wanted = self.value(settings)
         if wanted is None:
-            return self.fine(metric)
-        holds = assertion.holds(metric.value.fact, wanted, report_of(resource))
+            return None
+        holds = self.holds(seen.fact, wanted, report)
         if holds is None:
-            return self.result(Kind.CERTIFICATE_UNREADABLE, metric)
-        return self.fine(metric) if holds else self.result(assertion.kind, metric)
+            return Kind.CERTIFICATE_UNREADABLE, None
+        return None if holds else (self.kind, None)
 
 
 def _has_issuer(chain: Chain, wanted: str, _: Report) -> bool | None:

@@ -2,47 +2,75 @@
 
 from functools import cache, lru_cache
 
-from nagiosplugin import Metric, Range, Resource, Result
+import nagiosplugin
+from nagiosplugin import Metric, Range, Result
 
-from check_pop3_plus.check.certificate_contexts import (
-    ASSERTIONS,
-    AssertionContext,
-    CertificateContext,
-    ChainContext,
-    DaysContext,
-)
+from check_pop3_plus import TYPE_CHECKING
+from check_pop3_plus.check import certificate_contexts
 from check_pop3_plus.check.default_states import (
     ABOUT_DATES,
     POLICIES,
-    KindContext,
+    SERVICE_STATES,
+    Finding,
     has_plausible_clock,
-    report_of,
-    settings_of,
 )
 from check_pop3_plus.check.verdict import Figure
 from check_pop3_plus.model.failures import LOCAL, Failure, Kind
-from check_pop3_plus.model.report import DeliveryFacts, MessageDates, Note, Report, Session
+from check_pop3_plus.model.report import Report, Session
 from check_pop3_plus.model.settings import RangePair, Settings, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from check_pop3_plus.model.report import Observation
+
+    _Rule = Callable[[Any, Report, Settings], Finding | None]
 
 
 @cache
-def context(name: str) -> KindContext:
+def context(name: str) -> "RuleContext":
     """Return the context with the name that a metric gives; all checks of a sweep share it."""
-    return _CONTEXTS.get(name, RangeContext)(name)
+    return RuleContext(name, _RULES[name]) if name in _RULES else RangeContext(name)
 
 
-class FailureContext(KindContext):
-    """The failure of an attempt or of a session, by the table."""
+class RuleContext(nagiosplugin.Context):
+    """Evaluates a fact by a rule, the table of default states, and `--state`.
 
-    def evaluate(self, metric: Metric, resource: Resource) -> Result:
-        failure: Failure = metric.value.fact
-        kind = failure.kind
-        if kind in ABOUT_DATES and not has_plausible_clock(resource):
-            kind = Kind.CONFIG
-        session = metric.value.session
-        if _is_outvoted(failure, session, report_of(resource), settings_of(resource)):
-            kind = Kind.PARTIAL
-        return self.result(kind, metric)
+    It knows nothing of a check: settings and report come from the resource. The `hint` of a Result
+    is the name of the kind, or None where there is nothing to report; `summary` and `run` read it
+    there.
+    """
+
+    def __init__(self, name: str, rule: "_Rule") -> None:
+        super().__init__(name)
+        self._rule = rule
+
+    def evaluate(self, metric: Metric, resource: "Any") -> Result:
+        found = self._rule(metric.value, resource.report, resource.settings)
+        if found is None:
+            return Result(nagiosplugin.Ok, None, metric)
+        kind, default = found
+        state = resource.settings.states.get(kind.value) or default or POLICIES[kind].state
+        assert state is not None  # noqa: S101 - the rules of thresholds give a default
+        return Result(SERVICE_STATES[state], kind.value, metric)
+
+    def figure(self, metric: Metric) -> Figure | None:
+        """Return the figure of a metric; None where it is no number."""
+        if self.name not in ("cert_days", "chain_days"):
+            return None
+        attempt: Any = metric.resource
+        return certificate_contexts.days_left(metric, attempt.report, attempt.settings)
+
+
+def _failed(seen: "Observation", report: Report, settings: Settings) -> Finding:
+    """Return the kind of a failure of an attempt or of a session."""
+    failure = seen.fact
+    if _is_outvoted(failure, seen.session, report, settings):
+        return Kind.PARTIAL, None
+    if failure.kind in ABOUT_DATES and not has_plausible_clock(report):
+        return Kind.CONFIG, None
+    return failure.kind, None
 
 
 def _is_outvoted(
@@ -60,83 +88,74 @@ def _is_outvoted(
     return sum(each.failure is None for each in report.sessions) >= enough
 
 
-class AddressesContext(KindContext):
-    """Whether enough addresses work."""
-
-    def evaluate(self, metric: Metric, resource: Resource) -> Result:
-        if metric.value >= (settings_of(resource).target.min_addresses or 0):
-            return self.fine(metric)
-        return self.result(Kind.TOO_FEW, metric)
+def _too_few(good: int, _: Report, settings: Settings) -> Finding | None:
+    """Return whether too few addresses work."""
+    return None if good >= (settings.target.min_addresses or 0) else (Kind.TOO_FEW, None)
 
 
-class NoteContext(KindContext):
-    """A problem that did not end the attempt."""
-
-    def evaluate(self, metric: Metric, resource: Resource) -> Result:
-        note: Note = metric.value.fact
-        default = None if note.is_failure else POLICIES[note.kind].note_state
-        return self.result(note.kind, metric, default)
+def _noted(seen: "Observation", _: Report, __: Settings) -> Finding:
+    """Return the kind of a problem that did not end the attempt."""
+    note = seen.fact
+    return note.kind, None if note.is_failure else POLICIES[note.kind].note_state
 
 
-class GreetingContext(KindContext):
-    """Whether the greeting contains what the user expects."""
-
-    def evaluate(self, metric: Metric, resource: Resource) -> Result:
-        expected = settings_of(resource).expect
-        greeting: bytes = metric.value.fact
-        found = [text.encode("utf-8", "surrogateescape") in greeting for text in expected.texts]
-        if (all if expected.all else any)(found):
-            return self.fine(metric)
-        return self.result(Kind.EXPECT, metric)
+def _lacks_text(seen: "Observation", _: Report, settings: Settings) -> Finding | None:
+    """Return whether the greeting lacks what the user expects."""
+    greeting, expected = seen.fact, settings.expect
+    found = [text.encode("utf-8", "surrogateescape") in greeting for text in expected.texts]
+    return None if (all if expected.all else any)(found) else (Kind.EXPECT, None)
 
 
-class CapabilitiesContext(KindContext):
-    """Whether the server's last capability list has all that the user requires."""
-
-    def evaluate(self, metric: Metric, resource: Resource) -> Result:
-        if set(settings_of(resource).assertions.capabilities) <= metric.value.fact:
-            return self.fine(metric)
-        return self.result(Kind.NO_CAPABILITY, metric)
+def _lacks_capability(seen: "Observation", _: Report, settings: Settings) -> Finding | None:
+    """Return whether the server's last capability list lacks what the user requires."""
+    has_all = set(settings.assertions.capabilities) <= seen.fact
+    return None if has_all else (Kind.NO_CAPABILITY, None)
 
 
-class DatesContext(KindContext):
-    """Whether there is a message that has an age; `RangeContext` evaluates the age."""
-
-    def evaluate(self, metric: Metric, resource: Resource) -> Result:
-        dates: MessageDates = metric.value.fact
-        if dates.read and not has_plausible_clock(resource):
-            return self.result(Kind.CONFIG, metric)
-        # An empty mailbox has nothing that waits to be fetched.
-        is_wanted = dates.read > 0 or settings_of(resource).thresholds.newest != _ANY
-        if dates.newest is None and is_wanted:
-            return self.result(Kind.NO_MESSAGE, metric)
-        return self.fine(metric)
+def _has_no_date(seen: "Observation", report: Report, settings: Settings) -> Finding | None:
+    """Return whether no message has an age; `RangeContext` evaluates the age."""
+    dates = seen.fact
+    if dates.read and not has_plausible_clock(report):
+        return Kind.CONFIG, None
+    # An empty mailbox has nothing that waits to be fetched.
+    is_wanted = dates.read > 0 or settings.thresholds.newest != _ANY
+    return (Kind.NO_MESSAGE, None) if dates.newest is None and is_wanted else None
 
 
-class DeliveryContext(KindContext):
-    """Whether a probe has arrived: that of this run if it was awaited, else a recent one."""
-
-    def evaluate(self, metric: Metric, resource: Resource) -> Result:
-        delivery: DeliveryFacts = metric.value.fact
-        trip = settings_of(resource).round_trip
-        age = delivery.age
-        if trip is None or delivery.seconds is not None:
-            return self.fine(metric)
-        if age is None:
-            return self.result(Kind.UNDELIVERED, metric, State.WARNING)
-        if age > trip.probe_age_critical:
-            return self.result(Kind.UNDELIVERED, metric)
-        if age > trip.probe_age_warning:
-            return self.result(Kind.UNDELIVERED, metric, State.WARNING)
-        return self.fine(metric)
+def _undelivered(seen: "Observation", _: Report, settings: Settings) -> Finding | None:
+    """Return whether no probe has arrived: that of this run if awaited, else a recent one."""
+    delivery = seen.fact
+    age, trip = delivery.age, settings.round_trip
+    if trip is None or delivery.seconds is not None:
+        return None
+    if age is not None and age > trip.probe_age_critical:
+        return Kind.UNDELIVERED, None
+    is_old = age is None or age > trip.probe_age_warning
+    return (Kind.UNDELIVERED, State.WARNING) if is_old else None
 
 
-class RangeContext(KindContext):
+_RULES: "dict[str, _Rule]" = {
+    "failure": _failed,
+    "addresses": _too_few,
+    **dict.fromkeys(("cert_days", "chain_days"), lambda *_: None),
+    "certificate": certificate_contexts.about_leaf,
+    "chain": certificate_contexts.about_issuers,
+    **{each.metric: each.find for each in certificate_contexts.ASSERTIONS},
+    "greeting": _lacks_text,
+    "dates": _has_no_date,
+    "undelivered": _undelivered,
+    "capabilities": _lacks_capability,
+    "note": _noted,
+}
+"""By the name of the metric; all other metrics are numbers."""
+
+
+class RangeContext(RuleContext):
     """A number, by the ranges that the user gave for it."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self._field, self.kind = _NUMBERS.get(name, ("", Kind.SLOW))
+        super().__init__(name, self._outside)
+        self._field, self._kind = _NUMBERS.get(name, ("", Kind.SLOW))
 
     def ranges(self, settings: Settings) -> RangePair:
         limits, trip = settings.thresholds, settings.round_trip
@@ -147,18 +166,19 @@ class RangeContext(KindContext):
             found = limits.phases.get(self.name.removeprefix("time_"))
         return found or _ANY
 
-    def evaluate(self, metric: Metric, resource: Resource) -> Result:
-        ranges = self.ranges(settings_of(resource))
+    def _outside(self, value: float, _: Report, settings: Settings) -> Finding | None:
+        ranges = self.ranges(settings)
         for spec, state in (
             (ranges.critical, State.CRITICAL),
             (ranges.warning, State.WARNING),
         ):
-            if spec is not None and metric.value not in _parsed(spec):
-                return self.result(self.kind, metric, state)
-        return self.fine(metric)
+            if spec is not None and value not in _parsed(spec):
+                return self._kind, state
+        return None
 
     def figure(self, metric: Metric) -> Figure:
-        ranges = self.ranges(settings_of(metric.resource))
+        attempt: Any = metric.resource
+        ranges = self.ranges(attempt.settings)
         limits = ranges.warning, ranges.critical, metric.min, metric.max
         return Figure(metric.name, metric.value, metric.uom or "", *limits)
 
@@ -177,20 +197,3 @@ _NUMBERS = {
 are the times of phases."""
 
 _parsed = lru_cache(maxsize=64)(Range)
-
-
-_CONTEXTS: dict[str, type[KindContext]] = {
-    "failure": FailureContext,
-    "addresses": AddressesContext,
-    "cert_days": DaysContext,
-    "chain_days": DaysContext,
-    "certificate": CertificateContext,
-    "chain": ChainContext,
-    **dict.fromkeys((each.metric for each in ASSERTIONS), AssertionContext),
-    "greeting": GreetingContext,
-    "dates": DatesContext,
-    "undelivered": DeliveryContext,
-    "capabilities": CapabilitiesContext,
-    "note": NoteContext,
-}
-"""By the name of the metric; all other metrics are numbers."""

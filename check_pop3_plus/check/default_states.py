@@ -1,17 +1,15 @@
-"""The default state of each kind of failure, which kinds are retried, and the base of all contexts.
+"""The default state of each kind of failure, and which kinds are retried.
 
 The messages are made in `summary`.
 """
 
 import nagiosplugin
-from nagiosplugin import Metric, Resource, Result
 
 from check_pop3_plus import RELEASED
-from check_pop3_plus.check.verdict import Figure
 from check_pop3_plus.model.failures import Kind
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
-from check_pop3_plus.model.settings import Settings, State
+from check_pop3_plus.model.settings import State
 
 OK, WARNING, CRITICAL, UNKNOWN = State.OK, State.WARNING, State.CRITICAL, State.UNKNOWN
 
@@ -113,48 +111,10 @@ SERVICE_STATES = {
     State.UNKNOWN: nagiosplugin.Unknown,
 }
 
-
-class KindContext(nagiosplugin.Context):
-    """Base of all contexts: turns a kind of failure into a Result, by the table and `--state`.
-
-    A context knows nothing of a check, so that all checks share it: settings and report come from
-    the resource.
-    A subclass implements `evaluate`, and returns `self.result(kind, metric)` or
-    `self.fine(metric)`. The `hint` of a Result is the name of the kind, or None where there is
-    nothing to report; `summary` and `run` read it there.
-    """
-
-    def result(self, kind: Kind, metric: Metric, default: State | None = None) -> Result:
-        """Return the result for a kind; `default` is its state unless the user changed it."""
-        changed = settings_of(metric.resource).states
-        state = changed.get(kind.value) or default or POLICIES[kind].state
-        assert state is not None  # noqa: S101 - the contexts of thresholds give a default
-        return Result(SERVICE_STATES[state], kind.value, metric)
-
-    def fine(self, metric: Metric) -> Result:
-        """Return the result where there is nothing to report."""
-        return Result(nagiosplugin.Ok, None, metric)
-
-    def figure(self, metric: Metric) -> Figure | None:
-        """Return the figure of a metric; None where it is no number."""
-        return None
+Finding = tuple[Kind, State | None]
+"""What is wrong with a fact, and its state where a threshold or the table of notes gives it."""
 
 
-def has_plausible_clock(resource: Resource) -> bool:
+def has_plausible_clock(report: Report) -> bool:
     """Return whether the local clock is not before the day this version was released."""
-    return report_of(resource).now.isoformat() >= RELEASED
-
-
-def report_of(resource: Resource) -> Report:
-    """Return the report of the attempt that a resource has made.
-
-    nagiosplugin passes the resource to the contexts by its base class.
-    """
-    report: Report = resource.report  # type: ignore[attr-defined]
-    return report
-
-
-def settings_of(resource: Resource | None) -> Settings:
-    """Return the settings of the attempt that a resource has made."""
-    settings: Settings = resource.settings  # type: ignore[union-attr]
-    return settings
+    return report.now.isoformat() >= RELEASED

@@ -121,149 +121,93 @@ stopped:
 """Each kind, in parentheses what its name does not say, and what to try: in general, and indented
 in a phase, or in a phase with this security, instead."""
 
-_Hints = dict[tuple[Kind, Phase | None, Security | None], str]
-
 
 @cache  # a check that is OK needs no hint
-def _table() -> tuple[dict[Kind, str], _Hints]:
-    """Return each kind with what it means, and the hints."""
+def _table() -> tuple[dict[Kind, str], dict[tuple[Kind, str], str]]:
+    """Return each kind with what it means, and the hints by kind and phase, "" in general."""
     names: dict[Kind, str] = {}
-    found: _Hints = {}
+    found: dict[tuple[Kind, str], str] = {}
     for line in _TABLE.strip().split("\n"):
         head, _, text = line.partition(":")
-        first, *others = head.split()
         if line[0] != " ":
-            kind = Kind(first)
+            kind = Kind(head.split()[0])
             names[kind] = head
-            found[kind, None, None] = text.strip()
-        else:
-            security = Security(others[0]) if others else None
-            found[kind, Phase(first), security] = text.strip()
+        found[kind, head.strip() if line[0] == " " else ""] = text.strip()
     return names, found
 
 
 _FROM_HERE = (
     r"\b(failures|failed|invalid|attempts)\b.* (from|by) (this|your) (ip|host|address|network)\b"
 )
-_LIFT_BLOCK = (
-    "the server blocks the address of this machine: lift the block, and exempt this machine from it"
-    " (fail2ban: ignoreip)"
-)
-_USE_TLS = "use -S (port 995) or --starttls"
 _TOO_MANY = r"\b(too many|maximum|limit|exceed\w*)\b.*\b(connections|sessions)\b"
+_LIFT_BLOCK = "the server blocks the address of this machine: lift the block, and exempt this machine from it (fail2ban: ignoreip)"
 
-_ABOUT_LOGIN = (
-    # choose_mechanism
-    (
-        r"its mechanisms:( (NTLM|GSSAPI|GSS-SPNEGO|KERBEROS_V4))+$",
-        "the server offers only Windows or Kerberos logins, which are not supported here: enable"
-        " PLAIN for this user, or check without a login",
-    ),
-    (
-        "its mechanisms: none$",
-        "the server lists no login method: try --auth user, or port 995 with -S",
-    ),
-    (
-        r"its mechanisms:.* (XOAUTH2|OAUTHBEARER)\b"
-        r"|basic auth\w* (is |has been )?(disabled|blocked)",
-        "the server takes tokens instead of passwords: use --auth xoauth2 or oauthbearer",
-    ),
-    (
-        "TLS ends in front of the server",
-        "let the proxy pass TLS through, or have the server trust the proxy (Dovecot:"
-        " login_trusted_networks)",
-    ),
-    # Google, Yahoo
-    (
-        r"\bapp(lication)?[- ](specific )?password",
-        "create an app password for this user, and use it here",
-    ),
-    (
-        r"\bweb login\b|\blog ?in (via|with|through|by)( your| a| the)?( web)? browser",
-        "log in once in a browser with this account, or use an app password, or a token"
-        " (--auth xoauth2)",
-    ),
-    # hMailServer, MailEnable, Kerio
-    (
-        r"\b(full|complete) (e-?mail|user ?name|address)",
-        "the user name must be the full address: -U user@domain",
-    ),
-    # Gmail, Zimbra, Exchange
-    (
-        r"\bPOP3?( access| service| protocol)?\b.*\b"
-        r"(disabled|off|(not|isn't) (enabled|allowed|permitted|activated|authori[sz]ed))\b"
-        r"|\b(not|isn't|yet) \w+( \w+)?( for| to use)? POP|\bPOP3?( access)? denied"
-        r"|access rights to this service",
-        "enable POP access for this mailbox on the server",
-    ),
-    (
-        r"\b(mail ?box|maildrop)( is)? full\b|\bquota\b",
-        "the mailbox is full: delete mail in it, or raise its quota",
-    ),
-    (rf"\b{ADDRESS_BLOCKED}\b|{_FROM_HERE}", _LIFT_BLOCK),
-    # Dovecot, Courier, Exchange
-    (
-        _TOO_MANY,
-        "a limit of connections is reached: raise it on the server (Dovecot:"
-        " mail_max_userip_connections), or close other clients of this user",
-    ),
-)
+_BY_WORDS = rf"""
+login, stat
+  its mechanisms:( (NTLM|GSSAPI|GSS-SPNEGO|KERBEROS_V4))+$
+    the server offers only Windows or Kerberos logins, which are not supported here: enable PLAIN for this user, or check without a login
+  its mechanisms: none$
+    the server lists no login method: try --auth user, or port 995 with -S
+  its mechanisms:.* (XOAUTH2|OAUTHBEARER)\b|basic auth\w* (is |has been )?(disabled|blocked)
+    the server takes tokens instead of passwords: use --auth xoauth2 or oauthbearer
+  TLS ends in front of the server
+    let the proxy pass TLS through, or have the server trust the proxy (Dovecot: login_trusted_networks)
+  \bapp(lication)?[- ](specific )?password  # Google, Yahoo
+    create an app password for this user, and use it here
+  \bweb login\b|\blog ?in (via|with|through|by)( your| a| the)?( web)? browser
+    log in once in a browser with this account, or use an app password, or a token (--auth xoauth2)
+  \b(full|complete) (e-?mail|user ?name|address)  # hMailServer, MailEnable, Kerio
+    the user name must be the full address: -U user@domain
+  \bPOP3?( access| service| protocol)?\b.*\b(disabled|off|(not|isn.t) (enabled|allowed|permitted|activated|authori[sz]ed))\b|\b(not|isn.t|yet) \w+( \w+)?( for| to use)? POP|\bPOP3?( access)? denied|access rights to this service  # Gmail, Zimbra, Exchange
+    enable POP access for this mailbox on the server
+  \b(mail ?box|maildrop)( is)? full\b|\bquota\b
+    the mailbox is full: delete mail in it, or raise its quota
+  \b{ADDRESS_BLOCKED}\b|{_FROM_HERE}
+    {_LIFT_BLOCK}
+  {_TOO_MANY}  # Dovecot, Courier, Exchange
+    a limit of connections is reached: raise it on the server (Dovecot: mail_max_userip_connections), or close other clients of this user
+greeting
+  ^is not POP3, looks like (?!TLS)
+    another service listens on this port: check -H and -p (POP3 is on 110, with TLS on 995)
+  \b{ADDRESS_BLOCKED}\b|\b(black|block)[- ]?list
+    {_LIFT_BLOCK}
+  {_TOO_MANY}
+    a limit of connections is reached: raise it on the server, or find who uses them
+  ^refuses .*(\b(access|host|address|client|ip|network|connections?)\b.*\b(denied|not (allowed|permitted|authori[sz]ed)|refused|rejected)\b|unauthori[sz]ed)
+    an access list of the server refuses this machine: allow its address there
+  ^no complete\b
+    another service on this port, or the server hangs in the middle of a line
+greeting plain
+  ^refuses (?!.*\bcert)(.*\b(tls|stls|ssl|starttls|encrypt\w*)\b.*\b(requir\w+|must|only|needed|first)\b|.*\b(requir\w+|must|only|need|use)\b.*\b(tls|stls|ssl|encrypt\w*)\b)
+    use -S (port 995) or --starttls
+stls
+  ^refuses STLS: .*\b(temporar\w+|later|errors?|fail\w*|internal|(un|not )available)\b
+    the server offers STLS but cannot start TLS: check its certificate, its key and its log
+  ^refuses STLS: .*\b(already|active)\b
+    TLS is active already for the server: does a proxy in front of it end TLS?
+note
+  ^server sent unexpected data .* \(PROXY protocol\?\)$
+    a proxy in front sends a PROXY protocol header that the server does not expect, or the server answers a command that was not sent
+  ^server sent unexpected data .*: (-ERR|\* BYE)\b
+    the server ended the session by itself, for the reason that it gives: check its log
+"""
+"""What to try where the words of the server, or of this plugin, have a match of a pattern, without
+regard to case: by the phase, or by the phase with this security; of a note there is no phase."""
 
-_ABOUT_SERVICE = (
-    (
-        r"^is not POP3, looks like (?!TLS)",
-        "another service listens on this port: check -H and -p (POP3 is on 110, with TLS on 995)",
-    ),
-    (rf"\b{ADDRESS_BLOCKED}\b|\b(black|block)[- ]?list", _LIFT_BLOCK),
-    (_TOO_MANY, "a limit of connections is reached: raise it on the server, or find who uses them"),
-    (
-        r"^refuses .*(\b(access|host|address|client|ip|network|connections?)\b.*"
-        r"\b(denied|not (allowed|permitted|authori[sz]ed)|refused|rejected)\b|unauthori[sz]ed)",
-        "an access list of the server refuses this machine: allow its address there",
-    ),
-    (
-        r"^refuses (?!.*\bcert)(.*\b(tls|stls|ssl|starttls|encrypt\w*)\b.*"
-        r"\b(requir\w+|must|only|needed|first)\b"
-        r"|.*\b(requir\w+|must|only|need|use)\b.*\b(tls|stls|ssl|encrypt\w*)\b)",
-        _USE_TLS,
-    ),
-    (
-        "^no complete ",
-        "another service on this port, or the server hangs in the middle of a line",
-    ),
-)
 
-_ABOUT_UNEXPECTED = (
-    (
-        r"^server sent unexpected data .* \(PROXY protocol\?\)$",
-        "a proxy in front sends a PROXY protocol header that the server does not expect, or the"
-        " server answers a command that was not sent",
-    ),
-    (
-        r"^server sent unexpected data .*: (-ERR|\* BYE)\b",
-        "the server ended the session by itself, for the reason that it gives: check its log",
-    ),
-)
-
-_ABOUT_STLS = (
-    (
-        r"^refuses STLS: .*\b(temporar\w+|later|errors?|fail\w*|internal|(un|not )available)\b",
-        "the server offers STLS but cannot start TLS: check its certificate, its key and its log",
-    ),
-    (
-        r"^refuses STLS: .*\b(already|active)\b",
-        "TLS is active already for the server: does a proxy in front of it end TLS?",
-    ),
-)
-
-_BY_WORDS = {
-    Phase.LOGIN: _ABOUT_LOGIN,
-    Phase.STAT: _ABOUT_LOGIN,
-    Phase.GREETING: _ABOUT_SERVICE,
-    Phase.STLS: _ABOUT_STLS,
-    None: _ABOUT_UNEXPECTED,
-}
-"""What to try by the words of the server and of this plugin."""
+@cache
+def _by_words() -> list[tuple[str, str, str]]:
+    """Return phase, pattern and hint of each rule; the first that fits decides."""
+    found, heads, pattern = [], "", ""
+    for line in _BY_WORDS.strip().split("\n"):
+        text = line.partition("#")[0].strip()
+        if line[:4].isspace():
+            found += [(head, pattern, text) for head in heads.split(", ")]
+        elif line[0] == " ":
+            pattern = text
+        else:
+            heads = text
+    return found
 
 
 def hint(
@@ -273,9 +217,10 @@ def hint(
 
     The phase of a slow session is the one with a limit of its own that was exceeded.
     """
-    for pattern, text in _BY_WORDS.get(phase, ()):
-        has_tls = settings.tls.security is not Security.PLAIN
-        if re.search(pattern, message, re.I) and not (text == _USE_TLS and has_tls):
+    where = phase.value if phase else "note"
+    security = settings.tls.security.value
+    for head, pattern, text in _by_words():
+        if head in (where, f"{where} {security}") and re.search(pattern, message, re.I):
             return text
     name = settings.tls.name
     if kind is Kind.NAME and (":" in name or name.replace(".", "").isdigit()):
@@ -298,10 +243,11 @@ def hint(
             return "so short a time depends on the load of this machine: choose another limit"
         if phase is None:
             phase = max(counted, key=seconds.__getitem__)
-            if (kind, phase, None) not in found:
-                spent = f"{seconds[phase]:.3f} of {whole:.3f} s were spent in phase {phase.value}: "
-    general = found.get((kind, phase, None), found[kind, None, None])
-    text = found.get((kind, phase, settings.tls.security), general)
+            where = phase.value
+            if (kind, where) not in found:
+                spent = f"{seconds[phase]:.3f} of {whole:.3f} s were spent in phase {where}: "
+    general = found.get((kind, where), found[kind, ""])
+    text = found.get((kind, f"{where} {security}"), general)
     is_short = kind is Kind.TIMEOUT and settings.limits.timeout < _LONGEST_DELAYED_LOGIN
     more = f"; allow for it with -t {_LONGEST_DELAYED_LOGIN}"
     return spent + text + (more if is_short and text == _SLOW_LOGIN else "")

@@ -13,7 +13,7 @@ from check_pop3_plus.model.sanitised_text import Printable, printable
 
 if TYPE_CHECKING:  # loaded only for certificates (about 1.5 ms)
     from datetime import datetime, timedelta
-    from typing import TypeVar
+    from typing import Any, TypeVar
 
     _T = TypeVar("_T")
 
@@ -321,15 +321,9 @@ class Observation(Record):
     """One fact to evaluate, and the session that it comes from, if any."""
 
     session: Session | None
-    fact: (
-        Failure
-        | Note
-        | Chain
-        | MessageDates
-        | DeliveryFacts
-        | bytes
-        | frozenset[tuple[str, str | None]]
-    )
+    fact: "Any"
+    """A Failure, Note, Chain, MessageDates or DeliveryFacts; the greeting, as bytes; or the
+    capabilities offered, as a frozenset."""
 
 
 class Report(Record):

@@ -17,6 +17,9 @@ class UsageError(ProbeError):
 
     def __init__(self, template: str, *foreign: object) -> None:
         super().__init__(Kind.CONFIG, template, *foreign)
+        words = [each.partition(" ")[0] for each in foreign if type(each) is str]
+        self.options = [each for each in words if each.startswith("-")]
+        """The options among the arguments: those that it is about."""
 
 
 def invalid(option: str, value: str, reason: str, *foreign: object) -> UsageError:

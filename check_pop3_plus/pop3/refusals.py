@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
 from check_pop3_plus.model.failures import ADDRESS_BLOCKED, Kind
-from check_pop3_plus.model.record import Record
 from check_pop3_plus.pop3.grammar import Command, Reply
 
 _READ = 512
@@ -21,251 +21,160 @@ _BY_CODE = (
     ("AUTH", Kind.CREDENTIALS),
 )
 
-
-class Words(Record):
-    """A class of phrases: it fits a text that has a match of every pattern, and none of `but`.
-
-    Patterns match whole words, in any order and without regard to case.
-    """
-
-    kind: Kind
-    patterns: tuple[bytes, ...]
-    but: bytes | None = None
-
-
+_TABLE = r"""
 # The server says itself that user or password are wrong, whatever else it says.
-_WRONG = (
-    rb"(invalid|incorrect|wrong|bad|illegal|unknown|no such|check|verify)(\W+[\w-]+){0,3}?"
-    rb"\W+(user|username|userid|name|password|passwd|passphrase|login|logon|credentials?|account)"
-    rb"|(user|username|password|passwd|passphrase|login|logon|credentials?)(\W+[\w-]+){0,5}?"
-    rb"\W+(invalid|incorrect|wrong|bad|unknown|mismatch(ed)?|do(es)? not match"
-    rb"|not (correct|valid|accepted|recogni[sz]ed|found|known))|token refused"
-)
-_SAYS_NO = _WRONG + rb"|fail(ed|ure)|denied|rejected|incorrect"
-_ACCOUNT_CLOSED = (
-    rb"locked([ -]?out)?|lockout|disabled|suspended|blocked|deactivated|inactive|barred|frozen"
-    rb"|not (active|enabled)|banned|black-?listed|block-?listed|terminated|on hold"
-)
+wrong = (invalid|incorrect|wrong|bad|illegal|unknown|no such|check|verify)(\W+[\w-]+){0,3}?\W+(user|username|userid|name|password|passwd|passphrase|login|logon|credentials?|account)
+  |(user|username|password|passwd|passphrase|login|logon|credentials?)(\W+[\w-]+){0,5}?\W+(invalid|incorrect|wrong|bad|unknown|mismatch(ed)?|do(es)? not match|not (correct|valid|accepted|recogni[sz]ed|found|known))
+  |token refused
+says_no = <wrong>|fail(ed|ure)|denied|rejected|incorrect
+closed = locked([ -]?out)?|lockout|disabled|suspended|blocked|deactivated|inactive|barred|frozen|not (active|enabled)|banned|black-?listed|block-?listed|terminated|on hold
 # "Plain-text login disabled" is not about a user, nor is a command that is disabled.
-_NAMED_METHOD = rb"(user/pass|plain|login|basic|password|legacy|apop|cram-md5) auth\w*"
-_ABOUT_METHOD = (
-    rb"tls|ssl|(plain|clear)[- ]?text|encrypt\w*|insecure|unsecured?"
-    rb"|commands?|mechanisms?|methods?|verb"
-    rb"|pop3?( \w+){0,3} not \w+"
-    rb"|" + _NAMED_METHOD + rb"|or( \w+){0,4} (locked|disabled|suspended|blocked)"
-    rb"|will be \w+( \w+)? (after|if)"
-)
-_REQUIRED = (
-    rb"requi\w+|must|only|need(s|ed)?|mandatory|obligatory|disallow(s|ed)?"
-    rb"|not (be )?(allow|permit|support)(ed)?|(un)?permitted|forbidden|prohibited|before|without"
-    rb"|until|first|(use|enable|via|switch to) (an? |the )?"
-    rb"(start ?tls|stls|tls|ssl|encrypt\w*|secured?|pop3s|port 995)"
-    rb"|use( \w+){1,3} (with|over) (tls|ssl)"
-)
-_CANNOT = rb"(cannot|can ?not|can't|couldn't|(could|can) not|unable to|failed to)( \w+)?"
-_NOT_SUPPORTED = (
-    rb"(not|no longer) (implemented|supported|recogni[sz]ed|understood|available|allowed|enabled"
-    rb"|known|accepted)"
-)
-_UNKNOWN = (
-    rb"unknown|no such|unexpected|invalid|not valid|bad|unrecogni[sz]ed|unsupported|unimplemented"
-    rb"|disabled|malformed|illegal|wrong|out of (order|sequence)|not found"
-)
-_METHOD = rb"commands?|mechanisms?|methods?|verbs?|auth(entication)? (type|scheme)"
+named_method = (user/pass|plain|login|basic|password|legacy|apop|cram-md5) auth\w*
+about_method = tls|ssl|(plain|clear)[- ]?text|encrypt\w*|insecure|unsecured?|commands?|mechanisms?|methods?|verb
+  |pop3?( \w+){0,3} not \w+|<named_method>|or( \w+){0,4} (locked|disabled|suspended|blocked)|will be \w+( \w+)? (after|if)
+required = requi\w+|must|only|need(s|ed)?|mandatory|obligatory|disallow(s|ed)?
+  |not (be )?(allow|permit|support)(ed)?|(un)?permitted|forbidden|prohibited|before|without|until|first
+  |(use|enable|via|switch to) (an? |the )?(start ?tls|stls|tls|ssl|encrypt\w*|secured?|pop3s|port 995)|use( \w+){1,3} (with|over) (tls|ssl)
+cannot = (cannot|can ?not|can.t|couldn.t|(could|can) not|unable to|failed to)( \w+)?
+not_supported = (not|no longer) (implemented|supported|recogni[sz]ed|understood|available|allowed|enabled|known|accepted)
+unknown = unknown|no such|unexpected|invalid|not valid|bad|unrecogni[sz]ed|unsupported|unimplemented|disabled|malformed|illegal|wrong|out of (order|sequence)|not found
+method = commands?|mechanisms?|methods?|verbs?|auth(entication)? (type|scheme)
 
-TABLE = (
-    # Exchange Online, Yahoo, MDaemon, Zimbra, Kerio, Axigen
-    Words(Kind.LOCKED_OUT, (rb"accounts?", _ACCOUNT_CLOSED), _ABOUT_METHOD),
-    # Domino, hMailServer; not a mailbox that is "locked by another user"
-    Words(
-        Kind.LOCKED_OUT,
-        (rb"(?<!another )(?<!other )(user|username|logins?|logons?)", _ACCOUNT_CLOSED),
-        _ABOUT_METHOD + rb"|(maildrop|mailbox).* lock(ed)?|lock(ed)?.* (maildrop|mailbox)",
-    ),
-    Words(Kind.LOCKED_OUT, (rb"mailbox|maildrop", rb"disabled|suspended|blocked|deactivated")),
-    Words(
-        Kind.LOCKED_OUT,
-        (rb"mailbox|maildrop", rb"locked", rb"administrat\w+|postmaster|too many logins"),
-    ),
-    Words(
-        Kind.LOCKED_OUT,
-        (rb"accounts?( \w+){0,2} (closed|deleted|removed|expired|cancell?ed)",),
-        _WRONG + rb"|passw\w*",
-    ),
-    Words(
-        Kind.LOCKED_OUT,
-        (ADDRESS_BLOCKED.encode() + rb"|you( \w+){1,2} (banned|blocked)|brute[ -]?force",),
-        rb"temporarily",
-    ),
-    # Stalwart, Axigen, CommuniGate, GroupWise
-    Words(
-        Kind.LOCKED_OUT,
-        (
-            rb"too many|excessive",
-            rb"failed|bad|invalid|incorrect|wrong|unsuccessful|fail(ure)?s",
-        ),
-        _ABOUT_METHOD,
-    ),
-    # tpop3d, VPOP3, qpopper, UW, Teapop, Solid POP3, popa3d, mailutils, Cyrus; RFC 1939 section 7
-    Words(
-        Kind.IN_USE,
-        (
-            rb"(dot)?lock(s|ed|ing)?( ?file)?",
-            rb"mailbox(es)?|maildrops?|mail ?drop|(mail )?(file|spool)|folder|inbox|another|session"
-            rb"|process|busy|dotlock",
-        ),
-        _WRONG,
-    ),
-    Words(
-        Kind.IN_USE,
-        (
-            rb"(mailbox|maildrop|mail ?drop|database)( \w+){0,2} (in[ -]use|used (by|with)|busy"
-            rb"|opened by)|being read by|active( \w+)? session"
-            rb"|session( is| still){0,2} (active|in progress)"
-            rb"|already (connected|logged[ -]?(in|on))|(concurrent|exclusive) access"
-            rb"|another( \w+)? (process|session|client|connection|program)"
-            rb"|only (one|1) (session|connection|login)|already have( \w+){1,3} (open|active)",
-        ),
-        _WRONG + rb"|not in use|no active",
-    ),
-    # Dovecot 2.4, Courier, Exchange, Kerio, MailEnable
-    Words(
-        Kind.IN_USE,
-        (
-            rb"too many|maximum|max|exceed(s|ed)?|limit|(no more than|only have|at most) [0-9]+",
-            rb"connections|sessions|(connection|session) (limit|count)"
-            rb"|(concurrent|simultaneous)( \w+)? (logins?|logons?|users)",
-        ),
-        _WRONG + rb"|(my)?sql|ldap|database|back[ -]?end",
-    ),
-    # Exchange Online, Mailu, Hotmail, Gmail
-    Words(
-        Kind.LOGIN_DELAY,
-        (
-            rb"too (often|frequent(ly)?)|rate[ -]?limit(s|ed|ing)?|exceeded the (login|logon)"
-            rb"|(login|logon)s?( \w+)? (limit|rate|frequency|interval|delay)|logins per"
-            rb"|too many( \w+)? (attempts|requests|logins|logons)|log[io]ns? too (fast|quickly)"
-            rb"|between( \w+)? (checks|logins?|logons?|sessions)|too soon|interval is"
-            rb"|(wait|every|less than) [0-9]+ (s|sec\w*|min\w*)|throttl(ed|ing)"
-            rb"|less (often|frequently)|(hourly|daily) (limit|quota)|(per|this) (minute|hour)"
-            rb"|rate( \w+)? too high|(check|poll(ing)?) interval|excessive (polling|log[io]ns?)"
-            rb"|flood(ing)?( protection| control)?",
-        ),
-        _WRONG,
-    ),
-    # Courier, Mailu, Dovecot's older versions, Gmail
-    Words(
-        Kind.TEMPORARY,
-        (
-            rb"temporar(y|ily)(?! passw| file| dir)|(server|system)( is)? busy|too busy"
-            rb"|grey-?list(ed|ing)?"
-            rb"|overloaded|load( \w+)?( is)? too high|(shutting|going) down|restarting"
-            # not "TLS 1.2 or later", nor Dutch, which has the word
-            rb"|(try|retry|again|back|come|please)( \w+){0,3} later|later (again|please)",
-        ),
-        _WRONG,
-    ),
-    Words(Kind.TEMPORARY, (rb"try( it)? again|retry",), _SAYS_NO),
-    # nginx, perdition, Exchange, Zimbra, Cyrus, qmail, vpopmail, dbmail
-    Words(
-        Kind.BACKEND,
-        (
-            rb"internal( \w+){0,2} (error|failure|problem)|(un|not )available|unreachable"
-            rb"|" + _CANNOT + rb"( (?!mailbox)[\w-]+){0,3} (ldap|database|directory|(my)?sql)"
-            rb"|authenticated but not connected|licen[cs]e( \w+)? (exceeded|expired|limit)"
-            rb"|" + _CANNOT + rb" (contact|connect|reach|write|allocate|fork|retrieve)(?! from)"
-            rb"|not be (contacted|reached)|unexpected error|fatal error|exception|broken pipe"
-            rb"|no route to host|connection is closed"
-            rb"|no( \w+)? space|out of memory|disk( is)? full|back[ -]?end|i/?o error|read-only"
-            rb"|fork failed|too many open files|offline|stale|not mounted|connection refused\W*\Z"
-            rb"|pam error|(proxy|upstream) error|error connecting"
-            rb"|lost connection|not reachable|maintenance|crash(ed)?|not respond(ing)?"
-            rb"|time(d)?[ -]?out|temporary (file|dir\w*)|query failed"
-            rb"|(system|server|service|daemon|database|db|(my)?sql|ldap|configuration|storage|disk"
-            rb"|host|network|dns|directory)( \w+)? (error|failure|problem|down|locked)",
-        ),
-        _WRONG + rb"|(mechanisms?|commands?|apop)( is| are)? not available",
-    ),
-    # nginx, Dovecot
-    Words(
-        Kind.CLIENT_CERTIFICATE,
-        (
-            rb"(certificate|cert)s?",
-            rb"requir(e|es|ed)|errors?|(in)?valid|need(s|ed)?|no|not|expired|revoked|missing|verif\w+"
-            rb"|unknown|untrusted|rejected|refused|failed",
-        ),
-        _WRONG,
-    ),
-    # Zimbra, hMailServer, Stalwart, Dovecot, Courier, Kerio
-    Words(
-        Kind.CLEARTEXT_REFUSED,
-        (
-            rb"tls|ssl|stls|start ?tls|starttls|encrypt(ion|ed)?|privacy|confidentiality|pop3s"
-            rb"|port 995|security layer",
-            _REQUIRED,
-        ),
-        rb"(ssl|tls) (user|account|password)s?",
-    ),
-    Words(
-        Kind.CLEARTEXT_REFUSED,
-        (rb"(not|non)[ -](secured?|encrypted)|non[ -]?(tls|ssl)|insecure|unsecured?|unencrypted",),
-        _WRONG + rb"|(insecure|not secure) passw\w*|passw\w*( \w+)? (insecure|not secure)",
-    ),
-    Words(
-        Kind.CLEARTEXT_REFUSED,
-        (
-            rb"(plain|clear)[ -]?text|(?<!less )secured?(?! apps?| password)",
-            _REQUIRED + rb"|disabled|over|(no|refus\w+) (plain|clear)[ -]?text",
-        ),
-        _WRONG,
-    ),
-    # Cyrus; Exchange before TLS
-    Words(Kind.CLEARTEXT_REFUSED, (rb"under a layer|not valid in this state",)),
-    # Courier, Exchange, James, Cyrus, popa3d
-    Words(
-        Kind.NO_MECHANISM,
-        (
-            rb"(" + _UNKNOWN + rb")(\W+(?!user|pass)[\w-]+){0,2}?\W+(" + _METHOD + rb")"
-            rb"|(" + _METHOD + rb")(\W+(?!user|pass)[\w-]+){0,3}?"
-            rb"\W+(" + _UNKNOWN + rb"|" + _NOT_SUPPORTED + rb")"
-            rb"|(auth( [a-z0-9-]+)?|apop)( is| are)? " + _NOT_SUPPORTED + rb"|(un|not )implemented"
-            rb"|" + _NAMED_METHOD + rb"( \w+){0,2}? (" + _UNKNOWN + rb"|" + _NOT_SUPPORTED + rb")"
-            rb"|syntax error|(in this|in current) state|authorization state command"
-            rb"|use (an? )?(oauth\w*|xoauth2|modern auth\w*)|no auth here",
-        ),
-        rb"(wrong|bad|invalid|incorrect) pass\w+",
-    ),
-    # Not about the password either: POP access of a user, the address of this machine, a quota
-    Words(
-        Kind.LOGIN_REFUSED,
-        (
-            rb"pop3?(/imap)?( access| service| protocol)?( is| was)? (not|denied|disabled|off)"
-            rb"|(not|yet)( \w+){1,3} pop3?|access rights to this service"
-            rb"|(ip|host|country|network)( \w+){0,3} not (allowed|authori[sz]ed|permitted)"
-            rb"|not (allowed|authori[sz]ed|permitted) from"
-            rb"|(mail ?box|maildrop)( is)? full|over( \w+)? quota|quota( \w+)? exceeded",
-        ),
-        _WRONG,
-    ),
-    # UW, qmail, Courier: about one mailbox
-    Words(
-        Kind.LOGIN_REFUSED,
-        (
-            rb"maildir|inbox|mail ?(box|drop|file|spool)s?",
-            _CANNOT + rb" (open|read|access|scan|find)|chdir|no|missing|not exist|failed|corrupt",
-        ),
-        _WRONG,
-    ),
-    Words(
-        Kind.CREDENTIALS,
-        (
-            rb"user(name|id|s)?|password?s?|passwd|pass ?phrase|logins?|log(ged)?[ -]?in|logons?"
-            rb"|log[ -]on|auth|authenticat(e|ed|ion|or)|authori[sz](ation|ed)|credentials?|denied"
-            rb"|accounts?|token|sign[ -]?(in|on)|pin|digest|apop|not registered",
-        ),
-    ),
-)
-"""The first class that fits decides; what fits none is login-refused."""
+locked-out  # Exchange Online, Yahoo, MDaemon, Zimbra, Kerio, Axigen
+  accounts?
+  <closed>
+  but <about_method>
+locked-out  # Domino, hMailServer; not a mailbox that is "locked by another user"
+  (?<!another )(?<!other )(user|username|logins?|logons?)
+  <closed>
+  but <about_method>|(maildrop|mailbox).* lock(ed)?|lock(ed)?.* (maildrop|mailbox)
+locked-out
+  mailbox|maildrop
+  disabled|suspended|blocked|deactivated
+locked-out
+  mailbox|maildrop
+  locked
+  administrat\w+|postmaster|too many logins
+locked-out
+  accounts?( \w+){0,2} (closed|deleted|removed|expired|cancell?ed)
+  but <wrong>|passw\w*
+locked-out
+  <address_blocked>|you( \w+){1,2} (banned|blocked)|brute[ -]?force
+  but temporarily
+locked-out  # Stalwart, Axigen, CommuniGate, GroupWise
+  too many|excessive
+  failed|bad|invalid|incorrect|wrong|unsuccessful|fail(ure)?s
+  but <about_method>
+in-use  # tpop3d, VPOP3, qpopper, UW, Teapop, Solid POP3, popa3d, mailutils, Cyrus; RFC 1939 section 7
+  (dot)?lock(s|ed|ing)?( ?file)?
+  mailbox(es)?|maildrops?|mail ?drop|(mail )?(file|spool)|folder|inbox|another|session|process|busy|dotlock
+  but <wrong>
+in-use
+  (mailbox|maildrop|mail ?drop|database)( \w+){0,2} (in[ -]use|used (by|with)|busy|opened by)|being read by
+  |active( \w+)? session|session( is| still){0,2} (active|in progress)
+  |already (connected|logged[ -]?(in|on))|(concurrent|exclusive) access
+  |another( \w+)? (process|session|client|connection|program)
+  |only (one|1) (session|connection|login)|already have( \w+){1,3} (open|active)
+  but <wrong>|not in use|no active
+in-use  # Dovecot 2.4, Courier, Exchange, Kerio, MailEnable
+  too many|maximum|max|exceed(s|ed)?|limit|(no more than|only have|at most) [0-9]+
+  connections|sessions|(connection|session) (limit|count)|(concurrent|simultaneous)( \w+)? (logins?|logons?|users)
+  but <wrong>|(my)?sql|ldap|database|back[ -]?end
+login-delay  # Exchange Online, Mailu, Hotmail, Gmail
+  too (often|frequent(ly)?)|rate[ -]?limit(s|ed|ing)?|exceeded the (login|logon)
+  |(login|logon)s?( \w+)? (limit|rate|frequency|interval|delay)|logins per
+  |too many( \w+)? (attempts|requests|logins|logons)|log[io]ns? too (fast|quickly)
+  |between( \w+)? (checks|logins?|logons?|sessions)|too soon|interval is
+  |(wait|every|less than) [0-9]+ (s|sec\w*|min\w*)|throttl(ed|ing)|less (often|frequently)
+  |(hourly|daily) (limit|quota)|(per|this) (minute|hour)|rate( \w+)? too high|(check|poll(ing)?) interval
+  |excessive (polling|log[io]ns?)|flood(ing)?( protection| control)?
+  but <wrong>
+temporary  # Courier, Mailu, older versions of Dovecot, Gmail; not "TLS 1.2 or later", nor Dutch, which has the word
+  temporar(y|ily)(?! passw| file| dir)|(server|system)( is)? busy|too busy|grey-?list(ed|ing)?
+  |overloaded|load( \w+)?( is)? too high|(shutting|going) down|restarting
+  |(try|retry|again|back|come|please)( \w+){0,3} later|later (again|please)
+  but <wrong>
+temporary
+  try( it)? again|retry
+  but <says_no>
+backend  # nginx, perdition, Exchange, Zimbra, Cyrus, qmail, vpopmail, dbmail
+  internal( \w+){0,2} (error|failure|problem)|(un|not )available|unreachable
+  |<cannot>( (?!mailbox)[\w-]+){0,3} (ldap|database|directory|(my)?sql)
+  |authenticated but not connected|licen[cs]e( \w+)? (exceeded|expired|limit)
+  |<cannot> (contact|connect|reach|write|allocate|fork|retrieve)(?! from)
+  |not be (contacted|reached)|unexpected error|fatal error|exception|broken pipe|no route to host|connection is closed
+  |no( \w+)? space|out of memory|disk( is)? full|back[ -]?end|i/?o error|read-only
+  |fork failed|too many open files|offline|stale|not mounted|connection refused\W*\Z
+  |pam error|(proxy|upstream) error|error connecting
+  |lost connection|not reachable|maintenance|crash(ed)?|not respond(ing)?
+  |time(d)?[ -]?out|temporary (file|dir\w*)|query failed
+  |(system|server|service|daemon|database|db|(my)?sql|ldap|configuration|storage|disk|host|network|dns|directory)( \w+)? (error|failure|problem|down|locked)
+  but <wrong>|(mechanisms?|commands?|apop)( is| are)? not available
+client-certificate  # nginx, Dovecot
+  (certificate|cert)s?
+  requir(e|es|ed)|errors?|(in)?valid|need(s|ed)?|no|not|expired|revoked|missing|verif\w+
+  |unknown|untrusted|rejected|refused|failed
+  but <wrong>
+cleartext-refused  # Zimbra, hMailServer, Stalwart, Dovecot, Courier, Kerio
+  tls|ssl|stls|start ?tls|starttls|encrypt(ion|ed)?|privacy|confidentiality|pop3s|port 995|security layer
+  <required>
+  but (ssl|tls) (user|account|password)s?
+cleartext-refused
+  (not|non)[ -](secured?|encrypted)|non[ -]?(tls|ssl)|insecure|unsecured?|unencrypted
+  but <wrong>|(insecure|not secure) passw\w*|passw\w*( \w+)? (insecure|not secure)
+cleartext-refused
+  (plain|clear)[ -]?text|(?<!less )secured?(?! apps?| password)
+  <required>|disabled|over|(no|refus\w+) (plain|clear)[ -]?text
+  but <wrong>
+cleartext-refused  # Cyrus; Exchange before TLS
+  under a layer|not valid in this state
+no-mechanism  # Courier, Exchange, James, Cyrus, popa3d
+  (<unknown>)(\W+(?!user|pass)[\w-]+){0,2}?\W+(<method>)
+  |(<method>)(\W+(?!user|pass)[\w-]+){0,3}?\W+(<unknown>|<not_supported>)
+  |(auth( [a-z0-9-]+)?|apop)( is| are)? <not_supported>|(un|not )implemented
+  |<named_method>( \w+){0,2}? (<unknown>|<not_supported>)|syntax error
+  |(in this|in current) state|authorization state command|use (an? )?(oauth\w*|xoauth2|modern auth\w*)|no auth here
+  but (wrong|bad|invalid|incorrect) pass\w+
+login-refused  # Not about the password either: POP access of a user, the address of this machine, a quota
+  pop3?(/imap)?( access| service| protocol)?( is| was)? (not|denied|disabled|off)
+  |(not|yet)( \w+){1,3} pop3?|access rights to this service
+  |(ip|host|country|network)( \w+){0,3} not (allowed|authori[sz]ed|permitted)|not (allowed|authori[sz]ed|permitted) from
+  |(mail ?box|maildrop)( is)? full|over( \w+)? quota|quota( \w+)? exceeded
+  but <wrong>
+login-refused  # UW, qmail, Courier: about one mailbox
+  maildir|inbox|mail ?(box|drop|file|spool)s?
+  <cannot> (open|read|access|scan|find)|chdir|no|missing|not exist|failed|corrupt
+  but <wrong>
+credentials
+  user(name|id|s)?|password?s?|passwd|pass ?phrase|logins?|log(ged)?[ -]?in|logons?|log[ -]on|auth|authenticat(e|ed|ion|or)
+  |authori[sz](ation|ed)|credentials?|denied|accounts?|token|sign[ -]?(in|on)|pin|digest|apop|not registered
+"""
+"""Patterns with a name, then the classes of phrases: kind, patterns, and after `but` another one.
+
+A class fits a text that has a match of every pattern, and none of the one after `but`. Patterns
+match whole words, in any order and without regard to case; a line that begins with `|` continues
+one. The first class that fits decides; what fits none is login-refused.
+"""
+
+
+@cache  # a login that succeeds needs none
+def classes() -> list[tuple[Kind, list[bytes], list[bytes]]]:
+    """Return each class of phrases: its kind, the patterns, and those that must not match."""
+    named = {"address_blocked": ADDRESS_BLOCKED}
+    found: list[tuple[Kind, list[bytes], list[bytes]]] = []
+    for line in re.sub(r"\n +(?=\|)", "", _TABLE).split("\n"):
+        text = re.sub(r"<(\w+)>", lambda name: named[name[1]], line.partition("#")[0].strip())
+        name, is_name, pattern = text.partition(" = ")
+        if is_name:
+            named[name] = pattern
+        elif text and line[0] != " ":
+            found.append((Kind(text), [], []))
+        elif text:
+            _, patterns, others = found[-1]
+            wanted = others if text.startswith("but ") else patterns
+            wanted.append(rf"\b(?:{text.removeprefix('but ')})\b".encode())
+    return found
+
 
 _NO_MAILBOX = (
     rb"(no|unknown|never heard of)( such)? (mail ?box|maildrop)"
@@ -371,11 +280,11 @@ def _kind_of_words(reply: Reply, names: Iterable[bytes], may_demand_tls: bool) -
     text = blanked(reply.text, names)
 
     def has(pattern: bytes) -> bool:
-        return bool(re.search(rb"\b(?:" + pattern + rb")\b", text, re.I | re.S))
+        return bool(re.search(pattern, text, re.I | re.S))
 
-    for words in TABLE:
-        if words.kind is Kind.CLEARTEXT_REFUSED and not may_demand_tls:
+    for kind, patterns, others in classes():
+        if kind is Kind.CLEARTEXT_REFUSED and not may_demand_tls:
             continue
-        if all(map(has, words.patterns)) and not (words.but and has(words.but)):
-            return words.kind
+        if all(map(has, patterns)) and not any(map(has, others)):
+            return kind
     return Kind.LOGIN_REFUSED

@@ -67,11 +67,14 @@ def remarks(source: SecretSource, secret: bytes) -> Iterator[Printable]:
     if source.grant:
         return
     what = printable("password file {}", source.file) if source.file else printable("password")
-    if secret[:1] in (b'"', b"'") and secret[:1] == secret[-1:] and len(secret) > 1:
-        yield printable("the {} has quotes around the password, which are sent with it", what)
-    for is_odd, where in ((secret[:1].isspace(), "begins"), (secret[-1:].isspace(), "ends")):
+    is_quoted = secret[:1] in (b'"', b"'") and secret[:1] == secret[-1:] and len(secret) > 1
+    for is_odd, how in (
+        (is_quoted, "begins and ends with a quotation mark"),
+        (secret[:1].isspace(), "begins with a blank"),
+        (secret[-1:].isspace(), "ends with a blank"),
+    ):
         if is_odd:
-            yield printable("the {} {} with a blank, which is sent with it", what, where)
+            yield printable("the {} " + how + ", which is sent with it", what)
     directory = group_writable_directory(source.file) if source.file else None
     if directory:
         yield printable("the {} can be replaced by the group of directory {}", what, directory)

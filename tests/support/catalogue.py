@@ -1003,7 +1003,9 @@ FAULTS = {
         "a password file that looks edited by accident",
         {
             "BOM": unknown("config", r"password file .* begins with a byte order mark \(BOM\)"),
-            "quotes": critical("credentials", "", "^note: .* has quotes around the password"),
+            "quotes": critical(
+                "credentials", "", "^note: .* begins and ends with a quotation mark"
+            ),
             "blank at the end": critical("credentials", "", "^note: .* ends with a blank"),
         },
         ANY,

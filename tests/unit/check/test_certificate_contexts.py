@@ -10,13 +10,7 @@ import nagiosplugin
 import pytest
 
 from check_pop3_plus import RELEASED
-from check_pop3_plus.check.certificate_contexts import (
-    AssertionContext,
-    CertificateContext,
-    ChainContext,
-    DaysContext,
-)
-from check_pop3_plus.check.default_states import KindContext
+from check_pop3_plus.check.contexts import context
 from check_pop3_plus.model.failures import Failure, Kind, Phase
 from check_pop3_plus.model.report import CertificateFacts, Chain
 from check_pop3_plus.model.sanitised_text import Printable
@@ -61,19 +55,18 @@ def attempt(
 
 
 def evaluated(
-    context: type[KindContext],
+    name: str,
     chain: Chain,
     settings: Settings = SIXTY,
     resource: nagiosplugin.Resource | None = None,
     failure: Failure | None = None,
-    metric_name: str = "x",
 ) -> tuple[object, str | None]:
     """Return the state and the kind of a result."""
     fact = SimpleNamespace(fact=chain, session=SimpleNamespace(failure=failure))
     resource = resource or attempt()
     resource.settings = settings  # type: ignore[attr-defined]
-    metric = nagiosplugin.Metric(metric_name, fact, resource=resource)
-    result = context(metric_name).evaluate(metric, resource)
+    metric = nagiosplugin.Metric(name, fact, resource=resource)
+    result = context(name).evaluate(metric, resource)
     assert result.metric is metric
     return result.state, result.hint
 
@@ -130,33 +123,33 @@ def test_certificate_with_fewer_days_than_threshold_alerts(
     before: float | None, after: float | None, verdict: tuple[object, str | None]
 ) -> None:
     """Exactly as many days as the threshold do not alert."""
-    assert evaluated(CertificateContext, leaf(dates(before, after))) == verdict
+    assert evaluated("certificate", leaf(dates(before, after))) == verdict
 
 
 def test_share_refers_to_the_lifetime_of_the_leaf() -> None:
     """The thresholds of the leaf apply to an issuer, too."""
     third = thresholds(Remaining(None, 1 / 3))
 
-    assert evaluated(CertificateContext, leaf(dates(-61, 29)), third) == (WARNING, "expiring")
-    assert evaluated(CertificateContext, leaf(dates(-59, 31)), third) == FINE
+    assert evaluated("certificate", leaf(dates(-61, 29)), third) == (WARNING, "expiring")
+    assert evaluated("certificate", leaf(dates(-59, 31)), third) == FINE
     issuer = dates(-3000, 31)
-    assert evaluated(ChainContext, leaf(dates(-30, 60), issuer), third) == FINE
-    assert evaluated(ChainContext, leaf(dates(-30, 63.1), issuer), third) == (WARNING, "expiring")
+    assert evaluated("chain", leaf(dates(-30, 60), issuer), third) == FINE
+    assert evaluated("chain", leaf(dates(-30, 63.1), issuer), third) == (WARNING, "expiring")
 
 
 def test_single_threshold_is_warning_until_expiry() -> None:
     """`-D 60` is never CRITICAL before the end."""
     only = thresholds(Remaining(60))
 
-    assert evaluated(CertificateContext, leaf(dates(-30, 0.001)), only) == (WARNING, "expiring")
+    assert evaluated("certificate", leaf(dates(-30, 0.001)), only) == (WARNING, "expiring")
 
 
 def test_dates_without_threshold_are_not_evaluated() -> None:
     """Without `-D` OpenSSL alone decides on dates."""
     none = thresholds(None)
 
-    assert evaluated(CertificateContext, leaf(dates(-30, -1)), none) == FINE
-    assert evaluated(ChainContext, leaf(dates(-30, 60), dates(-30, -1)), none) == FINE
+    assert evaluated("certificate", leaf(dates(-30, -1)), none) == FINE
+    assert evaluated("chain", leaf(dates(-30, 60), dates(-30, -1)), none) == FINE
 
 
 @pytest.mark.parametrize(
@@ -173,7 +166,7 @@ def test_dates_rejected_by_openssl_are_not_reported_twice(
     """A rejection for another reason does not mention the dates."""
     failure = Failure(kind, Phase.TLS, Printable(""))
 
-    assert evaluated(CertificateContext, leaf(dates(-30, -1)), failure=failure) == verdict
+    assert evaluated("certificate", leaf(dates(-30, -1)), failure=failure) == verdict
 
 
 def test_dates_with_implausible_clock_are_not_evaluated() -> None:
@@ -182,34 +175,34 @@ def test_dates_with_implausible_clock_are_not_evaluated() -> None:
     chain = leaf(dates(-3000, -1), dates(-3000, -1))
 
     before, on_the_day = attempt(released - SECOND), attempt(released)
-    assert evaluated(CertificateContext, chain, resource=before) == (UNKNOWN, "config")
-    assert evaluated(ChainContext, chain, resource=before) == FINE
-    assert evaluated(CertificateContext, chain, resource=on_the_day) != (UNKNOWN, "config")
+    assert evaluated("certificate", chain, resource=before) == (UNKNOWN, "config")
+    assert evaluated("chain", chain, resource=before) == FINE
+    assert evaluated("certificate", chain, resource=on_the_day) != (UNKNOWN, "config")
 
 
 def test_certificate_missing_is_unreadable() -> None:
     """An unreadable certificate is reported once, as a warning."""
-    assert evaluated(CertificateContext, Chain()) == (WARNING, "certificate-unreadable")
-    assert evaluated(ChainContext, Chain()) == FINE
+    assert evaluated("certificate", Chain()) == (WARNING, "certificate-unreadable")
+    assert evaluated("chain", Chain()) == FINE
 
 
 def test_chain_is_evaluated_by_the_issuer_that_expires_first() -> None:
     """Only issuers in the verified chain count, the root included."""
     own, soon, root = dates(-30, 90), dates(-30, 20), dates(-30, 10, is_self_issued=True)
 
-    assert evaluated(ChainContext, leaf(own, soon)) == (WARNING, "expiring")
-    assert evaluated(ChainContext, leaf(own, soon, root)) == (CRITICAL, "expiring")
-    assert evaluated(ChainContext, leaf(own, dates(-30, None))) == FINE
-    assert evaluated(ChainContext, Chain((own, soon), 0, (own,))) == FINE
-    assert evaluated(ChainContext, Chain((), 0, (own, soon))) == FINE
+    assert evaluated("chain", leaf(own, soon)) == (WARNING, "expiring")
+    assert evaluated("chain", leaf(own, soon, root)) == (CRITICAL, "expiring")
+    assert evaluated("chain", leaf(own, dates(-30, None))) == FINE
+    assert evaluated("chain", Chain((own, soon), 0, (own,))) == FINE
+    assert evaluated("chain", Chain((), 0, (own, soon))) == FINE
 
 
 def figures(name: str, chain: Chain, settings: Settings = SIXTY) -> str | None:
     resource = attempt()
     resource.settings = settings  # type: ignore[attr-defined]
     metric = nagiosplugin.Metric(name, SimpleNamespace(fact=chain), resource=resource)
-    assert DaysContext(name).evaluate(metric, resource).state == OK
-    found = DaysContext(name).figure(metric)
+    assert context(name).evaluate(metric, resource).state == OK
+    found = context(name).figure(metric)
     return None if found is None else perfdata(found)
 
 
@@ -242,15 +235,6 @@ def test_chain_days_is_the_intermediate_that_expires_first() -> None:
     assert figures("chain_days", Chain((), 0, (own, first))) is None
 
 
-def asserted(
-    metric_name: str,
-    chain: Chain,
-    settings: Settings,
-    resource: nagiosplugin.Resource | None = None,
-) -> tuple[object, str | None]:
-    return evaluated(AssertionContext, chain, settings, resource, metric_name=metric_name)
-
-
 def asserting(**wanted: Any) -> Settings:
     return Settings(Target("localhost", 995), assertions=Assertions(**wanted))
 
@@ -261,15 +245,15 @@ def test_issuer_assertion_finds_part_of_a_name() -> None:
         dates(-1, 1, issuer_names=("CN=Sub",)), dates(-1, 1, issuer_names=("O=R\xd6\xdf",))
     )
 
-    assert asserted("issuer", chain, asserting(issuer="sub")) == FINE
-    assert asserted("issuer", chain, asserting(issuer="R\xf6ss")) == FINE
-    assert asserted("issuer", chain, asserting(issuer="other")) == (CRITICAL, "issuer")
-    assert asserted("issuer", chain, asserting()) == FINE
-    assert asserted("issuer", leaf(dates(-1, 1)), asserting(issuer="")) == UNREADABLE
+    assert evaluated("issuer", chain, asserting(issuer="sub")) == FINE
+    assert evaluated("issuer", chain, asserting(issuer="R\xf6ss")) == FINE
+    assert evaluated("issuer", chain, asserting(issuer="other")) == (CRITICAL, "issuer")
+    assert evaluated("issuer", chain, asserting()) == FINE
+    assert evaluated("issuer", leaf(dates(-1, 1)), asserting(issuer="")) == UNREADABLE
     # One name that matches is enough.
     one = leaf(dates(-1, 1, issuer=None), dates(-1, 1, issuer_names=("CN=Sub",)))
-    assert asserted("issuer", one, asserting(issuer="sub")) == FINE
-    assert asserted("issuer", one, asserting(issuer="other")) == UNREADABLE
+    assert evaluated("issuer", one, asserting(issuer="sub")) == FINE
+    assert evaluated("issuer", one, asserting(issuer="other")) == UNREADABLE
 
 
 @pytest.mark.parametrize(
@@ -289,12 +273,12 @@ def test_key_assertion_requires_at_least_as_many_bits(
     """A key that cannot be compared does not pass."""
     chain = leaf(dates(-1, 1, key=Printable("x"), key_bits=bits))
 
-    assert asserted("key", chain, asserting(min_key_bits=wanted)) == verdict
+    assert evaluated("key", chain, asserting(min_key_bits=wanted)) == verdict
 
 
 def test_key_assertion_about_an_unreadable_key_is_unreadable() -> None:
     """It is not known to be short."""
-    assert asserted("key", leaf(dates(-1, 1)), asserting(min_key_bits=2048)) == UNREADABLE
+    assert evaluated("key", leaf(dates(-1, 1)), asserting(min_key_bits=2048)) == UNREADABLE
 
 
 @pytest.mark.parametrize(
@@ -316,7 +300,7 @@ def test_validity_assertion_limits_the_lifetime(
     """A lifetime that cannot be computed is reported as unreadable."""
     chain = leaf(dates(before, after))
 
-    assert asserted("validity", chain, asserting(max_validity=longest)) == verdict
+    assert evaluated("validity", chain, asserting(max_validity=longest)) == verdict
 
 
 def test_deployed_assertion_accepts_any_certificate_of_the_file() -> None:
@@ -325,8 +309,8 @@ def test_deployed_assertion_accepts_any_certificate_of_the_file() -> None:
     wanted = asserting(deployed_file="x.pem")
     others = tuple(dates(-1, 1, fingerprint=Printable(each)) for each in "ba")
 
-    assert asserted("deployed", served, wanted, attempt(deployed=others)) == FINE
-    assert asserted("deployed", served, wanted, attempt(deployed=others[:1])) == (
+    assert evaluated("deployed", served, wanted, attempt(deployed=others)) == FINE
+    assert evaluated("deployed", served, wanted, attempt(deployed=others[:1])) == (
         CRITICAL,
         "not-deployed",
     )

@@ -11,6 +11,7 @@ from check_pop3_plus.messages.hints import wrong_port
 from check_pop3_plus.model.failures import Failure, Kind, Phase
 from check_pop3_plus.model.report import Address, CertificateFacts, Chain, Lap, Report, Session
 from check_pop3_plus.model.sanitised_text import printable
+from check_pop3_plus.model.settings import Security
 from tests.pki.certificate_facts import NOW
 from tests.support.settings_from import check_settings
 
@@ -33,6 +34,16 @@ def hint(kind: Kind, phase: Phase | None, argv: str = "", about: Report | None =
 def test_hints_have_a_row_for_every_kind() -> None:
     """A new kind needs a decision on its hint."""
     assert all(hints.explained(kind).split()[0] == kind.value for kind in Kind)
+
+
+def test_hints_are_for_phases_that_exist() -> None:
+    """A row begins with a phase, or with a phase and a security; a rule also with a note."""
+    phases = {each.value for each in Phase}
+    heads = {where for _, where in hints._table()[1]} | {head for head, *_ in hints._by_words()}
+
+    assert heads <= {"", "note", *phases} | {
+        f"{phase} {security.value}" for phase in phases for security in Security
+    }
 
 
 def test_hint_of_a_phase_replaces_the_general_hint() -> None:

@@ -662,6 +662,17 @@ def test_ini_file_wrong_option_is_named_with_its_line(
     assert f" ({file}, line 3)" in said
 
 
+def test_error_names_no_line_of_an_option_that_is_only_a_cure(tmp_path: Path) -> None:
+    """The login without TLS is the mistake, not the verification that is set in the file."""
+    file = tmp_path / "x.ini"
+    file.write_text("[check_pop3_plus]\nverify = full\n")
+
+    said = refused(*HOST, f"--extra-opts=@{file}", "-U", "x", "--password-env", "X")
+
+    assert "--verify full" in said
+    assert str(file) not in said
+
+
 def test_ini_file_wrong_option_leaves_help_working(tmp_path: Path) -> None:
     """The line of the file is named, unless --help follows."""
     file = tmp_path / "x.ini"

@@ -270,7 +270,7 @@ def test_core_dumps_are_limited(hard: int, soft: int, monkeypatch: pytest.Monkey
     assert limits == [(resource.RLIMIT_CORE, (soft, hard))] * 2
 
 
-QUOTED = "has quotes around the password, which are sent with it"
+QUOTED = "begins and ends with a quotation mark, which is sent with it"
 BLANK = "with a blank, which is sent with it"
 
 
