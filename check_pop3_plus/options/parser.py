@@ -4,7 +4,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from check_pop3_plus.model.failures import ProbeError, with_origin_of
+from check_pop3_plus.model.failures import FromFile, ProbeError, with_origin_of
 from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import Settings, Sweep
 from check_pop3_plus.options import ini, settings_builder, validators
@@ -33,15 +33,14 @@ def read(argv: Sequence[str], given: Given | None = None) -> Settings | Sweep:
 
         return sweep_builder.sweep(given)
     except UsageError as error:
-        raise placed(error, given) from None
+        raise with_origin(error, given) from None
 
 
-def placed(error: ProbeError, given: Given) -> ProbeError:
-    """Return an error with the place of the first option in it that stands in an INI file."""
-    for flag in re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", error.message):
-        if flag in BY_FLAG:
-            error = error.at(given.last(BY_FLAG[flag].name))
-    return error
+def with_origin(error: UsageError, given: Given) -> ProbeError:
+    """Return an error with the origin of the first of its options that stands in an INI file."""
+    names = [BY_FLAG[flag].name for flag in error.options if flag in BY_FLAG]
+    found = [given.last(name) for name in names]
+    return error.at(next((value for value in found if isinstance(value, FromFile)), None))
 
 
 def read_section(section: Iterable[tuple[str, str]]) -> Given:

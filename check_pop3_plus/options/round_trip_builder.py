@@ -24,6 +24,8 @@ _SECURITIES = {"--smtp-ssl": Security.IMPLICIT, "--smtp-starttls": Security.STLS
 
 _PORTS = {Security.IMPLICIT: 465, Security.STLS: 587, Security.PLAIN: 25}
 
+_AGES = ("--probe-age-warning", "--probe-age-critical")
+
 _PASSWORDS = ("--smtp-password-file", "--smtp-password-env", "--smtp-password-command")
 
 
@@ -41,15 +43,15 @@ def build(
     needed += [] if is_fetch_only else ["--smtp-host", "--smtp-from"]
     for option in needed:
         if option not in given:
-            raise UsageError("--round-trip-to needs {}", option)
+            raise UsageError("{} needs {}", "--round-trip-to", option)
     unused = next((each for each in given if each.startswith("--smtp-")), None)
     if is_fetch_only and unused:
-        raise UsageError("--round-trip-fetch-only sends nothing: leave out {}", unused)
+        raise UsageError("{} sends nothing: leave out {}", "--round-trip-fetch-only", unused)
     recipient = given.needed("--round-trip-to", validators.mail_address)
     identifier = given.checked("--round-trip-id", validators.identifier)
-    warning, critical = (_age(given, level) for level in ("warning", "critical"))
+    warning, critical = (_age(given, option) for option in _AGES)
     if (warning or 900) > (critical or max(1800, warning or 0)):
-        raise UsageError("--probe-age-critical must not be below --probe-age-warning")
+        raise UsageError("{} must not be below {}", *_AGES[::-1])
     return RoundTrip(
         recipient=recipient,
         key_file=given.needed("--round-trip-key-file", validators.path),
@@ -66,8 +68,7 @@ def _default_identifier(hostname: str) -> str:
     return re.sub("[^A-Za-z0-9._:@-]", "-", os.uname().nodename) + "/" + hostname
 
 
-def _age(given: Given, level: str) -> float | None:
-    option = f"--probe-age-{level}"
+def _age(given: Given, option: str) -> float | None:
     spec = given.checked(option, validators.age_range)
     limit = validators.upper_limit(spec)
     if spec is not None and not limit:
@@ -111,12 +112,13 @@ def _login(given: Given, tls: TlsPolicy, grant: Grant | None) -> Login | None:
     mechanism = given.last("--smtp-auth") or "auto"
     has_token = grant is not None and mechanism in TOKEN_METHODS and not sources
     if len(sources) + has_token != 1:
-        raise UsageError("--smtp-username needs one of {}", ", ".join(_PASSWORDS))
+        raise UsageError("{} needs one of {}, {}, {}", "--smtp-username", *_PASSWORDS)
     is_safe = tls.security is not Security.PLAIN and tls.verify is Verify.FULL
     if not is_safe and "--allow-insecure-login" not in given:
         raise UsageError(
             "no password is sent to the SMTP server without verified TLS; use --smtp-ssl or"
-            " --smtp-starttls with --verify full, or --allow-insecure-login"
+            " --smtp-starttls with {} full, or --allow-insecure-login",
+            "--verify",
         )
     file, env, command = (given.checked(option, validators.filled) for option in _PASSWORDS)
     username = given.needed("--smtp-username", validators.username)

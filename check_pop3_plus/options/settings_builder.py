@@ -68,7 +68,7 @@ def settings(given: Given) -> Settings:
         raise UsageError("-H/--hostname is required; see --help")
     for (first, second), cure in _EXCLUSIVE.items():
         if _is_given(given, first) and _is_given(given, second):
-            raise UsageError(f"{first} and {second} cannot be combined{cure}")
+            raise UsageError("{} and {} cannot be combined" + cure, first, second)
     security = _security(given)
     target = _target(given, security)
     states = _states(given)
@@ -184,7 +184,8 @@ def _family(given: Given, source: str | None) -> Family:
     own = validators.family_of(source)
     if family not in (Family.ANY, own):
         raise UsageError(
-            "--source-address {} is not of the address family that -4 or -6 selects", source
+            "{} {} is not of the address family that {} or {} selects",
+            *("--source-address", source, "-4", "-6"),
         )
     return own
 
@@ -212,11 +213,11 @@ def _assertions(given: Given, security: Security) -> Assertions:
     cert_type = given.last("--cert-type")
     if "--refuse-cleartext-login" in given:
         if security is Security.IMPLICIT:
-            raise UsageError(
-                "--refuse-cleartext-login tests the plain-text port: use --starttls instead of -S"
-            )
+            message = "{} tests the plain-text port: use --starttls instead of {}"
+            raise UsageError(message, "--refuse-cleartext-login", "-S")
         if security is Security.PLAIN and "--username" in given:
-            raise UsageError("a login without TLS and --refuse-cleartext-login cannot be combined")
+            message = "a login without TLS and {} cannot be combined"
+            raise UsageError(message, "--refuse-cleartext-login")
     return Assertions(
         capabilities=given.checked("--require-capa", validators.capabilities) or (),
         refuses_cleartext="--refuse-cleartext-login" in given,
@@ -249,28 +250,26 @@ def _login(given: Given, tls: TlsPolicy) -> Login | None:
             raise UsageError("mailbox thresholds need a login: use -U/--username")
         return None
     if len(sources) > 1:
-        raise UsageError("use only one of " + ", ".join(_SOURCES))
+        raise UsageError("use only one of {}, {}, {}, {}", *_SOURCES)
     mechanism = given.last("--auth") or "auto"
     if mechanism == "external":
         if sources:
-            raise UsageError(
-                "--auth external needs no password: the client certificate authenticates"
-            )
+            message = "{} external needs no password: the client certificate authenticates"
+            raise UsageError(message, "--auth")
         if tls.client_cert is None:
-            raise UsageError("--auth external needs --client-cert")
+            raise UsageError("{} external needs --client-cert", "--auth")
     file, env, command = (given.last(option) for option in _SOURCES[:3])
     if "" in (file, env, command):
-        raise UsageError(
-            "the value of --password-file, --password-env or --password-command is empty"
-        )
+        raise UsageError("the value of {}, {} or {} is empty", *_SOURCES[:3])
     username = given.needed("--username", validators.username)
     is_insecure_allowed = "--allow-insecure-login" in given
     is_plain = tls.security is Security.PLAIN
     if not is_insecure_allowed and (is_plain or tls.verify is not Verify.FULL):
+        how = () if is_plain else ("--verify", tls.verify.value)
         raise UsageError(
-            "no password is sent {}; use -S or --starttls with --verify full,"
-            " or --allow-insecure-login",
-            "without TLS" if is_plain else f"with --verify {tls.verify.value}",
+            f"no password is sent {'with {} {}' if how else 'without TLS'}; use -S or --starttls"
+            " with --verify full, or --allow-insecure-login",
+            *how,
         )
     return Login(username, SecretSource(file, env, command, grant), mechanism, is_insecure_allowed)
 
@@ -296,12 +295,13 @@ def _grant(given: Given) -> Grant | None:
     endpoint = validators.https_url(url, "--oauth-token-url")
     # Not implied: only the user knows which of the two the server accepts.
     if not {given.last("--auth"), given.last("--smtp-auth")}.intersection(TOKEN_METHODS):
-        raise UsageError("--oauth-token-url needs --auth xoauth2 or --auth oauthbearer")
+        raise UsageError("{} needs --auth xoauth2 or --auth oauthbearer", "--oauth-token-url")
     if client_id is None:
-        raise UsageError("--oauth-token-url needs --oauth-client-id")
+        raise UsageError("{} needs --oauth-client-id", "--oauth-token-url")
     if secret is None and refresh is None:
         raise UsageError(
-            "--oauth-token-url needs --oauth-client-secret-file or --oauth-refresh-token-file"
+            "{} needs --oauth-client-secret-file or --oauth-refresh-token-file",
+            "--oauth-token-url",
         )
     client_id = validators.visible(client_id, "--oauth-client-id")
     scope = given.checked("--oauth-scope", validators.visible)
@@ -328,7 +328,8 @@ def _states(given: Given) -> dict[str, State]:
             near = mistakes.nearest(name, known)
             if state_name in known:
                 near = printable("; did you mean {}={}?", state_name, name)
-            raise UsageError("invalid --state: unknown kind of failure {}{}", shown(name), near)
+            message = "invalid {}: unknown kind of failure {}{}"
+            raise UsageError(message, "--state", shown(name), near)
         states[name] = validators.state(state_name, "--state")
     return states
 

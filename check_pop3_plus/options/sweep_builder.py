@@ -15,7 +15,7 @@ def sweep(given: Given) -> Sweep:
     """Return the settings. Raises UsageError."""
     for option, cure in _NOT_WITH_SWEEP.items():
         if option in given:
-            raise UsageError("{} and --sweep cannot be combined: " + cure, option)
+            raise UsageError("{} and {} cannot be combined: " + cure, option, "--sweep")
     own = (*OF_SWEEPS, "--run-timeout")
     # An empty value has always meant the default here.
     run_timeout = given.last("--run-timeout") or str(Sweep.run_timeout)
@@ -36,11 +36,11 @@ def _submit_target(given: Given) -> SubmitTarget | None:
     wanted = given.last("--submit") or ""
     name, _, location = wanted.partition(":")
     if name != "icinga2" and any(option.startswith("--icinga-") for option in given):
-        raise UsageError("options --icinga-... need --submit icinga2:URL")
+        raise UsageError("options --icinga-... need {} icinga2:URL", "--submit")
     if "--submit" not in given:
         return None
     if len(given["--submit"]) > 1:
-        raise UsageError("--submit {} is one too many: it can be given only once", wanted)
+        raise UsageError("{} {} is one too many: it can be given only once", "--submit", wanted)
     if location and f"{name}:URL" in SUBMIT_FORMS:
         return SubmitTarget(name, _icinga_api(given, location))
     if wanted in SUBMIT_FORMS or (location and f"{name}:FILE" in SUBMIT_FORMS):
@@ -49,11 +49,14 @@ def _submit_target(given: Given) -> SubmitTarget | None:
     raise invalid("--submit", wanted, f"must be {', '.join(others)} or {last}")
 
 
+_LOGIN = ("--icinga-user", "--icinga-password-file")
+
+
 def _icinga_api(given: Given, url: str) -> RestApi:
     endpoint = validators.https_url(url, "--submit icinga2:URL")
-    user, password_file = given.last("--icinga-user"), given.last("--icinga-password-file")
+    user, password_file = map(given.last, _LOGIN)
     if not user or not password_file:
-        raise UsageError("--submit icinga2:URL needs --icinga-user and --icinga-password-file")
+        raise UsageError("{} needs {} and {}", "--submit icinga2:URL", *_LOGIN)
     if ":" in user:
         raise invalid("--icinga-user", user, "must not contain a colon (RFC 7617 section 2)")
     return RestApi(

@@ -161,9 +161,7 @@ def _built(service: Service) -> tuple[Settings | ProbeError, Given]:
     try:
         settings = settings_builder.settings(given)
     except UsageError as error:
-        return parser.placed(error, given), given
-    except ProbeError as error:
-        return error, given
+        return parser.with_origin(error, given), given
     login = settings.login
     return no_password(login.username) if login and login.lacks_source else settings, given
 

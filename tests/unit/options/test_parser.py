@@ -40,7 +40,7 @@ NO_USER = "empty, or with control characters"
 ASCII = "must be visible ASCII and not empty"
 STATES = "must be ok, warning, critical or unknown"
 SUBJECTS = "must be a list of dns,tcp,tls,dialog,ping,trace"
-PORTS = "must be from 1 to 65535"
+PORTS = "must be a number from 1 to 65535"
 LOGIN = "need a login: use -U/--username"
 TOKENS = "needs --auth xoauth2 or --auth oauthbearer"
 SOURCES = "--password-file, --password-env, --password-command, --oauth-token-url"
@@ -660,6 +660,17 @@ def test_ini_file_wrong_option_is_named_with_its_line(
     said = refused(*HOST, f"--extra-opts=@{file}")
     assert message in said
     assert f" ({file}, line 3)" in said
+
+
+def test_error_names_no_line_of_an_option_that_is_only_a_cure(tmp_path: Path) -> None:
+    """The login without TLS is the mistake, not the verification that is set in the file."""
+    file = tmp_path / "x.ini"
+    file.write_text("[check_pop3_plus]\nverify = full\n")
+
+    said = refused(*HOST, f"--extra-opts=@{file}", "-U", "x", "--password-env", "X")
+
+    assert "--verify full" in said
+    assert str(file) not in said
 
 
 def test_ini_file_wrong_option_leaves_help_working(tmp_path: Path) -> None:
