@@ -27,6 +27,7 @@ _CURES = {
             "use -S (TLS from the first byte, port 995) or --starttls (port 110)"
         ),
         "--stls --start-tls": "use --starttls",
+        "--ssl-version --tls-version --tls1.2 --tls1.3": "use --tls-min",
         "--insecure -k --no-verify --noverify --no-check-certificate": (
             "use --verify none, or better --ca-file"
         ),
@@ -87,10 +88,11 @@ _DAYS = {"d": 1, "t": 1, "w": 7, "m": 30, "y": 365}
 
 def days_meant(spec: str) -> Printable:
     """Return `; did you mean ...?` for thresholds of -D as `30 days` or `2w,1w`, else nothing."""
+    separated = re.sub(r"(?<=[0-9a-z%])[ ,;:]+(?=[0-9])", ",", spec.lower())
     meant = re.sub(
         r"([0-9]{1,4})([dtwmy])[a-z]*",
         lambda found: f"{int(found[1]) * _DAYS[found[2]]}d",
-        spec.lower().replace(" ", "").strip(",-"),
+        re.sub("[ ;:]", "", separated).strip(",-"),
     )
     meant = re.sub("(?<=[0-9])h[a-z]+", "h", meant)
     is_valid = re.fullmatch("[0-9]+[dh%]?(,[0-9]+[dh%]?)?", meant)
@@ -174,14 +176,17 @@ _NOT_A_HOST = (
     (r"\$", "it contains a dollar sign"),
     ("@", "it contains @; write only the host name, the user name goes to -U"),
     (r"\S\s+\S|,", "it contains a blank or comma; give one host name"),
-    (r"^\s|\s$", "it begins or ends with a blank"),
     ("[\"']", "it contains quotes"),
     ("/", "it contains a slash; write only the host name"),
+    (r"^\[[^]]*$|^[^[]*\]", _NO_HOST + ": a bracket is missing"),
     (r"^(?:[^:]*|\[.*):([0-9]{1,5})$", _NO_HOST + " (use --port for the port): -p {}"),
     (":", "not an IPv6 address"),
     (r"\*", "not a host name; a wildcard cannot be connected to"),
-    ("^[0-9.]+$", _NO_HOST + ": an IPv4 address has four numbers from 0 to 255"),
     (r"^\.|\.\.|\.$", _NO_HOST + ": nothing between two dots"),
+    (
+        r"(?i)^(?:(?:0x[0-9a-f]*|[0-9]+)(?:\.|$))+$",
+        _NO_HOST + ": an IPv4 address has four numbers from 0 to 255",
+    ),
     ("[^.]{64}", _NO_HOST + ": more than 63 characters between two dots"),
     ("", _NO_HOST),
 )

@@ -43,6 +43,8 @@ def _of_ini(value: str) -> str:
     """Return what is often wrong with a value, above all in an INI file, apart from its meaning."""
     if "$" in value:
         return " (unresolved macro?)"
+    if value != value.strip():
+        return "; it begins or ends with a blank"
     if re.search(r"\s--?[A-Za-z]", value):
         return "; another option in the same argument?"
     if re.search(r"(^|\s)[#;]", value):
@@ -143,7 +145,7 @@ username = _text(
     "empty, or with control characters",  # they would end a command
     may_be_macro=False,
 )
-port = _number(1, 65535, "must be")
+port = _number(1, 65535, "must be a number")
 whole_number = _number(1, 99999, "must be a whole number")
 rechecks = _number(0, 100, "must be a whole number")
 """A retry takes at least two seconds: no run is long enough for more."""
@@ -195,13 +197,13 @@ def host(value: str, option: str) -> str:
         raise UsageError("invalid {}: " + _EMPTY, option)
     if len(name) > 253:
         raise UsageError("invalid {}: longer than 253 characters", option)
-    # A name of digits and dots would be a short form of an address, as `127.1`, to the C library.
-    looks_numeric = "." in name and name.replace(".", "").isdigit()
+    # To the C library a name of numbers is a short form of an address: `127.1`, `0`, `0x7f.1`.
+    looks_numeric = re.fullmatch(r"(?i)((0x[0-9a-f]*|[0-9]+)(\.|$))+", name)
     if looks_numeric or not all(map(_is_label, name.split("."))):
         from check_pop3_plus.options import mistakes
 
         # Before an @ there may be a password.
-        shown_name = "..." + name[name.rindex("@") :] if "@" in name else name
+        shown_name = "..." + name[name.rindex("@") :] if "@" in name else value
         raise invalid(option, shown_name, "{}", mistakes.not_a_host(name))
     return name
 
@@ -371,10 +373,12 @@ def _range(form: str, units: Mapping[str, int]) -> Callable[[str, str], str]:
         matched = re.fullmatch(_RANGE, plain)
         if not matched:
             advice = form + ("" if units else _without_unit(spec))
-            if re.fullmatch(f"{_NUMBER},{_NUMBER}", spec):
+            if re.fullmatch(f"{_NUMBER} ?[,; ] ?{_NUMBER}", spec):
                 advice += "; WARN and CRIT are two options"
+            advice += "; did you mean {}?" if re.fullmatch(f"{_NUMBER}-{_NUMBER}", spec) else ""
             advice += _of_ini(spec)
-            raise UsageError("invalid range for {}: {}; must be as " + advice, option, shown(spec))
+            template = "invalid range for {}: {}; must be as " + advice
+            raise UsageError(template, option, shown(spec), spec.replace("-", ":"))
         start, end = matched["start"], matched["end"]
         if end is not None and start != "~" and float(start or 0) > float(end):
             raise UsageError("invalid range for {}: {} (start above end)", option, shown(spec))

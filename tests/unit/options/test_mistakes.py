@@ -50,7 +50,7 @@ MISTAKES = [
     ),
     ((*HOST, "-S", "-U", "$USER1$"), "invalid --username: contains an unresolved macro"),
     ((*HOST, "-S", "--ca-file", "$x.y$/ca"), "invalid --ca-file: contains an unresolved macro"),
-    ((*HOST, "-p", "$port$"), "must be from 1 to 65535 (unresolved macro?)"),
+    ((*HOST, "-p", "$port$"), "must be a number from 1 to 65535 (unresolved macro?)"),
     ((*HOST, ""), "empty argument after -H (an unset variable or macro?)"),
     (("",), "empty argument at the beginning (an unset variable or macro?)"),
     ((*HOST, "-S -D 30"), "options and values need an argument each, not one in quotes together"),
@@ -143,6 +143,17 @@ MISTAKES = [
     (("-H", "*.example"), "a wildcard cannot be connected to"),
     (("-H", "192.0.2.256"), "an IPv4 address has four numbers from 0 to 255"),
     (("-H", "192.0.2"), "an IPv4 address has four numbers from 0 to 255"),
+    *(
+        (
+            ("-H", short),
+            f"{short}: not a host name or address: an IPv4 address has four numbers from 0 to 255",
+        )
+        for short in ("0", "2130706433", "0x7f.1", "127.0.0.1.", "192.0.2.0xA")
+    ),
+    (("-H", "[::1"), "a bracket is missing"),
+    (("-H", "::1]"), "a bracket is missing"),
+    (("-H", ".."), "nothing between two dots"),
+    ((*HOST, "--ssl-version", "x"), "use --tls-min"),
     (("-H", "2001:db8::g"), "not an IPv6 address"),
     (("-H", "a..b"), "nothing between two dots"),
     (("-H", ".a"), "nothing between two dots"),
@@ -162,7 +173,15 @@ MISTAKES = [
     ((*HOST, "--run-timeout", "1.5m"), "did you mean 90?"),
     ((*HOST, "-w", "500ms"), "must be as 5, 0.5 or 2:5; did you mean 0.5?"),
     ((*HOST, "-c", "2 min"), "did you mean 120?"),
-    ((*HOST, "-w", "5,10"), "WARN and CRIT are two options"),
+    ((*HOST, "-w", "5;10"), "WARN and CRIT are two options"),
+    ((*HOST, "-w", "5 10"), "WARN and CRIT are two options"),
+    ((*HOST, "-w", "5-10"), "did you mean 5:10?"),
+    ((*HOST, "-w", " 5"), "it begins or ends with a blank"),
+    ((*HOST, "-t", "10 "), "it begins or ends with a blank"),
+    ((*HOST, "-D", "60;30"), "did you mean 60,30?"),
+    ((*HOST, "-D", "60:30"), "did you mean 60,30?"),
+    ((*HOST, "-D", "60 30"), "did you mean 60,30?"),
+    ((*HOST, "-D", "4w 2w"), "did you mean 28d,14d?"),
     ((*HOST, "--state", "refused:ok"), "must be KIND=STATE, as refused=ok"),
 ]
 

@@ -79,7 +79,7 @@ VALID: list[tuple[Check, str, object]] = [
 ]
 
 COMMENT = "; in an INI file a comment needs a line of its own"
-PORT = "must be from 1 to 65535"
+PORT = "must be a number from 1 to 65535"
 SECONDS = "must be a number of seconds, above 0 and at most 3600"
 DAYS = "must be a number of days above 0"
 CONTROL = "empty, or with control characters"
