@@ -133,23 +133,19 @@ def dates(facts: CertificateFacts, which: str, kind: Kind, now: "datetime") -> s
 
 
 def unreadable(chain: Chain) -> str:
-    """Return which details of the chain cannot be read."""
     details = dict.fromkeys(each for facts in chain.path for each in facts.unreadable)
     return f"details of the certificate are unreadable: {', '.join(details)}"
 
 
 def wrong_issuer(leaf: CertificateFacts, wanted: str, _: Report) -> str:
-    """Return that no issuer has the wanted text in its name."""
     return f"certificate is from {named(leaf.issuer)}, not from {sanitise(wanted)}"
 
 
 def short_key(leaf: CertificateFacts, bits: int, _: Report) -> str:
-    """Return that the key of the certificate is shorter than `bits`."""
     return f"key of the certificate is too short: {named(leaf.key)}, not RSA {bits} or as strong"
 
 
 def long_lifetime(leaf: CertificateFacts, longest: float, _: Report) -> str:
-    """Return that the certificate was issued for more than `longest` days."""
     assert leaf.lifetime  # noqa: S101 - it was longer
     return f"certificate was issued for {span(leaf.lifetime)} (limit {longest:g} days)"
 
