@@ -61,9 +61,8 @@ class Evidence:
         self.ping = [each.code for each in findings.of(ToolOutput) if each.name == "ping"]
         """Exit codes: 0 with an answer, 1 without."""
         seconds = report.seconds()
-        self.seconds = {phase: seconds[phase] for phase in MEASURED if phase in seconds}
-        ordered = sorted(self.seconds, key=self.seconds.__getitem__)
-        self.slowest: Phase | None = ordered[-1] if ordered else None
+        measured = [phase for phase in MEASURED if phase in seconds]
+        self.slowest: Phase | None = max(measured, key=seconds.__getitem__, default=None)
         self._read_versions(findings.of(Version))
         self._read_ports(findings)
 
