@@ -5,18 +5,24 @@ Once a login has begun, no step connects to the server: a server that counts fai
 see more connections.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 
+from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.diagnosis import steps
-from check_pop3_plus.diagnosis.findings import Problem
-from check_pop3_plus.diagnosis.steps import Surroundings, Work
+from check_pop3_plus.diagnosis.findings import Fact, Problem
+from check_pop3_plus.diagnosis.steps import Surroundings
 from check_pop3_plus.messages.certificates import REJECTIONS
 from check_pop3_plus.model.failures import Kind, Phase
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.settings import Security, Settings, Subject
+from check_pop3_plus.net import transport
 from check_pop3_plus.options.validators import is_numeric
+from check_pop3_plus.support.deadline import Deadline
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Need(Enum):
@@ -29,8 +35,6 @@ class Need(Enum):
 
 
 class Step(Record):
-    """One step of a diagnosis."""
-
     name: str
     """As printed where it is skipped."""
     topic: Subject
@@ -38,7 +42,9 @@ class Step(Record):
     seconds: float
     """Time limit."""
     needs: tuple[Need, ...]
-    work: Callable[[Surroundings], Iterable[Work]]
+    work: "Callable[[Surroundings, Any, Deadline], Iterator[Fact]]"
+    objects: "Callable[[Surroundings], Iterable[Any]]" = lambda around: (around.address,)
+    """What it is done with, one beside the other."""
 
     @property
     def connects(self) -> bool:
@@ -46,38 +52,23 @@ class Step(Record):
         return self.topic in (Subject.TCP, Subject.TLS, Subject.DIALOG)
 
 
-LOOKUPS = Step(
-    "lookup of each address family",
-    Subject.DNS,
-    6.0,  # the system's resolver asks a second time after 5
-    (Need.NAME,),
-    steps.lookups,
-)
-NAME_SERVERS = Step("name servers", Subject.DNS, 2.0, (Need.NAME,), steps.name_servers)
-DIG = Step("dig", Subject.DNS, 4.0, (Need.NAME,), steps.program("dig"))
-CONNECTIONS = Step(
-    "connections to each address",
-    Subject.TCP,
-    4.0,  # a lost SYN is sent again after 1 and 3
-    (Need.SERVER,),
-    steps.connections,
-)
-OTHER_PORTS = Step("other POP3 ports", Subject.TCP, 4.0, (Need.SERVER,), steps.other_ports)
-HANDSHAKE = Step(
-    "TLS on this port", Subject.TLS, 4.0, (Need.SERVER, Need.OPEN_QUESTION), steps.handshake
-)
-VERSIONS = Step("TLS versions", Subject.TLS, 4.0, (Need.SERVER, Need.TLS), steps.tls_versions)
-GREETING = Step("greeting of this port", Subject.DIALOG, 4.0, (Need.SERVER,), steps.greeting)
-PING = Step("ping", Subject.PING, 5.0, (Need.SERVER,), steps.program("ping"))
-TRACE = Step(
-    "mtr or traceroute", Subject.TRACE, 12.0, (Need.SERVER,), steps.program("mtr", "traceroute")
-)
+# The resolver of the system asks a second time after 5 s; a lost SYN is sent again after 1 and 3.
+# fmt: off
+LOOKUPS = Step("lookup of each address family", Subject.DNS, 6.0, (Need.NAME,), steps.look_up, lambda _: steps.FAMILIES)
+NAME_SERVERS = Step("name servers", Subject.DNS, 2.0, (Need.NAME,), steps.query, lambda _: steps.name_servers())
+DIG = Step("dig", Subject.DNS, 4.0, (Need.NAME,), steps.run_program, lambda _: [("dig",)])
+CONNECTIONS = Step("connections to each address", Subject.TCP, 4.0, (Need.SERVER,), steps.connect, lambda around: around.addresses[: transport.ADDRESS_LIMIT])
+OTHER_PORTS = Step("other POP3 ports", Subject.TCP, 4.0, (Need.SERVER,), steps.try_port, lambda around: [around.address.replace(port=port) for port in (110, 995) if port != around.target.port])
+HANDSHAKE = Step("TLS on this port", Subject.TLS, 4.0, (Need.SERVER, Need.OPEN_QUESTION), steps.shake_hands)
+VERSIONS = Step("TLS versions", Subject.TLS, 4.0, (Need.SERVER, Need.TLS), steps.offer, lambda _: steps.VERSIONS)
+GREETING = Step("greeting of this port", Subject.DIALOG, 4.0, (Need.SERVER,), steps.greet)
+PING = Step("ping", Subject.PING, 5.0, (Need.SERVER,), steps.run_program, lambda _: [("ping",)])
+TRACE = Step("mtr or traceroute", Subject.TRACE, 12.0, (Need.SERVER,), steps.run_program, lambda _: [("mtr", "traceroute")])
+# fmt: on
 
 STEPS = (
-    *(LOOKUPS, NAME_SERVERS, DIG),
-    *(CONNECTIONS, OTHER_PORTS),
-    *(HANDSHAKE, VERSIONS),
-    *(GREETING, PING, TRACE),
+    *(LOOKUPS, NAME_SERVERS, DIG, CONNECTIONS, OTHER_PORTS, HANDSHAKE, VERSIONS, GREETING),
+    *(PING, TRACE),
 )
 """In the order of `Subject`."""
 

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from check_pop3_plus.diagnosis import plan
 from check_pop3_plus.diagnosis.findings import Fact, Findings, LocalClock, Problem
 from check_pop3_plus.diagnosis.plan import Step
-from check_pop3_plus.diagnosis.steps import Surroundings, Work
+from check_pop3_plus.diagnosis.steps import Surroundings
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.sanitised_text import Printable, printable
@@ -33,7 +33,7 @@ def run(
     surroundings = Surroundings(prerequisites, report, problem.session)
     diagnosis = _Diagnosis(surroundings, deadline, prerequisites.is_limited)
     if problem.kind in plan.ABOUT_DATES:
-        diagnosis.add(LocalClock(report.now))
+        diagnosis.facts.append(LocalClock(report.now))
     if not deadline.left():
         diagnosis.skip(steps, "no time left")
         return diagnosis.findings(problem)
@@ -56,30 +56,27 @@ class _Diagnosis:
         self._turn = threading.Lock() if is_limited else nullcontext()
         """Held by a step that connects, so that a sweep keeps to its `--jobs-per-address`."""
         self._deadline = deadline
-        self._facts: list[Fact] = []
+        self.facts: list[Fact] = []
         self._skipped: list[Printable] = []
         self._threads: list[threading.Thread] = []
         self._pending: list[Step] = []
 
-    def add(self, fact: Fact) -> None:
-        self._facts.append(fact)
-
     def findings(self, problem: Problem) -> Findings:
-        return Findings(problem, tuple(self._facts), tuple(dict.fromkeys(self._skipped)))
+        return Findings(problem, tuple(self.facts), tuple(dict.fromkeys(self._skipped)))
 
     def start(self, steps: Iterable[Step]) -> None:
-        """Start all pieces of work, each in a thread."""
+        """Start each step with each of its objects, in a thread of its own."""
         for step in steps:
             try:
-                pieces = step.work(self._surroundings)
+                objects = step.objects(self._surroundings)
             except ProbeError as error:
                 self.skip((step,), error.message)
                 continue
-            for work in pieces:
-                self._start(step, work)
+            for each in objects:
+                self._start(step, each)
 
-    def _start(self, step: Step, work: Work) -> None:
-        thread = threading.Thread(target=self._do, args=(step, work), daemon=True)
+    def _start(self, step: Step, each: object) -> None:
+        thread = threading.Thread(target=self._do, args=(step, each), daemon=True)
         self._pending.append(step)
         try:
             thread.start()
@@ -107,13 +104,13 @@ class _Diagnosis:
         """Record that steps are skipped or incomplete."""
         self._skipped += [printable("{}: {}", step.name, reason) for step in steps]
 
-    def _do(self, step: Step, work: Work) -> None:
-        """Do one piece of work; no error in it changes the verdict."""
+    def _do(self, step: Step, each: object) -> None:
+        """Do a step with one object; no error in it changes the verdict."""
         try:
             with self._turn if step.connects else nullcontext():
                 limit = Deadline(self._deadline.at - _GRACE_SECONDS).within(step.seconds)
-                for fact in work(limit):
-                    self.add(fact)
+                for fact in step.work(self._surroundings, each, limit):
+                    self.facts.append(fact)
         except ProbeError as error:
             self.skip((step,), self._surroundings.sanitise(error.message))
         except BaseException as error:  # signals reach only the main thread

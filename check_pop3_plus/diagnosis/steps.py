@@ -1,12 +1,12 @@
 """What each step of a diagnosis does: facts about names, ports and routes.
 
-A step consists of one or more pieces of work, which run side by side. A piece of work yields its
-facts as it finds them and raises ProbeError when it can find none. No step evaluates its facts
-or needs a secret.
+A function takes what a step is done with: an address, a family, a server. It yields its facts as
+it finds them and raises ProbeError when it can find none. No step evaluates its facts or needs a
+secret.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from check_pop3_plus import TYPE_CHECKING
@@ -48,7 +48,7 @@ LINES_LIMIT = 24
 
 RESOLV_CONF = "/etc/resolv.conf"
 
-Work = Callable[[Deadline], Iterator[Fact]]
+FAMILIES = {"IPv4": Family.IPV4, "IPv6": Family.IPV6}
 
 
 class Surroundings:
@@ -80,7 +80,7 @@ class Surroundings:
         return prerequisites.context if is_implicit and is_inside else None
 
     def probe(
-        self, address: Address, limit: Deadline, work: Callable[[Connection], None]
+        self, address: Address, limit: Deadline, work: Callable[[Connection], object]
     ) -> tuple[Session, Failure | None]:
         """Do `work` on a separate connection; return its session, and the failure if it failed."""
         sessions = [Session(address)]
@@ -106,34 +106,25 @@ def _tried(work: "Callable[[], _T]") -> "tuple[_T | None, Failure | None, float]
 # --- names -----------------------------------------------------------------------------------
 
 
-def lookups(around: Surroundings) -> Iterable[Work]:
-    """Resolve the name by the system, each address family by itself."""
-    families = {"IPv4": Family.IPV4, "IPv6": Family.IPV6}
-    return [partial(_look_up, around, name, family) for name, family in families.items()]
-
-
-def _look_up(around: Surroundings, name: str, family: Family, limit: Deadline) -> Iterator[Fact]:
-    target = around.target.replace(family=family)
+def look_up(around: Surroundings, family: str, limit: Deadline) -> Iterator[Fact]:
+    """Resolve the name by the system."""
+    target = around.target.replace(family=FAMILIES[family])
     found, failure, seconds = _tried(lambda: resolve.look_up(target, limit))
-    yield Lookup(name, seconds, found or (), failure)
+    yield Lookup(family, seconds, found or (), failure)
 
 
-def name_servers(around: Surroundings) -> Iterable[Work]:
-    """Query each name server of this machine.
-
-    Raises ProbeError (config) when resolv.conf is unreadable.
-    """
-    servers = dns_query.servers(files.read_file(RESOLV_CONF, "resolver configuration"))
-    return [partial(_query, around, server) for server in servers]
+def name_servers() -> Sequence[str]:
+    """Return the name servers of this machine. Raises ProbeError (config)."""
+    return dns_query.servers(files.read_file(RESOLV_CONF, "resolver configuration"))
 
 
-def _query(around: Surroundings, server: str, limit: Deadline) -> Iterator[Fact]:
+def query(around: Surroundings, server: str, limit: Deadline) -> Iterator[Fact]:
     kind = dns_query.AAAA if around.target.family is Family.IPV6 else dns_query.A
     number = int.from_bytes(os.urandom(2), "big")
-    query = dns_query.query(around.name, kind, number)
+    question = dns_query.query(around.name, kind, number)
 
     def ask() -> dns_query.Answer:
-        answer = dns_query.parse(transport.ask_name_server(server, query, limit), number)
+        answer = dns_query.parse(transport.ask_name_server(server, question, limit), number)
         if answer is None:
             raise ProbeError(Kind.GARBLED, "sent no DNS answer")
         return answer
@@ -146,55 +137,26 @@ def _query(around: Surroundings, server: str, limit: Deadline) -> Iterator[Fact]
 # --- ports -----------------------------------------------------------------------------------
 
 
-def connections(around: Surroundings) -> Iterable[Work]:
-    """Open a TCP connection to each address of the name."""
-    addresses = around.addresses[: transport.ADDRESS_LIMIT]
-    return [partial(_connect, around, address) for address in addresses]
-
-
-def other_ports(around: Surroundings) -> Iterable[Work]:
-    """Try POP3 on the standard ports that the check does not use."""
-    ports = {110, 995} - {around.target.port}
-    return [partial(_try_port, around, around.address.replace(port=port)) for port in sorted(ports)]
-
-
-def greeting(around: Surroundings) -> Iterable[Work]:
-    """Read the greeting and the capabilities of the failed port.
-
-    In plain text, unless the check has completed its handshake before.
-    """
-    return [partial(_greet, around, around.address, context=around.context)]
-
-
-def handshake(around: Surroundings) -> Iterable[Work]:
-    """Try TLS from the first byte on the failed port."""
-    return [partial(_shake_hands, around, around.address)]
-
-
-def tls_versions(around: Surroundings) -> Iterable[Work]:
-    """Offer each TLS version by itself."""
-    return [partial(_offer, around, version) for version in VERSIONS]
-
-
-def _connect(around: Surroundings, address: Address, limit: Deadline) -> Iterator[TcpConnection]:
+def connect(around: Surroundings, address: Address, limit: Deadline) -> Iterator[TcpConnection]:
     source = around.target.source_address
     _, failure, seconds = _tried(lambda: transport.connect(address, source, limit).close())
     yield TcpConnection(address, seconds, failure)
 
 
-def _try_port(around: Surroundings, address: Address, limit: Deadline) -> Iterator[Fact]:
-    for fact in _connect(around, address, limit):
+def try_port(around: Surroundings, address: Address, limit: Deadline) -> Iterator[Fact]:
+    """Try POP3 on a standard port that the check does not use."""
+    for fact in connect(around, address, limit):
         yield fact
         if fact.failure is None:
-            yield from (_shake_hands if address.port == 995 else _greet)(around, address, limit)
+            yield from (shake_hands if address.port == 995 else greet)(around, address, limit)
 
 
-def _greet(
-    around: Surroundings,
-    address: Address,
-    limit: Deadline,
-    context: "ssl.SSLContext | None" = None,
-) -> Iterator[Fact]:
+def greet(around: Surroundings, address: Address, limit: Deadline) -> Iterator[Fact]:
+    """Read greeting and capabilities.
+
+    In plain text, unless the check has completed its handshake with this port before.
+    """
+    context = around.context if address == around.address else None
     greeting, seconds, began = None, 0.0, Clock()
 
     def work(connection: Connection) -> None:
@@ -210,7 +172,7 @@ def _greet(
     yield Greeting(address, greeting, session.capabilities, failure, seconds, bool(context))
 
 
-def _shake_hands(around: Surroundings, address: Address, limit: Deadline) -> Iterator[Fact]:
+def shake_hands(around: Surroundings, address: Address, limit: Deadline) -> Iterator[Fact]:
     """Accept any version, cipher and certificate. No POP3 byte follows."""
     session, failure = around.probe(
         address, limit, lambda connection: connection.start_tls(tls.legacy_context())
@@ -222,25 +184,22 @@ def _shake_hands(around: Surroundings, address: Address, limit: Deadline) -> Ite
     yield Handshake(address, version, chain, failure)
 
 
-def _offer(around: Surroundings, version: str, limit: Deadline) -> Iterator[Fact]:
+def offer(around: Surroundings, version: str, limit: Deadline) -> Iterator[Fact]:
+    """Offer a single TLS version."""
     if version in client_hello.LEGACY_VERSIONS and not tls.can_offer(version):
         yield Version(version)
         return
-    offer = partial(side_probes.agreed_on, version=version)
+    agree = partial(side_probes.agreed_on, version=version)
     where = (around.address, around.prerequisites, limit)
-    cipher, failure, _ = _tried(lambda: side_probes.on_separate_connection(*where, offer))
+    cipher, failure, _ = _tried(lambda: side_probes.on_separate_connection(*where, agree))
     yield Version(version, cipher, failure)
 
 
 # --- programs --------------------------------------------------------------------------------
 
 
-def program(*names: str) -> Callable[[Surroundings], Iterable[Work]]:
-    """Return a step that runs the first of these tools that is installed."""
-    return lambda around: [partial(_run_program, around, names)]
-
-
-def _run_program(around: Surroundings, names: tuple[str, ...], limit: Deadline) -> Iterator[Fact]:
+def run_program(around: Surroundings, names: tuple[str, ...], limit: Deadline) -> Iterator[Fact]:
+    """Run the first of these tools that is installed."""
     name, path = next(((name, path) for name in names if (path := tools.find(name))), ("", ""))
     if not path:
         raise config_error("not installed")

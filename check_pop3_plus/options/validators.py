@@ -33,6 +33,8 @@ def no_password(username: str) -> ProbeError:
     return UsageError(message).at(username)
 
 
+_EMPTY = "empty (an unset variable or macro?)"
+
 _MACRO = r"\$\w[\w.:]*\$"
 """A macro of Icinga or Nagios that nobody has replaced."""
 
@@ -68,13 +70,6 @@ def check_choice(value: str, option: str, choices: Sequence[str]) -> None:
         raise invalid(option, value, "must be one of {}{}", known, near)
 
 
-def not_empty(value: str, option: str) -> str:
-    """Return a text that is not empty: every greeting would contain that."""
-    if not value:
-        raise UsageError("invalid {}: empty (an unset variable or macro?)", option)
-    return value
-
-
 # --- texts and numbers -----------------------------------------------------------------------
 
 
@@ -90,7 +85,7 @@ def _is_decimal(text: str) -> bool:
 
 
 def _text(
-    is_valid: Callable[[str], bool], reason: str, may_be_macro: bool = True
+    is_valid: Callable[[str], object], reason: str = _EMPTY, may_be_macro: bool = True
 ) -> Callable[[str, str], str]:
     """Return a validator for texts; one that is not valid is not shown."""
 
@@ -137,17 +132,16 @@ def _decimal(most: float, reason: str, unit: str = "") -> Callable[[str, str], f
     return check
 
 
-filled = _text(lambda text: text.strip() != "", "empty")
+not_empty = _text(bool)
+filled = _text(str.strip, "empty")
 visible = _text(
-    lambda text: text.isascii() and text.isprintable() and text != "",
+    lambda text: text and text.isascii() and text.isprintable(),
     "must be visible ASCII and not empty",
 )
 """A client's identifier or a scope (RFC 6749 appendix A)."""
-path = _text(
-    lambda text: text != "" and "\0" not in text, "empty, or not a path", may_be_macro=False
-)
+path = _text(lambda text: text and "\0" not in text, "empty, or not a path", may_be_macro=False)
 username = _text(
-    lambda text: text != "" and not any(char < " " or char == "\x7f" for char in text),
+    lambda text: text and not any(char < " " or char == "\x7f" for char in text),
     "empty, or with control characters",  # they would end a command
     may_be_macro=False,
 )
@@ -202,7 +196,7 @@ def host(value: str, option: str) -> str:
         value = _ascii_form(value, option)
     name = value.removesuffix(".")
     if not name:
-        raise UsageError("invalid {}: empty (an unset variable or macro?)", option)
+        raise UsageError("invalid {}: " + _EMPTY, option)
     if len(name) > 253:
         raise UsageError("invalid {}: longer than 253 characters", option)
     # To the C library a name of numbers is a short form of an address: `127.1`, `0`, `0x7f.1`.

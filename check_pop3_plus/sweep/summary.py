@@ -59,12 +59,7 @@ class Tally:
         if (is_own and verdict.state is not State.OK) or self.wanted.verbosity:
             # Without the large parts, which are not shown.
             verdict = verdict.replace(
-                figures=(),
-                lines=(),
-                addresses=(),
-                certificate=None,
-                intermediate=None,
-                attempts=(),
+                figures=(), lines=(), addresses=(), certificate=None, intermediate=None, attempts=()
             )
             self._shown.append(outcome.replace(verdict=verdict))
 
@@ -105,10 +100,10 @@ class Tally:
             (each.replace(verdict=each.verdict.masked(mask)) for each in self._shown),
             key=lambda each: (-SEVERITY.index(each.verdict.state), self._position(each.service)),
         )
-        counted = [f"{number} {each.name}" for each, number in self.counts.items() if number]
-        counted += [f"{len(missing)} not done"] if missing else []
-        counted += [f"{len(self.refused)} not submitted"] if self.refused else []
-        total = f"{count(len(self.services), 'service')} in {seconds:.1f} s: {', '.join(counted)}"
+        counts = {state.name: number for state, number in self.counts.items()}
+        counts |= {"not done": len(missing), "not submitted": len(self.refused)}
+        counted = ", ".join(f"{number} {what}" for what, number in counts.items() if number)
+        total = f"{count(len(self.services), 'service')} in {seconds:.1f} s: {counted}"
         total += "; all submitted" if self.wanted.submit_target and not self.refused else ""
         begin = "stopped from outside; " if is_stopped else ""
         choices = [
@@ -120,7 +115,7 @@ class Tally:
         return Verdict(
             self._state(bool(missing), is_stopped),
             status,
-            self._figures(seconds, len(missing)),
+            self._figures(seconds, counts),
             self._long_output(shown, status),
             is_verbose=True,
         )
@@ -165,14 +160,13 @@ class Tally:
 
         Where there is no space for all of them, the hints and places are left out.
         """
-        for is_brief in (False, True):
-            said: set[str] = set()
-            lines = tuple(self._line(each, head, said, is_brief) for each in shown)
-            if sum(map(len, lines)) + len(lines) < VERBOSE_OUTPUT_LIMIT - 1024:  # for line 1
-                break
-        return lines
+        said: set[str] = set()
+        lines = tuple(self._line(each, head, said) for each in shown)
+        if sum(map(len, lines)) + len(lines) < VERBOSE_OUTPUT_LIMIT - 1024:  # for line 1
+            return lines
+        return tuple(self._line(each, head, said, is_brief=True) for each in shown)
 
-    def _line(self, outcome: Outcome, head: str, said: set[str], is_brief: bool) -> str:
+    def _line(self, outcome: Outcome, head: str, said: set[str], is_brief: bool = False) -> str:
         """Return the line of a service, without the status if line 1 has it.
 
         Its server is named unless the name of the service begins with it.
@@ -191,18 +185,15 @@ class Tally:
         name = f"{named(service)} ({place})" if place else named(service)
         return f"{verdict.state.name.lower()}: {name}: {joined('; ', parts)}"
 
-    def _figures(self, seconds: float, missing: int) -> tuple[Figure, ...]:
+    def _figures(self, seconds: float, counts: dict[str, int]) -> tuple[Figure, ...]:
         """Return the time, the number of services, and the other counts that are not 0."""
-        counts = {state.name.lower(): number for state, number in self.counts.items()}
-        counts |= {"not_done": missing, "not_submitted": len(self.refused)}
         total = len(self.services)
+        found = {"services": total} | {what: number for what, number in counts.items() if number}
         return (
             Figure("time", seconds, "s", min=0, max=self.wanted.run_timeout),
-            Figure("services", total, min=0, max=total),
             *(
-                Figure(label, number, min=0, max=total)
-                for label, number in counts.items()
-                if number
+                Figure(what.lower().replace(" ", "_"), number, min=0, max=total)
+                for what, number in found.items()
             ),
         )
 

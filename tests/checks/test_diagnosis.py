@@ -611,7 +611,7 @@ def test_step_with_a_bug_is_skipped_by_name(monkeypatch: pytest.MonkeyPatch) -> 
     def broken(*_: object) -> None:
         raise TypeError("secret")
 
-    monkeypatch.setattr(steps, "_connect", broken)
+    monkeypatch.setattr(steps, "TcpConnection", broken)
     done = diagnosed("--diagnose=tcp")
 
     assert done.code == 2
