@@ -18,7 +18,7 @@ from check_pop3_plus.diagnosis.findings import (
     Version,
 )
 from check_pop3_plus.messages.formats import listed
-from check_pop3_plus.model.failures import MEASURED, Kind, Phase
+from check_pop3_plus.model.failures import Kind, Phase
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.sanitised_text import sanitise
@@ -60,8 +60,7 @@ class Evidence:
         self.name_servers = findings.of(NameServer)
         self.ping = [each.code for each in findings.of(ToolOutput) if each.name == "ping"]
         """Exit codes: 0 with an answer, 1 without."""
-        seconds = report.seconds()
-        self.seconds = {phase: seconds[phase] for phase in MEASURED if phase in seconds}
+        self.seconds = report.seconds()
         ordered = sorted(self.seconds, key=self.seconds.__getitem__)
         self.slowest: Phase | None = ordered[-1] if ordered else None
         self._read_versions(findings.of(Version))
