@@ -104,15 +104,12 @@ class Fields(Record):
         return int.from_bytes(first(found.content).content[1:2], "big") if found else None
 
     @property
-    def is_ca(self) -> bool:
-        constraints = self.inside(BASIC_CONSTRAINTS)
-        return any(each.tag == BOOLEAN and any(each.content) for each in constraints)
-
-    @property
-    def depth(self) -> int | None:
-        """The longest path of CAs below it; None without a limit."""
-        limits = [each.content for each in self.inside(BASIC_CONSTRAINTS) if each.tag == INTEGER]
-        return int.from_bytes(limits[0], "big") if limits else None
+    def constraints(self) -> tuple[bool, int | None]:
+        """Whether it is a CA, and the longest path of CAs below it; None without a limit."""
+        found = self.inside(BASIC_CONSTRAINTS)
+        limits = [each.content for each in found if each.tag == INTEGER]
+        is_ca = any(each.tag == BOOLEAN and any(each.content) for each in found)
+        return is_ca, int.from_bytes(limits[0], "big") if limits else None
 
     @property
     def authority_key(self) -> bytes | None:

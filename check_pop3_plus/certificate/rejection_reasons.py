@@ -112,7 +112,7 @@ def _reason(code: int, path: Sequence[Link]) -> tuple[str, Printable | None] | N
     match code:
         case 25:
             for below, each in enumerate(issuers):
-                depth = each.fields.depth if each.fields else None
+                depth = each.fields.constraints[1] if each.fields else None
                 if depth is not None and depth < below:
                     most = f"no more than {depth} CA" if depth else "no CA"
                     return f"issuer {{}} allows {most} below it (path length)", each.facts.subject
@@ -160,7 +160,7 @@ def _is_for_servers(link: Link) -> bool:
 
 
 def _is_ca(link: Link) -> bool:
-    return link.fields is not None and link.fields.is_ca
+    return link.fields is not None and link.fields.constraints[0]
 
 
 def _usage(link: Link) -> int:

@@ -6,10 +6,9 @@ OpenSSL 3.0 to 3.5, not all of RFC 5280: a verified chain has defects here exact
 rejects it. They need no library that has to understand the rest of the certificate.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from itertools import islice
 
 from check_pop3_plus.certificate.der import (
     ALTERNATIVE_NAMES,
@@ -22,160 +21,103 @@ from check_pop3_plus.certificate.der import (
     first,
     values,
 )
-from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import Printable, printable
 
 # The first byte of a key usage, and of Netscape's certificate type.
 _SIGNS_CERTIFICATES, _SIGNS_REVOCATIONS, _ANY_AUTHORITY = 0x04, 0x02, 0x07
 
 
-class _Certificate(Record):
-    """The facts that the rules use."""
-
-    fields: Fields
-    is_version_3: bool
-    """Or later."""
-    is_ca: bool
-    has_depth: bool
-    usage: int | None
-    """The first byte of the key usage; None without one."""
-
-    def has(self, extension: bytes) -> bool:
-        return extension in self.fields.extensions
-
-    def is_critical(self, extension: bytes) -> bool:
-        return self.has(extension) and self.fields.extensions[extension].critical
-
-    def may(self, usage: int) -> bool:
-        return self.usage is not None and bool(self.usage & usage)
-
-    def is_issuing(self) -> bool:
-        if self.has(KEY_USAGE):
-            return self.may(_SIGNS_CERTIFICATES)
-        is_root = self.fields.version == 0 and self.fields.subject == self.fields.issuer
-        netscape = self.fields.bits(NETSCAPE_TYPE) or 0
-        return is_root or bool(netscape & _ANY_AUTHORITY)
-
-    def has_empty_names(self) -> bool:
-        names = self.fields.extensions.get(ALTERNATIVE_NAMES)
-        return names is not None and not first(names.content).content
-
-    def needs_subject(self) -> bool:
-        return not self.has(ALTERNATIVE_NAMES) or self.is_ca or self.may(_SIGNS_REVOCATIONS)
-
-
-# Each group: conditions with the defect that each means. Only the first of a group is reported.
-_Group = tuple[tuple[Callable[[_Certificate], bool], str], ...]
-
-# RFC 5280 sections 4.2.1.3 and 4.2.1.9.
-_RULES_ALONE: tuple[_Group, ...] = (
-    (
-        (
-            lambda c: not c.has(BASIC_CONSTRAINTS) and c.is_issuing(),
-            "may sign certificates but has no basic constraints",
-        ),
-    ),
-)
-_RULES: tuple[_Group, ...] = (
-    *_RULES_ALONE,
-    (  # sections 4.2.1.1 and 4.2.1.2
-        (lambda c: c.is_critical(AUTHORITY_KEY), "has a critical authority key identifier"),
-        (lambda c: c.is_critical(SUBJECT_KEY), "has a critical subject key identifier"),
-    ),
-    (  # section 4.2.1.2
-        (
-            lambda c: c.is_ca and c.is_version_3 and not c.has(SUBJECT_KEY),
-            "has no subject key identifier",
-        ),
-    ),
-    (  # section 4.2.1.9
-        (lambda c: c.has_depth and not c.is_ca, "has a path length but is no CA"),
-        (
-            lambda c: c.has_depth and c.has(KEY_USAGE) and not c.may(_SIGNS_CERTIFICATES),
-            "has a path length but may not sign certificates",
-        ),
-        (
-            lambda c: c.is_ca and not c.is_critical(BASIC_CONSTRAINTS),
-            "has basic constraints that are not critical",
-        ),
-    ),
-    (  # section 4.2.1.3
-        (lambda c: c.is_ca and not c.has(KEY_USAGE), "has no key usage"),
-        (
-            lambda c: not c.is_ca and c.may(_SIGNS_CERTIFICATES),
-            "may sign certificates but is no CA",
-        ),
-    ),
-    (  # sections 4.1.2.4, 4.1.2.6 and 4.2.1.6
-        (lambda c: _is_empty(c.fields.issuer), "has an issuer without a name"),
-        (_Certificate.has_empty_names, "has an empty subject alternative name"),
-        (lambda c: _is_empty(c.fields.subject) and c.needs_subject(), "has no name"),
-        (
-            lambda c: _is_empty(c.fields.subject) and not c.is_critical(ALTERNATIVE_NAMES),
-            "has no subject, and alternative names that are not critical",
-        ),
-    ),
-    (  # section 4.1.1.2
-        (
-            lambda c: c.fields.algorithm != c.fields.outer_algorithm,
-            "names two signature algorithms",
-        ),
-    ),
-    (  # section 4.1.2.1
-        (
-            lambda c: c.fields.has_extensions and not c.is_version_3,
-            "has extensions but is not of version 3",
-        ),
-    ),
-)
-# Section 4.2.1.1.
-_RULES_BELOW: tuple[_Group, ...] = (
-    (
-        (
-            lambda c: c.is_version_3 and c.fields.authority_key is None,
-            "has no authority key identifier",
-        ),
-    ),
-    *_RULES,
-)
-
-
 def defects(path: Sequence[Fields | None]) -> tuple[Printable, ...]:
     """Return what strict mode rejects in a verified chain, the server certificate first.
 
-    For a certificate that is its own trust anchor hardly any rule applies, as in OpenSSL. Those
-    that could not be read (None) are skipped.
+    Certificates that could not be read (None) are skipped.
     """
     found = []
     for position, fields in enumerate(path):
         whose = "certificate" if position == 0 else f"issuer {position}"
-        # The anchor has no issuer in the chain, so that it needs no authority key.
         is_anchor = position == len(path) - 1
-        rules = _RULES_ALONE if len(path) == 1 else _RULES if is_anchor else _RULES_BELOW
-        found += [f"{whose} {defect}" for defect in _broken(fields, rules)] if fields else []
-    return tuple(map(printable, found))
+        of_one = _broken(fields, is_anchor, len(path) == 1) if fields else ()
+        found += [printable(f"{whose} {defect}") for defect in of_one]
+    return tuple(found)
 
 
 # In a sweep most servers have one of a few issuers.
 @lru_cache(maxsize=256)
-def _broken(fields: Fields, rules: tuple[_Group, ...]) -> tuple[str, ...]:
+def _broken(fields: Fields, is_anchor: bool, is_alone: bool) -> tuple[str, ...]:
     found: list[str] = []
-    with suppress(ValueError):  # not DER, so OpenSSL does not verify it either
-        certificate = _examine(fields)
-        for group in rules:
-            broken = (text for is_broken, text in group if is_broken(certificate))
-            found += islice(broken, 1)
+    # What is not DER OpenSSL does not verify either; the defects found before count.
+    with suppress(ValueError):
+        for defect in _violations(fields, is_anchor, is_alone):
+            found.append(defect)
     return tuple(found)
 
 
-def _examine(fields: Fields) -> _Certificate:
-    return _Certificate(
-        fields,
-        is_version_3=2 <= fields.version < 1 << 63,  # OpenSSL ignores larger numbers
-        is_ca=fields.is_ca,
-        has_depth=fields.depth is not None,
-        usage=fields.bits(KEY_USAGE),
-    )
+def _violations(fields: Fields, is_anchor: bool, is_alone: bool) -> Iterator[str]:
+    """Yield the defects of a certificate, as OpenSSL the first of alternatives.
+
+    For one that is its own trust anchor hardly any rule applies. Raises ValueError for an extension
+    that is not DER.
+    """
+    extensions = fields.extensions
+    critical = {number for number, each in extensions.items() if each.critical}
+    is_ca, depth = fields.constraints
+    usage = fields.bits(KEY_USAGE)
+    may_sign = usage is not None and bool(usage & _SIGNS_CERTIFICATES)
+    is_version_3 = 2 <= fields.version < 1 << 63  # or later; OpenSSL ignores larger numbers
+    # Section 4.2.1.1. The anchor has no issuer in the chain, so that it needs no authority key.
+    if not is_anchor and is_version_3 and fields.authority_key is None:
+        yield "has no authority key identifier"
+    # Sections 4.2.1.3 and 4.2.1.9.
+    if BASIC_CONSTRAINTS not in extensions and (
+        may_sign if usage is not None else _is_issuing_without_usage(fields)
+    ):
+        yield "may sign certificates but has no basic constraints"
+    if is_alone:
+        return
+    # Sections 4.2.1.1 and 4.2.1.2.
+    if AUTHORITY_KEY in critical:
+        yield "has a critical authority key identifier"
+    elif SUBJECT_KEY in critical:
+        yield "has a critical subject key identifier"
+    if is_ca and is_version_3 and SUBJECT_KEY not in extensions:
+        yield "has no subject key identifier"
+    # Section 4.2.1.9.
+    if depth is not None and not is_ca:
+        yield "has a path length but is no CA"
+    elif depth is not None and usage is not None and not may_sign:
+        yield "has a path length but may not sign certificates"
+    elif is_ca and BASIC_CONSTRAINTS not in critical:
+        yield "has basic constraints that are not critical"
+    # Section 4.2.1.3.
+    if is_ca and usage is None:
+        yield "has no key usage"
+    elif may_sign and not is_ca:
+        yield "may sign certificates but is no CA"
+    yield from _of_names(fields, is_ca or bool((usage or 0) & _SIGNS_REVOCATIONS))
+    if fields.algorithm != fields.outer_algorithm:  # section 4.1.1.2
+        yield "names two signature algorithms"
+    if fields.has_extensions and not is_version_3:  # section 4.1.2.1
+        yield "has extensions but is not of version 3"
+
+
+def _is_issuing_without_usage(fields: Fields) -> bool:
+    netscape = fields.bits(NETSCAPE_TYPE) or 0
+    is_root = fields.version == 0 and fields.subject == fields.issuer
+    return is_root or bool(netscape & _ANY_AUTHORITY)
+
+
+def _of_names(fields: Fields, is_issuer: bool) -> Iterator[str]:
+    """Yield what is wrong with the names (sections 4.1.2.4, 4.1.2.6 and 4.2.1.6)."""
+    names = fields.extensions.get(ALTERNATIVE_NAMES)
+    if _is_empty(fields.issuer):
+        yield "has an issuer without a name"
+    elif names is not None and not first(names.content).content:
+        yield "has an empty subject alternative name"
+    elif _is_empty(fields.subject):
+        if names is None or is_issuer:
+            yield "has no name"
+        elif not names.critical:
+            yield "has no subject, and alternative names that are not critical"
 
 
 def _is_empty(name: bytes) -> bool:

@@ -7,7 +7,6 @@ import nagiosplugin
 from nagiosplugin import Metric
 
 from check_pop3_plus.check.certificate_contexts import ASSERTIONS
-from check_pop3_plus.model.failures import MEASURED
 from check_pop3_plus.model.report import Chain, DeliveryFacts, Observation, Report, Session
 from check_pop3_plus.model.settings import Settings
 from check_pop3_plus.probe import addresses
@@ -51,10 +50,8 @@ def _metrics(report: Report, settings: Settings) -> Iterator[Metric]:
         yield Metric("addresses", sum(each.failure is None for each in report.sessions))
     if report.elapsed is not None:
         yield Metric("time", report.elapsed, "s", min=0, max=settings.limits.timeout)
-    seconds = report.seconds()
-    for phase in MEASURED:
-        if phase in seconds:
-            yield Metric(f"time_{phase.value}", seconds[phase], "s", min=0)
+    for phase, taken in report.seconds().items():
+        yield Metric(f"time_{phase.value}", taken, "s", min=0)
     yield from _days_left(report)
     for session in report.evaluated:
         yield from _of_session(session, settings, has_failed=bool(report.failure))

@@ -18,7 +18,7 @@ from check_pop3_plus.diagnosis.findings import (
     Version,
 )
 from check_pop3_plus.messages.formats import listed
-from check_pop3_plus.model.failures import MEASURED, Kind, Phase
+from check_pop3_plus.model.failures import Kind, Phase
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.sanitised_text import sanitise
@@ -61,8 +61,7 @@ class Evidence:
         self.ping = [each.code for each in findings.of(ToolOutput) if each.name == "ping"]
         """Exit codes: 0 with an answer, 1 without."""
         seconds = report.seconds()
-        measured = [phase for phase in MEASURED if phase in seconds]
-        self.slowest: Phase | None = max(measured, key=seconds.__getitem__, default=None)
+        self.slowest: Phase | None = max(seconds, key=seconds.__getitem__, default=None)
         self._read_versions(findings.of(Version))
         self._read_ports(findings)
 

@@ -80,7 +80,7 @@ class Surroundings:
         return prerequisites.context if is_implicit and is_inside else None
 
     def probe(
-        self, address: Address, limit: Deadline, work: Callable[[Connection], None]
+        self, address: Address, limit: Deadline, work: Callable[[Connection], object]
     ) -> tuple[Session, Failure | None]:
         """Do `work` on a separate connection; return its session, and the failure if it failed."""
         sessions = [Session(address)]

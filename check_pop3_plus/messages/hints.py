@@ -235,9 +235,9 @@ def hint(
     found = _table()[1]
     spent = ""
     if kind is Kind.SLOW:
-        no_part = (Phase.SMTP, Phase.QUIT)  # of `time`
         seconds = report.seconds()
-        counted = [phase] if phase else [each for each in seconds if each not in no_part]
+        # That of SMTP is not part of `time`.
+        counted = [phase] if phase else [each for each in seconds if each is not Phase.SMTP]
         whole = sum(seconds.get(each, 0.0) for each in counted)
         if whole < _FAST_SECONDS:
             return "so short a time depends on the load of this machine: choose another limit"

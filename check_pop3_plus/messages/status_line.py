@@ -39,18 +39,6 @@ _DURING = {
 _IN_ANY_PHASE = (Kind.CLOSED, Kind.GARBLED, Kind.OVERSIZED)
 """Kinds whose reason does not imply the phase."""
 
-_ABOUT_LOGIN = (
-    Kind.CREDENTIALS,
-    Kind.IN_USE,
-    Kind.LOGIN_DELAY,
-    Kind.TEMPORARY,
-    Kind.PERMANENT,
-    Kind.LOCKED_OUT,
-    Kind.LOGIN_REFUSED,
-    Kind.BACKEND,
-)
-"""Replies to a login. Their message is a sentence; that of other failures is a predicate."""
-
 
 class StatusLine:
     """Sentences about one report."""
@@ -136,9 +124,7 @@ class StatusLine:
                 return failure.message + late
             case Kind.UNREACHABLE:
                 return f"host unreachable: {failure.message}"
-        if failure.phase is Phase.SMTP:
-            return failure.message
-        if failure.phase is Phase.LOGIN and failure.kind in _ABOUT_LOGIN:
+        if failure.is_sentence or failure.phase is Phase.SMTP:
             return failure.message
         if session and session.chain.leaf and failure.kind in certificates.REJECTIONS:
             name, now = self._settings.tls.name, self._report.now

@@ -141,6 +141,8 @@ class Failure(Record):
     """Whether this machine lacked descriptors, threads or memory; see `is_shortage`."""
     origin: Origin | None = None
     """Where the value stands that a message about our side is about."""
+    is_sentence: bool = False
+    """Whether `message` is a sentence though it is about the server: of a refused login."""
 
 
 _SHORTAGE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS)
@@ -200,6 +202,7 @@ class ProbeError(Exception):
     """
 
     is_late = False
+    is_sentence = False
     reason: Printable | None = None
     verify_code: int | None = None
     origin: Origin | None = None
@@ -252,6 +255,7 @@ class ProbeError(Exception):
             self.cure,
             is_shortage(self),
             self.origin,
+            self.is_sentence,
         )
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 
 from check_pop3_plus import TYPE_CHECKING
-from check_pop3_plus.model.failures import Failure, Kind, Phase, ProbeError
+from check_pop3_plus.model.failures import MEASURED, Failure, Kind, Phase, ProbeError
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.sanitised_text import Printable, printable
 
@@ -25,14 +25,6 @@ class Lap(Record):
     phase: Phase
     seconds: float
     ok: bool
-
-
-def seconds_by_phase(laps: Iterable[Lap]) -> dict[Phase, float]:
-    """Return the seconds of each phase reached; repeated phases are added up."""
-    seconds: dict[Phase, float] = {}
-    for lap in laps:
-        seconds[lap.phase] = seconds.get(lap.phase, 0.0) + lap.seconds
-    return seconds
 
 
 _OF_COMMANDS = (Phase.CAPA, Phase.STLS, Phase.LOGIN, Phase.STAT, Phase.TOP)
@@ -389,14 +381,20 @@ class Report(Record):
         )
 
     def seconds(self) -> dict[Phase, float]:
-        """Return the seconds of each phase reached; of several addresses the slowest."""
+        """Return the seconds of each measured phase that was reached, in order.
+
+        Those of a repeated phase are added up; of several addresses the slowest counts.
+        """
         seconds = {Phase.RESOLVE: self.resolve.seconds} if self.resolve else {}
         if self.failed_before:
             began = [each.began for each in (*self.failed_before, *self.evaluated) if each.began]
             seconds[Phase.FAILED] = max(began) - min(began)
         for session in self.evaluated:
-            for phase, taken in seconds_by_phase(session.timeline.laps).items():
+            spent: dict[Phase, float] = {}
+            for lap in session.timeline.laps:
+                spent[lap.phase] = spent.get(lap.phase, 0.0) + lap.seconds
+            for phase, taken in spent.items():
                 seconds[phase] = max(taken, seconds.get(phase, 0.0))
         if self.delivery and self.delivery.smtp:
             seconds[Phase.SMTP] = self.delivery.smtp.seconds
-        return seconds
+        return {phase: seconds[phase] for phase in MEASURED if phase in seconds}

@@ -44,10 +44,13 @@ def with_origin(error: UsageError, given: Given) -> ProbeError:
 
 
 def read_section(section: Iterable[tuple[str, str]]) -> Given:
-    """Return the options of an INI section. Raises UsageError and HelpRequested."""
+    """Return the options of an INI section; a flag that is switched off has no values.
+
+    Raises UsageError and HelpRequested.
+    """
     reader = _Reader(Given())
     reader.read_lines(section)
-    return reader.result()
+    return Given({**reader.off, **reader.result()})
 
 
 def _read_command_line(argv: Sequence[str], given: Given) -> Given:
@@ -92,6 +95,7 @@ class _Reader:
 
     def __init__(self, given: Given) -> None:
         self._given = given
+        self.off: dict[str, list[str]] = {}
         self._line: str | None = None
         """The value in the current line of an INI file."""
         self._unknown: tuple[str, str, str | None] | None = None
@@ -166,7 +170,9 @@ class _Reader:
         # The shell syntax of a command has quotes of its own.
         if entry and entry.value != "CMD" and re.fullmatch("\"[^\"]*\"|'[^']*'", value):
             raise UsageError("invalid {}: an INI file needs no quotes around a value", flag)
-        if is_flag and value.lower() in _NO:
+        if entry and is_flag and value.lower() in _NO:
+            self._given.pop(entry.name, None)
+            self.off[entry.name] = []
             return
         if entry:
             is_set = is_flag and value.lower() in _YES

@@ -258,9 +258,14 @@ class Given(dict[str, list[str]]):
 
 
 def merge(*layers: Mapping[str, Sequence[str]]) -> Given:
-    """Return the options of all layers: a later one overrides single values and adds to lists."""
+    """Return the options of all layers: a later one overrides single values and adds to lists.
+
+    An option without values is one that a layer switches off.
+    """
     merged = Given()
     for layer in layers:
         for option, values in layer.items():
             merged.setdefault(option, []).extend(values)
+            if not values:
+                del merged[option]
     return merged

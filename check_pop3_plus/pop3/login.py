@@ -9,7 +9,7 @@ import re
 from collections.abc import Generator
 
 from check_pop3_plus.model.failures import Kind, ProbeError
-from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable
+from check_pop3_plus.model.sanitised_text import Sanitiser, printable
 from check_pop3_plus.model.settings import POP3_METHODS, TOKEN_METHODS, Login, Secret, Target
 from check_pop3_plus.pop3.auth import authenticate
 from check_pop3_plus.pop3.grammar import Capabilities, Command, Reply, command
@@ -122,22 +122,30 @@ def sasl_mechanisms(capabilities: Capabilities) -> tuple[str, ...]:
     return tuple(name for name in offered if re.fullmatch(r"[A-Z0-9_-]{1,20}", name))
 
 
-def refusal_message(
+_REFUSALS = {
+    Kind.CLEARTEXT_REFUSED: "demands TLS before a login",
+    Kind.CLIENT_CERTIFICATE: "demands a client certificate",
+    Kind.NO_MECHANISM: "does not know this login method",
+    Kind.LOCKED_OUT: "user {0} is locked out",
+    Kind.BACKEND: "server trouble during the login of {0}",
+    Kind.LOGIN_REFUSED: "login of {0} refused",
+    Kind.IN_USE: "mailbox of {0} is in use",
+    Kind.LOGIN_DELAY: "user {0} logs in too often",
+    Kind.TEMPORARY: "login of {0} failed for now",
+    Kind.PERMANENT: "login of {0} failed",
+    Kind.CREDENTIALS: "login of {0} rejected",
+}
+"""Predicates about the server, and sentences about the user."""
+
+
+def refused(
     reply: Reply, username: str, kind: Kind, is_encrypted: bool, quoted: Sanitiser
-) -> Printable:
-    """Return the refusal as a predicate about the server."""
-    template = {
-        Kind.CLEARTEXT_REFUSED: DEMANDS_TLS_ITSELF
-        if is_encrypted
-        else "demands TLS before a login",
-        Kind.CLIENT_CERTIFICATE: "demands a client certificate",
-        Kind.NO_MECHANISM: "does not know this login method",
-        Kind.LOCKED_OUT: "user {0} is locked out",
-        Kind.BACKEND: "server trouble during the login of {0}",
-        Kind.LOGIN_REFUSED: "login of {0} refused",
-        Kind.IN_USE: "mailbox of {0} is in use",
-        Kind.LOGIN_DELAY: "user {0} logs in too often",
-        Kind.TEMPORARY: "login of {0} failed for now",
-        Kind.PERMANENT: "login of {0} failed",
-    }.get(kind, "login of {0} rejected")
-    return printable(template + ": {1}", username, quoted(reply.text) or "(no reason given)")
+) -> ProbeError:
+    """Return the error for a refused login."""
+    about_proxy = kind is Kind.CLEARTEXT_REFUSED and is_encrypted
+    template = DEMANDS_TLS_ITSELF if about_proxy else _REFUSALS[kind]
+    error = ProbeError(
+        kind, template + ": {1}", username, quoted(reply.text) or printable("(no reason given)")
+    )
+    error.is_sentence = "{0}" in template
+    return error

@@ -15,7 +15,7 @@ from check_pop3_plus.model.failures import (
     ProbeError,
 )
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.report import Note, Session
+from check_pop3_plus.model.report import Note, Session, TlsFacts
 from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable, sanitise
 from check_pop3_plus.model.settings import Security, Settings
 from check_pop3_plus.net.tls_errors import CertificateRejected
@@ -215,8 +215,8 @@ class Connection:
         """Return the first line that was not read yet, complete or not."""
         return self._lines.pending.partition(b"\n")[0].removesuffix(b"\r")
 
-    def start_tls(self, context: "ssl.SSLContext") -> None:
-        """Do the TLS handshake and drop what was received before it.
+    def start_tls(self, context: "ssl.SSLContext") -> TlsFacts:
+        """Do the TLS handshake, drop what was received before it, and return its facts.
 
         No QUIT is sent until the server has answered inside TLS, even if the handshake fails.
         Raises what `Stream.start_tls` raises.
@@ -236,6 +236,7 @@ class Connection:
         self.doubt = None
         session.ended = Clock()
         self._record("TLS: {} {}", session.tls.version, session.tls.cipher)
+        return session.tls
 
     def quote(self, line: bytes) -> Printable:
         """Return a line for a message, with a placeholder for an empty one."""

@@ -171,10 +171,7 @@ def log_in(
                 command.before_secret or refusals.promises_right_password(reply)
             )
             kind = _refusal_kind(connection, known, reply, command)
-            message = login.refusal_message(
-                reply, wanted.username, kind, encrypted, connection.sanitise
-            )
-            raise ProbeError(kind, "{}", message)
+            raise login.refused(reply, wanted.username, kind, encrypted, connection.sanitise)
     connection.doubt = None
     connection.session.logged_in_as = sanitise(wanted.username)
     return True

@@ -18,7 +18,7 @@ from check_pop3_plus.model.failures import (
     ProbeError,
     is_shortage,
 )
-from check_pop3_plus.model.report import Address, Note, Session
+from check_pop3_plus.model.report import Address, Note, Session, TlsFacts
 from check_pop3_plus.model.sanitised_text import Printable, printable
 from check_pop3_plus.model.settings import Security
 from check_pop3_plus.net import client_hello, tls, tls_errors, transport
@@ -118,10 +118,8 @@ def legacy_parameters(connection: Connection, modern: "ssl.SSLContext") -> Probe
 
     Raises ProbeError when the handshake fails.
     """
-    _prepare_handshake(connection)
-    connection.start_tls(tls.legacy_context())
-    agreed = connection.session.tls
-    if agreed is None or agreed.version is None:
+    agreed = _shake_hands(connection, tls.legacy_context())
+    if agreed.version is None:
         return None
     shown = printable("{} with {}", agreed.version, agreed.cipher)
     if agreed.version.removeprefix("TLSv") < connection.settings.tls.minimum:
@@ -137,10 +135,8 @@ def agreed_on(connection: Connection, version: str) -> Printable:
 
     Raises ProbeError when the handshake fails.
     """
-    _prepare_handshake(connection)
-    connection.start_tls(tls.legacy_context(version))
-    agreed = connection.session.tls
-    return printable("{}", agreed.cipher if agreed and agreed.cipher else "an unknown cipher")
+    agreed = _shake_hands(connection, tls.legacy_context(version))
+    return printable("{}", agreed.cipher or "an unknown cipher")
 
 
 def _prepare_handshake(connection: Connection) -> None:
@@ -150,6 +146,12 @@ def _prepare_handshake(connection: Connection) -> None:
         request_stls(connection)
 
 
+def _shake_hands(connection: Connection, context: "ssl.SSLContext") -> TlsFacts:
+    """Do a handshake and return what it agreed on. Raises ProbeError when it fails."""
+    _prepare_handshake(connection)
+    return connection.start_tls(context)
+
+
 # --- assertions ---------------------------------------------------------------------------------
 
 
@@ -157,56 +159,39 @@ def failed_assertions(
     address: Address, prerequisites: Prerequisites, deadline: Deadline
 ) -> list[Note]:
     """Return a note for each assertion that does not hold, or could not be tested."""
-    tests = _AssertionTests(address, prerequisites, deadline)
     wanted, context = prerequisites.settings.assertions, prerequisites.context
-    if wanted.refuses_cleartext:
-        tests.run(Kind.CLEARTEXT_ACCEPTED, partial(find_cleartext, is_tried=wanted.tries_cleartext))
-    if wanted.resists_injection and context:
-        tests.run(Kind.INJECTABLE, partial(try_injection, context=context))
-    if wanted.rejects_legacy_tls:
-        tests.run_legacy_tls()
-    return tests.notes
+    notes: list[Note] = []
 
-
-class _AssertionTests:
-    """The assertions about one address, and their results."""
-
-    def __init__(self, address: Address, prerequisites: Prerequisites, deadline: Deadline) -> None:
-        self._address = address
-        self._prerequisites = prerequisites
-        self._deadline = deadline
-        self.notes: list[Note] = []
-
-    def run(self, kind: Kind, test: Callable[[Connection], Printable | None]) -> None:
-        """Record the violation that `test` returns."""
-        violation = self._result(kind, test)
-        if violation:
-            self.notes.append(Note(kind, printable("server {}", violation)))
-
-    def run_legacy_tls(self) -> None:
-        """Record the legacy TLS versions that the server accepts."""
-        kind, context = Kind.LEGACY_TLS, self._prerequisites.context
-        accepted = set()
-        for version in client_hello.LEGACY_VERSIONS:
-            answer = self._result(kind, partial(try_legacy_version, version=version))
-            if answer == CLOSED and context:
-                # If it was a limit on connections, not the version, this fails, too.
-                self._result(kind, partial(require_handshake, context=context))
-            elif answer:
-                accepted.add(answer)
-        if accepted:
-            versions = " and ".join(sorted(accepted))
-            self.notes.append(Note(kind, printable("server still accepts {}", versions)))
-
-    def _result(self, kind: Kind, test: "Callable[[Connection], _T]") -> "_T | None":
+    def result(kind: Kind, test: "Callable[[Connection], _T]") -> "_T | None":
         """Return the result of a side probe; None, and a note, if it fails."""
         try:
-            return on_separate_connection(self._address, self._prerequisites, self._deadline, test)
+            return on_separate_connection(address, prerequisites, deadline, test)
         except ProbeError as error:
             reason = error.message_with_origin
             text = printable("an assertion ({}) could not be tried: {}", kind.value, reason)
-            self.notes.append(Note(error.kind, text, True, is_shortage(error)))
+            notes.append(Note(error.kind, text, True, is_shortage(error)))
             return None
+
+    def add(kind: Kind, violation: Printable | None) -> None:
+        if violation:
+            notes.append(Note(kind, printable("server {}", violation)))
+
+    if wanted.refuses_cleartext:
+        kind = Kind.CLEARTEXT_ACCEPTED
+        add(kind, result(kind, partial(find_cleartext, is_tried=wanted.tries_cleartext)))
+    if wanted.resists_injection and context:
+        add(Kind.INJECTABLE, result(Kind.INJECTABLE, partial(try_injection, context=context)))
+    accepted = set()
+    for version in client_hello.LEGACY_VERSIONS if wanted.rejects_legacy_tls else ():
+        answer = result(Kind.LEGACY_TLS, partial(try_legacy_version, version=version))
+        if answer == CLOSED and context:
+            # If it was a limit on connections, not the version, this fails, too.
+            result(Kind.LEGACY_TLS, partial(require_handshake, context=context))
+        elif answer:
+            accepted.add(answer)
+    if accepted:
+        add(Kind.LEGACY_TLS, printable("still accepts {}", " and ".join(sorted(accepted))))
+    return notes
 
 
 def add_certificates(session: Session, prerequisites: Prerequisites, deadline: Deadline) -> None:
@@ -292,8 +277,7 @@ def try_legacy_version(connection: Connection, version: str) -> str:
 
 def require_handshake(connection: Connection, context: "ssl.SSLContext") -> None:
     """Do a modern handshake. Raises ProbeError when it fails."""
-    _prepare_handshake(connection)
-    connection.start_tls(context)
+    _shake_hands(connection, context)
     if connection.settings.tls.security is Security.IMPLICIT:
         read_greeting(connection)
 

@@ -197,8 +197,7 @@ def metrics_meant(report: Report) -> dict[str, float]:
     """Return the measured values from the report, not from the output."""
     meant = {} if report.elapsed is None else {"time": report.elapsed}
     for phase, taken in report.seconds().items():
-        if phase is not Phase.QUIT:
-            meant[f"time_{phase.value}"] = taken
+        meant[f"time_{phase.value}"] = taken
     return meant
 
 

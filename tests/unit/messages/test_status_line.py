@@ -10,7 +10,7 @@ from check_pop3_plus.model.report import Address, Chain, Report, Session, TlsFac
 from check_pop3_plus.model.sanitised_text import printable, sanitise
 from check_pop3_plus.pop3 import refusals
 from check_pop3_plus.pop3.grammar import Reply
-from check_pop3_plus.pop3.login import refusal_message
+from check_pop3_plus.pop3.login import refused
 from tests.pki.certificate_facts import NOW, dates
 from tests.support.settings_from import check_settings
 
@@ -161,7 +161,6 @@ def test_place_names_at_most_three_addresses() -> None:
             "closed the connection before the greeting",
             "server closed the connection before the greeting",
         ),
-        (Kind.CREDENTIALS, Phase.LOGIN, "login of m rejected: no", "login of m rejected: no"),
         (Kind.TEMPORARY, Phase.STAT, "withdrew the login: no", "server withdrew the login: no"),
         (Kind.TLS, Phase.STAT, "sent broken TLS: x", "server sent broken TLS during STAT: x"),
         (Kind.TLS, Phase.TLS, "sent broken TLS: x", "server sent broken TLS: x"),
@@ -179,8 +178,8 @@ def test_failure_names_the_phase_in_words_unless_implied(
 @pytest.mark.parametrize("kind", dict.fromkeys(kind for kind, *_ in refusals.classes()))
 def test_failure_of_a_login_is_one_sentence(kind: Kind) -> None:
     """It begins with what was refused, or with the server that demands or does not know."""
-    message = refusal_message(Reply(False, b"no"), "m", kind, False, sanitise)
-    sentence = status_line().failure(Failure(kind, Phase.LOGIN, message), None, kind)
+    failure = refused(Reply(False, b"no"), "m", kind, False, sanitise).failure(Phase.LOGIN)
+    sentence = status_line().failure(failure, None, kind)
 
     verb = re.match("(server (?:demands|does not know)|login of m|user m|mailbox of m)", sentence)
     assert verb or sentence == "server trouble during the login of m: no"

@@ -4,7 +4,7 @@ import pytest
 
 from check_pop3_plus.model import report
 from check_pop3_plus.model.failures import Failure, Kind, Phase, ProbeError
-from check_pop3_plus.model.report import Address, Lap, Report, Session, Timeline, seconds_by_phase
+from check_pop3_plus.model.report import Address, Lap, Report, Session, Timeline
 from check_pop3_plus.model.sanitised_text import Printable, printable
 
 
@@ -23,9 +23,12 @@ def test_timeline_failed_phase_is_recorded(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_phases_that_come_twice_are_added_up() -> None:
     """`time_capa` adds up every CAPA (contract, section 3)."""
-    laps = [Lap(Phase.CAPA, 1, ok=True), Lap(Phase.TLS, 2, ok=True), Lap(Phase.CAPA, 3, ok=True)]
+    session = Session(Address("192.0.2.1", 110))
+    phases = ((Phase.CAPA, 1), (Phase.TLS, 2), (Phase.CAPA, 3), (Phase.QUIT, 4))
+    session.timeline.laps += [Lap(phase, seconds, ok=True) for phase, seconds in phases]
 
-    assert seconds_by_phase(laps) == {Phase.CAPA: 4, Phase.TLS: 2}
+    measured = Report((session,), (session,), None, None, None, 0.0).seconds()
+    assert list(measured.items()) == [(Phase.TLS, 2), (Phase.CAPA, 4)]
 
 
 def tried(began: float | None, ended: float | None, kind: Kind | None = None) -> Session:

@@ -346,25 +346,25 @@ def test_choose_mechanism_message_names_wanted_and_offered(
         (Kind.LOGIN_REFUSED, "login of a?b refused: no"),
     ],
 )
-def test_refusal_message_fits_the_kind(kind: Kind, message: str) -> None:
+def test_refused_fits_the_kind(kind: Kind, message: str) -> None:
     """There is one sentence for each kind."""
-    assert login.refusal_message(Reply(False, b"no"), "a|b", kind, False, sanitise) == message
+    assert login.refused(Reply(False, b"no"), "a|b", kind, False, sanitise).message == message
 
 
-def test_refusal_message_without_text_says_so() -> None:
+def test_refused_without_text_says_so() -> None:
     """A bare `-ERR` has no reason."""
-    message = login.refusal_message(Reply(False, b""), "a", Kind.CREDENTIALS, True, sanitise)
+    error = login.refused(Reply(False, b""), "a", Kind.CREDENTIALS, True, sanitise)
 
-    assert message == "login of a rejected: (no reason given)"
+    assert error.message == "login of a rejected: (no reason given)"
 
 
-def test_refusal_message_names_user_and_quotes_server() -> None:
+def test_refused_names_user_and_quotes_server() -> None:
     """The message names the user whose password was rejected."""
     reply = Reply(False, b"[AUTH] no <b>", "AUTH")
 
-    message = login.refusal_message(reply, "monitor", Kind.CREDENTIALS, True, sanitise)
+    error = login.refused(reply, "monitor", Kind.CREDENTIALS, True, sanitise)
 
-    assert message == "login of monitor rejected: [AUTH] no (b)"
+    assert error.message == "login of monitor rejected: [AUTH] no (b)"
 
 
 @pytest.mark.parametrize(
