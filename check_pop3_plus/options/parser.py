@@ -44,10 +44,13 @@ def with_origin(error: UsageError, given: Given) -> ProbeError:
 
 
 def read_section(section: Iterable[tuple[str, str]]) -> Given:
-    """Return the options of an INI section. Raises UsageError and HelpRequested."""
+    """Return the options of an INI section; a flag that is switched off has no values.
+
+    Raises UsageError and HelpRequested.
+    """
     reader = _Reader(Given())
     reader.read_lines(section)
-    return reader.result()
+    return Given({**reader.off, **reader.result()})
 
 
 def _read_command_line(argv: Sequence[str], given: Given) -> Given:
@@ -92,11 +95,11 @@ class _Reader:
 
     def __init__(self, given: Given) -> None:
         self._given = given
-        self._unknown: tuple[str, str] | None = None
-        """The first unknown argument, and the flag before it."""
+        self.off: dict[str, list[str]] = {}
         self._line: str | None = None
         """The value in the current line of an INI file."""
-        self._unknown_line: str | None = None
+        self._unknown: tuple[str, str, str | None] | None = None
+        """The first unknown argument, the flag before it, and the value in its line."""
         self._is_verbose = False
         """Whether -v is in the command line, before or after --version."""
 
@@ -105,13 +108,12 @@ class _Reader:
         if self._unknown:
             from check_pop3_plus.options import mistakes
 
+            argument, previous, line = self._unknown
             has_host = "--hostname" in self._given
-            error = UsageError("{}", mistakes.unknown_argument(*self._unknown, has_host))
-            raise error.at(self._unknown_line)
+            raise UsageError("{}", mistakes.unknown_argument(argument, previous, has_host)).at(line)
         return self._given
 
     def read_arguments(self, argv: Iterable[str]) -> None:
-        """Read the arguments of a command line."""
         previous = ""
         arguments = deque(argv)
         self._is_verbose = any(re.match("-v|--verbose$", each) for each in arguments)
@@ -129,8 +131,7 @@ class _Reader:
                 flag, separator, value = first, "=", rest
             entry = BY_FLAG.get(flag)
             if entry is None:
-                if self._unknown is None:
-                    self._unknown, self._unknown_line = (argument, previous), self._line
+                self._unknown = self._unknown or (argument, previous, self._line)
             elif separator:
                 self._add(entry, flag, value)
             elif entry.value and not entry.is_optional and arguments:
@@ -169,7 +170,9 @@ class _Reader:
         # The shell syntax of a command has quotes of its own.
         if entry and entry.value != "CMD" and re.fullmatch("\"[^\"]*\"|'[^']*'", value):
             raise UsageError("invalid {}: an INI file needs no quotes around a value", flag)
-        if is_flag and value.lower() in _NO:
+        if entry and is_flag and value.lower() in _NO:
+            self._given.pop(entry.name, None)
+            self.off[entry.name] = []
             return
         if entry:
             is_set = is_flag and value.lower() in _YES

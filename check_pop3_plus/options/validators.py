@@ -184,6 +184,8 @@ other letters or to nothing; IDNA 2008 keeps them, and has another domain (UTS 4
 
 def host(value: str, option: str) -> str:
     """Return a host name in its ASCII form, or an address, without brackets or a final dot."""
+    if value != value.strip() and value.strip():
+        raise UsageError("invalid {} {}: it begins or ends with a blank", option, shown(value))
     if value.startswith("[") and value.endswith("]"):
         value = value[1:-1]
         if ":" not in value:

@@ -62,8 +62,12 @@ def read_file(path: str, what: str) -> Secret:
         raise error.at(path) from error
 
 
-def remarks(source: SecretSource, secret: bytes) -> Iterator[Printable]:
-    """Yield what is odd about a password, which the server will reject without a reason."""
+def remarks(source: SecretSource, secret: bytes, username: str = "") -> Iterator[Printable]:
+    """Yield what is odd about user and password, which the server will reject without a reason."""
+    if username != username.strip():
+        yield printable("the user name begins or ends with a blank, which is sent with it")
+    if source.command and _needs_shell(_arguments(source.command)):
+        yield printable("the password command has the syntax of a shell" + _NO_SHELL)
     if source.grant:
         return
     what = printable("password file {}", source.file) if source.file else printable("password")
@@ -72,6 +76,8 @@ def remarks(source: SecretSource, secret: bytes) -> Iterator[Printable]:
         (is_quoted, "begins and ends with a quotation mark"),
         (secret[:1].isspace(), "begins with a blank"),
         (secret[-1:].isspace(), "ends with a blank"),
+        (re.match(_NAMED, secret), "begins with a name, as in password="),
+        (username and secret.startswith(f"{username}:".encode()), "begins with the user name"),
     ):
         if is_odd:
             yield printable("the {} " + how + ", which is sent with it", what)
@@ -125,14 +131,11 @@ def _take_variable(name: str) -> bytes:
 
 def _run(command: str, deadline: Deadline) -> bytes:
     """Return the output of a command; no shell, killed with its children at the deadline."""
-    import shlex
-
-    try:
-        arguments = shlex.split(command)
-    except ValueError:
-        arguments = []
+    arguments = _arguments(command)
     if not arguments or "\0" in command:
-        raise config_error("password command cannot be run: invalid command line")
+        raise config_error(
+            "password command cannot be run: invalid command line (an open quotation mark?)"
+        )
     cure = _NO_SHELL if _needs_shell(arguments) else ""
     try:
         output = Programs().run(arguments, deadline, SECRET_LIMIT)
@@ -143,12 +146,27 @@ def _run(command: str, deadline: Deadline) -> bytes:
         raise config_error("output of the password command is longer than {} bytes", SECRET_LIMIT)
     if output.code is None:
         raise config_error("password command did not finish in time")
+    if output.code < 0:
+        raise config_error("password command was killed by signal {}", -output.code)
     if output.code != 0:
         raise config_error("password command failed with exit code {}" + cure, output.code)
     if cure and not output.data:
         raise config_error("output of the password command is empty" + cure)
     return output.data
 
+
+def _arguments(command: str) -> list[str]:
+    """Return the words of a command, or none if a quotation mark is missing."""
+    import shlex
+
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return []
+
+
+_NAMED = rb"(?i)(export\s+)?\w*(pass|password|passwd|secret|token)\s*="
+"""A file for another program: `password=...` of the INI files of other plugins."""
 
 _NO_SHELL = "; it runs without a shell: put pipes, redirections and variables into a script"
 

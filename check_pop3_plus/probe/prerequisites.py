@@ -96,7 +96,7 @@ class Prerequisites:
             revealed = [each.reveal() for each in secrets]
             self.masker.add(revealed)
             self.is_maskable = can_mask(revealed[0])
-            self.notes = list(password_source.remarks(login.source, revealed[0]))
+            self.notes = list(password_source.remarks(login.source, revealed[0], login.username))
         if self.settings.tls.security is not Security.PLAIN:
             self.context = self._tls_context(deadline)
             if self.settings.assertions.issuer:

@@ -199,7 +199,9 @@ def _reason(error: Exception, path: str) -> Printable:
     """Return why a file cannot be opened, and the cure where permissions are missing."""
     if not isinstance(error, PermissionError):
         # ValueError: a null byte in the path.
-        return printable("{}", getattr(error, "strerror", None) or "invalid path")
+        is_missing = isinstance(error, FileNotFoundError) and not path.startswith("/")
+        hint = "; give the whole path from / on" if is_missing else ""
+        return printable("{}" + hint, getattr(error, "strerror", None) or "invalid path")
     user, group = _names()
     closed = _closed_directory(path)
     cure, at = ("750", closed) if closed else ("640", path)

@@ -228,7 +228,7 @@ def test_variable_impossible_name_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
-        ("echo a\0b", "cannot be run: invalid command line"),
+        ("echo a\0b", "cannot be run: invalid command line (an open quotation mark?)"),
         ("false -c 'one;'", "failed with exit code 1"),
         (
             "false | two",
@@ -272,6 +272,7 @@ def test_core_dumps_are_limited(hard: int, soft: int, monkeypatch: pytest.Monkey
 
 QUOTED = "begins and ends with a quotation mark, which is sent with it"
 BLANK = "with a blank, which is sent with it"
+NAMED = "begins with a name, as in password=, which is sent with it"
 
 
 @pytest.mark.parametrize(
@@ -283,6 +284,8 @@ BLANK = "with a blank, which is sent with it"
         (b" s3cret", [f"begins {BLANK}"]),
         (b"s3cret\t", [f"ends {BLANK}"]),
         (b" s3cret ", [f"begins {BLANK}", f"ends {BLANK}"]),
+        *((f"{name}=x".encode(), [NAMED]) for name in ("password", "export POP_PASS", "Secret ")),
+        (b"password", []),
     ],
 )
 def test_remarks_name_what_a_server_rejects_without_a_reason(
@@ -296,6 +299,20 @@ def test_remarks_name_what_a_server_rejects_without_a_reason(
     assert remarked(env="CANARY") == [f"the password {each}" for each in odd]
     assert remarked(file=str(file)) == [f"the password file {file} {each}" for each in odd]
     assert remarked(grant=Mock()) == []
+
+
+def test_remarks_name_odd_user_and_command() -> None:
+    """A user name is compared byte by byte; without a shell `$(...)` is what echo prints."""
+    source = SecretSource(command="echo $(cat f) | head")
+
+    assert list(password_source.remarks(source, b"monitor:x", "monitor")) == [
+        "the password command has the syntax of a shell; it runs without a shell: put pipes,"
+        " redirections and variables into a script",
+        "the password begins with the user name, which is sent with it",
+    ]
+    assert list(password_source.remarks(SecretSource(env="X"), b"x", "monitor ")) == [
+        "the user name begins or ends with a blank, which is sent with it"
+    ]
 
 
 def test_remarks_name_a_directory_that_the_group_can_write(file: Path) -> None:

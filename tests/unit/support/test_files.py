@@ -50,6 +50,7 @@ def test_read_file_error_names_the_reason(tmp_path: Path) -> None:
     path = tmp_path / "missing"
 
     assert refused(path) == f"cannot read options file {path}: No such file or directory"
+    assert refused("~/ini").endswith("No such file or directory; give the whole path from / on")
     assert refused("a\0b") == "cannot read options file a?b: invalid path"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from check_pop3_plus.model.failures import FromFile, ProbeError
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.settings import Expectation, Settings, Sweep, Thresholds
+from check_pop3_plus.model.settings import Expectation, Security, Settings, Sweep, Thresholds
 from check_pop3_plus.options import parser, settings_builder
 from check_pop3_plus.options.table import Given
 from check_pop3_plus.sweep import services
@@ -54,6 +54,17 @@ def test_service_option_in_default_and_section_is_merged(tmp_path: Path) -> None
     assert settings.limits.timeout == 3
     assert settings.target.port == 7
     assert settings.expect.texts == ("one", "two")
+
+
+def test_service_flag_off_overrides_default_and_a_line_before(tmp_path: Path) -> None:
+    """A file with TLS in DEFAULT has services without."""
+    text = (
+        "[DEFAULT]\nssl = yes\n[a!b]\nssl = no\n[a!c]\n[a!d]\nssl = no\nssl\n[a!e]\nssl\nssl = 0\n"
+    )
+    security = [each.tls.security for each in read(tmp_path, text)]
+
+    assert security == [Security.PLAIN, *[Security.IMPLICIT] * 2, Security.PLAIN]
+    assert [each.tls.security for each in read(tmp_path, text, "-S")] == [Security.IMPLICIT] * 4
 
 
 def test_service_option_on_the_command_line_overrides_the_section(tmp_path: Path) -> None:
@@ -179,7 +190,7 @@ def test_options_of_services_are_those_of_all_layers(tmp_path: Path) -> None:
     """Flags of one letter are not among those that are asked for."""
     text = "[DEFAULT]\nssl\n[a!b]\n--diagnose = tcp\n[a!c]\nport = 1\n"
 
-    names = services.options_of(found(tmp_path, text, "--all-addresses"))
+    names = set(services.values_in(found(tmp_path, text, "--all-addresses")))
 
     assert names == {"--ssl", "--diagnose", "--port", "--all-addresses"}
 
@@ -190,7 +201,7 @@ def test_values_of_an_option_come_from_all_layers(tmp_path: Path) -> None:
 
     sections = found(tmp_path, text, "--password-env", "D")
 
-    assert services.values_of(sections, "--password-env") == {"A", "B", "C", "D"}
+    assert services.values_in(sections)["--password-env"] == {"A", "B", "C", "D"}
 
 
 @pytest.mark.parametrize(
