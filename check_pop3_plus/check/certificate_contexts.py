@@ -96,10 +96,9 @@ class Assertion(Record):
     """What the user demands of a certificate, by an option of its own."""
 
     metric: str
+    """Also the field of `Assertions` with the value of the option; None there: not given."""
     kind: Kind
     """The kind of failure where it does not hold."""
-    wanted: str
-    """The field of `Assertions` with the value of the option; None there: option not given."""
     holds: "Callable[[Chain, Any, Report], bool | None]"
     """Whether it holds for a chain with a leaf, by the value of the option; None if the fact that
     it is about is unreadable."""
@@ -108,7 +107,7 @@ class Assertion(Record):
 
     def value(self, settings: Settings) -> "Any":
         """Return the value of the option, or None if it is not given."""
-        return getattr(settings.assertions, self.wanted)
+        return getattr(settings.assertions, self.metric)
 
     def find(self, seen: Observation, report: Report, settings: Settings) -> Finding | None:
         wanted = self.value(settings)
@@ -147,16 +146,10 @@ def _is_deployed(chain: Chain, _: str, report: Report) -> bool:
 
 
 ASSERTIONS = (
-    Assertion("issuer", Kind.ISSUER, "issuer", _has_issuer, certificates.wrong_issuer),
-    Assertion("key", Kind.WEAK, "min_key_bits", _has_long_key, certificates.short_key),
-    Assertion(
-        "validity",
-        Kind.LONG_LIVED,
-        "max_validity",
-        _has_short_lifetime,
-        certificates.long_lifetime,
-    ),
-    Assertion("deployed", Kind.NOT_DEPLOYED, "deployed_file", _is_deployed, certificates.outdated),
+    Assertion("issuer", Kind.ISSUER, _has_issuer, certificates.wrong_issuer),
+    Assertion("min_key_bits", Kind.WEAK, _has_long_key, certificates.short_key),
+    Assertion("max_validity", Kind.LONG_LIVED, _has_short_lifetime, certificates.long_lifetime),
+    Assertion("deployed_file", Kind.NOT_DEPLOYED, _is_deployed, certificates.outdated),
 )
 
 ABOUT_CERTIFICATES = {

@@ -110,23 +110,18 @@ def _checked(content: bytes, what: Printable) -> Secret:
 
 
 def _read_variable(name: str) -> Secret:
-    value, what = _take_variable(name), printable("variable {}", name)
-    # A login with only the first line would fail, and could lock the account.
-    if b"\n" in value.removesuffix(b"\n"):
-        raise config_error("{} has more than one line", what)
-    return _checked(value, what)
-
-
-def _take_variable(name: str) -> bytes:
     """Return the value of a variable and remove it, so that no child process inherits it."""
-    value = os.environb.pop(os.fsencode(name), None)
+    value, what = os.environb.pop(os.fsencode(name), None), printable("variable {}", name)
     if value is None:
         if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):  # possibly the password itself
             raise config_error(
                 "--password-env needs the name of an environment variable, not its value"
             )
         raise config_error("environment variable {} is not set", name)
-    return value
+    # A login with only the first line would fail, and could lock the account.
+    if b"\n" in value.removesuffix(b"\n"):
+        raise config_error("{} has more than one line", what)
+    return _checked(value, what)
 
 
 def _run(command: str, deadline: Deadline) -> bytes:

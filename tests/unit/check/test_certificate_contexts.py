@@ -273,12 +273,12 @@ def test_key_assertion_requires_at_least_as_many_bits(
     """A key that cannot be compared does not pass."""
     chain = leaf(dates(-1, 1, key=Printable("x"), key_bits=bits))
 
-    assert evaluated("key", chain, asserting(min_key_bits=wanted)) == verdict
+    assert evaluated("min_key_bits", chain, asserting(min_key_bits=wanted)) == verdict
 
 
 def test_key_assertion_about_an_unreadable_key_is_unreadable() -> None:
     """It is not known to be short."""
-    assert evaluated("key", leaf(dates(-1, 1)), asserting(min_key_bits=2048)) == UNREADABLE
+    assert evaluated("min_key_bits", leaf(dates(-1, 1)), asserting(min_key_bits=2048)) == UNREADABLE
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ def test_validity_assertion_limits_the_lifetime(
     """A lifetime that cannot be computed is reported as unreadable."""
     chain = leaf(dates(before, after))
 
-    assert evaluated("validity", chain, asserting(max_validity=longest)) == verdict
+    assert evaluated("max_validity", chain, asserting(max_validity=longest)) == verdict
 
 
 def test_deployed_assertion_accepts_any_certificate_of_the_file() -> None:
@@ -309,8 +309,8 @@ def test_deployed_assertion_accepts_any_certificate_of_the_file() -> None:
     wanted = asserting(deployed_file="x.pem")
     others = tuple(dates(-1, 1, fingerprint=Printable(each)) for each in "ba")
 
-    assert evaluated("deployed", served, wanted, attempt(deployed=others)) == FINE
-    assert evaluated("deployed", served, wanted, attempt(deployed=others[:1])) == (
+    assert evaluated("deployed_file", served, wanted, attempt(deployed=others)) == FINE
+    assert evaluated("deployed_file", served, wanted, attempt(deployed=others[:1])) == (
         CRITICAL,
         "not-deployed",
     )
