@@ -7,7 +7,7 @@ import nagiosplugin
 from nagiosplugin import Metric
 
 from check_pop3_plus.check.certificate_contexts import ASSERTIONS
-from check_pop3_plus.model.report import Chain, DeliveryFacts, Observation, Report, Session
+from check_pop3_plus.model.report import DeliveryFacts, Observation, Report, Session
 from check_pop3_plus.model.settings import Settings
 from check_pop3_plus.probe import addresses
 from check_pop3_plus.probe.prerequisites import Prerequisites
@@ -85,7 +85,7 @@ def _of_session(session: Session, settings: Settings, has_failed: bool) -> Itera
 
 
 def _of_chain(chain: Observation, settings: Settings) -> Iterator[Metric]:
-    if not isinstance(chain.fact, Chain) or not chain.fact.leaf:
+    if not chain.fact.leaf:
         return
     yield Metric("certificate", chain)
     if chain.fact.first_issuer_to_end:
