@@ -117,7 +117,7 @@ def read_chain(
         for der in trusted
         if der in sent or (path and path[-1].fields and path[-1].fields.issuer in der)
     ]
-    rejection = rejection_reasons.reason(verify_code, path, as_sent, namesakes)
+    rejection, cure = rejection_reasons.reason(verify_code, path, as_sent, namesakes)
     return Chain(
         sent=tuple(each.facts for each in as_sent),
         left_out=max(0, len(sent) - CHAIN_LIMIT),
@@ -125,8 +125,8 @@ def read_chain(
         is_verified=bool(verified),
         is_anchored=bool(built) and verify_code not in _NOT_ANCHORED,
         defects=rfc5280_rules.defects([known[der].fields for der in verified]),
-        rejection=rejection.text if rejection else None,
-        cure=rejection.cure if rejection else None,
+        rejection=rejection,
+        cure=cure,
     )
 
 

@@ -29,21 +29,12 @@ class Link(Record):
 
 # RFC 5280 section 4.2.1.12: TLS servers; and Netscape's and Microsoft's step-up. For OpenSSL any
 # purpose is not enough.
-_FOR_SERVERS = frozenset(
-    map(
-        bytes.fromhex,
-        ("2b06010505070301", "2b0601040182370a0303", "6086480186f8420401"),
-    )
-)
+_FOR_SERVERS = {
+    bytes.fromhex(number)
+    for number in ("2b06010505070301", "2b0601040182370a0303", "6086480186f8420401")
+}
 # The first byte of a key usage: signatures, key encipherment, key agreement; signs certificates.
 _USED_BY_SERVERS, _SIGNS_CERTIFICATES = 0x80 | 0x20 | 0x08, 0x04
-
-
-class Rejection(Record):
-    """Why a chain was rejected, and what to try, where more is known than for its code."""
-
-    text: Printable
-    cure: Printable | None = None
 
 
 _REPLACE = "put the certificate that the CA uses now into the trust store (--ca-file)"
@@ -57,20 +48,21 @@ _TRUST_ISSUER = (
 
 def reason(
     code: int, path: Sequence[Link], sent: Sequence[Link] = (), trusted: Sequence[Link] = ()
-) -> Rejection | None:
-    """Return why a chain was rejected by X509_V_ERR_* `code`, or None if the code says it all.
+) -> tuple[Printable | None, Printable | None]:
+    """Return why a chain was rejected by X509_V_ERR_* `code`, and what to try.
 
-    `path` is what OpenSSL has built, the server certificate first; `trusted` are CAs of the local
-    trust store, or the certificate of the server if the CA file has it.
+    None where the code says it all. `path` is what OpenSSL has built, the server certificate
+    first; `trusted` are CAs of the local trust store, or the certificate of the server if the CA
+    file has it.
     """
     try:
         found = (_another_key(code, path, sent, trusted) or _reason(code, path)) if path else None
     except ValueError:  # an extension is not DER
-        return None
+        found = None
     if found is None:
-        return None
+        return None, None
     text, name, *cure = found
-    return Rejection(printable(text, named(name)), *map(printable, cure))
+    return printable(text, named(name)), printable(cure[0]) if cure else None
 
 
 def _another_key(

@@ -42,7 +42,6 @@ def days_left(metric: Metric, report: Report, settings: Settings) -> Figure | No
 
 
 def about_leaf(seen: Observation, report: Report, settings: Settings) -> Finding | None:
-    """Evaluate the dates of the server certificate."""
     chain: Chain = seen.fact
     if not has_plausible_clock(report):
         return Kind.CONFIG, None
@@ -112,7 +111,6 @@ class Assertion(Record):
         return getattr(settings.assertions, self.wanted)
 
     def find(self, seen: Observation, report: Report, settings: Settings) -> Finding | None:
-        """Evaluate a chain."""
         wanted = self.value(settings)
         if wanted is None:
             return None

@@ -89,7 +89,6 @@ def _is_outvoted(
 
 
 def _too_few(good: int, _: Report, settings: Settings) -> Finding | None:
-    """Return whether too few addresses work."""
     return None if good >= (settings.target.min_addresses or 0) else (Kind.TOO_FEW, None)
 
 
@@ -100,14 +99,12 @@ def _noted(seen: "Observation", _: Report, __: Settings) -> Finding:
 
 
 def _lacks_text(seen: "Observation", _: Report, settings: Settings) -> Finding | None:
-    """Return whether the greeting lacks what the user expects."""
     greeting, expected = seen.fact, settings.expect
     found = [text.encode("utf-8", "surrogateescape") in greeting for text in expected.texts]
     return None if (all if expected.all else any)(found) else (Kind.EXPECT, None)
 
 
 def _lacks_capability(seen: "Observation", _: Report, settings: Settings) -> Finding | None:
-    """Return whether the server's last capability list lacks what the user requires."""
     has_all = set(settings.assertions.capabilities) <= seen.fact
     return None if has_all else (Kind.NO_CAPABILITY, None)
 

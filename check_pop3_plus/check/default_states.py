@@ -25,82 +25,48 @@ class Policy(Record):
     """Whether it may be gone two seconds later, so that the attempt is repeated."""
 
 
-POLICIES = {
+_FINAL, _RETRIED = Policy(CRITICAL), Policy(CRITICAL, is_transient=True)
+
+_GROUPS = (
     # Network and server trouble, a restart or overload: often gone after two seconds.
-    Kind.UNRESOLVED: Policy(CRITICAL, is_transient=True),
-    Kind.RESOLVER: Policy(CRITICAL, is_transient=True),
-    Kind.REFUSED: Policy(CRITICAL, is_transient=True),
-    Kind.UNREACHABLE: Policy(CRITICAL, is_transient=True),
-    Kind.TIMEOUT: Policy(CRITICAL, is_transient=True),
-    Kind.PARTIAL: Policy(OK, is_transient=True),
-    Kind.TOO_FEW: Policy(CRITICAL, is_transient=True),
-    Kind.CLOSED: Policy(CRITICAL, is_transient=True),
-    Kind.TLS: Policy(CRITICAL, is_transient=True),
-    Kind.GOODBYE: Policy(OK, is_transient=True),
+    (_RETRIED, "unresolved resolver refused unreachable timeout too-few closed tls"),
+    (Policy(OK, is_transient=True), "partial goodbye"),
     # May come from one of several back ends behind the same name.
-    Kind.GARBLED: Policy(CRITICAL, WARNING, is_transient=True),
-    Kind.OVERSIZED: Policy(CRITICAL, is_transient=True),
-    Kind.GREETING: Policy(CRITICAL, is_transient=True),
-    Kind.GREETING_TEMPORARY: Policy(CRITICAL, is_transient=True),
-    Kind.EXPECT: Policy(WARNING, is_transient=True),
+    (_RETRIED, "oversized greeting greeting-temporary"),
+    (Policy(CRITICAL, WARNING, is_transient=True), "garbled"),
+    (Policy(WARNING, is_transient=True), "expect"),
     # Certificates and server configuration. Where one of several back ends is misconfigured, a
     # retry that meets another one must not hide it.
-    Kind.OLD_TLS: Policy(CRITICAL, OK),  # a note where --cert-type both finds one type only
-    Kind.EXPIRED: Policy(CRITICAL),
-    Kind.NOT_YET_VALID: Policy(CRITICAL),
-    Kind.NAME: Policy(CRITICAL),
-    Kind.UNTRUSTED: Policy(CRITICAL),
-    Kind.WEAK: Policy(CRITICAL),
-    Kind.NOT_STRICT: Policy(CRITICAL, OK),
-    Kind.CLIENT_CERTIFICATE: Policy(CRITICAL),
-    Kind.CERTIFICATE_UNREADABLE: Policy(WARNING),
-    Kind.PIN: Policy(CRITICAL),
-    Kind.ISSUER: Policy(CRITICAL),
-    Kind.NOT_DEPLOYED: Policy(CRITICAL),
-    Kind.LONG_LIVED: Policy(CRITICAL),
-    Kind.NO_STLS: Policy(CRITICAL),
-    Kind.NO_CAPABILITY: Policy(CRITICAL),
-    Kind.NO_MECHANISM: Policy(CRITICAL),
-    Kind.CLEARTEXT_REFUSED: Policy(CRITICAL),
-    Kind.CLEARTEXT_ACCEPTED: Policy(CRITICAL),
-    Kind.LEGACY_TLS: Policy(CRITICAL),
+    (_FINAL, "expired not-yet-valid name untrusted weak client-certificate pin issuer"),
+    (_FINAL, "not-deployed long-lived no-stls no-capability no-mechanism cleartext-refused"),
+    (_FINAL, "cleartext-accepted legacy-tls"),
+    (Policy(CRITICAL, OK), "not-strict"),
+    (Policy(CRITICAL, OK), "old-tls"),  # a note where --cert-type both finds one type only
+    (Policy(WARNING), "certificate-unreadable"),
     # Signs of an attack, or of a vulnerability.
-    Kind.INJECTED: Policy(CRITICAL),
-    Kind.INJECTABLE: Policy(CRITICAL),
+    (_FINAL, "injected injectable"),
     # A rejected login is never repeated: three of them lock an account. A login before the delay
     # has passed may restart the delay.
-    Kind.CREDENTIALS: Policy(CRITICAL),
-    Kind.LOCKED_OUT: Policy(CRITICAL),
-    Kind.LOGIN_REFUSED: Policy(CRITICAL),
-    Kind.LOGIN_DELAY: Policy(WARNING),
-    Kind.PERMANENT: Policy(CRITICAL),
+    (_FINAL, "credentials locked-out login-refused permanent"),
+    (Policy(WARNING), "login-delay"),
     # Repeated only where the secret was not the reason (RFC 2449 section 8.1.1, RFC 3206 section
     # 4): `Session.may_log_in_again`.
-    Kind.BACKEND: Policy(CRITICAL, is_transient=True),
-    Kind.IN_USE: Policy(WARNING, is_transient=True),
-    Kind.TEMPORARY: Policy(WARNING, is_transient=True),
+    (_RETRIED, "backend"),
+    (Policy(WARNING, is_transient=True), "in-use temporary"),
     # The mailbox could not be opened after a login that was accepted.
-    Kind.MAILBOX: Policy(CRITICAL, is_transient=True),
-    Kind.NO_MESSAGE: Policy(WARNING),
+    (_RETRIED, "mailbox"),
+    (Policy(WARNING), "no-message"),
     # The round trip. Another attempt would send another probe.
-    Kind.SUBMISSION: Policy(CRITICAL),
-    Kind.SUBMISSION_TEMPORARY: Policy(WARNING),
-    Kind.UNDELIVERED: Policy(CRITICAL),
-    Kind.NOT_DELETED: Policy(WARNING),
+    (_FINAL, "submission undelivered"),
+    (Policy(WARNING), "submission-temporary not-deleted"),
     # Thresholds. A mailbox does not empty itself, and each attempt is a login.
-    Kind.SLOW: Policy(None, is_transient=True),
-    Kind.EXPIRING: Policy(None),
-    Kind.MESSAGES: Policy(None),
-    Kind.SIZE: Policy(None),
-    Kind.STALE: Policy(None),
-    Kind.UNFETCHED: Policy(None),
-    Kind.DELAYED: Policy(None),
+    (Policy(None, is_transient=True), "slow"),
+    (Policy(None), "expiring messages size stale unfetched delayed"),
     # Local.
-    Kind.CONFIG: Policy(UNKNOWN),
-    Kind.BUG: Policy(UNKNOWN),
-    Kind.STOPPED: Policy(UNKNOWN),
-}
-"""A row for each kind."""
+    (Policy(UNKNOWN), "config bug stopped"),
+)
+POLICIES = {Kind(name): policy for policy, names in _GROUPS for name in names.split()}
+"""The policy of each kind; groups share one, because a record for each would cost every run."""
 
 ABOUT_DATES = (Kind.EXPIRED, Kind.NOT_YET_VALID)
 

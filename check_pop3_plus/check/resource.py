@@ -27,7 +27,6 @@ class Pop3(nagiosplugin.Resource):
         self._metrics: list[Metric] = []
 
     def attempt(self) -> Report:
-        """Probe the service once."""
         return addresses.probe_addresses(self._prerequisites, self._deadline)
 
     def take(self, report: Report) -> None:
@@ -120,7 +119,6 @@ def _ages(session: Session, report: Report) -> Iterator[Metric]:
 
 
 def _of_address(session: Session) -> Iterator[Metric]:
-    """Yield the figures of one of several addresses."""
     label = re.sub("[^a-z0-9]", "_", session.address.host.lower())
     if session.ended and session.began:
         taken = session.ended - session.began

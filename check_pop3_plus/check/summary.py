@@ -33,7 +33,6 @@ class Summary(nagiosplugin.Summary):
         self._sentences = StatusLine(settings, report)
 
     def ok(self, results: Results) -> str:
-        """Return the status where every result is OK."""
         for result in _tolerated(results):
             return f"{open_ended(self._sentence(result))}, {result.hint} treated as OK"
         return self._sentences.success(

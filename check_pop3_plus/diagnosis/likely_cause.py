@@ -60,9 +60,8 @@ class Evidence:
         self.name_servers = findings.of(NameServer)
         self.ping = [each.code for each in findings.of(ToolOutput) if each.name == "ping"]
         """Exit codes: 0 with an answer, 1 without."""
-        self.seconds = report.seconds()
-        ordered = sorted(self.seconds, key=self.seconds.__getitem__)
-        self.slowest: Phase | None = ordered[-1] if ordered else None
+        seconds = report.seconds()
+        self.slowest: Phase | None = max(seconds, key=seconds.__getitem__, default=None)
         self._read_versions(findings.of(Version))
         self._read_ports(findings)
 

@@ -26,16 +26,8 @@ _PING_HEADER = re.compile(r"PING |--- .* ping statistics ---")
 
 def lines(findings: Findings) -> Iterator[str]:
     """Yield the findings in the order of the phases, then the skipped steps."""
-    for part in (
-        _clock,
-        _lookups,
-        _name_servers,
-        _connections,
-        _greetings,
-        _handshakes,
-        _versions,
-        _tools,
-    ):
+    parts = (_clock, _lookups, _name_servers, _connections, _greetings, _handshakes, _versions)
+    for part in (*parts, _tools):
         yield from part(findings)
     session = findings.problem.session
     if session and session.has_open_login:

@@ -1,6 +1,6 @@
 """Sentences about certificates, for the status line and for the long output."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.messages.formats import count, date, listed, span
@@ -36,22 +36,27 @@ _UNTRUSTED_ROOT = 19
 
 _WRONG_DATE = {Kind.EXPIRED: "expired", Kind.NOT_YET_VALID: "is not yet valid"}
 
+_IS_WRONG: "dict[Kind, Callable[[CertificateFacts, datetime], bool]]" = {
+    Kind.WEAK: lambda each, _: bool(each.weakness),
+    Kind.EXPIRED: lambda each, now: each.not_after is not None and each.not_after <= now,
+    Kind.NOT_YET_VALID: lambda each, now: each.not_before is not None and each.not_before > now,
+}
+"""What is wrong with one certificate of a rejected chain."""
+
 
 def rejection(failure: Failure, chain: Chain, name: str, now: "datetime") -> str:
     """Return why a certificate for the host `name` was rejected."""
     kind, leaf = failure.kind, chain.leaf
     if leaf is None:
         return "certificate refused"
-    if kind in _WRONG_DATE:
-        return _wrong_date(failure, chain, now)
+    if kind in _IS_WRONG:
+        return _about_culprit(failure, chain, now)
     if kind is Kind.NAME:
         if not leaf.names:
             return "certificate has no subject alternative name (mail clients refuse it)"
         # A long list must not displace the expected name.
         names = sanitise(listed(leaf.names, 2, leaf.names_left_out), 80)
         return f"certificate is not for {sanitise(name, 60)} but for {names}"
-    if kind is Kind.WEAK:
-        return _weak(failure, chain, now)
     if kind is Kind.PIN:
         return "certificate does not match --pin"
     if kind is Kind.NOT_STRICT:
@@ -90,39 +95,23 @@ _SEND_STRONG = (
 
 def _culprit(failure: Failure, chain: Chain, now: "datetime") -> CertificateFacts | None:
     """Return which certificate of the chain is too weak, has expired or is not yet valid."""
-    for position, each in enumerate(chain.path or chain.sent[:1]):
-        match failure.kind:
-            case Kind.WEAK:
-                is_wrong = bool(each.weakness)
-                if position == 0 and failure.verify_code == _ISSUER_KEY_TOO_WEAK:
-                    continue
-            case Kind.EXPIRED:
-                is_wrong = each.not_after is not None and each.not_after <= now
-            case Kind.NOT_YET_VALID:
-                is_wrong = each.not_before is not None and each.not_before > now
-            case _:
-                return None
-        if is_wrong:
-            return each
-    return None
+    is_wrong = _IS_WRONG.get(failure.kind)
+    suspects = chain.path or chain.sent[:1]
+    if failure.verify_code == _ISSUER_KEY_TOO_WEAK:
+        suspects = suspects[1:]
+    return next((each for each in suspects if is_wrong and is_wrong(each, now)), None)
 
 
-def _weak(failure: Failure, chain: Chain, now: "datetime") -> str:
-    """Return which certificate of the chain is too weak."""
-    culprit = _culprit(failure, chain, now)
-    if culprit is None:
-        return failure.reason or failure.message
-    which = "certificate" if culprit == chain.leaf else issuer(culprit, chain)
-    return f"{which} too weak: {culprit.weakness}"
-
-
-def _wrong_date(failure: Failure, chain: Chain, now: "datetime") -> str:
-    """Return which certificate of the chain has expired, or is not yet valid."""
+def _about_culprit(failure: Failure, chain: Chain, now: "datetime") -> str:
+    """Return which certificate of the chain is wrong, and why."""
     kind, culprit = failure.kind, _culprit(failure, chain, now)
+    if culprit is None and kind is Kind.WEAK:
+        return failure.reason or failure.message
     if culprit is None:
         return f"certificate is valid, but an intermediate in the chain {_WRONG_DATE[kind]}"
     which = "certificate" if culprit == chain.leaf else issuer(culprit, chain)
-    return dates(culprit, which, kind, now)
+    is_weak = kind is Kind.WEAK
+    return f"{which} too weak: {culprit.weakness}" if is_weak else dates(culprit, which, kind, now)
 
 
 def issuer(facts: CertificateFacts, chain: Chain) -> str:
@@ -144,23 +133,19 @@ def dates(facts: CertificateFacts, which: str, kind: Kind, now: "datetime") -> s
 
 
 def unreadable(chain: Chain) -> str:
-    """Return which details of the chain cannot be read."""
     details = dict.fromkeys(each for facts in chain.path for each in facts.unreadable)
     return f"details of the certificate are unreadable: {', '.join(details)}"
 
 
 def wrong_issuer(leaf: CertificateFacts, wanted: str, _: Report) -> str:
-    """Return that no issuer has the wanted text in its name."""
     return f"certificate is from {named(leaf.issuer)}, not from {sanitise(wanted)}"
 
 
 def short_key(leaf: CertificateFacts, bits: int, _: Report) -> str:
-    """Return that the key of the certificate is shorter than `bits`."""
     return f"key of the certificate is too short: {named(leaf.key)}, not RSA {bits} or as strong"
 
 
 def long_lifetime(leaf: CertificateFacts, longest: float, _: Report) -> str:
-    """Return that the certificate was issued for more than `longest` days."""
     assert leaf.lifetime  # noqa: S101 - it was longer
     return f"certificate was issued for {span(leaf.lifetime)} (limit {longest:g} days)"
 

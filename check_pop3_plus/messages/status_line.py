@@ -133,7 +133,6 @@ class StatusLine:
         return f"server {what}{_phase_unless_implied(failure, what)}{colon}{quote}"
 
     def undelivered(self, delivery: DeliveryFacts) -> str:
-        """Return that no probe has arrived."""
         if delivery.age is None:
             return "probe has not arrived" if delivery.is_awaited else "no probe has arrived"
         newest = age(int(delivery.age))
@@ -142,13 +141,11 @@ class StatusLine:
         return f"newest probe in the mailbox is {newest} old"
 
     def greeting(self, session: Session) -> str:
-        """Return that the greeting lacks an expected text."""
         shown = session.greeting_shown or "(an empty line)"
         wanted = sanitise(", ".join(self._settings.expect.texts), 60)
         return f"greeting does not contain {wanted}: {shown}"
 
     def capabilities(self, offered: frozenset[tuple[str, str | None]]) -> str:
-        """Return which required capabilities are missing."""
         missing = [
             tag if argument is None else f"{tag}={argument}"
             for tag, argument in self._settings.assertions.capabilities
@@ -177,7 +174,6 @@ class StatusLine:
         return f"local clock is implausible ({now}), {what} are not evaluated"
 
     def dates(self, dates: MessageDates, kind: Kind) -> str:
-        """Return why there is no message with an age."""
         if kind is Kind.CONFIG:
             return self._implausible_clock("ages of messages")
         if not dates.read:
@@ -187,7 +183,6 @@ class StatusLine:
     # --- numbers ------------------------------------------------------------------------------
 
     def too_few(self, good: int) -> str:
-        """Return that too few addresses work."""
         tried, wanted = len(self._report.sessions), self._settings.target.min_addresses
         return f"{good} of {tried} addresses answered (limit {wanted})"
 

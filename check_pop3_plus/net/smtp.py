@@ -47,8 +47,6 @@ class Mail(Record):
 
 
 class Submission:
-    """The submission of one message."""
-
     def __init__(
         self,
         smtp: Smtp,
@@ -111,7 +109,6 @@ class Submission:
             self._client.quit()
 
     def _connect(self, deadline: Deadline) -> None:
-        """Connect, and read the greeting."""
         self._stream = transport.connect_to_first(self._smtp.target, deadline)
         if self._smtp.tls.security is Security.IMPLICIT:
             self._step = "the TLS handshake"

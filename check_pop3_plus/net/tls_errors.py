@@ -7,12 +7,7 @@ it.
 import re
 
 from check_pop3_plus import TYPE_CHECKING
-from check_pop3_plus.model.failures import (
-    ISSUER_NOT_FOUND,
-    Kind,
-    ProbeError,
-    config_error,
-)
+from check_pop3_plus.model.failures import ISSUER_NOT_FOUND, Kind, ProbeError, config_error
 from check_pop3_plus.model.report import TlsFacts
 from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.net import client_hello

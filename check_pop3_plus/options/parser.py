@@ -96,11 +96,10 @@ class _Reader:
     def __init__(self, given: Given) -> None:
         self._given = given
         self.off: dict[str, list[str]] = {}
-        self._unknown: tuple[str, str] | None = None
-        """The first unknown argument, and the flag before it."""
         self._line: str | None = None
         """The value in the current line of an INI file."""
-        self._unknown_line: str | None = None
+        self._unknown: tuple[str, str, str | None] | None = None
+        """The first unknown argument, the flag before it, and the value in its line."""
         self._is_verbose = False
         """Whether -v is in the command line, before or after --version."""
 
@@ -109,13 +108,12 @@ class _Reader:
         if self._unknown:
             from check_pop3_plus.options import mistakes
 
+            argument, previous, line = self._unknown
             has_host = "--hostname" in self._given
-            error = UsageError("{}", mistakes.unknown_argument(*self._unknown, has_host))
-            raise error.at(self._unknown_line)
+            raise UsageError("{}", mistakes.unknown_argument(argument, previous, has_host)).at(line)
         return self._given
 
     def read_arguments(self, argv: Iterable[str]) -> None:
-        """Read the arguments of a command line."""
         previous = ""
         arguments = deque(argv)
         self._is_verbose = any(re.match("-v|--verbose$", each) for each in arguments)
@@ -133,8 +131,7 @@ class _Reader:
                 flag, separator, value = first, "=", rest
             entry = BY_FLAG.get(flag)
             if entry is None:
-                if self._unknown is None:
-                    self._unknown, self._unknown_line = (argument, previous), self._line
+                self._unknown = self._unknown or (argument, previous, self._line)
             elif separator:
                 self._add(entry, flag, value)
             elif entry.value and not entry.is_optional and arguments:

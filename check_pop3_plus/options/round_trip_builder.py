@@ -17,7 +17,7 @@ from check_pop3_plus.model.settings import (
     Verify,
 )
 from check_pop3_plus.options import validators
-from check_pop3_plus.options.table import OF_ROUND_TRIP, Given
+from check_pop3_plus.options.table import Given
 from check_pop3_plus.options.validators import UsageError, invalid
 
 _SECURITIES = {"--smtp-ssl": Security.IMPLICIT, "--smtp-starttls": Security.STLS}
@@ -31,13 +31,8 @@ _PASSWORDS = ("--smtp-password-file", "--smtp-password-env", "--smtp-password-co
 
 def build(
     given: Given, target: Target, tls: TlsPolicy, grant: Grant | None, delivery: RangePair
-) -> RoundTrip | None:
-    """Return the round trip, or None without one. Raises UsageError."""
-    if "--round-trip-to" not in given:
-        for option in given:
-            if option in OF_ROUND_TRIP and option != "--smtp-auth":
-                raise UsageError("{} needs --round-trip-to", option)
-        return None
+) -> RoundTrip:
+    """Return the round trip. Raises UsageError."""
     is_fetch_only = "--round-trip-fetch-only" in given
     needed = ["--username", "--round-trip-key-file"]
     needed += [] if is_fetch_only else ["--smtp-host", "--smtp-from"]

@@ -32,7 +32,6 @@ from check_pop3_plus.options.table import (
     BY_FLAG,
     ENTRIES,
     OF_MAILBOX,
-    OF_ROUND_TRIP,
     OF_SWEEPS,
     PROGRAM,
     SENSITIVITIES,
@@ -275,7 +274,7 @@ def _login(given: Given, tls: TlsPolicy) -> Login | None:
 
 
 def _round_trip(given: Given, target: Target, tls: TlsPolicy) -> RoundTrip | None:
-    if not any(option in given for option in OF_ROUND_TRIP):
+    if "--round-trip-to" not in given:
         return None
     from check_pop3_plus.options import round_trip_builder
 

@@ -68,10 +68,9 @@ _SUBJECTS = ", ".join(subject.value for subject in Subject)
 
 _AGE = "seconds, or with a unit: 90s, 20m, 12h, 3d; read by TOP"
 
-_TLS = "-S or --starttls"
+_TLS, _TRIP = "-S or --starttls", "--round-trip-to"
 
 _MAILBOX = "mailbox thresholds (after login)"
-_ROUND_TRIP = "round trip: send a message, find it in the mailbox"
 _SWEEP = "sweep (many services in one run)"
 
 # fmt: off
@@ -133,28 +132,28 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("--oldest-warning", "AGE", f"WARNING if the oldest message is older than AGE, so that no mail is fetched ({_AGE})"),
         Entry("--oldest-critical", "AGE", f"CRITICAL if the oldest message is older than AGE ({_AGE})"),
     ),
-    _ROUND_TRIP: (
+    "round trip: send a message, find it in the mailbox": (
         Entry("--round-trip-to", "ADDRESS", "send a probe to this address in each run, and alert if none arrives in the mailbox of -U; own probes are deleted but the newest"),
-        Entry("--round-trip-key-file", "FILE", "sign the probes of a round trip with the key in the first line of this file, at least 32 random bytes; a key in a second line only verifies; mode 0600 or 0640"),
-        Entry("--round-trip-id", "ID", "identifier of the probes of this round trip; others are not touched; default: host name of this machine, and -H"),
-        Entry("--round-trip-wait", "N", "wait up to N seconds for the round-trip probe of this run; default 0: the next run judges it, unless the newest is too old"),
-        Entry("--round-trip-fetch-only", "", "send no round-trip probe: something else sends them, signed with the same key"),
-        Entry("--probe-age-warning", "AGE", "WARNING if the newest round-trip probe is older than AGE and that of this run does not arrive; default 15m"),
-        Entry("--probe-age-critical", "AGE", "CRITICAL if the newest round-trip probe is older than AGE and that of this run does not arrive; default 30m"),
-        Entry("--delivery-warning", "RANGE", "WARNING if a probe that --round-trip-wait waited for took a time in seconds outside RANGE"),
-        Entry("--delivery-critical", "RANGE", "CRITICAL if a probe that --round-trip-wait waited for took a time in seconds outside RANGE"),
-        Entry("--smtp-host", "NAME", "SMTP server that takes the probes of a round trip"),
-        Entry("--smtp-port", "N", "SMTP port of --smtp-host; default 25, 465 with --smtp-ssl, 587 with --smtp-starttls"),
-        Entry("--smtp-ssl", "", "SMTP with TLS from the first byte (port 465)"),
-        Entry("--smtp-starttls", "", "upgrade SMTP to TLS by STARTTLS; it must succeed"),
-        Entry("--smtp-connect-to", "ADDRESS", "connect to this address for SMTP; the certificate is still verified for --smtp-host"),
-        Entry("--smtp-ca-file", "FILE", "trust the CA certificates in this file (PEM) for SMTP; default as for POP3"),
-        Entry("--smtp-from", "ADDRESS", "sender of the probes of a round trip, also in the envelope: bounces go there"),
-        Entry("--smtp-helo", "NAME", "name of this machine in EHLO; default: the address of this machine as [192.0.2.1]"),
-        Entry("--smtp-username", "NAME", "log in to the SMTP server as this user"),
-        Entry("--smtp-password-file", "FILE", "read the SMTP password from the first line of this file; mode 0600 or 0640"),
-        Entry("--smtp-password-env", "NAME", "read the SMTP password from this environment variable"),
-        Entry("--smtp-password-command", "CMD", "read the SMTP password from the first line that this command prints; no shell"),
+        Entry("--round-trip-key-file", "FILE", "sign the probes of a round trip with the key in the first line of this file, at least 32 random bytes; a key in a second line only verifies; mode 0600 or 0640", needs=_TRIP),
+        Entry("--round-trip-id", "ID", "identifier of the probes of this round trip; others are not touched; default: host name of this machine, and -H", needs=_TRIP),
+        Entry("--round-trip-wait", "N", "wait up to N seconds for the round-trip probe of this run; default 0: the next run judges it, unless the newest is too old", needs=_TRIP),
+        Entry("--round-trip-fetch-only", "", "send no round-trip probe: something else sends them, signed with the same key", needs=_TRIP),
+        Entry("--probe-age-warning", "AGE", "WARNING if the newest round-trip probe is older than AGE and that of this run does not arrive; default 15m", needs=_TRIP),
+        Entry("--probe-age-critical", "AGE", "CRITICAL if the newest round-trip probe is older than AGE and that of this run does not arrive; default 30m", needs=_TRIP),
+        Entry("--delivery-warning", "RANGE", "WARNING if a probe that --round-trip-wait waited for took a time in seconds outside RANGE", needs=_TRIP),
+        Entry("--delivery-critical", "RANGE", "CRITICAL if a probe that --round-trip-wait waited for took a time in seconds outside RANGE", needs=_TRIP),
+        Entry("--smtp-host", "NAME", "SMTP server that takes the probes of a round trip", needs=_TRIP),
+        Entry("--smtp-port", "N", "SMTP port of --smtp-host; default 25, 465 with --smtp-ssl, 587 with --smtp-starttls", needs=_TRIP),
+        Entry("--smtp-ssl", "", "SMTP with TLS from the first byte (port 465)", needs=_TRIP),
+        Entry("--smtp-starttls", "", "upgrade SMTP to TLS by STARTTLS; it must succeed", needs=_TRIP),
+        Entry("--smtp-connect-to", "ADDRESS", "connect to this address for SMTP; the certificate is still verified for --smtp-host", needs=_TRIP),
+        Entry("--smtp-ca-file", "FILE", "trust the CA certificates in this file (PEM) for SMTP; default as for POP3", needs=_TRIP),
+        Entry("--smtp-from", "ADDRESS", "sender of the probes of a round trip, also in the envelope: bounces go there", needs=_TRIP),
+        Entry("--smtp-helo", "NAME", "name of this machine in EHLO; default: the address of this machine as [192.0.2.1]", needs=_TRIP),
+        Entry("--smtp-username", "NAME", "log in to the SMTP server as this user", needs=_TRIP),
+        Entry("--smtp-password-file", "FILE", "read the SMTP password from the first line of this file; mode 0600 or 0640", needs=_TRIP),
+        Entry("--smtp-password-env", "NAME", "read the SMTP password from this environment variable", needs=_TRIP),
+        Entry("--smtp-password-command", "CMD", "read the SMTP password from the first line that this command prints; no shell", needs=_TRIP),
         Entry("--smtp-auth", "HOW", "SMTP login method: auto (the default: PLAIN, else LOGIN), plain, login, xoauth2, oauthbearer; xoauth2 and oauthbearer may use --oauth-...", choices=("auto", "plain", "login", *TOKEN_METHODS)),
     ),
     "response time and timeouts": (
@@ -225,10 +224,10 @@ ENTRIES = tuple(entry for entries in GROUPS.values() for entry in entries)
 
 BY_FLAG = {flag: entry for entry in (*ENTRIES, *UNSUPPORTED) for flag in entry.flags.split()}
 
-OF_MAILBOX, OF_ROUND_TRIP, OF_SWEEPS = (
-    tuple(entry.name for entry in GROUPS[group]) for group in (_MAILBOX, _ROUND_TRIP, _SWEEP)
+OF_MAILBOX, OF_SWEEPS = (
+    tuple(entry.name for entry in GROUPS[group]) for group in (_MAILBOX, _SWEEP)
 )
-"""The long names of the options of three groups; the last ones are used by `--sweep` alone."""
+"""The long names of the options of two groups; the second ones are used by `--sweep` alone."""
 
 
 if TYPE_CHECKING:

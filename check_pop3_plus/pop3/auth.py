@@ -7,13 +7,7 @@ from contextlib import suppress
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.pop3.grammar import COMMAND_LIMIT, Command, Reply, command
-from check_pop3_plus.sasl.exchange import (
-    Exchange,
-    Identity,
-    Malformed,
-    Mechanism,
-    Refused,
-)
+from check_pop3_plus.sasl.exchange import Exchange, Identity, Malformed, Mechanism, Refused
 
 _CANCEL = Command(b"*\r\n", printable("*"))
 

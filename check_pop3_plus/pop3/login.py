@@ -30,7 +30,6 @@ DEMANDS_TLS_ITSELF = "refuses logins: TLS ends in front of the server, which wan
 def begin(
     method: str, login: Login, secret: Secret | None, target: Target, greeting: bytes
 ) -> Steps:
-    """Return the steps of a login method."""
     identity = Identity(
         username=login.username.encode("utf-8", "surrogateescape"),
         secret=secret.reveal() if secret else b"",

@@ -68,8 +68,6 @@ def probe_addresses(prerequisites: Prerequisites, deadline: Deadline) -> Report:
 
 
 class _Attempt:
-    """An attempt in progress."""
-
     def __init__(self, prerequisites: Prerequisites, deadline: Deadline) -> None:
         self.settings = prerequisites.settings
         self.prerequisites = prerequisites
@@ -221,7 +219,6 @@ class _Attempt:
         return self._login.acquire(blocking=False)
 
     def phase(self) -> Phase | None:
-        """Return the current phase."""
         timelines = [self.timeline, *(session.timeline for session in self.sessions)]
         return next((line.current for line in reversed(timelines) if line.current), None)
 

@@ -8,12 +8,7 @@ import re
 from contextlib import suppress
 
 from check_pop3_plus import TYPE_CHECKING
-from check_pop3_plus.model.failures import (
-    DeadlineExceeded,
-    Kind,
-    Phase,
-    ProbeError,
-)
+from check_pop3_plus.model.failures import DeadlineExceeded, Kind, Phase, ProbeError
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Note, Session, TlsFacts
 from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable, sanitise
@@ -91,7 +86,7 @@ class Connection:
         self._record("C: {}", command.shown)
         if command.shown.endswith("***") and not command.wire.startswith(b"PASS "):
             # A proof allows an offline attack on the password.
-            self.sanitise = also_masking(self.sanitise, command.wire.split(b" ")[-1].strip())
+            self.sanitise = also_masking(self.sanitise, command.wire.split(b" ")[-1])
         try:
             self.stream.send(command.wire)
         except ProbeError as error:
@@ -245,7 +240,6 @@ class Connection:
         return self.sanitise(line) or printable("(an empty line)")
 
     def reason(self, reply: grammar.Reply) -> Printable:
-        """Return the text of a refusal."""
         return self.sanitise(reply.text) or printable("(no reason given)")
 
     def warn(self, deviation: str) -> None:

@@ -9,12 +9,7 @@ from contextlib import suppress
 from functools import partial
 
 from check_pop3_plus import TYPE_CHECKING
-from check_pop3_plus.model.failures import (
-    Kind,
-    Phase,
-    ProbeError,
-    config_error,
-)
+from check_pop3_plus.model.failures import Kind, Phase, ProbeError, config_error
 from check_pop3_plus.model.report import MailboxFacts, Note, Session
 from check_pop3_plus.model.sanitised_text import printable, sanitise
 from check_pop3_plus.model.settings import Security, Verify

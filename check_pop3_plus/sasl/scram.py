@@ -78,6 +78,10 @@ def prepared(text: bytes, what: str) -> bytes:
     raise config_error("{} cannot be used with SCRAM: {}", what, reason)
 
 
+_PROHIBITED = "c12 c21_c22 c3 c4 c5 c6 c7 c8 c9"
+"""Tables of RFC 3454 (RFC 4013 section 2.3)."""
+
+
 def _saslprep(typed: str) -> str:
     import stringprep
     from unicodedata import ucd_3_2_0 as unicode
@@ -88,20 +92,10 @@ def _saslprep(typed: str) -> str:
         if not stringprep.in_table_b1(char)
     )
     done = unicode.normalize("NFKC", "".join(mapped))
-    prohibited = (
-        stringprep.in_table_c12,
-        stringprep.in_table_c21_c22,
-        stringprep.in_table_c3,
-        stringprep.in_table_c4,
-        stringprep.in_table_c5,
-        stringprep.in_table_c6,
-        stringprep.in_table_c7,
-        stringprep.in_table_c8,
-        stringprep.in_table_c9,
-    )
     if not done:
         raise ValueError("nothing is left of it")
-    if any(forbids(char) for char in done for forbids in prohibited):
+    prohibited = [getattr(stringprep, f"in_table_{table}") for table in _PROHIBITED.split()]
+    if any(is_in_table(char) for char in done for is_in_table in prohibited):
         raise ValueError("RFC 4013 prohibits one of its characters")
     from_right = [stringprep.in_table_d1(char) for char in done]
     from_left = any(stringprep.in_table_d2(char) for char in done)

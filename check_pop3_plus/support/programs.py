@@ -30,8 +30,8 @@ class Output(Record):
     """Whether the program was killed because it printed more than the limit."""
 
 
-_everywhere: set["Popen[bytes]"] = set()
-"""All running programs of the process."""
+_running: dict["Popen[bytes]", "Programs"] = {}
+"""All running programs of the process, and who runs them."""
 
 _starting: list[None] = []
 """An element for each program that is being started."""
@@ -48,7 +48,7 @@ def stop_all() -> None:
     limit = Deadline(Clock() + _STOP_SECONDS)
     while _starting and limit.left():
         pause(_POLL_SECONDS)
-    for process in list(_everywhere):
+    for process in list(_running):
         _kill(process)
 
 
@@ -57,7 +57,6 @@ class Programs:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: set[Popen[bytes]] = set()
         self._is_stopped = False
 
     def run(
@@ -89,7 +88,7 @@ class Programs:
         """Kill every running program, and start no more."""
         with self._lock:
             self._is_stopped = True
-            for process in self._running:
+            for process in [each for each, owner in list(_running.items()) if owner is self]:
                 _kill(process)
 
     def _start(
@@ -118,16 +117,14 @@ class Programs:
             except (OSError, ValueError) as error:  # ValueError: a null byte in an argument
                 raise config_error("cannot start a program", cause=error) from error
             else:
-                self._running.add(process)
-                _everywhere.add(process)
+                _running[process] = self
             finally:
                 _starting.pop()
         return process
 
     def _end(self, process: "Popen[bytes]") -> int:
         with self._lock:
-            self._running.discard(process)
-            _everywhere.discard(process)
+            _running.pop(process, None)
             _kill(process)
         if process.stdout:
             process.stdout.close()

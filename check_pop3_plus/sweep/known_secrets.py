@@ -7,7 +7,7 @@ from check_pop3_plus.model.settings import Secret, SecretSource, Settings
 from check_pop3_plus.probe import password_source
 from check_pop3_plus.support.deadline import Deadline, end_helper, run_with_deadline
 from check_pop3_plus.support.masking import Masker
-from check_pop3_plus.sweep.services import Service, values_of
+from check_pop3_plus.sweep.services import Service, values_in
 
 _FILES_SECONDS = 5.0
 """How long the password files are read before the checks begin."""
@@ -22,13 +22,14 @@ class KnownSecrets:
         A file that takes too long is left to the check that needs it.
         """
         self._found: dict[SecretSource, Secret | ProbeError] = {}
-        files = values_of(services, "--password-file")
+        values = values_in(services)
+        files = values.get("--password-file", ())
 
         def read_files() -> None:
             for file in files:
                 self._read(SecretSource(file=str(file)), deadline)
 
-        for name in values_of(services, "--password-env"):
+        for name in values.get("--password-env", ()):
             self._read(SecretSource(env=str(name)), deadline)
         if files:
             with suppress(ProbeError):

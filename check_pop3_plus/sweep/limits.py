@@ -3,7 +3,7 @@
 import resource
 from contextlib import suppress
 
-from check_pop3_plus.sweep.services import Service, options_of
+from check_pop3_plus.sweep.services import Service, values_in
 
 _CONNECTION = 2
 """Descriptors of one check: its connection, and a file or the resolver's socket."""
@@ -21,7 +21,7 @@ def parallel_checks(services: list[Service], jobs: int, senders: int) -> tuple[i
 
     Each of the `senders` of results needs a descriptor, too.
     """
-    each = max((_CONNECTION, *(_NEEDED.get(option, 0) for option in options_of(services))))
+    each = max((_CONNECTION, *(_NEEDED.get(option, 0) for option in values_in(services))))
     others = _OTHER_DESCRIPTORS + senders
     allowed = _allowed(jobs * each + others)
     possible = max(1, min(jobs, (allowed - others) // each))

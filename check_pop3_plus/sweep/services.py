@@ -63,9 +63,17 @@ def read(wanted: Sweep) -> list[Service]:
             common += part.options
     if not found:
         raise UsageError("no section [HOST!SERVICE] in {}", wanted.file)
-    default = _parse(common)
+    parsed = _parse(common)
+    default, failed = (Given(), parsed) if isinstance(parsed, ProbeError) else (parsed, None)
     seen: dict[str, str] = {}
-    return [_service(part, default, wanted.common, seen) for part in found]
+    services = []
+    for part in found:
+        if error := _error(part, seen) or failed:
+            name = part.name if part.name.isprintable() else sanitise(part.name)
+            services.append(Service(name, error=error))
+        else:
+            services.append(Service(part.name, part.options, default, wanted.common))
+    return services
 
 
 def _is_meant_as_common(name: str) -> bool:
@@ -75,26 +83,19 @@ def _is_meant_as_common(name: str) -> bool:
     return "!" not in name and bool(mistakes.nearest(name, known))
 
 
-def _service(
-    part: ini.Part,
-    default: Given | ProbeError,
-    commanded: Mapping[str, Sequence[str]],
-    seen: dict[str, str],
-) -> Service:
+def _error(part: ini.Part, seen: dict[str, str]) -> ProbeError | None:
+    """Return what is wrong with a section; `seen` are the names of those before it."""
     name = part.name
     host, _, description = name.partition("!")
-    error = part.errors[0] if part.errors else None
-    if error is None and not (host and description and name.isprintable()):
-        error = UsageError("section name is not HOST!SERVICE (or DEFAULT)").at(name)
-    if error is None and name in seen:
+    if part.errors:
+        return part.errors[0]
+    if not (host and description and name.isprintable()):
+        return UsageError("section name is not HOST!SERVICE (or DEFAULT)").at(name)
+    if name in seen:
         first = getattr(seen[name], "line", 0)
-        error = UsageError("section exists already, see line {}", first).at(name)
-    if error is None:
-        seen[name] = name
-        if not isinstance(default, ProbeError):
-            return Service(name, part.options, default, commanded)
-        error = default
-    return Service(name if name.isprintable() else sanitise(name), error=error)
+        return UsageError("section exists already, see line {}", first).at(name)
+    seen[name] = name
+    return None
 
 
 def address_of(service: Service) -> str:
@@ -204,20 +205,16 @@ def _parse(section: Sequence[tuple[str, str]]) -> Given | ProbeError:
         return error
 
 
-def options_of(services: list[Service]) -> set[str]:
-    """Return the names of all options in the sections, not checked."""
-    names: set[str] = set()
+def values_in(services: list[Service]) -> dict[str, set[str]]:
+    """Return all values of each option in the sections, not checked."""
+    found: dict[str, set[str]] = {}
+    layers = {
+        id(each): each for service in services for each in (service.default, service.commanded)
+    }
+    for layer in layers.values():
+        for option, values in layer.items():
+            found.setdefault(option, set()).update(values)
     for service in services:
-        names.update(service.default, service.commanded)
-        names.update(key if key[:2] == "--" else f"--{key}" for key, _ in service.section)
-    return names
-
-
-def values_of(services: list[Service], option: str) -> set[str]:
-    """Return all values of an option in the sections, not checked."""
-    values: set[str] = set()
-    for service in services:
-        for layer in (service.default, service.commanded):
-            values.update(layer.get(option, ()))
-        values.update(value for key, value in service.section if key in (option, option[2:]))
-    return values
+        for key, value in service.section:
+            found.setdefault(key if key[:2] == "--" else f"--{key}", set()).add(value)
+    return found

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import gc
-import importlib
 import inspect
 import json
 import os
@@ -18,10 +17,12 @@ import signal
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
+from types import CodeType, FrameType, FunctionType
 
 import pytest
 
@@ -32,6 +33,7 @@ from check_pop3_plus.model.sanitised_text import Printable
 from check_pop3_plus.model.settings import Secret
 from check_pop3_plus.pop3.grammar import command
 from check_pop3_plus.sasl.exchange import Identity
+from check_pop3_plus.support.deadline import end_helper
 from tests.pki import certificate_parts
 from tests.pki.certificates import Pki
 from tests.servers.icinga_api import Api, refused
@@ -39,7 +41,6 @@ from tests.servers.scripted_server import PoliteServer, ScriptedServer, drop, ex
 from tests.servers.token_endpoint import TokenEndpoint, granted
 from tests.support import secret_search
 from tests.support.command import COMMAND, Run, run, run_on_terminal
-from tests.support.package import modules
 from tests.support.secret_search import (
     CANARIES,
     USER,
@@ -213,50 +214,85 @@ def test_secret_equal_to_a_name_masks_only_the_server_s_text(secret: bytes) -> N
 # --- our own mistakes ------------------------------------------------------------------------
 
 
-def _functions(name: str) -> Iterator[tuple[object, str, Callable[..., object]]]:
-    """Yield the functions of a module, and those of its classes, with who holds them."""
-    module = importlib.import_module(f"check_pop3_plus.{name}")
-    for holder in [module, *(each for _, each in inspect.getmembers(module, inspect.isclass))]:
-        if getattr(holder, "__module__", module.__name__) != module.__name__:
+def _functions(folder: str) -> Iterator[tuple[object, str, FunctionType]]:
+    """Yield the functions of the loaded modules of a folder, and of their classes, with holders."""
+    for module in list(sys.modules.values()):
+        if not module.__name__.startswith(folder):
             continue
-        for name, found in list(vars(holder).items()):
-            if inspect.isfunction(found) and found.__module__ == module.__name__:
-                yield holder, name, found
+        for holder in [module, *(each for _, each in inspect.getmembers(module, inspect.isclass))]:
+            if getattr(holder, "__module__", module.__name__) != module.__name__:
+                continue
+            for name, found in list(vars(holder).items()):
+                if inspect.isfunction(found) and found.__module__ == module.__name__:
+                    yield holder, name, found
 
 
-MODULES = sorted(set(modules()) - {"__main__", "start", "model.stopped"})
+def _called(work: Callable[[], object]) -> set[CodeType]:
+    """Return the code that runs, in any thread."""
+    found: set[CodeType] = set()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            found.add(frame.f_code)
+
+    end_helper()  # one that runs already would not be seen
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+    return found
+
+
+FOLDERS = (
+    *("certificate", "check", "cli", "diagnosis", "messages", "model", "net", "options", "output"),
+    *("pop3", "probe", "support"),
+)
+"""Those with functions that a check with a login calls, accepted or rejected."""
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # who crashes may not come to close
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_secret_in_exception_of_any_function_is_not_shown(
-    module: str, pki: Pki, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    folder: str, pki: Pki, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Fault 67: an exception with the secret in its text, in each function of each module."""
-    importlib.import_module("check_pop3_plus.cli")
-    with PoliteServer({USER: SECRET.decode()}, tls=pki.server("good")) as server:
-        argv = [*("-H", "localhost", "--connect-to", server.address, "-p", str(server.port))]
-        argv += ["-S", "--ca-file", str(pki.ca_file), "-U", USER, "--password-env", "CANARY"]
-        for holder, name, found in _functions(module):
-            if name.startswith("__") and name != "__init__":
-                continue
+    """Fault 67: an exception with the secret in its text, in each function that a check calls."""
+    tried: set[CodeType] = set()
+    for password, state in ((SECRET.decode(), "OK"), ("another", "CRITICAL")):
+        with PoliteServer({USER: password}, tls=pki.server("good")) as server:
+            argv = [*("-H", "localhost", "--connect-to", server.address, "-p", str(server.port))]
+            argv += ["-S", "--ca-file", str(pki.ca_file), "-U", USER, "--password-env", "CANARY"]
+            argv += ["-vvv", "-t", "1", "--diagnose=tls"]
 
-            def crash(*_: object, **__: object) -> object:
-                raise RuntimeError(f"PASS {SECRET.decode()}", SECRET)
+            def check(argv: list[str] = argv) -> int:
+                monkeypatch.setenv("CANARY", SECRET.decode())
+                return start.main(argv, time.monotonic())
 
-            monkeypatch.setenv("CANARY", SECRET.decode())
-            with monkeypatch.context() as patched:
-                patched.setattr(holder, name, crash)
-                for other in list(sys.modules.values()):
-                    is_ours = getattr(other, "__name__", "").startswith("check_pop3_plus.")
-                    if is_ours and getattr(other, name, None) is found:
-                        patched.setattr(other, name, crash)
-                code = start.main([*argv, "-vvv", "-t", "1"], time.monotonic())
-            out, err = capfd.readouterr()
-            assert code in range(4), (name, out)
-            assert out.startswith("POP3 "), (name, out)
-            assert_hidden(SECRET, out, err)
+            called = _called(check)
+            assert capfd.readouterr().out.startswith(f"POP3 {state}")
+            for holder, name, found in _functions(f"check_pop3_plus.{folder}"):
+                if found.__code__ not in called - tried or (name != "__init__" and "__" in name):
+                    continue
+                tried.add(found.__code__)
+
+                def crash(*_: object, **__: object) -> object:
+                    raise RuntimeError(f"PASS {SECRET.decode()}", SECRET)
+
+                with monkeypatch.context() as patched:
+                    patched.setattr(holder, name, crash)
+                    for other in list(sys.modules.values()):
+                        is_ours = getattr(other, "__name__", "").startswith("check_pop3_plus.")
+                        if is_ours and getattr(other, name, None) is found:
+                            patched.setattr(other, name, crash)
+                    code = check()
+                out, err = capfd.readouterr()
+                assert code in range(4), (name, out)
+                assert out.startswith("POP3 "), (name, out)
+                assert_hidden(SECRET, out, err)
     gc.collect()  # here, and not in the middle of another test
+    assert tried
 
 
 def test_exceptions_do_not_contain_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:

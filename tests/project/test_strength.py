@@ -226,7 +226,7 @@ def test_explained_survivors_are_mutants() -> None:
         each.key
         for modules in GROUPS.values()
         for module in modules
-        for each in mutants(module, source(module).read_text(), keys_alone=True)
+        for each in mutants(module, source(module).read_text(), explained())
     }
 
     assert explained()

@@ -9,7 +9,7 @@ assertions, decorators and imports stay: they change nothing at run time, or onl
 import ast
 import copy
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
@@ -57,25 +57,27 @@ class Mutant(NamedTuple):
     tree: ast.Module
 
 
-def mutants(module: str, source: str, keys_alone: bool = False) -> Iterator[Mutant]:
-    """Yield the mutants of a module, in the order of its lines; with an empty tree for the keys."""
+def mutants(module: str, source: str, only: Collection[str] | None = None) -> Iterator[Mutant]:
+    """Yield the mutants of a module, in the order of its lines; `only` those with these keys."""
+    functions = {key.partition(": ")[0] for key in only or ()}
     tree = ast.parse(source)
     seen: Counter[str] = Counter()
     for path in _paths(tree, ()):
+        function = module + _function(path)
+        if only is not None and function not in functions:
+            continue
         parent, field, index = path[-1]
         old = _get(parent, field, index)
         before = _shown(path)
         for new in _changes(old, parent, field):
             ast.copy_location(new, old)
             _put(parent, field, index, new)
-            function = _function(path)
-            key = f"{module}{function}: {' => '.join(_where_they_differ(before, _shown(path)))}"
+            key = f"{function}: {' => '.join(_where_they_differ(before, _shown(path)))}"
             seen[key] += 1
-            number = f" #{seen[key]}" if seen[key] > 1 else ""
-            whole = ast.Module([], []) if keys_alone else copy.deepcopy(tree)
-            yield Mutant(
-                key + number, module + function, _lines(path), ast.fix_missing_locations(whole)
-            )
+            key += f" #{seen[key]}" if seen[key] > 1 else ""
+            if only is None or key in only:
+                whole = ast.fix_missing_locations(copy.deepcopy(tree))
+                yield Mutant(key, function, _lines(path), whole)
         _put(parent, field, index, old)
 
 

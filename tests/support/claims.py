@@ -79,22 +79,33 @@ class _Collected:
         self.items = session.items
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Print the claims of the tests in these files, or in all; `fault N MODE CASE`, `threat T`."""
+def files() -> list[Path]:
+    """Return the files whose tests may claim something."""
     folder = Path(__file__).parent.parent
-    files = list(arguments) or sorted(
-        str(file)
+    return sorted(
+        file
         for file in folder.rglob("test_*.py")
         if "pytest.mark." in file.read_text() and file.parent.name != "systems"
     )
+
+
+def rows(items: Sequence[pytest.Item]) -> Iterator[tuple[str, ...]]:
+    """Yield the claims of these tests: `fault`, number, mode and case, or `threat` and its name."""
+    for item in items:
+        for claim in of_faults(item):
+            yield "fault", str(claim.number), claim.mode or "-", claim.case
+        for name in of_threats(item):
+            yield "threat", name
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the claims of the tests in these files, or in all, one a line."""
     collected = _Collected()
     options = ["--collect-only", "-qq", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    code = pytest.main([*options, *files], plugins=[collected])
-    for item in collected.items:
-        for claim in of_faults(item):
-            print("fault", claim.number, claim.mode or "-", claim.case, sep="\t")
-        for name in of_threats(item):
-            print("threat", name, sep="\t")
+    chosen = arguments or map(str, files())
+    code = pytest.main([*options, *chosen], plugins=[collected])
+    for row in rows(collected.items):
+        print(*row, sep="\t")
     return int(code)
 
 

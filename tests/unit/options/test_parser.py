@@ -870,7 +870,8 @@ def test_section_flag_takes_true_and_false(tmp_path: Path, value: str, security:
 
 NEEDY = [entry for entry in ENTRIES if entry.needs]
 
-VALUES = {"N": "1024", "FILE": "/x", "TEXT": "x", "DAYS": "90", "TYPE": "rsa"}
+VALUES = {"N": "1024", "FILE": "/x", "TEXT": "x", "DAYS": "90", "TYPE": "rsa", "ID": "x"}
+VALUES |= {"AGE": "1h", "RANGE": "1", "NAME": "x", "ADDRESS": "x@example.org", "CMD": "x"}
 VALUES["sha256:HASH"] = "sha256:" + "a" * 64
 
 
@@ -882,6 +883,8 @@ def test_option_without_the_one_that_it_needs_is_refused(entry: Entry) -> None:
         check_settings(argv)
 
     assert caught.value.message == f"{entry.name} needs {entry.needs}"
+    if entry.needs == "--round-trip-to":  # which needs others itself
+        return
     for flag in entry.needs.split(" or "):
         assert check_settings([*argv, flag, *(["/y"] if BY_FLAG[flag].value else [])])
 

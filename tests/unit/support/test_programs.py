@@ -118,7 +118,7 @@ def test_programs_stop_kills_running_and_starts_no_more() -> None:
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
         thread.start()
-    while len(runner._running) < 2:
+    while len(programs._running) < 2:
         time.sleep(0.01)
     runner.stop()
     for thread in threads:
@@ -127,6 +127,22 @@ def test_programs_stop_kills_running_and_starts_no_more() -> None:
     assert outputs == [Output(-9, b"")] * 2
     with pytest.raises(ProbeError, match=r"^cannot start a program: TimeoutError$"):
         runner.run(["true"], deadline, 100)
+
+
+def test_programs_stop_leaves_those_of_another_runner() -> None:
+    """In a sweep one diagnosis ends while others run."""
+    outputs: list[Output] = []
+    deadline = Deadline(Clock() + 30)
+    thread = threading.Thread(
+        target=lambda: outputs.append(Programs().run(["sleep", "0.3"], deadline, 100))
+    )
+    thread.start()
+    while not programs._running:
+        time.sleep(0.01)
+    Programs().stop()
+    thread.join(5)
+
+    assert outputs == [Output(0, b"")]
 
 
 def test_run_program_leaves_nothing_behind() -> None:
@@ -138,7 +154,7 @@ def test_run_program_leaves_nothing_behind() -> None:
     shell("yes")
 
     assert len(os.listdir("/dev/fd")) == len(before)
-    assert (runner._running, programs._everywhere, programs._starting) == (set(), set(), [])
+    assert (programs._running, programs._starting) == ({}, [])
 
 
 def test_stop_all_waits_for_a_program_that_is_being_started(

@@ -190,7 +190,7 @@ def test_options_of_services_are_those_of_all_layers(tmp_path: Path) -> None:
     """Flags of one letter are not among those that are asked for."""
     text = "[DEFAULT]\nssl\n[a!b]\n--diagnose = tcp\n[a!c]\nport = 1\n"
 
-    names = services.options_of(found(tmp_path, text, "--all-addresses"))
+    names = set(services.values_in(found(tmp_path, text, "--all-addresses")))
 
     assert names == {"--ssl", "--diagnose", "--port", "--all-addresses"}
 
@@ -201,7 +201,7 @@ def test_values_of_an_option_come_from_all_layers(tmp_path: Path) -> None:
 
     sections = found(tmp_path, text, "--password-env", "D")
 
-    assert services.values_of(sections, "--password-env") == {"A", "B", "C", "D"}
+    assert services.values_in(sections)["--password-env"] == {"A", "B", "C", "D"}
 
 
 @pytest.mark.parametrize(
