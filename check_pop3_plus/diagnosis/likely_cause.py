@@ -271,6 +271,7 @@ RULES = (
     Rule(_HANGS, lambda seen: seen.is_silent, kinds=_LATE),
     Rule("TLS works, and port {0} does not greet either: is the authentication process stopped, or the server overloaded?", lambda seen: seen.is_tls and _ports(seen.other_greetings, Kind.TIMEOUT)[:1], _GREETING),
     Rule("TLS works, and no greeting follows: is the authentication process stopped, or the server overloaded?", lambda seen: _kinds(seen.greetings_in_tls) == {Kind.TIMEOUT}, _GREETING),
+    Rule("the server knows no certificate for {0}, in every TLS version: check -H and --sni", lambda seen: seen.versions and all(each.failure and "unrecognized name" in each.failure.message for each in seen.versions) and sanitise(seen.settings.tls.name), _TLS, _WITHOUT_HANDSHAKE),
     Rule("every TLS version fails: the TLS service is misconfigured", lambda seen: seen.versions and not seen.accepted, _TLS, _WITHOUT_HANDSHAKE),
     Rule("port {0} speaks TLS from the first byte: use -S in place of --starttls", lambda seen: seen.tls_ports, kinds=_NO_STLS),
 
