@@ -10,7 +10,6 @@ from check_pop3_plus.model.settings import Family, Settings, Sweep
 from check_pop3_plus.options import ini, parser, settings_builder, validators
 from check_pop3_plus.options.table import ENTRIES, PROGRAM, Given, merge
 from check_pop3_plus.options.validators import UsageError, no_password
-from check_pop3_plus.support import files
 
 FILE_LIMIT = 16 << 20
 """Bytes; 10,000 services have about 2 MiB."""
@@ -48,11 +47,9 @@ def read(wanted: Sweep) -> list[Service]:
 
     Raises ProbeError (config) when it cannot be read, or holds none.
     """
-    data = files.read_file(wanted.file, "sweep file", FILE_LIMIT, has_options=True)
-    content = data.decode("utf-8", "surrogateescape")
     found: list[ini.Part] = []
     common: ini.Section = []
-    for part in ini.parts(content, wanted.file):
+    for part in ini.read_parts(wanted.file, "sweep file", FILE_LIMIT):
         if part.name != COMMON and _is_meant_as_common(part.name):
             raise UsageError("section [{}]: did you mean [DEFAULT]?", part.name)
         if part.name != COMMON:
