@@ -17,7 +17,7 @@ Section = list[tuple[str, str]]
 class Part(Record):
     """One occurrence of a section in a file; several may have the same name."""
 
-    name: str
+    name: FromFile
     options: Section
     errors: list[ProbeError]
     """One for each line that is invalid."""

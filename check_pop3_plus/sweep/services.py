@@ -62,7 +62,7 @@ def read(wanted: Sweep) -> list[Service]:
         raise UsageError("no section [HOST!SERVICE] in {}", wanted.file)
     parsed = _parse(common)
     default, failed = (Given(), parsed) if isinstance(parsed, ProbeError) else (parsed, None)
-    seen: dict[str, str] = {}
+    seen: dict[str, int] = {}
     services = []
     for part in found:
         if error := _error(part, seen) or failed:
@@ -80,8 +80,8 @@ def _is_meant_as_common(name: str) -> bool:
     return "!" not in name and bool(mistakes.nearest(name, known))
 
 
-def _error(part: ini.Part, seen: dict[str, str]) -> ProbeError | None:
-    """Return what is wrong with a section; `seen` are the names of those before it."""
+def _error(part: ini.Part, seen: dict[str, int]) -> ProbeError | None:
+    """Return what is wrong with a section; `seen` has the names and lines of those before it."""
     name = part.name
     host, _, description = name.partition("!")
     if part.errors:
@@ -89,9 +89,8 @@ def _error(part: ini.Part, seen: dict[str, str]) -> ProbeError | None:
     if not (host and description and name.isprintable()):
         return UsageError("section name is not HOST!SERVICE (or DEFAULT)").at(name)
     if name in seen:
-        first = getattr(seen[name], "line", 0)
-        return UsageError("section exists already, see line {}", first).at(name)
-    seen[name] = name
+        return UsageError("section exists already, see line {}", seen[name]).at(name)
+    seen[name] = name.line
     return None
 
 
