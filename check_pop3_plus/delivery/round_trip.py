@@ -31,8 +31,6 @@ _LEAST_SESSION = 2.0
 
 
 class RoundTripWork(MailboxWork):
-    """The work of one run."""
-
     def __init__(self, trip: RoundTrip, prerequisites: Prerequisites, end: Deadline) -> None:
         self._trip = trip
         self._prerequisites = prerequisites

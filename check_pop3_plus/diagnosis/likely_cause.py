@@ -112,8 +112,6 @@ class Evidence:
 
 
 class Rule(Record):
-    """A condition and a sentence."""
-
     sentence: str
     """With the evidence, and as `{0}` what `finds` has found."""
     finds: Callable[[Evidence], object]
@@ -131,7 +129,6 @@ class Rule(Record):
 
 
 def cause(settings: Settings, report: Report, findings: Findings) -> str:
-    """Return the likely cause of the failure."""
     seen = Evidence(settings, report, findings)
     for rule in RULES:
         if found := rule.applies(seen):
