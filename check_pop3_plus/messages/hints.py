@@ -186,10 +186,10 @@ stls
     the server offers STLS but cannot start TLS: check its certificate, its key and its log
   ^refuses STLS: .*\b(already|active)\b
     TLS is active already for the server: does a proxy in front of it end TLS?
-note
-  ^server sent unexpected data .* \(PROXY protocol\?\)$
+note, greeting, login, stat
+  ^(server )?sent unexpected data .* \(PROXY protocol\?\)$
     a proxy in front sends a PROXY protocol header that the server does not expect, or the server answers a command that was not sent
-  ^server sent unexpected data .*: (-ERR|\* BYE)\b
+  ^(server )?sent unexpected data .*: (-ERR|\* BYE)\b
     the server ended the session by itself, for the reason that it gives: check its log
 """
 """What to try where the words of the server, or of this plugin, have a match of a pattern, without

@@ -210,7 +210,7 @@ def login_kind(
         return worded if worded in (*about_tls, Kind.LOCKED_OUT, Kind.NO_MECHANISM) else coded
     if coded:
         return coded
-    if not reply.text:
+    if not reply.text.strip(b" .-"):
         if not command.before_secret:
             return Kind.CREDENTIALS
         return Kind.NO_MECHANISM if command.is_auth else Kind.LOGIN_REFUSED
