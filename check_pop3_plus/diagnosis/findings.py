@@ -107,8 +107,6 @@ if TYPE_CHECKING:
 
 
 class Findings(Record):
-    """All that a diagnosis found."""
-
     problem: Problem
     facts: tuple[Fact, ...] = ()
     """In the order of their arrival."""

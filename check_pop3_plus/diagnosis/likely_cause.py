@@ -112,8 +112,6 @@ class Evidence:
 
 
 class Rule(Record):
-    """A condition and a sentence."""
-
     sentence: str
     """With the evidence, and as `{0}` what `finds` has found."""
     finds: Callable[[Evidence], object]
@@ -131,7 +129,6 @@ class Rule(Record):
 
 
 def cause(settings: Settings, report: Report, findings: Findings) -> str:
-    """Return the likely cause of the failure."""
     seen = Evidence(settings, report, findings)
     for rule in RULES:
         if found := rule.applies(seen):
@@ -271,6 +268,7 @@ RULES = (
     Rule(_HANGS, lambda seen: seen.is_silent, kinds=_LATE),
     Rule("TLS works, and port {0} does not greet either: is the authentication process stopped, or the server overloaded?", lambda seen: seen.is_tls and _ports(seen.other_greetings, Kind.TIMEOUT)[:1], _GREETING),
     Rule("TLS works, and no greeting follows: is the authentication process stopped, or the server overloaded?", lambda seen: _kinds(seen.greetings_in_tls) == {Kind.TIMEOUT}, _GREETING),
+    Rule("the server knows no certificate for {0}, in every TLS version: check -H and --sni", lambda seen: seen.versions and all(each.failure and "unrecognized name" in each.failure.message for each in seen.versions) and sanitise(seen.settings.tls.name), _TLS, _WITHOUT_HANDSHAKE),
     Rule("every TLS version fails: the TLS service is misconfigured", lambda seen: seen.versions and not seen.accepted, _TLS, _WITHOUT_HANDSHAKE),
     Rule("port {0} speaks TLS from the first byte: use -S in place of --starttls", lambda seen: seen.tls_ports, kinds=_NO_STLS),
 

@@ -48,8 +48,6 @@ def run(
 
 
 class _Diagnosis:
-    """The running steps of one diagnosis."""
-
     def __init__(self, surroundings: Surroundings, deadline: Deadline, is_limited: bool) -> None:
         self._surroundings = surroundings
         self._turn: AbstractContextManager[object]

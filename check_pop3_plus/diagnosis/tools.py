@@ -56,7 +56,6 @@ TOOLS = {
 
 
 def find(name: str) -> str | None:
-    """Return the path of an installed program."""
     paths = (f"{directory}/{name}" for directory in DIRECTORIES)
     return next((path for path in paths if os.access(path, os.X_OK)), None)
 

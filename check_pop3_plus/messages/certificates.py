@@ -56,7 +56,8 @@ def rejection(failure: Failure, chain: Chain, name: str, now: "datetime") -> str
             return "certificate has no subject alternative name (mail clients refuse it)"
         # A long list must not displace the expected name.
         names = sanitise(listed(leaf.names, 2, leaf.names_left_out), 80)
-        return f"certificate is not for {sanitise(name, 60)} but for {names}"
+        how = " (as a DNS name)" if name in leaf.names else ""  # an address among the DNS names
+        return f"certificate is not for {sanitise(name, 60)} but for {names}{how}"
     if kind is Kind.PIN:
         return "certificate does not match --pin"
     if kind is Kind.NOT_STRICT:

@@ -21,10 +21,11 @@ def seconds(value: float) -> str:
 
 
 def span(length: "timedelta") -> str:
-    """Return a time span in whole days, or in hours below two days."""
-    if days(length) < 2:
-        return count(int(days(length) * 24), "hour")
-    return count(int(days(length)), "day")
+    """Return a time span in whole days, in hours below two days, in minutes below an hour."""
+    hours = days(length) * 24
+    if hours < 1:
+        return count(int(hours * 60), "minute")
+    return count(int(hours), "hour") if hours < 48 else count(int(hours / 24), "day")
 
 
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))

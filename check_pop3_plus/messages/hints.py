@@ -16,7 +16,7 @@ from check_pop3_plus.support.deadline import days
 
 _RENEW = "renew the certificate (or install the renewed intermediate) and reload the server; if it was renewed already, the server was not reloaded"
 _ISSUER_NOT_GIVEN = "configure the server to send its intermediate certificates, or add the root certificate of its CA to the given trust store (--ca-file, --ca-path)"
-_SLOW_LOGIN = "the authentication back end of the server is slow, or the server delays logins after failed ones from the same network (Dovecot: up to 15 s, also after failures of others behind the same address)"
+_SLOW_LOGIN = "the authentication back end of the server is slow, another session locks the mailbox, or the server delays logins after failed ones from the same network (Dovecot: up to 15 s, also after failures of others behind the same address)"
 
 _FAST_SECONDS = 0.01
 """A time below is usual in a local network."""
@@ -78,6 +78,7 @@ no-stls (STLS not available): TLS is off on this port: enable it on the server, 
 injected (data injected before TLS): possible man-in-the-middle (command injection), or a broken server
 no-capability (required capability missing): compare with the capabilities below: was a server setting lost?
 no-mechanism (login method not available): choose another mechanism with --auth
+  login plain: choose another mechanism with --auth, or use TLS (-S, --starttls): some servers know no login before it
 cleartext-refused (login without TLS refused): use -S or --starttls
 credentials: the server works but rejects the credentials (password, token or client certificate): wrong, changed or locked; repeated attempts may lock the account
 locked-out: unlock the account on the server; pause this check until then, because each attempt may renew the lock
@@ -147,7 +148,7 @@ login, stat
   its mechanisms:( (NTLM|GSSAPI|GSS-SPNEGO|KERBEROS_V4))+$
     the server offers only Windows or Kerberos logins, which are not supported here: enable PLAIN for this user, or check without a login
   its mechanisms: none$
-    the server lists no login method: try --auth user, or port 995 with -S
+    the server lists no login method: try --auth user or apop, or port 995 with -S
   its mechanisms:.* (XOAUTH2|OAUTHBEARER)\b|basic auth\w* (is |has been )?(disabled|blocked)
     the server takes tokens instead of passwords: use --auth xoauth2 or oauthbearer
   TLS ends in front of the server
@@ -185,10 +186,10 @@ stls
     the server offers STLS but cannot start TLS: check its certificate, its key and its log
   ^refuses STLS: .*\b(already|active)\b
     TLS is active already for the server: does a proxy in front of it end TLS?
-note
-  ^server sent unexpected data .* \(PROXY protocol\?\)$
+note, greeting, login, stat
+  ^(server )?sent unexpected data .* \(PROXY protocol\?\)$
     a proxy in front sends a PROXY protocol header that the server does not expect, or the server answers a command that was not sent
-  ^server sent unexpected data .*: (-ERR|\* BYE)\b
+  ^(server )?sent unexpected data .*: (-ERR|\* BYE)\b
     the server ended the session by itself, for the reason that it gives: check its log
 """
 """What to try where the words of the server, or of this plugin, have a match of a pattern, without

@@ -49,7 +49,7 @@ def look_up(target: Target, deadline: Deadline) -> tuple[Address, ...]:
         if is_shortage(error):
             raise config_error("cannot resolve {}", host, cause=error) from error
         if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
-            family = "" if target.family is Family.ANY else f"{target.family.value} "
+            family = {Family.IPV4: "IPv4 ", Family.IPV6: "IPv6 "}.get(target.family, "")
             unknown = f"host name unknown or without {family}address"
             raise ProbeError(Kind.UNRESOLVED, unknown) from error
         reason = error.strerror or "unknown error"

@@ -17,7 +17,7 @@ Section = list[tuple[str, str]]
 class Part(Record):
     """One occurrence of a section in a file; several may have the same name."""
 
-    name: str
+    name: FromFile
     options: Section
     errors: list[ProbeError]
     """One for each line that is invalid."""
@@ -61,19 +61,22 @@ def find_default_file() -> str:
 
 
 def read_sections(path: str) -> dict[str, Section]:
-    """Return the sections of a file, in order. Raises ProbeError (config)."""
-    data = files.read_file(path, "options file", has_options=True)
-    return sections_of(data.decode("utf-8", "surrogateescape"), path)
+    """Return the sections of a file, in order; those of one name are one.
 
-
-def sections_of(content: str, path: str) -> dict[str, Section]:
-    """Return the sections of a text. Raises ProbeError (config) with an invalid line."""
+    Raises ProbeError (config), also for an invalid line.
+    """
     sections: dict[str, Section] = {}
-    for part in parts(content, path):
+    for part in read_parts(path, "options file"):
         if part.errors:
             raise part.errors[0]
         sections.setdefault(part.name, []).extend(part.options)
     return sections
+
+
+def read_parts(path: str, what: str, limit: int = files.SIZE_LIMIT) -> Iterator[Part]:
+    """Return what `parts` does. Raises ProbeError (config) also for a file that cannot be read."""
+    content = files.read_file(path, what, limit, has_options=True)
+    return parts(content.decode("utf-8", "surrogateescape"), path)
 
 
 def parts(content: str, path: str) -> Iterator[Part]:

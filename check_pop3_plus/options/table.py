@@ -20,8 +20,6 @@ SENSITIVITIES = {"very-high": 0, "high": 2, "medium": 5, "low": 7, "very-low": 1
 
 
 class Entry(Record):
-    """An option."""
-
     flags: str
     """All names, separated by spaces; the last one is the long name."""
     value: str = ""

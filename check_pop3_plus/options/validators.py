@@ -248,7 +248,6 @@ def is_numeric(host: str) -> bool:
 
 
 def family_of(address: str) -> Family:
-    """Return the family of a numeric address."""
     return Family.IPV6 if ":" in address else Family.IPV4
 
 

@@ -22,7 +22,6 @@ def render(verdict: Verdict) -> str:
 
 
 def result(verdict: Verdict) -> dict[str, object]:
-    """Return the result of a check."""
     return {
         **common(verdict),
         "target": {"host": verdict.host, "port": verdict.port, "service": verdict.service},

@@ -55,7 +55,6 @@ def render(verdict: Verdict) -> str:
 
 
 def samples(verdict: Verdict, target: str, service: str) -> Iterator[Sample]:
-    """Yield the metrics of a check."""
     labels = {"target": target, "service": service}
     yield "pop3_probe_success", labels, verdict.state in (State.OK, State.WARNING)
     for state in State:

@@ -143,8 +143,7 @@ def refused(
     """Return the error for a refused login."""
     about_proxy = kind is Kind.CLEARTEXT_REFUSED and is_encrypted
     template = DEMANDS_TLS_ITSELF if about_proxy else _REFUSALS[kind]
-    error = ProbeError(
-        kind, template + ": {1}", username, quoted(reply.text) or printable("(no reason given)")
-    )
+    said = quoted(reply.text) if reply.text.strip(b" .-") else ""
+    error = ProbeError(kind, template + ": {1}", username, said or printable("(no reason given)"))
     error.is_sentence = "{0}" in template
     return error

@@ -198,18 +198,19 @@ def login_kind(
 ) -> Kind:
     """Return the kind of a refused login; `command` is the one that was refused.
 
-    A response code wins (RFC 2449 section 8, RFC 3206), except [AUTH] if the text speaks of TLS
-    or of a locked account. `may_demand_tls` is False inside TLS, unless STLS is still offered:
+    A response code wins (RFC 2449 section 8, RFC 3206), except [AUTH] if the text speaks of TLS,
+    of a locked account or of the mechanism. `may_demand_tls` is False inside TLS, unless STLS is still offered:
     TLS then ends in front of the server.
     """
     coded = _kind_of_code(reply)
     if coded is Kind.CREDENTIALS:
         worded = _kind_of_words(reply, names, may_demand_tls)
         about_tls = (Kind.CLEARTEXT_REFUSED, Kind.CLIENT_CERTIFICATE)
-        return worded if worded in (*about_tls, Kind.LOCKED_OUT) else coded
+        # Dovecot without PLAIN offers USER, and answers PASS by Unsupported authentication mechanism.
+        return worded if worded in (*about_tls, Kind.LOCKED_OUT, Kind.NO_MECHANISM) else coded
     if coded:
         return coded
-    if not reply.text:
+    if not reply.text.strip(b" .-"):
         if not command.before_secret:
             return Kind.CREDENTIALS
         return Kind.NO_MECHANISM if command.is_auth else Kind.LOGIN_REFUSED

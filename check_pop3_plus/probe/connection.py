@@ -86,7 +86,7 @@ class Connection:
         self._record("C: {}", command.shown)
         if command.shown.endswith("***") and not command.wire.startswith(b"PASS "):
             # A proof allows an offline attack on the password.
-            self.sanitise = also_masking(self.sanitise, command.wire.split(b" ")[-1].strip())
+            self.sanitise = also_masking(self.sanitise, command.wire.split(b" ")[-1])
         try:
             self.stream.send(command.wire)
         except ProbeError as error:

@@ -6,8 +6,6 @@ from check_pop3_plus.sweep.services import Service
 
 
 class Outcome(Record):
-    """The result of one service."""
-
     service: Service
     verdict: Verdict
     is_readable: bool = True

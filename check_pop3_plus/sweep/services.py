@@ -10,7 +10,6 @@ from check_pop3_plus.model.settings import Family, Settings, Sweep
 from check_pop3_plus.options import ini, parser, settings_builder, validators
 from check_pop3_plus.options.table import ENTRIES, PROGRAM, Given, merge
 from check_pop3_plus.options.validators import UsageError, no_password
-from check_pop3_plus.support import files
 
 FILE_LIMIT = 16 << 20
 """Bytes; 10,000 services have about 2 MiB."""
@@ -48,11 +47,9 @@ def read(wanted: Sweep) -> list[Service]:
 
     Raises ProbeError (config) when it cannot be read, or holds none.
     """
-    data = files.read_file(wanted.file, "sweep file", FILE_LIMIT, has_options=True)
-    content = data.decode("utf-8", "surrogateescape")
     found: list[ini.Part] = []
     common: ini.Section = []
-    for part in ini.parts(content, wanted.file):
+    for part in ini.read_parts(wanted.file, "sweep file", FILE_LIMIT):
         if part.name != COMMON and _is_meant_as_common(part.name):
             raise UsageError("section [{}]: did you mean [DEFAULT]?", part.name)
         if part.name != COMMON:
@@ -65,7 +62,7 @@ def read(wanted: Sweep) -> list[Service]:
         raise UsageError("no section [HOST!SERVICE] in {}", wanted.file)
     parsed = _parse(common)
     default, failed = (Given(), parsed) if isinstance(parsed, ProbeError) else (parsed, None)
-    seen: dict[str, str] = {}
+    seen: dict[str, int] = {}
     services = []
     for part in found:
         if error := _error(part, seen) or failed:
@@ -83,8 +80,8 @@ def _is_meant_as_common(name: str) -> bool:
     return "!" not in name and bool(mistakes.nearest(name, known))
 
 
-def _error(part: ini.Part, seen: dict[str, str]) -> ProbeError | None:
-    """Return what is wrong with a section; `seen` are the names of those before it."""
+def _error(part: ini.Part, seen: dict[str, int]) -> ProbeError | None:
+    """Return what is wrong with a section; `seen` has the names and lines of those before it."""
     name = part.name
     host, _, description = name.partition("!")
     if part.errors:
@@ -92,9 +89,8 @@ def _error(part: ini.Part, seen: dict[str, str]) -> ProbeError | None:
     if not (host and description and name.isprintable()):
         return UsageError("section name is not HOST!SERVICE (or DEFAULT)").at(name)
     if name in seen:
-        first = getattr(seen[name], "line", 0)
-        return UsageError("section exists already, see line {}", first).at(name)
-    seen[name] = name
+        return UsageError("section exists already, see line {}", seen[name]).at(name)
+    seen[name] = name.line
     return None
 
 

@@ -73,7 +73,6 @@ class Tally:
         self.refused.sort(key=lambda each: self._position(each[0]))
 
     def done(self) -> int:
-        """Return the number of finished services."""
         return len(self._done)
 
     def _position(self, service: Service) -> int:

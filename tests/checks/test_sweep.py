@@ -139,16 +139,18 @@ def test_sweep_of_an_unreadable_file_is_refused(tmp_path: Path) -> None:
         assert reason in done.line
 
 
-def test_ini_parts_keep_duplicate_sections_apart() -> None:
+def test_ini_parts_keep_duplicate_sections_apart(tmp_path: Path) -> None:
     """--extra-opts joins sections of one name, a sweep refuses them."""
     text = "[a]\nx = 1\n[b]\n[a]\ny\n"
+    file = tmp_path / "x.ini"
+    file.write_text(text)
 
     assert [(part.name, part.options) for part in ini.parts(text, "file")] == [
         ("a", [("x", "1")]),
         ("b", []),
         ("a", [("y", "")]),
     ]
-    assert ini.sections_of(text, "file") == {"a": [("x", "1"), ("y", "")], "b": []}
+    assert ini.read_sections(str(file)) == {"a": [("x", "1"), ("y", "")], "b": []}
     with pytest.raises(ProbeError, match="line 1"):
         list(ini.parts("x = 1", "file"))
 

@@ -60,7 +60,6 @@ class Target(submission.Target):
         """The connections that no thread uses."""
 
     def send(self, outcome: Outcome, resends: int) -> str | None:
-        """Send one request. Return why the API refused the result, or None."""
         limit = self._deadline.within(REPLY_SECONDS)
         result = _result(outcome.replace(began=outcome.began - resends * _STEP_SECONDS))
         link = self._idle.pop() if self._idle else self._new_link()

@@ -34,7 +34,6 @@ class Target(submission.Target):
         super().__init__(deadline)
 
     def send(self, outcome: Outcome, resends: int) -> str | None:
-        """Print a result. Return why it could not be printed, or None."""
         return self._write(result_line(outcome), self._deadline)
 
     def print_summary(self, verdict: Verdict, tally: Tally) -> int:

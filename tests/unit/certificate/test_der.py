@@ -130,6 +130,15 @@ def test_parse_unknown_critical_extension_is_noticed(
     assert fields.has_unknown_critical is is_rejected
 
 
+def test_parse_unknown_extension_after_a_critical_one_changes_nothing() -> None:
+    """One that OpenSSL does not know and that is critical is enough."""
+    critical = sequence(oid(UNKNOWN), tlv(BOOLEAN, b"\xff"), tlv(OCTETS, b"x"))
+    other = sequence(oid("1.3.6.1.5.5.7.1.24"), tlv(OCTETS, b"x"))
+    fields = certificate_der.parse(ROOT.leaf(extensions=(critical, other)))
+
+    assert fields.has_unknown_critical
+
+
 def test_parse_duplicate_extension_first_counts() -> None:
     """OpenSSL does the same."""
     listed = (extension("2.5.29.15", b"a", critical=True), extension("2.5.29.15", b"b"))

@@ -36,6 +36,7 @@ def failure(kind: Kind, message: str = "no answer in time") -> Failure:
 
 LATE, REFUSED = failure(Kind.TIMEOUT), failure(Kind.REFUSED, "connection refused")
 CUT, ALERT = failure(Kind.CLOSED, "closed"), failure(Kind.TLS, "sent an alert")
+UNNAMED = failure(Kind.TLS, "failed the TLS handshake: unrecognized name: check --sni (alert 112)")
 SILENT, DEAF = Greeting(HERE, failure=LATE), Handshake(HERE, failure=LATE)
 FOUND = Lookup("IPv4", 0.1, (HERE,))
 PLAIN, STLS = (Greeting(HERE, printable("+OK"), (printable(each),)) for each in ("UIDL", "STLS"))
@@ -271,6 +272,12 @@ HANDSHAKES: list[tuple[Kind, list[Fact], str]] = [
         Kind.TLS,
         versions(v12=LATE, v13=ALERT),
         "every TLS version fails: the TLS service is misconfigured",
+    ),
+    (
+        Kind.TLS,
+        versions(v12=UNNAMED, v13=UNNAMED),
+        "the server knows no certificate for pop.example.test, in every TLS version: check -H and"
+        " --sni",
     ),
     (Kind.TLS, [Version("1.0")], NOTHING),  # it cannot be offered here
     (Kind.TIMEOUT, [SILENT], IN_BOTH),

@@ -101,6 +101,13 @@ def test_rejection_by_name_quotes_two_names() -> None:
     )
 
 
+def test_rejection_of_an_address_among_dns_names_says_so() -> None:
+    """OpenSSL compares an address with addresses only (RFC 6125 section 6.2.1)."""
+    assert rejected(Kind.NAME, LEAF.replace(names=(printable(HOST),))) == (
+        f"certificate is not for {HOST} but for {HOST} (as a DNS name)"
+    )
+
+
 @pytest.mark.parametrize(("sent", "issuer"), [((LEAF,), "CN=sub"), ((LEAF, SUB), "CN=root")])
 def test_rejection_of_an_unknown_issuer_counts_the_chain(
     sent: tuple[CertificateFacts, ...], issuer: str

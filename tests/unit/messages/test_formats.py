@@ -11,7 +11,14 @@ from check_pop3_plus.model.sanitised_text import printable
 
 @pytest.mark.parametrize(
     ("hours", "text"),
-    [(0, "0 hours"), (1, "1 hour"), (36, "36 hours"), (47.9, "47 hours"), (48, "2 days")],
+    [
+        (0, "0 minutes"),
+        (0.99, "59 minutes"),
+        (1, "1 hour"),
+        (36, "36 hours"),
+        (47.9, "47 hours"),
+        (48, "2 days"),
+    ],
 )
 def test_span_below_two_days_is_in_hours(hours: float, text: str) -> None:
     """One day could be 1 hour or 47."""

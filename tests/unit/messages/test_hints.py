@@ -220,6 +220,7 @@ def test_wrong_port_names_the_option_of_a_standard_port(
         (Phase.LOGIN, "does not offer USER, PLAIN or LOGIN; its mechanisms: none", "--auth user"),
         (None, "server sent unexpected data after the greeting: -ERR bye", "ended the session"),
         (None, "server sent unexpected data after the greeting: * BYE x", "ended the session"),
+        (Phase.STAT, "sent unexpected data after the greeting: * BYE x", "ended the session"),
         (
             None,
             "server sent unexpected data after the greeting: -ERR what (PROXY protocol?)",

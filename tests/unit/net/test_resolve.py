@@ -1,9 +1,13 @@
-"""Zones of IPv6 addresses, before the system's resolver sees them."""
+"""Zones of IPv6 addresses, before the system's resolver sees them, and names without address."""
+
+import socket
 
 import pytest
 
 from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.model.settings import Family, Target
 from check_pop3_plus.net import resolve
+from check_pop3_plus.support.deadline import Clock, Deadline
 
 
 @pytest.mark.parametrize(
@@ -39,3 +43,22 @@ def test_zone_of_this_machine_passes(address: str) -> None:
 def test_link_local_address_needs_no_zone_beside_that_of_the_source() -> None:
     """A socket that is bound to an interface connects by it (ipv6(7))."""
     resolve.check_zone("fe80::1", is_needed=False)
+
+
+@pytest.mark.parametrize(
+    ("family", "missing"),
+    [(Family.ANY, ""), (Family.IPV4, "IPv4 "), (Family.IPV6, "IPv6 ")],
+)
+def test_look_up_without_address_names_the_family(
+    family: Family, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name may have addresses of the other family only."""
+
+    def getaddrinfo(*_: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(ProbeError) as caught:
+        resolve.look_up(Target("pop.example.test", 110, family=family), Deadline(Clock() + 5))
+
+    assert caught.value.message == f"host name unknown or without {missing}address"

@@ -448,6 +448,7 @@ def test_rejected_translates_verify_code(
 
     assert isinstance(error, tls_errors.CertificateRejected)
     assert (error.kind, error.message, error.tls.sent) == (kind, message, (b"leaf",))
+    assert not error.tls.verified
     assert (error.verify_code, error.cure) == (code, cure)
 
 
@@ -676,6 +677,11 @@ def test_translated_alert_after_handshake_does_not_blame_the_version(alert: str)
         (
             *("DH_KEY_TOO_SMALL",),
             "give the server a Diffie-Hellman group of 2048 bits, or enable ECDHE",
+        ),
+        (
+            *("INSUFFICIENT_SECURITY",),
+            "compare the ciphers of the server with those that this machine allows"
+            " (openssl ciphers)",
         ),
         (
             "LEGACY_SIGALG_DISALLOWED_OR_UNSUPPORTED",

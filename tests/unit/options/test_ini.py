@@ -24,9 +24,12 @@ PLACES = (
 )
 
 
-def test_section_name_is_without_blanks_inside_the_brackets() -> None:
+def test_section_name_is_without_blanks_inside_the_brackets(tmp_path: Path) -> None:
     """As monitoring-plugins read it; a key may be any letter."""
-    assert ini.sections_of("[ a b ]\nX = 1\n", "f") == {"a b": [("X", "1")]}
+    file = tmp_path / "x.ini"
+    file.write_text("[ a b ]\nX = 1\n")
+
+    assert ini.read_sections(str(file)) == {"a b": [("X", "1")]}
 
 
 @pytest.mark.parametrize("directories", [None, "", ":/a:", "/a:/b"])

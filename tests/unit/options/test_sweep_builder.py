@@ -9,6 +9,7 @@ from check_pop3_plus.model.settings import (
     Sweep,
 )
 from check_pop3_plus.options import parser
+from check_pop3_plus.options.table import SUBMIT_FORMS
 from check_pop3_plus.options.validators import UsageError
 
 SWEEP = ("--sweep", "services.ini")
@@ -60,7 +61,7 @@ def test_submit_value_selects_the_target(argv: tuple[str, ...], target: SubmitTa
     assert sweep.submit_target == target
 
 
-FORMS = "must be icinga2:URL, nagios:FILE, prometheus:FILE or jsonl:-"
+FORMS = f"must be {', '.join(SUBMIT_FORMS)}".replace(", jsonl:-", " or jsonl:-")
 API_NEEDS = "--submit icinga2:URL needs --icinga-user and --icinga-password-file"
 
 
@@ -80,8 +81,7 @@ API_NEEDS = "--submit icinga2:URL needs --icinga-user and --icinga-password-file
         (("--submit", "prometheus:$x$.prom"), "invalid --submit: contains an unresolved macro"),
         (("--submit", "jsonl:-", "--submit", "jsonl:-"), "--submit jsonl:- is one too many: it can"
          " be given only once"),
-        (("--submit", "icinga2"), "invalid --submit icinga2: must be icinga2:URL, nagios:FILE,"
-         " prometheus:FILE or jsonl:-"),
+        (("--submit", "icinga2"), f"invalid --submit icinga2: {FORMS}"),
         (("--submit", "icinga2:http://x", *USER), "invalid --submit icinga2:URL: must begin with"
          " https://"),
         (API, API_NEEDS),

@@ -240,7 +240,7 @@ def test_refusal_reason_is_kept_after_lost_connection(error: ProbeError) -> None
     """The reason is known before the connection is lost."""
     steps = authenticate("OAUTHBEARER", MECHANISMS["OAUTHBEARER"], identity())
     next(steps)
-    steps.send(TOKEN_ERROR)
+    assert not steps.send(TOKEN_ERROR).before_secret
 
     with pytest.raises(StopIteration) as end:
         steps.throw(error)

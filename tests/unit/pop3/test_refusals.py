@@ -82,6 +82,7 @@ def test_login_kind_without_text_follows_command(text: str, refused: Command, ki
         ("[AUTH] internal error, try again later", Kind.CREDENTIALS),
         ("[AUTH] account locked", Kind.LOCKED_OUT),
         ("[AUTH] TLS required", Kind.CLEARTEXT_REFUSED),
+        ("[AUTH] Unsupported authentication mechanism.", Kind.NO_MECHANISM),
         ("[SYSTEM] x", Kind.LOGIN_REFUSED),
         ("[IN-USED] x", Kind.LOGIN_REFUSED),
         ("[IN-USE x", Kind.LOGIN_REFUSED),
@@ -89,7 +90,7 @@ def test_login_kind_without_text_follows_command(text: str, refused: Command, ki
     ],
 )
 def test_login_kind_code_wins_over_words(text: str, kind: Kind) -> None:
-    """RFC 2449 section 8, RFC 3206; [AUTH] may speak of TLS or of a locked account."""
+    """RFC 2449 section 8, RFC 3206; [AUTH] may speak of TLS, an account or the mechanism."""
     assert kind_of(text) is kind
 
 

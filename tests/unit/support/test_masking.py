@@ -126,6 +126,12 @@ def test_encoded_forms_are_those_of_the_standard_library() -> None:
     }
 
 
+def test_encoded_in_latin_1_up_to_its_last_character() -> None:
+    """A server that knows no UTF-8 repeats a secret as it is in Latin-1, if it is."""
+    assert b"pass\xff" in _encoded("pass\xff".encode())
+    assert not any(b"pass\xff" in each for each in _encoded("pass\xff\u0100".encode()))
+
+
 @pytest.mark.parametrize("length", range(6, 14))
 def test_encoded_base64_has_all_three_shifts(length: int) -> None:
     """Each as long as it depends on the secret alone."""

@@ -122,6 +122,11 @@ def test_service_with_a_wrong_line_in_default_is_refused(
     assert second.startswith("section name is not HOST!SERVICE")
 
 
+def test_service_of_a_host_with_the_name_of_a_common_section_is_checked(tmp_path: Path) -> None:
+    """HOST!SERVICE is never meant as DEFAULT."""
+    assert [each.name for each in found(tmp_path, "[all!x]\n[global!x]\n")] == ["all!x", "global!x"]
+
+
 @pytest.mark.parametrize(
     ("data", "mode", "message"),
     [
