@@ -93,7 +93,7 @@ def _violations(fields: Fields, is_anchor: bool, is_alone: bool) -> Iterator[str
         yield "has no key usage"
     elif may_sign and not is_ca:
         yield "may sign certificates but is no CA"
-    yield from _of_names(fields, is_ca or bool((usage or 0) & _SIGNS_REVOCATIONS))
+    yield from _of_names(fields, is_ca or bool(usage and usage & _SIGNS_REVOCATIONS))
     if fields.algorithm != fields.outer_algorithm:  # section 4.1.1.2
         yield "names two signature algorithms"
     if fields.has_extensions and not is_version_3:  # section 4.1.2.1

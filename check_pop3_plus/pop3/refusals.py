@@ -167,12 +167,12 @@ def classes() -> list[tuple[Kind, list[bytes], list[bytes]]]:
         name, is_name, pattern = text.partition(" = ")
         if is_name:
             named[name] = pattern
-        elif text and line[0] != " ":
+        elif text and not line.startswith(" "):
             found.append((Kind(text), [], []))
         elif text:
             _, patterns, others = found[-1]
-            wanted = others if text.startswith("but ") else patterns
-            wanted.append(rf"\b(?:{text.removeprefix('but ')})\b".encode())
+            words = text.removeprefix("but ")
+            (patterns if words == text else others).append(rf"\b(?:{words})\b".encode())
     return found
 
 
