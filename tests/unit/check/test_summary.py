@@ -20,6 +20,11 @@ def stage() -> Iterator[Stage]:
     [
         (
             b"+OK Ready.\r\n",
+            ("-A", "-e", "Dovecot", "-e", "Ready"),  # what is missing, not what was wanted
+            "greeting does not contain Dovecot: +OK Ready. (",
+        ),
+        (
+            b"+OK Ready.\r\n",
             ("-e", "Dovecot", "--require-capa", "TOP", "--state", "no-capability=warning"),
             "greeting does not contain Dovecot: +OK Ready; capabilities lack TOP (",
         ),
