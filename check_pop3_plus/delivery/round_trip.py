@@ -73,23 +73,21 @@ class RoundTripWork(MailboxWork):
         if session is None or session.probes is None or session.failure or report.failure:
             return report
         facts = DeliveryFacts(report.clock, session.probes.newest)
-        is_clean = all(note.kind is not Kind.NOT_DELETED for note in session.notes)
         if self._trip.smtp is None or self._prerequisites.settings.target.all_addresses:
             return report.replace(delivery=facts.replace(is_judged=True))
-        if not is_clean:
+        if any(note.kind is Kind.NOT_DELETED for note in session.notes):
             return report.replace(delivery=facts)
         probe, content = probe_message.compose(self._trip, self._keys[0], time.time())
         timeline = Timeline()
         mail = Mail(self._trip.smtp.sender, self._trip.recipient, content)
+        failure: Failure | None = None
         try:
             with timeline.phase(Phase.SMTP):
                 limit = self.end.within(self._prerequisites.settings.limits.timeout)
                 secret, masker = self._smtp_secret, self._prerequisites.masker
                 submit(self._trip.smtp, mail, secret, masker, limit)
         except ProbeError as error:
-            failure: Failure | None = error.failure(Phase.SMTP)
-        else:
-            failure = None
+            failure = error.failure(Phase.SMTP)
         facts = facts.replace(smtp=timeline.laps[0], failure=failure, is_sent=failure is None)
         if failure is None:
             facts = self._wait(facts, session, probe.message_id)

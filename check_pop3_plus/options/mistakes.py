@@ -139,15 +139,11 @@ def _positional(previous: str, has_host: bool) -> Printable:
     if entry is None:
         cure = "see --help" if has_host else "a host name needs -H: -H NAME"
         return printable("unexpected argument {} {}; {}", _after(previous), hidden, cure)
-    takes = _TAKES_ONE.get(entry.name)
-    if takes is None and not entry.value:
-        takes = "no value"
-    if takes is None:
-        takes = "one value; put one with blanks in quotes"
+    usual = "one value; put one with blanks in quotes" if entry.value else "no value"
+    takes = printable(_TAKES_ONE.get(entry.name, usual))
     return printable(
-        "unexpected argument after {} {}; {} takes {}", previous, hidden, previous,
-        printable(takes),
-    )  # fmt: skip
+        "unexpected argument after {} {}; {} takes {}", previous, hidden, previous, takes
+    )
 
 
 def _typographic(argument: str) -> Printable:
