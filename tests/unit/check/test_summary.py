@@ -21,7 +21,17 @@ def stage() -> Iterator[Stage]:
         (
             b"+OK Ready.\r\n",
             # What is missing, not what was wanted.
-            "-A -e Dovecot -e Ready --require-capa TOP --state no-capability=warning".split(),
+            [
+                "-A",
+                "-e",
+                "Dovecot",
+                "-e",
+                "Ready",
+                "--require-capa",
+                "TOP",
+                "--state",
+                "no-capability=warning",
+            ],
             "greeting does not contain Dovecot: +OK Ready; capabilities lack TOP (",
         ),
         (
