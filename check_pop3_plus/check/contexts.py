@@ -99,9 +99,10 @@ def _noted(seen: "Observation", _: Report, __: Settings) -> Finding:
 
 
 def _lacks_text(seen: "Observation", _: Report, settings: Settings) -> Finding | None:
-    greeting, expected = seen.fact, settings.expect
-    found = [text.encode("utf-8", "surrogateescape") in greeting for text in expected.texts]
-    return None if (all if expected.all else any)(found) else (Kind.EXPECT, None)
+    expected = settings.expect
+    missing = len(expected.missing_in(seen.fact))
+    is_met = missing == 0 if expected.all else missing < len(expected.texts)
+    return None if is_met else (Kind.EXPECT, None)
 
 
 def _lacks_capability(seen: "Observation", _: Report, settings: Settings) -> Finding | None:

@@ -142,8 +142,8 @@ class StatusLine:
 
     def greeting(self, session: Session) -> str:
         shown = session.greeting_shown or "(an empty line)"
-        wanted = sanitise(", ".join(self._settings.expect.texts), 60)
-        return f"greeting does not contain {wanted}: {shown}"
+        missing = self._settings.expect.missing_in(session.greeting or b"")
+        return f"greeting does not contain {sanitise(', '.join(missing), 60)}: {shown}"
 
     def capabilities(self, offered: frozenset[tuple[str, str | None]]) -> str:
         missing = [

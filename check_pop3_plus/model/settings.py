@@ -200,6 +200,12 @@ class Expectation(Record):
     texts: tuple[str, ...] = ()
     all: bool = False
 
+    def missing_in(self, greeting: bytes) -> list[str]:
+        """Return the texts that a greeting lacks."""
+        return [
+            text for text in self.texts if text.encode("utf-8", "surrogateescape") not in greeting
+        ]
+
 
 class Assertions(Record):
     """Requirements on the server and its certificate."""

@@ -133,7 +133,8 @@ no-mechanism  # Courier, Exchange, James, Cyrus, popa3d
   |(<method>)(\W+(?!user|pass)[\w-]+){0,3}?\W+(<unknown>|<not_supported>)
   |(auth( [a-z0-9-]+)?|apop)( is| are)? <not_supported>|(un|not )implemented
   |<named_method>( \w+){0,2}? (<unknown>|<not_supported>)|syntax error
-  |(in this|in current) state|authorization state command|use (an? )?(oauth\w*|xoauth2|modern auth\w*)|no auth here
+  |(in this|in current) state|authorization state command|no auth here
+  |(use|requires?) (an? )?(x?oauth2?|modern auth\w*)|(x?oauth2?|modern auth\w*)( is)? (required|only)
   but (wrong|bad|invalid|incorrect) pass\w+
 login-refused  # Not about the password either: POP access of a user, the address of this machine, a quota
   pop3?(/imap)?( access| service| protocol)?( is| was)? (not|denied|disabled|off)

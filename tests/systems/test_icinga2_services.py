@@ -397,6 +397,15 @@ def test_array_of_entries_is_rejected(icinga: Icinga) -> None:
     assert 'vars.pop3 of host h must be a dictionary: vars.pop3["NAME"] = { }' in done.stdout
 
 
+def test_entries_with_a_service_of_one_name_are_rejected(icinga: Icinga) -> None:
+    """One of the two would not be checked, and nothing would say so."""
+    entries = 'vars.pop3["a"] = { ssl = true }, vars.pop3["a certificate"] = { }'
+    done = icinga.node(f'object Host "h" {{ check_command = "dummy", {entries} }}').validate()
+
+    assert done.returncode != 0
+    assert "of host h: its service a certificate is also one of vars.pop3" in done.stdout
+
+
 def test_unrelated_variable_creates_no_services(icinga: Icinga) -> None:
     """A host whose `vars.pop3` is something else has no POP3 services."""
     with icinga.node('object Host "h" { check_command = "dummy", vars.pop3 = true }') as node:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -20,7 +20,18 @@ def stage() -> Iterator[Stage]:
     [
         (
             b"+OK Ready.\r\n",
-            ("-e", "Dovecot", "--require-capa", "TOP", "--state", "no-capability=warning"),
+            # What is missing, not what was wanted.
+            [
+                "-A",
+                "-e",
+                "Dovecot",
+                "-e",
+                "Ready",
+                "--require-capa",
+                "TOP",
+                "--state",
+                "no-capability=warning",
+            ],
             "greeting does not contain Dovecot: +OK Ready; capabilities lack TOP (",
         ),
         (
@@ -37,7 +48,7 @@ def stage() -> Iterator[Stage]:
     ],
 )
 def test_quote_has_no_stop_before_punctuation_of_ours(
-    greeting: bytes, options: tuple[str, ...], expected: str, stage: Stage
+    greeting: bytes, options: Sequence[str], expected: str, stage: Stage
 ) -> None:
     """Before the place it stands as the server sent it."""
     script = Script(Scenario(), (said(greeting), said(b"+OK\r\nUIDL\r\n.\r\n"), said(b"+OK\r\n")))

@@ -218,6 +218,7 @@ def test_wrong_port_names_the_option_of_a_standard_port(
         (Phase.STLS, "refuses STLS: Command not permitted when TLS active", "in front"),
         (Phase.STLS, "refuses STLS: already secure", "in front"),
         (Phase.LOGIN, "does not offer USER, PLAIN or LOGIN; its mechanisms: none", "--auth user"),
+        (Phase.LOGIN, "does not know this login method: Please use OAuth2", "takes tokens"),
         (None, "server sent unexpected data after the greeting: -ERR bye", "ended the session"),
         (None, "server sent unexpected data after the greeting: * BYE x", "ended the session"),
         (Phase.STAT, "sent unexpected data after the greeting: * BYE x", "ended the session"),
