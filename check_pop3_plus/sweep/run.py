@@ -195,19 +195,18 @@ class Run:
                     return
                 began, sanitise = time.time(), self._masker.sanitise
                 try:
-                    outcome = self._check(task)
+                    verdict = self._check(task)
                 except AddressBusy:
                     self._queue.put_back(task, is_due=True)
                     continue
-                shortage = outcome.verdict.shortage
-                if shortage and self._may_try_again(task, outcome.verdict):
-                    self._queue.put_back(task, is_due=False)
-                    return
-                if shortage:
-                    verdict = outcome.verdict.replace(shortage=shortage + CURE)
-                    outcome = outcome.replace(verdict=verdict)
+                if verdict.shortage:
+                    if self._may_try_again(task, verdict):
+                        self._queue.put_back(task, is_due=False)
+                        return
+                    verdict = verdict.replace(shortage=verdict.shortage + CURE)
                 self._queue.leave(task)
-                outcome = outcome.replace(began=began, ended=time.time())
+                is_readable = not isinstance(task.settings, ProbeError)
+                outcome = Outcome(task.service, verdict, is_readable, began, time.time())
                 self._done.append((outcome, sanitise))
         except MemoryError:
             self._hold("no memory for a service")
@@ -227,15 +226,15 @@ class Run:
         self._hold(verdict.shortage)
         return verdict.is_repeatable and task.tries_alone < _TRIES_ALONE
 
-    def _check(self, task: Task) -> Outcome:
+    def _check(self, task: Task) -> Verdict:
         """Check one service. A bug makes one service UNKNOWN, not the sweep.
 
         Raises AddressBusy alone.
         """
-        service, settings = task.service, task.settings
+        settings = task.settings
         assert settings is not None  # noqa: S101 - its section is parsed
         if isinstance(settings, ProbeError):
-            return Outcome(service, of_error(settings), is_readable=False)
+            return of_error(settings)
         try:
             if task.prerequisites is None:
                 task.prerequisites = Prerequisites(
@@ -244,7 +243,7 @@ class Run:
                     self._masker,
                     partial(self._queue.admit, task, settings),
                 )
-            verdict = run.run_check(settings, Clock(), task.prerequisites)
+            return run.run_check(settings, Clock(), task.prerequisites)
         except AddressBusy:
             raise
         except BaseException as error:
@@ -252,4 +251,4 @@ class Run:
             # A C function that lacks memory may raise SystemError, RuntimeError, anything.
             if limits.is_memory_limited():
                 verdict = verdict.replace(shortage=verdict.shortage or verdict.status)
-        return Outcome(service, verdict)
+            return verdict
