@@ -200,8 +200,8 @@ def login_kind(
     """Return the kind of a refused login; `command` is the one that was refused.
 
     A response code wins (RFC 2449 section 8, RFC 3206), except [AUTH] if the text speaks of TLS,
-    of a locked account or of the mechanism. `may_demand_tls` is False inside TLS, unless STLS is still offered:
-    TLS then ends in front of the server.
+    of a locked account or of the mechanism. `may_demand_tls` is False inside TLS, unless STLS is
+    still offered: TLS then ends in front of the server.
     """
     coded = _kind_of_code(reply)
     if coded is Kind.CREDENTIALS:
