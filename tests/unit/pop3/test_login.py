@@ -351,9 +351,10 @@ def test_refused_fits_the_kind(kind: Kind, message: str) -> None:
     assert login.refused(Reply(False, b"no"), "a|b", kind, False, sanitise).message == message
 
 
-def test_refused_without_text_says_so() -> None:
-    """A bare `-ERR` has no reason."""
-    error = login.refused(Reply(False, b""), "a", Kind.CREDENTIALS, True, sanitise)
+@pytest.mark.parametrize("text", [b"", b".", b" - "])
+def test_refused_without_text_says_so(text: bytes) -> None:
+    """A bare `-ERR`, or punctuation alone, has no reason."""
+    error = login.refused(Reply(False, text), "a", Kind.CREDENTIALS, True, sanitise)
 
     assert error.message == "login of a rejected: (no reason given)"
 

@@ -63,9 +63,9 @@ def test_corpus_has_a_hundred_rejections() -> None:
     ("refused", "kind"),
     [(PASS, Kind.CREDENTIALS), (USER, Kind.LOGIN_REFUSED), (AUTH, Kind.NO_MECHANISM)],
 )
-@pytest.mark.parametrize("text", ["", "  "])
+@pytest.mark.parametrize("text", ["", "  ", ".", "- -"])
 def test_login_kind_without_text_follows_command(text: str, refused: Command, kind: Kind) -> None:
-    """A bare `-ERR` is about what was sent."""
+    """A bare `-ERR`, or punctuation alone, is about what was sent."""
     assert refusals.login_kind(parsed(text), refused, may_demand_tls=True) is kind
 
 

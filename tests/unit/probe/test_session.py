@@ -919,7 +919,7 @@ def test_start_tls_drops_earlier_data() -> None:
     connection, _ = greeted(Early(b"+OK in the clear\r\n"), b"+OK in TLS\r\n")
     assert connection.unsolicited()
 
-    connection.start_tls(context(STLS.tls))
+    assert connection.start_tls(context(STLS.tls)) is connection.session.tls is VERIFIED
 
     assert not connection.unsolicited()
     assert connection.read_reply().text == b"in TLS"
