@@ -62,7 +62,7 @@ def read_file(path: str, what: str) -> Secret:
         raise error.at(path) from error
 
 
-def remarks(source: SecretSource, secret: bytes, username: str = "") -> Iterator[Printable]:
+def remarks(source: SecretSource, secret: bytes, username: str) -> Iterator[Printable]:
     """Yield what is odd about user and password, which the server will reject without a reason."""
     if username != username.strip():
         yield printable("the user name begins or ends with a blank, which is sent with it")

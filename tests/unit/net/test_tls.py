@@ -20,6 +20,12 @@ from tests.pki.certificates import Pki
 V = ssl.TLSVersion
 
 
+@pytest.fixture(autouse=True)
+def no_contexts_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal policies share a context; here each test builds its own."""
+    monkeypatch.setattr(tls, "_contexts", {})
+
+
 def policy(pki: Pki, **changes: Any) -> TlsPolicy:
     ordinary = TlsPolicy(Security.IMPLICIT, name="localhost", ca_file=str(pki.ca_file))
     return ordinary.replace(**changes)
@@ -106,7 +112,6 @@ def test_context_equal_policies_share_one(pki: Pki) -> None:
 def test_context_number_kept_is_limited(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sweep may have a thousand policies, and a context of the system trust store 1 MB."""
     monkeypatch.setattr(tls, "_CONTEXTS_LIMIT", 2)
-    tls._contexts.clear()
     one, two, three = (policy(pki, minimum=each) for each in ("1.1", "1.2", "1.3"))
     made = [tls.context(each) for each in (one, two)]
 
@@ -136,7 +141,6 @@ def test_context_version_disabled_by_system_is_config(
         raise ValueError("Unsupported protocol version")
 
     monkeypatch.setattr(tls, "_version", refuse)
-    tls._contexts.clear()
 
     assert refusal(policy(pki, minimum="1.3")) == (
         "the local OpenSSL policy (openssl.cnf) allows no TLS 1.3 or newer"
@@ -196,7 +200,6 @@ def test_asking_context_notices_a_request_for_a_client_certificate(
 @pytest.mark.parametrize("is_legacy", [True, False])
 def test_context_old_versions_cause_no_warning(is_legacy: bool, pki: Pki) -> None:
     """PYTHONWARNINGS would turn a warning into an error."""
-    tls._contexts.clear()
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("error")
         if is_legacy:
@@ -309,7 +312,6 @@ def test_context_refused_client_certificate_names_reason(
         raise ssl_error(code) if code else OSError(number, reason)
 
     monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", refuse)
-    tls._contexts.clear()
 
     file = str(pki.client_cert)
     assert refusal(policy(pki, client_cert=file)) == (

@@ -230,6 +230,7 @@ def test_variable_impossible_name_is_refused(name: str) -> None:
     [
         ("echo a\0b", "cannot be run: invalid command line (an open quotation mark?)"),
         ("false -c 'one;'", "failed with exit code 1"),
+        ("sh -c 'kill -9 $$'", "was killed by signal 9"),
         (
             "false | two",
             "failed with exit code 1; it runs without a shell: put pipes, redirections and"
@@ -294,7 +295,7 @@ def test_remarks_name_what_a_server_rejects_without_a_reason(
     """It is sent as it is, because it may be meant; a token is not typed by anybody."""
 
     def remarked(**source: Any) -> list[str]:
-        return list(password_source.remarks(SecretSource(**source), secret))
+        return list(password_source.remarks(SecretSource(**source), secret, "monitor"))
 
     assert remarked(env="CANARY") == [f"the password {each}" for each in odd]
     assert remarked(file=str(file)) == [f"the password file {file} {each}" for each in odd]
@@ -319,7 +320,7 @@ def test_remarks_name_a_directory_that_the_group_can_write(file: Path) -> None:
     """Its members can put another file in the place of a safe one."""
     file.parent.chmod(0o770)
 
-    assert list(password_source.remarks(SecretSource(file=str(file)), b"s3cret")) == [
+    assert list(password_source.remarks(SecretSource(file=str(file)), b"s3cret", "monitor")) == [
         f"the password file {file} can be replaced by the group of directory {file.parent}"
     ]
 
