@@ -8,7 +8,7 @@ import re
 from functools import cache
 
 from check_pop3_plus.messages.formats import count
-from check_pop3_plus.model.failures import ADDRESS_BLOCKED, Failure, Kind, Phase
+from check_pop3_plus.model.failures import ADDRESS_BLOCKED, OAUTH_WANTED, Failure, Kind, Phase
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.settings import Security, Settings
@@ -149,7 +149,7 @@ login, stat
     the server offers only Windows or Kerberos logins, which are not supported here: enable PLAIN for this user, or check without a login
   its mechanisms: none$
     the server lists no login method: try --auth user or apop, or port 995 with -S
-  its mechanisms:.* (XOAUTH2|OAUTHBEARER)\b|basic auth\w* (is |has been )?(disabled|blocked)|\b(use|requires?) (an? )?(x?oauth2?|modern auth\w*)|\b(x?oauth2?|modern auth\w*)( is)? (required|only)
+  its mechanisms:.* (XOAUTH2|OAUTHBEARER)\b|basic auth\w* (is |has been )?(disabled|blocked)|\b({OAUTH_WANTED})
     the server takes tokens instead of passwords: use --auth xoauth2 or oauthbearer
   TLS ends in front of the server
     let the proxy pass TLS through, or have the server trust the proxy (Dovecot: login_trusted_networks)

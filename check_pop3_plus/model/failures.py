@@ -111,6 +111,12 @@ LOCAL = frozenset((Kind.CONFIG, Kind.BUG, Kind.STOPPED))
 ADDRESS_BLOCKED = r"(ip|host|address)( [\w.:]+){0,3} (blocked|banned|black-?listed|block-?listed)"
 """Words of a server that refuses the address of this machine (fail2ban, cPanel, Plesk)."""
 
+OAUTH_WANTED = (
+    r"(use|requires?) (an? )?(x?oauth2?|modern auth\w*)"
+    r"|(x?oauth2?|modern auth\w*)( is)? (required|only)"
+)
+"""Words of a server that takes tokens instead of passwords."""
+
 
 class Origin(Record):
     """Where a value stands: a line of a file."""

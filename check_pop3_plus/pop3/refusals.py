@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
-from check_pop3_plus.model.failures import ADDRESS_BLOCKED, Kind
+from check_pop3_plus.model.failures import ADDRESS_BLOCKED, OAUTH_WANTED, Kind
 from check_pop3_plus.pop3.grammar import Command, Reply
 
 _READ = 512
@@ -134,7 +134,7 @@ no-mechanism  # Courier, Exchange, James, Cyrus, popa3d
   |(auth( [a-z0-9-]+)?|apop)( is| are)? <not_supported>|(un|not )implemented
   |<named_method>( \w+){0,2}? (<unknown>|<not_supported>)|syntax error
   |(in this|in current) state|authorization state command|no auth here
-  |(use|requires?) (an? )?(x?oauth2?|modern auth\w*)|(x?oauth2?|modern auth\w*)( is)? (required|only)
+  |<oauth_wanted>
   but (wrong|bad|invalid|incorrect) pass\w+
 login-refused  # Not about the password either: POP access of a user, the address of this machine, a quota
   pop3?(/imap)?( access| service| protocol)?( is| was)? (not|denied|disabled|off)
@@ -161,7 +161,7 @@ one. The first class that fits decides; what fits none is login-refused.
 @cache  # a login that succeeds needs none
 def classes() -> list[tuple[Kind, list[bytes], list[bytes]]]:
     """Return each class of phrases: its kind, the patterns, and those that must not match."""
-    named = {"address_blocked": ADDRESS_BLOCKED}
+    named = {"address_blocked": ADDRESS_BLOCKED, "oauth_wanted": OAUTH_WANTED}
     found: list[tuple[Kind, list[bytes], list[bytes]]] = []
     for line in re.sub(r"\n +(?=\|)", "", _TABLE).split("\n"):
         text = re.sub(r"<(\w+)>", lambda name: named[name[1]], line.partition("#")[0].strip())
