@@ -263,9 +263,10 @@ def _early_threshold(settings: Settings, report: Report) -> str:
     """Return that a limit of -D reports a certificate before its renewal is due, or nothing."""
     limits = settings.thresholds
     for leaf in (session.chain.leaf for session in report.evaluated):
-        if leaf is None or leaf.not_after is None or leaf.lifetime is None:
+        left = leaf.days_left(report.clock) if leaf else None
+        if leaf is None or left is None or leaf.lifetime is None:
             continue
-        lifetime, left = days(leaf.lifetime), days(leaf.not_after - report.now)
+        lifetime = days(leaf.lifetime)
         wanted = (limits.certificate_critical, limits.certificate_warning)
         in_days = [each.in_days(leaf.lifetime) for each in wanted if each]
         crossed = [limit for limit in in_days if limit is not None and limit > left]
