@@ -174,7 +174,7 @@ def _read(der: bytes, sanitise: Sanitiser, anchor: bytes | None = None) -> Link:
         nothing = (printable("certificate"),)
         return Link(CertificateFacts(None, None, fingerprint=_sha256(der), unreadable=nothing))
     is_root = fields.subject == fields.issuer if anchor is None else der == anchor
-    return Link(_LazyFacts(der, fields, sanitise, is_root), fields)
+    return Link(_LazyFacts(der, sanitise, is_root, fields), fields)
 
 
 class _Fact:
@@ -213,8 +213,16 @@ def _fact(read: "Callable[[Any], object]", attribute: str | None = None) -> "Any
 class _LazyFacts(CertificateFacts):
     """The facts of a certificate whose fields could be located."""
 
-    def __init__(self, der: bytes, fields: Fields, sanitise: Sanitiser, is_root: bool) -> None:
-        self.__dict__.update(der=der, fields=fields, sanitise=sanitise, is_root=is_root, failed={})
+    def __init__(
+        self, der: bytes, sanitise: Sanitiser, is_root: bool, fields: Fields | None = None
+    ) -> None:
+        known = {"fields": fields} if fields else {}
+        self.__dict__.update(der=der, sanitise=sanitise, is_root=is_root, failed={}, **known)
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        """Return what a worker of a sweep sends: few read the facts behind a result."""
+        facts = vars(self)
+        return _LazyFacts, (facts["der"], facts["sanitise"], facts["is_root"])
 
     def __eq__(self, other: object) -> bool:
         return type(other) is _LazyFacts and vars(other)["der"] == vars(self)["der"]
@@ -222,6 +230,7 @@ class _LazyFacts(CertificateFacts):
     def __hash__(self) -> int:
         return hash(vars(self)["der"])
 
+    fields = _fact(lambda each: parse(each.der))
     # OpenSSL accepts characters that their type does not allow, as `*` in a PrintableString. The
     # library then reads neither name.
     _loaded = _fact(lambda each: _load(each.der), "subject and issuer")

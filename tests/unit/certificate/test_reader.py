@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import mmap
+import pickle
 import resource
 import ssl
 import sys
@@ -542,6 +543,18 @@ def test_facts_are_equal_for_the_same_certificate() -> None:
     assert facts is not again
     assert {facts, again, other} == {facts, other}
     assert facts != CertificateFacts(None, None)
+
+
+def test_facts_sent_by_a_worker_are_all_there() -> None:
+    """A worker of a sweep sends the certificate alone, and its facts are read again if wanted."""
+    facts = certificate_reader.read(ROOT.leaf(), Masker([b"localhost"]).sanitise)
+    before = {name: getattr(facts, name) for name in CertificateFacts._fields}
+    sent = pickle.dumps(facts)
+    received = pickle.loads(sent)  # noqa: S301 - our own
+
+    assert {name: getattr(received, name) for name in CertificateFacts._fields} == before
+    assert received.subject == "CN=***"
+    assert sent.count(b"***") == 0
 
 
 def test_reader_limits() -> None:
