@@ -28,7 +28,7 @@ from check_pop3_plus.certificate.der import (
 from check_pop3_plus.certificate.rejection_reasons import Link
 from check_pop3_plus.model.failures import ISSUER_NOT_FOUND
 from check_pop3_plus.model.report import CertificateFacts, Chain
-from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable
+from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable, sanitise
 from check_pop3_plus.model.stopped import Stopped, library_fault
 
 if TYPE_CHECKING:
@@ -220,9 +220,12 @@ class _LazyFacts(CertificateFacts):
         self.__dict__.update(der=der, sanitise=sanitise, is_root=is_root, failed={}, **known)
 
     def __reduce__(self) -> "tuple[Any, ...]":
-        """Return what a worker of a sweep sends: few read the facts behind a result."""
-        facts = vars(self)
-        return _LazyFacts, (facts["der"], facts["sanitise"], facts["is_root"])
+        """Return what a worker of a sweep sends; its parent has the names `masked`."""
+        return _LazyFacts, (vars(self)["der"], sanitise, vars(self)["is_root"])
+
+    def masked(self, mask: Sanitiser) -> CertificateFacts:
+        known = vars(self)
+        return _LazyFacts(known["der"], mask, known["is_root"], known.get("fields"))
 
     def __eq__(self, other: object) -> bool:
         return type(other) is _LazyFacts and vars(other)["der"] == vars(self)["der"]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import MEASURED, Failure, Kind, Phase, ProbeError
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.sanitised_text import Printable, printable
+from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable
 
 if TYPE_CHECKING:  # loaded only for certificates (about 1.5 ms)
     from datetime import datetime, timedelta
@@ -124,6 +124,14 @@ class CertificateFacts(Record):
         Negative if it has expired; None if the date is unreadable.
         """
         return (self.not_after.timestamp() - clock) / 86400 if self.not_after else None
+
+    def masked(self, mask: Sanitiser) -> "CertificateFacts":
+        """Return the same facts, with all secrets masked in the names that are known now."""
+        return self.replace(
+            subject=self.subject and mask(self.subject),
+            issuer=self.issuer and mask(self.issuer),
+            names=tuple(map(mask, self.names)),
+        )
 
 
 def named(name: str | None) -> str:
