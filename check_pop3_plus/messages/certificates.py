@@ -53,7 +53,7 @@ def rejection(failure: Failure, chain: Chain, name: str, now: "datetime") -> str
         return _about_culprit(failure, chain, now)
     if kind is Kind.NAME:
         if not leaf.names:
-            return "certificate has no subject alternative name (mail clients refuse it)"
+            return f"certificate has {_no_name(leaf.other_names)} (mail clients refuse it)"
         # A long list must not displace the expected name.
         names = sanitise(listed(leaf.names, 2, leaf.names_left_out), 80)
         how = " (as a DNS name)" if name in leaf.names else ""  # an address among the DNS names
@@ -73,6 +73,15 @@ def rejection(failure: Failure, chain: Chain, name: str, now: "datetime") -> str
         unknown = sanitise(named(top.issuer), 60)
         return f"certificate not trusted: issuer {unknown} unknown, server sent {served}"
     return f"certificate not trusted: {failure.reason or failure.message}"
+
+
+def _no_name(others: tuple[str, ...] | None) -> str:
+    """Return what a certificate without a readable host name has instead."""
+    if others is None:
+        return "a malformed subject alternative name"
+    if not others:
+        return "no subject alternative name"
+    return f"no DNS name in its subject alternative name, only {', '.join(others)}"
 
 
 def cure(failure: Failure, chain: Chain, now: "datetime") -> str | None:

@@ -6,7 +6,7 @@ Every mistake in the options is reported here, before anything is opened.
 import re
 from collections.abc import Callable
 
-from check_pop3_plus.model.failures import LOCAL, MEASURED, Kind
+from check_pop3_plus.model.failures import LOCAL, MEASURED, FromFile, Kind
 from check_pop3_plus.model.sanitised_text import Printable, printable
 from check_pop3_plus.model.settings import (
     TOKEN_METHODS,
@@ -33,6 +33,7 @@ from check_pop3_plus.options.table import (
     ENTRIES,
     OF_MAILBOX,
     OF_SWEEPS,
+    OF_TLS,
     PROGRAM,
     SENSITIVITIES,
     Given,
@@ -427,6 +428,28 @@ LEAST_DAYS = 7
 
 
 def _notes(given: Given, limits: Limits) -> tuple[Printable, ...]:
+    """Return remarks on options that have no effect in this check."""
+    without = {
+        entry.name: entry.idle_without
+        for entry in ENTRIES
+        if entry.idle_without and _is_of_command_line(given, entry.name)
+    }
+    idle = [
+        printable("{} has no effect without {}", option, needed)
+        for option, needed in without.items()
+        if not any(_is_given(given, flag) for flag in needed.split(" or "))
+        # SMTP uses the same trust and versions of TLS.
+        and not (needed == OF_TLS and {"--smtp-ssl", "--smtp-starttls"} & given.keys())
+    ]
+    return (*_too_long(given, limits), *idle)
+
+
+def _is_of_command_line(given: Given, option: str) -> bool:
+    """Return whether an option is on the command line; a file may hold what all checks share."""
+    return option in given and not isinstance(given.last(option), FromFile)
+
+
+def _too_long(given: Given, limits: Limits) -> tuple[Printable, ...]:
     """Return a remark on response time limits above the timeout: they can never alert."""
     named = {"-w": given.last("--warning"), "-c": given.last("--critical")}
     ends = [validators.upper_limit(spec) or 0.0 for spec in named.values() if spec]
