@@ -124,12 +124,12 @@ def unknown_argument(argument: str, previous: str, has_host: bool) -> Printable:
         shown = sanitise(name, 60)
         if name.rstrip("-") == "":
             return printable("argument {} is not an option; see --help", shown)
-        # Of `-Pvalue` only the letter is shown: the value may be a password.
-        known = name if name in _CURES else name[:2]
-        if known in _CURES and "-" + name not in BY_FLAG:
-            return printable("unknown option {}; {}", known, printable(_CURES[known]))
         if "-" + name in BY_FLAG:
             return printable("unknown option {}; did you mean -{}?", shown, name)
+        # Of `-Pvalue` only the letter is shown: the value may be a password.
+        known = name if name in _CURES else name[:2]
+        if known in _CURES:
+            return printable("unknown option {}; {}", known, printable(_CURES[known]))
         return printable("unknown option {}{}", shown, nearest(name, _LONG) or "; see --help")
     return _positional(previous, has_host)
 

@@ -308,7 +308,7 @@ _URL = (
 
 
 def https_url(url: str, option: str) -> HttpsEndpoint:
-    """Check the URL of a token endpoint (RFC 6749 section 3.2).
+    """Check the URL of a token endpoint (RFC 6749 section 3.2), or of an API.
 
     It is not shown when it is wrong: it may contain a password or another secret.
     """

@@ -247,8 +247,7 @@ def replace_file(path: str, data: bytes) -> None:
     try:
         try:
             os.fchmod(descriptor, 0o644)
-            while data:
-                data = data[os.write(descriptor, data) :]
+            write_all(descriptor, data)
         finally:
             os.close(descriptor)
         os.rename(temporary, path)
@@ -268,10 +267,14 @@ def write_output(text: str) -> bool:
     Past Python's buffers: they are flushed at exit, where a broken pipe would become a message on
     standard error and exit code 120.
     """
-    data = text.encode("ascii", "replace")
     try:
-        while data:
-            data = data[os.write(1, data) :]
+        write_all(1, text.encode("ascii", "replace"))
     except OSError:
         return False
     return True
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write to a descriptor that takes a part of the data at a time. Raises OSError."""
+    while data:
+        data = data[os.write(descriptor, data) :]
