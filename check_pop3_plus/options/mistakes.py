@@ -175,7 +175,7 @@ _NOT_A_HOST = (
     (r"(?i)^pop3?s://", _ONLY_NAME + "; for pop3s add -S"),
     (r"(?i)^[a-z][a-z0-9+.-]*://", _ONLY_NAME),
     (r"\$", "it contains a dollar sign"),
-    (r"^[{%<].*[}%>]$", "not a host name (unresolved macro?)"),
+    (r"^[{%<].*[}%>]$|%[({]", "not a host name (unresolved macro?)"),
     ("@", "it contains @; write only the host name, the user name goes to -U"),
     (r"\S\s+\S|,", "it contains a blank or comma; give one host name"),
     ("[\"']", "it contains quotes"),

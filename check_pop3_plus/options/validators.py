@@ -242,6 +242,10 @@ def _ascii_form(name: str, option: str) -> str:
 
     if any(unicodedata.category(char) in ("Pi", "Pf", "Ps", "Pe") for char in name):
         raise invalid(option, name, "it contains typographic quotes or brackets")
+    hidden = [char for char in name if unicodedata.category(char) in ("Cf", "Zs")]
+    if hidden and not _IDNA_DEVIATIONS.issuperset(hidden):
+        reason = "it contains an invisible character ({})"
+        raise invalid(option, name, reason, f"U+{ord(hidden[0]):04X}")
     if any(
         char in _IDNA_DEVIATIONS or stringprep.in_table_a1(char)  # unknown to IDNA 2003
         for char in name + unicodedata.normalize("NFKC", name)
