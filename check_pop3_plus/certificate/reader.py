@@ -19,6 +19,7 @@ from check_pop3_plus.certificate import rejection_reasons, rfc5280_rules, streng
 from check_pop3_plus.certificate.der import (
     ALTERNATIVE_NAMES,
     Fields,
+    Value,
     date,
     first,
     integer,
@@ -52,6 +53,8 @@ _NAME_BYTES = 16 * 1024
 _PEM = rb"-----BEGIN (?:X509 )?CERTIFICATE-----(.*?)-----END "
 
 _DNS_NAME, _IP_ADDRESS = 0x82, 0x87
+_OTHERS = {0x81: "e-mail", 0x86: "URI", 0xA4: "directory name", _IP_ADDRESS: "malformed address"}
+"""Alternative names that name no host (RFC 5280 section 4.2.1.6)."""
 
 
 def prepare() -> None:
@@ -252,6 +255,7 @@ class _LazyFacts(CertificateFacts):
     issuer_names = _fact(lambda each: each._issuer or ())
     names = _fact(lambda each: tuple(map(each.sanitise, (each._names or ())[:NAMES_LIMIT])))
     names_left_out = _fact(lambda each: max(0, len(each._names or ()) - NAMES_LIMIT))
+    other_names = _fact(lambda each: _other_names(each.fields))
     fingerprint = _fact(lambda each: _sha256(each.der))
     public_key = _fact(lambda each: _sha256(each.fields.key))
     key = _fact(lambda each: each._key[0] if each._key else None)
@@ -283,13 +287,28 @@ def _names(fields: Fields) -> list[bytes | str]:
     """
     from ipaddress import ip_address
 
-    extension = fields.extensions.get(ALTERNATIVE_NAMES)
-    every = values(first(extension.content).content) if extension else iter(())
-    listed = list(islice(every, _NAMES_READ))
+    listed = _alternatives(fields)
     hosts = [each.content for each in listed if each.tag == _DNS_NAME]
     addresses = [each.content for each in listed if each.tag == _IP_ADDRESS]
     shown = [str(ip_address(each)) for each in addresses[:NAMES_LIMIT] if len(each) in (4, 16)]
     return [*hosts, *shown, *addresses[NAMES_LIMIT:]]
+
+
+def _other_names(fields: Fields) -> tuple[str, ...]:
+    """Return the kinds of the alternative names that name no host, in words of ours."""
+    others = (each for each in _alternatives(fields) if not _names_host(each))
+    return tuple(dict.fromkeys(_OTHERS.get(each.tag, "another kind of name") for each in others))
+
+
+def _names_host(each: Value) -> bool:
+    return each.tag == _DNS_NAME or (each.tag == _IP_ADDRESS and len(each.content) in (4, 16))
+
+
+def _alternatives(fields: Fields) -> list[Value]:
+    """Return the values of the subject alternative name."""
+    extension = fields.extensions.get(ALTERNATIVE_NAMES)
+    every = values(first(extension.content).content) if extension else iter(())
+    return list(islice(every, _NAMES_READ))
 
 
 def _name(certificate: "x509.Certificate | None", which: str, der: bytes) -> tuple[str, ...] | None:

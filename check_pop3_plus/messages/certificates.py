@@ -53,7 +53,7 @@ def rejection(failure: Failure, chain: Chain, name: str, now: "datetime") -> str
         return _about_culprit(failure, chain, now)
     if kind is Kind.NAME:
         if not leaf.names:
-            return "certificate has no subject alternative name (mail clients refuse it)"
+            return f"certificate has {_no_name(leaf.other_names)} (mail clients refuse it)"
         # A long list must not displace the expected name.
         names = sanitise(listed(leaf.names, 2, leaf.names_left_out), 80)
         how = " (as a DNS name)" if name in leaf.names else ""  # an address among the DNS names
@@ -73,6 +73,15 @@ def rejection(failure: Failure, chain: Chain, name: str, now: "datetime") -> str
         unknown = sanitise(named(top.issuer), 60)
         return f"certificate not trusted: issuer {unknown} unknown, server sent {served}"
     return f"certificate not trusted: {failure.reason or failure.message}"
+
+
+def _no_name(others: tuple[str, ...] | None) -> str:
+    """Return what a certificate without a readable host name has instead."""
+    if others is None:
+        return "a malformed subject alternative name"
+    if not others:
+        return "no subject alternative name"
+    return f"no DNS name in its subject alternative name, only {', '.join(others)}"
 
 
 def cure(failure: Failure, chain: Chain, now: "datetime") -> str | None:
@@ -186,7 +195,8 @@ def description(facts: CertificateFacts, known: str) -> Iterator[str]:
     if facts.not_before and facts.not_after:
         dates = (("from", facts.not_before), ("to", facts.not_after))
         shown = [f"{word} {each:%Y-%m-%d %H:%M}" for word, each in dates if date(each) not in known]
-        yield f"valid: {' '.join(shown)} UTC"
+        if shown:
+            yield f"valid: {' '.join(shown)} UTC"
     if facts.names and ", ".join(facts.names) not in known:
         yield f"names: {listed(facts.names, len(facts.names), facts.names_left_out)}"
     if facts.unreadable and ", ".join(facts.unreadable) not in known:
@@ -238,10 +248,9 @@ def remarks(chain: Chain, now: "datetime", failure: Failure | None) -> Iterator[
             state = "not trusted" if is_root_untrusted and each == top else "unnecessary"
             yield f"chain: root certificate {number} ({named(each.subject)}) is {state}"
         elif each not in path:
-            ended = each.not_after is not None and each.not_after <= now
-            state = (
-                f", expired {span(now - each.not_after)} ago" if ended and each.not_after else ""
-            )
-            yield f"chain: certificate {number} ({named(each.subject)}) is not needed{state}"
+            ended = ""
+            if each.not_after and each.not_after <= now:
+                ended = f", expired {span(now - each.not_after)} ago"
+            yield f"chain: certificate {number} ({named(each.subject)}) is not needed{ended}"
     if chain.left_out:
         yield f"chain: {count(chain.left_out, 'more certificate')} sent, not read"

@@ -157,6 +157,8 @@ login, stat
     create an app password for this user, and use it here
   \bweb login\b|\blog ?in (via|with|through|by)( your| a| the)?( web)? browser
     log in once in a browser with this account, or use an app password, or a token (--auth xoauth2)
+  \bre-authentication failure  # perdition
+    the proxy hides why the server behind it refused (wrong password, locked mailbox): check the log of that server
   \b(full|complete) (e-?mail|user ?name|address)  # hMailServer, MailEnable, Kerio
     the user name must be the full address: -U user@domain
   \bPOP3?( access| service| protocol)?\b.*\b(disabled|off|(not|isn.t) (enabled|allowed|permitted|activated|authori[sz]ed))\b|\b(not|isn.t|yet) \w+( \w+)?( for| to use)? POP|\bPOP3?( access)? denied|access rights to this service  # Gmail, Zimbra, Exchange

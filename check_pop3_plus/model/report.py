@@ -96,6 +96,8 @@ class CertificateFacts(Record):
     issuer: Printable | None = None
     names: tuple[Printable, ...] = ()
     names_left_out: int = 0
+    other_names: tuple[str, ...] | None = ()
+    """The kinds of alternative names that name no host; None where they are unreadable."""
     serial: Printable | None = None
     fingerprint: Printable | None = None
     """SHA-256 of the certificate, in hexadecimal."""

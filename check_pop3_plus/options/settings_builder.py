@@ -6,7 +6,7 @@ Every mistake in the options is reported here, before anything is opened.
 import re
 from collections.abc import Callable
 
-from check_pop3_plus.model.failures import LOCAL, MEASURED, Kind
+from check_pop3_plus.model.failures import LOCAL, MEASURED, FromFile, Kind
 from check_pop3_plus.model.sanitised_text import Printable, printable
 from check_pop3_plus.model.settings import (
     TOKEN_METHODS,
@@ -33,6 +33,7 @@ from check_pop3_plus.options.table import (
     ENTRIES,
     OF_MAILBOX,
     OF_SWEEPS,
+    OF_TLS,
     PROGRAM,
     SENSITIVITIES,
     Given,
@@ -135,9 +136,11 @@ _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:=,@%+-]+")
 def _command(given: Given) -> str:
     """Return the command line that repeats a check by hand, or nothing if it would need quotes.
 
-    It cannot hold a secret, because no option takes one.
+    It cannot hold a secret: no option takes one. A password file without a path may be one.
     """
     words = [PROGRAM]
+    if any("/" not in given[each][-1] for each in given if each.endswith("password-file")):
+        return ""
     for entry in ENTRIES:
         values = given.get(entry.name, []) if entry.name != "--output" else []
         flag = entry.flags.partition(" ")[0]
@@ -324,6 +327,8 @@ def _states(given: Given) -> dict[str, State]:
         if name not in known:
             from check_pop3_plus.options import mistakes
 
+            if name in [kind.value for kind in LOCAL]:
+                raise UsageError("invalid {}: {} is always UNKNOWN", "--state", name)
             near = mistakes.nearest(name, known)
             if state_name in known:
                 near = printable("; did you mean {}={}?", state_name, name)
@@ -427,6 +432,28 @@ LEAST_DAYS = 7
 
 
 def _notes(given: Given, limits: Limits) -> tuple[Printable, ...]:
+    """Return remarks on options that have no effect in this check."""
+    without = {
+        entry.name: entry.idle_without
+        for entry in ENTRIES
+        if entry.idle_without and _is_of_command_line(given, entry.name)
+    }
+    idle = [
+        printable("{} has no effect without {}", option, needed)
+        for option, needed in without.items()
+        if not any(_is_given(given, flag) for flag in needed.split(" or "))
+        # SMTP uses the same trust and versions of TLS.
+        and not (needed == OF_TLS and {"--smtp-ssl", "--smtp-starttls"} & given.keys())
+    ]
+    return (*_too_long(given, limits), *idle)
+
+
+def _is_of_command_line(given: Given, option: str) -> bool:
+    """Return whether an option is on the command line; a file may hold what all checks share."""
+    return option in given and not isinstance(given.last(option), FromFile)
+
+
+def _too_long(given: Given, limits: Limits) -> tuple[Printable, ...]:
     """Return a remark on response time limits above the timeout: they can never alert."""
     named = {"-w": given.last("--warning"), "-c": given.last("--critical")}
     ends = [validators.upper_limit(spec) or 0.0 for spec in named.values() if spec]

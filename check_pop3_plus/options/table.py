@@ -33,6 +33,8 @@ class Entry(Record):
     is_counted: bool = False
     needs: str = ""
     """Flags joined by ` or `: without one of them the option is an error."""
+    idle_without: str = ""
+    """As `needs`, but without one of them the option has no effect: site-wide defaults may have it."""
     unsupported: str = ""
     """The reason for which an option of check_pop is refused."""
 
@@ -66,7 +68,7 @@ _SUBJECTS = ", ".join(subject.value for subject in Subject)
 
 _AGE = "seconds, or with a unit: 90s, 20m, 12h, 3d; read by TOP"
 
-_TLS, _TRIP = "-S or --starttls", "--round-trip-to"
+OF_TLS, _TRIP = "-S or --starttls", "--round-trip-to"
 
 _MAILBOX = "mailbox thresholds (after login)"
 _SWEEP = "sweep (many services in one run)"
@@ -86,31 +88,31 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
     "TLS and trusted CAs": (
         Entry("-S --ssl", "", "TLS from the first byte (port 995)"),
         Entry("--starttls", "", "upgrade to TLS by STLS on the plain-text port (110); it must succeed"),
-        Entry("--verify", "MODE", "how to verify the certificate: full (chain and name, the default), chain, none", choices=tuple(mode.value for mode in Verify)),
-        Entry("--sni", "NAME", "send this name as SNI and verify it, in place of -H"),
-        Entry("--ca-file", "FILE", "trust the CA certificates in this file (PEM) instead of the system trust store"),
-        Entry("--ca-path", "DIR", "trust the CA certificates in this hashed directory instead of the system trust store"),
-        Entry("--tls-min", "VERSION", "minimum TLS version: 1.1, 1.2 (the default), 1.3", choices=("1.1", "1.2", "1.3")),
-        Entry("--client-cert", "FILE", "log in to TLS with the client certificate in this file (PEM)"),
+        Entry("--verify", "MODE", "how to verify the certificate: full (chain and name, the default), chain, none", choices=tuple(mode.value for mode in Verify), idle_without=OF_TLS),
+        Entry("--sni", "NAME", "send this name as SNI and verify it, in place of -H", idle_without=OF_TLS),
+        Entry("--ca-file", "FILE", "trust the CA certificates in this file (PEM) instead of the system trust store", idle_without=OF_TLS),
+        Entry("--ca-path", "DIR", "trust the CA certificates in this hashed directory instead of the system trust store", idle_without=OF_TLS),
+        Entry("--tls-min", "VERSION", "minimum TLS version: 1.1, 1.2 (the default), 1.3", choices=("1.1", "1.2", "1.3"), idle_without=OF_TLS),
+        Entry("--client-cert", "FILE", "log in to TLS with the client certificate in this file (PEM)", idle_without=OF_TLS),
         Entry("--client-key", "FILE", "file with the private key of the client certificate (PEM), if that of --client-cert does not have it", needs="--client-cert"),
-        Entry("--x509-strict", "", "also enforce RFC 5280 rules that most clients ignore", needs=_TLS),
+        Entry("--x509-strict", "", "also enforce RFC 5280 rules that most clients ignore", needs=OF_TLS),
     ),
     "certificate requirements": (
         Entry("-D --certificate", "WARN[,CRIT]", "alert when the certificate expires in less than this: days (60), hours (12h), a share of its lifetime (33%), or the smaller of two (30d/33%); implies -S unless --starttls is given"),
-        Entry("--pin", "sha256:HASH", "SHA-256 hash that the certificate or its public key must have, in hexadecimal or base64; nothing is sent to another server; repeatable, one must match", is_repeatable=True, needs=_TLS),
-        Entry("--issuer", "TEXT", "the name of some issuer in the certificate chain must contain TEXT", needs=_TLS),
-        Entry("--expect-cert-file", "FILE", "the server must send the certificate in this file (PEM); finds a server that was not reloaded", needs=_TLS),
-        Entry("--min-key-bits", "N", "minimum strength of the certificate key in RSA bits (EC 256 counts as RSA 3072)", needs=_TLS),
-        Entry("--max-validity", "DAYS", "maximum lifetime of the certificate in days", needs=_TLS),
-        Entry("--cert-type", "TYPE", "also check the certificate of this key type: rsa, ecdsa, or both as far as the server has them; each with TLS 1.2 on a separate connection", choices=("rsa", "ecdsa", "both"), needs=_TLS),
+        Entry("--pin", "sha256:HASH", "SHA-256 hash that the certificate or its public key must have, in hexadecimal or base64; nothing is sent to another server; repeatable, one must match", is_repeatable=True, needs=OF_TLS),
+        Entry("--issuer", "TEXT", "the name of some issuer in the certificate chain must contain TEXT", needs=OF_TLS),
+        Entry("--expect-cert-file", "FILE", "the server must send the certificate in this file (PEM); finds a server that was not reloaded", needs=OF_TLS),
+        Entry("--min-key-bits", "N", "minimum strength of the certificate key in RSA bits (EC 256 counts as RSA 3072)", needs=OF_TLS),
+        Entry("--max-validity", "DAYS", "maximum lifetime of the certificate in days", needs=OF_TLS),
+        Entry("--cert-type", "TYPE", "also check the certificate of this key type: rsa, ecdsa, or both as far as the server has them; each with TLS 1.2 on a separate connection", choices=("rsa", "ecdsa", "both"), needs=OF_TLS),
     ),
     "login and password": (
         Entry("-U --username", "NAME", "log in as this user; without it there is no login"),
         Entry("--password-file", "FILE", "read the password of -U from the first line of this file; mode 0600 or 0640"),
         Entry("--password-env", "NAME", "read the password of -U from this environment variable"),
         Entry("--password-command", "CMD", "read the password of -U from the first line that this command prints; no shell"),
-        Entry("--auth", "HOW", f"login method: auto (the default: USER and PASS, else PLAIN, else LOGIN), {_METHODS}", choices=("auto", *LOGIN_METHODS)),
-        Entry("--allow-insecure-login", "", "allow sending the password without verified TLS"),
+        Entry("--auth", "HOW", f"login method: auto (the default: USER and PASS, else PLAIN, else LOGIN), {_METHODS}", choices=("auto", *LOGIN_METHODS), idle_without="-U"),
+        Entry("--allow-insecure-login", "", "allow sending the password without verified TLS", idle_without="-U"),
     ),
     "OAuth token (with --auth xoauth2 or oauthbearer)": (
         Entry("--oauth-token-url", "URL", "fetch the OAuth token from this URL, within -t but not counted as response time; HTTPS only, always verified"),
@@ -152,7 +154,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("--smtp-password-file", "FILE", "read the SMTP password from the first line of this file; mode 0600 or 0640", needs=_TRIP),
         Entry("--smtp-password-env", "NAME", "read the SMTP password from this environment variable", needs=_TRIP),
         Entry("--smtp-password-command", "CMD", "read the SMTP password from the first line that this command prints; no shell", needs=_TRIP),
-        Entry("--smtp-auth", "HOW", "SMTP login method: auto (the default: PLAIN, else LOGIN), plain, login, xoauth2, oauthbearer; xoauth2 and oauthbearer may use --oauth-...", choices=("auto", "plain", "login", *TOKEN_METHODS)),
+        Entry("--smtp-auth", "HOW", "SMTP login method: auto (the default: PLAIN, else LOGIN), plain, login, xoauth2, oauthbearer; xoauth2 and oauthbearer may use --oauth-...", choices=("auto", "plain", "login", *TOKEN_METHODS), idle_without=_TRIP),
     ),
     "response time and timeouts": (
         Entry("-w --warning", "RANGE", "WARNING if the response time in seconds is outside RANGE (2, or 0.1:2)"),
@@ -164,18 +166,18 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
     ),
     "text of the greeting": (
         Entry("-e --expect", "TEXT", "text that the greeting must contain, else WARNING; repeatable, one must match", is_repeatable=True),
-        Entry("-A --all", "", "the greeting must contain every --expect text, not just one"),
+        Entry("-A --all", "", "the greeting must contain every --expect text, not just one", idle_without="-e"),
     ),
     "what the server must and must not do": (
         Entry("--require-capa", "LIST", "capabilities that the server must offer, inside TLS if it is used: UIDL,SASL=PLAIN"),
         Entry("--refuse-cleartext-login", "[=try]", "the plain-text port must not offer a login by password before TLS, or, with =try, not accept one of a non-existent user either; on a separate connection", choices=("try",), is_optional=True),
         Entry("--check-starttls-injection", "", "a command sent together with STLS must not be answered inside TLS; tested on a separate connection", needs="--starttls"),
-        Entry("--reject-legacy-tls", "", "the server must reject handshakes that offer only TLS 1.0 or 1.1; tested on separate connections", needs=_TLS),
+        Entry("--reject-legacy-tls", "", "the server must reject handshakes that offer only TLS 1.0 or 1.1; tested on separate connections", needs=OF_TLS),
     ),
     "state of each kind of failure": (
         Entry("--state", "KIND=STATE", "state of one kind of failure, by the name that a result has behind kind: (refused=warning); states: ok, warning, critical, unknown; repeatable", is_repeatable=True),
         Entry("-r --refuse", "STATE", "state when the connection is refused; short for --state refused=STATE"),
-        Entry("-M --mismatch", "STATE", "state when the greeting lacks the --expect text; short for --state expect=STATE"),
+        Entry("-M --mismatch", "STATE", "state when the greeting lacks the --expect text; short for --state expect=STATE", idle_without="-e"),
     ),
     "retries and diagnostics": (
         Entry("--diagnose", "[=LIST]", f"on failure, run diagnostics within --run-timeout (default: those that fit the failure), or only those of LIST: {_SUBJECTS}", is_optional=True),

@@ -30,13 +30,15 @@ says_no = <wrong>|fail(ed|ure)|denied|rejected|incorrect
 closed = locked([ -]?out)?|lockout|disabled|suspended|blocked|deactivated|inactive|barred|frozen|not (active|enabled)|banned|black-?listed|block-?listed|terminated|on hold
 # "Plain-text login disabled" is not about a user, nor is a command that is disabled.
 named_method = (user/pass|plain|login|basic|password|legacy|apop|cram-md5) auth\w*
+pop_off = pop3?(/imap)?( access| service| protocol| log[io]ns?)?( is| was| has been)? (denied|disabled|off|blocked|suspended)
 about_method = tls|ssl|(plain|clear)[- ]?text|encrypt\w*|insecure|unsecured?|commands?|mechanisms?|methods?|verb
-  |pop3?( \w+){0,3} not \w+|<named_method>|or( \w+){0,4} (locked|disabled|suspended|blocked)|will be \w+( \w+)? (after|if)
+  |pop3?( \w+){0,3} not \w+|<pop_off>|<named_method>
+  |(or|before|gets?)( \w+){0,4} (locked|disabled|suspended|blocked)|will be \w+( \w+)? (after|if)
 required = requi\w+|must|only|need(s|ed)?|mandatory|obligatory|disallow(s|ed)?
-  |not (be )?(allow|permit|support)(ed)?|(un)?permitted|forbidden|prohibited|before|without|until|first
-  |(use|enable|via|switch to) (an? |the )?(start ?tls|stls|tls|ssl|encrypt\w*|secured?|pop3s|port 995)|use( \w+){1,3} (with|over) (tls|ssl)
+  |not (be )?(allow|permit|support|accept)(ed)?|(un)?permitted|forbidden|prohibited|before|without|until|first
+  |(use|try|enable|via|switch to) (an? |the )?(start ?tls|stls|tls|ssl|encrypt\w*|secured?|pop3s|port 995)|use( \w+){1,3} (with|over) (tls|ssl)
 cannot = (cannot|can ?not|can.t|couldn.t|(could|can) not|unable to|failed to)( \w+)?
-not_supported = (not|no longer) (implemented|supported|recogni[sz]ed|understood|available|allowed|enabled|known|accepted)
+not_supported = (not|no longer) (implemented|supported|recogni[sz]ed|understood|available|allowed|permitted|enabled|known|accepted|specified)
 unknown = unknown|no such|unexpected|invalid|not valid|bad|unrecogni[sz]ed|unsupported|unimplemented|disabled|malformed|illegal|wrong|out of (order|sequence)|not found
 method = commands?|mechanisms?|methods?|verbs?|auth(entication)? (type|scheme)
 
@@ -51,6 +53,7 @@ locked-out  # Domino, hMailServer; not a mailbox that is "locked by another user
 locked-out
   mailbox|maildrop
   disabled|suspended|blocked|deactivated
+  but <about_method>
 locked-out
   mailbox|maildrop
   locked
@@ -59,23 +62,27 @@ locked-out
   accounts?( \w+){0,2} (closed|deleted|removed|expired|cancell?ed)
   but <wrong>|passw\w*
 locked-out
-  <address_blocked>|you( \w+){1,2} (banned|blocked)|brute[ -]?force
+  <address_blocked>|you( \w+){1,2} (banned|blocked|locked out)|brute[ -]?force
   but temporarily
 locked-out  # Stalwart, Axigen, CommuniGate, GroupWise
-  too many|excessive
+  too many|excessive|<closed> (after|due to|because of|for)
   failed|bad|invalid|incorrect|wrong|unsuccessful|fail(ure)?s
   but <about_method>
+locked-out
+  (failed|bad|wrong|log[io]n|auth\w*|passw\w*)( \w+)? (attempts|tries)
+  exceed(s|ed)?|reached
+  but per (minute|hour)
 in-use  # tpop3d, VPOP3, qpopper, UW, Teapop, Solid POP3, popa3d, mailutils, Cyrus; RFC 1939 section 7
   (dot)?lock(s|ed|ing)?( ?file)?
   mailbox(es)?|maildrops?|mail ?drop|(mail )?(file|spool)|folder|inbox|another|session|process|busy|dotlock
   but <wrong>
 in-use
-  (mailbox|maildrop|mail ?drop|database)( \w+){0,2} (in[ -]use|used (by|with)|busy|opened by)|being read by
-  |active( \w+)? session|session( is| still){0,2} (active|in progress)
+  (mailbox|maildrop|mail ?drop|database|mail file|account|resource)( \w+){0,2} (in[ -]use|used (by|with)|busy|opened( \w+)? by)|being read by
+  |active( \w+)? session|session( is| still| already){0,2} (active|open|exists|in progress)
   |already (connected|logged[ -]?(in|on))|(concurrent|exclusive) access
   |another( \w+)? (process|session|client|connection|program)
   |only (one|1) (session|connection|login)|already have( \w+){1,3} (open|active)
-  but <wrong>|not in use|no active
+  but <wrong>|not in use|no active|every [0-9]+|(per|an?) (minute|hour)
 in-use  # Dovecot 2.4, Courier, Exchange, Kerio, MailEnable
   too many|maximum|max|exceed(s|ed)?|limit|(no more than|only have|at most) [0-9]+
   connections|sessions|(connection|session) (limit|count)|(concurrent|simultaneous)( \w+)? (logins?|logons?|users)
@@ -86,33 +93,35 @@ login-delay  # Exchange Online, Mailu, Hotmail, Gmail
   |too many( \w+)? (attempts|requests|logins|logons)|log[io]ns? too (fast|quickly)
   |between( \w+)? (checks|logins?|logons?|sessions)|too soon|interval is
   |(wait|every|less than) [0-9]+ (s|sec\w*|min\w*)|throttl(ed|ing)|less (often|frequently)
+  |(connect(ed|ions?)?|log(ged)?[ -]?in|check(ed)?)( \w+){0,3} too recently|frequency (limit\w*|exceed\w*)
   |(hourly|daily) (limit|quota)|(per|this) (minute|hour)|rate( \w+)? too high|(check|poll(ing)?) interval
   |excessive (polling|log[io]ns?)|flood(ing)?( protection| control)?
   but <wrong>
 temporary  # Courier, Mailu, older versions of Dovecot, Gmail; not "TLS 1.2 or later", nor Dutch, which has the word
   temporar(y|ily)(?! passw| file| dir)|(server|system)( is)? busy|too busy|grey-?list(ed|ing)?
   |overloaded|load( \w+)?( is)? too high|(shutting|going) down|restarting
-  |(try|retry|again|back|come|please)( \w+){0,3} later|later (again|please)
+  |(try|retry|again|back|come|please)( \w+){0,3} later|later (again|please)|come back in
   but <wrong>
 temporary
   try( it)? again|retry
   but <says_no>
 backend  # nginx, perdition, Exchange, Zimbra, Cyrus, qmail, vpopmail, dbmail
   internal( \w+){0,2} (error|failure|problem)|(un|not )available|unreachable
-  |<cannot>( (?!mailbox)[\w-]+){0,3} (ldap|database|directory|(my)?sql)
+  |<cannot>( (?!mailbox|home)[\w-]+){0,3} (ldap|database|directory|(my)?sql|config\w*( file)?|socket)
   |authenticated but not connected|licen[cs]e( \w+)? (exceeded|expired|limit)
-  |<cannot> (contact|connect|reach|write|allocate|fork|retrieve)(?! from)
+  |<cannot> (contact|connect|reach|write|allocate|fork|initiali[sz]e|load|retrieve)(?! from)
   |not be (contacted|reached)|unexpected error|fatal error|exception|broken pipe|no route to host|connection is closed
-  |no( \w+)? space|out of memory|disk( is)? full|back[ -]?end|i/?o error|read-only
+  |no( \w+)? space|out of memory|disk( is)? full|back[ -]?end|i/?o error|input/output error|read-only
+  |(process|daemon|child)( has)? (died|exited)|panic|error occurred|(\w*sql\w*|ldap|radius|kerberos)( \w+)? failed
   |fork failed|too many open files|offline|stale|not mounted|connection refused\W*\Z
   |pam error|(proxy|upstream) error|error connecting
   |lost connection|not reachable|maintenance|crash(ed)?|not respond(ing)?
   |time(d)?[ -]?out|temporary (file|dir\w*)|query failed
-  |(system|server|service|daemon|database|db|(my)?sql|ldap|configuration|storage|disk|host|network|dns|directory)( \w+)? (error|failure|problem|down|locked)
+  |(system|server|service|application|unknown|daemon|database|db|(my)?sql|ldap|configuration|storage|disk|host|network|dns|directory)( \w+)? (error|failure|problem|down|locked)
   but <wrong>|(mechanisms?|commands?|apop)( is| are)? not available
 client-certificate  # nginx, Dovecot
   (certificate|cert)s?
-  requir(e|es|ed)|errors?|(in)?valid|need(s|ed)?|no|not|expired|revoked|missing|verif\w+
+  requir(e|es|ed)|must|present|provide|supply|errors?|(in)?valid|need(s|ed)?|no|not|expired|revoked|missing|verif\w+
   |unknown|untrusted|rejected|refused|failed
   but <wrong>
 cleartext-refused  # Zimbra, hMailServer, Stalwart, Dovecot, Courier, Kerio
@@ -126,20 +135,25 @@ cleartext-refused
   (plain|clear)[ -]?text|(?<!less )secured?(?! apps?| password)
   <required>|disabled|over|(no|refus\w+) (plain|clear)[ -]?text
   but <wrong>
+cleartext-refused
+  (plain|clear)[ -]?text( \w+)? (passw\w*|log[io]ns?|auth\w*|connections?)( \w+){0,2} not (accepted|allowed|supported|permitted)
 cleartext-refused  # Cyrus; Exchange before TLS
   under a layer|not valid in this state
 no-mechanism  # Courier, Exchange, James, Cyrus, popa3d
-  (<unknown>)(\W+(?!user|pass)[\w-]+){0,2}?\W+(<method>)
-  |(<method>)(\W+(?!user|pass)[\w-]+){0,3}?\W+(<unknown>|<not_supported>)
+  <unknown>(\W+(?!user|pass)[\w-]+){0,2}?\W+<method>
+  |<method>(\W+(?!user|pass)[\w-]+){0,3}?\W+(<unknown>|<not_supported>)
   |(auth( [a-z0-9-]+)?|apop)( is| are)? <not_supported>|(un|not )implemented
   |<named_method>( \w+){0,2}? (<unknown>|<not_supported>)|syntax error
-  |(in this|in current) state|authorization state command|no auth here
+  |in (this|(the )?current|(the )?authori[sz]ation) state|authorization state command|no auth( mechanisms?)?( \w+)? (here|supported)
+  |user(/| and )pass <not_supported>|(bad|invalid|wrong) syntax|stronger auth\w*|use (apop|cram-md5|scram\S*|sasl)
+  |not( a)? supported <method>|(do not|don.t|does not) (know|understand|recogni[sz]e|support)( \w+){0,2} <method>|basicauthblocked
   |<oauth_wanted>
   but (wrong|bad|invalid|incorrect) pass\w+
 login-refused  # Not about the password either: POP access of a user, the address of this machine, a quota
-  pop3?(/imap)?( access| service| protocol)?( is| was)? (not|denied|disabled|off)
-  |(not|yet)( \w+){1,3} pop3?|access rights to this service
+  <pop_off>|pop3?(/imap)?( access| service| protocol)?( is| was)? not|(not|yet)( \w+){1,3} pop3?|access rights to this service
   |(ip|host|country|network)( \w+){0,3} not (allowed|authori[sz]ed|permitted)|not (allowed|authori[sz]ed|permitted) from
+  |permission denied|denied by( \w+)? (filters?|polic(y|ies)|rules?)|(not|insufficient)( \w+)? rights
+  |not (allowed|authori[sz]ed|permitted) (to (use|access)|for this)
   |(mail ?box|maildrop)( is)? full|over( \w+)? quota|quota( \w+)? exceeded
   but <wrong>
 login-refused  # UW, qmail, Courier: about one mailbox
@@ -164,7 +178,9 @@ def classes() -> list[tuple[Kind, list[bytes], list[bytes]]]:
     named = {"address_blocked": ADDRESS_BLOCKED, "oauth_wanted": OAUTH_WANTED}
     found: list[tuple[Kind, list[bytes], list[bytes]]] = []
     for line in re.sub(r"\n +(?=\|)", "", _TABLE).split("\n"):
-        text = re.sub(r"<(\w+)>", lambda name: named[name[1]], line.partition("#")[0].strip())
+        text = re.sub(
+            r"<(\w+)>", lambda name: f"(?:{named[name[1]]})", line.partition("#")[0].strip()
+        )
         name, is_name, pattern = text.partition(" = ")
         if is_name:
             named[name] = pattern

@@ -17,7 +17,7 @@ from check_pop3_plus.model.failures import (
     config_error,
 )
 from check_pop3_plus.model.report import Address, Note, Report, Session, Timeline
-from check_pop3_plus.model.sanitised_text import printable, sanitise
+from check_pop3_plus.model.sanitised_text import Printable, printable, sanitise
 from check_pop3_plus.model.settings import Assertions
 from check_pop3_plus.model.stopped import Stopped
 from check_pop3_plus.net import resolve, transport
@@ -235,5 +235,12 @@ class _Attempt:
             clock=time.time(),
             deployed=self.prerequisites.deployed,
             addresses=self.addresses,
-            notes=tuple(self.prerequisites.notes),
+            notes=(*self.prerequisites.notes, *self._left_out()),
         )
+
+    def _left_out(self) -> list[Printable]:
+        """Return a note about addresses that are never tried."""
+        resolved, tried = len(self.addresses), transport.ADDRESS_LIMIT
+        if self.settings.target.all_addresses or resolved <= tried:
+            return []
+        return [printable("of {} addresses only the first {} are tried", resolved, tried)]

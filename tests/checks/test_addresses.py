@@ -352,6 +352,17 @@ def test_too_many_addresses_is_config(pool: Pool) -> None:
     assert verdict.status == "config: 129 addresses are more than 128 at a time"
 
 
+@pytest.mark.parametrize(("count", "noted"), [(32, False), (33, True)])
+def test_addresses_that_are_never_tried_are_noted(pool: Pool, count: int, noted: bool) -> None:
+    """Otherwise a name with more addresses would seem to have been tried as a whole."""
+    pool._addresses += [Address("127.0.0.1", 1)] * count
+    verdict = pool.attempt("-t 10")
+
+    note = f"note: of {count} addresses only the first 32 are tried"
+    assert (verdict.state, kinds(verdict)) == (State.CRITICAL, ["refused"])
+    assert (note in verdict.lines) is noted
+
+
 def test_address_without_mechanism_leaves_login_to_next(pool: Pool, pki: Pki) -> None:
     """The next address logs in; an address without a login is not OK."""
     steps = [say(b"+OK\r\n"), expect(b"CAPA"), say(b"+OK\r\nSASL GSSAPI\r\n.\r\n")]

@@ -615,8 +615,26 @@ def test_read_without_names_extension() -> None:
         ROOT.leaf(extensions=ROOT.extensions(names=broken)), sanitise
     )
 
-    assert (without.names, without.unreadable) == ((), ())
-    assert (unreadable.names, unreadable.unreadable) == ((), ("names",))
+    assert (without.names, without.other_names, without.unreadable) == ((), (), ())
+    assert (unreadable.names, unreadable.other_names) == ((), None)
+    assert unreadable.unreadable == ("names",)
+
+
+def test_read_names_that_name_no_host_by_their_kinds() -> None:
+    """A certificate for e-mail alone has alternative names, but none that a server may have."""
+    listed = certificate_parts.names(
+        *[tests_der.tagged(1, b"a@b.test", primitive=True)] * 2,
+        tests_der.tagged(6, b"pop://localhost/", primitive=True),
+        tests_der.tagged(4, certificate_parts.name("localhost")),
+        tests_der.tagged(8, b"*", primitive=True),
+        certificate_parts.address(b"odd"),
+        certificate_parts.address(b"\x7f\0\0\1"),
+        certificate_parts.dns("a"),
+    )
+    facts = certificate_reader.read(ROOT.leaf(extensions=ROOT.extensions(names=listed)), sanitise)
+
+    kinds = ("e-mail", "URI", "directory name", "another kind of name", "malformed address")
+    assert facts.other_names == kinds
 
 
 def test_read_name_limit_is_16_kib() -> None:

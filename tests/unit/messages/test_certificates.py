@@ -101,6 +101,23 @@ def test_rejection_by_name_quotes_two_names() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("others", "lack"),
+    [
+        ((), "no subject alternative name"),
+        (("e-mail", "URI"), "no DNS name in its subject alternative name, only e-mail, URI"),
+        (None, "a malformed subject alternative name"),
+    ],
+)
+def test_rejection_without_host_names_says_what_there_is(
+    others: tuple[str, ...] | None, lack: str
+) -> None:
+    """A certificate for e-mail has alternative names, and needs others."""
+    assert rejected(Kind.NAME, LEAF.replace(other_names=others)) == (
+        f"certificate has {lack} (mail clients refuse it)"
+    )
+
+
 def test_rejection_of_an_address_among_dns_names_says_so() -> None:
     """OpenSSL compares an address with addresses only (RFC 6125 section 6.2.1)."""
     assert rejected(Kind.NAME, LEAF.replace(names=(printable(HOST),))) == (
@@ -118,6 +135,16 @@ def test_rejection_of_an_unknown_issuer_counts_the_chain(
     assert rejected(Kind.UNTRUSTED, *sent, verify_code=20) == (
         f"certificate not trusted: issuer {issuer} unknown, server sent {served}"
     )
+
+
+def test_description_omits_what_line_1_has() -> None:
+    """Of two dates on one instant line 1 has both."""
+    facts = dates(-1, -1).replace(issuer=printable("CN=sub"))
+
+    assert list(certificates.description(facts, "on 2027-01-14 12:00 UTC")) == [
+        "certificate: CN=x",
+        "issuer: CN=sub",
+    ]
 
 
 def remarks(

@@ -201,6 +201,7 @@ def test_wrong_port_names_the_option_of_a_standard_port(
         (Phase.STAT, "cannot read the mailbox: Disk quota exceeded", "raise its quota"),
         (Phase.LOGIN, "user x is locked out: Too many failures from this address", "ignoreip"),
         (Phase.LOGIN, "login of x rejected: [AUTH] Web login required: x", "log in once in a"),
+        (Phase.LOGIN, "login of x rejected: Re-Authentication Failure", "the proxy hides why"),
         (Phase.LOGIN, "login of x rejected: please log in via your web browser", "log in once"),
         (Phase.GREETING, "is not POP3, looks like SSH: SSH-2.0-x", "check -H and -p"),
         (Phase.GREETING, "refuses service: Your IP address 192.0.2.1 is blocked", "ignoreip"),

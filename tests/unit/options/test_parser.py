@@ -229,7 +229,7 @@ def test_host_invalid_is_refused(host: str) -> None:
             "invalid --state refused: must be KIND=STATE, as refused=ok",
         ),
         ((*HOST, "--state", "nix=ok"), "unknown kind of failure nix"),
-        ((*HOST, "--state", "bug=ok"), "unknown kind of failure bug"),
+        ((*HOST, "--state", "bug=ok"), "bug is always UNKNOWN"),
         ((*HOST, "--state", "refused=fine"), f"invalid --state fine: {STATES}"),
         ((*HOST, "-r", "fine"), f"invalid --refuse fine: {STATES}"),
         ((*HOST, "--phase-warning", "nix=1"), PHASES),
@@ -784,6 +784,65 @@ def test_limits_above_the_timeout_are_noted(argv: tuple[str, ...], note: str) ->
 
     assert len(notes) == bool(note)
     assert not note or notes[0].startswith(note)
+
+
+@pytest.mark.parametrize(
+    ("argv", "without"),
+    [
+        (("--ca-file", "/a"), "-S or --starttls"),
+        (("--ca-path", "/a"), "-S or --starttls"),
+        (("--client-cert", "/a"), "-S or --starttls"),
+        (("--sni", "a.test"), "-S or --starttls"),
+        (("--tls-min", "1.3"), "-S or --starttls"),
+        (("--verify", "none"), "-S or --starttls"),
+        (("--auth", "plain"), "-U"),
+        (("--allow-insecure-login",), "-U"),
+        (("--smtp-auth", "plain"), "--round-trip-to"),
+        (("--all",), "-e"),
+        (("--mismatch", "ok"), "-e"),
+    ],
+)
+def test_option_without_effect_is_noted(
+    argv: tuple[str, ...], without: str, tmp_path: Path
+) -> None:
+    """On the command line it is a mistake; a file may hold what all checks of a site share."""
+    file = tmp_path / "site.ini"
+    file.write_text(f"[check_pop3_plus]\n{argv[0]} = {' '.join(argv[1:])}\n")
+
+    assert parsed(*argv).notes == (f"{argv[0]} has no effect without {without}",)
+    assert parsed(f"--extra-opts=@{file}").notes == ()
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--ca-file", "/a", "-S"),
+        ("--sni", "a.test", "--starttls"),
+        ("--tls-min", "1.3", "-D", "30"),
+        ("-e", "x", "-A", "-M", "ok"),
+    ],
+)
+def test_option_with_effect_is_not_noted(argv: tuple[str, ...]) -> None:
+    """Also where another option implies TLS."""
+    assert parsed(*argv).notes == ()
+
+
+def test_trust_of_smtp_is_not_noted() -> None:
+    """SMTP uses the trust of POP3 (round trip)."""
+    trip = ("--round-trip-to", "a@b.test", "--round-trip-key-file", "/k", "--smtp-host", "a.test")
+    login = ("-U", "x", "--password-env", "P", "--allow-insecure-login")
+    argv = (*trip, *login, "--smtp-from", "a@b.test", "--ca-file", "/a", "--verify", "chain")
+
+    assert parsed(*argv, "--smtp-starttls").notes == ()
+    assert len(parsed(*argv).notes) == 2
+
+
+@pytest.mark.parametrize(("file", "is_shown"), [("/etc/pw", True), ("hunter2", False)])
+def test_command_to_repeat_has_no_password_file_without_a_path(file: str, is_shown: bool) -> None:
+    """It may be the password itself."""
+    command = parsed("-S", "-U", "x", "--password-file", file).command
+
+    assert bool(command) is is_shown
 
 
 def test_extra_opts_in_a_file_is_refused(tmp_path: Path) -> None:
