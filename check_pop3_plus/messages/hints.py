@@ -298,9 +298,11 @@ def _about_expiry(settings: Settings, report: Report) -> str:
                 f" ({age}), at which certificates are usually renewed:"
                 f" use -D 25%,10%{due}"
             )
-        if ending and ending.not_after and not crossed and chain.is_in_store(ending):
-            if days(ending.not_after - report.now) < max(in_days, default=0.0):
-                return REPLACE
+        if crossed or ending is None or ending.not_after is None:
+            continue
+        is_ending = days(ending.not_after - report.now) < max(in_days, default=0.0)
+        if is_ending and chain.is_in_store(ending):
+            return REPLACE
     return ""
 
 
