@@ -56,10 +56,10 @@ def why_no_retry(attempts: Sequence[Attempt], limits: Limits, left: float) -> st
 
     Empty where all attempts were made, or one succeeded. `left` are the seconds for attempts.
     """
-    missing = limits.rechecks + 1 - len(attempts)
+    asked = limits.rechecks + 1
+    missing = asked - len(attempts)
     if attempts[-1].state is State.OK or missing <= 0:
         return ""
-    asked = limits.rechecks + 1
     reason = why_final(attempts[-1])
     if reason:
         return f"{len(attempts)} of {asked} made: {reason}"

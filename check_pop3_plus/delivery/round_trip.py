@@ -42,22 +42,19 @@ class RoundTripWork(MailboxWork):
     def prepare(self, deadline: Deadline) -> None:
         """Read the keys, and the secret of the SMTP login. Raises ProbeError (config)."""
         self._keys = probe_message.read_keys(self._trip.key_file)
-        known = self._prerequisites
+        known, secrets = self._prerequisites, list(self._keys)
         login = self._trip.smtp.login if self._trip.smtp else None
-        if login:
-            grant = login.source.grant
-            own = known.settings.login
-            if grant and own and own.source.grant:
-                self._smtp_secret = known.secret
-            elif grant:
-                from check_pop3_plus.probe import oauth_token  # it loads HTTP
+        own = known.settings.login
+        if login and login.source.grant and own and own.source.grant:
+            self._smtp_secret = known.secret
+        elif login and login.source.grant:
+            from check_pop3_plus.probe import oauth_token  # it loads HTTP
 
-                token, *others = oauth_token.fetch_token(grant, deadline)
-                self._smtp_secret = token
-                known.masker.add([each.reveal() for each in others])
-            else:
-                self._smtp_secret = password_source.read(login.source, deadline)
-        secrets = [*self._keys, *([self._smtp_secret] if self._smtp_secret else [])]
+            self._smtp_secret, *others = oauth_token.fetch_token(login.source.grant, deadline)
+            secrets += (self._smtp_secret, *others)
+        elif login:
+            self._smtp_secret = password_source.read(login.source, deadline)
+            secrets.append(self._smtp_secret)
         known.masker.add([each.reveal() for each in secrets])
 
     def look_through(
@@ -104,7 +101,6 @@ class RoundTripWork(MailboxWork):
         sent, self._awaited = Clock(), message_id
         last_login = session.began or sent
         delay = _login_delay(session)
-        looked = 0
         note: Printable | None = None
         for at in _instants(longest):
             due = max(sent + at, last_login + delay)
@@ -126,8 +122,7 @@ class RoundTripWork(MailboxWork):
             if any(each.has_open_login for each in later.sessions):
                 note = printable("not waited longer for the probe: a further login was refused")
                 break
-            looked += 1
-        return facts.replace(is_awaited=looked > 0 and note is None, note=note)
+        return facts.replace(is_awaited=note is None, note=note)
 
 
 def _instants(longest: float) -> Iterator[float]:

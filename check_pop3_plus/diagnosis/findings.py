@@ -111,7 +111,7 @@ class Findings(Record):
     facts: tuple[Fact, ...] = ()
     """In the order of their arrival."""
     skipped: tuple[Printable, ...] = ()
-    """The steps that were skipped or are incomplete, with the reason."""
+    """The steps that were skipped or are incomplete, with the reason, in the order of `STEPS`."""
 
     def of(self, kind: "type[_F]") -> "list[_F]":
         """Return the facts of one type."""

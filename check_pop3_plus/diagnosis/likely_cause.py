@@ -24,9 +24,6 @@ from check_pop3_plus.model.report import Report
 from check_pop3_plus.model.sanitised_text import sanitise
 from check_pop3_plus.model.settings import Family, Security, Settings
 
-NOTHING = ""
-"""No rule applies."""
-
 _Tried = TcpConnection | Greeting | Handshake
 
 
@@ -129,12 +126,13 @@ class Rule(Record):
 
 
 def cause(settings: Settings, report: Report, findings: Findings) -> str:
+    """Return the sentence of the first rule that applies, or nothing."""
     seen = Evidence(settings, report, findings)
     for rule in RULES:
         if found := rule.applies(seen):
             listed = " and ".join(map(str, found)) if isinstance(found, list) else found
             return rule.sentence.format(listed, seen=seen)
-    return NOTHING
+    return ""
 
 
 # --- what needs more than a line ---------------------------------------------------------------

@@ -55,12 +55,14 @@ class _Diagnosis:
         """Held by a step that connects, so that a sweep keeps to its `--jobs-per-address`."""
         self._deadline = deadline
         self.facts: list[Fact] = []
-        self._skipped: list[Printable] = []
+        self._skipped: list[tuple[Step, Printable]] = []
         self._threads: list[threading.Thread] = []
         self._pending: list[Step] = []
 
     def findings(self, problem: Problem) -> Findings:
-        return Findings(problem, tuple(self.facts), tuple(dict.fromkeys(self._skipped)))
+        by_step = sorted(self._skipped, key=lambda each: plan.STEPS.index(each[0]))
+        skipped = dict.fromkeys(text for _, text in by_step)
+        return Findings(problem, tuple(self.facts), tuple(skipped))
 
     def start(self, steps: Iterable[Step]) -> None:
         """Start each step with each of its objects, in a thread of its own."""
@@ -100,7 +102,7 @@ class _Diagnosis:
 
     def skip(self, steps: Iterable[Step], reason: str) -> None:
         """Record that steps are skipped or incomplete."""
-        self._skipped += [printable("{}: {}", step.name, reason) for step in steps]
+        self._skipped += [(step, printable("{}: {}", step.name, reason)) for step in steps]
 
     def _do(self, step: Step, each: object) -> None:
         """Do a step with one object; no error in it changes the verdict."""

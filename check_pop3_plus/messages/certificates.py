@@ -91,11 +91,11 @@ def cure(failure: Failure, chain: Chain, now: "datetime") -> str | None:
         if failure.kind is Kind.WEAK:
             return _REPLACE_WEAK if chain.is_in_store(culprit) else _SEND_STRONG
         if chain.is_in_store(culprit):
-            return _REPLACE
+            return REPLACE
     return chain.cure
 
 
-_REPLACE = "replace it in the trust store of this machine (--ca-file, --ca-path, ca-certificates)"
+REPLACE = "replace it in the trust store of this machine (--ca-file, --ca-path, ca-certificates)"
 _REPLACE_WEAK = "use a CA with a longer key, on the server and in the trust store (--ca-file)"
 _SEND_STRONG = (
     "install the current intermediate certificate of the CA on the server (longer key, SHA-256"
@@ -195,7 +195,8 @@ def description(facts: CertificateFacts, known: str) -> Iterator[str]:
     if facts.not_before and facts.not_after:
         dates = (("from", facts.not_before), ("to", facts.not_after))
         shown = [f"{word} {each:%Y-%m-%d %H:%M}" for word, each in dates if date(each) not in known]
-        yield f"valid: {' '.join(shown)} UTC"
+        if shown:
+            yield f"valid: {' '.join(shown)} UTC"
     if facts.names and ", ".join(facts.names) not in known:
         yield f"names: {listed(facts.names, len(facts.names), facts.names_left_out)}"
     if facts.unreadable and ", ".join(facts.unreadable) not in known:
@@ -247,10 +248,9 @@ def remarks(chain: Chain, now: "datetime", failure: Failure | None) -> Iterator[
             state = "not trusted" if is_root_untrusted and each == top else "unnecessary"
             yield f"chain: root certificate {number} ({named(each.subject)}) is {state}"
         elif each not in path:
-            ended = each.not_after is not None and each.not_after <= now
-            state = (
-                f", expired {span(now - each.not_after)} ago" if ended and each.not_after else ""
-            )
-            yield f"chain: certificate {number} ({named(each.subject)}) is not needed{state}"
+            ended = ""
+            if each.not_after and each.not_after <= now:
+                ended = f", expired {span(now - each.not_after)} ago"
+            yield f"chain: certificate {number} ({named(each.subject)}) is not needed{ended}"
     if chain.left_out:
         yield f"chain: {count(chain.left_out, 'more certificate')} sent, not read"

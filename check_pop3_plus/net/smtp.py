@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 from check_pop3_plus.model.failures import DeadlineExceeded, Kind, ProbeError
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, open_ended, printable
+from check_pop3_plus.model.sanitised_text import Sanitiser, open_ended, printable
 from check_pop3_plus.model.settings import Security, Smtp
 from check_pop3_plus.net import transport
 from check_pop3_plus.sasl.exchange import Exchange, Malformed, Refused
@@ -90,9 +90,9 @@ class Submission:
     def _run(self, mail: Mail, deadline: Deadline) -> None:
         try:
             self._connect(deadline)
-            self._say_hello(deadline)
+            self._say_hello()
             if self._smtp.tls.security is Security.STLS:
-                self._start_tls(deadline)
+                self._start_tls()
             if self._begin_login:
                 self._log_in(self._begin_login)
             self._transfer(mail)
@@ -131,30 +131,25 @@ class Submission:
 
     def _use_socket(self) -> None:
         """Let smtplib use the socket, with nothing that was received or learned before."""
-        sock = self._connected.sock
-        if self._client.file:
-            self._client.file.close()
-        self._client.sock = sock
-        self._client.file = _Lines(sock.makefile("rb"))
-        self._client.ehlo_resp = self._client.helo_resp = None
+        self._client.sock = self._connected.sock
+        self._client.file = _Lines(self._client.sock.makefile("rb"))
         self._client.esmtp_features = {}
 
-    def _say_hello(self, deadline: Deadline) -> None:
+    def _say_hello(self) -> None:
         self._step = "EHLO"
-        self._connected.arm(deadline)
         code, text = self._client.ehlo()
         if code == 502 or (code == 500 and self._begin_login is None):
             code, text = self._client.helo()
         self._require(250, code, text)
 
-    def _start_tls(self, deadline: Deadline) -> None:
+    def _start_tls(self) -> None:
         self._step = "STARTTLS"
         if not self._client.has_extn("starttls"):
             raise ProbeError(Kind.NO_STLS, "server does not offer STARTTLS")
         self._require(220, *self._client.docmd("STARTTLS"))
         self._encrypt()
         self._use_socket()
-        self._say_hello(deadline)
+        self._say_hello()
 
     def _log_in(self, begin: BeginLogin) -> None:
         self._step = "AUTH"
@@ -192,17 +187,11 @@ class Submission:
 
     def _refused(self, code: int, text: bytes | str) -> ProbeError:
         """Return the error for a reply; 4xx is temporary (RFC 5321 section 4.2.1)."""
-        data = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
-        reply = self._shown(code, data)
-        if 400 <= code < 500:
-            return ProbeError(Kind.SUBMISSION_TEMPORARY, "{}", reply)
-        if code < 0:
-            return ProbeError(Kind.SUBMISSION, "no SMTP reply: {}", reply)
-        return ProbeError(Kind.SUBMISSION, "{}", reply)
-
-    def _shown(self, code: int, text: bytes) -> Printable:
+        data = text if isinstance(text, bytes) else text.encode()  # words of smtplib
         number = b"%d " % code if code > 0 else b""
-        return self._sanitise(number + text.replace(b"\n", b" ")) or printable("(nothing)")
+        reply = self._sanitise(number + data.replace(b"\n", b" ")) or printable("(nothing)")
+        kind = Kind.SUBMISSION_TEMPORARY if 400 <= code < 500 else Kind.SUBMISSION
+        return ProbeError(kind, "{}" if code > 0 else "no SMTP reply: {}", reply)
 
 
 class _Lines:

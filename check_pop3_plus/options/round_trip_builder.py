@@ -44,8 +44,9 @@ def build(
         raise UsageError("{} sends nothing: leave out {}", "--round-trip-fetch-only", unused)
     recipient = given.needed("--round-trip-to", validators.mail_address)
     identifier = given.checked("--round-trip-id", validators.identifier)
-    warning, critical = (_age(given, option) for option in _AGES)
-    if (warning or 900) > (critical or max(1800, warning or 0)):
+    warning = _age(given, _AGES[0]) or RoundTrip.probe_age_warning
+    critical = _age(given, _AGES[1]) or max(RoundTrip.probe_age_critical, warning)
+    if warning > critical:
         raise UsageError("{} must not be below {}", *_AGES[::-1])
     return RoundTrip(
         recipient=recipient,
@@ -53,8 +54,8 @@ def build(
         id=identifier or _default_identifier(target.hostname),
         smtp=None if is_fetch_only else _smtp(given, target, tls, grant),
         wait=given.checked("--round-trip-wait", validators.seconds_or_none) or 0.0,
-        probe_age_warning=warning or 900.0,
-        probe_age_critical=critical or max(1800.0, warning or 0.0),
+        probe_age_warning=warning,
+        probe_age_critical=critical,
         delivery=delivery,
     )
 

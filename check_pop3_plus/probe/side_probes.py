@@ -310,12 +310,9 @@ def find_cleartext(connection: Connection, is_tried: bool) -> Printable | None:
     reply = connection.request(grammar.command(b"USER", CLEARTEXT_USER))
     if not reply.ok:
         return None
-    command = grammar.command(b"PASS", CLEARTEXT_USER, printable("***"))
-    reply = connection.request(command)
-    if not reply.ok:
-        names = (CLEARTEXT_USER, *connection.names)
-        if refusals.demands_tls(reply, names):
-            return None
+    reply = connection.request(grammar.command(b"PASS", CLEARTEXT_USER, printable("***")))
+    if not reply.ok and refusals.demands_tls(reply, (CLEARTEXT_USER, *connection.names)):
+        return None
     return printable("takes a password before TLS")
 
 

@@ -54,6 +54,17 @@ def pause(seconds: float) -> None:
     time.sleep(seconds)
 
 
+POLL_SECONDS = 0.005
+
+
+def wait_until(
+    is_done: Callable[[], object], deadline: Deadline, every: float = POLL_SECONDS
+) -> None:
+    """Ask `is_done` every few milliseconds until it holds or the deadline passes."""
+    while not is_done() and deadline.left():
+        pause(min(every, deadline.left()))
+
+
 if TYPE_CHECKING:
     from typing import Any, TypeVar
 

@@ -9,13 +9,10 @@ from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import DeadlineExceeded, config_error
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.support import openssl_environment
-from check_pop3_plus.support.deadline import Clock, Deadline, pause
+from check_pop3_plus.support.deadline import POLL_SECONDS, Clock, Deadline, pause, wait_until
 
 if TYPE_CHECKING:
     from subprocess import Popen
-
-_POLL_SECONDS = 0.005
-"""How often the runner checks whether a program has ended without closing its output."""
 
 
 class Output(Record):
@@ -45,9 +42,7 @@ def stop_all() -> None:
 
     Without a lock: it may be called by a signal handler.
     """
-    limit = Deadline(Clock() + _STOP_SECONDS)
-    while _starting and limit.left():
-        pause(_POLL_SECONDS)
+    wait_until(lambda: not _starting, Deadline(Clock() + _STOP_SECONDS))
     for process in list(_running):
         _kill(process)
 
@@ -163,7 +158,7 @@ def _read(process: "Popen[bytes]", deadline: Deadline, limit: int) -> tuple[byte
     with suppress(DeadlineExceeded):
         while True:
             has_ended = _has_ended(process)
-            seconds = 0.0 if has_ended else min(_POLL_SECONDS, deadline.remaining())
+            seconds = 0.0 if has_ended else min(POLL_SECONDS, deadline.remaining())
             if not is_open:
                 if has_ended:
                     return data, True

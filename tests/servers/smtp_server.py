@@ -6,7 +6,7 @@ import base64
 import ssl
 from collections.abc import Callable, Mapping
 
-from tests.servers.scripted_server import Connection, Over, Server
+from tests.servers.scripted_server import LOOPBACK, Connection, Over, Server
 
 
 class SmtpServer(Server):
@@ -23,8 +23,9 @@ class SmtpServer(Server):
         users: Mapping[str, str] = {},
         tls: ssl.SSLContext | None = None,
         starttls: ssl.SSLContext | None = None,
+        address: str = LOOPBACK,
     ) -> None:
-        super().__init__(tls=tls)
+        super().__init__(tls=tls, address=address)
         self.mail: list[bytes] = []
         """The messages accepted, as received."""
         self.logins: list[bytes] = []

@@ -10,7 +10,7 @@ from importlib import import_module
 from queue import SimpleQueue
 
 from check_pop3_plus.model.settings import SubmitTarget
-from check_pop3_plus.support.deadline import Clock, Deadline, end_helper
+from check_pop3_plus.support.deadline import Clock, Deadline, end_helper, wait_until
 from check_pop3_plus.sweep.outcome import Outcome
 
 PATIENCE_SECONDS = 10.0
@@ -82,8 +82,7 @@ class Target:
 
     def wait(self, deadline: Deadline) -> None:
         """Wait until all queued results are sent, or the deadline passes."""
-        while self._undecided and deadline.left():
-            time.sleep(min(_ROUND_SECONDS, deadline.left()))
+        wait_until(lambda: not self._undecided, deadline, _ROUND_SECONDS)
 
     def complete(self, missing: int) -> None:
         """Write what depends on all results; `missing` services have none. Not after a signal."""

@@ -17,13 +17,16 @@ from check_pop3_plus.diagnosis.findings import (
     ToolOutput,
     Version,
 )
-from check_pop3_plus.diagnosis.likely_cause import NOTHING, Evidence
+from check_pop3_plus.diagnosis.likely_cause import Evidence
 from check_pop3_plus.model.failures import Failure, Kind, Phase
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Address, Lap, Report, Session
 from check_pop3_plus.model.sanitised_text import printable
 from tests.pki.certificate_facts import NOW
 from tests.support.settings_from import check_settings
+
+NOTHING = ""
+"""No rule applies."""
 
 HERE = Address("192.0.2.1", 110)
 THERE = HERE.replace(port=995)

@@ -137,6 +137,16 @@ def test_rejection_of_an_unknown_issuer_counts_the_chain(
     )
 
 
+def test_description_omits_what_line_1_has() -> None:
+    """Of two dates on one instant line 1 has both."""
+    facts = dates(-1, -1).replace(issuer=printable("CN=sub"))
+
+    assert list(certificates.description(facts, "on 2027-01-14 12:00 UTC")) == [
+        "certificate: CN=x",
+        "issuer: CN=sub",
+    ]
+
+
 def remarks(
     *sent: CertificateFacts,
     path: tuple[CertificateFacts, ...] = (),
