@@ -112,6 +112,8 @@ def _mistake(line: str, is_in_section: bool) -> str:
     """Return why a line is neither a section header nor an option; empty if it is one."""
     if "\0" in line:
         return "a NUL byte; save the file as text in UTF-8"
+    if "\r" in line:
+        return "lines end in CR alone; save the file with line ends of Unix (LF)"
     if line[0] == "[":
         if line[-1] == "]":
             return "" if line[1:-1].strip() else "section header without a name"

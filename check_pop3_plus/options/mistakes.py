@@ -16,6 +16,8 @@ _LONG = tuple(
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
 """What word processors and web pages make of a hyphen."""
 
+_QUOTES = "\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
+
 _CURES = {
     flag: cure
     for flags, cure in {
@@ -46,6 +48,7 @@ _CURES = {
         "--capath": "use --ca-path",
         "--string": "use -e or --expect",
         "--usage -?": "use --help",
+        "--format --output-format -o": "use --output",
         "--json": "use --output json",
         "--prometheus": "use --output prometheus",
     }.items()
@@ -88,7 +91,7 @@ _DAYS = {"d": 1, "t": 1, "w": 7, "m": 30, "y": 365}
 
 def days_meant(spec: str) -> Printable:
     """Return `; did you mean ...?` for thresholds of -D as `30 days` or `2w,1w`, else nothing."""
-    separated = re.sub(r"(?<=[0-9a-z%])[ ,;:]+(?=[0-9])", ",", spec.lower())
+    separated = re.sub(r"(?<=[0-9a-z%])[ ,;:-]+(?=[0-9])", ",", spec.lower())
     meant = re.sub(
         r"([0-9]{1,4})([dtwmy])[a-z]*",
         lambda found: f"{int(found[1]) * _DAYS[found[2]]}d",
@@ -112,6 +115,8 @@ def unknown_argument(argument: str, previous: str, has_host: bool) -> Printable:
         return printable("empty argument {} (an unset variable or macro?)", _after(previous))
     if argument[0] in _DASHES:
         return _typographic(argument)
+    if argument[0] in _QUOTES:
+        return printable("an argument begins with a typographic quote; type plain ones")
     if re.match(r"-\w*\s", argument):
         return printable("options and values need an argument each, not one in quotes together")
     if argument.startswith("-"):
@@ -170,6 +175,7 @@ _NOT_A_HOST = (
     (r"(?i)^pop3?s://", _ONLY_NAME + "; for pop3s add -S"),
     (r"(?i)^[a-z][a-z0-9+.-]*://", _ONLY_NAME),
     (r"\$", "it contains a dollar sign"),
+    (r"^[{%<].*[}%>]$|%[({]", "not a host name (unresolved macro?)"),
     ("@", "it contains @; write only the host name, the user name goes to -U"),
     (r"\S\s+\S|,", "it contains a blank or comma; give one host name"),
     ("[\"']", "it contains quotes"),

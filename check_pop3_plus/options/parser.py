@@ -135,6 +135,7 @@ class _Reader:
             elif separator:
                 self._add(entry, flag, value)
             elif entry.value and not entry.is_optional and arguments:
+                _check_not_option(flag, arguments[0])
                 self._add(entry, flag, arguments.popleft())
             else:
                 self._add(entry, flag, None)
@@ -194,6 +195,13 @@ class _Reader:
         if entry.choices and (value or not entry.is_optional):
             validators.check_choice(value or "", entry.name, entry.choices)
         self._given.setdefault(entry.name, []).append(with_origin_of(self._line, value or ""))
+
+
+def _check_not_option(flag: str, value: str) -> None:
+    """Raise UsageError if the value of an option was forgotten, so that the next one follows."""
+    if value in BY_FLAG and not value[1:].isdigit():  # `-w -4` is a range
+        message = "{} needs a value, but the option {} follows"
+        raise UsageError(message, flag, value)
 
 
 def _help_or_version(name: str, is_verbose: bool) -> str:

@@ -136,9 +136,11 @@ _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:=,@%+-]+")
 def _command(given: Given) -> str:
     """Return the command line that repeats a check by hand, or nothing if it would need quotes.
 
-    It cannot hold a secret, because no option takes one.
+    It cannot hold a secret: no option takes one. A password file without a path may be one.
     """
     words = [PROGRAM]
+    if any("/" not in given[each][-1] for each in given if each.endswith("password-file")):
+        return ""
     for entry in ENTRIES:
         values = given.get(entry.name, []) if entry.name != "--output" else []
         flag = entry.flags.partition(" ")[0]
@@ -325,6 +327,8 @@ def _states(given: Given) -> dict[str, State]:
         if name not in known:
             from check_pop3_plus.options import mistakes
 
+            if name in [kind.value for kind in LOCAL]:
+                raise UsageError("invalid {}: {} is always UNKNOWN", "--state", name)
             near = mistakes.nearest(name, known)
             if state_name in known:
                 near = printable("; did you mean {}={}?", state_name, name)

@@ -7,7 +7,7 @@ raises UsageError. Patterns are compiled when first used: most runs need few of 
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from check_pop3_plus.model.failures import Kind, ProbeError
+from check_pop3_plus.model.failures import FromFile, Kind, ProbeError
 from check_pop3_plus.model.sanitised_text import Printable, printable, sanitise
 from check_pop3_plus.model.settings import Family, HttpsEndpoint, Remaining, State, Subject
 
@@ -120,6 +120,18 @@ def _without_unit(value: str) -> str:
     return f"; did you mean {seconds:g}?" if seconds > 0 else ""
 
 
+def _with_unit(value: str, units: Mapping[str, int]) -> str:
+    """Return what a number with a longer unit (`10 MB`, `1week`) is, as advice, or nothing."""
+    matched = re.fullmatch(r"([0-9]{1,6}) ?([A-Za-z])[A-Za-z]*", value)
+    if not matched:
+        return ""
+    number, unit = int(matched[1]), matched[2]
+    if unit.lower() == "w":
+        number, unit = number * 7, "d"
+    unit = next((each for each in (unit, unit.lower()) if each in units), "")
+    return f"; did you mean {number}{unit}?" if unit else ""
+
+
 def _decimal(most: float, reason: str, unit: str = "") -> Callable[[str, str], float]:
     """Return a validator for numbers above 0 and up to `most`, with or without the unit."""
 
@@ -145,7 +157,20 @@ username = _text(
     "empty, or with control characters",  # they would end a command
     may_be_macro=False,
 )
-port = _number(1, 65535, "must be a number")
+_port = _number(1, 65535, "must be a number")
+
+
+def port(value: str, option: str) -> int:
+    """Return the number of a port; a long word is not shown, as -p is a password elsewhere."""
+    if re.fullmatch("(?i)pop3s?", value):
+        number = printable("995" if value[4:] else "110")
+        raise invalid(option, value, "must be a number; did you mean {}?", number)
+    if re.fullmatch(r"(?!\d*$)[^\s$]{6,}", value) and not isinstance(value, FromFile):
+        message = "invalid {} (not shown, might be a password): must be a number from 1 to 65535"
+        raise UsageError(message, option)
+    return _port(value, option)
+
+
 whole_number = _number(1, 99999, "must be a whole number")
 rechecks = _number(0, 100, "must be a whole number")
 """A retry takes at least two seconds: no run is long enough for more."""
@@ -217,6 +242,10 @@ def _ascii_form(name: str, option: str) -> str:
 
     if any(unicodedata.category(char) in ("Pi", "Pf", "Ps", "Pe") for char in name):
         raise invalid(option, name, "it contains typographic quotes or brackets")
+    hidden = [char for char in name if unicodedata.category(char) in ("Cf", "Zs")]
+    if hidden and not _IDNA_DEVIATIONS.issuperset(hidden):
+        reason = "it contains an invisible character ({})"
+        raise invalid(option, name, reason, f"U+{ord(hidden[0]):04X}")
     if any(
         char in _IDNA_DEVIATIONS or stringprep.in_table_a1(char)  # unknown to IDNA 2003
         for char in name + unicodedata.normalize("NFKC", name)
@@ -347,7 +376,8 @@ def capabilities(spec: str, option: str) -> tuple[tuple[str, str | None], ...]:
     for item in spec.upper().split(","):
         matched = re.fullmatch(r"([!-+\--<>-~]+)(?:=([!-+\--~]+))?", item)
         if not matched:
-            raise invalid(option, spec, "must be TAG[=ARGUMENT],...")
+            commas = printable("; separate several by commas" if " " in spec else "")
+            raise invalid(option, spec, "must be TAG[=ARGUMENT],...{}", commas)
         wanted.append((matched[1], matched[2]))
     return tuple(wanted)
 
@@ -373,7 +403,7 @@ def _range(form: str, units: Mapping[str, int]) -> Callable[[str, str], str]:
             )
         matched = re.fullmatch(_RANGE, plain)
         if not matched:
-            advice = form + ("" if units else _without_unit(spec))
+            advice = form + (_with_unit(spec, units) if units else _without_unit(spec))
             if re.fullmatch(f"{_NUMBER} ?[,; ] ?{_NUMBER}", spec):
                 advice += "; WARN and CRIT are two options"
             advice += "; did you mean {}?" if re.fullmatch(f"{_NUMBER}-{_NUMBER}", spec) else ""

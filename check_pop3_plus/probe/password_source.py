@@ -136,7 +136,10 @@ def _run(command: str, deadline: Deadline) -> bytes:
         output = Programs().run(arguments, deadline, SECRET_LIMIT)
     except ProbeError as error:
         reason = getattr(error.__cause__, "strerror", None)
-        raise config_error("password command cannot be run: {}" + cure, reason) from error
+        # A word without a path may be the password itself.
+        program = printable("{}: ", arguments[0]) if "/" in arguments[0] else ""
+        message = "password command cannot be run: {}{}" + cure
+        raise config_error(message, program, reason) from error
     if output.is_oversized:
         raise config_error("output of the password command is longer than {} bytes", SECRET_LIMIT)
     if output.code is None:

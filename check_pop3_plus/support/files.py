@@ -19,6 +19,9 @@ SECRET_LIMIT = 4096
 """Bytes; a token of Microsoft 365 has about 2,000."""
 
 
+_WHOLE_PATH = "; give the whole path from / on"
+
+
 def read_file(path: str, what: str, limit: int = SIZE_LIMIT, has_options: bool = False) -> bytes:
     """Return the content of a regular file of at most `limit` bytes; `what` names it in messages.
 
@@ -57,6 +60,9 @@ def read_secret_file(path: str, what: str) -> bytes:
         _check_link(path, what)
         descriptor = _open(path)
     except (OSError, ValueError) as error:
+        if isinstance(error, FileNotFoundError) and "/" not in path:
+            hidden = "{} does not exist (not shown, might be the secret itself)"
+            raise config_error(hidden + _WHOLE_PATH, what) from error
         raise config_error("cannot open {} {}: {}", what, path, _reason(error, path)) from error
     try:
         _check_secrecy(os.fstat(descriptor), path, what)
@@ -200,7 +206,7 @@ def _reason(error: Exception, path: str) -> Printable:
     if not isinstance(error, PermissionError):
         # ValueError: a null byte in the path.
         is_missing = isinstance(error, FileNotFoundError) and not path.startswith("/")
-        hint = "; give the whole path from / on" if is_missing else ""
+        hint = _WHOLE_PATH if is_missing else ""
         return printable("{}" + hint, getattr(error, "strerror", None) or "invalid path")
     user, group = _names()
     closed = _closed_directory(path)

@@ -88,6 +88,8 @@ def _error(part: ini.Part, seen: dict[str, int]) -> ProbeError | None:
         return part.errors[0]
     if not (host and description and name.isprintable()):
         return UsageError("section name is not HOST!SERVICE (or DEFAULT)").at(name)
+    if (host, description) != (host.strip(), description.strip()):
+        return UsageError("section name has a blank beside the !: no host is called so").at(name)
     if name in seen:
         return UsageError("section exists already, see line {}", seen[name]).at(name)
     seen[name] = name.line

@@ -14,7 +14,10 @@ from check_pop3_plus.sweep.services import Service
 _NAME_LIMIT = 60
 _HEAD = len("POP3 CRITICAL - ")
 
-_FORMS = ((3, 80), (2, 80), *((1, limit) for limit in range(80, 39, -10)))
+_FORMS = (
+    *((3, limit) for limit in range(160, 79, -10)),
+    *((2, 80), *((1, limit) for limit in range(80, 39, -10))),
+)
 """Services named behind each reason on line 1, and the characters of the reason: the first form
 that fits. With fewer than the last it would not be understood."""
 

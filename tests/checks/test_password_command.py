@@ -37,7 +37,7 @@ def test_password_command_first_line_is_the_secret() -> None:
     [
         ("false", "password command failed with exit code 1"),
         ("true", "output of the password command is empty"),
-        ("/nonexistent", "password command cannot be run: No such file or directory"),
+        ("/nonexistent", "password command cannot be run: /nonexistent: No such file or directory"),
         ("", "password command cannot be run: invalid command line (an open quotation mark?)"),
         (
             "'unbalanced",

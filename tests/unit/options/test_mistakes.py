@@ -6,6 +6,7 @@ from check_pop3_plus.model.failures import Kind, ProbeError
 from tests.support.settings_from import check_settings
 
 HOST = ("-H", "pop.example.test")
+LOGIN = (*HOST, "-U", "u", "--allow-insecure-login")
 LONG_DASH, MINUS = "\u2013", "\u2212"
 
 NO_PASSWORD = (
@@ -42,12 +43,36 @@ MISTAKES = [
     ),
     (
         (*HOST, "-U", "u", "--allow-insecure-login", "--size-warning", "5MB"),
-        "invalid range for --size-warning: 5MB; must be as 5M, 500K or 1K:2G",
+        "invalid range for --size-warning: 5MB; must be as 5M, 500K or 1K:2G; did you mean 5M?",
     ),
     (
         (*HOST, "-U", "u", "--allow-insecure-login", "--oldest-warning", "1week"),
-        "invalid range for --oldest-warning: 1week; must be as 90s, 20m, 12h or 3d",
+        "--oldest-warning: 1week; must be as 90s, 20m, 12h or 3d; did you mean 7d?",
     ),
+    ((*HOST, "-S", "-D", "30-14"), "; did you mean 30,14?"),
+    ((*LOGIN, "--size-warning", "10 MiB"), "1K:2G; did you mean 10M?"),
+    ((*LOGIN, "--oldest-warning", "2 days"), "12h or 3d; did you mean 2d?"),
+    ((*LOGIN, "--oldest-warning", "2 fortnights"), "must be as 90s, 20m, 12h or 3d"),
+    ((*HOST, "-p", "pop3"), "invalid --port pop3: must be a number; did you mean 110?"),
+    ((*HOST, "-p", "POP3S"), "invalid --port POP3S: must be a number; did you mean 995?"),
+    (
+        (*HOST, "-p", "hunter2"),
+        "(not shown, might be a password): must be a number from 1 to 65535",
+    ),
+    ((*HOST, "-p", "1234567"), "invalid --port 1234567: must be a number from 1 to 65535"),
+    (("-H", "-S"), "-H needs a value, but the option -S follows"),
+    ((*HOST, "-D", "--ssl"), "-D needs a value, but the option --ssl follows"),
+    ((*HOST, "-w", "-4"), "invalid range for --warning: -4 (start above end)"),
+    ((*HOST, "\u201cx\u201d"), "an argument begins with a typographic quote; type plain ones"),
+    (("-H", "{{ host }}"), "not a host name (unresolved macro?)"),
+    (("-H", "%(host)s"), "not a host name (unresolved macro?)"),
+    (("-H", "127.0.0.1\u200b"), "it contains an invisible character (U+200B)"),
+    (("-H", "pop.example\u00a0.test"), "it contains an invisible character (U+00A0)"),
+    (("-H", "%HOST%"), "not a host name (unresolved macro?)"),
+    ((*HOST, "--state", "config=ok"), "invalid --state: config is always UNKNOWN"),
+    ((*HOST, "--require-capa", "UIDL TOP"), "TAG[=ARGUMENT],...; separate several by commas"),
+    ((*HOST, "--format", "json"), "unknown option --format; use --output"),
+    ((*HOST, "-o", "json"), "unknown option -o; use --output"),
     ((*HOST, "-S", "-U", "$USER1$"), "invalid --username: contains an unresolved macro"),
     ((*HOST, "-S", "--ca-file", "$x.y$/ca"), "invalid --ca-file: contains an unresolved macro"),
     ((*HOST, "-p", "$port$"), "must be a number from 1 to 65535 (unresolved macro?)"),

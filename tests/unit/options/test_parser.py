@@ -229,7 +229,7 @@ def test_host_invalid_is_refused(host: str) -> None:
             "invalid --state refused: must be KIND=STATE, as refused=ok",
         ),
         ((*HOST, "--state", "nix=ok"), "unknown kind of failure nix"),
-        ((*HOST, "--state", "bug=ok"), "unknown kind of failure bug"),
+        ((*HOST, "--state", "bug=ok"), "bug is always UNKNOWN"),
         ((*HOST, "--state", "refused=fine"), f"invalid --state fine: {STATES}"),
         ((*HOST, "-r", "fine"), f"invalid --refuse fine: {STATES}"),
         ((*HOST, "--phase-warning", "nix=1"), PHASES),
@@ -835,6 +835,14 @@ def test_trust_of_smtp_is_not_noted() -> None:
 
     assert parsed(*argv, "--smtp-starttls").notes == ()
     assert len(parsed(*argv).notes) == 2
+
+
+@pytest.mark.parametrize(("file", "is_shown"), [("/etc/pw", True), ("hunter2", False)])
+def test_command_to_repeat_has_no_password_file_without_a_path(file: str, is_shown: bool) -> None:
+    """It may be the password itself."""
+    command = parsed("-S", "-U", "x", "--password-file", file).command
+
+    assert bool(command) is is_shown
 
 
 def test_extra_opts_in_a_file_is_refused(tmp_path: Path) -> None:

@@ -54,6 +54,17 @@ def test_read_file_error_names_the_reason(tmp_path: Path) -> None:
     assert refused("a\0b") == "cannot read options file a?b: invalid path"
 
 
+def test_read_secret_file_without_a_path_is_not_shown() -> None:
+    """The password in place of the name of its file must not reach the monitoring system."""
+    with pytest.raises(ProbeError) as caught:
+        files.read_secret_file("hunter2", "password file")
+
+    assert caught.value.message == (
+        "password file does not exist (not shown, might be the secret itself);"
+        " give the whole path from / on"
+    )
+
+
 def test_read_secret_file_returns_content(tmp_path: Path) -> None:
     """All of its rules: see `tests/unit/probe/test_password_source.py`."""
     path = tmp_path / "secret"

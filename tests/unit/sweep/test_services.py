@@ -224,6 +224,9 @@ def test_values_of_an_option_come_from_all_layers(tmp_path: Path) -> None:
         ("[a!b]\n= 1\n= 2\n", "neither [section] nor key = value", 2),
         ("[a!b]\n[a!b]\n", "section exists already, see line 1", 2),
         ("[a!b]\n[x]\n", "section name is not HOST!SERVICE (or DEFAULT)", 2),
+        ("[a !b]\n", "section name has a blank beside the !: no host is called so", 1),
+        ("[a! b]\n", "section name has a blank beside the !: no host is called so", 1),
+        ("[a!b]\rssl\r", "lines end in CR alone; save the file with line ends of Unix (LF)", 1),
     ],
 )
 def test_service_with_a_wrong_value_names_file_and_line(

@@ -226,8 +226,8 @@ INVALID = [
             "answered in 6.5 s (limit 5 s) (mx0.example.org!POP3); answered in 7.5 s (limit 5 s)"
             " (mx1.example.org!POP3)",
         ),
-        ([Verdict(State.WARNING, "r" * 80)], f"{'r' * 80} (mx0.example.org!POP3)"),
-        ([Verdict(State.WARNING, "r" * 81)], f"{'r' * 77}... (mx0.example.org!POP3)"),
+        ([Verdict(State.WARNING, "r" * 110)], f"{'r' * 110} (mx0.example.org!POP3)"),
+        ([Verdict(State.WARNING, "r" * 161)], f"{'r' * 117}... (mx0.example.org!POP3)"),
         (
             UNLIKE[::3],
             "connection refused (mx0.example.org!POP3); no greeting within 10 s"
@@ -284,7 +284,7 @@ def test_line_1_names_a_service_behind_each_reason(failed: list[Verdict], line: 
 
 @pytest.mark.parametrize("size", range(1, 90, 2))
 def test_line_1_has_the_first_form_that_fits(size: int) -> None:
-    """Three names of services, two, one, and then less of the reason, down to 40 characters."""
+    """First less of the reason, to 80 characters, then two names, one, and again less, to 40."""
     name, total = "m" * 42 + "{}!POP3", "; 9 services in 10.0 s: 5 OK, 4 CRITICAL"
     names = [name.format(number) for number in range(4)]
 
@@ -292,7 +292,8 @@ def test_line_1_has_the_first_form_that_fits(size: int) -> None:
         reason = "r" * size if size <= limit else "r" * (limit - 3) + "..."
         return f"POP3 CRITICAL - {reason} (4 services: {', '.join(names[:number])}, ...){total}"
 
-    forms = [line(3, 80), line(2, 80), *(line(1, limit) for limit in (80, 70, 60, 50, 40))]
+    forms = [line(3, limit) for limit in range(160, 79, -10)]
+    forms += [line(2, 80), *(line(1, limit) for limit in (80, 70, 60, 50, 40))]
     made = line_1_of([Verdict(State.CRITICAL, "r" * size)] * 4, name)
 
     assert made == next(form for form in forms if len(form) <= STATUS_LIMIT)
