@@ -91,11 +91,11 @@ def cure(failure: Failure, chain: Chain, now: "datetime") -> str | None:
         if failure.kind is Kind.WEAK:
             return _REPLACE_WEAK if chain.is_in_store(culprit) else _SEND_STRONG
         if chain.is_in_store(culprit):
-            return _REPLACE
+            return REPLACE
     return chain.cure
 
 
-_REPLACE = "replace it in the trust store of this machine (--ca-file, --ca-path, ca-certificates)"
+REPLACE = "replace it in the trust store of this machine (--ca-file, --ca-path, ca-certificates)"
 _REPLACE_WEAK = "use a CA with a longer key, on the server and in the trust store (--ca-file)"
 _SEND_STRONG = (
     "install the current intermediate certificate of the CA on the server (longer key, SHA-256"

@@ -7,7 +7,8 @@ findings of a diagnosis add is in `diagnosis/likely_cause`.
 import re
 from functools import cache
 
-from check_pop3_plus.messages.formats import count
+from check_pop3_plus.messages.certificates import REPLACE
+from check_pop3_plus.messages.formats import count, span
 from check_pop3_plus.model.failures import ADDRESS_BLOCKED, OAUTH_WANTED, Failure, Kind, Phase
 from check_pop3_plus.model.record import Record
 from check_pop3_plus.model.report import Report
@@ -233,7 +234,9 @@ def hint(
         )
     if kind is Kind.UNTRUSTED and (settings.tls.ca_file or settings.tls.ca_path):
         return _ISSUER_NOT_GIVEN
-    if kind is Kind.EXPIRING and (text := _early_threshold(settings, report)):
+    if kind is Kind.NAME and (text := _near_name(name.lower(), report)):
+        return text
+    if kind is Kind.EXPIRING and (text := _about_expiry(settings, report)):
         return text
     found = _table()[1]
     spent = ""
@@ -261,23 +264,45 @@ def explained(kind: Kind) -> str:
     return _table()[0][kind]
 
 
-def _early_threshold(settings: Settings, report: Report) -> str:
-    """Return that a limit of -D reports a certificate before its renewal is due, or nothing."""
+def _near_name(name: str, report: Report) -> str:
+    """Return why a name in a certificate only seems to cover the host, or nothing."""
+    leaves = (session.chain.leaf for session in report.with_certificates)
+    for each in (each.lower() for leaf in leaves if leaf for each in leaf.names):
+        begin, star, end = each.partition("*")
+        if star and name.startswith(begin) and name.endswith(end):
+            return (
+                f"{each} does not cover this name: a wildcard stands for the whole first label, and"
+                " only below two others (*.example.org, not *.org): install another certificate"
+            )
+        if each == f"{name}.":
+            return "the name in the certificate ends with a dot and so never matches: reissue it"
+    return ""
+
+
+def _about_expiry(settings: Settings, report: Report) -> str:
+    """Return that a limit of -D is above a third of the lifetime, or where the CA is, or nothing."""
     limits = settings.thresholds
-    for leaf in (session.chain.leaf for session in report.evaluated):
+    for chain in (session.chain for session in report.evaluated):
+        leaf, ending = chain.leaf, chain.first_issuer_to_end
         if leaf is None or leaf.not_after is None or leaf.lifetime is None:
             continue
         lifetime, left = days(leaf.lifetime), days(leaf.not_after - report.now)
         wanted = (limits.certificate_critical, limits.certificate_warning)
-        in_days = [each.in_days(leaf.lifetime) for each in wanted if each]
-        crossed = [limit for limit in in_days if limit is not None and limit > left]
+        in_days = [each.in_days(leaf.lifetime) or 0.0 for each in wanted if each]
+        crossed = [limit for limit in in_days if limit > left]
         if crossed and crossed[0] > lifetime * _RENEWAL_SHARE:
+            age = count(round(lifetime), "day") if lifetime >= 2 else span(leaf.lifetime)
             due = "" if left > lifetime * _RENEWAL_SHARE else "; its renewal is due, too"
             return (
                 f"the limit of {crossed[0]:g} days (-D) is above a third of the lifetime"
-                f" ({count(round(lifetime), 'day')}), at which certificates are usually renewed:"
+                f" ({age}), at which certificates are usually renewed:"
                 f" use -D 25%,10%{due}"
             )
+        if crossed or ending is None or ending.not_after is None:
+            continue
+        is_ending = days(ending.not_after - report.now) < max(in_days, default=0.0)
+        if is_ending and chain.is_in_store(ending):
+            return REPLACE
     return ""
 
 

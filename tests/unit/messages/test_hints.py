@@ -153,6 +153,57 @@ def test_hint_about_an_early_threshold_names_it(
     assert absent not in text
 
 
+def test_hint_about_a_short_lifetime_has_its_unit() -> None:
+    """Certificates of hours are issued by machines."""
+    text = hint(Kind.EXPIRING, None, "-D 60", report(lifetime=1 / 24, left=0.02))
+
+    assert "lifetime (1 hour)" in text
+
+
+@pytest.mark.parametrize(
+    ("argv", "is_sent", "words"),
+    [
+        ("-D 60", False, "replace it in the trust store of this machine"),
+        ("-D 60", True, "renew the certificate ("),
+        ("-D 80", False, "the limit of 80 days (-D) is above a third"),
+        ("-D 4", False, "renew the certificate ("),  # another address has it
+    ],
+)
+def test_hint_about_an_expiring_issuer_knows_where_it_is(
+    argv: str, is_sent: bool, words: str
+) -> None:
+    """A new certificate on the server does not renew a CA in the local trust store."""
+    about = report(left=70)
+    [session] = about.sessions
+    [leaf] = session.chain.sent
+    root = CertificateFacts(NOW - dt.timedelta(days=900), NOW + dt.timedelta(days=5))
+    sent = (leaf, root) if is_sent else (leaf,)
+    session.chain = Chain(sent, path=(leaf, root))
+
+    assert words in hint(Kind.EXPIRING, None, argv, about)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("*.Org", "*.org does not cover this name: a wildcard"),
+        ("*.example.org", "*.example.org does not cover this name"),
+        ("p*.mail.example.org", "p*.mail.example.org does not cover this name"),
+        ("pop.mail.example.org.", "ends with a dot"),
+        ("*.example.net", "install a certificate that covers this name"),
+        ("imap.mail.example.org", "install a certificate that covers this name"),
+    ],
+)
+def test_hint_about_a_name_that_seems_to_fit_says_why_not(name: str, words: str) -> None:
+    """An administrator sees *.lan in the certificate of pop.lan, and no mistake."""
+    about = report()
+    [session] = about.sessions
+    [leaf] = session.chain.sent
+    session.chain = Chain((leaf.replace(names=(printable(name),)),))
+
+    assert words in hint(Kind.NAME, Phase.TLS, "-S --sni POP.mail.example.org", about)
+
+
 @pytest.mark.parametrize(
     ("argv", "kind", "phase", "message", "expected"),
     [
