@@ -86,10 +86,6 @@ class Workers:
         """Why services are not done at the deadline, as far as that is known."""
         return next(filter(None, self._why_late), "")
 
-    def mask(self, text: str) -> str:
-        """Mask all secrets that are known now, whichever worker has learnt them."""
-        return self._load.secrets.masker.mask(text)
-
     def outcomes(self) -> Generator[Outcome, None, None]:
         """Yield as `Run` does. Closing the iterator ends the workers."""
         # They inherit the raised limit; senders of results need descriptors here, too.
@@ -155,9 +151,11 @@ class Workers:
             masker.add(learnt)
             for position, *fields in done:
                 outcome = Outcome(worker.left.pop(position), *fields)
-                if masker.learnt:  # its worker masked all that were known at the beginning
-                    outcome = outcome.replace(verdict=outcome.verdict.masked(self.mask))
-                yield outcome
+                # Its worker masked all that were known at the beginning, but for names that are
+                # not read yet.
+                verdict = outcome.verdict
+                masked = verdict.masked if masker.learnt else verdict.with_masked_names
+                yield outcome.replace(verdict=masked(masker))
 
     def _ended(self, worker: _Worker) -> Iterator[Outcome]:
         """Yield a shortage for each service that a worker has left behind, unless it is late."""

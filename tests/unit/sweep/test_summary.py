@@ -11,6 +11,7 @@ from check_pop3_plus.model.failures import Origin
 from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import State, SubmitTarget, Sweep
 from check_pop3_plus.output import plugin_text
+from check_pop3_plus.support.masking import Masker
 from check_pop3_plus.sweep import summary
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
@@ -469,7 +470,7 @@ def test_secret_learnt_after_a_result_is_masked_in_it() -> None:
     tally = Tally(SERVICES[:1], Sweep("x.ini"))
     tally.add(Outcome(SERVICES[0], Verdict(State.CRITICAL, "-ERR s3cret", advice=(Y,))))
 
-    assert tally.verdict(1.0, mask=lambda text: text.replace("s3cret", "***")).line.startswith(
+    assert tally.verdict(1.0, masker=Masker([b"s3cret"])).line.startswith(
         "POP3 CRITICAL - -ERR *** (d!pop); "
     )
 
