@@ -147,7 +147,7 @@ class Tally:
             verdict = each.verdict
             is_worst = verdict.state is worst and worst is not State.OK
             if is_worst or not each.is_readable:
-                reason = verdict.status, self._source(verdict), "".join(verdict.kinds[:1])
+                reason = verdict.status, self._source(verdict), next(iter(verdict.kinds), "")
                 found[is_worst].append((each.service, reason))
         return [*_grouped(found[True], is_by_kind), *_grouped(found[False], is_by_kind)]
 
