@@ -951,13 +951,13 @@ FAULTS = {
         {
             "descriptors": unknown(
                 None,
-                r" - not done: password command .* \(a!x\); 2 services in .*: 1 OK, 1 not done; ",
-                r"^unknown: .*: Too many open files; lower --jobs, or raise the limit .* \(a!x\)$",
+                r" - not done: password command .*: Too many open files; lower --jobs, or raise the"
+                r" limit .* \(a!x\); 2 services in .*: 1 OK, 1 not done; ",
             ),
             "threads": unknown(
                 None,
-                r" - not done within 3 s: cannot start .* \(a!x, b!y\); .* s: 2 not done; all sub",
-                r"^unknown: .* thread; lower --jobs, or raise the limit \(ulimit\) \(a!x, b!y\)$",
+                r" - not done within 3 s: cannot start .* thread; lower --jobs, or raise the limit"
+                r" \(ulimit\) \(a!x, b!y\); .* s: 2 not done; all sub",
             ),
             "memory": unknown(
                 None,
