@@ -29,7 +29,7 @@ from check_pop3_plus.certificate.der import (
 from check_pop3_plus.certificate.rejection_reasons import Link
 from check_pop3_plus.model.failures import ISSUER_NOT_FOUND
 from check_pop3_plus.model.report import CertificateFacts, Chain
-from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable
+from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable, sanitise
 from check_pop3_plus.model.stopped import Stopped, library_fault
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _read(der: bytes, sanitise: Sanitiser, anchor: bytes | None = None) -> Link:
         nothing = (printable("certificate"),)
         return Link(CertificateFacts(None, None, fingerprint=_sha256(der), unreadable=nothing))
     is_root = fields.subject == fields.issuer if anchor is None else der == anchor
-    return Link(_LazyFacts(der, fields, sanitise, is_root), fields)
+    return Link(_LazyFacts(der, sanitise, is_root, fields), fields)
 
 
 class _Fact:
@@ -216,8 +216,19 @@ def _fact(read: "Callable[[Any], object]", attribute: str | None = None) -> "Any
 class _LazyFacts(CertificateFacts):
     """The facts of a certificate whose fields could be located."""
 
-    def __init__(self, der: bytes, fields: Fields, sanitise: Sanitiser, is_root: bool) -> None:
-        self.__dict__.update(der=der, fields=fields, sanitise=sanitise, is_root=is_root, failed={})
+    def __init__(
+        self, der: bytes, sanitise: Sanitiser, is_root: bool, fields: Fields | None = None
+    ) -> None:
+        known = {"fields": fields} if fields else {}
+        self.__dict__.update(der=der, sanitise=sanitise, is_root=is_root, failed={}, **known)
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        """Return what a worker of a sweep sends; its parent has the names `masked`."""
+        return _LazyFacts, (vars(self)["der"], sanitise, vars(self)["is_root"])
+
+    def masked(self, mask: Sanitiser) -> CertificateFacts:
+        known = vars(self)
+        return _LazyFacts(known["der"], mask, known["is_root"], known.get("fields"))
 
     def __eq__(self, other: object) -> bool:
         return type(other) is _LazyFacts and vars(other)["der"] == vars(self)["der"]
@@ -225,6 +236,7 @@ class _LazyFacts(CertificateFacts):
     def __hash__(self) -> int:
         return hash(vars(self)["der"])
 
+    fields = _fact(lambda each: parse(each.der))
     # OpenSSL accepts characters that their type does not allow, as `*` in a PrintableString. The
     # library then reads neither name.
     _loaded = _fact(lambda each: _load(each.der), "subject and issuer")

@@ -28,13 +28,14 @@ def days_left(metric: Metric, report: Report, settings: Settings) -> Figure | No
     """Return the remaining days of the server certificate, or of an intermediate, as a figure."""
     chain: Chain = metric.value.fact
     ending = chain.first_intermediate_to_end if metric.context == "chain_days" else chain.leaf
-    if chain.leaf is None or ending is None or ending.not_after is None:
+    left = ending.days_left(report.clock) if ending else None
+    if chain.leaf is None or left is None:
         return None
     limits = settings.thresholds
     return Figure(
         metric.name,
         # Rounded down, as in the status line: 12.999 days are not 13.
-        floor(days(ending.not_after - report.now) * 100) / 100,
+        floor(left * 100) / 100,
         "",
         _at_least(limits.certificate_warning, chain.leaf),
         _at_least(limits.certificate_critical, chain.leaf),
@@ -70,18 +71,17 @@ def _by_dates(
     settings: Settings,
 ) -> Finding | None:
     """Evaluate the dates of a certificate in the leaf's chain, by the leaf's thresholds."""
-    limits, now = settings.thresholds, report.now
+    limits, left = settings.thresholds, ending.days_left(report.clock)
     failure = seen.session.failure if seen.session else None
     is_reported = failure is not None and failure.kind in ABOUT_DATES
     if limits.certificate_warning is None or is_reported:
         return None
-    if ending.not_after is None or (limits.certificate_warning.share and not leaf.not_before):
+    if left is None or (limits.certificate_warning.share and not leaf.not_before):
         return Kind.CERTIFICATE_UNREADABLE, None
-    if ending.not_after <= now:
+    if left <= 0:
         return Kind.EXPIRED, None
-    if ending.not_before and now < ending.not_before:
+    if ending.not_before and report.clock < ending.not_before.timestamp():
         return Kind.NOT_YET_VALID, None
-    left = days(ending.not_after - now)
     for remaining, state in (
         (limits.certificate_critical, State.CRITICAL),
         (limits.certificate_warning, State.WARNING),

@@ -55,12 +55,11 @@ class RuleContext(nagiosplugin.Context):
         assert state is not None  # noqa: S101 - the rules of thresholds give a default
         return Result(SERVICE_STATES[state], kind.value, metric)
 
-    def figure(self, metric: Metric) -> Figure | None:
+    def figure(self, metric: Metric, resource: "Any") -> Figure | None:
         """Return the figure of a metric; None where it is no number."""
         if self.name not in ("cert_days", "chain_days"):
             return None
-        attempt: Any = metric.resource
-        return certificate_contexts.days_left(metric, attempt.report, attempt.settings)
+        return certificate_contexts.days_left(metric, resource.report, resource.settings)
 
 
 def _failed(seen: "Observation", report: Report, settings: Settings) -> Finding:
@@ -153,32 +152,29 @@ class RangeContext(RuleContext):
 
     def __init__(self, name: str) -> None:
         super().__init__(name, self._outside)
-        self._field, self._kind = _NUMBERS.get(name, ("", Kind.SLOW))
-
-    def ranges(self, settings: Settings) -> RangePair:
-        limits, trip = settings.thresholds, settings.round_trip
-        found: RangePair | None
-        if self._field:
-            found = getattr(trip if self.name == "delivery" else limits, self._field, None)
-        else:
-            found = limits.phases.get(self.name.removeprefix("time_"))
-        return found or _ANY
 
     def _outside(self, value: float, _: Report, settings: Settings) -> Finding | None:
-        ranges = self.ranges(settings)
-        for spec, state in (
-            (ranges.critical, State.CRITICAL),
-            (ranges.warning, State.WARNING),
-        ):
+        limits = ranges(self.name, settings)
+        for spec, state in ((limits.critical, State.CRITICAL), (limits.warning, State.WARNING)):
             if spec is not None and value not in _parsed(spec):
-                return self._kind, state
+                return _NUMBERS.get(self.name, ("", Kind.SLOW))[1], state
         return None
 
-    def figure(self, metric: Metric) -> Figure:
-        attempt: Any = metric.resource
-        ranges = self.ranges(attempt.settings)
-        limits = ranges.warning, ranges.critical, metric.min, metric.max
-        return Figure(metric.name, metric.value, metric.uom or "", *limits)
+    def figure(self, metric: Metric, resource: "Any") -> Figure:
+        limits, unit = ranges(self.name, resource.settings), metric.uom or ""
+        numbers = limits.warning, limits.critical, metric.min, metric.max
+        return Figure(metric.name, metric.value, unit, *numbers)
+
+
+def ranges(name: str, settings: Settings) -> RangePair:
+    """Return the ranges that the user gave for the number with this name."""
+    limits, trip = settings.thresholds, settings.round_trip
+    if name == "delivery":
+        return trip.delivery if trip else _ANY
+    if name in _NUMBERS:
+        found: RangePair = getattr(limits, _NUMBERS[name][0])
+        return found
+    return limits.phases.get(name.removeprefix("time_"), _ANY)
 
 
 _ANY = RangePair()

@@ -1,7 +1,7 @@
 """The figures of a verdict, in the order of the performance data."""
 
-from nagiosplugin import Results
-
+from check_pop3_plus.check.contexts import context
+from check_pop3_plus.check.resource import Pop3
 from check_pop3_plus.check.verdict import Figure
 from check_pop3_plus.model.failures import MEASURED
 
@@ -24,10 +24,9 @@ LABELS = (
 _POSITIONS = {label: position for position, label in enumerate(LABELS)}
 
 
-def measured(results: Results) -> tuple[Figure, ...]:
+def measured(resource: Pop3) -> tuple[Figure, ...]:
     """Return the figures of an attempt in a fixed order."""
-    metrics = (result.metric for result in results.results if result.metric)
-    found = (metric.contextobj.figure(metric) for metric in metrics)  # type: ignore[attr-defined]
+    found = (context(each.context).figure(each, resource) for each in resource.probe())
     return tuple(sorted(filter(None, found), key=_position))
 
 

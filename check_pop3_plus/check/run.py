@@ -38,6 +38,8 @@ _DIAGNOSIS_SECONDS = 10.0
 
 _STATES = {result: state for state, result in SERVICE_STATES.items()}
 
+_SEVERITIES = {SERVICE_STATES[state]: severity for severity, state in enumerate(SEVERITY)}
+
 
 def run_check(
     settings: Settings,
@@ -173,11 +175,7 @@ def _evaluated(resource: Pop3, report: Report) -> Attempt:
     settings = resource.settings
     summary = Summary(settings, report)
     # Not by nagiosplugin.Check, whose performance data, in its own format, nobody would read.
-    metrics = (
-        nagiosplugin.Metric(*metric[:6], context(metric.context), resource)
-        for metric in resource.probe()
-    )
-    found = [metric.evaluate() for metric in metrics]
+    found = [context(each.context).evaluate(each, resource) for each in resource.probe()]
     results = nagiosplugin.Results(*sorted(found, key=_severity, reverse=True))
     state = _state(results[0]) if len(results) else State.UNKNOWN
     findings = [result for result in results.results if result.state != nagiosplugin.Ok]
@@ -186,7 +184,7 @@ def _evaluated(resource: Pop3, report: Report) -> Attempt:
         summary.ok(results) if state is State.OK else summary.problem(results),
         summary.remarks(),
         summary.place(results),
-        measured(results),
+        measured(resource),
         tuple(Kind(result.hint) for result in findings),
         tuple(Kind(result.hint) for result in findings if _state(result) is state),
         report,
@@ -253,4 +251,4 @@ def _state(result: nagiosplugin.Result) -> State:
 
 
 def _severity(result: nagiosplugin.Result) -> int:
-    return SEVERITY.index(_state(result))
+    return _SEVERITIES[result.state]

@@ -4,6 +4,7 @@ import nagiosplugin
 from nagiosplugin import Metric, Result, Results
 
 from check_pop3_plus.check.certificate_contexts import ASSERTIONS
+from check_pop3_plus.check.contexts import ranges
 from check_pop3_plus.messages.hints import wrong_port
 from check_pop3_plus.messages.status_line import StatusLine
 from check_pop3_plus.model.failures import LOCAL, Failure, Kind, Origin, Phase
@@ -116,9 +117,9 @@ class Summary(nagiosplugin.Summary):
     def _about_number(self, result: Result, metric: Metric) -> str:
         if metric.name == "addresses":
             return self._sentences.too_few(metric.value)
-        ranges = result.context.ranges(self._settings)  # type: ignore[union-attr]
+        limits = ranges(metric.context, self._settings)
         is_critical = result.state == nagiosplugin.Critical
-        crossed = ranges.critical if is_critical else ranges.warning or ranges.critical
+        crossed = limits.critical if is_critical else limits.warning or limits.critical
         return self._sentences.number(metric.name, metric.value, crossed)
 
     def _sessions(self, result: Result) -> list[Session]:
@@ -152,7 +153,9 @@ def _tolerated(results: Results) -> list[Result]:
     return [
         result
         for result in results.results
-        if isinstance(fact := _fact(result), Failure) and result.hint == fact.kind.value
+        if result.hint
+        and isinstance(fact := _fact(result), Failure)
+        and result.hint == fact.kind.value
     ]
 
 

@@ -10,7 +10,7 @@ from check_pop3_plus.model.settings import State
 from check_pop3_plus.model.stopped import uncaught
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from check_pop3_plus.support.masking import Masker
 
 STATUS_LIMIT = 200
 """Characters of line 1 before the performance data (contract, section 3)."""
@@ -103,8 +103,9 @@ class Verdict(Record):
         of_findings = (line for each in self.advice for line in (*each.hints, each.kind))
         return (*of_findings, *self.lines)
 
-    def masked(self, mask: "Callable[[str], str]") -> "Verdict":
-        """Return it with `mask` applied to every text that may repeat what a server said."""
+    def masked(self, masker: "Masker") -> "Verdict":
+        """Return it with all secrets masked that are known now, in what may repeat a server."""
+        mask = masker.mask
         return self.replace(
             status=mask(self.status),
             remarks=tuple(map(mask, self.remarks)),
@@ -116,18 +117,18 @@ class Verdict(Record):
             addresses=tuple(
                 each.replace(reason=each.reason and mask(each.reason)) for each in self.addresses
             ),
-            certificate=self.certificate and _masked(self.certificate, mask),
-            intermediate=self.intermediate and _masked(self.intermediate, mask),
             attempts=tuple((state, mask(status)) for state, status in self.attempts),
+        ).with_masked_names(masker)
+
+    def with_masked_names(self, masker: "Masker") -> "Verdict":
+        """Return it with the secrets masked in the names in certificates alone."""
+        if self.certificate is None:
+            return self
+        second = self.intermediate
+        return self.replace(
+            certificate=self.certificate.masked(masker.sanitise),
+            intermediate=second and second.masked(masker.sanitise),
         )
-
-
-def _masked(facts: CertificateFacts, mask: "Callable[[str], str]") -> CertificateFacts:
-    return facts.replace(
-        subject=facts.subject and sanitise(mask(facts.subject)),
-        issuer=facts.issuer and sanitise(mask(facts.issuer)),
-        names=tuple(sanitise(mask(name)) for name in facts.names),
-    )
 
 
 def of_error(error: BaseException) -> Verdict:

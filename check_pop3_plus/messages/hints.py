@@ -284,9 +284,10 @@ def _about_expiry(settings: Settings, report: Report) -> str:
     limits = settings.thresholds
     for chain in (session.chain for session in report.evaluated):
         leaf, ending = chain.leaf, chain.first_issuer_to_end
-        if leaf is None or leaf.not_after is None or leaf.lifetime is None:
+        left = leaf.days_left(report.clock) if leaf else None
+        if leaf is None or left is None or leaf.lifetime is None:
             continue
-        lifetime, left = days(leaf.lifetime), days(leaf.not_after - report.now)
+        lifetime = days(leaf.lifetime)
         wanted = (limits.certificate_critical, limits.certificate_warning)
         in_days = [each.in_days(leaf.lifetime) or 0.0 for each in wanted if each]
         crossed = [limit for limit in in_days if limit > left]

@@ -153,7 +153,7 @@ class Evidence(Record):
         for session in good:
             if {note.kind for note in session.notes} & set(self.kinds):
                 return session
-        first = first_to_end((session, session.chain.leaf) for session in good)
+        first = first_to_end(good, lambda each: each.chain.leaf)
         return first or next(iter(good[-1:]), None)
 
     def _of_session(self, session: Session) -> Iterator[str]:

@@ -86,7 +86,7 @@ class StatusLine:
     def _certificate(self, good: Sequence[Session]) -> list[str]:
         """Return how long the certificate is valid; of several the one that expires first."""
         handshakes = [each for session in good for each in (session, *session.of_other_types)]
-        leaf = first_to_end((each.chain.leaf, each.chain.leaf) for each in handshakes)
+        leaf = first_to_end([each.chain.leaf for each in handshakes], lambda each: each)
         parts = [certificates.validity(leaf, self._report.now)] if leaf else []
         if self._settings.tls.verify is Verify.NONE:
             parts.append("not verified")

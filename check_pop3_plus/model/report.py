@@ -4,12 +4,12 @@
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.model.failures import MEASURED, Failure, Kind, Phase, ProbeError
 from check_pop3_plus.model.record import Record
-from check_pop3_plus.model.sanitised_text import Printable, printable
+from check_pop3_plus.model.sanitised_text import Printable, Sanitiser, printable
 
 if TYPE_CHECKING:  # loaded only for certificates (about 1.5 ms)
     from datetime import datetime, timedelta
@@ -120,6 +120,21 @@ class CertificateFacts(Record):
         """The time for which it was issued; None where a date is unreadable."""
         return self.not_after - self.not_before if self.not_after and self.not_before else None
 
+    def days_left(self, clock: float) -> float | None:
+        """Return the days from `clock`, in seconds since the epoch, until it expires.
+
+        Negative if it has expired; None if the date is unreadable.
+        """
+        return (self.not_after.timestamp() - clock) / 86400 if self.not_after else None
+
+    def masked(self, mask: Sanitiser) -> "CertificateFacts":
+        """Return the same facts, with all secrets masked in the names that are known now."""
+        return self.replace(
+            subject=self.subject and mask(self.subject),
+            issuer=self.issuer and mask(self.issuer),
+            names=tuple(map(mask, self.names)),
+        )
+
 
 def named(name: str | None) -> str:
     """Return a name or another text of a certificate, also where it could not be read."""
@@ -158,18 +173,25 @@ class Chain(Record):
     @property
     def first_issuer_to_end(self) -> CertificateFacts | None:
         """The CA certificate of the chain that expires first."""
-        return first_to_end((each, each) for each in self.path[1:])
+        return first_to_end(self.path[1:], lambda each: each)
 
     @property
     def first_intermediate_to_end(self) -> CertificateFacts | None:
         """The same without the root, which the server's administrator cannot renew."""
-        return first_to_end((each, each) for each in self.path[1:] if not each.is_self_issued)
+        issuers = [each for each in self.path[1:] if not each.is_self_issued]
+        return first_to_end(issuers, lambda each: each)
 
 
-def first_to_end(owners: "Iterable[tuple[_T, CertificateFacts | None]]") -> "_T | None":
+def first_to_end(
+    owners: "Iterable[_T]", certificate: "Callable[[_T], CertificateFacts | None]"
+) -> "_T | None":
     """Return the owner of the certificate that expires first, of those with a readable date."""
-    dated = [(facts.not_after, owner) for owner, facts in owners if facts and facts.not_after]
-    return min(dated, key=lambda pair: pair[0])[1] if dated else None
+    first, end = None, None
+    for owner in owners:
+        facts = certificate(owner)
+        if facts and facts.not_after and (end is None or facts.not_after < end):
+            first, end = owner, facts.not_after
+    return first
 
 
 class TlsFacts(Record):
@@ -376,10 +398,10 @@ class Report(Record):
 
     def first_to_end(self) -> "tuple[Session | None, Session | None]":
         """Return the sessions whose server certificate and whose intermediate expire first."""
-        chains = [(session, session.chain) for session in self.with_certificates]
+        sessions = self.with_certificates
         return (
-            first_to_end((session, chain.leaf) for session, chain in chains),
-            first_to_end((session, chain.first_intermediate_to_end) for session, chain in chains),
+            first_to_end(sessions, lambda each: each.chain.leaf),
+            first_to_end(sessions, lambda each: each.chain.first_intermediate_to_end),
         )
 
     def seconds(self) -> dict[Phase, float]:

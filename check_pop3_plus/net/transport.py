@@ -5,6 +5,7 @@ operating system are translated here, once.
 """
 
 import errno
+import select
 import socket
 from contextlib import suppress
 
@@ -157,6 +158,8 @@ class Stream:
         Raises ProbeError (client-certificate, tls). A closed connection is left for the next call
         to detect.
         """
+        if not self._is_readable():
+            return b""
         try:
             self.sock.settimeout(0)
             return self.sock.recv(_RECEIVE_SIZE)
@@ -164,6 +167,14 @@ class Stream:
             if not hasattr(error, "library") or is_want_read(error) or is_eof(error):
                 return b""
             raise network_error(error) from error
+
+    def _is_readable(self) -> bool:
+        """Return whether there is something to read; asking costs less than an error of TLS."""
+        if self.encrypted and self.sock.pending():  # type: ignore[attr-defined]
+            return True
+        waiting = select.poll()
+        waiting.register(self.sock, select.POLLIN)
+        return bool(waiting.poll(0))
 
     def start_tls(self, context: "ssl.SSLContext", name: str) -> TlsFacts:
         """Do the handshake, sending `name` as SNI and, where the context says so, verifying it.

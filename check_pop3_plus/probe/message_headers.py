@@ -18,9 +18,9 @@ AT_EACH_END = 3
 
 
 def require_top(known: grammar.Capabilities | None) -> None:
-    """Raise ProbeError (no-capability) if the capabilities are known, and lack TOP."""
+    """Raise ProbeError (no-capability) if the capabilities are known and lack TOP."""
     if known is not None and not known.has("TOP"):
-        raise ProbeError(Kind.NO_CAPABILITY, "does not offer TOP, needed for the age of messages")
+        raise ProbeError(Kind.NO_CAPABILITY, "does not offer TOP, needed to read headers")
 
 
 def at_ends(count: int) -> list[int]:

@@ -59,10 +59,11 @@ POLL_SECONDS = 0.005
 
 def wait_until(
     is_done: Callable[[], object], deadline: Deadline, every: float = POLL_SECONDS
-) -> None:
-    """Ask `is_done` every few milliseconds until it holds or the deadline passes."""
-    while not is_done() and deadline.left():
+) -> bool:
+    """Ask `is_done` every few milliseconds; return whether it held before the deadline passed."""
+    while not (done := is_done()) and deadline.left():
         pause(min(every, deadline.left()))
+    return bool(done)
 
 
 if TYPE_CHECKING:

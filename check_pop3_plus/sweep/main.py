@@ -59,7 +59,7 @@ def run_sweep(wanted: Sweep, started: float) -> int:
     progress.clear()
     if target:
         tally.add_refused(target.finish())
-    verdict = tally.verdict(Clock() - started, is_stopped, run.why_late, run.mask)
+    verdict = tally.verdict(Clock() - started, is_stopped, run.why_late, secrets.masker)
     if isinstance(target, jsonl_target.Target):
         return target.print_summary(verdict, tally)
     return files.emit(summary.as_text(verdict, tally), verdict.state)

@@ -117,15 +117,11 @@ class Run:
             self._start_adding()
             time.sleep(min(_ROUND_SECONDS, self._deadline.left()))
 
-    def mask(self, text: str) -> str:
-        """Mask all secrets that are known now: a password command may have printed more."""
-        return self._masker.mask(text)
-
     def _masked(self, outcome: Outcome, sanitise: Sanitiser) -> Outcome:
         """Mask the secrets that were learnt elsewhere after a check began with `sanitise`."""
         if sanitise is self._masker.sanitise:
             return outcome
-        return outcome.replace(verdict=outcome.verdict.masked(self.mask))
+        return outcome.replace(verdict=outcome.verdict.masked(self._masker))
 
     def _start_adding(self) -> None:
         """Start a thread that starts the others, unless there is one or it has nothing to do."""

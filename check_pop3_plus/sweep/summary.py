@@ -1,6 +1,6 @@
 """The result of a sweep: the status line, and a line per service that is not OK."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from check_pop3_plus.check.verdict import SEVERITY, STATUS_LIMIT, Figure, Verdict
 from check_pop3_plus.messages.formats import count
@@ -8,6 +8,7 @@ from check_pop3_plus.model.failures import Origin
 from check_pop3_plus.model.sanitised_text import joined, sanitise, shorten
 from check_pop3_plus.model.settings import State, Sweep
 from check_pop3_plus.output.plugin_text import VERBOSE_OUTPUT_LIMIT, render
+from check_pop3_plus.support.masking import Masker
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
 
@@ -86,11 +87,11 @@ class Tally:
         seconds: float,
         is_stopped: bool = False,
         why_late: str = "",
-        mask: Callable[[str], str] = str,
+        masker: Masker | None = None,
     ) -> Verdict:
         """Return the result of the whole sweep.
 
-        `why_late` may explain a missing result; `mask` masks the secrets learnt since.
+        `why_late` may explain a missing result; `masker` has the secrets learnt since.
         """
         missing = [each for each in self.services if self._position(each) not in self._done]
         late = f"not done within {self.wanted.run_timeout:g} s"
@@ -99,7 +100,7 @@ class Tally:
         own = {each: f"not done: {what}" for each, what in self._shortages.items()}
         self.not_done = [(each, own.get(id(each), late)) for each in missing]
         shown = sorted(
-            (each.replace(verdict=each.verdict.masked(mask)) for each in self._shown),
+            (each.replace(verdict=each.verdict.masked(masker or Masker())) for each in self._shown),
             key=lambda each: (-SEVERITY.index(each.verdict.state), self._position(each.service)),
         )
         counts = {state.name: number for state, number in self.counts.items()}
@@ -146,7 +147,7 @@ class Tally:
             verdict = each.verdict
             is_worst = verdict.state is worst and worst is not State.OK
             if is_worst or not each.is_readable:
-                reason = verdict.status, self._source(verdict), "".join(verdict.kinds[:1])
+                reason = verdict.status, self._source(verdict), next(iter(verdict.kinds), "")
                 found[is_worst].append((each.service, reason))
         return [*_grouped(found[True], is_by_kind), *_grouped(found[False], is_by_kind)]
 

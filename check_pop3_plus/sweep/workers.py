@@ -18,7 +18,8 @@ from check_pop3_plus import TYPE_CHECKING
 from check_pop3_plus.check.verdict import Verdict
 from check_pop3_plus.model.settings import State, Sweep
 from check_pop3_plus.support import programs
-from check_pop3_plus.support.deadline import Clock, Deadline, pause
+from check_pop3_plus.support.deadline import Clock, Deadline, wait_until
+from check_pop3_plus.support.files import write_all
 from check_pop3_plus.sweep import limits
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.run import Run, Workload
@@ -38,8 +39,6 @@ _GRACE_SECONDS = 0.2
 
 _END_SECONDS = 0.5
 """How long a worker may take to stop its programs, before it is killed."""
-
-_POLL_SECONDS = 0.005
 
 _SIZE = 4
 """Bytes of the length before each message."""
@@ -65,6 +64,10 @@ class _Worker:
             message, self.buffer = self.buffer[_SIZE:end], self.buffer[end:]
             yield message
 
+    def is_reaped(self) -> bool:
+        """Return whether it has ended; not asked again after that."""
+        return os.waitpid(self.pid, os.WNOHANG)[0] != 0
+
 
 class Workers:
     """A running sweep in several processes; used as `Run`."""
@@ -82,10 +85,6 @@ class Workers:
     def why_late(self) -> str:
         """Why services are not done at the deadline, as far as that is known."""
         return next(filter(None, self._why_late), "")
-
-    def mask(self, text: str) -> str:
-        """Mask all secrets that are known now, whichever worker has learnt them."""
-        return self._load.secrets.masker.mask(text)
 
     def outcomes(self) -> Generator[Outcome, None, None]:
         """Yield as `Run` does. Closing the iterator ends the workers."""
@@ -152,9 +151,11 @@ class Workers:
             masker.add(learnt)
             for position, *fields in done:
                 outcome = Outcome(worker.left.pop(position), *fields)
-                if masker.learnt:  # its worker masked all that were known at the beginning
-                    outcome = outcome.replace(verdict=outcome.verdict.masked(self.mask))
-                yield outcome
+                # Its worker masked all that were known at the beginning, but for names that are
+                # not read yet.
+                verdict = outcome.verdict
+                masked = verdict.masked if masker.learnt else verdict.with_masked_names
+                yield outcome.replace(verdict=masked(masker))
 
     def _ended(self, worker: _Worker) -> Iterator[Outcome]:
         """Yield a shortage for each service that a worker has left behind, unless it is late."""
@@ -174,9 +175,7 @@ class Workers:
             os.close(worker.pipe)
             self._why_late.append(worker.why_late)
         for worker in self._workers.values():
-            while not (reaped := os.waitpid(worker.pid, os.WNOHANG)[0]) and limit.left():
-                pause(_POLL_SECONDS)
-            if not reaped:
+            if not wait_until(worker.is_reaped, limit):
                 os.kill(worker.pid, signal.SIGKILL)
                 os.waitpid(worker.pid, 0)
         self._workers = {}
@@ -215,7 +214,7 @@ class Workers:
             sent |= learnt
             message = pickle.dumps((done, learnt, run.why_late), pickle.HIGHEST_PROTOCOL)
             if done or learnt or not self._load.deadline.left():
-                _write(pipe, len(message).to_bytes(_SIZE, "big") + message)
+                write_all(pipe, len(message).to_bytes(_SIZE, "big") + message)
             if end.poll(0):
                 return
 
@@ -225,16 +224,9 @@ def _facts(outcome: Outcome) -> tuple[object, ...]:
     return outcome.verdict, outcome.is_readable, outcome.began, outcome.ended
 
 
-def _write(pipe: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(pipe, data) :]
-
-
 def _wait_for_threads() -> None:
     """Wait until the thread that read files has ended: a process is forked without threads."""
-    limit = Deadline(Clock() + _GRACE_SECONDS)
-    while threading.active_count() > 1 and limit.left():
-        pause(_POLL_SECONDS)
+    wait_until(lambda: threading.active_count() == 1, Deadline(Clock() + _GRACE_SECONDS))
 
 
 def _merged(shares: list[list[Service]], number: int, count: int) -> list[Service]:

@@ -191,7 +191,7 @@ def test_signal_ends_check_at_once(number: signal.Signals, mode: str, pki: Pki) 
 NO_READER = "from cryptography import x509; del x509.load_der_x509_certificate"
 """As in a version of the library that does not have what is used."""
 
-NO_EVALUATION = "from nagiosplugin import Metric; del Metric.evaluate"
+NO_EVALUATION = "from nagiosplugin import Results; del Results.add"
 """The same, used only by the check itself."""
 
 

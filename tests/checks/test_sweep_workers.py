@@ -13,6 +13,9 @@ import pytest
 from check_pop3_plus.model.settings import Sweep
 from check_pop3_plus.sweep import limits, services
 from check_pop3_plus.sweep.workers import Workers, shares_of
+from tests.pki import certificate_parts
+from tests.pki.certificates import HAND_KEY, Pki
+from tests.pki.corpus import ROOT
 from tests.servers.scripted_server import PoliteServer, ScriptedServer, dead_port, say
 from tests.support.command import COMMAND
 from tests.support.faults import CANARY, assert_no_canary
@@ -93,6 +96,30 @@ def test_verdicts_do_not_depend_on_the_number_of_workers(file: File) -> None:
     assert one == three
     assert len(one) == 37
     assert found[0].summary["summary"] == found[1].summary["summary"]
+
+
+@pytest.mark.parametrize("workers", ["1", "3"])
+@pytest.mark.parametrize("is_learnt", [False, True])
+@pytest.mark.threat("T8")
+def test_login_with_tls_has_its_facts_and_no_password(
+    file: File, pki: Pki, workers: str, is_learnt: bool
+) -> None:
+    """A hostile server names the password in its certificate; also one that a command printed."""
+    secret = file.path.with_name("secret")
+    secret.write_text(f"{CANARY}\n")
+    secret.chmod(0o600)
+    own = ROOT.leaf(HAND_KEY, subject=certificate_parts.name(CANARY))
+    source = f"password-command = /bin/cat {secret}" if is_learnt else f"password-file = {secret}"
+    keys = ("ssl =", "verify = none", "allow-insecure-login =", "username = monitor", source)
+    with PoliteServer({"monitor": CANARY}, tls=pki.by_hand(own), address="0.0.0.0") as server:
+        for name in NAMES:
+            file.add(f"{name}!pop3s", f"hostname = {name}", *keys, port=server.port)
+        found = file.results("--workers", workers)
+
+    assert found.states == dict.fromkeys(found.states, "OK"), found.run.out
+    assert len(found.by_name) == len(NAMES)
+    assert {each["certificate"]["subject"] for each in found.by_name.values()} == {"CN=***"}
+    assert_no_canary(found.run.out)
 
 
 def test_services_of_a_killed_worker_are_named(file: File) -> None:

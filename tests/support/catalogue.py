@@ -956,7 +956,7 @@ FAULTS = {
             ),
             "threads": unknown(
                 None,
-                r" - not done within 3 s: cannot start .* thread; lower --jobs, or raise the limit"
+                r" - not done within 3 s: cannot start a thread; lower --jobs, or raise the limit"
                 r" \(ulimit\) \(a!x, b!y\); .* s: 2 not done; all sub",
             ),
             "memory": unknown(

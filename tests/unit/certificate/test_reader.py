@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import mmap
+import pickle
 import resource
 import ssl
 import sys
@@ -542,6 +543,29 @@ def test_facts_are_equal_for_the_same_certificate() -> None:
     assert facts is not again
     assert {facts, again, other} == {facts, other}
     assert facts != CertificateFacts(None, None)
+
+
+def test_facts_sent_by_a_worker_are_all_there() -> None:
+    """A worker of a sweep sends the certificate alone, and its facts are read again if wanted."""
+    masker = Masker([b"localhost"])
+    facts = certificate_reader.read(ROOT.leaf(), masker.sanitise)
+    before = {name: getattr(facts, name) for name in CertificateFacts._fields}
+    received = pickle.loads(pickle.dumps(facts))
+    masked = received.masked(masker.sanitise)
+
+    assert {name: getattr(masked, name) for name in CertificateFacts._fields} == before
+    assert masked.subject == "CN=***"
+    assert received.subject == "CN=localhost"
+
+
+def test_facts_are_masked_before_they_are_cut() -> None:
+    """A secret at the end of a long name must not be cut in half."""
+    secret = "c4n4ry-secret"
+    own = ROOT.leaf(subject=certificate_parts.name("x" * 40 + "y" * 50 + secret))
+    facts = certificate_reader.read(own, sanitise).masked(Masker([secret.encode()]).sanitise)
+
+    assert facts.subject is not None
+    assert facts.subject.endswith("yyy***")
 
 
 def test_reader_limits() -> None:

@@ -50,7 +50,7 @@ def attempt(
     now: dt.datetime = NOW, deployed: tuple[CertificateFacts, ...] = ()
 ) -> nagiosplugin.Resource:
     resource = nagiosplugin.Resource()
-    resource.report = SimpleNamespace(now=now, deployed=deployed)  # type: ignore[attr-defined]
+    resource.report = SimpleNamespace(clock=now.timestamp(), deployed=deployed)  # type: ignore[attr-defined]
     return resource
 
 
@@ -202,7 +202,7 @@ def figures(name: str, chain: Chain, settings: Settings = SIXTY) -> str | None:
     resource.settings = settings  # type: ignore[attr-defined]
     metric = nagiosplugin.Metric(name, SimpleNamespace(fact=chain), resource=resource)
     assert context(name).evaluate(metric, resource).state == OK
-    found = context(name).figure(metric)
+    found = context(name).figure(metric, resource)
     return None if found is None else perfdata(found)
 
 

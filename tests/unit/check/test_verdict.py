@@ -39,7 +39,7 @@ def test_masked_leaves_the_secret_in_no_field_of_the_json() -> None:
         attempts=((State.CRITICAL, said),),
     )
 
-    text = json.dumps(json_text.result(verdict.masked(Masker([SECRET.encode()]).mask)))
+    text = json.dumps(json_text.result(verdict.masked(Masker([SECRET.encode()]))))
 
     assert json.dumps(json_text.result(verdict)).count(SECRET) == 14
     assert SECRET not in text

@@ -216,6 +216,15 @@ def test_wait_that_does_not_fit_is_noted(
     assert facts.is_awaited is (why is None)
 
 
+def test_login_delay_of_several_is_the_longest(complete: Complete, world: World) -> None:
+    """RFC 2449 has one, and `USER` behind one that is not that of each user."""
+    first = session(10)
+    first.offered = frozenset({("LOGIN-DELAY", each) for each in ("5", "7", "USER", None)})
+    complete(first, wait=3)
+
+    assert world.logins == [6]
+
+
 def test_refused_further_login_ends_the_wait(complete: Complete, world: World) -> None:
     """On any address: another one could lock the account."""
     refused = session()
@@ -297,7 +306,7 @@ def test_token_of_the_smtp_login_is_fetched(key_file: str, monkeypatch: pytest.M
     secret, known = prepared(key_file, SecretSource(grant=GRANT), password)
 
     assert secret is fetched[0]
-    assert known.sanitise(b"token-1, client-secret") == "***, ***"
+    assert known.sanitise(b"token-1, client-secret, " + KEYS[0]) == "***, ***, ***"
 
 
 def test_token_of_the_pop3_login_serves_for_both(key_file: str) -> None:

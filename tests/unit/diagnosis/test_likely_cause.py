@@ -282,6 +282,11 @@ HANDSHAKES: list[tuple[Kind, list[Fact], str]] = [
         "the server knows no certificate for pop.example.test, in every TLS version: check -H and"
         " --sni",
     ),
+    (
+        Kind.TLS,
+        versions(v12=UNNAMED, v13=ALERT),
+        "every TLS version fails: the TLS service is misconfigured",
+    ),
     (Kind.TLS, [Version("1.0")], NOTHING),  # it cannot be offered here
     (Kind.TIMEOUT, [SILENT], IN_BOTH),
     # After a certificate was seen not all versions are to blame.

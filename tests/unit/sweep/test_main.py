@@ -23,7 +23,7 @@ from check_pop3_plus.sweep.targets import jsonl_target, submission
 
 VERDICTS = {
     "good": Verdict(State.OK, "fine"),
-    "bad": Verdict(State.CRITICAL, "gone"),
+    "bad": Verdict(State.CRITICAL, "s3cret"),
     "invalid": Verdict(State.UNKNOWN, "config: invalid --port x"),
     "short": Verdict(State.UNKNOWN, "config: no descriptor", shortage="no descriptor"),
 }
@@ -44,9 +44,7 @@ class Checks:
         for each in self.loads[-1].services:
             if verdict := VERDICTS.get(each.host):
                 yield Outcome(each, verdict, is_readable=each.host != "invalid")
-
-    def mask(self, text: str) -> str:
-        return text.replace("gone", "***")
+        self.loads[-1].secrets.masker.add([b"s3cret"])  # the last check has learnt it
 
 
 class Target(submission.Target):

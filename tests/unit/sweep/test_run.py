@@ -208,7 +208,6 @@ def test_outcome_is_masked_where_a_secret_was_learnt_since(tmp_path: Path) -> No
 
     assert masked.verdict.status == "said ***"
     assert masked.service is outcome.service
-    assert run.mask("c4n4ry-secret?") == "***?"
 
 
 @pytest.mark.parametrize(

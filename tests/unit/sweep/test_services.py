@@ -136,11 +136,14 @@ def test_service_of_a_host_with_the_name_of_a_common_section_is_checked(tmp_path
         (b"[DEFAULT]\n= 1\n[a!b]\n", 0o600, "neither [section] nor key = value ({}, line 2)"),
         (b"[DEFAULTS]\n[a!b]\n", 0o600, "section [DEFAULTS]: did you mean [DEFAULT]? ({}, line 1)"),
         (b"[global]\n[a!b]\n", 0o600, "section [global]: did you mean [DEFAULT]? ({}, line 1)"),
+        (b"[a!b]\n[glob]\n", 0o600, "section [glob]: did you mean [DEFAULT]? ({}, line 2)"),
+        (b"[a!b]\n[comm]\n", 0o600, "section [comm]: did you mean [DEFAULT]? ({}, line 2)"),
+        (b"[a!b]\n[al]\n", 0o600, "section [al]: did you mean [DEFAULT]? ({}, line 2)"),
         (b"[a!b]\n[deFault]\n", 0o600, "section [deFault]: did you mean [DEFAULT]? ({}, line 2)"),
         (b"[a!b]\npassword-command = x\n", 0o620, "sweep file {} has a password-command and is "),
         (bytes(services.FILE_LIMIT + 1), 0o600, "sweep file {} is larger than 16 MiB"),
     ],
-    ids=range(9),
+    ids=range(12),
 )
 def test_file_that_is_wrong_as_a_whole_is_refused(
     data: bytes, mode: int, message: str, tmp_path: Path

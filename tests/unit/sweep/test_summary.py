@@ -11,6 +11,8 @@ from check_pop3_plus.model.failures import Origin
 from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.model.settings import State, SubmitTarget, Sweep
 from check_pop3_plus.output import plugin_text
+from check_pop3_plus.support.masking import Masker
+from check_pop3_plus.sweep import summary
 from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
 from check_pop3_plus.sweep.summary import Tally, as_text
@@ -309,6 +311,60 @@ def test_line_1_with_long_names_keeps_a_reason_and_the_counts() -> None:
     )
 
 
+def groups(*reasons: str, services: int = 1) -> list[summary.Group]:
+    return [((text, "", ""), SERVICES[:services]) for text in reasons]
+
+
+A, B = "a" * 60, "b" * 60
+
+
+@pytest.mark.parametrize(
+    ("reasons", "space", "shown"),
+    [
+        ((A, B), 138, [f"{A} (d!pop)", f"{B} (d!pop)"]),
+        ((A, B), 137, [f"{A[:47]}... (d!pop)", f"{B[:47]}... (d!pop)"]),
+        ((A, B, B), 89, [f"{A} (d!pop)", "and 2 more services"]),
+        ((A, B, B), 88, [f"{A[:47]}... (d!pop)", "and 2 more services"]),
+        ((A, B), 5, [f"{A[:37]}... (d!pop)", "and 1 more service"]),
+        ((A, B, "c"), 100, [f"{A} (d!pop)", "and 2 more services"]),
+    ],
+)
+def test_reasons_use_the_space_that_there_is(
+    reasons: tuple[str, ...], space: int, shown: list[str]
+) -> None:
+    """To the last character; a shorter reason does not overtake one that does not fit."""
+    assert summary._fitting([groups(*reasons)], space) == shown
+
+
+@pytest.mark.parametrize(
+    ("number", "names"), [(20, "d!pop, b!pop"), (21, "2 services: d!pop, ...")]
+)
+def test_more_than_20_reasons_name_one_service_each(number: int, names: str) -> None:
+    reasons = [str(each) for each in range(number)]
+    shown = summary._fitting([groups(*reasons, services=2)], 9999)
+
+    assert shown == [f"{each} ({names})" for each in reasons]
+
+
+def test_reasons_of_the_last_choice_are_cut() -> None:
+    """Those of a kind as one, where neither fits."""
+    choices = [groups("x" * 90, "y" * 90), groups(A, B)]
+
+    assert summary._fitting(choices, 5)[0] == f"{A[:37]}... (d!pop)"
+
+
+def test_reasons_without_a_kind_are_not_one() -> None:
+    """Of an error that no check expects."""
+    failed = [Verdict(State.CRITICAL, f"{each}{'x' * 70}") for each in range(4)]
+
+    assert "kind" not in line_1_of(failed)
+    assert "; and 3 more services; 9 services in 10.0 s: 5 OK, 4 CRITICAL" in line_1_of(failed)
+
+
+def test_service_without_a_printable_name_is_shown_as_empty() -> None:
+    assert summary.named(Service("")) == "(empty)"
+
+
 def test_json_and_text_name_a_service_that_is_not_submitted_or_not_done() -> None:
     """Host, service and reason; the text has a line where line 1 does not name all of them."""
     services = [*(Service(f"h{number}!p q") for number in range(4)), *SERVICES]
@@ -414,7 +470,7 @@ def test_secret_learnt_after_a_result_is_masked_in_it() -> None:
     tally = Tally(SERVICES[:1], Sweep("x.ini"))
     tally.add(Outcome(SERVICES[0], Verdict(State.CRITICAL, "-ERR s3cret", advice=(Y,))))
 
-    assert tally.verdict(1.0, mask=lambda text: text.replace("s3cret", "***")).line.startswith(
+    assert tally.verdict(1.0, masker=Masker([b"s3cret"])).line.startswith(
         "POP3 CRITICAL - -ERR *** (d!pop); "
     )
 

@@ -32,6 +32,7 @@ from check_pop3_plus.sweep.outcome import Outcome
 from check_pop3_plus.sweep.services import Service
 from check_pop3_plus.sweep.targets import (
     jsonl_target,
+    nagios_target,
     submission,
 )
 from tests.pki.certificates import Pki
@@ -442,6 +443,14 @@ def test_open_target_opens_the_one_of_the_settings(name: str, tmp_path: Path, pk
 
     assert target.takes_invalid == (name in ("jsonl", "prometheus"))
     assert (target.senders > 0) == (name == "icinga2")
+
+
+@pytest.mark.parametrize("size", range(nagios_target.LINE_LIMIT - 80, nagios_target.LINE_LIMIT))
+def test_command_for_nagios_is_no_longer_than_a_pipe_takes_at_once(size: int) -> None:
+    """Other processes write to the command file, too."""
+    long = Outcome(Service("h" * size + "!s"), Verdict(State.OK, "x", lines=("note: y",)))
+
+    assert len(nagios_target._command(long)) <= nagios_target.LINE_LIMIT
 
 
 def test_command_file_that_is_no_fifo_any_more_gets_no_line(
