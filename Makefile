@@ -97,8 +97,11 @@ venv: $(STAMP)
 # The real interpreter: a pyenv shim costs 90 ms at every start. Every download is verified by its
 # hash; the project itself is built with the pinned setuptools.
 $(STAMP): setup.cfg pyproject.toml tests/requirements.txt
+	@case '$(abspath $(VENV))' in *' '*) echo 'make: $(abspath $(VENV)): the path of an environment must' \
+		'not contain a blank, or its commands cannot be started: make VENV=/path/of/another' >&2; exit 1; esac
 	@echo 'Installing into $(VENV) ...'
-	@real=$$($(PYTHON) -c 'import os, sys, venv, ensurepip; print(os.path.realpath(sys.executable))') || \
+	@real=$$($(PYTHON) -c 'import os, sys, venv, ensurepip; print(os.path.realpath(sys.executable)); \
+		sys.exit(sys.version_info < (3, 10))' 2>/dev/null) || \
 		{ echo 'make: Python 3.10 or newer with its venv module is needed: apt-get install python3-venv,' \
 		'or name another one: make PYTHON=/path/to/python3' >&2; exit 1; }; \
 		"$$real" -m venv $(VENV)

@@ -274,6 +274,7 @@ def test_sweep_without_a_reader_is_critical(fifo: Path, tmp_path: Path) -> None:
     assert done.code == 2
     assert done.seconds < 2
     assert ": 1 OK, 1 not submitted" in done.verdict
+    # On line 1 if the path is short enough, else below it.
     assert f"not submitted: no process reads {fifo} (a!good)" in done.out
     assert done.perfdata["not_submitted"] == "1;;;0;1"
 

@@ -129,15 +129,43 @@ def test_bundle_without_python_says_so(tmp_path: Path) -> None:
     assert done.stdout.startswith("POP3 UNKNOWN - config: Python is missing: this archive needs ")
 
 
-def test_environment_without_python_names_what_is_missing(tmp_path: Path) -> None:
-    """A sentence with the package to install; once it was `Permission denied`."""
+OLD_PYTHON = "import sys; sys.version_info = (3, 9, 25); exec(sys.argv[1])"
+
+
+def make_venv(folder: Path, *given: str) -> list[str]:
+    """Return what `make venv` says when it refuses to make the environment."""
     done = subprocess.run(
-        ["make", "venv", f"VENV={tmp_path / 'venv'}", f"PYTHON={tmp_path / 'python3'}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
+        ["make", "venv", *given], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "Python 3.10 or newer with its venv module is needed" in done.stderr
-    assert "Permission denied" not in done.stderr
+    return done.stderr.splitlines()
+
+
+@pytest.mark.parametrize(
+    "script", [None, "echo Traceback >&2; exit 1", f"{sys.executable} -c '{OLD_PYTHON}' \"$2\""]
+)
+def test_environment_without_python_names_what_is_missing(
+    tmp_path: Path, script: str | None
+) -> None:
+    """One sentence with the package to install: no Python, one without venv, or an old one."""
+    python = tmp_path / "python3"
+    if script is not None:
+        python.write_text(f"#!/bin/sh\n{script}\n")
+        python.chmod(0o755)
+    said = make_venv(ROOT, f"VENV={tmp_path / 'venv'}", f"PYTHON={python}")
+
+    assert "Python 3.10 or newer with its venv module is needed" in said[0]
+    assert len(said) == 2, "and the line of make itself"
+    assert not (tmp_path / "venv").exists()
+
+
+def test_environment_in_a_path_with_a_blank_is_refused(tmp_path: Path) -> None:
+    """The kernel cannot start a command whose first line has a blank in the path of its Python."""
+    folder = tmp_path / "my work"
+    for name in ("Makefile", "setup.cfg", "pyproject.toml", "tests/requirements.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    said = make_venv(folder)
+
+    assert "the path of an environment must not contain a blank" in said[0]
+    assert not (folder / ".venv").exists()
