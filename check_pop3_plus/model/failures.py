@@ -166,11 +166,23 @@ def is_shortage(error: BaseException | None) -> bool:
             isinstance(error, MemoryError)
             or (isinstance(error, OSError) and number in _SHORTAGE)
             or (isinstance(error, RuntimeError) and "start new thread" in str(error))
-            or getattr(error, "reason", None) == "MALLOC_FAILURE"
+            # For most parts of OpenSSL 3 the module has no `reason`.
+            or (hasattr(error, "library") and "malloc failure" in str(error).lower())
+            or (isinstance(error, ImportError) and "failed to map" in str(error))
         ):
             return True
         error = error.__cause__
     return False
+
+
+def no_memory(error: Exception) -> "ProbeError | None":
+    """Return the error for a lack of memory in OpenSSL, or None."""
+    is_openssl = hasattr(error, "library")
+    return (
+        config_error("not enough memory here for TLS")
+        if is_openssl and is_shortage(error)
+        else None
+    )
 
 
 class FromFile(str):

@@ -28,6 +28,8 @@ def library_fault(error: BaseException) -> str | None:
         return f"missing Python module {error.name or 'unknown'}"
     if isinstance(error, ImportError):
         name = _package(error.name or "unknown")
+        if "failed to map" in str(error):  # ENOMEM of mmap(2), in the words of ld.so
+            return f"not enough memory here to load the Python module {name}"
     elif isinstance(error, AttributeError):  # of a module, or of an object or class from there
         home = getattr(error.obj, "__module__", None) or getattr(error.obj, "__name__", "")
         name = _package(str(home))

@@ -8,7 +8,7 @@ import stat
 import warnings
 
 from check_pop3_plus import TYPE_CHECKING
-from check_pop3_plus.model.failures import ProbeError, config_error
+from check_pop3_plus.model.failures import ProbeError, config_error, no_memory
 from check_pop3_plus.model.settings import Security, TlsPolicy, Verify
 from check_pop3_plus.net import trust_store
 from check_pop3_plus.support.files import check_secret_file
@@ -36,7 +36,7 @@ def context(policy: TlsPolicy) -> "ssl.SSLContext":
     try:
         made = _ordinary_context(policy)
     except (ssl.SSLError, ValueError) as error:
-        raise config_error(
+        raise no_memory(error) or config_error(
             "the local OpenSSL policy (openssl.cnf) allows no TLS {} or newer", policy.minimum
         ) from error
     if policy.verify is not Verify.NONE:
@@ -175,6 +175,8 @@ def _load_client_certificate(made: "ssl.SSLContext", cert: str, key: str | None)
 
 def _unusable(cert: str, key: str | None, error: Exception) -> ProbeError:
     """Return the reason for an unusable client certificate, more precise than OpenSSL's."""
+    if short := no_memory(error):
+        return short
     what = "cannot load client certificate {}"
     if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
         return config_error(what + ": the key does not belong to it", cert)

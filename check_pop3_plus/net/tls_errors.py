@@ -7,7 +7,13 @@ it.
 import re
 
 from check_pop3_plus import TYPE_CHECKING
-from check_pop3_plus.model.failures import ISSUER_NOT_FOUND, Kind, ProbeError, config_error
+from check_pop3_plus.model.failures import (
+    ISSUER_NOT_FOUND,
+    Kind,
+    ProbeError,
+    config_error,
+    no_memory,
+)
 from check_pop3_plus.model.report import TlsFacts
 from check_pop3_plus.model.sanitised_text import printable
 from check_pop3_plus.net import client_hello
@@ -161,6 +167,8 @@ def translated(error: OSError, tls: "ssl.SSLSocket | None", name: bytes) -> Prob
     reason = _reason(error)
     if is_eof(error):
         return ProbeError(Kind.CLOSED, "closed the connection")
+    if short := no_memory(error):
+        return short
     has_certificate = tls is None or bool(sent_chain(tls))
     if tls is not None and (why := _prevented_here(tls, name, reason)):
         return config_error("the local OpenSSL policy (openssl.cnf) allows no {}", why)

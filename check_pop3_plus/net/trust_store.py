@@ -11,7 +11,7 @@ from collections.abc import Callable
 from itertools import islice
 
 from check_pop3_plus import TYPE_CHECKING
-from check_pop3_plus.model.failures import ProbeError, config_error, is_shortage
+from check_pop3_plus.model.failures import ProbeError, config_error, is_shortage, no_memory
 from check_pop3_plus.model.settings import TlsPolicy
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def load(made: "ssl.SSLContext", policy: TlsPolicy) -> None:
         if not hasattr(error, "library"):  # not an ssl.SSLError, about its content
             raise config_error("cannot load CA file {}", cafile or capath, cause=error) from error
         message = "CA file {} holds no certificate in PEM, or an invalid one"
-        raise config_error(message + _format(cafile), cafile or capath) from error
+        raise no_memory(error) or config_error(
+            message + _format(cafile), cafile or capath
+        ) from error
     if cafile and not made.cert_store_stats()["x509"]:
         raise config_error("no usable CA certificate in CA file {}", cafile)
 
@@ -57,7 +59,10 @@ def _format(path: str | None) -> str:
         head = file.read(_HEAD_SIZE)
     if head.startswith(b"\x30"):  # a SEQUENCE
         return "; convert it from DER: openssl x509 -inform DER"
-    return "; convert it: openssl pkcs7 -print_certs" if b"BEGIN PKCS7" in head else ""
+    if b"BEGIN PKCS7" in head:
+        return "; convert it: openssl pkcs7 -print_certs"
+    other = re.search(rb"-----BEGIN ((?!CERTIFICATE-)[A-Z0-9 ]{3,40})-----", head)
+    return f"; it holds: {other[1].decode()}" if other else ""
 
 
 _WHOLE_STORE = 30

@@ -53,6 +53,11 @@ def test_masked_leaves_the_secret_in_no_field_of_the_json() -> None:
         (ModuleNotFoundError("s3cret", name="x'y"), "config: missing Python module x?y", ""),
         (ImportError("s3cret", name="x'y"), f"config: Python module x?y {TOO_OLD}", ""),
         (
+            ImportError("libz.so.1: failed to map segment from shared object", name="x.y"),
+            "config: not enough memory here to load the Python module x",
+            "not enough memory here to load the Python module x",
+        ),
+        (
             AttributeError("s3cret", obj=nagiosplugin),
             f"config: Python module nagiosplugin {TOO_OLD}",
             "",

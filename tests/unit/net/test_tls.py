@@ -45,6 +45,31 @@ def ssl_error(reason: str | None, text: str = "x") -> ssl.SSLError:
     return error
 
 
+NO_MEMORY = ssl_error(None, "[EVP] malloc failure (_ssl.c:3098)")
+NO_MEMORY.library = "EVP"
+
+
+def test_lack_of_memory_is_not_blamed_on_policy_file_or_server(
+    pki: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenSSL reports it as any other error."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise NO_MEMORY
+
+    for owner, name in ((tls, "_ordinary_context"), (ssl.SSLContext, "load_verify_locations")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, fail)
+            with pytest.raises(ProbeError) as caught:
+                tls.context(policy(pki))
+        assert (caught.value.kind, caught.value.message) == (Kind.CONFIG, TOO_LITTLE)
+    assert tls._unusable("/c", None, NO_MEMORY).message == TOO_LITTLE
+    assert tls_errors.translated(NO_MEMORY, None, b"").message == TOO_LITTLE
+
+
+TOO_LITTLE = "not enough memory here for TLS"
+
+
 # --- the policy --------------------------------------------------------------------------------
 
 
@@ -274,6 +299,9 @@ def test_context_unusable_file_is_config(pki: Pki, tmp_path: Path) -> None:
     bundle.write_text("# of a CA\n-----BEGIN PKCS7-----\n")
     cure = "convert it from DER: openssl x509 -inform DER"
     assert trust(ca_file=str(der)) == f"CA file {der} {invalid}; {cure}"
+    key = tmp_path / "key.pem"
+    key.write_text("-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n")
+    assert trust(ca_file=str(key)) == f"CA file {key} {invalid}; it holds: RSA PRIVATE KEY"
     cure = "convert it: openssl pkcs7 -print_certs"
     assert trust(ca_file=str(bundle)) == f"CA file {bundle} {invalid}; {cure}"
     assert trust(ca_path=str(empty)) == f"cannot load CA directory {empty}: {wrong}; use --ca-file"

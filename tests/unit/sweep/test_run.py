@@ -3,6 +3,7 @@
 import errno
 import socket
 import socketserver
+import ssl
 import threading
 import time
 from collections import Counter
@@ -335,6 +336,13 @@ def caused(error: Exception) -> ProbeError:
         return raised
 
 
+def ssl_error(text: str) -> ssl.SSLError:
+    """Return an error as OpenSSL's: of most parts of OpenSSL 3 without a reason."""
+    error = ssl.SSLError(1, text)
+    error.library = "EVP"
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
@@ -345,6 +353,10 @@ def caused(error: Exception) -> ProbeError:
         (RuntimeError("can't start new thread"), True),
         (RuntimeError("other"), False),
         (OSError(errno.ENOENT, "x"), False),
+        (ssl_error("[EVP] malloc failure (_ssl.c:3098)"), True),
+        (ssl_error("[SSL] no protocols available"), False),
+        (ImportError("libz.so.1: failed to map segment from shared object"), True),
+        (ImportError("cannot import name x"), False),
         (socket.gaierror(socket.EAI_AGAIN, "x"), False),
     ],
 )
