@@ -313,8 +313,7 @@ def test_server_with_short_dh_key_is_old_tls(mode: str, pki: Pki) -> None:
 @pytest.mark.fault(91, case="no common cipher")
 def test_server_without_a_common_cipher_is_old_tls(mode: str, pki: Pki) -> None:
     """Alert 40 may have many reasons: a second handshake with all ciphers finds this one."""
-    context = pki.only("1.2")
-    context.set_ciphers("CAMELLIA256-SHA:ECDHE-ECDSA-CAMELLIA256-SHA384")
+    context = pki.only("1.2", "CAMELLIA256-SHA:ECDHE-ECDSA-CAMELLIA256-SHA384")
     with polite(mode, context) as server:
         done = check(server, *flags(mode, pki))
 

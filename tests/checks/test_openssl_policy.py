@@ -1,5 +1,6 @@
 """OpenSSL's configuration: of the environment it is ignored, of the system honoured."""
 
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +49,9 @@ def configured(
 ) -> Run:
     """Run a check against a server of TLS 1.3 with ordinary settings."""
     env = {variable: str(configuration(folder, policy))}
-    context = pki.only("1.3")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pki.files("good"))
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_ecdh_curve("prime256v1")
     with serving_tls(mode, context) as server:
         target = ("-H", "localhost", "--connect-to", server.address, "-p", str(server.port))

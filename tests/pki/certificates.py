@@ -92,13 +92,16 @@ class Pki:
         loaded = x509.load_pem_x509_certificate(self.files(name)[0].read_bytes())
         return loaded.public_bytes(Encoding.DER)
 
-    def server(self, name: str, **changes: object) -> ssl.SSLContext:
-        """A server's context with this certificate; `changes` are attributes of the context."""
-        key = (name, tuple(sorted(changes.items())))
+    def server(self, name: str, ciphers: str = "", **changes: object) -> ssl.SSLContext:
+        """A server's context with this certificate; `changes` are attributes of the context.
+
+        All tests of a process share it: a test that changed it would fail others.
+        """
+        key = (name, (("ciphers", ciphers), *sorted(changes.items())))
         if key not in self._contexts:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            if name in _BAD_CRYPTO:
-                context.set_ciphers("DEFAULT:@SECLEVEL=0")
+            if ciphers or name in _BAD_CRYPTO:
+                context.set_ciphers(ciphers or "DEFAULT:@SECLEVEL=0")
             context.load_cert_chain(*self.files(name))
             for attribute, value in changes.items():
                 setattr(context, attribute, value)
@@ -128,9 +131,10 @@ class Pki:
             context.maximum_version = ssl.TLSVersion.TLSv1_2
         return context
 
-    def only(self, version: str) -> ssl.SSLContext:
+    def only(self, version: str, ciphers: str = "") -> ssl.SSLContext:
         """This TLS version ("1.2", "1.3") and no other."""
-        return self.server("good", maximum_version=_TLS[version], minimum_version=_TLS[version])
+        limits = {"maximum_version": _TLS[version], "minimum_version": _TLS[version]}
+        return self.server("good", ciphers, **limits)
 
     def old_tls(self, version: str) -> ssl.SSLContext:
         """TLS "1.0" or "1.1" and no other."""
