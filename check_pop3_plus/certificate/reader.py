@@ -227,8 +227,7 @@ class _LazyFacts(CertificateFacts):
         return _LazyFacts, (vars(self)["der"], sanitise, vars(self)["is_root"])
 
     def masked(self, mask: Sanitiser) -> CertificateFacts:
-        known = vars(self)
-        return _LazyFacts(known["der"], mask, known["is_root"], known.get("fields"))
+        return _LazyFacts(vars(self)["der"], mask, vars(self)["is_root"])
 
     def __eq__(self, other: object) -> bool:
         return type(other) is _LazyFacts and vars(other)["der"] == vars(self)["der"]
