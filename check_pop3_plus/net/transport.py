@@ -243,10 +243,10 @@ def network_error(error: OSError, tls: "ssl.SSLSocket | None" = None, name: str 
     """Translate an error of a socket; `tls` is the socket of a failed handshake with `name`."""
     if isinstance(error, TimeoutError) and error.errno != errno.ETIMEDOUT:
         return DeadlineExceeded(Kind.TIMEOUT, "no answer")
-    if is_shortage(error):
-        return config_error("local error", cause=error)
     if hasattr(error, "library"):  # an ssl.SSLError; OpenSSL's numbers are no errno
         return translated(error, tls, name.encode("ascii"))
+    if is_shortage(error):
+        return config_error("local error", cause=error)
     if error.errno == errno.ECONNREFUSED:
         return ProbeError(Kind.REFUSED, "connection refused")
     if error.errno == errno.ETIMEDOUT:

@@ -14,7 +14,7 @@ import pytest
 
 from check_pop3_plus.model.failures import Kind, ProbeError
 from check_pop3_plus.model.settings import Security, TlsPolicy, Verify
-from check_pop3_plus.net import tls, tls_errors
+from check_pop3_plus.net import tls, tls_errors, transport
 from tests.pki.certificates import Pki
 
 V = ssl.TLSVersion
@@ -65,6 +65,7 @@ def test_lack_of_memory_is_not_blamed_on_policy_file_or_server(
         assert (caught.value.kind, caught.value.message) == (Kind.CONFIG, TOO_LITTLE)
     assert tls._unusable("/c", None, NO_MEMORY).message == TOO_LITTLE
     assert tls_errors.translated(NO_MEMORY, None, b"").message == TOO_LITTLE
+    assert transport.network_error(NO_MEMORY).message == TOO_LITTLE
 
 
 TOO_LITTLE = "not enough memory here for TLS"
