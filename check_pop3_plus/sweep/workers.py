@@ -149,13 +149,11 @@ class Workers:
             # Of our own process: nobody else writes to the pipe.
             done, learnt, worker.why_late = pickle.loads(message)  # noqa: S301
             masker.add(learnt)
-            for position, *fields in done:
-                outcome = Outcome(worker.left.pop(position), *fields)
+            for position, verdict, *others in done:
                 # Its worker masked all that were known at the beginning, but for names that are
                 # not read yet.
-                verdict = outcome.verdict
                 masked = verdict.masked if masker.learnt else verdict.with_masked_names
-                yield outcome.replace(verdict=masked(masker))
+                yield Outcome(worker.left.pop(position), masked(masker), *others)
 
     def _ended(self, worker: _Worker) -> Iterator[Outcome]:
         """Yield a shortage for each service that a worker has left behind, unless it is late."""
