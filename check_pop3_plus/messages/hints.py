@@ -299,10 +299,10 @@ def _about_expiry(settings: Settings, report: Report) -> str:
                 f" ({age}), at which certificates are usually renewed:"
                 f" use -D 25%,10%{due}"
             )
-        if crossed or ending is None or ending.not_after is None:
+        if crossed or ending is None:
             continue
-        is_ending = days(ending.not_after - report.now) < max(in_days, default=0.0)
-        if is_ending and chain.is_in_store(ending):
+        left = ending.days_left(report.clock)
+        if left is not None and left < max(in_days, default=0.0) and chain.is_in_store(ending):
             return REPLACE
     return ""
 

@@ -128,7 +128,7 @@ class CertificateFacts(Record):
         return (self.not_after.timestamp() - clock) / 86400 if self.not_after else None
 
     def masked(self, mask: Sanitiser) -> "CertificateFacts":
-        """Return the same facts, with all secrets masked in the names that are known now."""
+        """Return the same facts, with `mask` applied to the names."""
         return self.replace(
             subject=self.subject and mask(self.subject),
             issuer=self.issuer and mask(self.issuer),

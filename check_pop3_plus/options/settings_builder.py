@@ -101,8 +101,13 @@ def _check_needs(given: Given) -> None:
     for entry in ENTRIES:
         if not entry.needs or entry.name not in given:
             continue
-        if not any(_is_given(given, flag) for flag in entry.needs.split(" or ")):
+        if not _is_any_given(given, entry.needs):
             raise UsageError("{} needs {}", entry.name, entry.needs)
+
+
+def _is_any_given(given: Given, flags: str) -> bool:
+    """Return whether one of the flags that ` or ` joins is given."""
+    return any(_is_given(given, flag) for flag in flags.split(" or "))
 
 
 def _is_given(given: Given, words: str) -> bool:
@@ -433,17 +438,14 @@ LEAST_DAYS = 7
 
 def _notes(given: Given, limits: Limits) -> tuple[Printable, ...]:
     """Return remarks on options that have no effect in this check."""
-    without = {
-        entry.name: entry.idle_without
-        for entry in ENTRIES
-        if entry.idle_without and _is_of_command_line(given, entry.name)
-    }
     idle = [
-        printable("{} has no effect without {}", option, needed)
-        for option, needed in without.items()
-        if not any(_is_given(given, flag) for flag in needed.split(" or "))
+        printable("{} has no effect without {}", entry.name, entry.idle_without)
+        for entry in ENTRIES
+        if entry.idle_without
+        and _is_of_command_line(given, entry.name)
+        and not _is_any_given(given, entry.idle_without)
         # SMTP uses the same trust and versions of TLS.
-        and not (needed == OF_TLS and {"--smtp-ssl", "--smtp-starttls"} & given.keys())
+        and not (entry.idle_without == OF_TLS and {"--smtp-ssl", "--smtp-starttls"} & given.keys())
     ]
     return (*_too_long(given, limits), *idle)
 
